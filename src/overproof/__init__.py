@@ -1,0 +1,1 @@
+"""Distillation with unlabelled examples: a small student, debiased from an imperfect teacher."""

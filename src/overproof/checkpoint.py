@@ -1,0 +1,124 @@
+"""What a killed training run needs to go on as if nothing had happened, and its file."""
+
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from overproof import atomic
+from overproof.errors import InputError
+from overproof.method import Memories
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EpochRecord:
+    """What one epoch looked like; observers get it as it happens.
+
+    Args:
+        epoch: From 1.
+        loss: Mean weighted loss of the epoch's batches, in nats.
+        weight_min: Smallest weight of a pool example; 1 where there was none.
+        weight_mean: Mean weight of the pool examples.
+        weight_max: Largest weight of a pool example.
+        held_out_loss: Cross-entropy on the held-out labelled examples, where there are any.
+    """
+
+    epoch: int
+    loss: float
+    weight_min: float
+    weight_mean: float
+    weight_max: float
+    held_out_loss: float | None
+
+
+def fresh_sums() -> Tensor:
+    """Sums of an epoch not begun: loss, weights, number of weights, smallest and largest weight."""
+    return torch.tensor([0.0, 0.0, 0.0, math.inf, -math.inf])
+
+
+@dataclass(kw_only=True, slots=True, eq=False)
+class State:
+    """All that changes during training, besides the student and its optimizers.
+
+    Batches, dropout and augmentation are functions of seed and step, so no random state is kept.
+    """
+
+    step: int
+    memories: Memories
+    average: dict[str, Tensor]
+    history: list[EpochRecord] = field(default_factory=list)
+    best_loss: float = math.inf
+    best_epoch: int = 0
+    best: dict[str, Tensor] = field(default_factory=dict)
+    sums: Tensor = field(default_factory=fresh_sums)
+
+
+def save(
+    path: Path, fingerprint: str, student: nn.Module, optimizers: Sequence[torch.optim.Optimizer], state: State
+) -> None:
+    """Write everything in one atomic step.
+
+    Args:
+        path: The checkpoint file.
+        fingerprint: Of the run; `load` refuses a file with another one.
+        student: Its weights and buffers are kept.
+        optimizers: Their states are kept.
+        state: Kept whole.
+    """
+    buffer = io.BytesIO()
+    content = {
+        "fingerprint": fingerprint,
+        "student": student.state_dict(),
+        "optimizers": [optimizer.state_dict() for optimizer in optimizers],
+        "step": state.step,
+        "memories": {part: {k: v.detach() for k, v in memory.items()} for part, memory in state.memories.items()},
+        "average": state.average,
+        "history": [asdict(record) for record in state.history],
+        "best": (state.best_loss, state.best_epoch, state.best),
+        "sums": state.sums,
+    }
+    torch.save(content, buffer)
+    atomic.write_bytes(path, buffer.getvalue())
+
+
+def load(
+    path: Path, fingerprint: str, student: nn.Module, optimizers: Sequence[torch.optim.Optimizer], state: State
+) -> None:
+    """Bring student, optimizers and state back to where `save` left them.
+
+    Raises:
+        InputError: The file is damaged or belongs to another run.
+    """
+    device = next(student.parameters()).device
+    try:
+        content: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        found = content["fingerprint"]
+    except Exception as error:
+        raise InputError(
+            f"Checkpoint {path} cannot be read ({type(error).__name__}); delete it to start this student afresh."
+        ) from error
+    if found != fingerprint:
+        raise InputError(
+            f"Checkpoint {path} belongs to a run with other options or data; delete it or choose another folder."
+        )
+    student.load_state_dict(content["student"])
+    for optimizer, kept in zip(optimizers, content["optimizers"], strict=True):
+        optimizer.load_state_dict(kept)
+    state.step = content["step"]
+    started = state.memories
+    state.memories = {part: dict(memory) for part, memory in content["memories"].items()}
+    for part, memory in started.items():
+        for name, value in memory.items():
+            if value.requires_grad:
+                # In place, because an optimizer holds it.
+                value.data.copy_(state.memories[part][name])
+                state.memories[part][name] = value
+    state.average = content["average"]
+    state.history = [EpochRecord(**record) for record in content["history"]]
+    state.best_loss, state.best_epoch, state.best = content["best"]
+    state.sums = content["sums"]

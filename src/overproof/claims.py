@@ -1,0 +1,184 @@
+"""What a part promises, each promise with the check that holds it to it.
+
+Every check is exact: it sums over the K pseudo-labels instead of sampling them. A promise not made is documented as
+not made; the tests show for one part of each kind that the check can fail.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from overproof.contract import Batch, Memory, Remembering
+from overproof.functional import soft_cross_entropy
+
+
+@runtime_checkable
+class Claim(Protocol):
+    """A promise: `check` raises an AssertionError where the part breaks it."""
+
+    def check(self, part: Any) -> None: ...
+
+
+def noisy_batch(num_examples: int = 7, num_classes: int = 4) -> Batch:
+    """A batch in float64 with an imperfect teacher: uneven answers, accuracies of .55 to .95, every label known."""
+    g = torch.Generator().manual_seed(0)
+
+    def normal(*shape: int) -> Tensor:
+        return torch.randn(*shape, generator=g, dtype=torch.float64)
+
+    teacher_probs = normal(num_examples, num_classes).softmax(1)
+    noise = torch.rand(num_classes, num_classes, generator=g, dtype=torch.float64)
+    return Batch(
+        student_logits=normal(num_examples, num_classes),
+        target_probs=normal(num_examples, num_classes).softmax(1),
+        teacher_probs=teacher_probs,
+        label=torch.randint(num_classes, (num_examples,), generator=g),
+        teacher_accuracy=torch.linspace(0.55, 0.95, num_examples, dtype=torch.float64),
+        num_candidates=torch.full((num_examples,), num_classes),
+        transition=0.7 * torch.eye(num_classes, dtype=torch.float64) + 0.3 * noise / noise.sum(1, keepdim=True),
+    )
+
+
+def perfect_batch() -> Batch:
+    """`noisy_batch` under a teacher that states the true label and is never wrong."""
+    batch = noisy_batch()
+    truth = F.one_hot(batch.label, batch.student_logits.shape[1]).to(batch.teacher_probs)
+    return replace(
+        batch,
+        target_probs=truth,
+        teacher_probs=truth,
+        teacher_accuracy=torch.ones_like(batch.teacher_accuracy),
+        transition=torch.eye(len(batch.transition), dtype=torch.float64),
+    )
+
+
+def started(part: Any, batch: Batch) -> Batch:
+    """The batch with the memory this part starts with, as the engine would hand it over."""
+    memory: Memory = part.start(batch.transition) if isinstance(part, Remembering) else {}
+    return replace(batch, memory=memory)
+
+
+def expected_loss(loss: Any, batch: Batch, label_probs: Tensor) -> Tensor:
+    """E[loss], [B], when the one-hot target is drawn from `label_probs` [B, K]."""
+    num_classes = batch.student_logits.shape[1]
+    per_label = torch.stack(
+        [
+            loss(replace(batch, target_probs=F.one_hot(torch.full_like(batch.label, j), num_classes).to(label_probs)))
+            for j in range(num_classes)
+        ],
+        dim=1,
+    )
+    return (label_probs * per_label).sum(1)
+
+
+@dataclass(frozen=True, slots=True)
+class ConventionalWithoutNoise:
+    """With a perfect teacher the loss is the plain cross-entropy with the target, bit for bit."""
+
+    def check(self, part: Any) -> None:
+        """Compare the loss under a perfect teacher with the plain cross-entropy, for hard and soft targets."""
+        hard = perfect_batch()
+        for batch in (hard, replace(hard, target_probs=noisy_batch().target_probs)):
+            loss = part(started(part, batch))
+            torch.testing.assert_close(
+                loss, soft_cross_entropy(batch.student_logits, batch.target_probs), rtol=0, atol=0
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class LinearInTheTarget:
+    """The loss of a mixture of targets is the mixture of the losses, beyond the end points too."""
+
+    def check(self, part: Any) -> None:
+        """Extrapolate between two targets."""
+        batch = started(part, noisy_batch())
+        first, second = batch.target_probs, batch.teacher_probs
+        for share in (0.3, 2.5, -1.0):
+            mixed = part(replace(batch, target_probs=share * first + (1 - share) * second))
+            apart = share * part(replace(batch, target_probs=first)) + (1 - share) * part(
+                replace(batch, target_probs=second)
+            )
+            torch.testing.assert_close(mixed, apart)
+
+
+@dataclass(frozen=True, slots=True)
+class ZeroAtTheTarget:
+    """The loss is zero, and stationary, where the student equals the target."""
+
+    def check(self, part: Any) -> None:
+        """Evaluate the loss and its gradient at the target."""
+        batch = noisy_batch()
+        logits = batch.target_probs.log().requires_grad_()
+        loss = part(started(part, replace(batch, student_logits=logits)))
+        (gradient,) = torch.autograd.grad(loss.sum(), logits)
+        torch.testing.assert_close(loss, torch.zeros_like(loss))
+        torch.testing.assert_close(gradient, torch.zeros_like(gradient))
+
+
+@dataclass(frozen=True, slots=True)
+class ConsistentUnderCandidateNoise:
+    """The expected loss is stationary at the true posterior when wrong labels are uniform over the other candidates.
+
+    Args:
+        num_classes: The claim is made for this many classes, all of them candidates.
+    """
+
+    num_classes: int = 2
+
+    def check(self, part: Any) -> None:
+        """Put the student on the posterior and take the gradient of the exact expectation."""
+        batch = noisy_batch(num_classes=self.num_classes)
+        posterior = batch.target_probs
+        accuracy = batch.teacher_accuracy.unsqueeze(1)
+        noisy_law = accuracy * posterior + (1 - accuracy) * (1 - posterior) / (self.num_classes - 1)
+        logits = posterior.log().requires_grad_()
+        loss = expected_loss(part, started(part, replace(batch, student_logits=logits)), noisy_law)
+        (gradient,) = torch.autograd.grad(loss.sum(), logits)
+        torch.testing.assert_close(gradient, torch.zeros_like(gradient), atol=1e-10, rtol=0)
+
+
+@dataclass(frozen=True, slots=True)
+class OneWithoutNoise:
+    """With a perfect teacher every example weighs one, before and after a look at held-out examples."""
+
+    def check(self, part: Any) -> None:
+        """Weigh a batch under a perfect teacher."""
+        batch = started(part, perfect_batch())
+        torch.testing.assert_close(part(batch), torch.ones_like(batch.teacher_accuracy))
+        if hasattr(part, "refresh"):
+            batch = replace(batch, memory=part.refresh(batch.memory, batch))
+            torch.testing.assert_close(part(batch), torch.ones_like(batch.teacher_accuracy))
+
+
+@dataclass(frozen=True, slots=True)
+class NoGradient:
+    """Weights carry no gradient to the student."""
+
+    def check(self, part: Any) -> None:
+        """Weigh a batch whose logits ask for a gradient."""
+        batch = noisy_batch()
+        logits = batch.student_logits.clone().requires_grad_()
+        assert not part(started(part, replace(batch, student_logits=logits))).requires_grad
+
+
+@dataclass(frozen=True, slots=True)
+class SumsToOne:
+    """The target's rows sum to one."""
+
+    def check(self, part: Any) -> None:
+        """Sum the rows under an imperfect teacher."""
+        batch = noisy_batch()
+        torch.testing.assert_close(part(started(part, batch)).sum(1), torch.ones_like(batch.teacher_accuracy))
+
+
+@dataclass(frozen=True, slots=True)
+class TruthWithoutNoise:
+    """With a perfect teacher the target is the true label."""
+
+    def check(self, part: Any) -> None:
+        """Ask for the target under a perfect teacher."""
+        batch = perfect_batch()
+        torch.testing.assert_close(part(started(part, batch)), batch.teacher_probs)

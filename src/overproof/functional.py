@@ -1,0 +1,226 @@
+"""The mathematics of every method as plain functions on tensors, for anybody's own loop.
+
+All losses return one number per example, [B]; nothing is averaged. Probabilities in half precision are raised to
+float32 first; float64 stays float64.
+"""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from overproof.contract import PerExample
+
+SMALLEST_PROBABILITY = 1e-7
+"""Mixed probabilities are clamped here before the logarithm: a floor of -log 1e-7 = 16.1 nats."""
+
+
+def soft_cross_entropy(student_logits: Float[Tensor, "B K"], teacher_probs: Float[Tensor, "B K"]) -> PerExample:
+    """Cross-entropy of the student with a given distribution: minus the sum of target times log-probability.
+
+    Linear in `teacher_probs`, which may therefore be any mixture of distributions, even with negative entries.
+
+    Args:
+        student_logits: [B, K], unbounded scores.
+        teacher_probs: [B, K], what the student is asked to match; rows sum to one.
+
+    Returns:
+        [B], in nats.
+
+    Example:
+        An undecided student pays log 2 whatever it is asked.
+
+        >>> soft_cross_entropy(torch.zeros(1, 2), torch.tensor([[0.25, 0.75]])).item()
+        0.6931471824645996
+
+    Source: Hinton, Vinyals and Dean (2015), arXiv 1503.02531, section 2, at temperature one.
+    """
+    return -(teacher_probs * _at_least_float32(student_logits).log_softmax(dim=1)).sum(dim=1)
+
+
+def tempered_divergence(
+    student_logits: Float[Tensor, "B K"], teacher_probs: Float[Tensor, "B K"], temperature: float
+) -> PerExample:
+    """Squared temperature times KL(softened teacher || softened student).
+
+    Args:
+        student_logits: [B, K].
+        teacher_probs: [B, K], at temperature one; softened here as p^(1/temperature), renormalised.
+        temperature: Positive; above one both sides are flattened.
+
+    Returns:
+        [B], in nats, zero where the student equals the teacher.
+
+    Source: Hinton, Vinyals and Dean (2015), section 2.1 (the factor keeps gradients of one scale).
+    """
+    # A class the teacher calls impossible stays (almost) impossible at any temperature.
+    teacher_log_probs = (
+        _at_least_float32(teacher_probs).clamp(min=torch.finfo(torch.float32).tiny).log() / temperature
+    ).log_softmax(dim=1)
+    student_log_probs = (_at_least_float32(student_logits) / temperature).log_softmax(dim=1)
+    return temperature**2 * (teacher_log_probs.exp() * (teacher_log_probs - student_log_probs)).sum(dim=1)
+
+
+def candidate_mask(teacher_probs: Float[Tensor, "B K"], num_candidates: int | Int[Tensor, "B"]) -> Tensor:
+    """True for the teacher's `num_candidates` likeliest classes, [B, K].
+
+    Classes tied with the last candidate are candidates too, so that renaming the classes changes nothing: a teacher
+    that gives hard labels only (all the others tied at zero) makes every class a candidate.
+
+    Example:
+        >>> candidate_mask(torch.tensor([[0.5, 0.3, 0.2]]), 2).tolist()
+        [[True, True, False]]
+    """
+    ranked = teacher_probs.sort(dim=1, descending=True).values
+    if isinstance(num_candidates, int):
+        last = ranked[:, num_candidates - 1 : num_candidates]
+    else:
+        last = ranked.gather(1, num_candidates.unsqueeze(1) - 1)
+    return teacher_probs >= last
+
+
+def mix_student_label(
+    student_probs: Float[Tensor, "B K"],
+    candidates: Tensor,
+    teacher_accuracy: Float[Tensor, "B"],
+    normalized: bool = False,
+) -> Float[Tensor, "B K"]:
+    """The student's prediction with the teacher's noise mixed in, so that it can be compared with a noisy label.
+
+    accuracy * f + (1 - accuracy) * (1 - f) on the candidates; `normalized` divides the second term by the number of
+    candidates less one, which makes it the exact law of a label that is right with probability `teacher_accuracy`
+    and else uniform over the other candidates.
+
+    Args:
+        student_probs: [B, K], rows sum to one.
+        candidates: [B, K] bool, the teacher's likeliest classes (`candidate_mask`).
+        teacher_accuracy: [B], in [0, 1]; sensible above 1/2 (above 1/candidates when normalised): at 1/2 the gradient
+            on the candidates vanishes, and below it mass is pushed out of them.
+        normalized: Divide by the number of candidates less one.
+
+    Returns:
+        [B, K]; rows sum to one only when `normalized` and the student's mass lies on the candidates.
+
+    Source: Kontonis et al. (2023), arXiv 2302.03806, section 3 (un-normalised); the normalised form is derived.
+    """
+    accuracy = teacher_accuracy.unsqueeze(1)
+    noise = (1 - student_probs) * candidates
+    if normalized:
+        noise = noise / (candidates.sum(dim=1, keepdim=True) - 1).clamp(min=1)
+    return accuracy * student_probs + (1 - accuracy) * noise
+
+
+def student_label_mixing(
+    student_logits: Float[Tensor, "B K"],
+    teacher_probs: Float[Tensor, "B K"],
+    teacher_accuracy: Float[Tensor, "B"],
+    num_candidates: int | Int[Tensor, "B"],
+    normalized: bool = False,
+    target_probs: Float[Tensor, "B K"] | None = None,
+) -> PerExample:
+    """SLaM: cross-entropy of the teacher's label with the student's *noisy* prediction. Predict with the student alone.
+
+    Args:
+        student_logits: [B, K].
+        teacher_probs: [B, K], rows sum to one; their largest entries are the candidates.
+        teacher_accuracy: [B], P(the teacher's top class is right), in [0, 1]; see `mix_student_label` for its range.
+        num_candidates: How many of the teacher's top classes are candidates, an int or [B], in 1..K.
+        normalized: See `mix_student_label`.
+        target_probs: [B, K], the label to compare with when it is not `teacher_probs` itself: one-hot for hard labels.
+
+    Returns:
+        [B], in nats. Where `teacher_accuracy` is one, exactly `soft_cross_entropy` (bit for bit).
+
+    Example:
+        A teacher right half of the time between two classes tells nothing: log 2 whatever the student says.
+
+        >>> logits, teacher = torch.tensor([[3.0, -3.0]]), torch.tensor([[0.0, 1.0]])
+        >>> round(student_label_mixing(logits, teacher, torch.tensor([0.5]), 2).item(), 4)
+        0.6931
+
+    Source: Kontonis et al. (2023), arXiv 2302.03806, equation of the training objective, section 3.
+    Differs from the paper: probabilities are clamped at 1e-7 before the logarithm, except where the accuracy is one.
+    """
+    log_probs = _at_least_float32(student_logits).log_softmax(dim=1)
+    mixed = mix_student_label(
+        log_probs.exp(), candidate_mask(teacher_probs, num_candidates), teacher_accuracy, normalized
+    )
+    # The logarithm of an exponential is not exact, and the clamp would bound the loss: with a perfect teacher neither
+    # may happen, because SLaM is then plain distillation.
+    log_mixed = torch.where(
+        teacher_accuracy.unsqueeze(1) == 1, log_probs, mixed.clamp(min=SMALLEST_PROBABILITY).log()
+    )
+    return -((teacher_probs if target_probs is None else target_probs) * log_mixed).sum(dim=1)
+
+
+def debiased_weight(teacher_error: Float[Tensor, "B"], distortion: Float[Tensor, "B"]) -> PerExample:
+    """The weight that makes the expected loss on the noisy label the loss on the true one: 1 / (1 + p (d - 1)).
+
+    With probability p the label is wrong and its loss is d times the true one, so
+    E[weight * noisy loss] = weight * true loss * (p d + 1 - p) = true loss.
+
+    Args:
+        teacher_error: [B], P(the teacher's label is wrong), in [0, 1].
+        distortion: [B], loss on the wrong label / loss on the true one, positive.
+
+    Returns:
+        [B], positive.
+
+    Example:
+        A label wrong half of the time and then three times as dear counts half.
+
+        >>> debiased_weight(torch.tensor([0.5]), torch.tensor([3.0])).item()
+        0.5
+
+    Source: Iliopoulos et al. (2022), arXiv 2210.06711, section 2, equation 2.
+    """
+    return 1 / (1 + teacher_error * (distortion - 1))
+
+
+def calibrated_target(
+    teacher_probs: Float[Tensor, "B K"], teacher_accuracy: Float[Tensor, "B"], num_candidates: int | Int[Tensor, "B"]
+) -> Float[Tensor, "B K"]:
+    """The teacher's accuracy on its top class, the rest spread evenly over its other candidates.
+
+    Args:
+        teacher_probs: [B, K], used only for its order.
+        teacher_accuracy: [B], in [0, 1].
+        num_candidates: An int or [B], at least 2 unless the accuracy is one.
+
+    Returns:
+        [B, K], rows sum to one.
+
+    Example:
+        >>> probs = calibrated_target(torch.tensor([[0.5, 0.3, 0.2]]), torch.tensor([0.75]), 3)
+        >>> probs.tolist()
+        [[0.75, 0.125, 0.125]]
+    """
+    top = one_hot(teacher_probs)
+    others = candidate_mask(teacher_probs, num_candidates) & (top == 0)
+    count = others.sum(dim=1, keepdim=True)
+    accuracy = torch.where(count > 0, teacher_accuracy.unsqueeze(1), torch.ones_like(top[:, :1]))
+    return accuracy * top + (1 - accuracy) * others / count.clamp(min=1)
+
+
+def one_hot(probs: Float[Tensor, "B K"]) -> Float[Tensor, "B K"]:
+    """The likeliest class of every row as a distribution, [B, K]; the first one where several tie.
+
+    Example:
+        >>> one_hot(torch.tensor([[0.2, 0.8]])).tolist()
+        [[0.0, 1.0]]
+    """
+    return torch.zeros_like(probs).scatter_(1, probs.argmax(dim=1, keepdim=True), 1.0)
+
+
+def margin(probs: Float[Tensor, "B K"]) -> PerExample:
+    """Largest probability less the second largest, in [0, 1].
+
+    Example:
+        >>> margin(torch.tensor([[0.5, 0.25, 0.25]])).item()
+        0.25
+    """
+    top = probs.topk(2, dim=1).values
+    return top[:, 0] - top[:, 1]
+
+
+def _at_least_float32(values: Tensor) -> Tensor:
+    return values if values.dtype == torch.float64 else values.float()

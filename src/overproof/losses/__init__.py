@@ -1,0 +1,5 @@
+"""What is compared with what: one loss per example."""
+
+from overproof.losses.cross_entropy import CrossEntropy as CrossEntropy
+from overproof.losses.student_label_mixing import StudentLabelMixing as StudentLabelMixing
+from overproof.losses.tempered_divergence import TemperedDivergence as TemperedDivergence

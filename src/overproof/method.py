@@ -1,0 +1,129 @@
+"""A method: what is asked of the pool and of the labelled examples, and how the teacher's noise is estimated.
+
+A published method is a combination of parts; `methods.py` lists the combinations by name.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import Any, TypeVar, get_type_hints
+
+import pydantic
+from jaxtyping import Float
+from torch import Tensor
+
+from overproof.contract import Batch, Loss, Memory, PerExample, Refreshing, Remembering, Target, Weight
+from overproof.errors import InputError
+from overproof.losses import CrossEntropy
+from overproof.noise import Isotonic, NoiseModel
+from overproof.registry import Entry, entry_of, suggest
+from overproof.select import Everything, Selector
+from overproof.targets import Given, Hard
+from overproof.weights import Uniform
+
+Memories = Mapping[str, Memory]
+"""The memory of every part of a method, by the part's path, such as `pool.weight`."""
+
+Node = TypeVar("Node")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Objective:
+    """What is asked of one kind of example: weight times loss against the target.
+
+    Args:
+        target: What the student is asked to match.
+        weight: How much each example counts.
+        loss: What is compared with what.
+    """
+
+    target: Target = field(default_factory=Hard)
+    weight: Weight = field(default_factory=Uniform)
+    loss: Loss = field(default_factory=CrossEntropy)
+
+    def __call__(self, batch: Batch, memories: Memories, path: str) -> tuple[PerExample, PerExample]:
+        """Weighted loss and weight of every example; `path` says whose memory is whose."""
+        batch = self.matched(batch, memories, path)
+        weight = self.weight(replace(batch, memory=memories[f"{path}.weight"]))
+        loss = self.loss(replace(batch, memory=memories[f"{path}.loss"]))
+        return weight * loss, weight
+
+    def matched(self, batch: Batch, memories: Memories, path: str) -> Batch:
+        """The batch with this objective's target in it."""
+        return replace(batch, target_probs=self.target(replace(batch, memory=memories[f"{path}.target"])))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Method:
+    """All of a method as data.
+
+    Args:
+        noise: How the teacher's errors are estimated from its out-of-sample answers on labelled examples.
+        select: Which of the pool to keep.
+        labelled: What is asked of labelled examples; by default their label, in full.
+        pool: What is asked of pool examples.
+    """
+
+    noise: NoiseModel = field(default_factory=Isotonic)
+    select: Selector = field(default_factory=Everything)
+    labelled: Objective = field(default_factory=lambda: Objective(target=Given()))
+    pool: Objective = field(default_factory=Objective)
+
+    def parts(self) -> Iterator[tuple[str, Any]]:
+        """Every target, weight and loss with its path."""
+        for side in ("labelled", "pool"):
+            for role in ("target", "weight", "loss"):
+                yield f"{side}.{role}", getattr(getattr(self, side), role)
+
+    @property
+    def needs_held_out(self) -> bool:
+        """Whether a part looks at labelled examples that the student must not train on."""
+        return any(isinstance(part, Refreshing) for _, part in self.parts())
+
+    def start(self, transition: Float[Tensor, "K K"]) -> Memories:
+        """The memory of every part before the first step."""
+        return {
+            path: part.start(transition) if isinstance(part, Remembering) else {} for path, part in self.parts()
+        }
+
+    def refresh(self, memories: Memories, held_out: Batch) -> Memories:
+        """Let every part that wants to look at held-out examples do so, each with its own objective's target."""
+        refreshed = dict(memories)
+        for path, part in self.parts():
+            if isinstance(part, Refreshing):
+                side = path.partition(".")[0]
+                batch = getattr(self, side).matched(held_out, memories, side)
+                refreshed[path] = part.refresh(memories[path], replace(batch, memory=memories[path]))
+        return refreshed
+
+    def registered(self) -> tuple[Entry, ...]:
+        """The entries of all parts, noise model and selector included."""
+        return tuple(entry_of(part) for part in (self.noise, self.select, *(part for _, part in self.parts())))
+
+
+def override(node: Node, path: str, value: Any, *, whole_path: str | None = None) -> Node:
+    """A copy of a frozen tree of dataclasses with one option changed: `override(method, "noise.lower_bound", 0.6)`.
+
+    Raises:
+        InputError: No such option, or a value of the wrong kind; the sentence names the options there are.
+    """
+    whole_path = whole_path or path
+    head, _, rest = path.partition(".")
+    assert is_dataclass(node)
+    known = [f.name for f in fields(node)]
+    if head not in known:
+        if not known:
+            raise InputError(f"Option {whole_path!r}: {type(node).__name__} has no options.")
+        raise InputError(
+            f"Option {whole_path!r}: {type(node).__name__} has no {head!r}; {suggest(head, known)}."
+        )
+    if rest:
+        return replace(node, **{head: override(getattr(node, head), rest, value, whole_path=whole_path)})
+    if is_dataclass(getattr(node, head)):
+        raise InputError(f"Option {whole_path!r} is a group of options, not a value; set one of them by its path.")
+    hint = get_type_hints(type(node))[head]
+    try:
+        checked = pydantic.TypeAdapter(hint).validate_python(value)
+    except pydantic.ValidationError:
+        allowed = getattr(hint, "__name__", str(hint).replace("typing.", ""))
+        raise InputError(f"Option {whole_path!r} is {value!r}; it must be {allowed}.") from None
+    return replace(node, **{head: checked})

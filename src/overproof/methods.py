@@ -1,0 +1,101 @@
+"""The published methods by name, each a few lines that combine parts."""
+
+from overproof.losses import StudentLabelMixing, TemperedDivergence
+from overproof.method import Method, Objective
+from overproof.noise import Noiseless
+from overproof.papers import FIDELITY_2018, HINTON_2015, SLAM_2023, WD_2022
+from overproof.registry import entries, lookup, register
+from overproof.select import Nothing
+from overproof.targets import Calibrated, Hard, Soft
+from overproof.weights import Debiased, Fidelity
+
+CONVENTIONAL = ("hard", "soft")
+"""The rows every method is compared with: they stand in every table."""
+
+
+@register("method", paper=None)
+def labelled_only() -> Method:
+    """The labelled examples alone, no pool: what distillation must beat."""
+    return Method(noise=Noiseless(), select=Nothing())
+
+
+@register("method", paper=HINTON_2015)
+def hard() -> Method:
+    """Conventional distillation: cross-entropy with the teacher's top class."""
+    return Method(noise=Noiseless())
+
+
+@register("method", paper=HINTON_2015)
+def soft() -> Method:
+    """Conventional distillation: cross-entropy with the teacher's probabilities."""
+    return Method(noise=Noiseless(), pool=Objective(target=Soft()))
+
+
+@register("method", paper=HINTON_2015)
+def soft_tempered() -> Method:
+    """Conventional distillation at a temperature: KL between both sides softened."""
+    return Method(noise=Noiseless(), pool=Objective(target=Soft(), loss=TemperedDivergence()))
+
+
+@register("method", paper=None)
+def calibrated_soft() -> Method:
+    """Cross-entropy with a target as sure as the teacher has been right."""
+    return Method(pool=Objective(target=Calibrated()))
+
+
+@register("method", paper=FIDELITY_2018)
+def fidelity() -> Method:
+    """Hard labels, each weighted by the teacher's estimated accuracy there."""
+    return Method(pool=Objective(weight=Fidelity()))
+
+
+@register("method", paper=WD_2022)
+def wd() -> Method:
+    """Weighted distillation: hard labels with debiasing weights re-estimated every epoch (ratio of mean losses)."""
+    return Method(pool=Objective(target=Hard(), weight=Debiased()))
+
+
+@register("method", paper=WD_2022)
+def wd_soft() -> Method:
+    """Weighted distillation of the teacher's probabilities."""
+    return Method(pool=Objective(target=Soft(), weight=Debiased()))
+
+
+@register("method", paper=WD_2022)
+def wd_separate() -> Method:
+    """Weighted distillation, error and distortion estimated apart."""
+    return Method(pool=Objective(target=Hard(), weight=Debiased(estimator="separate")))
+
+
+@register("method", paper=SLAM_2023)
+def slam() -> Method:
+    """Student-label mixing on hard labels, un-normalised as in the paper's experiments."""
+    return Method(pool=Objective(target=Hard(), loss=StudentLabelMixing()))
+
+
+@register("method", paper=SLAM_2023)
+def slam_soft() -> Method:
+    """Student-label mixing on the teacher's probabilities."""
+    return Method(pool=Objective(target=Soft(), loss=StudentLabelMixing()))
+
+
+@register("method", paper=SLAM_2023)
+def slam_normalized() -> Method:
+    """Student-label mixing on hard labels with the exact law of the noisy label."""
+    return Method(pool=Objective(target=Hard(), loss=StudentLabelMixing(normalized=True)))
+
+
+def method(name: str) -> Method:
+    """The method of that name with its default options.
+
+    Raises:
+        InputError: There is none of that name.
+    """
+    made = lookup("method", name).make()
+    assert isinstance(made, Method)
+    return made
+
+
+def method_names() -> tuple[str, ...]:
+    """All method names, references first."""
+    return tuple(entry.name for entry in entries("method"))

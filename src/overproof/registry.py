@@ -1,0 +1,101 @@
+"""Names to parts and methods: what the command line can spell, the docs list and the contract tests visit."""
+
+import difflib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, is_dataclass
+from typing import Any, Literal, TypeVar
+
+from overproof.claims import Claim
+from overproof.errors import InputError
+
+Kind = Literal["loss", "weight", "target", "select", "noise", "method"]
+Part = TypeVar("Part", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Paper:
+    """A work to cite; `key` is its BibTeX key."""
+
+    key: str
+    title: str
+    authors: str
+    venue: str
+    year: int
+    arxiv: str
+
+    def bibtex(self) -> str:
+        """The work as a BibTeX entry."""
+        return (
+            f"@misc{{{self.key},\n  title = {{{self.title}}},\n  author = {{{self.authors}}},\n"
+            f"  year = {{{self.year}}},\n  note = {{{self.venue}}},\n  eprint = {{{self.arxiv}}},\n"
+            f"  archivePrefix = {{arXiv}}\n}}"
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """One registered name.
+
+    Args:
+        kind: What it is.
+        name: How it is spelt; for parts, the name of the file that defines it.
+        make: Builds it from its options, by keyword.
+        paper: Where it comes from; None for a baseline nobody claims.
+        claims: What it promises, each checked by the contract tests.
+        summary: The first sentence of its docstring.
+    """
+
+    kind: Kind
+    name: str
+    make: Callable[..., Any]
+    paper: Paper | None
+    claims: tuple[Claim, ...]
+    summary: str
+
+
+_entries: dict[tuple[Kind, str], Entry] = {}
+
+
+def register(kind: Kind, *, paper: Paper | None, claims: tuple[Claim, ...] = ()) -> Callable[[Part], Part]:
+    """Register a dataclass under the name of its file, or a function that composes a method under its own name."""
+
+    def add(make: Part) -> Part:
+        if kind == "method":
+            name = make.__name__
+        else:
+            assert is_dataclass(make), f"{make.__name__} must be a dataclass: its fields are its options"
+            name = make.__module__.rpartition(".")[-1]
+        assert (kind, name) not in _entries, f"{kind} {name!r} is already registered"
+        summary = (make.__doc__ or "").strip().partition("\n")[0]
+        _entries[kind, name] = Entry(kind=kind, name=name, make=make, paper=paper, claims=claims, summary=summary)
+        return make
+
+    return add
+
+
+def entries(kind: Kind | None = None) -> tuple[Entry, ...]:
+    """All registered names, in the order of registration."""
+    return tuple(entry for entry in _entries.values() if kind in (None, entry.kind))
+
+
+def lookup(kind: Kind, name: str) -> Entry:
+    """The entry of that name.
+
+    Raises:
+        InputError: There is none; the sentence names the nearest or all of them.
+    """
+    if (kind, name) not in _entries:
+        raise InputError(f"There is no {kind} {name!r}; {suggest(name, [e.name for e in entries(kind)])}.")
+    return _entries[kind, name]
+
+
+def entry_of(part: object) -> Entry:
+    """The entry a part was made from."""
+    return next(entry for entry in _entries.values() if entry.make is type(part))
+
+
+def suggest(word: str, known: Iterable[str]) -> str:
+    """`did you mean 'slam'` where one known word is near, else the list of them all."""
+    known = sorted(known)
+    close = difflib.get_close_matches(word, known, n=1)
+    return f"did you mean {close[0]!r}" if close else f"choose from {', '.join(known)}"

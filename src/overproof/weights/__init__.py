@@ -1,0 +1,5 @@
+"""How much each example counts: one number per example."""
+
+from overproof.weights.debiased import Debiased as Debiased
+from overproof.weights.fidelity import Fidelity as Fidelity
+from overproof.weights.uniform import Uniform as Uniform
