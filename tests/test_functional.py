@@ -30,7 +30,7 @@ def test_cross_entropy_by_hand():
 
 @given(error=st.floats(0, 1), distortion=st.floats(0.01, 100), clean=st.floats(0.01, 100))
 def test_the_debiased_weight_makes_the_expected_noisy_loss_the_clean_one(error, distortion, clean):
-    weight = debiased_weight(torch.tensor([error]).double(), torch.tensor([distortion]).double()).item()
+    weight = debiased_weight(*torch.tensor([[error], [distortion]], dtype=torch.float64)).item()
     expected_noisy_loss = error * distortion * clean + (1 - error) * clean
     assert weight * expected_noisy_loss == pytest.approx(clean, rel=1e-9)
 

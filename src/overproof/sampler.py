@@ -38,7 +38,7 @@ class Shuffled:
 
     def take(self, start: int, count: int) -> Int[Tensor, "count"]:
         """Rows `start` to `start + count` of the stream; every `num_rows` of them hold each row once."""
-        if self.num_rows == 0:
+        if self.num_rows == 0 or count == 0:
             return torch.arange(0)
         pieces = []
         while count > 0:

@@ -1,0 +1,469 @@
+"""Every malformed input is one sentence that names the file, the place and what is allowed instead."""
+
+import gzip
+import io
+import struct
+import zipfile
+from dataclasses import fields
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import torch
+from PIL import Image
+
+from overproof.data import Source, aligned, check_classes, class_space, concatenate, from_arrays, read, split
+from overproof.errors import InputError
+
+
+def encoded(size=(4, 5), mode="L", format="PNG"):
+    file = io.BytesIO()
+    noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 4), dtype=np.uint8)
+    Image.fromarray(noise).convert(mode).save(file, format)
+    return file.getvalue()
+
+
+def idx(shape, code=0x08, size=None, magic=b"\0\0"):
+    body = bytes(int(np.prod(shape)) if size is None else size)
+    return magic + bytes([code, len(shape)]) + struct.pack(f">{len(shape)}I", *shape) + body
+
+
+def npz(**arrays):
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    return file.getvalue()
+
+
+def parquet(columns, **options):
+    file = io.BytesIO()
+    pq.write_table(pa.table(columns), file, **options)
+    return file.getvalue()
+
+
+PICTURES = np.arange(60, dtype=np.uint8).reshape(3, 5, 4)
+GOOD_PARQUET = parquet({"text": ["a", "b", "c"], "y": [0, 1, 0]})
+GOOD_CSV = b"text,y\na,0\nb,1\nc,0\n"
+PNG = encoded()
+JPEG = encoded(mode="RGB", format="JPEG")
+
+
+def archive_of_notes():
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("notes.txt", "not an array")
+    return file.getvalue()
+
+
+def damaged_page():
+    data = bytearray(parquet({"text": ["a"] * 50, "y": [0] * 50}, compression="none", write_page_checksum=True))
+    data[30] ^= 0xFF
+    return bytes(data)
+
+
+# What happens: (file name, its bytes, the source's options, what the message must contain).
+FILES = {
+    # the file itself
+    "a folder": ("folder.csv/", None, {}, ["folder", "one file"]),
+    "no such file": ("a.csv", None, {}, ["no such file"]),
+    "an unknown extension": ("a.xlsx", b"x", {}, ["'.xlsx'", ".parquet"]),
+    "an empty csv": ("a.csv", b"", {}, ["empty", "at least one row"]),
+    "a csv of blank lines": ("a.csv", b"\n\n", {}, ["empty", "at least one row"]),
+    "a csv of a header": ("a.csv", b"text,y\n", {}, ["no rows", "at least one"]),
+    "an empty parquet file": ("a.parquet", b"", {}, ["empty", "Parquet"]),
+    "a parquet file without rows": ("a.parquet", parquet({"y": pa.array([], pa.int64())}), {}, ["no rows"]),
+    "an empty npz": ("a.npz", b"", {}, ["empty", ".npz"]),
+    "an empty idx file": ("a-idx3-ubyte", b"", {}, ["empty", "IDX"]),
+    "an idx file without images": ("a-idx3-ubyte", idx((0, 5, 4)), {}, ["no rows"]),
+    "a csv called parquet": ("a.parquet", GOOD_CSV, {}, ["not a readable Parquet"]),
+    "a truncated parquet file": ("a.parquet", GOOD_PARQUET[:-9], {}, ["not a readable Parquet", "whole"]),
+    "a damaged parquet page": ("a.parquet", damaged_page(), {}, ["damaged Parquet", "whole"]),
+    "a parquet file called csv": ("a.csv", GOOD_PARQUET, {}, ["not a text file", "UTF-8"]),
+    "a csv in latin-1": ("a.csv", "text,y\na,0\né,1\n".encode("latin-1"), {}, ["UTF-8", "line 3"]),
+    "a csv in utf-16": ("a.csv", GOOD_CSV.decode().encode("utf-16"), {}, ["not a text file", "UTF-8"]),
+    "a truncated gzip": ("a.csv.gz", gzip.compress(GOOD_CSV * 50)[:-20], {}, ["cannot be read", "whole"]),
+    "a plain csv called gz": ("a.csv.gz", GOOD_CSV, {}, ["cannot be read", "gzip"]),
+    "a csv row with a cell too many": ("a.csv", b"a,b\n1,2\n3,4,5\n", {}, ["3 cells", "row 1", "have 2"]),
+    "a csv row with a cell too few": ("a.dat", b"1,2\n3,4\n5\n", {"header": False}, ["1 cells", "row 2", "have 2"]),
+    "a quote that never closes": ("a.csv", b'y,text\n0,a\n1,"b\n0,c\n1,d\n', {}, ["quote", "row 1", "closing"]),
+    "a csv column without a name": ("a.csv", b",text\n0,a\n", {}, ["column 0", "ignore"]),
+    "a csv column twice": ("a.csv", b"a,b,a\n0,1,2\n", {}, ["more than one", "'a'", "unique"]),
+    # columns
+    "a missing input": ("a.csv", GOOD_CSV, {"input": "txt"}, ["'txt'", "nearest: 'text'", "'text', 'y'"]),
+    "a missing label": ("a.parquet", GOOD_PARQUET, {"label": "class"}, ["'class'", "`label`", "'text', 'y'"]),
+    "a missing id": ("a.parquet", GOOD_PARQUET, {"id": "key"}, ["'key'", "`id`", "'text', 'y'"]),
+    "a missing ignored column": ("a.csv", GOOD_CSV, {"ignore": ("yy",)}, ["'yy'", "`ignore`", "nearest: 'y'"]),
+    "a missing chosen column": ("a.csv", GOOD_CSV, {"where": {"part": 1}}, ["'part'", "`where`", "'text', 'y'"]),
+    "no row chosen": ("a.csv", GOOD_CSV, {"where": {"text": "z"}}, ["'text'", "'z'", "'a', 'b', 'c'"]),
+    "no row chosen by type": ("a.csv", GOOD_CSV, {"where": {"y": "one"}}, ["'y'", "'one'", "'0', '1'"]),
+    "no feature left": ("a.csv", GOOD_CSV, {"label": "y", "ignore": ("text",)}, ["no feature", "at least one"]),
+    "text without a column": ("a.csv", GOOD_CSV, {"kind": "text"}, ["`input`", "'text', 'y'"]),
+    "text of numbers": ("a.parquet", GOOD_PARQUET, {"kind": "text", "input": "y"}, ["int64", "'y'", "strings"]),
+    "pictures of strings": ("a.parquet", GOOD_PARQUET, {"kind": "image", "input": "text"}, ["'text'", "PNG or JPEG"]),
+    "pictures without a column": ("a.parquet", GOOD_PARQUET, {"kind": "image"}, ["0 columns", "`input`"]),
+    "two columns of bytes": ("a.parquet", parquet({"p": [PNG], "q": [PNG]}), {}, ["2 columns", "'p', 'q'", "`input`"]),
+    # values
+    "a null text": ("a.parquet", parquet({"t": ["a", None]}), {"input": "t"}, ["'t'", "row 1", "'drop'"]),
+    "a blank text": ("a.csv", b"t,y\na,0\n b,1\n  ,1\n", {"input": "t"}, ["'t'", "row 2", "'allow'"]),
+    "a blank text after a choice": (
+        "a.csv",
+        b"t,p\na,x\nb,y\n,x\n",
+        {"input": "t", "where": {"p": "x"}},
+        ["'t'", "row 2", "'drop'"],
+    ),
+    "only blank texts": ("a.csv", b"t,y\n ,0\n", {"input": "t", "missing": "drop"}, ["no row left", "at least one"]),
+    "an empty number": ("a.csv", b"n,y\n1,0\n,1\n", {}, ["'n'", "row 1", "`missing`"]),
+    "not a number": ("a.parquet", parquet({"n": [1.0, 2.0, float("nan")]}), {}, ["'n'", "row 2", "`missing`"]),
+    "an infinite number": ("a.csv", b"n\n1\n-inf\n", {"missing": "allow"}, ["-inf", "'n'", "row 1", "finite"]),
+    "an empty word": ("a.csv", b"w,y\na,0\n,1\n", {"label": "y"}, ["'w'", "row 1", "`missing`"]),
+    "a column of dates": ("a.csv", b"d\n2020-01-31\n", {}, ["date32", "'d'", "`ignore`"]),
+    "a column of lists": ("a.parquet", parquet({"l": [[1], [2]]}), {}, ["list", "'l'", "numbers"]),
+    # labels and ids
+    "a fractional label": ("a.csv", b"a,y\n1,0\n2,0.5\n", {"label": "y"}, ["0.5", "'y'", "row 1", "whole numbers"]),
+    "an infinite label": ("a.csv", b"a,y\n1,0.0\n2,inf\n", {"label": "y"}, ["inf", "'y'", "row 1", "whole numbers"]),
+    "a negative label": ("a.csv", b"a,y\n1,-2\n", {"label": "y"}, ["-2", "'y'", "row 0", "-1 for unknown"]),
+    "labels of dates": ("a.csv", b"a,y\n1,2020-01-31\n", {"label": "y"}, ["date32", "'y'", "strings"]),
+    "a label that is no class": (
+        "a.csv",
+        b"a,y\n1,cat\n2,dgo\n",
+        {"label": "y", "classes": ("cat", "dog")},
+        ["'dgo'", "row 1", "nearest: 'dog'", "'cat', 'dog'"],
+    ),
+    "an id twice": ("a.csv", b"a,k\n1,x\n2,y\n3,x\n", {"id": "k"}, ["'x'", "'k'", "row 0", "row 2", "own"]),
+    "an id twice after a choice": (
+        "a.csv",
+        b"a,k,p\n1,x,n\n1,x,m\n2,y,n\n3,x,m\n",
+        {"id": "k", "where": {"p": "m"}},
+        ["'x'", "row 1", "row 3"],
+    ),
+    "no id": ("a.parquet", parquet({"a": [1, 2], "k": ["x", None]}), {"id": "k"}, ["no id", "'k'", "row 1", "own"]),
+    "fractional ids": ("a.parquet", parquet({"a": [1], "k": [0.5]}), {"id": "k"}, ["double", "'k'", "integers"]),
+    # .npz
+    "a truncated npz": ("a.npz", npz(x=PICTURES)[:-30], {}, [".npz", "whole"]),
+    "a damaged npz": ("a.npz", npz(x=PICTURES).replace(PICTURES.tobytes(), bytes(60)), {}, ["damaged", "whole"]),
+    "pickled labels": (
+        "a.npz",
+        npz(x=PICTURES, y=np.array(["a", "b", None], object)),
+        {"label": "y"},
+        ["pickled objects", "dtype=object"],
+    ),
+    "an archive of other things": ("a.npz", archive_of_notes(), {}, ["'notes.txt'", "arrays"]),
+    "an npz without pictures": ("a.npz", npz(y=np.arange(3)), {}, ["0 arrays", "'y'", "`input`"]),
+    "an npz with two sets": ("a.npz", npz(a=PICTURES, b=PICTURES), {}, ["2 arrays", "'a', 'b'", "`input`"]),
+    "an npz without that array": ("a.npz", npz(x=PICTURES), {"input": "images"}, ["array 'images'", "'x'"]),
+    "float pictures": ("a.npz", npz(x=PICTURES / 255), {}, ["float64", "uint8"]),
+    "pictures of two channels": ("a.npz", npz(x=PICTURES.reshape(1, 2, 6, 5)), {}, ["(1, 2, 6, 5)", "C 1 or 3"]),
+    "flat pictures": ("a.npz", npz(x=PICTURES.reshape(3, 20)), {"input": "x"}, ["(3, 20)", "[N, H, W]"]),
+    "too few labels": ("a.npz", npz(x=PICTURES, y=np.arange(2)), {"label": "y"}, ["'y'", "(2,)", "3 images"]),
+    "labels of times": (
+        "a.npz",
+        npz(x=PICTURES, y=np.zeros(3, "M8[s]")),
+        {"label": "y"},
+        ["'y'", "datetime64", "numbers and strings"],
+    ),
+    "a label beyond the class names": (
+        "a.npz",
+        npz(x=PICTURES, y=np.array([0, 1, 2]), class_names=np.array(["a", "b"])),
+        {"label": "y"},
+        ["label 2", "row 2", "0 to 1"],
+    ),
+    "a class name twice": (
+        "a.npz",
+        npz(x=PICTURES, y=np.array([0, 1, 1]), class_names=np.array(["a", "a"])),
+        {"label": "y"},
+        ["'a', 'a'", "different"],
+    ),
+    "an archive read as text": ("a.npz", npz(x=PICTURES), {"kind": "text"}, ["'text'", "'image'"]),
+    # IDX
+    "a wrong magic number": ("a-idx3-ubyte", idx((3, 5, 4), magic=b"\1\0"), {}, ["01 00 08 03", "00 00"]),
+    "idx floats": ("a-idx3-ubyte", idx((3, 5, 4), code=0x0D), {}, ["00 00 0d 03", "08"]),
+    "idx shorts": ("a-idx3-ubyte", idx((3, 5, 4), code=0x0B, size=120), {}, ["int16", "uint8"]),
+    "a truncated idx file": ("a-idx3-ubyte", idx((3, 5, 4), size=59), {}, ["75 bytes", "promises 76", "whole"]),
+    "a truncated idx header": ("a-idx3-ubyte", idx((3, 5, 4))[:10], {}, ["10 bytes", "whole"]),
+    "an idx file too long": ("a-idx3-ubyte", idx((3, 5, 4), size=61), {}, ["77 bytes", "promises 76"]),
+    "a truncated idx gzip": ("a-idx3-ubyte.gz", gzip.compress(idx((3, 5, 4)))[:-6], {}, ["cannot be read", "whole"]),
+    "labels given as images": ("a-idx1-ubyte", idx((3,)), {}, ["rank 1", "rank 3 or 4"]),
+    "an idx file with columns": ("a-idx3-ubyte", idx((3, 5, 4)), {"id": "k"}, ["no columns", "`path`"]),
+    # encoded pictures
+    "a truncated png": ("a.parquet", parquet({"p": [PNG, PNG[:-40]]}), {}, ["'p'", "row 1", "PNG and JPEG"]),
+    "a truncated jpeg": ("a.parquet", parquet({"p": [JPEG, JPEG, JPEG[:-90]]}), {}, ["'p'", "row 2", "damaged"]),
+    "bytes that are no picture": ("a.parquet", parquet({"p": [PNG, b"GIF89a"]}), {}, ["'p'", "row 1", "PNG and JPEG"]),
+    "a picture of another size": (
+        "a.parquet",
+        parquet({"p": [PNG, PNG, encoded((6, 5))]}),
+        {},
+        ["row 2", "grey image of 5x6", "grey image of 5x4", "row 0"],
+    ),
+    "a picture of another mode": (
+        "a.parquet",
+        parquet({"p": [PNG, encoded(mode="RGB")]}),
+        {},
+        ["row 1", "RGB", "grey"],
+    ),
+    "a picture with transparency": ("a.parquet", parquet({"p": [encoded(mode="RGBA")]}), {}, ["row 0", "RGBA", "RGB"]),
+    "no picture": ("a.parquet", parquet({"p": [PNG, None]}), {}, ["'p'", "row 1", "'drop'"]),
+    "a path instead of bytes": (
+        "a.parquet",
+        parquet({"p": [{"bytes": PNG, "path": "a.png"}, {"bytes": None, "path": "b.png"}]}),
+        {},
+        ["'p'", "row 1", "'drop'"],
+    ),
+}
+
+
+def one_sentence(error):
+    message = str(error.value)
+    assert "\n" not in message
+    assert message.endswith(".")
+    assert ". " not in message
+    assert len(message) < 400
+    # Nothing of the library that failed underneath is shown to the user.
+    assert error.value.__suppress_context__ or error.value.__context__ is None
+    return message
+
+
+@pytest.mark.parametrize("case", FILES)
+def test_a_malformed_file_is_refused_in_one_sentence(case, tmp_path):
+    file_name, data, options, says = FILES[case]
+    path = tmp_path / file_name.rstrip("/")
+    if file_name.endswith("/"):
+        path.mkdir()
+    elif data is not None:
+        path.write_bytes(data)
+    with pytest.raises(InputError) as error:
+        read(Source(path=str(path), **options), role="pool")
+    message = one_sentence(error)
+    assert message.startswith("pool (")
+    assert path.name in message
+    for words in says:
+        assert words in message
+    if "row 1" in says or "row 2" in says:
+        assert "counting from 0" in message
+
+
+def test_there_are_enough_malformed_files():
+    assert len(FILES) >= 40
+
+
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("reviews.cvs", ["no such file", "nearest: 'reviews.csv'"]),
+        ("nowhere/reviews.csv", ["no such folder"]),
+        ("package:no_such_package_here/a.csv", ["'no_such_package_here'", "not installed"]),
+        ("package:sklearn/datasets/data/irsi.csv", ["no such file", "nearest: 'iris.csv'"]),
+        ("package:json", ["package:MODULE/relative/file"]),
+        ("package:a.b/c.csv", ["package:MODULE/relative/file"]),
+        ("package:sys/c.csv", ["'sys'", "not installed"]),
+    ],
+)
+def test_a_wrong_path_is_named(path, says, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "reviews.csv").write_bytes(GOOD_CSV)
+    with pytest.raises(InputError) as error:
+        read(Source(path=path), role="test")
+    message = one_sentence(error)
+    assert message.startswith("test")
+    for words in [path, *says]:
+        assert words in message
+
+
+def test_labels_of_another_length_name_both_files(tmp_path):
+    (tmp_path / "a-idx3-ubyte").write_bytes(idx((3, 5, 4)))
+    (tmp_path / "a-idx1-ubyte").write_bytes(idx((2,)))
+    source = Source(path=str(tmp_path / "a-idx3-ubyte"), label=str(tmp_path / "a-idx1-ubyte"))
+    with pytest.raises(InputError) as error:
+        read(source, role="pool")
+    message = one_sentence(error)
+    for words in ("a-idx3-ubyte", "3 images", "a-idx1-ubyte", "(2,)"):
+        assert words in message
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"kind": "images"}, ["kind", "'images'", "'image'", "'auto'"]),
+        ({"missing": "ignore"}, ["missing", "'ignore'", "'refuse'", "'drop'", "'allow'"]),
+        ({"ignore": "ab"}, ["ignore", "'ab'", "list"]),
+        ({"classes": ("a", "b", "a")}, ["classes", "'a'", "once"]),
+        ({"input": "y", "label": "y"}, ["'y', 'y'", "different"]),
+    ],
+)
+def test_a_wrong_option_is_named(options, says):
+    # Field by field, since the types that tests execute would refuse some of these before the source can.
+    source = object.__new__(Source)
+    defaults = {field.name: getattr(Source(path="a.csv"), field.name) for field in fields(Source)}
+    for option, value in {**defaults, **options}.items():
+        object.__setattr__(source, option, value)
+    with pytest.raises(InputError) as error:
+        source.__post_init__()
+    message = one_sentence(error)
+    for words in ["a.csv", *says]:
+        assert words in message
+
+
+@pytest.mark.parametrize(
+    ("inputs", "options", "says"),
+    [
+        (np.zeros((2, 3, 4, 5)), {}, ["float64", "(2, 3, 4, 5)", "uint8"]),
+        (np.zeros((2, 4, 5, 2), np.uint8), {}, ["(2, 4, 5, 2)", "C 1 or 3"]),
+        (np.zeros((2, 3, 4, 3), np.uint8), {}, ["(2, 3, 4, 3)", "axis 1 or 3"]),
+        (np.zeros((2, 0, 4), np.uint8), {}, ["height and width", "at least 1"]),
+        (np.zeros((2, 784), np.uint8), {}, ["uint8", "(2, 784)", "[N, H, W]"]),
+        (np.zeros(3), {}, ["float64", "(3,)", "[N, D]"]),
+        (torch.zeros(2, 2, dtype=torch.complex64), {}, ["complex64", "numbers [N, D]"]),
+        (np.array([[1.0, 2.0], [3.0, np.nan]]), {}, ["'f1'", "row 1"]),
+        (np.array([[1.0, np.inf]]), {}, ["'f1'", "row 0", "finite"]),
+        ([], {}, ["no rows", "at least one"]),
+        (["a", None], {}, ["NoneType", "row 1", "strings"]),
+        ("abc", {}, ["one string", "list of strings"]),
+        (["a", "b"], {"label": [0]}, ["2 inputs", "1 labels"]),
+        (["a", "b"], {"keys": ["x"]}, ["2 inputs", "1 keys"]),
+        (["a", "b"], {"keys": ["x", 1]}, ["several types", "strings"]),
+        (["a", "b"], {"keys": ["x", "x"]}, ["'x'", "row 0", "row 1"]),
+        (["a", "b"], {"label": [0, 2], "class_names": ["n", "p"]}, ["label 2", "row 1", "0 to 1"]),
+        (["a", "b"], {"label": [-2, 0]}, ["label -2", "row 0", "-1 for unknown"]),
+        (["a", "b"], {"label": [0.0, 1.0]}, ["float64", "integer or string"]),
+        (["a", "b"], {"label": np.eye(2)}, ["(2, 2)", "one integer or string per row"]),
+        (["a", "b"], {"label": ["n", "q"], "class_names": ["n", "p"]}, ["'q'", "row 1", "'n', 'p'"]),
+        (["a", "b"], {"label": ["n", 3]}, ["int", "row 1", "strings"]),
+        (["a"], {"class_names": ["n", "n"]}, ["'n', 'n'", "once"]),
+    ],
+)
+def test_a_malformed_array_is_refused_in_one_sentence(inputs, options, says):
+    with pytest.raises(InputError) as error:
+        from_arrays(inputs, **options, source="my reviews")
+    message = one_sentence(error)
+    for words in ["my reviews", *says]:
+        assert words in message
+
+
+TEXTS = from_arrays(["a", "b", "c"], ["cat", "dog", "cat"], source="labelled (a.csv)")
+
+
+@pytest.mark.parametrize(
+    ("others", "says"),
+    [
+        ({"labelled": from_arrays(["a"], source="labelled (a.csv)")}, ["no label is known", "two"]),
+        ({"labelled": from_arrays(["a"], ["cat"], source="labelled (a.csv)")}, ["1 classes", "'cat'", "-1"]),
+        ({"labelled": TEXTS.take(np.array([0, 2]))}, ["no labelled example", "'dog'", "at least one"]),
+        ({"test": from_arrays(["d"], ["emu"], source="test (b.csv)")}, ["test (b.csv)", "'emu'", "'cat', 'dog'"]),
+        ({"pool": from_arrays(["d"], ["emu"], source="pool (b.csv)")}, ["pool (b.csv)", "'emu'", "'cat', 'dog'"]),
+    ],
+)
+def test_classes_that_do_not_fit_between_the_roles_are_named(others, says):
+    with pytest.raises(InputError) as error:
+        class_space({"labelled": TEXTS, **others})
+    message = one_sentence(error)
+    for words in ["labelled (a.csv)", *says]:
+        assert words in message
+
+
+def test_an_example_of_no_shared_class_is_not_aligned():
+    with pytest.raises(InputError) as error:
+        aligned({"labelled": TEXTS}, ("cat", "emu"))
+    assert "labelled (a.csv) has examples of class 'dog'" in one_sentence(error)
+
+
+@pytest.mark.parametrize(
+    ("found", "says", "silent"),
+    [
+        (["dog", "cat", "emu"], ["permuted", "class 0 is 'dog' instead of 'cat'"], ["missing", "extra"]),
+        (["cat", "emu"], ["missing classes 'dog'"], ["extra", "permuted"]),
+        (["cat", "dog", "emu", "fox"], ["extra classes 'fox'"], ["missing", "permuted"]),
+        (["cat", "dog", "fox"], ["missing classes 'emu'", "extra classes 'fox'"], ["permuted"]),
+        (["cat", "cat", "dog", "emu"], ["repeated classes 'cat'"], ["missing", "extra"]),
+        ([], ["missing classes 'cat', 'dog', 'emu'"], ["extra"]),
+    ],
+)
+def test_a_teacher_with_other_classes_is_told_which(found, says, silent):
+    with pytest.raises(InputError) as error:
+        check_classes(("cat", "dog", "emu"), found, "teacher (answers.parquet)")
+    message = one_sentence(error)
+    for words in ["teacher (answers.parquet)", "exactly 'cat', 'dog', 'emu' in this order", *says]:
+        assert words in message
+    for words in silent:
+        assert words not in message
+
+
+@pytest.mark.parametrize(
+    ("counts", "says"),
+    [
+        ({"labelled": 2, "pool": 3}, ["5 rows", "labelled 2, pool 3", "4 distinct"]),
+        ({"labelled": 3}, ["3 rows", "'labelled'", "2 are left"]),
+        ({"labelled": 1, "test": 2}, ["2 rows", "'test'", "1 are left"]),
+        ({"labelled": 0, "pool": 1}, ["labelled 0", "at least 1"]),
+        ({"pool": -1}, ["pool -1", "at least 1"]),
+    ],
+)
+def test_a_split_larger_than_the_set_names_both_numbers(counts, says):
+    rows = from_arrays(["a", "b", "b", "c", "d"], ["x", "y", "y", None, None], source="reviews (a.csv)")
+    with pytest.raises(InputError) as error:
+        split(rows, counts, seed=0)
+    message = one_sentence(error)
+    for words in ["reviews (a.csv)", *says]:
+        assert words in message
+
+
+@pytest.mark.parametrize(
+    ("other", "says"),
+    [
+        (from_arrays(np.ones((1, 1)), source="pool (b)"), ["table", "text"]),
+        (from_arrays(["d"], ["emu"], source="pool (b)"), ["'emu'", "'cat', 'dog'", "align"]),
+    ],
+)
+def test_parts_that_do_not_fit_are_not_put_together(other, says):
+    with pytest.raises(InputError) as error:
+        concatenate([TEXTS, other])
+    message = one_sentence(error)
+    for words in ["pool (b)", "labelled (a.csv)", *says]:
+        assert words in message
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "says"),
+    [
+        (np.zeros((1, 4, 4), np.uint8), np.zeros((1, 5, 4), np.uint8), ["(1, 5, 4)", "(1, 4, 4)"]),
+        (pa.table({"n": [1]}), pa.table({"m": [1]}), ["'m', 'n'", "both"]),
+        (pa.table({"k": [1], "n": [1]}), pa.table({"k": [0.5], "n": ["x"]}), ["'n'", "'int64'", "'large_string'"]),
+    ],
+)
+def test_inputs_of_another_form_are_not_put_together(a, b, says):
+    with pytest.raises(InputError) as error:
+        concatenate([from_arrays(a, source="one"), from_arrays(b, source="two")])
+    message = one_sentence(error)
+    for words in ["one", "two", *says]:
+        assert words in message
+
+
+def random_damage(data, rng):
+    damaged = bytearray(data)
+    if rng.random() < 0.3:
+        return bytes(damaged[: rng.integers(len(damaged))])
+    damaged[rng.integers(len(damaged))] ^= 1 << int(rng.integers(8))
+    return bytes(damaged)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("file_name", "data", "options"),
+    [
+        ("a.npz", npz(x=PICTURES, y=np.arange(3)), {"label": "y"}),
+        ("a-idx3-ubyte", idx((3, 5, 4)), {}),
+        ("a-idx3-ubyte.gz", gzip.compress(idx((3, 5, 4))), {}),
+        ("text.parquet", GOOD_PARQUET, {"input": "text", "label": "y"}),
+        ("image.parquet", parquet({"p": [PNG, PNG], "y": [0, 1]}, compression="none"), {"label": "y"}),
+        ("a.csv", b'text,y\n"a, b",0\nc,1\n', {"input": "text", "label": "y"}),
+    ],
+)
+def test_no_damage_shows_anything_but_one_sentence(file_name, data, options, tmp_path):
+    rng = np.random.default_rng(0)
+    refused = []
+    for _ in range(150):
+        (tmp_path / file_name).write_bytes(random_damage(data, rng))
+        try:
+            assert len(read(Source(path=str(tmp_path / file_name), **options), role="pool")) > 0
+        except InputError as error:
+            refused.append(str(error))
+    assert len(refused) > 30
+    assert all("\n" not in message and file_name in message for message in refused)

@@ -1,0 +1,279 @@
+"""The loop: what it minimises, that it resumes to the same bytes, and that it refuses what cannot work."""
+
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from overproof.augment import augment
+from overproof.checkpoint import EpochRecord
+from overproof.contract import Batch, PerExample
+from overproof.losses import CrossEntropy
+from overproof.method import Method, Objective
+from overproof.methods import method
+from overproof.models import Dense
+from overproof.sampler import Shuffled, derived_seed
+from overproof.train import Rows, TrainOptions, batch_sizes, train
+
+K = 3
+
+
+def some_rows(num=60, seed=0, width=5) -> Rows:
+    g = torch.Generator().manual_seed(seed)
+    probs = torch.randn(num, K, generator=g).softmax(1)
+    return Rows(
+        inputs=Dense(values=torch.randn(num, width, generator=g)),
+        place=torch.arange(num),
+        label=torch.randint(K, (num,), generator=g),
+        teacher_probs=Dense(values=probs),
+        teacher_accuracy=torch.linspace(0.55, 0.95, num),
+        num_candidates=torch.full((num,), 2),
+    )
+
+
+def student(width=5, dropout=0.0) -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(7)
+        return nn.Sequential(nn.Linear(width, 8), nn.BatchNorm1d(8), nn.Dropout(dropout), nn.ReLU(), nn.Linear(8, K))
+
+
+def trained(module, rows, *, method_name="soft", num_labelled=20, steps_per_epoch=4, held_out=None, **options):
+    options = {"learning_rate": 0.05, "epochs": 3, "batch_size": 16, "checkpoint_seconds": 0.0, **options}
+    extra = {name: options.pop(name) for name in ("checkpoint", "observe") if name in options}
+    return train(
+        module,
+        rows,
+        num_labelled=num_labelled,
+        method=method(method_name) if isinstance(method_name, str) else method_name,
+        transition=torch.eye(K),
+        options=TrainOptions(**options),
+        steps_per_epoch=steps_per_epoch,
+        seed=0,
+        held_out=held_out,
+        **extra,
+    )
+
+
+def weights(module):
+    return torch.cat([value.flatten().float() for value in module.state_dict().values()])
+
+
+def test_one_step_is_a_hand_written_step():
+    """SGD on the mean over labelled and pool rows alike, labelled ones with their labels in full."""
+    rows, module = some_rows(), nn.Linear(5, K)
+    by_hand = nn.Linear(5, K)
+    by_hand.load_state_dict(module.state_dict())
+    trained(module, rows, epochs=1, steps_per_epoch=1, optimizer="sgd", warmup_share=0.0, weight_decay=0.0)
+
+    num_labelled, num_pool = batch_sizes(TrainOptions(batch_size=16), 20, 40)
+    labelled = Shuffled(20, derived_seed(0, "labelled")).take(0, num_labelled)
+    pool = Shuffled(40, derived_seed(0, "pool")).take(0, num_pool) + 20
+    target = torch.cat([F.one_hot(rows.label[labelled], K).float(), rows.teacher_probs.values[pool]])
+    loss = F.cross_entropy(by_hand(rows.inputs.values[torch.cat([labelled, pool])]), target)
+    optimizer = torch.optim.SGD(by_hand.parameters(), lr=0.05, momentum=0.9, nesterov=True)
+    loss.backward()
+    optimizer.step()
+    torch.testing.assert_close(weights(module), weights(by_hand))
+
+
+def test_the_mean_is_over_the_number_of_examples_not_the_sum_of_weights():
+    @dataclass(frozen=True)
+    class Half:
+        def __call__(self, batch: Batch) -> PerExample:
+            return torch.full_like(batch.teacher_accuracy, 0.5)
+
+    rows, losses = some_rows(), []
+    for weight in (Half(), replace(method("hard").pool).weight):
+        composed = Method(noise=method("hard").noise, pool=Objective(weight=weight))
+        module = student()
+        history, _ = trained(module, rows, method_name=composed, num_labelled=0, epochs=1, steps_per_epoch=1)
+        losses.append(history[0].loss)
+    assert losses[0] == pytest.approx(losses[1] / 2, rel=1e-6)
+
+
+@pytest.mark.parametrize("name", ["labelled_only", "hard", "soft", "slam", "wd", "calibrated_soft", "fidelity"])
+def test_the_same_seed_gives_the_same_bytes_whatever_the_global_seed(name):
+    outcomes = []
+    for noise in (1, 2):
+        torch.manual_seed(noise)
+        module = student(dropout=0.5)
+        rows = some_rows(20) if name == "labelled_only" else some_rows()
+        trained(module, rows, method_name=name, held_out=some_rows(30, seed=5))
+        outcomes.append(weights(module))
+    assert torch.equal(*outcomes)
+
+
+def test_training_leaves_the_global_generator_alone():
+    torch.manual_seed(11)
+    expected = torch.rand(3)
+    torch.manual_seed(11)
+    trained(student(dropout=0.5), some_rows())
+    assert torch.equal(torch.rand(3), expected)
+
+
+class Killed(Exception):
+    pass
+
+
+@pytest.mark.parametrize("name", ["soft", "wd", "slam"])
+@pytest.mark.parametrize("options", [{"ema": 0.9}, {"optimizer": "sgd"}, {"early_stop_epochs": 2}], ids=str)
+def test_a_killed_run_resumes_to_the_same_bytes(tmp_path, name, options):
+    rows, held_out = some_rows(), some_rows(30, seed=5)
+    whole = student(dropout=0.3)
+    whole_history, _ = trained(whole, rows, method_name=name, held_out=held_out, epochs=5, **options)
+
+    def kill(record: EpochRecord) -> None:
+        if record.epoch == 3:
+            raise Killed
+
+    resumed, checkpoint = student(dropout=0.3), tmp_path / "checkpoint.pt"
+    with pytest.raises(Killed):
+        trained(
+            student(dropout=0.3), rows, method_name=name, held_out=held_out, epochs=5, checkpoint=checkpoint,
+            observe=kill, **options,
+        )  # fmt: skip
+    history, _ = trained(
+        resumed, rows, method_name=name, held_out=held_out, epochs=5, checkpoint=checkpoint, **options
+    )
+    assert torch.equal(weights(whole), weights(resumed))
+    assert history == whole_history
+
+
+def test_a_foreign_or_damaged_checkpoint_is_refused(tmp_path):
+    path = tmp_path / "checkpoint.pt"
+    trained(student(), some_rows(), checkpoint=path)
+    with pytest.raises(ValueError, match="belongs to a run with other options"):
+        trained(student(), some_rows(), checkpoint=path, epochs=4)
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(ValueError, match="cannot be read"):
+        trained(student(), some_rows(), checkpoint=path)
+
+
+def test_accumulating_gradients_changes_only_rounding():
+    rows, module, split = some_rows(), nn.Linear(5, K).double(), None
+    rows = replace(rows, inputs=Dense(values=rows.inputs.values.double()))
+    split = nn.Linear(5, K).double()
+    split.load_state_dict(module.state_dict())
+    trained(module, rows)
+    trained(split, rows, accumulate=3)
+    torch.testing.assert_close(weights(module), weights(split), rtol=1e-5, atol=1e-6)
+
+
+def test_the_moving_average_is_the_student():
+    rows, plain, average = some_rows(), nn.Linear(5, K), nn.Linear(5, K)
+    average.load_state_dict(plain.state_dict())
+    start = weights(plain).clone()
+    trained(plain, rows, epochs=1, steps_per_epoch=1)
+    trained(average, rows, epochs=1, steps_per_epoch=1, ema=0.75)
+    torch.testing.assert_close(weights(average), 0.75 * start + 0.25 * weights(plain))
+
+
+def test_early_stopping_keeps_the_best_student_and_stops():
+    rows, held_out = some_rows(), some_rows(40, seed=9)
+    module = student()
+    history, _ = trained(module, rows, held_out=held_out, epochs=40, early_stop_epochs=3, learning_rate=0.3)
+    assert len(history) < 40
+    best = min(record.held_out_loss for record in history)
+    module.eval()
+    found = F.cross_entropy(module(held_out.inputs.values), held_out.label).item()
+    assert found == pytest.approx(best, rel=1e-5)
+
+
+def test_a_loss_that_is_not_finite_stops_before_the_step():
+    rows, module = some_rows(), nn.Linear(5, K)
+    rows.inputs.values[30:] = float("nan")
+    before = weights(module).clone()
+    with pytest.raises(FloatingPointError, match="step 0"):
+        trained(module, rows)
+    assert torch.equal(weights(module), before)
+
+
+@pytest.mark.parametrize(("name", "options"), [("wd", {}), ("hard", {"early_stop_epochs": 2})])
+def test_held_out_labels_are_asked_for_in_words(name, options):
+    with pytest.raises(ValueError, match="held out"):
+        trained(student(), some_rows(), method_name=name, **options)
+
+
+def test_weights_are_one_in_the_first_epoch_and_recorded_after_it():
+    history, memories = trained(student(), some_rows(), method_name="wd", held_out=some_rows(50, seed=5))
+    assert (history[0].weight_min, history[0].weight_max) == (1.0, 1.0)
+    assert history[1].weight_min < 1 and history[1].weight_max <= 1
+    assert memories["pool.weight"] and not memories["pool.loss"]
+
+
+@dataclass(frozen=True)
+class Learned:
+    """Cross-entropy of logits shifted by a learned vector: a part with trainable memory."""
+
+    def start(self, transition):
+        return {"shift": torch.zeros(len(transition), requires_grad=True)}
+
+    def __call__(self, batch: Batch) -> PerExample:
+        return CrossEntropy()(replace(batch, student_logits=batch.student_logits + batch.memory["shift"]))
+
+
+def test_a_part_that_learns_needs_no_special_case_and_resumes(tmp_path):
+    composed = Method(noise=method("hard").noise, pool=Objective(loss=Learned()))
+    _, memories = trained(student(), some_rows(), method_name=composed, epochs=4)
+    assert memories["pool.loss"]["shift"].abs().max() > 0
+
+    def kill(record):
+        if record.epoch == 2:
+            raise Killed
+
+    with pytest.raises(Killed):
+        trained(student(), some_rows(), method_name=composed, epochs=4, checkpoint=tmp_path / "c", observe=kill)
+    _, resumed = trained(student(), some_rows(), method_name=composed, epochs=4, checkpoint=tmp_path / "c")
+    assert torch.equal(resumed["pool.loss"]["shift"], memories["pool.loss"]["shift"])
+
+
+def test_batches_hold_at_least_one_of_each_kind():
+    assert batch_sizes(TrainOptions(batch_size=8, labelled_share=0.0), 10, 1000) == (1, 7)
+    assert batch_sizes(TrainOptions(batch_size=8, labelled_share=1.0), 10, 1000) == (7, 1)
+    assert batch_sizes(TrainOptions(batch_size=8), 0, 1000) == (0, 8)
+    assert batch_sizes(TrainOptions(batch_size=8), 10, 0) == (8, 0)
+
+
+def test_a_crop_is_a_shift_and_a_flip_a_mirror():
+    image = torch.arange(1, 17, dtype=torch.uint8).view(1, 1, 4, 4).expand(200, 1, 4, 4)
+    padded = F.pad(image[0], (1, 1, 1, 1))
+    crops = {tuple(padded[0, i : i + 4, j : j + 4].flatten().tolist()) for i in range(3) for j in range(3)}
+    mirrored = {tuple(torch.tensor(crop).view(4, 4).flip(1).flatten().tolist()) for crop in crops}
+    found = augment(image, "crop", 1, torch.Generator().manual_seed(0))
+    assert {tuple(each.flatten().tolist()) for each in found} == crops
+    found = augment(image, "crop_flip", 1, torch.Generator().manual_seed(0))
+    seen = {tuple(each.flatten().tolist()) for each in found}
+    assert seen <= crops | mirrored and seen & mirrored and seen & crops
+    assert torch.equal(augment(image, "none", 1, torch.Generator()), image)
+
+
+WORKER = """
+import sys, torch, torch.distributed as dist
+sys.path.insert(0, "tests")
+from test_train import some_rows, trained, weights
+from torch import nn
+if dist.is_torchelastic_launched():
+    dist.init_process_group("gloo")
+torch.manual_seed(3)
+module = nn.Linear(5, 3)
+trained(module, some_rows(), epochs=2)
+if not dist.is_initialized() or dist.get_rank() == 0:
+    torch.save(weights(module), sys.argv[1])
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_train_what_one_does(tmp_path):
+    """Data parallel under torchrun: the same batches, the same mean, up to rounding."""
+    script = tmp_path / "worker.py"
+    script.write_text(WORKER)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=29511"]
+    for launcher, name in (([sys.executable], "one"), (torchrun, "two")):
+        done = subprocess.run([*launcher, str(script), str(tmp_path / name)], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+    one, two = (torch.load(tmp_path / name, weights_only=True) for name in ("one", "two"))
+    torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-6)
