@@ -1,0 +1,13 @@
+"""Examples with stable ids from files and arrays, their classes checked, their roles drawn."""
+
+from overproof.data.classes import aligned as aligned
+from overproof.data.classes import check_classes as check_classes
+from overproof.data.classes import class_space as class_space
+from overproof.data.examples import Examples as Examples
+from overproof.data.examples import concatenate as concatenate
+from overproof.data.examples import from_arrays as from_arrays
+from overproof.data.read import read as read
+from overproof.data.source import Kind as Kind
+from overproof.data.source import Source as Source
+from overproof.data.splits import duplicates as duplicates
+from overproof.data.splits import split as split

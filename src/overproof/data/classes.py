@@ -1,0 +1,113 @@
+"""One ordered list of class names for all parties: the roles and the teacher."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from overproof.data.columns import renamed
+from overproof.data.examples import Examples
+from overproof.data.wording import listed
+from overproof.errors import InputError
+
+
+def class_space(parties: Mapping[str, Examples]) -> tuple[str, ...]:
+    """The ordered class names that all parties share: those of the labelled examples.
+
+    Args:
+        parties: Examples by role; "labelled" must be among them.
+
+    Raises:
+        InputError: If a class has no labelled example, there are fewer than two classes, or another role shows a
+            class that the labelled examples never show.
+
+    Example:
+        >>> from overproof.data import from_arrays
+        >>> labelled = from_arrays(["good", "bad"], ["yes", "no"])
+        >>> class_space({"labelled": labelled, "pool": from_arrays(["fine"])})
+        ('no', 'yes')
+    """
+    labelled = parties["labelled"]
+    shown = shown_classes(labelled)
+    if unseen := [name for name in labelled.class_names if name not in shown]:
+        raise InputError(
+            f"{labelled.source} has no labelled example of class {listed(unseen)}; every class needs at least one."
+        )
+    if len(shown) < 2:
+        raise InputError(
+            f"{labelled.source} shows {len(shown)} classes ({listed(shown) or 'no label is known'}); at least two are "
+            f"needed (-1 stands for an unknown label)."
+        )
+    for role, party in parties.items():
+        if strange := [name for name in shown_classes(party) if name not in shown]:
+            raise InputError(
+                f"{party.source} has examples of class {listed(strange)}, which {labelled.source} never shows; the "
+                f"classes allowed in {role} are {listed(shown)}."
+            )
+    return shown
+
+
+def aligned(parties: Mapping[str, Examples], class_names: Sequence[str]) -> dict[str, Examples]:
+    """The same examples with labels that point into one shared list of class names, matched by name.
+
+    Args:
+        parties: Examples by role.
+        class_names: The shared list, as `class_space` gives it.
+
+    Raises:
+        InputError: If a party has an example of a class that is not in the list.
+
+    Example:
+        >>> from overproof.data import from_arrays
+        >>> test = from_arrays(["good", "bad"], [0, 1], class_names=["yes", "no"])
+        >>> aligned({"test": test}, ("no", "yes"))["test"].label.tolist()
+        [1, 0]
+    """
+    names = tuple(class_names)
+    for role, party in parties.items():
+        if strange := [name for name in shown_classes(party) if name not in names]:
+            raise InputError(
+                f"{party.source} has examples of class {listed(strange)}; the classes allowed in {role} are "
+                f"{listed(names)}."
+            )
+    return {
+        role: replace(party, label=renamed(party.label, party.class_names, names), class_names=names)
+        for role, party in parties.items()
+    }
+
+
+def check_classes(expected: Sequence[str], found: Sequence[str], who: str) -> None:
+    """Check that another party, such as a file of teacher answers, has the same classes in the same order.
+
+    Args:
+        expected: The shared class names in order.
+        found: The party's class names in order.
+        who: What to call the party in the error.
+
+    Raises:
+        InputError: If they are not the same; it says which classes are repeated, missing, extra or permuted.
+
+    Example:
+        >>> check_classes(("cat", "dog"), ("cat", "dog"), "teacher (answers.parquet)")
+    """
+    expected, found = list(expected), list(found)
+    if expected == found:
+        return
+    kinds = {
+        "repeated": sorted({name for name in found if found.count(name) > 1}),
+        "missing": [name for name in expected if name not in found],
+        "extra": [name for name in found if name not in expected],
+    }
+    wrong = [f"{kind} classes {listed(names)}" for kind, names in kinds.items() if names]
+    if not wrong:
+        index = next(i for i, (a, b) in enumerate(zip(expected, found, strict=True)) if a != b)
+        wrong = [f"permuted classes (class {index} is {found[index]!r} instead of {expected[index]!r})"]
+    raise InputError(
+        f"{who} has {' and '.join(wrong)}; it must have exactly {listed(expected, limit=30)} in this order."
+    )
+
+
+def shown_classes(examples: Examples) -> tuple[str, ...]:
+    """The class names that at least one example has, in the order of their indices."""
+    used = np.unique(examples.label[examples.label >= 0].numpy())
+    return tuple(examples.class_names[index] for index in used)

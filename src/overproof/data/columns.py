@@ -1,0 +1,236 @@
+"""The columns beside the inputs: which rows are kept, their labels and the user's own ids."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from jaxtyping import Bool, Int64
+from numpy.typing import NDArray
+from torch import Tensor
+
+from overproof.data.source import Source
+from overproof.data.wording import at_row, listed, nearest
+from overproof.errors import InputError
+
+UNKNOWN = -1
+"""The label index of an example whose label is not known."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Frame:
+    """Rows of a file that are still in play, and where in the file they stood.
+
+    Args:
+        name: What to call the file in errors: "pool (reviews.parquet)".
+        table: [N rows], every column that is still needed.
+        rows: [N], the row of the file behind each row of the table.
+    """
+
+    name: str
+    table: pa.Table
+    rows: Int64[np.ndarray, "N"]
+
+    def column(self, name: str) -> pa.Array:
+        """One column as one array, without dictionary encoding."""
+        combined = self.table.column(name).combine_chunks()
+        column = combined.combine_chunks() if isinstance(combined, pa.ChunkedArray) else combined
+        return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+
+    def at(self, index: int | np.integer) -> str:
+        """Name the file's row behind row `index` of the table."""
+        return at_row(int(self.rows[index]))
+
+    def keep(self, mask: Bool[np.ndarray, "N"]) -> "Frame":
+        """Keep the rows where the mask is true."""
+        if mask.all():
+            return self
+        return Frame(name=self.name, table=self.table.filter(pa.array(mask)), rows=self.rows[mask])
+
+
+def whole(name: str, table: pa.Table) -> Frame:
+    """A frame of all rows of a file.
+
+    Raises:
+        InputError: If there are none.
+    """
+    if len(table) == 0:
+        raise InputError(f"{name} has no rows; at least one is needed.")
+    return Frame(name=name, table=table, rows=np.arange(len(table)))
+
+
+def check_names(name: str, existing: Iterable[str], source: Source, *, what: str = "column") -> None:
+    """Check that every column that the source names exists, and exists once.
+
+    Raises:
+        InputError: If one is missing (with the nearest one and all that exist), repeated or used twice.
+    """
+    present = list(existing)
+    wanted = {"input": source.input, "label": source.label, "id": source.id}
+    asked = [(option, word) for option, word in wanted.items() if word is not None]
+    asked += [("ignore", word) for word in source.ignore] + [("where", word) for word in source.where]
+    for option, word in asked:
+        if word not in present:
+            raise InputError(
+                f"{name} has no {what} {word!r} for `{option}`{nearest(word, present)}; it has {listed(present)}."
+            )
+    if repeated := sorted({word for word in present if present.count(word) > 1}):
+        raise InputError(f"{name} has more than one {what} called {listed(repeated)}; names must be unique.")
+
+
+def where(frame: Frame, source: Source) -> Frame:
+    """Keep the rows whose columns equal the values of `source.where`.
+
+    Raises:
+        InputError: If a value cannot stand in its column, or no row is left (with the values that are present).
+    """
+    for name, value in source.where.items():
+        column = frame.column(name)
+        spelled = str(value).lower() if isinstance(value, bool) else str(value)
+        try:
+            equal = pc.equal(column, pa.scalar(spelled).cast(column.type))
+        except (pa.ArrowException, ValueError):
+            equal = pa.repeat(False, len(column))
+        mask = pc.fill_null(equal, False).to_numpy(zero_copy_only=False)
+        if not mask.any():
+            present = sorted(str(word) for word in pc.unique(column).slice(0, 1000).to_pylist())
+            raise InputError(
+                f"{frame.name} has no row left where column {name!r} is {value!r}; the values present are "
+                f"{listed(present)}."
+            )
+        frame = frame.keep(mask)
+    return frame
+
+
+def labels(frame: Frame, source: Source) -> tuple[Int64[Tensor, "N"], tuple[str, ...]]:
+    """Label indices and the class names that they point to.
+
+    Returns:
+        [N] indices, -1 where the label is unknown, and the names; () where no label is known.
+
+    Raises:
+        InputError: If the column holds anything but strings, whole numbers or booleans, or (with `source.classes`) a
+            label that is not a class.
+    """
+    if source.label is None:
+        return torch.full((len(frame.rows),), UNKNOWN), source.classes
+    words = label_words(frame, source.label)
+    if not source.classes:
+        return indexed(words)
+    index, names = indexed(words)
+    if strange := [name for name in names if name not in source.classes]:
+        row = int((index == names.index(strange[0])).nonzero()[0, 0])
+        raise InputError(
+            f"{frame.name} has the label {strange[0]!r} in column {source.label!r}, {frame.at(row)}"
+            f"{nearest(strange[0], source.classes)}; the classes allowed are {listed(source.classes)}."
+        )
+    return renamed(index, names, source.classes), source.classes
+
+
+def label_words(frame: Frame, name: str) -> pa.Array:
+    """The labels of a column: strings, booleans or integers, null where unknown.
+
+    Raises:
+        InputError: If the column holds anything else, a fraction or an integer below -1.
+    """
+    column = frame.column(name)
+    where_ = f"{frame.name} has, in the label column {name!r},"
+    allowed = "labels are strings, whole numbers or booleans"
+    if is_string(column.type):
+        return pc.if_else(pc.equal(column, ""), None, column.cast(pa.large_string()))
+    if pa.types.is_boolean(column.type):
+        return column
+    if pa.types.is_floating(column.type):
+        real = pc.fill_null(column.cast(pa.float64()), np.nan).to_numpy()
+        odd = ~np.isnan(real) & (~(np.abs(real) < 2.0**63) | (np.floor(real) != real))
+        if odd.any():
+            row = int(odd.argmax())
+            raise InputError(f"{where_} the number {real[row]:g} in {frame.at(row)}; {allowed}.")
+        column = pa.array(np.where(np.isnan(real), UNKNOWN, real).astype(np.int64))
+    if pa.types.is_null(column.type):
+        return column.cast(pa.large_string())
+    if not pa.types.is_integer(column.type):
+        raise InputError(f"{where_} values of type {column.type}; {allowed}.")
+    below = pc.fill_null(pc.less(column, UNKNOWN), False).to_numpy(zero_copy_only=False)
+    if below.any():
+        row = int(below.argmax())
+        raise InputError(
+            f"{where_} the number {column[row]} in {frame.at(row)}; labels are whole numbers from 0, or -1 for unknown."
+        )
+    return pc.if_else(pc.equal(column, UNKNOWN), None, column)
+
+
+def indexed(words: pa.Array) -> tuple[Int64[Tensor, "N"], tuple[str, ...]]:
+    """Indices into the sorted distinct labels, -1 for null, and the names of those labels.
+
+    Example:
+        >>> indexed(pa.array([10, 9, None, 10]))
+        (tensor([ 1,  0, -1,  1]), ('9', '10'))
+    """
+    distinct = pc.unique(words).drop_null()
+    distinct = pa.array(sorted(distinct.to_pylist()), words.type)
+    index = pc.fill_null(pc.index_in(words, value_set=distinct), UNKNOWN).to_numpy(zero_copy_only=False)
+    names = [str(word).lower() if isinstance(word, bool) else str(word) for word in distinct.to_pylist()]
+    return torch.from_numpy(index.astype(np.int64)), tuple(names)
+
+
+def renamed(index: Int64[Tensor, "N"], names: tuple[str, ...], onto: tuple[str, ...]) -> Int64[Tensor, "N"]:
+    """The same labels as indices into another list of names.
+
+    Args:
+        index: [N], into `names`, or -1.
+        names: The names now; every one that is in use must stand in `onto`.
+        onto: The names wanted.
+
+    Example:
+        >>> renamed(torch.tensor([0, 1, -1]), ("cat", "dog"), ("dog", "cat"))
+        tensor([ 1,  0, -1])
+    """
+    place = {name: new for new, name in enumerate(onto)}
+    table = torch.tensor([*(place.get(name, UNKNOWN) for name in names), UNKNOWN])
+    # The last entry serves the index -1.
+    return table[index]
+
+
+def is_string(kind: pa.DataType) -> bool:
+    """Whether an Arrow type is a string of any width."""
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
+
+
+def keys(frame: Frame, source: Source) -> pa.Array | None:
+    """The user's own ids as strings, or None where no column is named for them.
+
+    Raises:
+        InputError: If one is missing or stands twice (with both rows).
+    """
+    return None if source.id is None else unique_keys(frame.column(source.id), frame, source.id)
+
+
+def unique_keys(column: pa.Array, frame: Frame, name: str) -> pa.Array:
+    """Check that ids are there and unique, and spell them as strings.
+
+    Raises:
+        InputError: If one is missing or stands twice (with both rows).
+    """
+    allowed = "every row needs an id of its own"
+    if not (pa.types.is_integer(column.type) or is_string(column.type)):
+        raise InputError(
+            f"{frame.name} has ids of type {column.type} in column {name!r}; strings or integers are allowed."
+        )
+    words = column.cast(pa.large_string())
+    gaps = pc.or_kleene(pc.is_null(words), pc.equal(words, ""))
+    if pc.any(gaps).as_py():
+        row = pc.index(gaps, True).as_py()
+        raise InputError(f"{frame.name} has no id in column {name!r}, {frame.at(row)}; {allowed}.")
+    encoded: NDArray[np.integer] = words.dictionary_encode().indices.to_numpy()
+    _, first = np.unique(encoded, return_index=True)
+    if len(first) < len(encoded):
+        second = int(np.setdiff1d(np.arange(len(encoded)), first)[0])
+        earlier = int((encoded == encoded[second]).argmax())
+        raise InputError(
+            f"{frame.name} has the id {str(words[second])!r} in column {name!r} twice, in row {frame.rows[earlier]} "
+            f"and {frame.at(second)}; {allowed}."
+        )
+    return words

@@ -1,0 +1,320 @@
+"""Examples with stable ids: images, texts or table rows, their labels where known, and what to call them in errors."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from jaxtyping import Int64, UInt8
+from numpy.typing import NDArray
+from torch import Tensor
+
+from overproof.data import ids as content
+from overproof.data.columns import UNKNOWN, Frame, indexed, renamed, unique_keys, whole
+from overproof.data.inputs import features, image_tensor
+from overproof.data.source import Kind
+from overproof.data.wording import at_row, listed, nearest
+from overproof.errors import InputError
+
+Array = np.ndarray | Tensor | Sequence[Any]
+
+_ALLOWED = (
+    "allowed are images (uint8, [N, H, W], [N, H, W, C] or [N, C, H, W] with C 1 or 3), numbers [N, D] for a table, or "
+    "a list of strings"
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Examples:
+    """N examples of one kind.
+
+    Args:
+        kind: "image", "text" or "table".
+        inputs: Images: uint8 [N, C, H, W]; texts: large_string [N] without nulls; table: N rows of feature columns.
+        label: [N], index into `class_names`; -1 where unknown.
+        class_names: One name per class; () when no label is known and no classes were fixed.
+        keys: [N], the user's own ids as strings, or None where there are none.
+        source: What to call these examples in errors: "pool (reviews.parquet)".
+        ids: [N], dtype V16: the hash of each row's content (`overproof.data.ids`); the label is no part of it.
+    """
+
+    kind: Kind
+    inputs: UInt8[Tensor, "N C H W"] | pa.Array | pa.Table
+    label: Int64[Tensor, "N"]
+    class_names: tuple[str, ...]
+    keys: pa.Array | None
+    source: str
+    ids: np.ndarray
+
+    def __post_init__(self) -> None:
+        keys = self.ids if self.keys is None else self.keys
+        assert len(self.inputs) == len(self.label) == len(self.ids) == len(keys)
+        assert self.ids.dtype == content.ID
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def take(self, rows: Tensor | NDArray[np.generic]) -> "Examples":
+        """The examples at these rows, in this order; class names and ids stay as they are.
+
+        Args:
+            rows: [M] integers in 0..N-1, or [N] booleans.
+        """
+        picked = np.asarray(rows.cpu() if isinstance(rows, Tensor) else rows)
+        if picked.dtype == bool:
+            assert len(picked) == len(self)
+            picked = np.flatnonzero(picked)
+        picked = picked.astype(np.int64)
+        index = torch.from_numpy(picked)
+        return Examples(
+            kind=self.kind,
+            inputs=self.inputs[index] if isinstance(self.inputs, Tensor) else self.inputs.take(pa.array(picked)),
+            label=self.label[index],
+            class_names=self.class_names,
+            keys=None if self.keys is None else self.keys.take(pa.array(picked)),
+            source=self.source,
+            ids=self.ids[picked],
+        )
+
+    def digest(self) -> str:
+        """One name for this data set: the hash of its kind and of its ids in order, as hex.
+
+        Two sets share it exactly when they hold the same content in the same order; labels do not enter.
+        """
+        return content.digest(self.kind, self.ids)
+
+
+def build(
+    *,
+    inputs: UInt8[Tensor, "N C H W"] | pa.Array | pa.Table,
+    label: Int64[Tensor, "N"],
+    class_names: tuple[str, ...],
+    keys: pa.Array | None,
+    source: str,
+) -> Examples:
+    """Examples of checked inputs: the kind follows from their type, the ids from their content.
+
+    Args:
+        inputs: Images uint8 [N, C, H, W], texts as strings without nulls, or a table of numbers, booleans and strings.
+        label: [N], index into `class_names`; -1 where unknown.
+        class_names: One name per class.
+        keys: [N] strings, or None.
+        source: What to call these examples in errors.
+    """
+    kind: Kind
+    if isinstance(inputs, Tensor):
+        kind, ids = "image", content.image_ids(inputs)
+    elif isinstance(inputs, pa.Table):
+        kind, ids = "table", content.table_ids(inputs)
+    else:
+        kind, ids = "text", content.text_ids(inputs)
+    return Examples(kind=kind, inputs=inputs, label=label, class_names=class_names, keys=keys, source=source, ids=ids)
+
+
+def from_arrays(
+    inputs: Array | pa.Table,
+    label: Array | None = None,
+    *,
+    class_names: Sequence[str] | None = None,
+    keys: Array | None = None,
+    source: str = "array",
+) -> Examples:
+    """Examples from arrays, tensors or lists.
+
+    Args:
+        inputs: Images: uint8 [N, H, W], [N, H, W, C] or [N, C, H, W] with C 1 or 3; table: finite numbers [N, D]
+            (columns f0 to f<D-1>); text: N strings.
+        label: [N] integers (indices into `class_names`, -1 where unknown), or [N] class names as strings.
+        class_names: One name per class. Without them, integers 0..max are named by their digits and strings are
+            sorted.
+        keys: [N] own ids, strings or integers, unique.
+        source: What to call these examples in errors.
+
+    Example:
+        >>> reviews = from_arrays(["good", "bad", "fine"], [1, 0, -1], class_names=["no", "yes"])
+        >>> reviews.kind, reviews.class_names, reviews.label.tolist()
+        ('text', ('no', 'yes'), [1, 0, -1])
+        >>> from_arrays(torch.zeros(2, 28, 28, dtype=torch.uint8)).inputs.shape
+        torch.Size([2, 1, 28, 28])
+
+    Raises:
+        InputError: If the inputs have another rank or type, a label is out of range, or lengths differ.
+    """
+    checked = _inputs(inputs, source)
+    num_rows = len(checked)
+    if num_rows == 0:
+        raise InputError(f"{source} has no rows; at least one is needed.")
+    for word, values in (("labels", label), ("keys", keys)):
+        if values is not None and len(values) != num_rows:
+            raise InputError(f"{source} has {num_rows} inputs but {len(values)} {word}; both must have one per row.")
+    names = tuple(class_names or ())
+    if len(set(names)) < len(names):
+        raise InputError(f"{source} has the class names {listed(names)}; each name may stand once.")
+    indices, names = (torch.full((num_rows,), UNKNOWN), names) if label is None else _labels(label, names, source)
+    frame = Frame(name=source, table=pa.table({}), rows=np.arange(num_rows))
+    return build(
+        inputs=checked,
+        label=indices,
+        class_names=names,
+        keys=None if keys is None else unique_keys(_key_column(keys, source), frame, "keys"),
+        source=source,
+    )
+
+
+def concatenate(parts: Sequence[Examples]) -> Examples:
+    """All examples of the parts, in order.
+
+    Parts without class names (no label known) take those of the others. The user's own ids are kept when every part
+    has them. In tables, columns are matched by name and numbers widened where the parts differ.
+
+    Args:
+        parts: At least one.
+
+    Raises:
+        InputError: If the parts differ in kind, class names, image shape or table columns.
+    """
+    assert len(parts) > 0
+    first = parts[0]
+    named = next((part for part in parts if part.class_names), first)
+    for part in parts[1:]:
+        if part.kind != first.kind:
+            raise InputError(
+                f"{part.source} holds examples of kind {part.kind}, {first.source} of kind {first.kind}; "
+                f"only one kind can be put together."
+            )
+    for part in parts:
+        if part.class_names and part.class_names != named.class_names:
+            raise InputError(
+                f"{part.source} has the classes {listed(part.class_names)}, {named.source} has "
+                f"{listed(named.class_names)}; align them first."
+            )
+    return Examples(
+        kind=first.kind,
+        inputs=_joined(parts),
+        label=torch.cat([part.label for part in parts]),
+        class_names=named.class_names,
+        keys=None if any(part.keys is None for part in parts) else pa.concat_arrays([part.keys for part in parts]),
+        source=" + ".join(dict.fromkeys(part.source for part in parts)),
+        ids=np.concatenate([part.ids for part in parts]),
+    )
+
+
+def _inputs(inputs: Array | pa.Table, source: str) -> Tensor | pa.Array | pa.Table:
+    if isinstance(inputs, pa.Table):
+        return _table(inputs, source)
+    array: np.ndarray
+    if isinstance(inputs, Tensor):
+        tensor = inputs.detach().cpu()
+        array = (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
+    elif isinstance(inputs, np.ndarray):
+        array = inputs
+    elif isinstance(inputs, str):
+        raise InputError(f"{source} is one string; {_ALLOWED}.")
+    else:
+        return _texts(inputs, source)
+    if array.ndim == 1 and array.dtype.kind in "UO":
+        return _texts(array.tolist(), source)
+    if array.dtype == np.uint8 and array.ndim in (3, 4):
+        return image_tensor(array, source)
+    if array.ndim == 2 and array.dtype.kind in "fiu" and array.dtype != np.uint8:
+        wide = array.astype(np.float32) if array.dtype == np.float16 else array
+        native = np.ascontiguousarray(wide.T, dtype=wide.dtype.newbyteorder("="))
+        return _table(pa.table({f"f{column}": values for column, values in enumerate(native)}), source)
+    raise InputError(f"{source} is an array of type {array.dtype} and shape {array.shape}; {_ALLOWED}.")
+
+
+def _texts(values: Sequence[Any], source: str) -> pa.Array:
+    for row, value in enumerate(values):
+        if not isinstance(value, str):
+            raise InputError(f"{source} holds a {type(value).__name__} in {at_row(row)} of a list; {_ALLOWED}.")
+    return pa.array(values, pa.large_string())
+
+
+def _key_column(keys: Array, source: str) -> pa.Array:
+    try:
+        return pa.array(list(keys))
+    except pa.ArrowException:
+        raise InputError(f"{source} has keys of several types; all strings or all integers are allowed.") from None
+
+
+def _labels(label: Array, names: tuple[str, ...], source: str) -> tuple[Int64[Tensor, "N"], tuple[str, ...]]:
+    values: NDArray[Any] = np.asarray(label.cpu() if isinstance(label, Tensor) else label)
+    if values.dtype.kind == "U" and not isinstance(label, np.ndarray):
+        # NumPy would spell the 3 of ["a", 3] as "3".
+        values = np.asarray(label, object)
+    if values.ndim != 1 or values.dtype.kind not in "iubUO":
+        raise InputError(
+            f"{source} has labels of type {values.dtype} and shape {values.shape}; one integer or string per row is "
+            f"allowed."
+        )
+    if values.dtype.kind in "UO":
+        return _named_labels(values, names, source)
+    values = values.astype(np.int64)
+    names = names or tuple(str(index) for index in range(values.max() + 1))
+    odd = (values < UNKNOWN) | (values >= len(names))
+    if odd.any():
+        row = int(odd.argmax())
+        raise InputError(
+            f"{source} has the label {values[row]} in {at_row(row)}; allowed are 0 to {len(names) - 1}, and -1 for "
+            f"unknown."
+        )
+    return torch.from_numpy(values), names
+
+
+def _named_labels(
+    values: NDArray[Any], names: tuple[str, ...], source: str
+) -> tuple[Int64[Tensor, "N"], tuple[str, ...]]:
+    for row, value in enumerate(values.tolist()):
+        if not (value is None or isinstance(value, str)):
+            raise InputError(
+                f"{source} has a label of type {type(value).__name__} in {at_row(row)}; strings beside "
+                f"strings are allowed."
+            )
+        if names and value is not None and value not in names:
+            raise InputError(
+                f"{source} has the label {value!r} in {at_row(row)}{nearest(value, names)}; the classes "
+                f"allowed are {listed(names)}."
+            )
+    index, found = indexed(pa.array(values.tolist(), pa.large_string()))
+    return (renamed(index, found, names), names) if names else (index, found)
+
+
+def _table(table: pa.Table, source: str) -> pa.Table:
+    frame = whole(source, table)
+    return features(frame, table.column_names, "refuse")[1]
+
+
+def _joined(parts: Sequence[Examples]) -> Tensor | pa.Array | pa.Table:
+    first = parts[0]
+    if first.kind == "text":
+        return pa.concat_arrays([part.inputs for part in parts])
+    if first.kind == "image":
+        for part in parts:
+            if part.inputs.shape[1:] != first.inputs.shape[1:]:
+                raise InputError(
+                    f"{part.source} has images of shape {tuple(part.inputs.shape[1:])}, {first.source} of "
+                    f"{tuple(first.inputs.shape[1:])}; channels, height and width must agree."
+                )
+        return torch.cat([part.inputs for part in parts])
+    tables: list[pa.Table] = [part.inputs for part in parts]
+    columns = tables[0].column_names
+    for part, table in zip(parts, tables, strict=True):
+        if odd := sorted(set(columns) ^ set(table.column_names)):
+            raise InputError(
+                f"{part.source} and {first.source} do not have the same columns; {listed(odd)} stand in one of them "
+                f"only and must stand in both."
+            )
+    joined: dict[str, pa.ChunkedArray] = {}
+    for name in columns:
+        try:
+            column = pa.concat_tables([table.select([name]) for table in tables], promote_options="permissive")
+        except pa.ArrowException:
+            kinds = sorted({str(table.schema.field(name).type) for table in tables})
+            raise InputError(
+                f"{', '.join(part.source for part in parts)} hold column {name!r} as {listed(kinds)}; all must hold "
+                f"numbers there, or all strings."
+            ) from None
+        joined[name] = column.column(0)
+    return pa.table(joined)

@@ -1,0 +1,138 @@
+"""What may stand as an input: the checks that files and arrays share, for images, texts and tables."""
+
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from jaxtyping import Bool, UInt8
+from torch import Tensor
+
+from overproof.data.columns import Frame, is_string
+from overproof.errors import InputError
+
+Missing = Literal["refuse", "drop", "allow"]
+"""What to do with a row that lacks an input."""
+
+
+def image_tensor(array: np.ndarray, name: str) -> UInt8[Tensor, "N C H W"]:
+    """Images in any usual layout as one tensor, channels first.
+
+    Args:
+        array: uint8, [N, H, W], [N, H, W, C] or [N, C, H, W] with C 1 or 3.
+        name: What to call the array in errors.
+
+    Raises:
+        InputError: If type or shape is another, or both the second and the last axis could be channels.
+    """
+    allowed = "images are uint8 of shape [N, H, W], [N, H, W, C] or [N, C, H, W] with C 1 or 3"
+    if array.dtype != np.uint8:
+        raise InputError(f"{name} holds images of type {array.dtype.newbyteorder('=')}; {allowed}.")
+    shape = array.shape
+    if array.ndim == 3:
+        array = array[:, None]
+    elif array.ndim != 4 or not {shape[1], shape[3]} & {1, 3}:
+        raise InputError(f"{name} holds images of shape {shape}; {allowed}.")
+    elif shape[1] in (1, 3) and shape[3] in (1, 3) and shape[1:] != (1, 1, 1):
+        raise InputError(f"{name} holds images of shape {shape}, whose channels could be axis 1 or 3; {allowed}.")
+    elif shape[3] in (1, 3):
+        array = array.transpose(0, 3, 1, 2)
+    if 0 in array.shape[1:]:
+        raise InputError(f"{name} holds images of shape {shape}; height and width must be at least 1.")
+    return torch.from_numpy(np.array(array, order="C"))
+
+
+def texts(frame: Frame, name: str, missing: Missing) -> tuple[Frame, pa.Array]:
+    """A column of strings as one array, and the rows that are left.
+
+    Args:
+        frame: The rows.
+        name: The column.
+        missing: "refuse" nulls and blank texts, "drop" their rows, or "allow" them (null becomes empty).
+
+    Raises:
+        InputError: If the column does not hold strings, or a text is missing.
+    """
+    column = frame.column(name)
+    if not is_string(column.type) and not pa.types.is_null(column.type):
+        raise InputError(
+            f"{frame.name} has values of type {column.type} in the text column {name!r}; strings are allowed."
+        )
+    words = pc.fill_null(column.cast(pa.large_string()), "")
+    blank = pc.equal(pc.utf8_trim_whitespace(words), "").to_numpy(zero_copy_only=False)
+    if missing == "allow" or not blank.any():
+        return frame, words
+    if missing == "refuse":
+        raise InputError(
+            f"{frame.name} has no text in column {name!r}, {frame.at(blank.argmax())}; every row needs one, or set "
+            f"`missing` to 'drop' or 'allow'."
+        )
+    return _left(frame, ~blank), words.filter(pa.array(~blank))
+
+
+def features(frame: Frame, names: list[str], missing: Missing) -> tuple[Frame, pa.Table]:
+    """Columns of numbers, booleans and strings as a table, and the rows that are left.
+
+    Decimals become float64, half floats float32, dictionaries and strings large_string.
+
+    Args:
+        frame: The rows.
+        names: The feature columns.
+        missing: "refuse" nulls and NaN, "drop" their rows, or "allow" them.
+
+    Raises:
+        InputError: If there is no column, a column holds another type, or a value is missing or infinite.
+    """
+    if not names:
+        raise InputError(f"{frame.name} has no feature columns left; a table needs at least one.")
+    columns = {name: _feature(frame, name) for name in names}
+    gone = np.zeros(len(frame.rows), bool)
+    for name, column in columns.items():
+        gaps = _gaps(column)
+        if missing == "refuse" and gaps.any():
+            raise InputError(
+                f"{frame.name} has a missing value in column {name!r}, {frame.at(gaps.argmax())}; every cell needs a "
+                f"value, or set `missing` to 'drop' or 'allow'."
+            )
+        gone |= gaps
+    table = pa.table(columns)
+    if missing == "drop" and gone.any():
+        return _left(frame, ~gone), table.filter(pa.array(~gone)).combine_chunks()
+    return frame, table
+
+
+def _feature(frame: Frame, name: str) -> pa.Array:
+    column = frame.column(name)
+    if pa.types.is_decimal(column.type):
+        column = column.cast(pa.float64())
+    elif column.type == pa.float16():
+        column = column.cast(pa.float32())
+    elif is_string(column.type):
+        column = column.cast(pa.large_string())
+    kind = column.type
+    known = (pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating, pa.types.is_large_string, pa.types.is_null)
+    if not any(check(kind) for check in known):
+        raise InputError(
+            f"{frame.name} has values of type {kind} in column {name!r}; a table holds numbers, booleans and strings "
+            f"(name others under `ignore`)."
+        )
+    if pa.types.is_floating(kind):
+        infinite = pc.fill_null(pc.is_inf(column), False).to_numpy(zero_copy_only=False)
+        if infinite.any():
+            row = int(infinite.argmax())
+            raise InputError(
+                f"{frame.name} has {column[row]} in column {name!r}, {frame.at(row)}; numbers must be finite."
+            )
+    return column
+
+
+def _gaps(column: pa.Array) -> Bool[np.ndarray, "N"]:
+    gaps: np.ndarray = pc.is_null(column, nan_is_null=True).to_numpy(zero_copy_only=False)
+    return gaps
+
+
+def _left(frame: Frame, kept: Bool[np.ndarray, "N"]) -> Frame:
+    if not kept.any():
+        raise InputError(f"{frame.name} has no row left after dropping those without input; at least one is needed.")
+    return frame.keep(kept)

@@ -1,0 +1,118 @@
+"""Roles drawn from one set, and the rows that two sets share."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from jaxtyping import Int64
+from numpy.typing import NDArray
+
+from overproof.data.examples import Examples
+from overproof.errors import InputError
+
+LABELLED_ROLES = ("labelled", "validation", "test")
+"""Roles whose every example needs a known label, in the order in which they are served."""
+
+
+def split(examples: Examples, counts: Mapping[str, int], seed: int, stratify: bool = True) -> dict[str, Examples]:
+    """Draw disjoint roles from one set.
+
+    A row's repetitions (same content) count once and never land in two roles; of several the one with a known label is
+    kept. The roles "labelled", "validation" and "test" are served first and take only rows with a known label; any
+    other, such as "pool", takes the rest. The draw depends on the content, the seed and the counts of the roles served
+    before, not on the order of the rows: a shuffled file gives the same split.
+
+    Args:
+        examples: The set.
+        counts: Rows wanted by role, each at least 1.
+        seed: Seeds NumPy's PCG64.
+        stratify: Give every class its share of each role (largest remainder, so within one row of the exact share),
+            and at least one row in a labelled role that has as many rows as there are classes.
+
+    Returns:
+        The roles in the order of `counts`; the rows of each are shuffled.
+
+    Raises:
+        InputError: If a count is below 1, or more rows are wanted than there are (with both numbers).
+
+    Example:
+        >>> from overproof.data import from_arrays
+        >>> ten = from_arrays([f"text {i}" for i in range(10)], [0, 1] * 5)
+        >>> parts = split(ten, {"labelled": 4, "pool": 6}, seed=0)
+        >>> sorted(parts["labelled"].label.tolist()), len(parts["pool"])
+        ([0, 0, 1, 1], 6)
+    """
+    if odd := {role: count for role, count in counts.items() if count < 1}:
+        raise InputError(f"split of {examples.source} asks for {_asked(odd)}; at least 1 row a role is allowed.")
+    rows = _distinct(examples)
+    if sum(counts.values()) > len(rows):
+        raise InputError(
+            f"split of {examples.source} asks for {sum(counts.values())} rows ({_asked(counts)}) but there are "
+            f"{len(rows)} distinct ones; ask for fewer."
+        )
+    label = examples.label.numpy()
+    rows = np.random.Generator(np.random.PCG64(seed)).permutation(rows)
+    drawn: dict[str, NDArray[np.int64]] = {}
+    known_roles = [role for role in LABELLED_ROLES if role in counts]
+    for role in known_roles + [role for role in counts if role not in known_roles]:
+        open_rows = rows[label[rows] >= 0] if role in known_roles else rows
+        if counts[role] > len(open_rows):
+            raise InputError(
+                f"split of {examples.source} asks for {counts[role]} rows with a known label for {role!r} but "
+                f"{len(open_rows)} are left; ask for fewer."
+            )
+        strata = label[open_rows] if stratify else np.zeros(len(open_rows), np.int64)
+        drawn[role] = open_rows[_first_of_each(strata, counts[role], at_least_one=role in known_roles)]
+        rows = rows[~np.isin(rows, drawn[role])]
+    return {role: examples.take(drawn[role]) for role in counts}
+
+
+def duplicates(a: Examples, b: Examples) -> Int64[np.ndarray, "M"]:
+    """The rows of `a` whose content also stands in `b`, in ascending order.
+
+    Example:
+        >>> from overproof.data import from_arrays
+        >>> duplicates(from_arrays(["x", "y", "x"]), from_arrays(["x", "z"]))
+        array([0, 2])
+    """
+    if a.kind != b.kind:
+        return np.empty(0, np.int64)
+    return np.flatnonzero(np.isin(a.ids, b.ids))
+
+
+def _distinct(examples: Examples) -> NDArray[np.int64]:
+    """One row per content, ordered by content; of equal rows a labelled one, the smallest label first."""
+    label = examples.label.numpy()
+    # A known label before an unknown one: as an unsigned number -1 is the largest.
+    order = np.lexsort((label.astype(np.uint64), examples.ids.view("S16")))
+    ids = examples.ids[order]
+    first = np.ones(len(ids), bool)
+    first[1:] = ids[1:] != ids[:-1]
+    return order[first]
+
+
+def _first_of_each(strata: NDArray[np.int64], count: int, *, at_least_one: bool) -> NDArray[np.int64]:
+    """Positions of `count` rows, ascending: each stratum's share, taken from its front."""
+    _, which, size = np.unique(strata, return_inverse=True, return_counts=True)
+    share = _shares(size, count, at_least_one=at_least_one)
+    by_stratum = np.argsort(which, kind="stable")
+    place = np.empty(len(strata), np.int64)
+    place[by_stratum] = np.arange(len(strata)) - np.repeat(np.cumsum(size) - size, size)
+    return np.flatnonzero(place < share[which])
+
+
+def _shares(size: NDArray[np.int64], count: int, *, at_least_one: bool) -> NDArray[np.int64]:
+    """Largest remainder: `count` shared out in proportion to `size`, never more than there is.
+
+    Integers throughout, so that no rounding decides between equal remainders; ties go to the first.
+    """
+    total = int(size.sum())
+    share, remainder = np.divmod(size * count, total)
+    share[np.argsort(-remainder, kind="stable")[: count - int(share.sum())]] += 1
+    while at_least_one and count >= len(size) and not share.all():
+        share[share.argmin()] += 1
+        share[share.argmax()] -= 1
+    return share
+
+
+def _asked(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{role} {count}" for role, count in counts.items())
