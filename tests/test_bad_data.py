@@ -56,9 +56,10 @@ def archive_of_notes():
 
 
 def damaged_page():
-    data = bytearray(parquet({"text": ["a"] * 50, "y": [0] * 50}, compression="none", write_page_checksum=True))
-    data[30] ^= 0xFF
-    return bytes(data)
+    """One bit of one number is wrong: only the page's checksum can tell."""
+    number = struct.pack("<d", 12345.678)
+    data = parquet({"n": [12345.678, 2.0]}, compression="none", use_dictionary=False, write_page_checksum=True)
+    return data.replace(number, number[:-2] + bytes([number[-2] ^ 1]) + number[-1:], 1)
 
 
 # What happens: (file name, its bytes, the source's options, what the message must contain).
@@ -187,6 +188,12 @@ FILES = {
     # encoded pictures
     "a truncated png": ("a.parquet", parquet({"p": [PNG, PNG[:-40]]}), {}, ["'p'", "row 1", "PNG and JPEG"]),
     "a truncated jpeg": ("a.parquet", parquet({"p": [JPEG, JPEG, JPEG[:-90]]}), {}, ["'p'", "row 2", "damaged"]),
+    "a picture in another format": (
+        "a.parquet",
+        parquet({"p": [encoded(format="BMP")]}),
+        {},
+        ["row 0", "PNG and JPEG"],
+    ),
     "bytes that are no picture": ("a.parquet", parquet({"p": [PNG, b"GIF89a"]}), {}, ["'p'", "row 1", "PNG and JPEG"]),
     "a picture of another size": (
         "a.parquet",

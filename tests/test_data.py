@@ -280,6 +280,19 @@ def test_every_row_of_a_csv_has_a_say_in_its_columns_type(tmp_path):
     assert found.inputs["n"][-1].as_py() == "x"
 
 
+def test_a_row_may_be_longer_than_the_readers_usual_block(tmp_path):
+    long = "word " * 700_000
+    found = read(Source(path=write_text(tmp_path / "a.csv", f'text,y\n"{long}",1\nb,0\n'), input="text"), role="pool")
+    assert found.inputs.to_pylist() == [long, "b"]
+
+
+def test_ids_and_texts_of_digits_stay_as_they_are_spelled(tmp_path):
+    file = write_text(tmp_path / "a.csv", "k,text\n007,1.50\n010,2\n")
+    found = read(Source(path=file, kind="text", input="text", id="k"), role="pool")
+    assert found.keys.to_pylist() == ["007", "010"]
+    assert found.inputs.to_pylist() == ["1.50", "2"]
+
+
 def test_the_same_row_in_two_files_is_found_although_one_shows_whole_numbers_only(tmp_path):
     a = read(Source(path=write_text(tmp_path / "a.csv", "n,w\n1,x\n2,y\n")), role="labelled")
     b = read(Source(path=write_text(tmp_path / "b.csv", "n,w\n2.5,x\n2,y\n")), role="test")

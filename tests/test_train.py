@@ -42,7 +42,7 @@ def student(width=5, dropout=0.0) -> nn.Module:
 
 
 def trained(module, rows, *, method_name="soft", num_labelled=20, steps_per_epoch=4, held_out=None, **options):
-    options = {"learning_rate": 0.05, "epochs": 3, "batch_size": 16, "checkpoint_seconds": 0.0, **options}
+    options = {"learning_rate": 0.05, "optimizer": "adamw", "epochs": 3, "batch_size": 16, "checkpoint_seconds": 0.0, **options}
     extra = {name: options.pop(name) for name in ("checkpoint", "observe") if name in options}
     return train(
         module,

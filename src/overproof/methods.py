@@ -1,10 +1,12 @@
 """The published methods by name, each a few lines that combine parts."""
 
+from collections.abc import Iterable
+
 from overproof.losses import StudentLabelMixing, TemperedDivergence
 from overproof.method import Method, Objective
 from overproof.noise import Noiseless
 from overproof.papers import FIDELITY_2018, HINTON_2015, SLAM_2023, WD_2022
-from overproof.registry import entries, lookup, register
+from overproof.registry import Paper, entries, lookup, register
 from overproof.select import Nothing
 from overproof.targets import Calibrated, Hard, Soft
 from overproof.weights import Debiased, Fidelity
@@ -99,3 +101,17 @@ def method(name: str) -> Method:
 def method_names() -> tuple[str, ...]:
     """All method names, references first."""
     return tuple(entry.name for entry in entries("method"))
+
+
+def papers_of(rows: Iterable[tuple[str, Method]]) -> list[Paper]:
+    """The works behind some methods and all their parts, each once.
+
+    Args:
+        rows: Names of registered methods, each with the method as it was built.
+    """
+    found: dict[str, Paper] = {}
+    for name, built in rows:
+        for entry in (lookup("method", name), *built.registered()):
+            if entry.paper is not None:
+                found.setdefault(entry.paper.key, entry.paper)
+    return list(found.values())

@@ -31,8 +31,8 @@ class TrainOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
         batch_size: Examples a step, labelled and pool ones together.
         labelled_share: Share of every batch drawn from the labelled examples; `auto` is their share of all examples,
             but at least an eighth, so that few labels are not drowned.
-        optimizer: `adamw` or `sgd` (Nesterov momentum .9).
-        learning_rate: At the peak; `auto` is what suits the student by name.
+        optimizer: `adamw` or `sgd` (Nesterov momentum .9); `auto` is what suits the student by name.
+        learning_rate: At the peak; `auto` is what suits the student and the optimizer.
         weight_decay: Decoupled for AdamW; never on biases and norms.
         warmup_share: Share of all steps that warm up linearly; a cosine falls to zero after them.
         ema: Decay of an exponential moving average of the weights, which then is the student; 0 is none.
@@ -50,7 +50,7 @@ class TrainOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
     epochs: pydantic.PositiveInt = 15
     batch_size: int = pydantic.Field(128, ge=2)
     labelled_share: float | Literal["auto"] = "auto"
-    optimizer: Literal["adamw", "sgd"] = "adamw"
+    optimizer: Literal["auto", "adamw", "sgd"] = "auto"
     learning_rate: pydantic.PositiveFloat | Literal["auto"] = "auto"
     weight_decay: pydantic.NonNegativeFloat = 0.01
     warmup_share: float = pydantic.Field(0.05, ge=0, le=1)
@@ -64,6 +64,14 @@ class TrainOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
     device: str = "auto"
     checkpoint_seconds: pydantic.NonNegativeFloat = 10.0
 
+    def resolved(self, optimizer: str, learning_rate: float) -> "TrainOptions":
+        """The same with every `auto` of the optimizer replaced: by the student's own, or by the optimizer's habit."""
+        if self.optimizer not in ("auto", optimizer):
+            learning_rate = 0.1 if self.optimizer == "sgd" else 1e-3
+        chosen = optimizer if self.optimizer == "auto" else self.optimizer
+        rate = learning_rate if self.learning_rate == "auto" else self.learning_rate
+        return self.model_copy(update={"optimizer": chosen, "learning_rate": rate})
+
     def resolved_device(self) -> torch.device:
         """The device `auto` stands for here."""
         if self.device != "auto":
@@ -76,7 +84,8 @@ class Rows:
     """Examples as the loop reads them, tensors all: what the student sees and what is known of the teacher there.
 
     Args:
-        inputs: N encoded inputs.
+        inputs: Encoded examples, shared by every method of a run.
+        place: [N], where in `inputs` each row stands.
         label: [N], the given label or -1.
         teacher_probs: N rows of [K], out of sample on labelled examples.
         teacher_accuracy: [N], in [0, 1].
@@ -84,6 +93,7 @@ class Rows:
     """
 
     inputs: Inputs
+    place: Int[Tensor, "N"]
     label: Int[Tensor, "N"]
     teacher_probs: Inputs
     teacher_accuracy: Float[Tensor, "N"]
@@ -96,11 +106,16 @@ class Rows:
         """The same rows on another device."""
         return Rows(
             inputs=self.inputs.to(device),
+            place=self.place.to(device),
             label=self.label.to(device),
             teacher_probs=self.teacher_probs.to(device),
             teacher_accuracy=self.teacher_accuracy.to(device),
             num_candidates=self.num_candidates.to(device),
         )
+
+    def take(self, rows: Tensor) -> Tensor:
+        """What the student sees of these rows."""
+        return self.inputs.take(self.place[rows])
 
     def batch(self, rows: Tensor, student_logits: Tensor, transition: Tensor) -> Batch:
         """These rows with the student's logits on them."""
@@ -116,6 +131,8 @@ class Rows:
         )
 
 
+# The loop seeds the global generator at every step, for dropout; nobody else shall notice.
+@torch.random.fork_rng()
 def train(
     student: nn.Module,
     rows: Rows,
@@ -219,7 +236,7 @@ def train(
             labelled_rows.tensor_split(options.accumulate), pool_rows.tensor_split(options.accumulate), strict=True
         ):
             taken = torch.cat([labelled_part, pool_part]).to(device)
-            inputs = rows.inputs.take(taken)
+            inputs = rows.take(taken)
             if inputs.ndim == 4:
                 inputs = augment(inputs, options.augmentation, options.padding, torch.default_generator)
                 inputs = inputs.contiguous(memory_format=torch.channels_last)
@@ -288,7 +305,7 @@ def _held_out_batch(student: nn.Module, held_out: Rows, transition: Tensor) -> B
     everyone = torch.arange(len(held_out), device=held_out.label.device)
     student.eval()
     with torch.no_grad():
-        logits = torch.cat([student(held_out.inputs.take(part)).float() for part in everyone.split(1024)])
+        logits = torch.cat([student(held_out.take(part)).float() for part in everyone.split(1024)])
     student.train()
     return held_out.batch(everyone, logits, transition)
 
@@ -356,7 +373,7 @@ def _optimizer(student: nn.Module, options: TrainOptions, device: torch.device) 
     ]
     groups = [group for group in groups if group["params"]]
     rate = options.learning_rate
-    assert not isinstance(rate, str), "the caller resolves learning_rate='auto'"
+    assert not isinstance(rate, str) and options.optimizer != "auto", "the caller resolves what is 'auto'"
     fused = device.type in ("cpu", "cuda")
     if options.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=rate, momentum=0.9, nesterov=True, fused=fused)

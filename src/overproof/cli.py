@@ -1,0 +1,191 @@
+"""The command line: it parses words into an `Experiment` and calls the one path; nothing else.
+
+Exit codes: 0 done, 1 stopped or failed, 2 the user's input does not fit (one sentence says how).
+"""
+
+import json
+import sys
+from importlib import resources
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from overproof.errors import InputError
+
+app = typer.Typer(
+    name="overproof",
+    help="Turn an imperfect teacher and a pile of unlabelled data into a small student you can deploy and trust.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+Changes = Annotated[list[str], typer.Option("--set", metavar="OPTION=VALUE", help="Change an option, such as train.epochs=5.")]
+Out = Annotated[Path, typer.Option("--out", help="The run's folder; an unfinished run there is gone on with.")]
+Folder = Annotated[Path, typer.Argument(help="The folder of a run.", show_default=False)]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+
+def main(words: list[str] | None = None) -> None:
+    """Run a command; `words` are the command line's without the program's name."""
+    try:
+        app(words, standalone_mode=False)
+    except InputError as error:
+        _stop(f"overproof: {error}", 2)
+    except typer.Exit as done:
+        sys.exit(done.exit_code)
+    except (KeyboardInterrupt, typer.Abort):
+        _stop("overproof: stopped; the same command goes on from here.", 1)
+    except Exception as error:
+        if type(error).__module__.startswith(("click", "typer")):
+            _stop(f"overproof: {getattr(error, 'message', None) or error}", 2)
+        raise
+
+
+@app.command()
+def run(
+    file: Annotated[Path, typer.Argument(help="An experiment in YAML.", show_default=False)],
+    out: Out,
+    change: Changes = [],  # noqa: B006
+    as_json: AsJson = False,
+) -> None:
+    """Ask the teacher, train the students, judge them, write everything down."""
+    from overproof.experiment import load
+
+    _run(load(file, change), out, as_json)
+
+
+@app.command()
+def demo(
+    out: Out = Path("runs/demo"),
+    quick: Annotated[bool, typer.Option(help="A tenth of the work; its numbers mean little.")] = False,
+    change: Changes = [],  # noqa: B006
+    as_json: AsJson = False,
+) -> None:
+    """Clothing reviews: few labels, a sentence encoder as teacher, a tiny n-gram student; real data, all local."""
+    from overproof.experiment import load
+
+    recipe = resources.files("overproof") / "recipes" / "demo.yaml"
+    shrunk = ["data.rows.pool=500", "data.rows.test=300", "train.epochs=3", "seeds=[0, 1]"] if quick else []
+    with resources.as_file(recipe) as path:
+        _run(load(path, [*shrunk, *change]), out, as_json)
+
+
+@app.command()
+def label(
+    file: Annotated[Path, typer.Argument(help="An experiment in YAML.", show_default=False)],
+    out: Out,
+    change: Changes = [],  # noqa: B006
+) -> None:
+    """The first step of a run alone: ask the teacher about every example, once."""
+    from overproof.experiment import load
+    from overproof.progress import OnTerminal
+    from overproof.steps import Work
+
+    console = _console()
+    with OnTerminal(console) as progress:
+        Work(experiment=load(file, change), out=out, progress=progress).label()
+    console.print(f"The teacher's answers lie in {escape(str(out / 'labels'))}.", soft_wrap=True)
+
+
+@app.command()
+def distill(folder: Folder) -> None:
+    """The second step alone: train every student of a run that is not trained yet."""
+    from overproof.progress import OnTerminal
+    from overproof.steps import open_run
+
+    console = _console()
+    with OnTerminal(console) as progress:
+        open_run(folder, progress=progress).distill()
+    console.print(f"The students lie in {escape(str(folder / 'students'))}.", soft_wrap=True)
+
+
+@app.command()
+def evaluate(folder: Folder, as_json: AsJson = False) -> None:
+    """The last step alone: open the test, judge the students, write result.json."""
+    from overproof.steps import open_run
+
+    _show(open_run(folder).evaluate(), as_json)
+
+
+@app.command()
+def predict(
+    student: Annotated[Path, typer.Argument(help="A student's folder, such as RUN/students/seed-0/slam.")],
+    file: Annotated[Path, typer.Argument(help="Examples: CSV, Parquet, .npz or IDX.")],
+    out: Annotated[Path, typer.Option("--out", help="Where to write the answers: .parquet or .csv.")],
+    column: Annotated[str | None, typer.Option("--input", help="The column or array of the inputs.")] = None,
+    key: Annotated[str | None, typer.Option("--id", help="The column of your own ids, repeated in the answers.")] = None,
+    missing: Annotated[str, typer.Option(help="Missing inputs: refuse, drop or allow.")] = "refuse",
+) -> None:
+    """Answer for a file of examples with a trained student: id, class and one probability a class."""
+    from overproof.data import Source, read
+    from overproof.models import load_student
+    from overproof.predict import write_answers
+
+    loaded = load_student(student)
+    source: Any = {"path": str(file), "input": column, "id": key, "missing": missing}
+    if loaded.kind == "text" and column is None:
+        raise InputError("predict: texts need --input, the column that holds them.")
+    examples = read(Source(**source), role="input")
+    write_answers(out, examples, loaded)
+    _console().print(f"{len(examples)} answers in {escape(str(out))}.", soft_wrap=True)
+
+
+@app.command()
+def methods() -> None:
+    """List the methods, what they do, and their papers."""
+    import overproof.methods  # noqa: F401
+    from overproof.registry import entries
+
+    drawn = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for name in ("method", "what it does", "paper"):
+        drawn.add_column(name, no_wrap=name == "method")
+    for entry in entries("method"):
+        drawn.add_row(entry.name, entry.summary, f"arXiv {entry.paper.arxiv}" if entry.paper else "")
+    _console().print(drawn)
+
+
+@app.command()
+def cite(folder: Folder) -> None:
+    """Print BibTeX for exactly what a run used."""
+    from overproof.methods import papers_of
+    from overproof.steps import open_run
+
+    for paper in papers_of((each.method, each.build()) for each in open_run(folder).experiment.rows()):
+        typer.echo(paper.bibtex())
+
+
+def _run(experiment: Any, out: Path, as_json: bool) -> None:
+    from overproof.progress import OnTerminal
+    from overproof.steps import run as run_experiment
+
+    with OnTerminal(_console()) as progress:
+        result = run_experiment(experiment, out, progress=progress)
+    _show(result, as_json)
+
+
+def _show(result: Any, as_json: bool) -> None:
+    from overproof.verdict import table
+
+    if as_json:
+        content = json.loads((result.folder / "result.json").read_text())
+        typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
+        return
+    console = Console()
+    console.print(table(result.summary))
+    for finding in result.findings:
+        console.print(f"\n{escape(finding)}")
+    console.print(f"\nEverything lies in {escape(str(result.folder))}: result.json, students, labels.", soft_wrap=True)
+
+
+def _console() -> Console:
+    return Console(stderr=True)
+
+
+def _stop(words: str, code: int) -> None:
+    print(words, file=sys.stderr)
+    sys.exit(code)

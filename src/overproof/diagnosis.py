@@ -1,0 +1,79 @@
+"""What a reader must know beside the table: which regime the run was in, and what that means for the methods."""
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+from overproof.roles import Cast
+from overproof.verdict import Row, Summary
+
+AVERAGING = 0.5
+"""A conventional student that repeats less than this share of the teacher's mistakes averages them out."""
+
+
+def diagnose(
+    rows: Sequence[Row], summary: Sequence[Summary], details: Mapping[tuple[str, int], Mapping[str, Any]], cast: Cast
+) -> list[str]:
+    """Sentences for the log, the terminal and the report.
+
+    Args:
+        rows: One a method and seed.
+        summary: One a method.
+        details: What is known of each student's training, by row and seed.
+        cast: The roles.
+
+    Returns:
+        Repetitions between training and test; whether the hard student averages the teacher's mistakes out or learns
+        them (on the pool's truth where it is known, else by its agreement with the answers beyond the teacher's
+        estimated accuracy); whether it passes its teacher; whether labels alone do better.
+    """
+    mean = {each.method: each.mean for each in summary}
+    findings = [
+        f"{count} {role} examples also stand in the test, letter for letter; set data.duplicates to 'drop' to leave "
+        f"them out."
+        for role, count in cast.repeated.items()
+        if count and cast.options.duplicates == "report"
+    ]
+    accuracies = [facts["teacher_accuracy"] for facts in details.values()]
+    mean_low_high = [fmean(accuracy[part] for accuracy in accuracies) for part in ("mean", "low", "high")]
+    findings.append(
+        "Out of sample, on the labelled examples, the teacher is right {:.1%} of the time (one seed's 95 % interval: "
+        "{:.1%} to {:.1%}).".format(*mean_low_high)
+    )
+    hard = [facts for (name, _), facts in details.items() if name == "hard"]
+    if hard and all("mistakes_learned" in facts for facts in hard):
+        right = fmean(facts["pool_answers_right"] for facts in hard)
+        learned = fmean(facts["mistakes_learned"] for facts in hard)
+        findings.append(
+            f"The teacher is right on {right:.1%} of the pool; the student trained on its hard labels repeats "
+            f"{learned:.0%} of its mistakes there."
+        )
+        if learned < AVERAGING:
+            findings.append(
+                "That is the averaging regime: the student is too small, or the pool too large, to learn mistakes one "
+                "by one, so those that look random cancel out and only systematic ones are left, which no noise model "
+                "sees. Little is to be won from debiasing here."
+            )
+        else:
+            findings.append(
+                "That is the memorising regime: the student can learn the teacher's mistakes one by one, so debiasing "
+                "has something to win where they look random given the margins."
+            )
+    elif hard:
+        agreement = fmean(facts["pool_agreement"] for facts in hard)
+        findings.append(
+            f"The student trained on hard labels agrees with {agreement:.1%} of the pool's answers; the pool's truth is "
+            f"not known, so how many of them are mistakes it learned cannot be counted."
+        )
+    if "hard" in mean and mean["hard"] > mean["teacher"]:
+        findings.append(
+            f"The student passes its teacher: {mean['hard']:.3f} against {mean['teacher']:.3f} on the test."
+        )
+    alone = next((each for each in summary if each.method == "labelled_only"), None)
+    if alone is not None and alone.verdict == "BEATS":
+        findings.append(
+            "Training on the labels alone BEATS conventional distillation here: the teacher's mistakes are of a kind "
+            "the student learns; compare every method with the labelled_only row."
+        )
+    return findings
+

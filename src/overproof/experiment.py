@@ -1,0 +1,274 @@
+"""All of a run as data: read from YAML, changed by `--set`, checked before any file is opened.
+
+An experiment file can run no code; what it names by import path (a model, an estimator) is imported when it is used.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import pydantic
+import yaml
+
+from overproof.data import Source
+from overproof.errors import InputError
+from overproof.method import Method, override
+from overproof.methods import CONVENTIONAL, method
+from overproof.registry import suggest
+from overproof.train import TrainOptions
+
+Model = TypeVar("Model", bound=pydantic.BaseModel)
+Role = Literal["labelled", "pool", "test", "validation"]
+
+
+class _Options(pydantic.BaseModel, frozen=True, extra="forbid"):
+    pass
+
+
+class DataOptions(_Options):
+    """Which examples play which role.
+
+    Args:
+        files: A file for each role that has its own; roles without one are drawn from `all`, disjoint by content.
+        rows: How many examples a role takes; `pool` defaults to all that is left, a role with its own file to all of
+            it. What is drawn for `test`, `validation` and the pool together with the labelled examples is the same for
+            every seed of the run; which of them are labelled is drawn anew by every seed.
+        draw_seed: Decides what is the same for every seed.
+        duplicates: What to do with labelled and pool examples that also stand in the test: `report` them or `drop` them.
+    """
+
+    files: dict[Literal["all", "labelled", "pool", "test", "validation"], Source]
+    rows: dict[Role, pydantic.PositiveInt] = {}
+    draw_seed: int = 0
+    duplicates: Literal["report", "drop"] = "report"
+
+
+class TeacherOptions(_Options):
+    """The teacher: trained on the labels and cross-fitted, or brought as a file of answers.
+
+    Args:
+        model: `minilm` (frozen sentence encoder and a logistic head); a student by name, trained on the labels; the
+            import path `package.module:factory` of a scikit-learn classifier; or `answers`. `auto` is `minilm` for
+            text, boosted trees for tables and `cnn` for images.
+        options: The model's own options.
+        answers: Files of answers, each joined by the id column of the data, for `answers`; see `overproof.answer_files`.
+        folds: Cross-fitting folds: each labelled example is scored by the teacher that did not see it, everything else
+            by the mean of all of them.
+        trained_on_labelled: Say so when a brought teacher has seen the labelled examples: its answers there say nothing
+            of its errors, and a validation role is needed.
+        train: How a student that serves as teacher is trained.
+        flip_share: For experiments: this share of all its answers is flipped at random, more at small margins.
+    """
+
+    model: str = "auto"
+    options: dict[str, Any] = {}
+    answers: tuple[str, ...] = ()
+    folds: int = pydantic.Field(5, ge=2)
+    trained_on_labelled: bool = False
+    train: TrainOptions = TrainOptions(epochs=30)
+    flip_share: float = pydantic.Field(0.0, ge=0, le=0.9)
+
+
+class StudentOptions(_Options):
+    """The student.
+
+    Args:
+        name: One by name, or the import path `package.module:factory`; `auto` suits the kind of data.
+        options: Its own options.
+    """
+
+    name: str = "auto"
+    options: dict[str, Any] = {}
+
+
+class MethodOptions(_Options):
+    """A method of the table.
+
+    Args:
+        method: By name; `overproof methods` lists them.
+        name: What to call it in the table, when one method stands there twice with other options.
+        options: Its options by path, such as `noise.lower_bound` or `pool.loss.normalized`.
+        train: Training options that differ for this method alone.
+    """
+
+    method: str
+    name: str = ""
+    options: dict[str, Any] = {}
+    train: dict[str, Any] = {}
+
+    @property
+    def row(self) -> str:
+        """What it is called in the table."""
+        return self.name or self.method
+
+    def build(self) -> Method:
+        """The method with its options set."""
+        built = method(self.method)
+        for path, value in self.options.items():
+            built = override(built, path, value)
+        return built
+
+
+def _spelt_out(value: Any) -> Any:
+    return {"method": value} if isinstance(value, str) else value
+
+
+class Experiment(_Options):
+    """All of a run.
+
+    Args:
+        name: What to call it.
+        data: Which examples play which role.
+        teacher: Who answers.
+        student: Who learns.
+        train: How.
+        methods: The rows of the table; `hard`, `soft` and `labelled_only` are added where they are missing, because no
+            verdict can be given without them.
+        seeds: One student a method and seed; rows are paired by seed.
+        held_out_share: Share of the labelled examples that methods which need held-out labels (and early stopping)
+            keep out of training, when there is no validation role.
+    """
+
+    name: str = "experiment"
+    data: DataOptions
+    teacher: TeacherOptions = TeacherOptions()
+    student: StudentOptions = StudentOptions()
+    train: TrainOptions = TrainOptions()
+    methods: tuple[Annotated[MethodOptions, pydantic.BeforeValidator(_spelt_out)], ...] = pydantic.Field(
+        tuple(MethodOptions(method=name) for name in ("labelled_only", *CONVENTIONAL, "wd", "slam")), min_length=1
+    )
+    seeds: tuple[pydantic.NonNegativeInt, ...] = pydantic.Field((0, 1, 2), min_length=1)
+    held_out_share: float = pydantic.Field(0.3, gt=0, lt=1)
+
+    @pydantic.model_validator(mode="after")
+    def _consistent(self) -> "Experiment":
+        rows = [each.row for each in self.rows()]
+        for names, what in ((rows, "methods"), (self.seeds, "seeds")):
+            twice = sorted({str(name) for name in names if names.count(name) > 1})
+            if twice:
+                raise InputError(f"Option '{what}' holds {', '.join(twice)} twice; every row needs a name of its own.")
+        for each in self.rows():
+            if each.row in ("teacher", "oracle"):
+                raise InputError(f"Option 'methods' calls a row {each.row!r}; that name is taken.")
+            each.build()
+            self.train_options(each)
+        files = self.data.files
+        missing = [role for role in ("labelled", "pool", "test") if role not in files and "all" not in files]
+        if missing:
+            raise InputError(f"Option 'data.files' has no {missing[0]!r} and no 'all' to draw it from.")
+        drawn = [role for role in ("labelled", "test", "validation") if role not in files and "all" in files]
+        for role in drawn:
+            if role not in self.data.rows and role != "validation":
+                raise InputError(f"Option 'data.rows' must say how many {role!r} examples to draw from 'all'.")
+        if self.teacher.model == "answers" and not self.teacher.answers:
+            raise InputError("Option 'teacher.answers' names no file, but teacher.model is 'answers'.")
+        if self.teacher.answers and self.teacher.model not in ("answers", "auto"):
+            raise InputError(f"Option 'teacher.answers' goes with teacher.model 'answers', not {self.teacher.model!r}.")
+        if self.teacher.trained_on_labelled and "validation" not in {*files, *self.data.rows}:
+            raise InputError(
+                "Option 'teacher.trained_on_labelled' is true, so a 'validation' role of labelled examples that the "
+                "teacher never saw is needed; there is none in 'data'."
+            )
+        return self
+
+    def rows(self) -> tuple[MethodOptions, ...]:
+        """The methods of the table, the ones no verdict can do without first."""
+        named = {each.method for each in self.methods}
+        added = tuple(MethodOptions(method=name) for name in ("labelled_only", *CONVENTIONAL) if name not in named)
+        return (*added, *self.methods)
+
+    def train_options(self, each: MethodOptions) -> TrainOptions:
+        """How one method's student is trained."""
+        return _validated(TrainOptions, {**self.train.model_dump(), **each.train}, f"methods.{each.row}.train")
+
+
+def load(path: Path | str, changes: Sequence[str] = ()) -> Experiment:
+    """Read an experiment file and apply `a.b=value` changes, values being YAML.
+
+    Raises:
+        InputError: No such file, not YAML, or an option that does not exist or has a wrong value.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"There is no experiment file {str(path)!r}.")
+    try:
+        content = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        where = f", line {error.problem_mark.line + 1}" if isinstance(error, yaml.MarkedYAMLError) and (
+            error.problem_mark is not None
+        ) else ""
+        raise InputError(f"Experiment file {str(path)!r}{where} is not valid YAML.") from None
+    if not isinstance(content, dict):
+        raise InputError(f"Experiment file {str(path)!r} must hold options by name, not {type(content).__name__}.")
+    return experiment_from(content, changes)
+
+
+def experiment_from(content: Mapping[str, Any], changes: Sequence[str] = ()) -> Experiment:
+    """An experiment from plain data.
+
+    Args:
+        content: Options by name, nested.
+        changes: `a.b=value` words, the value being YAML.
+
+    Raises:
+        InputError: An option that does not exist or has a wrong value, named with the nearest known one.
+    """
+    content = json.loads(json.dumps(content))
+    for change in changes:
+        path, equals, text = change.partition("=")
+        if not equals or not path:
+            raise InputError(f"--set {change!r} must look like option=value, for instance train.epochs=5.")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise InputError(f"--set {change!r}: the value is not valid YAML.") from None
+        node: Any = content
+        *groups, last = path.split(".")
+        for group in groups:
+            if not isinstance(node.setdefault(group, {}), dict):
+                raise InputError(f"--set {change!r}: {group!r} is a value or a list, not a group of options.")
+            node = node[group]
+        node[last] = value
+    return _validated(Experiment, content, "")
+
+
+def dump(experiment: Experiment) -> str:
+    """The whole experiment, every default spelt out, as YAML that `load` reads back."""
+    plain = json.loads(experiment.model_dump_json())
+    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=100)
+
+
+def _validated(model: type[Model], content: Mapping[str, Any], within: str) -> Model:
+    try:
+        return model.model_validate(content)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        raise InputError(_one_sentence(model, first, within)) from None
+
+
+def _one_sentence(model: type[pydantic.BaseModel], error: Any, within: str) -> str:
+    """What pydantic found, as one sentence with the option's path and the nearest known option."""
+    words = [str(word) for word in error["loc"] if not str(word).startswith("function-")]
+    path = ".".join([within, *words] if within else words)
+    if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        known = _known_options(model, words[:-1])
+        hint = f"; {suggest(words[-1], known)}" if known else ""
+        return f"There is no option {path!r}{hint}."
+    if error["type"] in ("missing", "missing_argument"):
+        return f"Option {path!r} is missing and must be given."
+    if error["type"] == "value_error":
+        # An InputError raised by a check of ours, already a sentence.
+        return str(error["ctx"]["error"])
+    message = error["msg"][0].lower() + error["msg"][1:]
+    return f"Option {path!r} is {error['input']!r}: {message}."
+
+
+def _known_options(model: Any, groups: Sequence[str]) -> list[str]:
+    """The options of the group a path leads to; `files` and `methods` lead through a role and a number."""
+    for group in groups:
+        if group in ("files", "methods"):
+            model = Source if group == "files" else MethodOptions
+        elif group in model.model_fields if model is not Source else False:
+            model = model.model_fields[group].annotation
+    return list(Source.__dataclass_fields__ if model is Source else model.model_fields)

@@ -1,0 +1,46 @@
+"""Where the teacher errs, estimated from its out-of-sample answers on labelled examples."""
+
+from overproof.noise.accuracy import IsotonicAccuracy, isotonic_accuracy, lower_bound
+from overproof.noise.calibration import calibrate, fit_temperature
+from overproof.noise.candidates import CandidateRule, fixed_candidates, num_candidates
+from overproof.noise.crossfit import folds, out_of_fold
+from overproof.noise.estimate import NoiseEstimate, NoiseModel
+from overproof.noise.isotonic import Isotonic
+from overproof.noise.margins import margin
+from overproof.noise.neighbours import (
+    NeighbourAccuracy,
+    QuantileGrid,
+    knn_accuracy,
+    nearest_neighbour_mean,
+    num_cells,
+    num_neighbours,
+)
+from overproof.noise.noiseless import Noiseless
+from overproof.noise.transition import global_accuracy, transition_interval, transition_matrix
+
+__all__ = [
+    "CandidateRule",
+    "Isotonic",
+    "IsotonicAccuracy",
+    "NeighbourAccuracy",
+    "NoiseEstimate",
+    "NoiseModel",
+    "Noiseless",
+    "QuantileGrid",
+    "calibrate",
+    "fit_temperature",
+    "fixed_candidates",
+    "folds",
+    "global_accuracy",
+    "isotonic_accuracy",
+    "knn_accuracy",
+    "lower_bound",
+    "margin",
+    "nearest_neighbour_mean",
+    "num_candidates",
+    "num_cells",
+    "num_neighbours",
+    "out_of_fold",
+    "transition_interval",
+    "transition_matrix",
+]

@@ -1,0 +1,76 @@
+"""What is known of the teacher's errors, and what a noise model is: something that can be fitted to give that."""
+
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import Float, Float32, Int, Int64
+from torch import Tensor
+
+from overproof.noise.accuracy import IsotonicAccuracy
+from overproof.noise.candidates import CandidateRule
+from overproof.noise.margins import margin
+
+SHOWN_MARGINS = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""Margins at which a summary states accuracy and candidates."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class NoiseEstimate:
+    """How often the teacher is right, where, among which classes, and whom it mistakes for whom.
+
+    Args:
+        accuracy: P(right) as a function of the teacher's margin.
+        candidates: The number of candidates as a function of the teacher's margin.
+        transition: [K, K], P(pseudo-label j | true class i); rows sum to one.
+        temperature: Makes the teacher's probabilities mean what they say (`calibrate`).
+        mean_accuracy: Overall accuracy on the examples of the fit: mean, and low and high of its 95 % interval.
+        num_examples: How many labelled examples it was fitted on.
+    """
+
+    accuracy: IsotonicAccuracy
+    candidates: CandidateRule
+    transition: Float32[Tensor, "K K"]
+    temperature: float
+    mean_accuracy: tuple[float, float, float]
+    num_examples: int
+
+    @property
+    def lower_bound(self) -> float:
+        """No accuracy is below this."""
+        return self.accuracy.lower
+
+    def teacher_accuracy(self, teacher_probs: Float[Tensor, "N K"]) -> Float32[Tensor, "N"]:
+        """P(the pseudo-label is right) of every answer."""
+        return self.accuracy(margin(teacher_probs))
+
+    def num_candidates(self, teacher_probs: Float[Tensor, "N K"]) -> Int64[Tensor, "N"]:
+        """How many of the likeliest classes hold the truth of every answer often enough, in 2..K."""
+        return self.candidates(margin(teacher_probs))
+
+    def summary(self) -> dict[str, Any]:
+        """The estimate for people and for JSON: curves at five margins; of the transition matrix the diagonal."""
+        shown = torch.tensor(SHOWN_MARGINS)
+        mean, low, high = self.mean_accuracy
+        return {
+            "num_examples": self.num_examples,
+            "mean_accuracy": {"mean": mean, "low": low, "high": high},
+            "lower_bound": self.lower_bound,
+            "temperature": self.temperature,
+            "accuracy_at_margin": _at(self.accuracy(shown)),
+            "num_candidates_at_margin": _at(self.candidates(shown)),
+            "accuracy_by_class": [round(value, 4) for value in self.transition.diagonal().tolist()],
+        }
+
+
+@runtime_checkable
+class NoiseModel(Protocol):
+    """Estimates the teacher's errors from its answers on labelled examples that it was not trained on."""
+
+    def fit(self, teacher_probs: Float[Tensor, "_ _"], label: Int[Tensor, "_"]) -> NoiseEstimate:
+        """Estimate from out-of-sample answers [V, K] and true classes [V]."""
+        ...
+
+
+def _at(values: Tensor) -> dict[str, float | int]:
+    return {str(shown): round(value, 4) for shown, value in zip(SHOWN_MARGINS, values.tolist(), strict=True)}

@@ -1,0 +1,141 @@
+"""Which examples play which role: files read, classes matched by name, roles drawn, repetitions found."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from overproof.data import Examples, aligned, class_space, concatenate, duplicates, read, split
+from overproof.errors import InputError
+from overproof.experiment import DataOptions
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Parties:
+    """The examples of one seed by role.
+
+    Args:
+        labelled: With known labels.
+        pool: Whatever is known of its labels is used for the oracle row alone.
+        test: With known labels; opened by `evaluate` only.
+        validation: With known labels, or None where there is no such role.
+    """
+
+    labelled: Examples
+    pool: Examples
+    test: Examples
+    validation: Examples | None
+
+    def others(self) -> dict[str, Examples]:
+        """Everything a teacher is asked about besides the labelled examples."""
+        named = {"pool": self.pool, "test": self.test, "validation": self.validation}
+        return {role: examples for role, examples in named.items() if examples is not None}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Cast:
+    """All roles of a run before any seed has drawn its labelled examples.
+
+    Args:
+        options: How they are drawn.
+        fixed: Roles that are the same for every seed; `train` holds labelled and pool examples where both are drawn
+            from one file.
+        class_names: The shared classes in order.
+        repeated: How many examples of each role also stand in the test.
+    """
+
+    options: DataOptions
+    fixed: Mapping[str, Examples]
+    class_names: tuple[str, ...]
+    repeated: Mapping[str, int]
+
+    def parties(self, seed: int) -> Parties:
+        """The roles as one seed sees them."""
+        rows, fixed = self.options.rows, dict(self.fixed)
+        if "train" in fixed:
+            train = fixed.pop("train")
+            counts = {"labelled": rows["labelled"]}
+            if "pool" not in fixed:
+                counts["pool"] = rows.get("pool", len(train) - rows["labelled"])
+            fixed.update(split(train, counts, seed))
+        elif "labelled" in rows:
+            fixed["labelled"] = split(fixed["labelled"], {"labelled": rows["labelled"]}, seed)["labelled"]
+        return Parties(
+            labelled=fixed["labelled"],
+            pool=fixed["pool"],
+            test=fixed["test"],
+            validation=fixed.get("validation"),
+        )
+
+    def everyone(self, seeds: tuple[int, ...]) -> Examples:
+        """Every example that any of the seeds asks a teacher about."""
+        by_seed = [self.parties(seed) for seed in seeds]
+        first = by_seed[0]
+        if "train" in self.fixed:
+            drawn = [self.fixed["train"], *([self.fixed["pool"]] if "pool" in self.fixed else [])]
+        else:
+            drawn = [first.pool, *(parties.labelled for parties in by_seed)]
+        return concatenate([*drawn, first.test, *([first.validation] if first.validation else [])])
+
+
+def cast(options: DataOptions) -> Cast:
+    """Read every file and draw what is the same for all seeds.
+
+    Raises:
+        InputError: A file cannot be read, roles have different classes, or more examples are asked for than there are.
+    """
+    rows = options.rows
+    sets = {role: read(source, role=role) for role, source in options.files.items()}
+    whole = sets.pop("all", None)
+    for role in ("pool", "test", "validation"):
+        if role in sets and role in rows:
+            sets[role] = split(sets[role], {role: rows[role]}, options.draw_seed)[role]
+    if whole is not None:
+        drawn = {role: rows[role] for role in ("test", "validation") if role not in sets and role in rows}
+        left = len(np.unique(whole.ids)) - sum(drawn.values())
+        if "labelled" not in sets:
+            drawn["labelled"] = rows["labelled"]
+            left -= rows["labelled"]
+        if "pool" not in sets:
+            drawn["pool"] = rows.get("pool", left)
+        _need_enough(whole, drawn)
+        # Which of them are labelled is every seed's own draw.
+        if "labelled" in drawn:
+            drawn["train"] = drawn.pop("labelled") + drawn.pop("pool", 0)
+        sets.update(split(whole, drawn, options.draw_seed))
+    named = dict(sets)
+    if "train" in named:
+        named["labelled"] = named.pop("train")
+    class_names = class_space(named)
+    sets = aligned(sets, class_names)
+    for role in ("test", "validation", *(["labelled"] if "train" not in sets else [])):
+        _need_labels(sets, role)
+    repeated = {role: duplicates(sets[role], sets["test"]) for role in sets if role != "test"}
+    if options.duplicates == "drop":
+        for role, found in repeated.items():
+            kept = np.setdiff1d(np.arange(len(sets[role])), found)
+            sets[role] = sets[role].take(kept)
+    return Cast(
+        options=options,
+        fixed=sets,
+        class_names=class_names,
+        repeated={role: len(found) for role, found in repeated.items()},
+    )
+
+
+def _need_enough(whole: Examples, drawn: Mapping[str, int]) -> None:
+    distinct = len(np.unique(whole.ids))
+    if sum(drawn.values()) > distinct or min(drawn.values()) < 1:
+        asked = ", ".join(f"{count} {role}" for role, count in drawn.items())
+        raise InputError(f"Option 'data.rows' asks for {asked} examples, but {whole.source} has {distinct} distinct ones.")
+
+
+def _need_labels(sets: Mapping[str, Examples], role: str) -> None:
+    if role not in sets:
+        return
+    unknown = (sets[role].label < 0).nonzero()
+    if len(unknown):
+        raise InputError(
+            f"{sets[role].source}, row {int(unknown[0])}: the label is unknown; every {role} example needs one "
+            f"({len(unknown)} have none)."
+        )

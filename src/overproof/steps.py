@@ -1,0 +1,382 @@
+"""The one path: `run(experiment, folder)` asks the teacher, trains the students, judges them, and writes it all down.
+
+    OUT/experiment.yaml        all of the run, every default spelt out
+    OUT/features/…             a frozen encoder's features, asked once an example
+    OUT/labels/seed-S/ROLE/…   the teacher's answers
+    OUT/students/seed-S/ROW/…  one student: weights, what it is, and row.json, written last
+    OUT/result.json            rows and summary, written last of all
+    OUT/log.txt                what happened when
+
+Every step skips what is finished, so the same call again goes on where it was stopped.
+"""
+
+import json
+import time
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from overproof import atomic, roles
+from overproof.data import Examples
+from overproof.diagnosis import diagnose
+from overproof.distillation import Answered, Distilled, distilled
+from overproof.errors import InputError
+from overproof.evaluate import correct, metrics
+from overproof.experiment import Experiment, MethodOptions, dump, load
+from overproof.labels import Answers, compress
+from overproof.methods import CONVENTIONAL, method
+from overproof.models import Inputs, ModelSpec, Student, build, join, load_student
+from overproof.noise import global_accuracy
+from overproof.progress import Progress, Silent
+from overproof.roles import Cast, Parties
+from overproof.sampler import derived_seed
+from overproof.synthetic import random_flips
+from overproof.teacher import cross_fitted, from_files, trainable
+from overproof.verdict import Row, Summary, summarise
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Result:
+    """What a run found.
+
+    Args:
+        rows: One a method and seed.
+        summary: One a method, with intervals and verdict.
+        findings: What a reader must know beside the table, in sentences.
+        folder: Where everything lies.
+    """
+
+    rows: tuple[Row, ...]
+    summary: tuple[Summary, ...]
+    findings: tuple[str, ...]
+    folder: Path
+
+
+def run(experiment: Experiment, out: Path | str, *, progress: Progress | None = None) -> Result:
+    """Do all of it: `label`, `distill`, `evaluate`.
+
+    Args:
+        experiment: All of the run.
+        out: Its folder; an unfinished run of the same experiment there is gone on with.
+        progress: Shows how far it is.
+
+    Raises:
+        InputError: A file, an option or the folder's content does not fit; nothing half-written is left.
+    """
+    work = Work(experiment=experiment, out=Path(out), progress=progress or Silent())
+    work.label()
+    work.distill()
+    return work.evaluate()
+
+
+def open_run(out: Path | str, *, progress: Progress | None = None) -> "Work":
+    """A run by its folder.
+
+    Raises:
+        InputError: The folder holds no run.
+    """
+    path = Path(out) / "experiment.yaml"
+    if not path.is_file():
+        raise InputError(f"{str(out)!r} holds no run: there is no experiment.yaml in it.")
+    return Work(experiment=load(path), out=Path(out), progress=progress or Silent())
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Work:
+    """The steps of a run on its folder; each can be called alone and skips what is finished.
+
+    Args:
+        experiment: All of the run.
+        out: Its folder.
+        progress: Shows how far it is.
+    """
+
+    experiment: Experiment
+    out: Path
+    progress: Progress
+
+    def label(self) -> None:
+        """Ask the teacher about every example of every seed, once."""
+        self._begin()
+        for seed in self.experiment.seeds:
+            self._answers(seed)
+        self._log("labels", "every example is answered")
+
+    def distill(self) -> None:
+        """Train one student for each method and seed."""
+        self._begin()
+        cells = [(seed, each) for seed in self.experiment.seeds for each in self._rows(seed)]
+        with self.progress.task("students", len(cells)) as advance:
+            bench: tuple[int, _Bench] | None = None
+            for done, (seed, each) in enumerate(cells, 1):
+                folder = self._cell(seed, each.row)
+                if not (folder / "row.json").exists():
+                    if bench is None or bench[0] != seed:
+                        bench = (seed, self._bench(seed))
+                    self._train(bench[1], each, folder)
+                # A kill may fall between the row and this line.
+                (folder / "checkpoint.pt").unlink(missing_ok=True)
+                advance(done, f"{each.row}, seed {seed}")
+
+    def evaluate(self) -> Result:
+        """Open the test, judge teacher and students, and write `result.json`."""
+        self._begin()
+        rows, details = [], {}
+        for seed in self.experiment.seeds:
+            parties, answers = self._parties(seed), self._answers(seed)
+            test, teacher_probs = parties.test, answers["test"].probs()
+            word = test.digest()
+
+            def row(name: str, role: str, probs: Tensor) -> Row:
+                return Row(
+                    method=name,
+                    seed=seed,  # noqa: B023
+                    role=role,
+                    metrics=metrics(probs, test.label, teacher_probs),  # noqa: B023
+                    correct=correct(probs, test.label),  # noqa: B023
+                    test=word,  # noqa: B023
+                )
+
+            rows.append(row("teacher", "reference", teacher_probs))
+            for each in self._rows(seed):
+                folder = self._cell(seed, each.row)
+                if not (folder / "row.json").exists():
+                    raise InputError(f"Student {each.row!r} of seed {seed} is not trained yet; run the distill step.")
+                rows.append(row(each.row, _role(each), load_student(folder).probs(test)))
+                details[each.row, seed] = json.loads((folder / "row.json").read_text())
+        summary = summarise(rows)
+        findings = diagnose(rows, summary, details, self._cast)
+        self._write(rows, summary, findings, details)
+        self._log("result", f"{len(rows)} rows in {self.out / 'result.json'}")
+        return Result(rows=tuple(rows), summary=tuple(summary), findings=tuple(findings), folder=self.out)
+
+    # --- the roles and answers of a seed
+
+    @cached_property
+    def _cast(self) -> Cast:
+        return roles.cast(self.experiment.data)
+
+    def _parties(self, seed: int) -> Parties:
+        return self._cast.parties(seed)
+
+    def _answers(self, seed: int) -> dict[str, Answers]:
+        """Every role's answers, asked where they are not in the store yet."""
+        options, parties = self.experiment.teacher, self._parties(seed)
+        if options.answers:
+            answers = from_files(
+                options.answers, {"labelled": parties.labelled, **parties.others()}, self._cast.class_names
+            )
+        else:
+            teacher = self._trainable(parties)
+            with self.progress.task(f"teacher, seed {seed}", None) as advance:
+                answers = cross_fitted(
+                    teacher,
+                    parties.labelled,
+                    parties.others(),
+                    num_folds=options.folds,
+                    seed=seed,
+                    folder=self.out / "labels" / f"seed-{seed}",
+                    progress=lambda done, total: advance(done, f"of {total}"),
+                )
+        if options.flip_share:
+            answers = {
+                role: compress(
+                    random_flips(each.probs(), options.flip_share, derived_seed(seed, "flips", role))[0]
+                )
+                for role, each in answers.items()
+            }
+        return answers
+
+    @cached_property
+    def _everyone(self) -> Examples:
+        return self._cast.everyone(self.experiment.seeds)
+
+    def _trainable(self, parties: Parties) -> Any:
+        options = self.experiment.teacher
+
+        def train_network(student: Student, labelled: Examples, seed: int, checkpoint: Path) -> None:
+            nothing = labelled.take(torch.arange(0))
+            num_classes = len(self._cast.class_names)
+            empty = torch.full((len(labelled), num_classes), 1 / num_classes)
+            distilled(
+                student,
+                student.encode(labelled),
+                Answered(place=torch.arange(len(labelled)), label=labelled.label, answers=compress(empty)),
+                Answered(place=torch.arange(0), label=nothing.label, answers=compress(empty[:0])),
+                method=method("labelled_only"),
+                options=options.train,
+                seed=seed,
+                checkpoint=checkpoint,
+            )
+
+        return trainable(
+            options.model,
+            options.options,
+            everyone=self._everyone,
+            fitting=(parties.labelled, parties.pool),
+            folder=self.out / "features",
+            train=train_network,
+            recipe=options.train.model_dump_json(),
+            progress=self.progress.counter("teacher's features"),
+        )
+
+    # --- the students
+
+    def _rows(self, seed: int) -> list[MethodOptions]:
+        """The students of a seed: every method, and the oracle where the pool's truth is known."""
+        known = bool((self._parties(seed).pool.label >= 0).all())
+        return [*self.experiment.rows(), *([MethodOptions(method="hard", name="oracle")] if known else [])]
+
+    def _bench(self, seed: int) -> "_Bench":
+        parties, answers, options = self._parties(seed), self._answers(seed), self.experiment.student
+        spec = ModelSpec(name=options.name, options=options.options)
+        fitting = [parties.labelled, parties.pool]
+        first = build(spec, fitting, class_names=self._cast.class_names, seed=seed)
+        trained_on = [*fitting, *([parties.validation] if parties.validation is not None else [])]
+        starts = [0]
+        for examples in trained_on:
+            starts.append(starts[-1] + len(examples))
+        answered = {
+            role: Answered(
+                place=torch.arange(start, start + len(examples)), label=examples.label, answers=answers[role]
+            )
+            for role, start, examples in zip(("labelled", "pool", "validation"), starts, trained_on, strict=False)
+        }
+        return _Bench(
+            seed=seed,
+            first=first,
+            inputs=join([first.encode(examples) for examples in trained_on]),
+            answered=answered,
+        )
+
+    def _train(self, bench: "_Bench", each: MethodOptions, folder: Path) -> None:
+        """Train one student and write it down, `row.json` last."""
+        began, pool = time.perf_counter(), bench.answered["pool"]
+        if each.row == "oracle":
+            truth = torch.nn.functional.one_hot(pool.label, pool.answers.num_classes).float()
+            pool = replace(pool, answers=compress(truth))
+        result = distilled(
+            bench.fresh(),
+            bench.inputs,
+            bench.answered["labelled"],
+            # The method must not see the pool's truth.
+            replace(pool, label=torch.full_like(pool.label, -1)),
+            method=each.build(),
+            options=self.experiment.train_options(each),
+            seed=derived_seed(bench.seed, "student"),
+            validation=bench.answered.get("validation"),
+            trust_labelled_answers=not self.experiment.teacher.trained_on_labelled,
+            held_out_share=self.experiment.held_out_share,
+            checkpoint=folder / "checkpoint.pt",
+        )
+        result.student.save(folder)
+        atomic.write_json(folder / "row.json", _facts(each, bench, pool, result))
+        self._log("student", f"{each.row}, seed {bench.seed}: {time.perf_counter() - began:.1f} s")
+
+    def _cell(self, seed: int, row: str) -> Path:
+        return self.out / "students" / f"seed-{seed}" / row
+
+    # --- the folder
+
+    def _begin(self) -> None:
+        """Make the folder, or make sure that what it holds is this experiment."""
+        path, text = self.out / "experiment.yaml", dump(self.experiment)
+        if path.exists():
+            if path.read_text() != text:
+                raise InputError(
+                    f"{str(self.out)!r} holds another experiment (its experiment.yaml differs); choose another folder."
+                )
+            return
+        if self.out.exists() and any(self.out.iterdir()):
+            raise InputError(f"{str(self.out)!r} is not empty and holds no run; choose another folder.")
+        self._cast.parties(self.experiment.seeds[0])  # Everything a user can get wrong in the data shows here.
+        atomic.write_text(path, text)
+
+    def _write(
+        self, rows: list[Row], summary: list[Summary], findings: list[str], details: dict[tuple[str, int], Any]
+    ) -> None:
+        content = {
+            "format": 1,
+            "name": self.experiment.name,
+            "class_names": list(self._cast.class_names),
+            "repeated_in_test": dict(self._cast.repeated),
+            "rows": [
+                {"method": row.method, "seed": row.seed, "role": row.role, "metrics": row.metrics} for row in rows
+            ],
+            "summary": [asdict(each) for each in summary],
+            "findings": findings,
+            "students": [{"method": name, "seed": seed, **facts} for (name, seed), facts in details.items()],
+        }
+        atomic.write_json(self.out / "result.json", content)
+
+    def _log(self, word: str, text: str) -> None:
+        with (self.out / "log.txt").open("a") as file:
+            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {word}: {text}\n")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Bench:
+    """What every student of a seed is made from: examples encoded once, answers read once."""
+
+    seed: int
+    first: Student
+    inputs: Any
+    answered: dict[str, Answered]
+
+    @cached_property
+    def teacher_accuracy(self) -> tuple[float, float, float]:
+        """Mean, low and high of the teacher's accuracy on labelled examples it was not trained on."""
+        known = self.answered.get("validation", self.answered["labelled"])
+        return global_accuracy(known.label, known.answers.probs())
+
+    def fresh(self) -> Student:
+        """A new student with the seed's initial weights."""
+        return self.first.fresh(seed=self.seed)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _OnPool:
+    """The pool's part of a bench's inputs."""
+
+    inputs: Inputs
+    place: Tensor
+
+    def __len__(self) -> int:
+        return len(self.place)
+
+    def take(self, rows: Tensor) -> Tensor:
+        return self.inputs.take(self.place[rows])
+
+    def to(self, device: torch.device) -> "_OnPool":
+        return replace(self, inputs=self.inputs.to(device), place=self.place.to(device))
+
+
+def _role(each: MethodOptions) -> str:
+    if each.row == "oracle" or each.method == "labelled_only":
+        return "reference"
+    return "conventional" if each.method in CONVENTIONAL else "method"
+
+
+def _facts(each: MethodOptions, bench: _Bench, pool: Answered, result: Distilled) -> dict[str, Any]:
+    """What is kept of one training besides the student: the same bytes for the same seed, so no times."""
+    own = result.student.probs(_OnPool(inputs=bench.inputs, place=pool.place)).argmax(dim=1)
+    given = pool.answers.pseudo_label
+    wrong = (pool.label >= 0) & (given != pool.label)
+    facts: dict[str, Any] = {
+        "num_labelled": result.num_labelled,
+        "num_held_out": result.num_held_out,
+        "num_pool": result.num_pool,
+        "num_parameters": result.student.num_parameters,
+        "pool_agreement": (own == given).double().mean().item(),
+        "teacher_accuracy": dict(zip(("mean", "low", "high"), bench.teacher_accuracy, strict=True)),
+        "noise": result.noise.summary(),
+        "history": [asdict(record) for record in result.history],
+    }
+    if (pool.label >= 0).all():
+        facts["pool_answers_right"] = 1 - wrong.double().mean().item()
+        facts["mistakes_learned"] = (own == given)[wrong].double().mean().item() if wrong.any() else 0.0
+    return facts

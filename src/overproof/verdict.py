@@ -1,0 +1,369 @@
+"""What a table of runs allows one to say: means with intervals, paired differences, and a verdict that may be no.
+
+Every row is compared with the best conventional one, seed by seed on the same test examples. "Best" is the conventional
+row with the highest mean on the test set itself: luck can only raise that bar, so the choice works against the methods.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool
+from numpy.typing import NDArray
+from rich.table import Table
+from scipy.special import ndtri, stdtrit
+from torch import Tensor
+
+from overproof.errors import InputError
+from overproof.evaluate import accuracy_interval
+
+Role = Literal["reference", "conventional", "method"]
+Verdict = Literal["BEATS", "DOES NOT BEAT", "INCONCLUSIVE"]
+
+LABELLED_ONLY = "labelled_only"
+"""The reference that is a competitor too: it gets a verdict like any method."""
+ORACLE = "oracle"
+"""The reference trained on the pool's true labels: the other end of `recovered`."""
+PRACTICAL_MARGIN = 0.005
+"""Half a point, the gain below which nobody would change the method: an interval that holds 0 and ends below it says
+DOES NOT BEAT, one that goes on says INCONCLUSIVE."""
+LOWER_IS_BETTER = ("log_loss", "ece")
+"""Metrics whose differences are turned round, so that a positive difference is always the better row."""
+
+_ORDER: tuple[Role, ...] = ("reference", "conventional", "method")
+_Key = tuple[int, str]
+_Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Row:
+    """One student (or the teacher) on one seed.
+
+    Args:
+        method: Its name; rows of one name are the seeds of one method.
+        seed: Rows of different methods are paired where seed and test set are the same.
+        metrics: What `overproof.evaluate.metrics` said.
+        role: "reference" (labelled-only, teacher, oracle), "conventional" or "method".
+        correct: [N], True where it is right (`overproof.evaluate.correct`); None leaves the luck of the test sample
+            out of the intervals, and one seed then has none.
+        test: Which test set, for instance `Examples.digest()`: rows with the same word saw the same examples in the
+            same order.
+    """
+
+    method: str
+    seed: int
+    metrics: Mapping[str, float]
+    role: Role
+    correct: Bool[Tensor, "N"] | None = None
+    test: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Summary:
+    """One method over its seeds; fit for JSON through `dataclasses.asdict`.
+
+    Args:
+        method: As in its rows.
+        role: As in its rows.
+        metric: Which metric the numbers are of.
+        level: How often intervals cover, in (0, 1).
+        num_seeds: Seeds behind `mean`.
+        mean: Over the seeds, with `low` and `high`; these are None where one seed without `correct` is all there is.
+        baseline: The best conventional row; None where the table has none.
+        num_pairs: Seeds shared with the baseline: those behind `difference`.
+        difference: This row less the baseline, positive where this row is better; None without a shared seed.
+        recovered: (this row - baseline) / (oracle - baseline) with its interval: 0 is the baseline, 1 the oracle.
+            None where there is no oracle, and where the oracle is not clearly better than the baseline (the interval of
+            their difference reaches 0): a share of a gap that may not exist means nothing.
+        verdict: BEATS, DOES NOT BEAT or INCONCLUSIVE for methods and labelled-only; None for the others.
+        interval: What the interval of the difference (of the mean, without a baseline) counts.
+    """
+
+    method: str
+    role: Role
+    metric: str
+    level: float
+    num_seeds: int
+    mean: float
+    low: float | None
+    high: float | None
+    baseline: str | None
+    num_pairs: int
+    difference: float | None
+    difference_low: float | None
+    difference_high: float | None
+    recovered: float | None
+    recovered_low: float | None
+    recovered_high: float | None
+    verdict: Verdict | None
+    interval: str
+
+
+def summarise(rows: Sequence[Row], *, metric: str = "accuracy", level: float = 0.95) -> list[Summary]:
+    """Every method over its seeds, compared with the best conventional one.
+
+    Interval of a mean over S >= 2 seeds: the mean plus and minus sqrt(t(S-1)^2 variance over seeds / S + z^2 variance
+    over test examples / N), where the second variance is that of each example's mean over the seeds and t and z are the
+    quantiles of Student's and the normal law. The second part is the luck of the one test set that all seeds share; it
+    is known for the accuracy only, where the rows bring `correct`, and 0 where every seed has a test set of its own
+    (the first part holds it already). What is random in seed and example at once stands in both parts, so that the
+    interval is a little wide. One seed has the second part alone, and Wilson's interval for the accuracy itself. A
+    difference is such a mean, of what two rows differ by on one seed.
+
+    BEATS: the interval of the difference lies above 0. DOES NOT BEAT: it does not, and ends below `PRACTICAL_MARGIN`,
+    so that a tie known exactly is no win. INCONCLUSIVE: neither, or no interval. At level 0.95 a method no better than
+    the baseline is said to beat it in about 2.5 % of tables or fewer.
+
+    `recovered` is a ratio of mean differences with Fieller's interval: the ratios r for which the interval of
+    (method - baseline) - r (oracle - baseline) holds 0.
+
+    Args:
+        rows: Of any methods and seeds, in any order; only shared seeds are paired.
+        metric: A key of the rows' metrics.
+        level: In (0, 1).
+
+    Returns:
+        One summary a method: references, conventional rows, methods, each in order of first appearance.
+
+    Example:
+        >>> def row(method, role, accuracy, seed):
+        ...     return Row(method=method, role=role, seed=seed, metrics={"accuracy": accuracy})
+        >>> hard = [row("hard", "conventional", accuracy, seed) for seed, accuracy in enumerate([0.5, 0.75])]
+        >>> ours = [row("ours", "method", accuracy + 0.25, seed) for seed, accuracy in enumerate([0.5, 0.75])]
+        >>> summary = summarise([*hard, *ours])[1]
+        >>> summary.difference, summary.verdict
+        (0.25, 'BEATS')
+
+    Raises:
+        InputError: A row stands there twice or lacks the metric; two rows of one test set differ in length.
+
+    Source: Banerjee (1960), Approximate confidence interval for linear functions of means of k populations when the
+    population variances are not equal, Sankhya 22 (the two parts under one root cover at least as often as they say);
+    Fieller (1954), Some problems in interval estimation, JRSS B 16.
+    """
+    methods = _by_method(rows, metric)
+    sign = -1.0 if metric in LOWER_IS_BETTER else 1.0
+    conventional = [name for name, runs in methods.items() if _role(runs) == "conventional"]
+    best = max(conventional, key=lambda name: sign * _mean(methods[name], metric), default=None)
+    # An absent row shares no seed with any other: no difference, no ratio, no verdict but INCONCLUSIVE.
+    baseline = methods[best] if best is not None else {}
+    oracle = methods.get(ORACLE, {})
+    summaries = []
+    for name, runs in methods.items():
+        own = _means([runs], [[1.0]], metric, level)
+        versus = _means([runs, baseline], [[sign, -sign]], metric, level)
+        share = _ratio(_means([runs, baseline, oracle], [[sign, -sign, 0.0], [0.0, -sign, sign]], metric, level))
+        low, high = _range(runs, own, metric, level)
+        difference_low, difference_high = versus.interval()
+        judged = _role(runs) == "method" or name == LABELLED_ONLY
+        summaries.append(
+            Summary(
+                method=name,
+                role=_role(runs),
+                metric=metric,
+                level=level,
+                num_seeds=own.num_seeds,
+                mean=float(own.mean[0]),
+                low=low,
+                high=high,
+                baseline=best,
+                num_pairs=versus.num_seeds,
+                difference=float(versus.mean[0]) if versus.num_seeds else None,
+                difference_low=difference_low,
+                difference_high=difference_high,
+                recovered=share[0],
+                recovered_low=share[1],
+                recovered_high=share[2],
+                verdict=_verdict(difference_low, difference_high) if judged else None,
+                interval=(own if best is None else versus).counts(),
+            )
+        )
+    return _in_order(summaries)
+
+
+def table(summaries: Sequence[Summary]) -> Table:
+    """The summaries for a terminal 80 columns wide: references first, then the conventional rows, then the methods."""
+    colours = {"BEATS": "green", "DOES NOT BEAT": "red", "INCONCLUSIVE": "yellow"}
+    drawn = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, caption=_caption(summaries), caption_justify="left")
+    for name in _header(summaries):
+        drawn.add_column(name, no_wrap=name in ("method", "verdict"))
+    for row in _in_order(summaries):
+        *cells, verdict = _cells(row)
+        drawn.add_row(*cells, f"[{colours[verdict]}]{verdict}[/]" if verdict else "")
+    return drawn
+
+
+def markdown(summaries: Sequence[Summary]) -> str:
+    """The summaries as a table in Markdown, with what its numbers mean below it; rows as in `table`."""
+    header = _header(summaries)
+    lines = [header, ["---"] * len(header), *(_cells(row) for row in _in_order(summaries))]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + f"\n\n{_caption(summaries)}\n"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Means:
+    """Means over seeds of V contrasts between rows; `spread` [V, V] holds the squares of the half-widths of their
+    intervals, and of those of all their linear combinations. Without seeds or examples to tell, it is infinite."""
+
+    num_seeds: int
+    mean: _Floats
+    spread: _Floats
+    counts_test: bool
+
+    def interval(self) -> tuple[float | None, float | None]:
+        half = float(self.spread[0, 0]) ** 0.5
+        return (None, None) if half == np.inf else (float(self.mean[0]) - half, float(self.mean[0]) + half)
+
+    def counts(self) -> str:
+        if self.num_seeds == 0:
+            return "no shared seed: no interval"
+        if self.num_seeds == 1:
+            return "one seed: test sample only" if self.counts_test else "one seed: no interval"
+        return f"{self.num_seeds} seeds" + (" and the test sample" if self.counts_test else "")
+
+
+def _means(columns: list[dict[_Key, Row]], contrasts: list[list[float]], metric: str, level: float) -> _Means:
+    """`contrasts` is [V, C] for C columns of rows; only seeds that stand in every column are used."""
+    shared = sorted(key for key in columns[0] if all(key in column for column in columns))
+    num_seeds, weights, tail = len(shared), np.array(contrasts).T, (1 + level) / 2
+    nothing = np.full((len(contrasts), len(contrasts)), np.inf)
+    if num_seeds == 0:
+        return _Means(num_seeds=0, mean=np.zeros(len(contrasts)), spread=nothing, counts_test=False)
+    per_seed = np.array([[column[key].metrics[metric] for column in columns] for key in shared]) @ weights
+    per_example = (_right(columns, shared) if metric == "accuracy" else np.empty((0, len(columns)))) @ weights
+    parts = []
+    if num_seeds > 1:
+        parts.append(stdtrit(num_seeds - 1, tail) ** 2 * _covariance_of_mean(per_seed))
+    if len(per_example) > 1:
+        parts.append(ndtri(tail) ** 2 * _covariance_of_mean(per_example))
+    return _Means(
+        num_seeds=num_seeds,
+        mean=per_seed.mean(axis=0),
+        spread=np.sum(parts, axis=0) if parts else nothing,
+        counts_test=len(per_example) > 1,
+    )
+
+
+def _covariance_of_mean(sample: _Floats) -> _Floats:
+    return np.atleast_2d(np.cov(sample, rowvar=False)) / len(sample)
+
+
+def _right(columns: list[dict[_Key, Row]], shared: list[_Key]) -> _Floats:
+    """[N, C], how often each test example is right over the seeds; no rows where the seeds share no test set."""
+    sums = []
+    for column in columns:
+        marks = [column[key].correct for key in shared]
+        known = [mark.cpu().numpy() for mark in marks if mark is not None]
+        if len(known) < len(marks) or len({test for _, test in shared}) > 1:
+            return np.empty((0, len(columns)))
+        sums.append(known)
+    lengths = sorted({len(mark) for known in sums for mark in known})
+    if len(lengths) > 1:
+        raise InputError(
+            f"Rows of one test set ({shared[0][1] or 'unnamed'}) hold {lengths[0]} and {lengths[-1]} examples: rows of "
+            "different test sets need different values of `test`."
+        )
+    return np.array([np.mean(known, axis=0) for known in sums]).T
+
+
+def _ratio(means: _Means) -> tuple[float | None, float | None, float | None]:
+    """Fieller's interval for the first mean over the second; nothing where the second may be 0."""
+    top, bottom = (float(value) for value in means.mean)
+    room = bottom**2 - float(means.spread[1, 1])
+    if bottom <= 0 or room <= 0:
+        return None, None, None
+    middle = top * bottom - float(means.spread[0, 1])
+    # Never negative but for rounding: the spread is positive semi-definite.
+    half = max(0.0, middle**2 - room * (top**2 - float(means.spread[0, 0]))) ** 0.5
+    return top / bottom, (middle - half) / room, (middle + half) / room
+
+
+def _range(runs: dict[_Key, Row], own: _Means, metric: str, level: float) -> tuple[float | None, float | None]:
+    (row, *others) = runs.values()
+    if not others and row.correct is not None and metric == "accuracy":
+        return accuracy_interval(int(row.correct.sum()), len(row.correct), level=level)
+    low, high = own.interval()
+    if low is None or high is None:
+        return None, None
+    return max(0.0, low), high if metric == "log_loss" else min(1.0, high)
+
+
+def _verdict(low: float | None, high: float | None) -> Verdict:
+    if low is None or high is None:
+        return "INCONCLUSIVE"
+    if low > 0:
+        return "BEATS"
+    return "DOES NOT BEAT" if high < PRACTICAL_MARGIN else "INCONCLUSIVE"
+
+
+def _by_method(rows: Sequence[Row], metric: str) -> dict[str, dict[_Key, Row]]:
+    methods: dict[str, dict[_Key, Row]] = {}
+    for row in rows:
+        runs = methods.setdefault(row.method, {})
+        if (row.seed, row.test) in runs:
+            raise InputError(f"The row of {row.method!r} with seed {row.seed} stands there twice: one seed, one row.")
+        if metric not in row.metrics:
+            raise InputError(
+                f"The row of {row.method!r} with seed {row.seed} has no metric {metric!r}: it has "
+                f"{', '.join(sorted(row.metrics)) or 'none'}."
+            )
+        runs[row.seed, row.test] = row
+    return methods
+
+
+def _role(runs: dict[_Key, Row]) -> Role:
+    return next(iter(runs.values())).role
+
+
+def _mean(runs: dict[_Key, Row], metric: str) -> float:
+    return float(np.mean([row.metrics[metric] for row in runs.values()]))
+
+
+def _in_order(summaries: Sequence[Summary]) -> list[Summary]:
+    return sorted(summaries, key=lambda summary: _ORDER.index(summary.role))
+
+
+def _header(summaries: Sequence[Summary]) -> list[str]:
+    metric = summaries[0].metric if summaries else "accuracy"
+    baseline = summaries[0].baseline if summaries else None
+    unit = "" if metric == "log_loss" else " %"
+    return ["method", metric + unit, f"vs {baseline or 'conventional'}", "recovered %", "verdict"]
+
+
+def _cells(row: Summary) -> list[str]:
+    def points(value: float, sign: str = "") -> str:
+        return f"{value:{sign}.3f}" if row.metric == "log_loss" else f"{100 * value:{sign}.1f}"
+
+    def ends(low: float | None, high: float | None, written: Callable[[float], str]) -> str:
+        return "" if low is None or high is None else f" [{written(low)}, {written(high)}]"
+
+    def share(value: float) -> str:
+        return f"{100 * value:z.0f}"
+
+    def gain(value: float) -> str:
+        return points(value, "+z")
+
+    mean, difference, recovered = points(row.mean), "", ""
+    if row.low is not None and row.high is not None:
+        mean += f" ± {points((row.high - row.low) / 2)}"
+    if row.method == row.baseline:
+        difference = "baseline"
+    elif row.difference is not None:
+        difference = gain(row.difference) + ends(row.difference_low, row.difference_high, gain)
+    if row.recovered is not None:
+        recovered = share(row.recovered) + ends(row.recovered_low, row.recovered_high, share)
+    return [row.method, mean, difference, recovered, row.verdict or ""]
+
+
+def _caption(summaries: Sequence[Summary]) -> str:
+    if not summaries:
+        return ""
+    first = summaries[0]
+    counted = "; ".join(dict.fromkeys(row.interval for row in summaries))
+    text = f"Intervals: {100 * first.level:g} % ({counted})."
+    if first.baseline is not None:
+        text += f" {first.baseline} is the best conventional row; a positive difference is better."
+        if all(row.recovered is None for row in summaries):
+            text += " recovered: not known without an oracle clearly better than that row."
+    return text

@@ -1,0 +1,114 @@
+"""Experiments as data: what is refused, in which words, and that nothing is lost on the way to YAML and back."""
+
+import pytest
+
+from overproof.errors import InputError
+from overproof.experiment import MethodOptions, dump, experiment_from, load
+from overproof.losses import StudentLabelMixing
+from overproof.noise import Isotonic
+
+
+def content(**changes):
+    return {
+        "data": {
+            "files": {"all": {"path": "some.csv", "input": "text", "label": "class"}},
+            "rows": {"labelled": 30, "pool": 100, "test": 50},
+        },
+        **changes,
+    }
+
+
+def test_yaml_and_back_is_the_same_experiment(tmp_path):
+    experiment = experiment_from(content(methods=["slam", {"method": "slam", "name": "b", "options": {"noise.prior": 2}}]))
+    path = tmp_path / "experiment.yaml"
+    path.write_text(dump(experiment))
+    assert load(path) == experiment
+
+
+def test_the_rows_no_verdict_can_do_without_are_added():
+    assert [each.row for each in experiment_from(content(methods=["slam"])).rows()] == [
+        "labelled_only",
+        "hard",
+        "soft",
+        "slam",
+    ]
+
+
+def test_changes_reach_every_level():
+    experiment = experiment_from(content(), ["train.epochs=7", "data.rows.pool=11", "seeds=[4, 5]", "data.files.all.label=y"])
+    assert (experiment.train.epochs, experiment.data.rows["pool"], experiment.seeds) == (7, 11, (4, 5))
+    assert experiment.data.files["all"].label == "y"
+
+
+def test_a_method_is_built_with_its_options():
+    options = {"noise.lower_bound": 0.6, "pool.loss.normalized": True}
+    built = MethodOptions(method="slam", options=options).build()
+    assert built.noise == Isotonic(lower_bound=0.6) and built.pool.loss == StudentLabelMixing(normalized=True)
+
+
+BAD = {
+    "an unknown option": (content(sedes=[1]), [], "no option 'sedes'; did you mean 'seeds'"),
+    "an unknown group option": (content(), ["train.epoch=3"], "no option 'train.epoch'; did you mean 'epochs'"),
+    "an unknown source option": (content(), ["data.files.all.lable=y"], "did you mean 'label'"),
+    "a wrong type": (content(), ["train.epochs=many"], "'train.epochs' is 'many'"),
+    "a number out of range": (content(), ["train.ema=1.5"], "'train.ema' is 1.5"),
+    "no epochs": (content(), ["train.epochs=0"], "'train.epochs' is 0"),
+    "an unknown method": (content(methods=["slamm"]), [], "no method 'slamm'; did you mean 'slam'"),
+    "an unknown method option": (
+        content(methods=[{"method": "slam", "options": {"noise.lowerbound": 0.6}}]),
+        [],
+        "did you mean 'lower_bound'",
+    ),
+    "a method option of a wrong kind": (
+        content(methods=[{"method": "slam", "options": {"pool.loss.normalized": "perhaps"}}]),
+        [],
+        "'pool.loss.normalized' is 'perhaps'",
+    ),
+    "a group set like a value": (content(methods=[{"method": "slam", "options": {"noise": 1}}]), [], "group of options"),
+    "one row twice": (content(methods=["slam", "slam"]), [], "holds slam twice"),
+    "one seed twice": (content(seeds=[1, 1]), [], "holds 1 twice"),
+    "no seeds": (content(seeds=[]), [], "'seeds'"),
+    "no data": ({}, [], "'data' is missing"),
+    "no file for a role": (
+        {"data": {"files": {"pool": {"path": "a.csv"}, "test": {"path": "b.csv"}}}},
+        [],
+        "no 'labelled' and no 'all'",
+    ),
+    "no number of labelled examples": (content(data={"files": {"all": {"path": "a.csv"}}}), [], "how many 'labelled'"),
+    "an unknown role": (content(), ["data.rows.tset=3"], "data.rows.tset"),
+    "a kind that does not exist": (content(), ["data.files.all.kind=sound"], "kind"),
+    "answers without a file": (content(), ["teacher.model=answers"], "teacher.answers"),
+    "answers and a model": (content(teacher={"model": "mlp", "answers": ["a.csv"]}), [], "not 'mlp'"),
+    "in-sample answers without validation": (content(), ["teacher.trained_on_labelled=true"], "validation"),
+    "one fold": (content(), ["teacher.folds=1"], "'teacher.folds' is 1"),
+    "a change without a value": (content(), ["train.epochs"], "must look like option=value"),
+    "a change below a value": (content(), ["seeds.first=1", "seeds.first.x=2"], "not a group"),
+    "a reserved row name": (content(methods=[{"method": "slam", "name": "oracle"}]), [], "taken"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_experiments_get_one_sentence(case):
+    given, changes, words = BAD[case]
+    with pytest.raises(InputError) as error:
+        experiment_from(given, changes)
+    assert words in str(error.value)
+    assert "\n" not in str(error.value) and str(error.value).endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a: [1", "is not valid YAML"),
+        ("- 1\n- 2\n", "must hold options by name"),
+        ("!!python/object/apply:os.system ['true']", "is not valid YAML"),
+        ("", "must hold options by name"),
+    ],
+)
+def test_files_that_hold_no_experiment_are_refused(tmp_path, text, words):
+    path = tmp_path / "bad.yaml"
+    path.write_text(text)
+    with pytest.raises(InputError, match=words):
+        load(path)
+    with pytest.raises(InputError, match="no experiment file"):
+        load(tmp_path / "missing.yaml")
