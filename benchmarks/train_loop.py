@@ -30,7 +30,9 @@ def small() -> nn.Module:
 
 def large() -> nn.Module:
     """A step above 10 ms."""
-    return nn.Sequential(nn.Linear(784, 2048), nn.ReLU(), nn.Linear(2048, 1024), nn.ReLU(), nn.Linear(1024, NUM_CLASSES))
+    return nn.Sequential(
+        nn.Linear(784, 2048), nn.ReLU(), nn.Linear(2048, 1024), nn.ReLU(), nn.Linear(1024, NUM_CLASSES)
+    )
 
 
 def rows(num: int, seed: int) -> Rows:

@@ -19,7 +19,9 @@ def content(**changes):
 
 
 def test_yaml_and_back_is_the_same_experiment(tmp_path):
-    experiment = experiment_from(content(methods=["slam", {"method": "slam", "name": "b", "options": {"noise.prior": 2}}]))
+    experiment = experiment_from(
+        content(methods=["slam", {"method": "slam", "name": "b", "options": {"noise.prior": 2}}])
+    )
     path = tmp_path / "experiment.yaml"
     path.write_text(dump(experiment))
     assert load(path) == experiment
@@ -35,7 +37,9 @@ def test_the_rows_no_verdict_can_do_without_are_added():
 
 
 def test_changes_reach_every_level():
-    experiment = experiment_from(content(), ["train.epochs=7", "data.rows.pool=11", "seeds=[4, 5]", "data.files.all.label=y"])
+    experiment = experiment_from(
+        content(), ["train.epochs=7", "data.rows.pool=11", "seeds=[4, 5]", "data.files.all.label=y"]
+    )
     assert (experiment.train.epochs, experiment.data.rows["pool"], experiment.seeds) == (7, 11, (4, 5))
     assert experiment.data.files["all"].label == "y"
 
@@ -64,7 +68,11 @@ BAD = {
         [],
         "'pool.loss.normalized' is 'perhaps'",
     ),
-    "a group set like a value": (content(methods=[{"method": "slam", "options": {"noise": 1}}]), [], "group of options"),
+    "a group set like a value": (
+        content(methods=[{"method": "slam", "options": {"noise": 1}}]),
+        [],
+        "group of options",
+    ),
     "one row twice": (content(methods=["slam", "slam"]), [], "holds slam twice"),
     "one seed twice": (content(seeds=[1, 1]), [], "holds 1 twice"),
     "no seeds": (content(seeds=[]), [], "'seeds'"),

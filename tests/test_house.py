@@ -174,10 +174,13 @@ def test_importing_overproof_is_quick_and_no_module_brings_anything_heavy():
                 importlib.import_module(module.name)
         print(json.dumps([seconds, sorted(sys.modules)]))
     """
-    runs = [json.loads(subprocess.check_output([sys.executable, "-c", code], text=True)) for _ in range(3)]
-    check_none(sorted(HEAVY & set(runs[0][1])))
     # Processor seconds, the best of three: a busy machine is no failure.
-    assert min(seconds for seconds, _ in runs) < MAX_IMPORT_SECONDS
+    for _ in range(3):
+        seconds, modules = json.loads(subprocess.check_output([sys.executable, "-c", code], text=True))
+        check_none(sorted(HEAVY & set(modules)))
+        if seconds < MAX_IMPORT_SECONDS:
+            break
+    assert seconds < MAX_IMPORT_SECONDS
 
 
 # --- the rules have teeth

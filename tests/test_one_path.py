@@ -182,27 +182,28 @@ def test_repetitions_between_training_and_test_are_found(content, tmp_path):
         pyarrow.csv.write_csv(table.slice(rows.start, rows.stop - rows.start), tmp_path / name)
     source = {"label": "colour", "id": "key"}
     content["data"] = {
-        "files": {"all": {"path": str(tmp_path / "train.csv"), **source}, "test": {"path": str(tmp_path / "test.csv"), **source}},
+        "files": {
+            "all": {"path": str(tmp_path / "train.csv"), **source},
+            "test": {"path": str(tmp_path / "test.csv"), **source},
+        },
         "rows": {"labelled": 60},
     }
     result = run(experiment_from(content, ["methods=[hard]", "seeds=[0]"]), tmp_path / "report")
     assert any(finding.startswith("10 train examples also stand in the test") for finding in result.findings)
-    result = run(
-        experiment_from(content, ["methods=[hard]", "seeds=[0]", "data.duplicates=drop"]), tmp_path / "drop"
-    )
+    result = run(experiment_from(content, ["methods=[hard]", "seeds=[0]", "data.duplicates=drop"]), tmp_path / "drop")
     assert not any("also stand in the test" in finding for finding in result.findings)
 
 
 def test_predict_writes_answers_that_can_teach(content, tmp_path, capsys):
     run(experiment_from(content, ["methods=[slam]", "seeds=[0]", "train.epochs=30"]), tmp_path / "run")
     student = tmp_path / "run/students/seed-0/slam"
-    out = tmp_path / "answers.parquet"
+    written = tmp_path / "answers.parquet"
     with pytest.raises(SystemExit) as stopped:
         main(["predict", str(student), str(tmp_path / "blobs.csv"), "--out", str(tmp_path / "a.txt"), "--id", "key"])
     assert stopped.value.code == 2
     capsys.readouterr()
-    main(["predict", str(student), str(tmp_path / "blobs.csv"), "--out", str(out), "--id", "key"])
-    table = pyarrow.parquet.read_table(out)
+    main(["predict", str(student), str(tmp_path / "blobs.csv"), "--out", str(written), "--id", "key"])
+    table = pyarrow.parquet.read_table(written)
     assert table.column_names == ["id", "label", "blue", "green", "red"]
     assert table["id"].to_pylist() == [f"row-{i}" for i in range(400)]
     truth = pyarrow.csv.read_csv(tmp_path / "blobs.csv")["colour"].to_pylist()

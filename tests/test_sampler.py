@@ -27,5 +27,3 @@ def test_seeds_and_cycles_differ():
 
 def test_no_rows_give_no_rows():
     assert len(Shuffled(0, seed=0).take(0, 10)) == 0
-
-

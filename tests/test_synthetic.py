@@ -180,7 +180,7 @@ def test_the_new_class_is_any_of_the_others_evenly():
     assert (step.bincount(minlength=5) / len(step) - torch.tensor([0.0, 0.25, 0.25, 0.25, 0.25])).abs().max() < 0.02
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.floats(0, 1), st.sampled_from([0.3, 1.0, 6.0]))
 def test_the_chance_of_a_flip_falls_with_the_margin_and_has_the_mean_asked_for(rate, sharpness):
     from overproof.synthetic import _scaled_to

@@ -42,7 +42,14 @@ def student(width=5, dropout=0.0) -> nn.Module:
 
 
 def trained(module, rows, *, method_name="soft", num_labelled=20, steps_per_epoch=4, held_out=None, **options):
-    options = {"learning_rate": 0.05, "optimizer": "adamw", "epochs": 3, "batch_size": 16, "checkpoint_seconds": 0.0, **options}
+    options = {
+        "learning_rate": 0.05,
+        "optimizer": "adamw",
+        "epochs": 3,
+        "batch_size": 16,
+        "checkpoint_seconds": 0.0,
+        **options,
+    }
     extra = {name: options.pop(name) for name in ("checkpoint", "observe") if name in options}
     return train(
         module,
@@ -136,9 +143,7 @@ def test_a_killed_run_resumes_to_the_same_bytes(tmp_path, name, options):
             student(dropout=0.3), rows, method_name=name, held_out=held_out, epochs=5, checkpoint=checkpoint,
             observe=kill, **options,
         )  # fmt: skip
-    history, _ = trained(
-        resumed, rows, method_name=name, held_out=held_out, epochs=5, checkpoint=checkpoint, **options
-    )
+    history, _ = trained(resumed, rows, method_name=name, held_out=held_out, epochs=5, checkpoint=checkpoint, **options)
     assert torch.equal(weights(whole), weights(resumed))
     assert history == whole_history
 

@@ -1,1 +1,10 @@
 """Distillation with unlabelled examples: a small student, debiased from an imperfect teacher."""
+
+from overproof.distillation import Distilled as Distilled
+from overproof.distillation import distill as distill
+from overproof.errors import InputError as InputError
+from overproof.experiment import Experiment as Experiment
+from overproof.steps import Result as Result
+from overproof.steps import run as run
+from overproof.train import TrainOptions as TrainOptions
+from overproof.version import __version__ as __version__

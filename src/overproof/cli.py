@@ -24,8 +24,10 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Changes = Annotated[list[str], typer.Option("--set", metavar="OPTION=VALUE", help="Change an option, such as train.epochs=5.")]
-Out = Annotated[Path, typer.Option("--out", help="The run's folder; an unfinished run there is gone on with.")]
+Changes = Annotated[
+    list[str], typer.Option("--set", metavar="OPTION=VALUE", help="Change an option, such as train.epochs=5.")
+]
+RunFolder = Annotated[Path, typer.Option("--out", help="The run's folder; an unfinished run there is gone on with.")]
 Folder = Annotated[Path, typer.Argument(help="The folder of a run.", show_default=False)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
@@ -49,19 +51,19 @@ def main(words: list[str] | None = None) -> None:
 @app.command()
 def run(
     file: Annotated[Path, typer.Argument(help="An experiment in YAML.", show_default=False)],
-    out: Out,
+    folder: RunFolder,
     change: Changes = [],  # noqa: B006
     as_json: AsJson = False,
 ) -> None:
     """Ask the teacher, train the students, judge them, write everything down."""
     from overproof.experiment import load
 
-    _run(load(file, change), out, as_json)
+    _run(load(file, change), folder, as_json)
 
 
 @app.command()
 def demo(
-    out: Out = Path("runs/demo"),
+    folder: RunFolder = Path("runs/demo"),
     quick: Annotated[bool, typer.Option(help="A tenth of the work; its numbers mean little.")] = False,
     change: Changes = [],  # noqa: B006
     as_json: AsJson = False,
@@ -72,13 +74,13 @@ def demo(
     recipe = resources.files("overproof") / "recipes" / "demo.yaml"
     shrunk = ["data.rows.pool=500", "data.rows.test=300", "train.epochs=3", "seeds=[0, 1]"] if quick else []
     with resources.as_file(recipe) as path:
-        _run(load(path, [*shrunk, *change]), out, as_json)
+        _run(load(path, [*shrunk, *change]), folder, as_json)
 
 
 @app.command()
 def label(
     file: Annotated[Path, typer.Argument(help="An experiment in YAML.", show_default=False)],
-    out: Out,
+    folder: RunFolder,
     change: Changes = [],  # noqa: B006
 ) -> None:
     """The first step of a run alone: ask the teacher about every example, once."""
@@ -88,8 +90,8 @@ def label(
 
     console = _console()
     with OnTerminal(console) as progress:
-        Work(experiment=load(file, change), out=out, progress=progress).label()
-    console.print(f"The teacher's answers lie in {escape(str(out / 'labels'))}.", soft_wrap=True)
+        Work(experiment=load(file, change), folder=folder, progress=progress).label()
+    console.print(f"The teacher's answers lie in {escape(str(folder / 'labels'))}.", soft_wrap=True)
 
 
 @app.command()
@@ -116,9 +118,11 @@ def evaluate(folder: Folder, as_json: AsJson = False) -> None:
 def predict(
     student: Annotated[Path, typer.Argument(help="A student's folder, such as RUN/students/seed-0/slam.")],
     file: Annotated[Path, typer.Argument(help="Examples: CSV, Parquet, .npz or IDX.")],
-    out: Annotated[Path, typer.Option("--out", help="Where to write the answers: .parquet or .csv.")],
+    answers: Annotated[Path, typer.Option("--out", help="Where to write the answers: .parquet or .csv.")],
     column: Annotated[str | None, typer.Option("--input", help="The column or array of the inputs.")] = None,
-    key: Annotated[str | None, typer.Option("--id", help="The column of your own ids, repeated in the answers.")] = None,
+    key: Annotated[
+        str | None, typer.Option("--id", help="The column of your own ids, repeated in the answers.")
+    ] = None,
     missing: Annotated[str, typer.Option(help="Missing inputs: refuse, drop or allow.")] = "refuse",
 ) -> None:
     """Answer for a file of examples with a trained student: id, class and one probability a class."""
@@ -131,8 +135,8 @@ def predict(
     if loaded.kind == "text" and column is None:
         raise InputError("predict: texts need --input, the column that holds them.")
     examples = read(Source(**source), role="input")
-    write_answers(out, examples, loaded)
-    _console().print(f"{len(examples)} answers in {escape(str(out))}.", soft_wrap=True)
+    write_answers(answers, examples, loaded)
+    _console().print(f"{len(examples)} answers in {escape(str(answers))}.", soft_wrap=True)
 
 
 @app.command()
@@ -159,12 +163,12 @@ def cite(folder: Folder) -> None:
         typer.echo(paper.bibtex())
 
 
-def _run(experiment: Any, out: Path, as_json: bool) -> None:
+def _run(experiment: Any, folder: Path, as_json: bool) -> None:
     from overproof.progress import OnTerminal
     from overproof.steps import run as run_experiment
 
     with OnTerminal(_console()) as progress:
-        result = run_experiment(experiment, out, progress=progress)
+        result = run_experiment(experiment, folder, progress=progress)
     _show(result, as_json)
 
 

@@ -76,4 +76,3 @@ def diagnose(
             "the student learns; compare every method with the labelled_only row."
         )
     return findings
-

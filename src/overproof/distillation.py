@@ -235,8 +235,9 @@ def distill(
         >>> result.student.probs(world.inputs[:5]).shape
         torch.Size([5, 3])
     """
-    pool_probs, labelled_probs = _matrix(teacher_probs, "teacher_probs"), _matrix(
-        labelled_teacher_probs, "labelled_teacher_probs"
+    pool_probs, labelled_probs = (
+        _matrix(teacher_probs, "teacher_probs"),
+        _matrix(labelled_teacher_probs, "labelled_teacher_probs"),
     )
     num_classes = pool_probs.shape[1]
     if labelled_probs.shape[1] != num_classes:
@@ -251,8 +252,11 @@ def distill(
     labelled_examples = _examples(labelled, labels, names, "labelled")
     if (labelled_examples.label < 0).any():
         row = int((labelled_examples.label < 0).int().argmax())
-        raise InputError(f"labels, row {row}: the label is unknown; every labelled example needs one of 0..{num_classes - 1}.")
-    built = build(student, [labelled_examples, pool_examples], class_names=names, seed=seed)
+        raise InputError(
+            f"labels, row {row}: the label is unknown; every labelled example needs one of 0..{num_classes - 1}."
+        )
+    parts = [labelled_examples, pool_examples]
+    built = build(student, parts, class_names=names, seed=seed)
     inputs = join([built.encode(labelled_examples), built.encode(pool_examples)])
     num_labelled = len(labelled_examples)
     for probs, examples, option in (

@@ -195,9 +195,11 @@ def load(path: Path | str, changes: Sequence[str] = ()) -> Experiment:
     try:
         content = yaml.safe_load(path.read_text())
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        where = f", line {error.problem_mark.line + 1}" if isinstance(error, yaml.MarkedYAMLError) and (
-            error.problem_mark is not None
-        ) else ""
+        where = (
+            f", line {error.problem_mark.line + 1}"
+            if isinstance(error, yaml.MarkedYAMLError) and (error.problem_mark is not None)
+            else ""
+        )
         raise InputError(f"Experiment file {str(path)!r}{where} is not valid YAML.") from None
     if not isinstance(content, dict):
         raise InputError(f"Experiment file {str(path)!r} must hold options by name, not {type(content).__name__}.")

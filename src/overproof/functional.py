@@ -146,9 +146,7 @@ def student_label_mixing(
     )
     # The logarithm of an exponential is not exact, and the clamp would bound the loss: with a perfect teacher neither
     # may happen, because SLaM is then plain distillation.
-    log_mixed = torch.where(
-        teacher_accuracy.unsqueeze(1) == 1, log_probs, mixed.clamp(min=SMALLEST_PROBABILITY).log()
-    )
+    log_mixed = torch.where(teacher_accuracy.unsqueeze(1) == 1, log_probs, mixed.clamp(min=SMALLEST_PROBABILITY).log())
     return -((teacher_probs if target_probs is None else target_probs) * log_mixed).sum(dim=1)
 
 

@@ -81,9 +81,7 @@ class Method:
 
     def start(self, transition: Float[Tensor, "K K"]) -> Memories:
         """The memory of every part before the first step."""
-        return {
-            path: part.start(transition) if isinstance(part, Remembering) else {} for path, part in self.parts()
-        }
+        return {path: part.start(transition) if isinstance(part, Remembering) else {} for path, part in self.parts()}
 
     def refresh(self, memories: Memories, held_out: Batch) -> Memories:
         """Let every part that wants to look at held-out examples do so, each with its own objective's target."""
@@ -113,9 +111,7 @@ def override(node: Node, path: str, value: Any, *, whole_path: str | None = None
     if head not in known:
         if not known:
             raise InputError(f"Option {whole_path!r}: {type(node).__name__} has no options.")
-        raise InputError(
-            f"Option {whole_path!r}: {type(node).__name__} has no {head!r}; {suggest(head, known)}."
-        )
+        raise InputError(f"Option {whole_path!r}: {type(node).__name__} has no {head!r}; {suggest(head, known)}.")
     if rest:
         return replace(node, **{head: override(getattr(node, head), rest, value, whole_path=whole_path)})
     if is_dataclass(getattr(node, head)):

@@ -1,6 +1,7 @@
 """A student's answers for a file of examples, in their order."""
 
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,7 +11,7 @@ import pyarrow.parquet as pq
 from overproof import atomic
 from overproof.data import Examples
 from overproof.errors import InputError
-from overproof.models import Student
+from overproof.models import Student, TableEncoder
 
 
 def write_answers(path: Path, examples: Examples, student: Student) -> None:
@@ -27,7 +28,7 @@ def write_answers(path: Path, examples: Examples, student: Student) -> None:
     Raises:
         InputError: The extension is another.
     """
-    probs = student.probs(examples)
+    probs = student.probs(_narrowed(examples, student))
     ids = examples.keys if examples.keys is not None else pa.array([bytes(each).hex() for each in examples.ids])
     columns = {"id": ids, "label": pa.array([student.class_names[index] for index in probs.argmax(dim=1).tolist()])}
     clash = set(columns) & set(student.class_names)
@@ -42,3 +43,11 @@ def write_answers(path: Path, examples: Examples, student: Student) -> None:
     else:
         raise InputError(f"--out {str(path)!r} must end in .parquet or .csv, not {path.suffix!r}.")
     atomic.write_bytes(path, buffer.getvalue())
+
+
+def _narrowed(examples: Examples, student: Student) -> Examples:
+    """Tables without the columns the student does not read, such as a label."""
+    if not isinstance(student.encoder, TableEncoder) or not isinstance(examples.inputs, pa.Table):
+        return examples
+    known = [column.name for column in student.encoder.columns if column.name in examples.inputs.column_names]
+    return replace(examples, inputs=examples.inputs.select(known))

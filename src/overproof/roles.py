@@ -127,7 +127,9 @@ def _need_enough(whole: Examples, drawn: Mapping[str, int]) -> None:
     distinct = len(np.unique(whole.ids))
     if sum(drawn.values()) > distinct or min(drawn.values()) < 1:
         asked = ", ".join(f"{count} {role}" for role, count in drawn.items())
-        raise InputError(f"Option 'data.rows' asks for {asked} examples, but {whole.source} has {distinct} distinct ones.")
+        raise InputError(
+            f"Option 'data.rows' asks for {asked} examples, but {whole.source} has {distinct} distinct ones."
+        )
 
 
 def _need_labels(sets: Mapping[str, Examples], role: str) -> None:

@@ -56,33 +56,33 @@ class Result:
     folder: Path
 
 
-def run(experiment: Experiment, out: Path | str, *, progress: Progress | None = None) -> Result:
+def run(experiment: Experiment, folder: Path | str, *, progress: Progress | None = None) -> Result:
     """Do all of it: `label`, `distill`, `evaluate`.
 
     Args:
         experiment: All of the run.
-        out: Its folder; an unfinished run of the same experiment there is gone on with.
+        folder: Where it is kept; an unfinished run of the same experiment there is gone on with.
         progress: Shows how far it is.
 
     Raises:
         InputError: A file, an option or the folder's content does not fit; nothing half-written is left.
     """
-    work = Work(experiment=experiment, out=Path(out), progress=progress or Silent())
+    work = Work(experiment=experiment, folder=Path(folder), progress=progress or Silent())
     work.label()
     work.distill()
     return work.evaluate()
 
 
-def open_run(out: Path | str, *, progress: Progress | None = None) -> "Work":
+def open_run(folder: Path | str, *, progress: Progress | None = None) -> "Work":
     """A run by its folder.
 
     Raises:
         InputError: The folder holds no run.
     """
-    path = Path(out) / "experiment.yaml"
+    path = Path(folder) / "experiment.yaml"
     if not path.is_file():
-        raise InputError(f"{str(out)!r} holds no run: there is no experiment.yaml in it.")
-    return Work(experiment=load(path), out=Path(out), progress=progress or Silent())
+        raise InputError(f"{str(folder)!r} holds no run: there is no experiment.yaml in it.")
+    return Work(experiment=load(path), folder=Path(folder), progress=progress or Silent())
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -91,12 +91,12 @@ class Work:
 
     Args:
         experiment: All of the run.
-        out: Its folder.
+        folder: Its folder.
         progress: Shows how far it is.
     """
 
     experiment: Experiment
-    out: Path
+    folder: Path
     progress: Progress
 
     def label(self) -> None:
@@ -151,8 +151,8 @@ class Work:
         summary = summarise(rows)
         findings = diagnose(rows, summary, details, self._cast)
         self._write(rows, summary, findings, details)
-        self._log("result", f"{len(rows)} rows in {self.out / 'result.json'}")
-        return Result(rows=tuple(rows), summary=tuple(summary), findings=tuple(findings), folder=self.out)
+        self._log("result", f"{len(rows)} rows in {self.folder / 'result.json'}")
+        return Result(rows=tuple(rows), summary=tuple(summary), findings=tuple(findings), folder=self.folder)
 
     # --- the roles and answers of a seed
 
@@ -179,14 +179,12 @@ class Work:
                     parties.others(),
                     num_folds=options.folds,
                     seed=seed,
-                    folder=self.out / "labels" / f"seed-{seed}",
+                    folder=self.folder / "labels" / f"seed-{seed}",
                     progress=lambda done, total: advance(done, f"of {total}"),
                 )
         if options.flip_share:
             answers = {
-                role: compress(
-                    random_flips(each.probs(), options.flip_share, derived_seed(seed, "flips", role))[0]
-                )
+                role: compress(random_flips(each.probs(), options.flip_share, derived_seed(seed, "flips", role))[0])
                 for role, each in answers.items()
             }
         return answers
@@ -218,7 +216,7 @@ class Work:
             options.options,
             everyone=self._everyone,
             fitting=(parties.labelled, parties.pool),
-            folder=self.out / "features",
+            folder=self.folder / "features",
             train=train_network,
             recipe=options.train.model_dump_json(),
             progress=self.progress.counter("teacher's features"),
@@ -235,7 +233,8 @@ class Work:
         parties, answers, options = self._parties(seed), self._answers(seed), self.experiment.student
         spec = ModelSpec(name=options.name, options=options.options)
         fitting = [parties.labelled, parties.pool]
-        first = build(spec, fitting, class_names=self._cast.class_names, seed=seed)
+        names = self._cast.class_names
+        first = build(spec, fitting, class_names=names, seed=seed)
         trained_on = [*fitting, *([parties.validation] if parties.validation is not None else [])]
         starts = [0]
         for examples in trained_on:
@@ -278,21 +277,21 @@ class Work:
         self._log("student", f"{each.row}, seed {bench.seed}: {time.perf_counter() - began:.1f} s")
 
     def _cell(self, seed: int, row: str) -> Path:
-        return self.out / "students" / f"seed-{seed}" / row
+        return self.folder / "students" / f"seed-{seed}" / row
 
     # --- the folder
 
     def _begin(self) -> None:
         """Make the folder, or make sure that what it holds is this experiment."""
-        path, text = self.out / "experiment.yaml", dump(self.experiment)
+        path, text = self.folder / "experiment.yaml", dump(self.experiment)
         if path.exists():
             if path.read_text() != text:
                 raise InputError(
-                    f"{str(self.out)!r} holds another experiment (its experiment.yaml differs); choose another folder."
+                    f"{str(self.folder)!r} holds another experiment (its experiment.yaml differs); choose another folder."
                 )
             return
-        if self.out.exists() and any(self.out.iterdir()):
-            raise InputError(f"{str(self.out)!r} is not empty and holds no run; choose another folder.")
+        if self.folder.exists() and any(self.folder.iterdir()):
+            raise InputError(f"{str(self.folder)!r} is not empty and holds no run; choose another folder.")
         self._cast.parties(self.experiment.seeds[0])  # Everything a user can get wrong in the data shows here.
         atomic.write_text(path, text)
 
@@ -311,10 +310,10 @@ class Work:
             "findings": findings,
             "students": [{"method": name, "seed": seed, **facts} for (name, seed), facts in details.items()],
         }
-        atomic.write_json(self.out / "result.json", content)
+        atomic.write_json(self.folder / "result.json", content)
 
     def _log(self, word: str, text: str) -> None:
-        with (self.out / "log.txt").open("a") as file:
+        with (self.folder / "log.txt").open("a") as file:
             file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {word}: {text}\n")
 
 

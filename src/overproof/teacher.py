@@ -20,7 +20,6 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from overproof.version import __version__
 from overproof.answer_files import read_answers
 from overproof.data import Examples
 from overproof.errors import InputError
@@ -30,6 +29,7 @@ from overproof.noise import folds
 from overproof.sampler import derived_seed
 from overproof.shard import StoreKey
 from overproof.store import Progress
+from overproof.version import __version__
 
 Predictor = Callable[[Examples], Float[Tensor, "N K"]]
 """A fitted teacher: its probabilities for some examples."""
@@ -82,9 +82,7 @@ class FrozenEncoder:
         key = StoreKey(
             teacher=self.embedder.fingerprint, data=distinct.digest(), transform="text", code=_code_version()
         )
-        return ids, embed(
-            self.folder, distinct.ids, key, compute, source=self.examples.source, progress=self.progress
-        )
+        return ids, embed(self.folder, distinct.ids, key, compute, source=self.examples.source, progress=self.progress)
 
     def _of(self, examples: Examples) -> np.ndarray:
         ids, features = self._features

@@ -65,12 +65,11 @@ class TrainOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
     checkpoint_seconds: pydantic.NonNegativeFloat = 10.0
 
     def resolved(self, optimizer: str, learning_rate: float) -> "TrainOptions":
-        """The same with every `auto` of the optimizer replaced: by the student's own, or by the optimizer's habit."""
+        """The same without `auto`: what suits the student, or the habit of the optimizer the user chose instead."""
         if self.optimizer not in ("auto", optimizer):
-            learning_rate = 0.1 if self.optimizer == "sgd" else 1e-3
-        chosen = optimizer if self.optimizer == "auto" else self.optimizer
+            optimizer, learning_rate = self.optimizer, {"sgd": 0.05, "adamw": 1e-3}[self.optimizer]
         rate = learning_rate if self.learning_rate == "auto" else self.learning_rate
-        return self.model_copy(update={"optimizer": chosen, "learning_rate": rate})
+        return self.model_copy(update={"optimizer": optimizer, "learning_rate": rate})
 
     def resolved_device(self) -> torch.device:
         """The device `auto` stands for here."""
@@ -296,7 +295,9 @@ def _objective(method: Method, batch: Batch, memories: Memories, num_labelled: i
 
 
 def _part(batch: Batch, rows: slice) -> Batch:
-    per_example = {f.name: getattr(batch, f.name)[rows] for f in fields(batch) if f.name not in ("transition", "memory")}
+    per_example = {
+        f.name: getattr(batch, f.name)[rows] for f in fields(batch) if f.name not in ("transition", "memory")
+    }
     return replace(batch, **per_example)
 
 

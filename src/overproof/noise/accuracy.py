@@ -105,7 +105,8 @@ def isotonic_accuracy(margin: Numbers, correct: Numbers, lower: float = 0.0, pri
         InputError: Lengths differ, nothing is given, a margin outside [0, 1] or not a number, a `correct` other than
             0 and 1, a `lower` outside [0, 1] or a negative `prior`.
 
-    Source: Kontonis et al. (2023), arXiv 2302.03806, section 3 and its appendix on estimating the accuracy.
+    Source: Kontonis et al. (2023), arXiv 2302.03806 (isotonic regression of the accuracy on the margin).
+    Differs from the paper: only where `prior` is above 0.
     """
     margins, right = _checked(margin, correct)
     if not 0 <= lower <= 1:

@@ -61,7 +61,7 @@ def num_candidates(
     Raises:
         InputError: No examples, sizes that differ, a label that is not a class, or a `coverage` outside (0, 1].
 
-    Source: Kontonis et al. (2023), arXiv 2302.03806, section 3.
+    Source: Kontonis et al. (2023), arXiv 2302.03806 (top-k accuracy by isotonic regression, against a threshold).
     """
     check_labelled(label, teacher_probs)
     if not 0 < coverage <= 1:

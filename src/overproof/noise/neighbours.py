@@ -24,7 +24,7 @@ def num_neighbours(num_reference: int) -> int:
         >>> num_neighbours(1000), num_neighbours(50)
         (16, 5)
 
-    Source: Iliopoulos et al. (2022), arXiv 2210.06711, experiments (the rule is what makes it parameter-free).
+    Differs from the paper: Iliopoulos et al. (2022), arXiv 2210.06711, tune nothing; the rule is our reading of that.
     """
     return max(5, round(0.5 * math.sqrt(num_reference)))
 
@@ -64,6 +64,9 @@ def nearest_neighbour_mean(
 
     Raises:
         InputError: Sizes that differ, a `k` outside 1..V, or a covariate that is not a number.
+
+    Source: Iliopoulos et al. (2022), arXiv 2210.06711 (the covariates and the regression).
+    Differs from the paper: that the covariates are standardised is our reading.
     """
     places = _Places.of(reference, values, k)
     targets = torch.from_numpy(places.scaled(_as_numpy(query)))
@@ -185,7 +188,7 @@ def knn_accuracy(
     Raises:
         InputError: Sizes that differ, a margin outside [0, 1], a `correct` other than 0 and 1, or a `k` outside 1..V.
 
-    Source: Iliopoulos et al. (2022), arXiv 2210.06711, section on estimating the noise.
+    Source: Iliopoulos et al. (2022), arXiv 2210.06711 (the teacher's error from a validation set).
     """
     if len(teacher_margin) != len(student_margin):
         raise InputError(
@@ -228,10 +231,12 @@ class _Places:
         distinct = np.stack([paired.real, paired.imag], axis=1)
         columns = _as_numpy(values).T
         sums = np.stack([np.bincount(which, column) for column in columns], axis=1, dtype=np.float64)
-        centre, scale = covariates.mean(axis=0), covariates.std(axis=0)
+        # From the places in their order, not from the points in theirs: rounding would decide between equal distances.
+        share = counts[:, None] / len(covariates)
+        centre = (share * distinct).sum(axis=0)
+        deviation = np.sqrt((share * (distinct - centre) ** 2).sum(axis=0))
         # The deviation of a constant is not exactly zero after rounding.
-        constant = (covariates == covariates[0]).all(axis=0)
-        scale = np.where(constant, 1.0, scale)
+        scale = np.where(np.ptp(distinct, axis=0) == 0, 1.0, deviation)
         return cls(points=(distinct - centre) / scale, counts=counts, sums=sums, centre=centre, scale=scale, k=k)
 
     def scaled(self, query: NDArray[np.float64]) -> NDArray[np.float64]:

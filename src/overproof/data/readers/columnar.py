@@ -16,7 +16,7 @@ from overproof.data.source import Source
 from overproof.data.wording import at_row, reason
 from overproof.errors import InputError
 
-_LARGEST_CSV_BYTES = 2**31 - 2
+_LARGEST_BLOCK_BYTES = 2**30
 
 
 def read_csv(path: Path, source: Source, name: str) -> pa.Table:
@@ -41,8 +41,6 @@ def read_csv(path: Path, source: Source, name: str) -> pa.Table:
             data = data.partition(b"\n")[2]
     if not data.strip():
         raise InputError(f"{name} is empty; at least one row is needed.")
-    if len(data) > _LARGEST_CSV_BYTES:
-        raise InputError(f"{name} has {len(data)} bytes; a CSV file may have up to 2 GiB, a Parquet file more.")
     _check_utf8(data, name)
     odd_rows: list[Any] = []
 
@@ -54,9 +52,11 @@ def read_csv(path: Path, source: Source, name: str) -> pa.Table:
     try:
         table = pa.csv.read_csv(
             pa.BufferReader(data),
-            # One block, so that every row has a say in its column's type; one thread, so that errors know the row.
+            # Wide blocks, since no row may be wider than one; one thread, so that errors know the row.
             read_options=pa.csv.ReadOptions(
-                use_threads=False, block_size=len(data) + 1, autogenerate_column_names=not source.header
+                use_threads=False,
+                block_size=min(len(data) + 1, _LARGEST_BLOCK_BYTES),
+                autogenerate_column_names=not source.header,
             ),
             parse_options=pa.csv.ParseOptions(
                 delimiter="\t" if ".tsv" in path.name.lower() else ",",

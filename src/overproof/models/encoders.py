@@ -1,0 +1,296 @@
+"""Examples to tensors, fitted on labelled and pool examples and never on the test: pixels, n-grams, embeddings."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from torch import Tensor
+
+from overproof.data import Examples, Kind
+from overproof.errors import InputError
+from overproof.models.embeddings import embedder_by_name
+from overproof.models.inputs import Dense, Ragged
+from overproof.models.ngrams import Ngrams
+from overproof.models.tables import TableEncoder, numbers_of, table_of
+
+Shape = tuple[int, ...]
+
+
+@runtime_checkable
+class Encoder(Protocol):
+    """What stands between examples and a module: data only, so that it can be written as JSON."""
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of examples it reads."""
+        ...
+
+    @property
+    def input_shape(self) -> Shape:
+        """What a factory is told of its inputs, without the batch axis."""
+        ...
+
+    def encode(self, examples: Examples) -> Dense | Ragged:
+        """The tensors of these examples.
+
+        Raises:
+            InputError: They are not like the examples it was fitted on.
+        """
+        ...
+
+    def config(self) -> dict[str, Any]:
+        """What `encoder_from` needs to build it again."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageEncoder:
+    """Images as they are, uint8: the module turns them into numbers.
+
+    Args:
+        shape: Channels, height and width that every image must have.
+    """
+
+    shape: tuple[int, int, int]
+
+    @classmethod
+    def fit(cls, parts: Sequence[Examples]) -> "ImageEncoder":
+        """The shape of the first part; the others must have it too."""
+        encoder = cls(shape=_image_shape(parts[0]))
+        for part in parts:
+            encoder.encode(part)
+        return encoder
+
+    @property
+    def kind(self) -> Kind:
+        """Images."""
+        return "image"
+
+    @property
+    def input_shape(self) -> Shape:
+        """Channels, height, width."""
+        return self.shape
+
+    def encode(self, examples: Examples) -> Dense:
+        """uint8 [N, C, H, W]."""
+        if _image_shape(examples) != self.shape:
+            raise InputError(
+                f"{examples.source} holds images of shape {_image_shape(examples)} (channels, height, width); the "
+                f"student reads {self.shape}."
+            )
+        assert isinstance(examples.inputs, Tensor)
+        return Dense(values=examples.inputs)
+
+    def config(self) -> dict[str, Any]:
+        """Its fields."""
+        return {"type": "image", "shape": list(self.shape)}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> "ImageEncoder":
+        """The inverse of `config`."""
+        channels, height, width = config["shape"]
+        return cls(shape=(channels, height, width))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NgramEncoder:
+    """Texts as sets of hashed n-grams; there is nothing to fit (`overproof.models.ngrams` gives the hash).
+
+    Args:
+        words: Shortest and longest word n-gram; None for no words.
+        characters: Shortest and longest n-gram of characters within a word; None for no characters.
+        buckets: Size of the embedding table, in 2..2**31.
+        max_characters: A text is cut after that many characters, so that one endless text cannot fill a batch.
+    """
+
+    words: tuple[int, int] | None
+    characters: tuple[int, int] | None
+    buckets: int
+    max_characters: int
+
+    @property
+    def kind(self) -> Kind:
+        """Texts."""
+        return "text"
+
+    @property
+    def input_shape(self) -> Shape:
+        """The number of buckets."""
+        return (self.buckets,)
+
+    def encode(self, examples: Examples) -> Ragged:
+        """The sorted set of buckets of every text; a batch is int64 [B, L] padded with 0."""
+        check_kind(examples, "text")
+        texts = pc.utf8_slice_codeunits(examples.inputs, 0, self.max_characters)
+        return Ngrams(words=self.words, characters=self.characters, buckets=self.buckets).encode(texts)
+
+    def config(self) -> dict[str, Any]:
+        """Its fields."""
+        return {"type": "ngram", **asdict(self)}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> "NgramEncoder":
+        """The inverse of `config`, which takes lists for the two ranges."""
+        return cls(
+            words=_pair(config["words"]),
+            characters=_pair(config["characters"]),
+            buckets=config["buckets"],
+            max_characters=config["max_characters"],
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EmbeddingEncoder:
+    """Texts through a frozen encoder.
+
+    Args:
+        embedder: `minilm` or the import path of a factory of an `Embedder`.
+        options: The factory's arguments.
+        dimension: Numbers a text.
+        fingerprint: Of the embedder at fitting; another one's numbers would mean nothing to the head.
+    """
+
+    embedder: str
+    options: Mapping[str, Any]
+    dimension: int
+    fingerprint: str
+
+    @classmethod
+    def fit(cls, embedder: str, options: Mapping[str, Any]) -> "EmbeddingEncoder":
+        """Ask the embedder who it is and how many numbers it gives; none of the examples is read."""
+        made = embedder_by_name(embedder, options)
+        dimension = made.embed(["a"]).shape[1]
+        return cls(embedder=embedder, options=dict(options), dimension=dimension, fingerprint=made.fingerprint)
+
+    @property
+    def kind(self) -> Kind:
+        """Texts."""
+        return "text"
+
+    @property
+    def input_shape(self) -> Shape:
+        """The dimension."""
+        return (self.dimension,)
+
+    def encode(self, examples: Examples) -> Dense:
+        """float32 [N, dimension]."""
+        check_kind(examples, "text")
+        embedder = embedder_by_name(self.embedder, self.options)
+        if embedder.fingerprint != self.fingerprint:
+            raise InputError(
+                f"Embedder {self.embedder!r} is {embedder.fingerprint!r} here, but the student was trained on "
+                f"{self.fingerprint!r}; install that one."
+            )
+        assert isinstance(examples.inputs, pa.Array)
+        return Dense(values=embedder.embed(examples.inputs.to_pylist()))
+
+    def config(self) -> dict[str, Any]:
+        """Its fields."""
+        return {"type": "embedding", **asdict(self)}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> "EmbeddingEncoder":
+        """The inverse of `config`."""
+        return cls(
+            embedder=config["embedder"],
+            options=config["options"],
+            dimension=config["dimension"],
+            fingerprint=config["fingerprint"],
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlainTable:
+    """Tables of numbers as they are, in the order of the columns at fitting: for modules made in Python.
+
+    Args:
+        columns: Their names.
+    """
+
+    columns: tuple[str, ...]
+
+    @classmethod
+    def fit(cls, parts: Sequence[Examples]) -> "PlainTable":
+        """The columns of the first part; the others must have them too."""
+        assert isinstance(parts[0].inputs, pa.Table)
+        encoder = cls(columns=tuple(parts[0].inputs.column_names))
+        for part in parts:
+            encoder.encode(part)
+        return encoder
+
+    @property
+    def kind(self) -> Kind:
+        """Tables."""
+        return "table"
+
+    @property
+    def input_shape(self) -> Shape:
+        """The number of columns."""
+        return (len(self.columns),)
+
+    def encode(self, examples: Examples) -> Dense:
+        """float32 [N, D]."""
+        table = table_of(examples, self.columns)
+        values = torch.empty(len(examples), len(self.columns))
+        for index, name in enumerate(self.columns):
+            column = table.column(name)
+            numbers = pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
+            if not numbers or pc.any(pc.is_null(column, nan_is_null=True)).as_py():
+                raise InputError(
+                    f"{examples.source} has {'a missing value' if numbers else f'values of type {column.type}'} in "
+                    f"column {name!r}; a module of your own reads numbers without gaps, or give `wrap` a TableEncoder."
+                )
+            values[:, index] = torch.from_numpy(numbers_of(column))
+        return Dense(values=values)
+
+    def config(self) -> dict[str, Any]:
+        """Its fields."""
+        return {"type": "plain", "columns": list(self.columns)}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> "PlainTable":
+        """The inverse of `config`."""
+        return cls(columns=tuple(config["columns"]))
+
+
+_BY_TYPE: dict[str, Callable[[Mapping[str, Any]], Encoder]] = {
+    "image": ImageEncoder.from_config,
+    "ngram": NgramEncoder.from_config,
+    "embedding": EmbeddingEncoder.from_config,
+    "plain": PlainTable.from_config,
+    "table": TableEncoder.from_config,
+}
+
+
+def encoder_from(config: Mapping[str, Any]) -> Encoder:
+    """The encoder that gave this `config()`.
+
+    Example:
+        >>> encoder_from({"type": "image", "shape": [1, 28, 28]})
+        ImageEncoder(shape=(1, 28, 28))
+    """
+    return _BY_TYPE[config["type"]](config)
+
+
+def check_kind(examples: Examples, kind: Kind) -> None:
+    """Check that examples are of the kind an encoder reads.
+
+    Raises:
+        InputError: They are not.
+    """
+    if examples.kind != kind:
+        raise InputError(f"{examples.source} holds examples of kind {examples.kind!r}; the student reads {kind!r}.")
+
+
+def _image_shape(examples: Examples) -> tuple[int, int, int]:
+    check_kind(examples, "image")
+    assert isinstance(examples.inputs, Tensor)
+    _, channels, height, width = examples.inputs.shape
+    return channels, height, width
+
+
+def _pair(values: Sequence[int] | None) -> tuple[int, int] | None:
+    return None if values is None else (values[0], values[1])

@@ -1,0 +1,208 @@
+"""The modules by name: factories of (input shape, number of classes, options by keyword)."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float, Shaped
+from torch import Tensor, nn
+
+from overproof.errors import InputError
+from overproof.models.ngram_bag import NgramBag
+
+
+class Normalise(nn.Module):
+    """uint8 pixels to numbers of mean 0 and deviation 1 per channel; mean and deviation are stored with the weights.
+
+    Args:
+        num_channels: C.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, num_channels: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(1, num_channels, 1, 1))
+        self.register_buffer("std", torch.ones(1, num_channels, 1, 1))
+
+    def forward(self, images: Shaped[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
+        """(pixel - mean) / std, in float32."""
+        return (images.float() - self.mean) / self.std
+
+
+class UnitRange(nn.Module):
+    """uint8 pixels to numbers in [0, 1]."""
+
+    def forward(self, images: Shaped[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
+        """pixel / 255, in float32."""
+        return images.float() / 255
+
+
+class Residual(nn.Module):
+    """Two 3x3 convolutions around which the input is carried, by a 1x1 convolution where the shape changes.
+
+    Args:
+        num_inputs: Channels that come in.
+        num_channels: Channels that go out.
+        stride: Of the first convolution.
+    """
+
+    def __init__(self, num_inputs: int, num_channels: int, *, stride: int) -> None:
+        super().__init__()
+        self.changed = nn.Sequential(
+            _convolution(num_inputs, num_channels, size=3, stride=stride),
+            nn.ReLU(),
+            _convolution(num_channels, num_channels, size=3),
+        )
+        self.carried: nn.Module = nn.Identity()
+        if stride != 1 or num_inputs != num_channels:
+            self.carried = _convolution(num_inputs, num_channels, size=1, stride=stride)
+
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B D H2 W2"]:
+        """relu(changed(x) + carried(x))."""
+        return torch.relu(self.changed(x) + self.carried(x))
+
+
+class Mean(nn.Module):
+    """The mean over all places of an image, whatever their number."""
+
+    def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C"]:
+        """[B, C]."""
+        return x.mean(dim=(2, 3))
+
+
+def linear(input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
+    """One linear map of the flattened input.
+
+    Args:
+        input_shape: Without the batch axis.
+        num_classes: K.
+    """
+    return nn.Sequential(nn.Flatten(), nn.Linear(math.prod(input_shape), num_classes))
+
+
+def mlp(
+    input_shape: tuple[int, ...], num_classes: int, *, hidden: Sequence[int] = (256,), dropout: float = 0.0
+) -> nn.Module:
+    """Linear maps with ReLU between them, on the flattened input.
+
+    Args:
+        input_shape: Without the batch axis.
+        num_classes: K.
+        hidden: Units of each hidden layer; none makes it linear.
+        dropout: Share of hidden units silenced in training, in [0, 1).
+    """
+    fine = isinstance(hidden, list | tuple) and all(_is_positive(units) for units in hidden)
+    check_option("hidden", hidden, fine, "a list of positive integers")
+    _check_share(dropout)
+    layers: list[nn.Module] = [nn.Flatten()]
+    num_inputs = math.prod(input_shape)
+    for units in hidden:
+        layers += [nn.Linear(num_inputs, units), nn.ReLU(), nn.Dropout(dropout)]
+        num_inputs = units
+    return nn.Sequential(*layers, nn.Linear(num_inputs, num_classes))
+
+
+def head(
+    input_shape: tuple[int, ...], num_classes: int, *, hidden: Sequence[int] = (), dropout: float = 0.0
+) -> nn.Module:
+    """`mlp` without hidden layers unless asked for: what stands on a frozen encoder.
+
+    Args:
+        input_shape: The dimension of the encoder.
+        num_classes: K.
+        hidden: Units of each hidden layer.
+        dropout: Share of hidden units silenced in training, in [0, 1).
+    """
+    return mlp(input_shape, num_classes, hidden=hidden, dropout=dropout)
+
+
+def cnn(input_shape: tuple[int, ...], num_classes: int, *, width: int = 32) -> nn.Module:
+    """A small convolutional network with batch norm, for images of any size: 57 thousand weights at width 32.
+
+    Three 3x3 convolutions, the last two of stride 2, then the mean over all places and a linear map.
+
+    Args:
+        input_shape: Channels, height, width; images beyond 64 pixels are first halved until they are not.
+        num_classes: K.
+        width: Channels of the first convolution; the other two have twice as many.
+    """
+    check_option("width", width, _is_positive(width), "a positive integer")
+    return nn.Sequential(
+        *_stem(input_shape, width),
+        _convolution(width, 2 * width, size=3, stride=2),
+        nn.ReLU(),
+        _convolution(2 * width, 2 * width, size=3, stride=2),
+        nn.ReLU(),
+        Mean(),
+        nn.Linear(2 * width, num_classes),
+    )
+
+
+def resnet(input_shape: tuple[int, ...], num_classes: int, *, width: int = 64) -> nn.Module:
+    """A residual network of eight layers with batch norm, for images of any size: 1.2 million weights at width 64.
+
+    Args:
+        input_shape: Channels, height, width; images beyond 64 pixels are first halved until they are not.
+        num_classes: K.
+        width: Channels of the first block; the next two have twice and four times as many.
+
+    Source: He et al., "Deep residual learning for image recognition" (CVPR 2016), the basic block.
+    """
+    check_option("width", width, _is_positive(width), "a positive integer")
+    return nn.Sequential(
+        *_stem(input_shape, width),
+        Residual(width, width, stride=1),
+        Residual(width, 2 * width, stride=2),
+        Residual(2 * width, 4 * width, stride=2),
+        Mean(),
+        nn.Linear(4 * width, num_classes),
+    )
+
+
+def ngram(input_shape: tuple[int, ...], num_classes: int, *, dim: int | None = None, dropout: float = 0.0) -> nn.Module:
+    """A bag of hashed n-grams.
+
+    Args:
+        input_shape: The number of buckets.
+        num_classes: K.
+        dim: Hidden units; None makes it linear.
+        dropout: Share of the hidden units silenced in training, in [0, 1).
+    """
+    check_option("dim", dim, dim is None or _is_positive(dim), "a positive integer or null")
+    _check_share(dropout)
+    return NgramBag(input_shape[0], num_classes, dim=dim, dropout=dropout)
+
+
+def check_option(name: str, value: object, fine: bool, allowed: str) -> None:
+    """Check one option of a student.
+
+    Raises:
+        InputError: It is not fine; the sentence says what is allowed.
+    """
+    if not fine:
+        raise InputError(f"Student option {name} is {value!r}; allowed is {allowed}.")
+
+
+def _stem(input_shape: tuple[int, ...], width: int) -> list[nn.Module]:
+    """One convolution to `width` channels, preceded by as many of stride 2 as bring an image to 64 pixels."""
+    num_channels, *size = input_shape
+    layers: list[nn.Module] = []
+    while max(size) > 64:
+        layers += [_convolution(num_channels, width // 2 or 1, size=3, stride=2), nn.ReLU()]
+        num_channels, size = width // 2 or 1, [(side + 1) // 2 for side in size]
+    return [*layers, _convolution(num_channels, width, size=3), nn.ReLU()]
+
+
+def _convolution(num_inputs: int, num_channels: int, *, size: int, stride: int = 1) -> nn.Module:
+    convolution = nn.Conv2d(num_inputs, num_channels, size, stride=stride, padding=size // 2, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(num_channels))
+
+
+def _is_positive(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _check_share(dropout: float) -> None:
+    check_option("dropout", dropout, isinstance(dropout, float | int) and 0 <= dropout < 1, "a number in [0, 1)")

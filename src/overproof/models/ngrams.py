@@ -1,0 +1,188 @@
+"""Text to hashed n-grams, whole batches at a time: no vocabulary, no Python loop over words.
+
+A text is normalised to NFKC and lower case and cut into tokens: a token is a run of word characters (letters, digits,
+`_` and combining marks), or one character that stands alone (an ideograph or kana, since those scripts put no spaces
+between words, or any other sign). Spaces only separate; so does U+0000. For texts without ideographs and marks the
+tokens are those of the regular expression `\\w+|[^\\w\\s]`. The normalised text is its tokens, each followed by one
+space, with one space before the first: " so good ! ".
+
+    word n-gram        n neighbouring tokens and the single spaces between them
+    character n-gram   n neighbouring characters of one token and the space on either side of it: " go", "goo", …
+
+An n-gram c_0 … c_{n-1} of code points is hashed as
+
+    h      = sum over i of (c_i + 1) * BASE**i                          modulo 2**64
+    h      = h + SALT if it is a character n-gram                       modulo 2**64
+    h      = mix(h): h ^= h >> 30; h *= MIX_1; h ^= h >> 27; h *= MIX_2; h ^= h >> 31       (splitmix64)
+    bucket = 1 + (h >> 32) modulo (buckets - 1)
+
+Bucket 0 is kept for padding. A text becomes the sorted set of its buckets: whether an n-gram is there, not how often.
+
+Sources: the mixer, Steele, Lea and Flood, "Fast splittable pseudorandom number generators" (OOPSLA 2014); the hashing
+trick, Weinberger et al., "Feature hashing for large scale multitask learning" (ICML 2009).
+"""
+
+import functools
+import sys
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from numpy.typing import NDArray
+
+from overproof.models.inputs import Ragged
+
+BASE = 0x9E3779B97F4A7C15
+"""Odd, so that its powers have inverses modulo 2**64 and every n-gram is a difference of two prefix sums."""
+SALT = 0xD1B54A32D192ED03
+MIX_1, MIX_2 = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+
+_MODULUS = 2**64
+_BASE_INVERSE = pow(BASE, -1, _MODULUS)
+# About 300 bytes of temporaries a character with three lengths of character n-grams: 80 MB at a time.
+_CHUNK_CHARACTERS = 2**18
+_SPACE, _WORD, _ALONE = range(3)
+# Hiragana and Katakana, CJK unified ideographs with extension A, compatibility ideographs, planes 2 and 3.
+_UNSPACED = ((0x3040, 0x30FF), (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF))
+
+_Integers = NDArray[np.int64]
+_Hashes = NDArray[np.uint64]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ngrams:
+    """Which n-grams, and into how many buckets.
+
+    Args:
+        words: Shortest and longest word n-gram; None for no words.
+        characters: Shortest and longest character n-gram; None for no characters.
+        buckets: Size of the embedding table, padding's bucket 0 included; in 2..2**31.
+
+    Example:
+        >>> ngrams = Ngrams(words=(1, 2), characters=None, buckets=2**18)
+        >>> ngrams.encode(pa.array(["so good", "", "so"])).offsets.tolist()
+        [0, 3, 3, 4]
+    """
+
+    words: tuple[int, int] | None
+    characters: tuple[int, int] | None
+    buckets: int
+
+    def encode(self, texts: pa.Array) -> Ragged:
+        """The sorted set of buckets of every text.
+
+        Args:
+            texts: [N] strings without nulls.
+        """
+        values, lengths = [np.empty(0, np.int32)], [np.zeros(1, np.int64)]
+        for chunk in _chunks(texts):
+            chunk_values, chunk_lengths = _encode(chunk.to_pylist(), self)
+            values.append(chunk_values)
+            lengths.append(chunk_lengths)
+        offsets = np.cumsum(np.concatenate(lengths))
+        return Ragged(values=torch.from_numpy(np.concatenate(values)), offsets=torch.from_numpy(offsets))
+
+
+def _chunks(texts: pa.Array) -> Iterator[pa.Array]:
+    ends = np.cumsum(pc.utf8_length(texts).to_numpy(zero_copy_only=False), dtype=np.int64)
+    start = 0
+    while start < len(texts):
+        done = ends[start - 1] if start else 0
+        stop = max(int(np.searchsorted(ends, done + _CHUNK_CHARACTERS, side="right")), start + 1)
+        yield texts.slice(start, stop - start)
+        start = stop
+
+
+def _encode(texts: list[str], ngrams: Ngrams) -> tuple[NDArray[np.int32], _Integers]:
+    """Buckets of all texts end to end, and how many each text has."""
+    stream, starts, stops, text_of = _tokenise(texts)
+    prefix, inverse = _prefix_sums(stream)
+    buckets, owners = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+    for n in _lengths(ngrams.words):
+        last = text_of[n - 1 :]
+        whole = np.flatnonzero(text_of[: len(last)] == last)
+        left, right = starts[whole], stops[whole + n - 1]
+        buckets.append(_bucket((prefix[right] - prefix[left]) * inverse[left], ngrams.buckets))
+        owners.append(text_of[whole])
+    if ngrams.characters is not None:
+        # Every position but the last space belongs to one token: a character to its own, a space to the one after it.
+        token = np.repeat(np.arange(len(starts)), stops - starts + 1)
+        room = stops[token] + 1 - np.arange(len(token))
+        owner = text_of[token]
+        for n in _lengths(ngrams.characters):
+            left = np.flatnonzero(room >= n)
+            hashes = (prefix[left + n] - prefix[left]) * inverse[left]
+            buckets.append(_bucket(hashes + np.uint64(SALT), ngrams.buckets))
+            owners.append(owner[left])
+    keys = np.concatenate(owners) * ngrams.buckets + np.concatenate(buckets)
+    keys.sort()
+    keys = keys[np.diff(keys, prepend=-1) != 0]
+    owner, bucket = np.divmod(keys, ngrams.buckets)
+    return bucket.astype(np.int32), np.bincount(owner, minlength=len(texts))
+
+
+def _lengths(shortest_and_longest: tuple[int, int] | None) -> range:
+    return range(0) if shortest_and_longest is None else range(shortest_and_longest[0], shortest_and_longest[1] + 1)
+
+
+def _tokenise(texts: list[str]) -> tuple[_Hashes, _Integers, _Integers, _Integers]:
+    """All tokens in one stream of code points, each followed by a space, one space first.
+
+    Returns:
+        The stream; where each token starts in it and where it stops (its space); the number of the token's text.
+    """
+    separator = "\0"
+    joined = separator.join(text.replace(separator, " ") for text in texts)
+    # All texts at once: U+0000 neither composes nor takes part in casing, so that they cannot touch each other.
+    normal = unicodedata.normalize("NFKC", joined).lower()
+    codes = np.frombuffer(normal.encode("utf-32-le"), np.uint32)
+    kind = _character_kinds()[codes]
+    starts_token = kind == _ALONE
+    starts_token[:1] |= kind[:1] == _WORD
+    starts_token[1:] |= (kind[1:] == _WORD) & (kind[:-1] != _WORD)
+    kept = kind != _SPACE
+    place = np.cumsum(kept) + np.cumsum(starts_token) - 1
+    starts = place[starts_token]
+    size = int(np.count_nonzero(kept)) + len(starts) + 1
+    stream = np.full(size, ord(" "), np.uint64)
+    stream[place[kept]] = codes[kept]
+    stops = np.append(starts[1:], size)[: len(starts)] - 1
+    text_of = np.cumsum(codes == 0)[starts_token]
+    return stream, starts, stops, text_of
+
+
+@functools.cache
+def _character_kinds() -> NDArray[np.uint8]:
+    """For each code point: space, word or alone. It follows the Unicode tables of the running Python."""
+    kinds = np.full(sys.maxunicode + 1, _ALONE, np.uint8)
+    for code in range(len(kinds)):
+        character = chr(code)
+        if character.isalnum() or character == "_" or unicodedata.category(character)[0] == "M":
+            kinds[code] = _WORD
+        elif character.isspace():
+            kinds[code] = _SPACE
+    for first, last in _UNSPACED:
+        kinds[first : last + 1] = _ALONE
+    kinds[0] = _SPACE
+    return kinds
+
+
+def _prefix_sums(stream: _Hashes) -> tuple[_Hashes, _Hashes]:
+    """Sums of (code + 1) * BASE**position before each position, and BASE**-position, modulo 2**64."""
+    powers, inverse = (np.full(len(stream) + 1, base, np.uint64) for base in (BASE, _BASE_INVERSE))
+    powers[0] = inverse[0] = 1
+    powers, inverse = np.cumprod(powers), np.cumprod(inverse)
+    prefix = np.zeros(len(stream) + 1, np.uint64)
+    np.cumsum((stream + np.uint64(1)) * powers[:-1], out=prefix[1:])
+    return prefix, inverse
+
+
+def _bucket(hashes: _Hashes, buckets: int) -> _Integers:
+    hashes = (hashes ^ (hashes >> np.uint64(30))) * np.uint64(MIX_1)
+    hashes = (hashes ^ (hashes >> np.uint64(27))) * np.uint64(MIX_2)
+    hashes ^= hashes >> np.uint64(31)
+    return (hashes >> np.uint64(32)).astype(np.int64) % (buckets - 1) + 1

@@ -1,0 +1,279 @@
+"""A student: what reads examples, what makes logits of them, and what the classes are called."""
+
+import copy
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import safetensors.torch
+import torch
+from jaxtyping import Float32
+from torch import Tensor, nn
+
+from overproof import atomic
+from overproof.data import Examples, Kind, from_arrays
+from overproof.data.wording import listed, reason
+from overproof.errors import InputError
+from overproof.models.encoders import Encoder, ImageEncoder, PlainTable, encoder_from
+from overproof.models.inputs import Dense, Inputs, Ragged
+from overproof.models.layers import UnitRange
+from overproof.models.zoo import FITTED, GIVEN, ModelSpec, assemble, fit_encoder, fitted_buffers, resolved, with_front
+
+Array = np.ndarray | Tensor | Sequence[Any] | pa.Table
+
+_FORMAT = 1
+_WEIGHTS = "student.safetensors"
+_ABOUT = "student.json"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Student:
+    """A module with all that is needed to ask it about raw examples.
+
+    Args:
+        module: Tensor batch to logits [B, K]; training changes it in place.
+        encoder: Examples to tensors.
+        class_names: K names, in the order of the logits.
+        spec: How it is made; `given` for a module made in Python.
+    """
+
+    module: nn.Module
+    encoder: Encoder
+    class_names: tuple[str, ...]
+    spec: ModelSpec
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of examples it reads."""
+        return self.encoder.kind
+
+    @property
+    def num_parameters(self) -> int:
+        """Numbers that training may change."""
+        return sum(each.numel() for each in self.module.parameters() if each.requires_grad)
+
+    def encode(self, examples: Examples | Array) -> Dense | Ragged:
+        """Examples, or what `from_arrays` takes, as its module reads them; worth keeping for a second question.
+
+        Raises:
+            InputError: They are not like those it was built on.
+        """
+        return self.encoder.encode(
+            examples if isinstance(examples, Examples) else from_arrays(examples, source="input")
+        )
+
+    def logits(self, examples: Examples | Inputs | Array, *, batch_size: int = 1024) -> Float32[Tensor, "N K"]:
+        """Scores in evaluation mode, without gradient, on the CPU; the module's modes are as before afterwards.
+
+        Args:
+            examples: N examples, their encoding, or what `from_arrays` takes.
+            batch_size: Examples at a time.
+
+        Raises:
+            InputError: The examples are of another kind or shape, or the module's answers are not [B, K].
+        """
+        # A tensor has every method of `Inputs`, and yet is an array.
+        if isinstance(examples, Inputs) and not isinstance(examples, Tensor | Examples):
+            inputs: Inputs = examples
+        else:
+            inputs = self.encode(examples)
+        device = next((each.device for each in self.module.parameters()), torch.device("cpu"))
+        num_classes = len(self.class_names)
+        modes = [(module, module.training) for module in self.module.modules()]
+        parts = [torch.empty(0, num_classes)]
+        self.module.eval()
+        try:
+            with torch.no_grad():
+                for rows in torch.arange(len(inputs)).split(batch_size):
+                    part = self.module(inputs.take(rows).to(device)) if len(rows) else parts[0]
+                    if part.shape != (len(rows), num_classes):
+                        raise InputError(
+                            f"Student {self.spec.name!r} gave an answer of shape {tuple(part.shape)} for {len(rows)} "
+                            f"examples of {num_classes} classes; {(len(rows), num_classes)} is needed."
+                        )
+                    parts.append(part.float().cpu())
+        finally:
+            for module, mode in modes:
+                module.training = mode
+        return torch.cat(parts)
+
+    def probs(self, examples: Examples | Inputs | Array, *, batch_size: int = 1024) -> Float32[Tensor, "N K"]:
+        """The softmax of `logits`: rows sum to one.
+
+        Args:
+            examples: N examples, their encoding, or what `from_arrays` takes.
+            batch_size: Examples at a time.
+
+        Raises:
+            InputError: As for `logits`.
+        """
+        return self.logits(examples, batch_size=batch_size).softmax(dim=1)
+
+    def fresh(self, *, seed: int) -> "Student":
+        """The same student before training, with first weights from the seed; what was fitted on the pool is kept.
+
+        A module made in Python cannot be made anew: it is copied, weights and all.
+
+        Args:
+            seed: Decides the first weights.
+        """
+        if self.spec.name == GIVEN:
+            module = copy.deepcopy(self.module)
+        else:
+            module = assemble(self.spec, self.encoder, len(self.class_names), seed)
+            buffers = dict(self.module.named_buffers())
+            module.load_state_dict({name: buffers[name] for name in FITTED if name in buffers}, strict=False)
+        return Student(module=module, encoder=self.encoder, class_names=self.class_names, spec=self.spec)
+
+    def save(self, folder: Path | str) -> None:
+        """Write `student.safetensors`, then `student.json`, which holds the hash of the first.
+
+        Args:
+            folder: Made if missing; a student already there is replaced.
+        """
+        folder = Path(folder)
+        # Copies, since safetensors refuses tensors that share memory, as tied weights do.
+        state = {name: value.detach().cpu().contiguous().clone() for name, value in self.module.state_dict().items()}
+        weights = safetensors.torch.save(state)
+        about = {
+            "format": _FORMAT,
+            "student": {"name": self.spec.name, "options": dict(self.spec.options)},
+            "encoder": self.encoder.config(),
+            "class_names": list(self.class_names),
+            "weights": {"file": _WEIGHTS, "num_bytes": len(weights), "blake2b": _hash(weights)},
+        }
+        if self.spec.name == GIVEN:
+            about["note"] = "The module was made in Python: load_student(folder, module=...) needs one like it."
+        atomic.write_bytes(folder / _WEIGHTS, weights)
+        atomic.write_json(folder / _ABOUT, about)
+
+
+def build(
+    student: ModelSpec | str | nn.Module,
+    parts: Sequence[Examples],
+    *,
+    class_names: Sequence[str],
+    num_classes: int | None = None,
+    seed: int,
+) -> Student:
+    """A student ready to be trained.
+
+    Args:
+        student: A name, a name with options, or a module made in Python (used as it is, see `wrap`).
+        parts: Labelled and pool examples, on which encodings are fitted; never the test.
+        class_names: K names.
+        seed: Decides the first weights; the global random numbers are left alone.
+
+    Example:
+        >>> examples = from_arrays(["good", "bad", "fine"])
+        >>> student = build("ngram", [examples], class_names=["no", "yes"], seed=0)
+        >>> student.probs(["good"]).tolist()
+        [[0.5, 0.5]]
+
+    Raises:
+        InputError: An unknown name or option, or a student that does not suit the examples.
+    """
+    names = tuple(class_names)
+    if isinstance(student, nn.Module):
+        if parts[0].kind == "text":
+            return wrap(student, names, encoder=fit_encoder(ModelSpec(name=GIVEN), parts))
+        fit = ImageEncoder.fit if parts[0].kind == "image" else PlainTable.fit
+        return wrap(student, names, encoder=fit(parts))
+    spec = resolved(ModelSpec(name=student) if isinstance(student, str) else student, parts[0])
+    encoder = fit_encoder(spec, parts)
+    module = assemble(spec, encoder, len(names), seed)
+    module.load_state_dict(fitted_buffers(module, encoder, parts), strict=False)
+    return Student(module=module, encoder=encoder, class_names=names, spec=spec)
+
+
+def wrap(module: nn.Module, class_names: Sequence[str], *, encoder: Encoder) -> Student:
+    """Any torch module as a student; it is trained in place.
+
+    The module gets images as float32 in [0, 1], tables as float32 [B, D], texts as n-gram numbers int64 [B, L] padded
+    with 0, and answers with logits [B, K].
+
+    Args:
+        module: Yours.
+        class_names: K names, in the order of its logits.
+        encoder: Examples to tensors.
+
+    Example:
+        >>> student = wrap(nn.Linear(2, 3), ["a", "b", "c"], encoder=PlainTable(columns=("f0", "f1")))
+        >>> student.probs(torch.zeros(5, 2)).shape
+        torch.Size([5, 3])
+    """
+    inner = with_front(module, UnitRange()) if encoder.kind == "image" else module
+    return Student(module=inner, encoder=encoder, class_names=tuple(class_names), spec=ModelSpec(name=GIVEN))
+
+
+def load_student(folder: Path | str, *, module: nn.Module | None = None) -> Student:
+    """The student that `Student.save` wrote; nothing in the folder can run code.
+
+    A student by import path imports its factory again.
+
+    Args:
+        folder: Where it is.
+        module: For a student made from your own module, and only for that: one of the same architecture.
+
+    Raises:
+        InputError: A file is missing, damaged or belongs to another student, or `module` is missing or not asked for.
+    """
+    folder = Path(folder)
+    about = _about(folder / _ABOUT)
+    given = about["student"]["name"] == GIVEN
+    if given and module is None:
+        raise InputError(
+            f"The student in {str(folder)!r} was made from a module of your own; give one like it: "
+            f"load_student(folder, module=...)."
+        )
+    if module is not None and not given:
+        raise InputError(f"The student in {str(folder)!r} is a {about['student']['name']!r}; it needs no module.")
+    weights = _bytes_of(folder / _WEIGHTS)
+    if len(weights) != about["weights"]["num_bytes"] or _hash(weights) != about["weights"]["blake2b"]:
+        raise InputError(
+            f"{folder / _WEIGHTS} is not the file that {_ABOUT} describes ({len(weights)} bytes instead of "
+            f"{about['weights']['num_bytes']}, or other ones); it is damaged or belongs to another student."
+        )
+    encoder, class_names = encoder_from(about["encoder"]), tuple(about["class_names"])
+    if module is not None:
+        student = wrap(module, class_names, encoder=encoder)
+    else:
+        spec = ModelSpec(**about["student"])
+        inner = assemble(spec, encoder, len(class_names), seed=0)
+        student = Student(module=inner, encoder=encoder, class_names=class_names, spec=spec)
+    try:
+        student.module.load_state_dict(safetensors.torch.load(weights))
+    except RuntimeError as error:
+        raise InputError(
+            f"The weights in {folder / _WEIGHTS} do not fit the module: {' '.join(str(error).split())[:300]}."
+        ) from None
+    return student
+
+
+def _about(path: Path) -> dict[str, Any]:
+    try:
+        about = json.loads(_bytes_of(path))
+    except ValueError as error:
+        raise InputError(f"{path} is no valid JSON: {reason(error)}; it is damaged.") from None
+    needed = ("format", "student", "encoder", "class_names", "weights")
+    if missing := [key for key in needed if not isinstance(about, dict) or key not in about]:
+        raise InputError(f"{path} does not describe a student: it lacks {listed(missing)}.")
+    if about["format"] != _FORMAT:
+        raise InputError(f"{path} has format {about['format']!r}; this version reads {_FORMAT}.")
+    return about
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read: {error.strerror}.") from None
+
+
+def _hash(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=16).hexdigest()

@@ -1,0 +1,227 @@
+"""Tables to float32: numbers standardised, words one-hot, gaps said."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from numpy.typing import NDArray
+
+from overproof.data import Examples, Kind
+from overproof.data.wording import listed
+from overproof.errors import InputError
+from overproof.models.inputs import Dense
+
+Family = Literal["numbers", "booleans", "strings"]
+
+MAX_CATEGORIES = 64
+"""A column's most frequent categories keep a slot of their own; the rest share `other`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Number:
+    """A column of numbers: (value - mean) / std, and a second slot that is 1 where the value is missing.
+
+    Args:
+        name: The column.
+        mean: Of the values seen at fitting; it stands in for a missing one.
+        std: Of the same values; 1 where they were all equal.
+        gaps: Whether any was missing at fitting; without, there is no second slot.
+    """
+
+    name: str
+    mean: float
+    std: float
+    gaps: bool
+
+    @property
+    def family(self) -> Family:
+        """Numbers."""
+        return "numbers"
+
+    @property
+    def width(self) -> int:
+        """Slots it takes."""
+        return 1 + self.gaps
+
+    def encode(self, column: pa.ChunkedArray, block: NDArray[np.float32]) -> None:
+        """Fill `block` [N, width]."""
+        values = numbers_of(column)
+        missing = np.isnan(values)
+        block[:, 0] = np.where(missing, 0.0, (values - self.mean) / self.std)
+        if self.gaps:
+            block[:, 1] = missing
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Words:
+    """A column of strings or booleans: one slot a category, and `other` for unseen and missing ones.
+
+    Args:
+        name: The column.
+        family: What it held at fitting.
+        categories: The ones with a slot.
+    """
+
+    name: str
+    family: Family
+    categories: tuple[str, ...]
+
+    @property
+    def width(self) -> int:
+        """Slots it takes."""
+        return len(self.categories) + 1
+
+    def encode(self, column: pa.ChunkedArray, block: NDArray[np.float32]) -> None:
+        """Fill `block` [N, width]."""
+        known = pa.array(self.categories, pa.large_string())
+        place = pc.index_in(_strings(column), value_set=known, skip_nulls=True)
+        slot = pc.fill_null(place, len(self.categories)).to_numpy()
+        block[:] = 0
+        block[np.arange(len(block)), slot] = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TableEncoder:
+    """Tables as float32 [N, D], the slots of all columns side by side.
+
+    Args:
+        columns: In the order of their slots.
+
+    Example:
+        >>> from overproof.data import from_arrays
+        >>> table = from_arrays(pa.table({"size": [1.0, 3.0], "colour": ["red", "blue"]}))
+        >>> TableEncoder.fit([table]).encode(table).values.tolist()
+        [[-1.0, 0.0, 1.0, 0.0], [1.0, 1.0, 0.0, 0.0]]
+    """
+
+    columns: tuple[Number | Words, ...]
+
+    @classmethod
+    def fit(cls, parts: Sequence[Examples]) -> "TableEncoder":
+        """Means, deviations and categories of all rows of all parts.
+
+        Args:
+            parts: Labelled and pool examples, with the same columns.
+
+        Raises:
+            InputError: A part is no table, lacks a column or holds another family of values in it.
+        """
+        first = parts[0].inputs
+        names = first.column_names if isinstance(first, pa.Table) else []
+        tables = {part.source: table_of(part, names) for part in parts}
+        return cls(columns=tuple(_fitted(name, tables) for name in names))
+
+    @property
+    def kind(self) -> Kind:
+        """Tables."""
+        return "table"
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The number of slots."""
+        return (sum(column.width for column in self.columns),)
+
+    def encode(self, examples: Examples) -> Dense:
+        """float32 [N, D].
+
+        Raises:
+            InputError: A column is missing, extra, or of another family than at fitting.
+        """
+        table = table_of(examples, [column.name for column in self.columns])
+        encoded = np.empty((len(examples), *self.input_shape), np.float32)
+        start = 0
+        for column in self.columns:
+            values = table.column(column.name)
+            if _family(values) not in (column.family, None):
+                raise InputError(
+                    f"{examples.source} has {_family(values)} in column {column.name!r}; the student was fitted on "
+                    f"{column.family} there."
+                )
+            column.encode(values, encoded[:, start : start + column.width])
+            start += column.width
+        return Dense(values=torch.from_numpy(encoded))
+
+    def config(self) -> dict[str, Any]:
+        """Its fields."""
+        return {"type": "table", "columns": [asdict(column) for column in self.columns]}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> "TableEncoder":
+        """The inverse of `config`."""
+        return cls(
+            columns=tuple(
+                Words(**{**column, "categories": tuple(column["categories"])})
+                if "categories" in column
+                else Number(**column)
+                for column in config["columns"]
+            )
+        )
+
+
+def table_of(examples: Examples, expected: Sequence[str]) -> pa.Table:
+    """The table of examples that have exactly these columns, in any order.
+
+    Raises:
+        InputError: They are no table, or the sentence names the missing and the extra columns.
+    """
+    table = examples.inputs
+    if not isinstance(table, pa.Table):
+        raise InputError(f"{examples.source} holds examples of kind {examples.kind!r}; the student reads 'table'.")
+    wrong = {
+        "lacks the columns": [name for name in expected if name not in table.column_names],
+        "has the extra columns": [name for name in table.column_names if name not in expected],
+    }
+    said = [f"{words} {listed(names)}" for words, names in wrong.items() if names]
+    if said:
+        raise InputError(f"{examples.source} {' and '.join(said)}; the student was fitted on {listed(expected)}.")
+    return table
+
+
+def numbers_of(column: pa.ChunkedArray) -> NDArray[np.float64]:
+    """A column of numbers as an array of its own, NaN where a value is missing."""
+    # Not a checked cast: beyond 2**53 a float64 is the nearest, which is all that a standardised value needs.
+    real = pc.fill_null(pc.cast(column, pa.float64(), safe=False), float("nan"))
+    values: NDArray[np.float64] = np.array(real.to_numpy())
+    return values
+
+
+def _fitted(name: str, tables: Mapping[str, pa.Table]) -> Number | Words:
+    columns = {source: table.column(name) for source, table in tables.items()}
+    families = {found: source for source, column in columns.items() if (found := _family(column)) is not None}
+    if len(families) > 1:
+        said = " and ".join(f"{found} in {source}" for found, source in families.items())
+        raise InputError(f"Column {name!r} holds {said}; one family of values is allowed.")
+    family: Family = next(iter(families), "numbers")
+    if family == "numbers":
+        values = np.concatenate([numbers_of(column) for column in columns.values()])
+        known = values[~np.isnan(values)]
+        std = float(known.std()) if len(known) else 0.0
+        return Number(
+            name=name,
+            mean=float(known.mean()) if len(known) else 0.0,
+            std=std if std > 0 else 1.0,
+            gaps=len(known) < len(values),
+        )
+    words = pa.chunked_array([_strings(column) for column in columns.values()], pa.large_string())
+    counts = words.value_counts()
+    frequency = {entry["values"]: entry["counts"] for entry in counts.to_pylist() if entry["values"] is not None}
+    frequent = sorted(frequency, key=lambda category: (-frequency[category], category))[:MAX_CATEGORIES]
+    return Words(name=name, family=family, categories=tuple(sorted(frequent)))
+
+
+def _family(column: pa.ChunkedArray) -> Family | None:
+    """What a column holds; None where it holds nothing."""
+    if pa.types.is_null(column.type):
+        return None
+    if pa.types.is_boolean(column.type):
+        return "booleans"
+    return "numbers" if pa.types.is_integer(column.type) or pa.types.is_floating(column.type) else "strings"
+
+
+def _strings(column: pa.ChunkedArray) -> pa.Array:
+    strings = column.cast(pa.large_string()).combine_chunks()
+    return strings.combine_chunks() if isinstance(strings, pa.ChunkedArray) else strings

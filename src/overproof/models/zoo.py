@@ -1,0 +1,283 @@
+"""Students by name or import path: their encoder, their module, and how fast they like to learn."""
+
+import inspect
+import json
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from overproof.data import Examples, Kind
+from overproof.data.wording import listed, nearest, reason
+from overproof.errors import InputError
+from overproof.models import layers
+from overproof.models.encoders import EmbeddingEncoder, Encoder, ImageEncoder, NgramEncoder
+from overproof.models.importing import imported
+from overproof.models.inputs import Ragged, join
+from overproof.models.layers import Normalise, UnitRange, check_option
+from overproof.models.ngram_bag import NgramBag, inverse_document_frequency
+from overproof.models.tables import TableEncoder
+
+Optimizer = Literal["adamw", "sgd"]
+
+GIVEN = "given"
+"""The name of a module that was made in Python and cannot be made again from its name."""
+
+FITTED = ("idf", "front.mean", "front.std")
+"""Buffers that are set once, from labelled and pool examples, and not by training."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelSpec:
+    """Which student, and its options.
+
+    Args:
+        name: `auto` (by kind of data), a name of the zoo, or the import path of a factory
+            `factory(input_shape, num_classes, **options) -> torch.nn.Module`.
+        options: By name; JSON values.
+    """
+
+    name: str = "auto"
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Architecture:
+    """What the zoo knows of a student.
+
+    Args:
+        factory: (input shape, number of classes, options by keyword) to module.
+        kinds: What it can read.
+        optimizer: What it learns best with.
+        learning_rates: A peak that suits it with each optimizer, at batches of 128.
+        encoder_options: Options that are its encoder's, and their defaults.
+    """
+
+    factory: Callable[..., nn.Module]
+    kinds: tuple[Kind, ...]
+    learning_rates: Mapping[Optimizer, float]
+    optimizer: Optimizer = "adamw"
+    encoder_options: Mapping[str, Any] = field(default_factory=dict)
+
+
+_NGRAMS = {"words": [1, 2], "characters": [4, 4], "buckets": 2**17, "max_characters": 4000}
+
+ZOO: Mapping[str, Architecture] = {
+    "linear": Architecture(
+        factory=layers.linear, kinds=("image", "table"), learning_rates={"adamw": 3e-3, "sgd": 0.03}
+    ),
+    "mlp": Architecture(factory=layers.mlp, kinds=("image", "table"), learning_rates={"adamw": 2e-3, "sgd": 0.05}),
+    "cnn": Architecture(factory=layers.cnn, kinds=("image",), learning_rates={"adamw": 5e-3, "sgd": 0.1}),
+    "resnet": Architecture(factory=layers.resnet, kinds=("image",), learning_rates={"adamw": 2e-3, "sgd": 0.1}),
+    "ngram": Architecture(
+        factory=layers.ngram,
+        kinds=("text",),
+        # AdamW moves an n-gram seen once as far as one seen a thousand times and so learns the rare ones by heart: that
+        # costs 5 to 10 points of accuracy.
+        optimizer="sgd",
+        learning_rates={"adamw": 1e-3, "sgd": 0.05},
+        encoder_options=_NGRAMS,
+    ),
+    "minilm": Architecture(
+        factory=layers.head,
+        kinds=("text",),
+        learning_rates={"adamw": 0.02, "sgd": 0.5},
+        encoder_options={"max_tokens": 128},
+    ),
+    "embedding": Architecture(
+        factory=layers.head,
+        kinds=("text",),
+        learning_rates={"adamw": 0.01, "sgd": 0.1},
+        encoder_options={"embedder": None, "embedder_options": {}},
+    ),
+}
+
+_DEFAULTS: Mapping[Kind, str] = {"image": "cnn", "text": "ngram", "table": "mlp"}
+
+
+def best_optimizer(spec: ModelSpec) -> Optimizer:
+    """The optimizer a student learns best with.
+
+    Args:
+        spec: As in `Student.spec`.
+
+    Example:
+        >>> best_optimizer(ModelSpec(name="ngram")), best_optimizer(ModelSpec(name="cnn"))
+        ('sgd', 'adamw')
+    """
+    return ZOO[spec.name].optimizer if spec.name in ZOO else "adamw"
+
+
+def learning_rate(spec: ModelSpec, optimizer: Optimizer) -> float:
+    """A peak learning rate that suits a student at batches of 128.
+
+    Args:
+        spec: As in `Student.spec`.
+        optimizer: "adamw", or "sgd" with momentum .9.
+
+    Example:
+        >>> learning_rate(ModelSpec(name="ngram"), "sgd")
+        0.05
+    """
+    return (ZOO[spec.name].learning_rates if spec.name in ZOO else {"adamw": 1e-3, "sgd": 0.05})[optimizer]
+
+
+def optimizer_for(spec: ModelSpec) -> tuple[Optimizer, float]:
+    """`best_optimizer` and the `learning_rate` with it.
+
+    Args:
+        spec: As in `Student.spec`.
+    """
+    optimizer = best_optimizer(spec)
+    return optimizer, learning_rate(spec, optimizer)
+
+
+def resolved(spec: ModelSpec, examples: Examples) -> ModelSpec:
+    """The same with a name for `auto` and, for students of the zoo, every option spelt out.
+
+    Args:
+        spec: What the user asked for.
+        examples: What it is to read.
+
+    Raises:
+        InputError: An unknown name or option, or a student that reads another kind of examples.
+    """
+    name = _DEFAULTS[examples.kind] if spec.name == "auto" else spec.name
+    if ":" in name:
+        return ModelSpec(name=name, options=_as_json(name, spec.options))
+    if name not in ZOO:
+        raise InputError(
+            f"There is no student {name!r}{nearest(name, ZOO)}; allowed are auto, {', '.join(ZOO)}, or an import path "
+            f"'package.module:factory'."
+        )
+    if examples.kind not in ZOO[name].kinds:
+        suited = [other for other, architecture in ZOO.items() if examples.kind in architecture.kinds]
+        raise InputError(
+            f"Student {name!r} does not read {examples.source}, which holds examples of kind {examples.kind!r}; "
+            f"allowed for these are {', '.join(suited)}."
+        )
+    defaults = {**ZOO[name].encoder_options, **_keywords(ZOO[name].factory)}
+    for option in spec.options:
+        if option not in defaults:
+            known = f"its options are {listed(defaults)}" if defaults else "it has none"
+            raise InputError(f"Student {name!r} has no option {option!r}{nearest(option, defaults)}; {known}.")
+    return ModelSpec(name=name, options=_as_json(name, {**defaults, **spec.options}))
+
+
+def fit_encoder(spec: ModelSpec, parts: Sequence[Examples]) -> Encoder:
+    """The encoder of a resolved student, fitted on labelled and pool examples.
+
+    Raises:
+        InputError: The parts do not fit together, or an option of the encoder is out of range.
+    """
+    kind, options = parts[0].kind, {**_NGRAMS, **spec.options}
+    if kind == "image":
+        return ImageEncoder.fit(parts)
+    if kind == "table":
+        return TableEncoder.fit(parts)
+    if spec.name == "minilm":
+        return EmbeddingEncoder.fit("minilm", {"max_tokens": options["max_tokens"]})
+    if spec.name == "embedding":
+        named = isinstance(options["embedder"], str)
+        check_option("embedder", options["embedder"], named, "'minilm' or an import path 'package.module:factory'")
+        return EmbeddingEncoder.fit(options["embedder"], options["embedder_options"])
+    if spec.name != "ngram":
+        options = _NGRAMS
+    for option in ("words", "characters"):
+        lengths = options[option]
+        whole = isinstance(lengths, list | tuple) and len(lengths) == 2 and all(isinstance(n, int) for n in lengths)
+        fine = lengths is None or (whole and 1 <= lengths[0] <= lengths[1])
+        check_option(option, lengths, fine, "null, or the shortest and the longest length, such as [1, 2]")
+    for option, lowest in (("buckets", 2), ("max_characters", 1)):
+        fine = isinstance(options[option], int) and lowest <= options[option] <= 2**31
+        check_option(option, options[option], fine, f"an integer from {lowest} to 2**31")
+    return NgramEncoder.from_config(options)
+
+
+def assemble(spec: ModelSpec, encoder: Encoder, num_classes: int, seed: int) -> nn.Module:
+    """The module of a resolved student: with first weights from the seed, and nothing fitted yet.
+
+    Raises:
+        InputError: An option is out of range, or an imported factory does not take the options or makes no module.
+    """
+    factory, options = _factory(spec)
+    # The caller's random numbers stay as they are.
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        body = factory(encoder.input_shape, num_classes, **options)
+    if not isinstance(body, nn.Module):
+        raise InputError(f"Student {spec.name!r} is a {type(body).__name__}; a torch.nn.Module is needed.")
+    return with_front(body, Normalise(encoder.input_shape[0])) if encoder.kind == "image" else body
+
+
+def with_front(body: nn.Module, front: Normalise | UnitRange) -> nn.Module:
+    """The module behind what turns pixels into numbers."""
+    return nn.Sequential(OrderedDict(front=front, body=body))
+
+
+def fitted_buffers(module: nn.Module, encoder: Encoder, parts: Sequence[Examples]) -> dict[str, Tensor]:
+    """What the module knows of labelled and pool examples before it learns: pixel statistics or rareness of n-grams.
+
+    Args:
+        module: As assembled.
+        encoder: Its encoder.
+        parts: Labelled and pool examples.
+
+    Returns:
+        Buffers by their names in the module.
+    """
+    if isinstance(module, NgramBag):
+        ragged = join([encoder.encode(part) for part in parts])
+        assert isinstance(ragged, Ragged)
+        return {"idf": inverse_document_frequency(ragged, len(module.idf))}
+    if encoder.kind != "image":
+        return {}
+    counts = torch.stack([_value_counts(part.inputs) for part in parts]).sum(dim=0)
+    values, total = torch.arange(256.0, dtype=torch.float64), counts.sum(dim=1)
+    mean = (counts * values).sum(dim=1) / total
+    std = ((counts * (values - mean.unsqueeze(1)).square()).sum(dim=1) / total).sqrt()
+    std = torch.where(std > 0, std, 255.0)
+    return {"front.mean": mean.float().view(1, -1, 1, 1), "front.std": std.float().view(1, -1, 1, 1)}
+
+
+def _value_counts(images: Tensor) -> Tensor:
+    """[C, 256] how often each pixel value occurs; exact, whatever the number of images."""
+    counts = torch.zeros(images.shape[1], 256, dtype=torch.float64)
+    # In blocks, since counting widens every pixel to eight bytes.
+    for block in images.split(4096):
+        for channel, pixels in enumerate(block.unbind(dim=1)):
+            counts[channel] += torch.bincount(pixels.flatten(), minlength=256)
+    return counts
+
+
+def _as_json(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options as they will be read back: lists for tuples."""
+    try:
+        plain: dict[str, Any] = json.loads(json.dumps(dict(options), allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise InputError(f"The options of student {name!r} must be JSON values: {reason(error)}.") from None
+    return plain
+
+
+def _factory(spec: ModelSpec) -> tuple[Callable[..., nn.Module], dict[str, Any]]:
+    if spec.name not in ZOO:
+        factory = imported(spec.name, what="student")
+        try:
+            inspect.signature(factory).bind((), 0, **spec.options)
+        except TypeError as error:
+            raise InputError(
+                f"Student {spec.name!r} cannot be called with (input_shape, num_classes) and the options "
+                f"{listed(spec.options) or 'none'}: {reason(error)}; it is {inspect.signature(factory)}."
+            ) from None
+        return factory, dict(spec.options)
+    architecture = ZOO[spec.name]
+    own = {name: value for name, value in spec.options.items() if name not in architecture.encoder_options}
+    return architecture.factory, own
+
+
+def _keywords(factory: Callable[..., nn.Module]) -> dict[str, Any]:
+    parameters = inspect.signature(factory).parameters.values()
+    return {each.name: each.default for each in parameters if each.kind is inspect.Parameter.KEYWORD_ONLY}

