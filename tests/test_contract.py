@@ -45,7 +45,8 @@ def test_one_finite_row_per_example_and_no_example_sees_another(entry):
     batch = started(entry.make(), noisy_batch())
     whole = entry.make()(batch)
     alone = [entry.make()(picked(batch, slice(i, i + 1))) for i in range(len(batch.label))]
-    assert len(whole) == len(batch.label) and whole.isfinite().all()
+    assert len(whole) == len(batch.label)
+    assert whole.isfinite().all()
     assert whole.ndim == (2 if entry.kind == "target" else 1)
     torch.testing.assert_close(whole, torch.cat(alone))
 
@@ -155,7 +156,12 @@ def test_every_method_is_made_of_registered_parts_and_has_a_summary(name):
 
 
 def test_only_weighted_distillation_needs_held_out_labels():
-    assert {name for name in method_names() if method(name).needs_held_out} == {"wd", "wd_soft", "wd_separate"}
+    assert {name for name in method_names() if method(name).needs_held_out} == {
+        "wd",
+        "wd_soft",
+        "wd_separate",
+        "wd_agreement",
+    }
 
 
 def test_a_wrong_name_suggests_the_right_one():

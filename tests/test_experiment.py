@@ -47,7 +47,8 @@ def test_changes_reach_every_level():
 def test_a_method_is_built_with_its_options():
     options = {"noise.lower_bound": 0.6, "pool.loss.normalized": True}
     built = MethodOptions(method="slam", options=options).build()
-    assert built.noise == Isotonic(lower_bound=0.6) and built.pool.loss == StudentLabelMixing(normalized=True)
+    assert built.noise == Isotonic(lower_bound=0.6)
+    assert built.pool.loss == StudentLabelMixing(normalized=True)
 
 
 BAD = {
@@ -101,7 +102,8 @@ def test_bad_experiments_get_one_sentence(case):
     with pytest.raises(InputError) as error:
         experiment_from(given, changes)
     assert words in str(error.value)
-    assert "\n" not in str(error.value) and str(error.value).endswith(".")
+    assert "\n" not in str(error.value)
+    assert str(error.value).endswith(".")
 
 
 @pytest.mark.parametrize(

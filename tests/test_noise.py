@@ -330,6 +330,14 @@ def test_neighbours_at_one_place_are_taken_all_or_none():
     assert QuantileGrid.fit(reference, values, 2)(torch.tensor([[0.9, 0.9]])).item() == 0.5
 
 
+def test_once_there_are_k_neighbours_no_further_place_is_asked():
+    reference = torch.tensor([[1.0, 1.0], [1.0, 1.0], [0.5, 0.5], [0.0, 0.0]])
+    values = torch.tensor([[1.0], [2.0], [9.0], [9.0]])
+    for k, expected in ((1, 1.5), (2, 1.5), (3, 4.0), (4, 5.25)):
+        assert nearest_neighbour_mean(reference, values, torch.tensor([[0.9, 0.9]]), k).item() == expected
+        assert QuantileGrid.fit(reference, values, k)(torch.tensor([[0.9, 0.9]])).item() == expected
+
+
 def test_margins_that_half_precision_calls_one_are_one_place():
     reference = torch.tensor([[1.0, 1 - 1e-6], [1.0, 1 - 2e-6], [1.0, 1 - 3e-6], [0.0, 0.0]])
     values = torch.tensor([[0.0], [0.0], [1.5], [9.0]])

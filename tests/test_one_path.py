@@ -144,7 +144,9 @@ def test_what_does_not_fit_is_one_sentence_and_exit_code_2(content, tmp_path, ca
         )
     said = capsys.readouterr().err.strip()
     assert stopped.value.code == 2
-    assert words in said and "\n" not in said and said.endswith(".")
+    assert words in said
+    assert "\n" not in said
+    assert said.endswith(".")
     assert not (tmp_path / "run/result.json").exists()
 
 
@@ -214,7 +216,9 @@ def test_cite_prints_exactly_what_ran(content, tmp_path, capsys):
     run(experiment_from(content, ["methods=[slam]", "seeds=[0]"]), tmp_path / "run")
     main(["cite", str(tmp_path / "run")])
     printed = capsys.readouterr().out
-    assert "2302.03806" in printed and "1503.02531" in printed and "2210.06711" not in printed
+    assert "2302.03806" in printed
+    assert "1503.02531" in printed
+    assert "2210.06711" not in printed
 
 
 def test_methods_are_listed(capsys):

@@ -206,8 +206,10 @@ def test_held_out_labels_are_asked_for_in_words(name, options):
 def test_weights_are_one_in_the_first_epoch_and_recorded_after_it():
     history, memories = trained(student(), some_rows(), method_name="wd", held_out=some_rows(50, seed=5))
     assert (history[0].weight_min, history[0].weight_max) == (1.0, 1.0)
-    assert history[1].weight_min < 1 and history[1].weight_max <= 1
-    assert memories["pool.weight"] and not memories["pool.loss"]
+    assert history[1].weight_min < 1
+    assert history[1].weight_max <= 1
+    assert memories["pool.weight"]
+    assert not memories["pool.loss"]
 
 
 @dataclass(frozen=True)
@@ -252,7 +254,9 @@ def test_a_crop_is_a_shift_and_a_flip_a_mirror():
     assert {tuple(each.flatten().tolist()) for each in found} == crops
     found = augment(image, "crop_flip", 1, torch.Generator().manual_seed(0))
     seen = {tuple(each.flatten().tolist()) for each in found}
-    assert seen <= crops | mirrored and seen & mirrored and seen & crops
+    assert seen <= crops | mirrored
+    assert seen & mirrored
+    assert seen & crops
     assert torch.equal(augment(image, "none", 1, torch.Generator()), image)
 
 

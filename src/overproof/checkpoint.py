@@ -110,14 +110,14 @@ def load(
     for optimizer, kept in zip(optimizers, content["optimizers"], strict=True):
         optimizer.load_state_dict(kept)
     state.step = content["step"]
-    started = state.memories
-    state.memories = {part: dict(memory) for part, memory in content["memories"].items()}
-    for part, memory in started.items():
+    memories: dict[str, dict[str, Tensor]] = content["memories"]
+    for part, memory in state.memories.items():
         for name, value in memory.items():
             if value.requires_grad:
                 # In place, because an optimizer holds it.
-                value.data.copy_(state.memories[part][name])
-                state.memories[part][name] = value
+                value.data.copy_(memories[part][name])
+                memories[part][name] = value
+    state.memories = memories
     state.average = content["average"]
     state.history = [EpochRecord(**record) for record in content["history"]]
     state.best_loss, state.best_epoch, state.best = content["best"]

@@ -62,8 +62,8 @@ def diagnose(
     elif hard:
         agreement = fmean(facts["pool_agreement"] for facts in hard)
         findings.append(
-            f"The student trained on hard labels agrees with {agreement:.1%} of the pool's answers; the pool's truth is "
-            f"not known, so how many of them are mistakes it learned cannot be counted."
+            f"The student trained on hard labels agrees with {agreement:.1%} of the pool's answers; the pool's truth "
+            f"is not known, so how many of them are mistakes it learned cannot be counted."
         )
     if "hard" in mean and mean["hard"] > mean["teacher"]:
         findings.append(

@@ -304,7 +304,9 @@ def _joined(labelled: Rows, pool: Rows) -> Rows:
 def _join_probs(first: Inputs, second: Inputs) -> Inputs:
     if isinstance(first, Opened) and isinstance(second, Opened):
         parts = [f.name for f in fields(first.answers) if f.name != "num_classes"]
-        joined = {name: torch.cat([getattr(each.answers, name) for each in (first, second)]) for name in parts}
+        joined: dict[str, Any] = {
+            name: torch.cat([getattr(each.answers, name) for each in (first, second)]) for name in parts
+        }
         return Opened(answers=replace(first.answers, **joined))
     return join([first, second])
 

@@ -35,7 +35,8 @@ class DataOptions(_Options):
             it. What is drawn for `test`, `validation` and the pool together with the labelled examples is the same for
             every seed of the run; which of them are labelled is drawn anew by every seed.
         draw_seed: Decides what is the same for every seed.
-        duplicates: What to do with labelled and pool examples that also stand in the test: `report` them or `drop` them.
+        duplicates: What to do with labelled and pool examples that also stand in the test: `report` or `drop`
+            them.
     """
 
     files: dict[Literal["all", "labelled", "pool", "test", "validation"], Source]
@@ -52,7 +53,7 @@ class TeacherOptions(_Options):
             import path `package.module:factory` of a scikit-learn classifier; or `answers`. `auto` is `minilm` for
             text, boosted trees for tables and `cnn` for images.
         options: The model's own options.
-        answers: Files of answers, each joined by the id column of the data, for `answers`; see `overproof.answer_files`.
+        answers: Files of answers, each joined by the data's id column, for `answers`; see `overproof.answer_files`.
         folds: Cross-fitting folds: each labelled example is scored by the teacher that did not see it, everything else
             by the mean of all of them.
         trained_on_labelled: Say so when a brought teacher has seen the labelled examples: its answers there say nothing
@@ -144,8 +145,8 @@ class Experiment(_Options):
     @pydantic.model_validator(mode="after")
     def _consistent(self) -> "Experiment":
         rows = [each.row for each in self.rows()]
-        for names, what in ((rows, "methods"), (self.seeds, "seeds")):
-            twice = sorted({str(name) for name in names if names.count(name) > 1})
+        for names, what in ((rows, "methods"), ([str(seed) for seed in self.seeds], "seeds")):
+            twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
                 raise InputError(f"Option '{what}' holds {', '.join(twice)} twice; every row needs a name of its own.")
         for each in self.rows():

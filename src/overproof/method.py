@@ -5,7 +5,7 @@ A published method is a combination of parts; `methods.py` lists the combination
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, cast, get_type_hints
 
 import pydantic
 from jaxtyping import Float
@@ -113,7 +113,7 @@ def override(node: Node, path: str, value: Any, *, whole_path: str | None = None
             raise InputError(f"Option {whole_path!r}: {type(node).__name__} has no options.")
         raise InputError(f"Option {whole_path!r}: {type(node).__name__} has no {head!r}; {suggest(head, known)}.")
     if rest:
-        return replace(node, **{head: override(getattr(node, head), rest, value, whole_path=whole_path)})
+        return _with(node, head, override(getattr(node, head), rest, value, whole_path=whole_path))
     if is_dataclass(getattr(node, head)):
         raise InputError(f"Option {whole_path!r} is a group of options, not a value; set one of them by its path.")
     hint = get_type_hints(type(node))[head]
@@ -122,4 +122,9 @@ def override(node: Node, path: str, value: Any, *, whole_path: str | None = None
     except pydantic.ValidationError:
         allowed = getattr(hint, "__name__", str(hint).replace("typing.", ""))
         raise InputError(f"Option {whole_path!r} is {value!r}; it must be {allowed}.") from None
-    return replace(node, **{head: checked})
+    return _with(node, head, checked)
+
+
+def _with(node: Node, name: str, value: Any) -> Node:
+    changed: Node = replace(cast(Any, node), **{name: value})
+    return changed

@@ -69,6 +69,12 @@ def wd_separate() -> Method:
     return Method(pool=Objective(target=Hard(), weight=Debiased(estimator="separate")))
 
 
+@register("method", paper=WD_2022)
+def wd_agreement() -> Method:
+    """Weighted distillation that also sees whether the student agrees with the teacher's class."""
+    return Method(pool=Objective(target=Hard(), weight=Debiased(student_covariate="agreement")))
+
+
 @register("method", paper=SLAM_2023)
 def slam() -> Method:
     """Student-label mixing on hard labels, un-normalised as in the paper's experiments."""

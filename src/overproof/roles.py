@@ -84,14 +84,14 @@ def cast(options: DataOptions) -> Cast:
     Raises:
         InputError: A file cannot be read, roles have different classes, or more examples are asked for than there are.
     """
-    rows = options.rows
-    sets = {role: read(source, role=role) for role, source in options.files.items()}
+    rows: dict[str, int] = dict(options.rows.items())
+    sets: dict[str, Examples] = {role: read(source, role=role) for role, source in options.files.items()}
     whole = sets.pop("all", None)
     for role in ("pool", "test", "validation"):
         if role in sets and role in rows:
             sets[role] = split(sets[role], {role: rows[role]}, options.draw_seed)[role]
     if whole is not None:
-        drawn = {role: rows[role] for role in ("test", "validation") if role not in sets and role in rows}
+        drawn: dict[str, int] = {role: rows[role] for role in ("test", "validation") if role not in sets and role in rows}
         left = len(np.unique(whole.ids)) - sum(drawn.values())
         if "labelled" not in sets:
             drawn["labelled"] = rows["labelled"]

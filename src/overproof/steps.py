@@ -36,6 +36,7 @@ from overproof.roles import Cast, Parties
 from overproof.sampler import derived_seed
 from overproof.synthetic import random_flips
 from overproof.teacher import cross_fitted, from_files, trainable
+from overproof.verdict import Role as RowRole
 from overproof.verdict import Row, Summary, summarise
 
 
@@ -131,7 +132,7 @@ class Work:
             test, teacher_probs = parties.test, answers["test"].probs()
             word = test.digest()
 
-            def row(name: str, role: str, probs: Tensor) -> Row:
+            def row(name: str, role: RowRole, probs: Tensor) -> Row:
                 return Row(
                     method=name,
                     seed=seed,  # noqa: B023
@@ -287,7 +288,8 @@ class Work:
         if path.exists():
             if path.read_text() != text:
                 raise InputError(
-                    f"{str(self.folder)!r} holds another experiment (its experiment.yaml differs); choose another folder."
+                    f"{str(self.folder)!r} holds another experiment (its experiment.yaml differs); choose another "
+                    f"folder."
                 )
             return
         if self.folder.exists() and any(self.folder.iterdir()):
@@ -354,7 +356,7 @@ class _OnPool:
         return replace(self, inputs=self.inputs.to(device), place=self.place.to(device))
 
 
-def _role(each: MethodOptions) -> str:
+def _role(each: MethodOptions) -> RowRole:
     if each.row == "oracle" or each.method == "labelled_only":
         return "reference"
     return "conventional" if each.method in CONVENTIONAL else "method"

@@ -77,7 +77,9 @@ class FrozenEncoder:
         distinct = self.examples.take(first)
 
         def compute(rows: slice) -> Tensor:
-            return self.embedder.embed(distinct.inputs[rows].to_pylist())
+            texts = distinct.inputs
+            assert not isinstance(texts, Tensor), "trainable() lets text alone through"
+            return self.embedder.embed(texts[rows].to_pylist())
 
         key = StoreKey(
             teacher=self.embedder.fingerprint, data=distinct.digest(), transform="text", code=_code_version()

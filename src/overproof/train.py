@@ -225,7 +225,7 @@ def train(
         torch.manual_seed(derived_seed(seed, "noise", step, rank))
         rate = _learning_rate_share(step, total_steps, options.warmup_share)
         for group in optimizers[0].param_groups:
-            group["lr"] = options.learning_rate * rate
+            group["lr"] = group["initial_lr"] * rate
         labelled_rows = labelled_stream.take(step * labelled_size, labelled_size)[rank::world]
         pool_rows = pool_stream.take(step * pool_size, pool_size)[rank::world] + num_labelled
         student.train()
@@ -280,9 +280,8 @@ def batch_sizes(options: TrainOptions, num_labelled: int, num_pool: int) -> tupl
     """
     if num_pool == 0 or num_labelled == 0:
         return (options.batch_size, 0) if num_pool == 0 else (0, options.batch_size)
-    share = options.labelled_share
-    if share == "auto":
-        share = max(num_labelled / (num_labelled + num_pool), 1 / 8)
+    natural = num_labelled / (num_labelled + num_pool)
+    share = max(natural, 1 / 8) if isinstance(options.labelled_share, str) else options.labelled_share
     labelled_size = min(max(round(share * options.batch_size), 1), options.batch_size - 1)
     return labelled_size, options.batch_size - labelled_size
 
@@ -372,9 +371,9 @@ def _optimizer(student: nn.Module, options: TrainOptions, device: torch.device) 
         {"params": [p for p in parameters if p.ndim > 1], "weight_decay": options.weight_decay},
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
-    groups = [group for group in groups if group["params"]]
     rate = options.learning_rate
-    assert not isinstance(rate, str) and options.optimizer != "auto", "the caller resolves what is 'auto'"
+    assert not isinstance(rate, str), "the caller resolves what is 'auto'"
+    groups = [{**group, "initial_lr": rate} for group in groups if group["params"]]
     fused = device.type in ("cpu", "cuda")
     if options.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=rate, momentum=0.9, nesterov=True, fused=fused)

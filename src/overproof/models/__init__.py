@@ -19,6 +19,4 @@ from overproof.models.student import wrap as wrap
 from overproof.models.tables import TableEncoder as TableEncoder
 from overproof.models.zoo import ZOO as ZOO
 from overproof.models.zoo import ModelSpec as ModelSpec
-from overproof.models.zoo import best_optimizer as best_optimizer
-from overproof.models.zoo import learning_rate as learning_rate
 from overproof.models.zoo import optimizer_for as optimizer_for

@@ -7,7 +7,6 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
-from overproof.errors import InputError
 from overproof.models.ngram_bag import NgramBag
 
 
@@ -93,9 +92,6 @@ def mlp(
         hidden: Units of each hidden layer; none makes it linear.
         dropout: Share of hidden units silenced in training, in [0, 1).
     """
-    fine = isinstance(hidden, list | tuple) and all(_is_positive(units) for units in hidden)
-    check_option("hidden", hidden, fine, "a list of positive integers")
-    _check_share(dropout)
     layers: list[nn.Module] = [nn.Flatten()]
     num_inputs = math.prod(input_shape)
     for units in hidden:
@@ -128,7 +124,6 @@ def cnn(input_shape: tuple[int, ...], num_classes: int, *, width: int = 32) -> n
         num_classes: K.
         width: Channels of the first convolution; the other two have twice as many.
     """
-    check_option("width", width, _is_positive(width), "a positive integer")
     return nn.Sequential(
         *_stem(input_shape, width),
         _convolution(width, 2 * width, size=3, stride=2),
@@ -150,7 +145,6 @@ def resnet(input_shape: tuple[int, ...], num_classes: int, *, width: int = 64) -
 
     Source: He et al., "Deep residual learning for image recognition" (CVPR 2016), the basic block.
     """
-    check_option("width", width, _is_positive(width), "a positive integer")
     return nn.Sequential(
         *_stem(input_shape, width),
         Residual(width, width, stride=1),
@@ -170,19 +164,7 @@ def ngram(input_shape: tuple[int, ...], num_classes: int, *, dim: int | None = N
         dim: Hidden units; None makes it linear.
         dropout: Share of the hidden units silenced in training, in [0, 1).
     """
-    check_option("dim", dim, dim is None or _is_positive(dim), "a positive integer or null")
-    _check_share(dropout)
     return NgramBag(input_shape[0], num_classes, dim=dim, dropout=dropout)
-
-
-def check_option(name: str, value: object, fine: bool, allowed: str) -> None:
-    """Check one option of a student.
-
-    Raises:
-        InputError: It is not fine; the sentence says what is allowed.
-    """
-    if not fine:
-        raise InputError(f"Student option {name} is {value!r}; allowed is {allowed}.")
 
 
 def _stem(input_shape: tuple[int, ...], width: int) -> list[nn.Module]:
@@ -198,11 +180,3 @@ def _stem(input_shape: tuple[int, ...], width: int) -> list[nn.Module]:
 def _convolution(num_inputs: int, num_channels: int, *, size: int, stride: int = 1) -> nn.Module:
     convolution = nn.Conv2d(num_inputs, num_channels, size, stride=stride, padding=size // 2, bias=False)
     return nn.Sequential(convolution, nn.BatchNorm2d(num_channels))
-
-
-def _is_positive(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
-
-
-def _check_share(dropout: float) -> None:
-    check_option("dropout", dropout, isinstance(dropout, float | int) and 0 <= dropout < 1, "a number in [0, 1)")

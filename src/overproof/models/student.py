@@ -158,7 +158,6 @@ def build(
     parts: Sequence[Examples],
     *,
     class_names: Sequence[str],
-    num_classes: int | None = None,
     seed: int,
 ) -> Student:
     """A student ready to be trained.

@@ -112,7 +112,7 @@ class TableEncoder:
         """
         first = parts[0].inputs
         names = first.column_names if isinstance(first, pa.Table) else []
-        tables = {part.source: table_of(part, names) for part in parts}
+        tables = [(part.source, table_of(part, names)) for part in parts]
         return cls(columns=tuple(_fitted(name, tables) for name in names))
 
     @property
@@ -189,15 +189,15 @@ def numbers_of(column: pa.ChunkedArray) -> NDArray[np.float64]:
     return values
 
 
-def _fitted(name: str, tables: Mapping[str, pa.Table]) -> Number | Words:
-    columns = {source: table.column(name) for source, table in tables.items()}
-    families = {found: source for source, column in columns.items() if (found := _family(column)) is not None}
+def _fitted(name: str, tables: Sequence[tuple[str, pa.Table]]) -> Number | Words:
+    columns = [(source, table.column(name)) for source, table in tables]
+    families = {found: source for source, column in columns if (found := _family(column)) is not None}
     if len(families) > 1:
         said = " and ".join(f"{found} in {source}" for found, source in families.items())
         raise InputError(f"Column {name!r} holds {said}; one family of values is allowed.")
     family: Family = next(iter(families), "numbers")
     if family == "numbers":
-        values = np.concatenate([numbers_of(column) for column in columns.values()])
+        values = np.concatenate([numbers_of(column) for _, column in columns])
         known = values[~np.isnan(values)]
         std = float(known.std()) if len(known) else 0.0
         return Number(
@@ -206,7 +206,7 @@ def _fitted(name: str, tables: Mapping[str, pa.Table]) -> Number | Words:
             std=std if std > 0 else 1.0,
             gaps=len(known) < len(values),
         )
-    words = pa.chunked_array([_strings(column) for column in columns.values()], pa.large_string())
+    words = pa.chunked_array([_strings(column) for _, column in columns], pa.large_string())
     counts = words.value_counts()
     frequency = {entry["values"]: entry["counts"] for entry in counts.to_pylist() if entry["values"] is not None}
     frequent = sorted(frequency, key=lambda category: (-frequency[category], category))[:MAX_CATEGORIES]

@@ -17,8 +17,9 @@ from overproof.models import layers
 from overproof.models.encoders import EmbeddingEncoder, Encoder, ImageEncoder, NgramEncoder
 from overproof.models.importing import imported
 from overproof.models.inputs import Ragged, join
-from overproof.models.layers import Normalise, UnitRange, check_option
+from overproof.models.layers import Normalise, UnitRange
 from overproof.models.ngram_bag import NgramBag, inverse_document_frequency
+from overproof.models.options import check_options
 from overproof.models.tables import TableEncoder
 
 Optimizer = Literal["adamw", "sgd"]
@@ -52,13 +53,13 @@ class Architecture:
         factory: (input shape, number of classes, options by keyword) to module.
         kinds: What it can read.
         optimizer: What it learns best with.
-        learning_rates: A peak that suits it with each optimizer, at batches of 128.
+        learning_rate: A peak that suits it, at batches of 128.
         encoder_options: Options that are its encoder's, and their defaults.
     """
 
     factory: Callable[..., nn.Module]
     kinds: tuple[Kind, ...]
-    learning_rates: Mapping[Optimizer, float]
+    learning_rate: float
     optimizer: Optimizer = "adamw"
     encoder_options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -66,31 +67,29 @@ class Architecture:
 _NGRAMS = {"words": [1, 2], "characters": [4, 4], "buckets": 2**17, "max_characters": 4000}
 
 ZOO: Mapping[str, Architecture] = {
-    "linear": Architecture(
-        factory=layers.linear, kinds=("image", "table"), learning_rates={"adamw": 3e-3, "sgd": 0.03}
-    ),
-    "mlp": Architecture(factory=layers.mlp, kinds=("image", "table"), learning_rates={"adamw": 2e-3, "sgd": 0.05}),
-    "cnn": Architecture(factory=layers.cnn, kinds=("image",), learning_rates={"adamw": 5e-3, "sgd": 0.1}),
-    "resnet": Architecture(factory=layers.resnet, kinds=("image",), learning_rates={"adamw": 2e-3, "sgd": 0.1}),
+    "linear": Architecture(factory=layers.linear, kinds=("image", "table"), learning_rate=3e-3),
+    "mlp": Architecture(factory=layers.mlp, kinds=("image", "table"), learning_rate=2e-3),
+    "cnn": Architecture(factory=layers.cnn, kinds=("image",), learning_rate=5e-3),
+    "resnet": Architecture(factory=layers.resnet, kinds=("image",), learning_rate=2e-3),
     "ngram": Architecture(
         factory=layers.ngram,
         kinds=("text",),
         # AdamW moves an n-gram seen once as far as one seen a thousand times and so learns the rare ones by heart: that
         # costs 5 to 10 points of accuracy.
         optimizer="sgd",
-        learning_rates={"adamw": 1e-3, "sgd": 0.05},
+        learning_rate=0.05,
         encoder_options=_NGRAMS,
     ),
     "minilm": Architecture(
         factory=layers.head,
         kinds=("text",),
-        learning_rates={"adamw": 0.02, "sgd": 0.5},
+        learning_rate=0.02,
         encoder_options={"max_tokens": 128},
     ),
     "embedding": Architecture(
         factory=layers.head,
         kinds=("text",),
-        learning_rates={"adamw": 0.01, "sgd": 0.1},
+        learning_rate=0.01,
         encoder_options={"embedder": None, "embedder_options": {}},
     ),
 }
@@ -98,41 +97,17 @@ ZOO: Mapping[str, Architecture] = {
 _DEFAULTS: Mapping[Kind, str] = {"image": "cnn", "text": "ngram", "table": "mlp"}
 
 
-def best_optimizer(spec: ModelSpec) -> Optimizer:
-    """The optimizer a student learns best with.
-
-    Args:
-        spec: As in `Student.spec`.
-
-    Example:
-        >>> best_optimizer(ModelSpec(name="ngram")), best_optimizer(ModelSpec(name="cnn"))
-        ('sgd', 'adamw')
-    """
-    return ZOO[spec.name].optimizer if spec.name in ZOO else "adamw"
-
-
-def learning_rate(spec: ModelSpec, optimizer: Optimizer) -> float:
-    """A peak learning rate that suits a student at batches of 128.
-
-    Args:
-        spec: As in `Student.spec`.
-        optimizer: "adamw", or "sgd" with momentum .9.
-
-    Example:
-        >>> learning_rate(ModelSpec(name="ngram"), "sgd")
-        0.05
-    """
-    return (ZOO[spec.name].learning_rates if spec.name in ZOO else {"adamw": 1e-3, "sgd": 0.05})[optimizer]
-
-
 def optimizer_for(spec: ModelSpec) -> tuple[Optimizer, float]:
-    """`best_optimizer` and the `learning_rate` with it.
+    """The optimizer a student learns best with, and a peak learning rate for it at batches of 128.
 
     Args:
         spec: As in `Student.spec`.
+
+    Example:
+        >>> optimizer_for(ModelSpec(name="ngram"))
+        ('sgd', 0.05)
     """
-    optimizer = best_optimizer(spec)
-    return optimizer, learning_rate(spec, optimizer)
+    return (ZOO[spec.name].optimizer, ZOO[spec.name].learning_rate) if spec.name in ZOO else ("adamw", 1e-3)
 
 
 def resolved(spec: ModelSpec, examples: Examples) -> ModelSpec:
@@ -164,7 +139,9 @@ def resolved(spec: ModelSpec, examples: Examples) -> ModelSpec:
         if option not in defaults:
             known = f"its options are {listed(defaults)}" if defaults else "it has none"
             raise InputError(f"Student {name!r} has no option {option!r}{nearest(option, defaults)}; {known}.")
-    return ModelSpec(name=name, options=_as_json(name, {**defaults, **spec.options}))
+    options = _as_json(name, {**defaults, **spec.options})
+    check_options(name, options)
+    return ModelSpec(name=name, options=options)
 
 
 def fit_encoder(spec: ModelSpec, parts: Sequence[Examples]) -> Encoder:
@@ -181,19 +158,9 @@ def fit_encoder(spec: ModelSpec, parts: Sequence[Examples]) -> Encoder:
     if spec.name == "minilm":
         return EmbeddingEncoder.fit("minilm", {"max_tokens": options["max_tokens"]})
     if spec.name == "embedding":
-        named = isinstance(options["embedder"], str)
-        check_option("embedder", options["embedder"], named, "'minilm' or an import path 'package.module:factory'")
         return EmbeddingEncoder.fit(options["embedder"], options["embedder_options"])
     if spec.name != "ngram":
         options = _NGRAMS
-    for option in ("words", "characters"):
-        lengths = options[option]
-        whole = isinstance(lengths, list | tuple) and len(lengths) == 2 and all(isinstance(n, int) for n in lengths)
-        fine = lengths is None or (whole and 1 <= lengths[0] <= lengths[1])
-        check_option(option, lengths, fine, "null, or the shortest and the longest length, such as [1, 2]")
-    for option, lowest in (("buckets", 2), ("max_characters", 1)):
-        fine = isinstance(options[option], int) and lowest <= options[option] <= 2**31
-        check_option(option, options[option], fine, f"an integer from {lowest} to 2**31")
     return NgramEncoder.from_config(options)
 
 

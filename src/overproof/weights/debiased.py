@@ -31,6 +31,9 @@ class Debiased:
             form, which suffers where one neighbour's true loss is almost zero.
         cap: Largest weight; infinity lifts it.
         neighbours: How many, at least 1; `auto` is half the square root of the held-out examples, at least 5.
+        student_covariate: `margin` is the paper's: how sure the student is. `agreement` is how sure it is of the
+            teacher's class: its probability less the largest other one, so that a confident disagreement is told from
+            a confident agreement. The identity E[weight * noisy loss] = E[true loss] holds given any covariate.
         cells: Cells a side of the table the weights are read from.
 
     Source: Iliopoulos et al. (2022), arXiv 2210.06711, sections 2 and 3.
@@ -42,6 +45,7 @@ class Debiased:
     estimator: Literal["ratio", "separate"] = "ratio"
     cap: float = 1.0
     neighbours: int | Literal["auto"] = "auto"
+    student_covariate: Literal["margin", "agreement"] = "margin"
     cells: int = 64
 
     def start(self, transition: Float[Tensor, "K K"]) -> Memory:
@@ -61,15 +65,21 @@ class Debiased:
             distortion = torch.where(wrong, (teacher_loss + TINY) / (true_loss + TINY), 1.0)
             values = torch.stack([wrong.to(distortion), distortion], dim=1)
         asked = num_neighbours(len(values)) if self.neighbours == "auto" else self.neighbours
-        grid = QuantileGrid.fit(_margins(held_out), values, k=min(asked, len(values)), cells=self.cells)
+        grid = QuantileGrid.fit(self._covariates(held_out), values, k=min(asked, len(values)), cells=self.cells)
         first, second = grid.table.unbind(dim=1)
         ratio = (first + TINY) / (second + TINY) if self.estimator == "ratio" else debiased_weight(first, second)
         return {"offset": grid.offset, "table": ratio.clamp(max=self.cap).unsqueeze(1)}
 
     def __call__(self, batch: Batch) -> PerExample:
         grid = QuantileGrid(offset=batch.memory["offset"], table=batch.memory["table"])
-        return grid(_margins(batch)).squeeze(1).to(batch.student_logits.dtype)
+        return grid(self._covariates(batch)).squeeze(1).to(batch.student_logits.dtype)
 
-
-def _margins(batch: Batch) -> Tensor:
-    return torch.stack([margin(batch.teacher_probs), margin(batch.student_logits.detach().softmax(dim=1))], dim=1)
+    def _covariates(self, batch: Batch) -> Tensor:
+        """[B, 2], both in [0, 1]."""
+        student_probs = batch.student_logits.detach().softmax(dim=1)
+        if self.student_covariate == "margin":
+            return torch.stack([margin(batch.teacher_probs), margin(student_probs)], dim=1)
+        teacher_class = one_hot(batch.teacher_probs).bool()
+        others = student_probs.masked_fill(teacher_class, 0).amax(dim=1)
+        agreement = (student_probs * teacher_class).sum(dim=1) - others
+        return torch.stack([margin(batch.teacher_probs), (1 + agreement) / 2], dim=1)
