@@ -18,7 +18,7 @@ export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lint types layers bench data clean
+.PHONY: help demo test check format lint types layers bench docs data clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -47,6 +47,9 @@ layers: $(ENVIRONMENT)
 bench: $(ENVIRONMENT) ## the slow tests, then speed, memory and comparisons: minutes to hours
 	$(BIN)/python -m pytest -m slow $(PYTEST_FLAGS) || test $$? -eq 5
 	set -e; for script in $(wildcard benchmarks/*.py); do echo "== $$script"; $(BIN)/python "$$script"; done
+
+docs: $(ENVIRONMENT) ## write docs/methods.md from the registry
+	$(BIN)/python docs/methods.py
 
 data: ## Fashion-MNIST for its recipe and benchmarks (a Debian package; demo and test need none)
 	@test -e /usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz || { \

@@ -111,6 +111,20 @@ def test_kill_and_resume_give_the_same_bytes(content, tmp_path, kill_when):
     assert folder_bytes(tmp_path / "killed") == folder_bytes(tmp_path / "whole")
 
 
+@pytest.mark.slow
+def test_two_processes_write_one_run(content, tmp_path):
+    """Under torchrun: one asks and writes, both train; the same rows as alone, up to rounding."""
+    (tmp_path / "e.yaml").write_text(yaml.safe_dump(content))
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-port=29513"]
+    command = [*torchrun, "-m", "overproof", "run", str(tmp_path / "e.yaml"), "--out", str(tmp_path / "two")]
+    done = subprocess.run(command, env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    run(experiment_from(content), tmp_path / "one")
+    one, two = (json.loads((tmp_path / name / "result.json").read_text())["rows"] for name in ("one", "two"))
+    for alone, together in zip(one, two, strict=True):
+        assert alone["metrics"]["accuracy"] == pytest.approx(together["metrics"]["accuracy"], abs=0.03)
+
+
 def test_another_experiment_in_the_folder_is_refused(content, tmp_path):
     open_folder = tmp_path / "run"
     run(experiment_from(content, ["methods=[hard]"]), open_folder)

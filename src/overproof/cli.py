@@ -34,7 +34,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON."
 
 def main(words: list[str] | None = None) -> None:
     """Run a command; `words` are the command line's without the program's name."""
+    from overproof.processes import join_group, leave_group
+
     try:
+        join_group()
         app(words, standalone_mode=False)
     except InputError as error:
         _stop(f"overproof: {error}", 2)
@@ -46,6 +49,8 @@ def main(words: list[str] | None = None) -> None:
         if type(error).__module__.startswith(("click", "typer")):
             _stop(f"overproof: {getattr(error, 'message', None) or error}", 2)
         raise
+    finally:
+        leave_group()
 
 
 @app.command()
@@ -173,8 +178,11 @@ def _run(experiment: Any, folder: Path, as_json: bool) -> None:
 
 
 def _show(result: Any, as_json: bool) -> None:
+    from overproof.processes import leads
     from overproof.verdict import table
 
+    if not leads():
+        return
     if as_json:
         content = json.loads((result.folder / "result.json").read_text())
         typer.echo(json.dumps(content, indent=2, ensure_ascii=False))

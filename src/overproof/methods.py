@@ -71,8 +71,8 @@ def wd_separate() -> Method:
 
 @register("method", paper=WD_2022)
 def wd_agreement() -> Method:
-    """Weighted distillation that also sees whether the student agrees with the teacher's class."""
-    return Method(pool=Objective(target=Hard(), weight=Debiased(student_covariate="agreement")))
+    """Weighted distillation that also sees whether the student agrees with the teacher's class, weights up to ten."""
+    return Method(pool=Objective(target=Hard(), weight=Debiased(student_covariate="agreement", cap=10.0)))
 
 
 @register("method", paper=SLAM_2023)

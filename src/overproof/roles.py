@@ -91,7 +91,9 @@ def cast(options: DataOptions) -> Cast:
         if role in sets and role in rows:
             sets[role] = split(sets[role], {role: rows[role]}, options.draw_seed)[role]
     if whole is not None:
-        drawn: dict[str, int] = {role: rows[role] for role in ("test", "validation") if role not in sets and role in rows}
+        drawn: dict[str, int] = {
+            role: rows[role] for role in ("test", "validation") if role not in sets and role in rows
+        }
         left = len(np.unique(whole.ids)) - sum(drawn.values())
         if "labelled" not in sets:
             drawn["labelled"] = rows["labelled"]

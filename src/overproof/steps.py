@@ -23,14 +23,15 @@ from torch import Tensor
 from overproof import atomic, roles
 from overproof.data import Examples
 from overproof.diagnosis import diagnose
-from overproof.distillation import Answered, Distilled, distilled
+from overproof.distillation import Answered, distilled
 from overproof.errors import InputError
 from overproof.evaluate import correct, metrics
 from overproof.experiment import Experiment, MethodOptions, dump, load
 from overproof.labels import Answers, compress
+from overproof.material import Material, facts_of, knows_truth
 from overproof.methods import CONVENTIONAL, method
-from overproof.models import Inputs, ModelSpec, Student, build, join, load_student
-from overproof.noise import global_accuracy
+from overproof.models import ModelSpec, Student, build, join, load_student
+from overproof.processes import leads, wait_for_all
 from overproof.progress import Progress, Silent
 from overproof.roles import Cast, Parties
 from overproof.sampler import derived_seed
@@ -71,7 +72,9 @@ def run(experiment: Experiment, folder: Path | str, *, progress: Progress | None
     work = Work(experiment=experiment, folder=Path(folder), progress=progress or Silent())
     work.label()
     work.distill()
-    return work.evaluate()
+    result = work.evaluate()
+    wait_for_all()
+    return result
 
 
 def open_run(folder: Path | str, *, progress: Progress | None = None) -> "Work":
@@ -103,25 +106,34 @@ class Work:
     def label(self) -> None:
         """Ask the teacher about every example of every seed, once."""
         self._begin()
-        for seed in self.experiment.seeds:
-            self._answers(seed)
+        # Of several processes one asks; the others find the answers in the store.
+        for turn in (True, False):
+            if leads() is turn:
+                for seed in self.experiment.seeds:
+                    self._answers(seed)
+            wait_for_all()
         self._log("labels", "every example is answered")
 
     def distill(self) -> None:
         """Train one student for each method and seed."""
         self._begin()
         cells = [(seed, each) for seed in self.experiment.seeds for each in self._rows(seed)]
+        finished = [(self._cell(seed, each.row) / "row.json").exists() for seed, each in cells]
+        # Every process must have seen the same before one of them writes.
+        wait_for_all()
+        material: Material | None = None
         with self.progress.task("students", len(cells)) as advance:
-            bench: tuple[int, _Bench] | None = None
-            for done, (seed, each) in enumerate(cells, 1):
+            for number, (seed, each) in enumerate(cells):
                 folder = self._cell(seed, each.row)
-                if not (folder / "row.json").exists():
-                    if bench is None or bench[0] != seed:
-                        bench = (seed, self._bench(seed))
-                    self._train(bench[1], each, folder)
-                # A kill may fall between the row and this line.
-                (folder / "checkpoint.pt").unlink(missing_ok=True)
-                advance(done, f"{each.row}, seed {seed}")
+                if not finished[number]:
+                    if material is None or material.seed != seed:
+                        material = self._material(seed)
+                    self._train(material, each, folder)
+                if leads():
+                    # A kill may have fallen between the row and this line.
+                    (folder / "checkpoint.pt").unlink(missing_ok=True)
+                advance(number + 1, f"{each.row}, seed {seed}")
+        wait_for_all()
 
     def evaluate(self) -> Result:
         """Open the test, judge teacher and students, and write `result.json`."""
@@ -226,11 +238,11 @@ class Work:
     # --- the students
 
     def _rows(self, seed: int) -> list[MethodOptions]:
-        """The students of a seed: every method, and the oracle where the pool's truth is known."""
-        known = bool((self._parties(seed).pool.label >= 0).all())
+        """The students of a seed: every method, and the oracle where (nearly all of) the pool's truth is known."""
+        known = knows_truth(self._parties(seed).pool.label)
         return [*self.experiment.rows(), *([MethodOptions(method="hard", name="oracle")] if known else [])]
 
-    def _bench(self, seed: int) -> "_Bench":
+    def _material(self, seed: int) -> "Material":
         parties, answers, options = self._parties(seed), self._answers(seed), self.experiment.student
         spec = ModelSpec(name=options.name, options=options.options)
         fitting = [parties.labelled, parties.pool]
@@ -246,36 +258,39 @@ class Work:
             )
             for role, start, examples in zip(("labelled", "pool", "validation"), starts, trained_on, strict=False)
         }
-        return _Bench(
+        return Material(
             seed=seed,
             first=first,
             inputs=join([first.encode(examples) for examples in trained_on]),
             answered=answered,
         )
 
-    def _train(self, bench: "_Bench", each: MethodOptions, folder: Path) -> None:
+    def _train(self, material: "Material", each: MethodOptions, folder: Path) -> None:
         """Train one student and write it down, `row.json` last."""
-        began, pool = time.perf_counter(), bench.answered["pool"]
+        began, pool = time.perf_counter(), material.answered["pool"]
         if each.row == "oracle":
+            pool = pool.take((pool.label >= 0).nonzero()[:, 0])
             truth = torch.nn.functional.one_hot(pool.label, pool.answers.num_classes).float()
             pool = replace(pool, answers=compress(truth))
         result = distilled(
-            bench.fresh(),
-            bench.inputs,
-            bench.answered["labelled"],
+            material.fresh(),
+            material.inputs,
+            material.answered["labelled"],
             # The method must not see the pool's truth.
             replace(pool, label=torch.full_like(pool.label, -1)),
             method=each.build(),
             options=self.experiment.train_options(each),
-            seed=derived_seed(bench.seed, "student"),
-            validation=bench.answered.get("validation"),
+            seed=derived_seed(material.seed, "student"),
+            validation=material.answered.get("validation"),
             trust_labelled_answers=not self.experiment.teacher.trained_on_labelled,
             held_out_share=self.experiment.held_out_share,
             checkpoint=folder / "checkpoint.pt",
         )
+        if not leads():
+            return
         result.student.save(folder)
-        atomic.write_json(folder / "row.json", _facts(each, bench, pool, result))
-        self._log("student", f"{each.row}, seed {bench.seed}: {time.perf_counter() - began:.1f} s")
+        atomic.write_json(folder / "row.json", facts_of(material, pool, result))
+        self._log("student", f"{each.row}, seed {material.seed}: {time.perf_counter() - began:.1f} s")
 
     def _cell(self, seed: int, row: str) -> Path:
         return self.folder / "students" / f"seed-{seed}" / row
@@ -284,6 +299,11 @@ class Work:
 
     def _begin(self) -> None:
         """Make the folder, or make sure that what it holds is this experiment."""
+        wait_for_all()
+        self._check_folder()
+        wait_for_all()
+
+    def _check_folder(self) -> None:
         path, text = self.folder / "experiment.yaml", dump(self.experiment)
         if path.exists():
             if path.read_text() != text:
@@ -295,7 +315,8 @@ class Work:
         if self.folder.exists() and any(self.folder.iterdir()):
             raise InputError(f"{str(self.folder)!r} is not empty and holds no run; choose another folder.")
         self._cast.parties(self.experiment.seeds[0])  # Everything a user can get wrong in the data shows here.
-        atomic.write_text(path, text)
+        if leads():
+            atomic.write_text(path, text)
 
     def _write(
         self, rows: list[Row], summary: list[Summary], findings: list[str], details: dict[tuple[str, int], Any]
@@ -312,72 +333,17 @@ class Work:
             "findings": findings,
             "students": [{"method": name, "seed": seed, **facts} for (name, seed), facts in details.items()],
         }
-        atomic.write_json(self.folder / "result.json", content)
+        if leads():
+            atomic.write_json(self.folder / "result.json", content)
 
     def _log(self, word: str, text: str) -> None:
+        if not leads():
+            return
         with (self.folder / "log.txt").open("a") as file:
             file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {word}: {text}\n")
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Bench:
-    """What every student of a seed is made from: examples encoded once, answers read once."""
-
-    seed: int
-    first: Student
-    inputs: Any
-    answered: dict[str, Answered]
-
-    @cached_property
-    def teacher_accuracy(self) -> tuple[float, float, float]:
-        """Mean, low and high of the teacher's accuracy on labelled examples it was not trained on."""
-        known = self.answered.get("validation", self.answered["labelled"])
-        return global_accuracy(known.label, known.answers.probs())
-
-    def fresh(self) -> Student:
-        """A new student with the seed's initial weights."""
-        return self.first.fresh(seed=self.seed)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class _OnPool:
-    """The pool's part of a bench's inputs."""
-
-    inputs: Inputs
-    place: Tensor
-
-    def __len__(self) -> int:
-        return len(self.place)
-
-    def take(self, rows: Tensor) -> Tensor:
-        return self.inputs.take(self.place[rows])
-
-    def to(self, device: torch.device) -> "_OnPool":
-        return replace(self, inputs=self.inputs.to(device), place=self.place.to(device))
 
 
 def _role(each: MethodOptions) -> RowRole:
     if each.row == "oracle" or each.method == "labelled_only":
         return "reference"
     return "conventional" if each.method in CONVENTIONAL else "method"
-
-
-def _facts(each: MethodOptions, bench: _Bench, pool: Answered, result: Distilled) -> dict[str, Any]:
-    """What is kept of one training besides the student: the same bytes for the same seed, so no times."""
-    own = result.student.probs(_OnPool(inputs=bench.inputs, place=pool.place)).argmax(dim=1)
-    given = pool.answers.pseudo_label
-    wrong = (pool.label >= 0) & (given != pool.label)
-    facts: dict[str, Any] = {
-        "num_labelled": result.num_labelled,
-        "num_held_out": result.num_held_out,
-        "num_pool": result.num_pool,
-        "num_parameters": result.student.num_parameters,
-        "pool_agreement": (own == given).double().mean().item(),
-        "teacher_accuracy": dict(zip(("mean", "low", "high"), bench.teacher_accuracy, strict=True)),
-        "noise": result.noise.summary(),
-        "history": [asdict(record) for record in result.history],
-    }
-    if (pool.label >= 0).all():
-        facts["pool_answers_right"] = 1 - wrong.double().mean().item()
-        facts["mistakes_learned"] = (own == given)[wrong].double().mean().item() if wrong.any() else 0.0
-    return facts

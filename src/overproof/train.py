@@ -20,6 +20,7 @@ from overproof.errors import InputError
 from overproof.functional import soft_cross_entropy
 from overproof.method import Memories, Method
 from overproof.models import Inputs
+from overproof.processes import place
 from overproof.sampler import Shuffled, derived_seed
 
 
@@ -178,7 +179,7 @@ def train(
     if held_out is None and options.early_stop_epochs:
         raise InputError("train.early_stop_epochs needs labelled examples held out of training; give some.")
     device = options.resolved_device()
-    rank, world = (dist.get_rank(), dist.get_world_size()) if dist.is_initialized() else (0, 1)
+    rank, world = place()
     student.to(device)
     rows, transition = rows.to(device), transition.to(device)
     held_out = held_out.to(device) if held_out else None

@@ -92,7 +92,7 @@ class ImageEncoder:
     def from_config(cls, config: Mapping[str, Any]) -> "ImageEncoder":
         """The inverse of `config`."""
         channels, height, width = config["shape"]
-        return cls(shape=(channels, height, width))
+        return cls(shape=(int(channels), int(height), int(width)))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -137,8 +137,8 @@ class NgramEncoder:
         return cls(
             words=_pair(config["words"]),
             characters=_pair(config["characters"]),
-            buckets=config["buckets"],
-            max_characters=config["max_characters"],
+            buckets=int(config["buckets"]),
+            max_characters=int(config["max_characters"]),
         )
 
 
@@ -197,7 +197,7 @@ class EmbeddingEncoder:
         return cls(
             embedder=config["embedder"],
             options=config["options"],
-            dimension=config["dimension"],
+            dimension=int(config["dimension"]),
             fingerprint=config["fingerprint"],
         )
 

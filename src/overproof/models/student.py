@@ -17,12 +17,23 @@ from torch import Tensor, nn
 
 from overproof import atomic
 from overproof.data import Examples, Kind, from_arrays
-from overproof.data.wording import listed, reason
+from overproof.data.wording import reason
 from overproof.errors import InputError
 from overproof.models.encoders import Encoder, ImageEncoder, PlainTable, encoder_from
 from overproof.models.inputs import Dense, Inputs, Ragged
 from overproof.models.layers import UnitRange
-from overproof.models.zoo import FITTED, GIVEN, ModelSpec, assemble, fit_encoder, fitted_buffers, resolved, with_front
+from overproof.models.options import check_options
+from overproof.models.zoo import (
+    FITTED,
+    GIVEN,
+    ZOO,
+    ModelSpec,
+    assemble,
+    fit_encoder,
+    fitted_buffers,
+    resolved,
+    with_front,
+)
 
 Array = np.ndarray | Tensor | Sequence[Any] | pa.Table
 
@@ -211,9 +222,10 @@ def wrap(module: nn.Module, class_names: Sequence[str], *, encoder: Encoder) -> 
 
 
 def load_student(folder: Path | str, *, module: nn.Module | None = None) -> Student:
-    """The student that `Student.save` wrote; nothing in the folder can run code.
+    """The student that `Student.save` wrote.
 
-    A student by import path imports its factory again.
+    The files hold data only. A student by import path is made by calling its factory again, so take such a folder only
+    from whom you would take the factory.
 
     Args:
         folder: Where it is.
@@ -223,28 +235,26 @@ def load_student(folder: Path | str, *, module: nn.Module | None = None) -> Stud
         InputError: A file is missing, damaged or belongs to another student, or `module` is missing or not asked for.
     """
     folder = Path(folder)
-    about = _about(folder / _ABOUT)
-    given = about["student"]["name"] == GIVEN
+    told = _described(folder / _ABOUT)
+    given = told.spec.name == GIVEN
     if given and module is None:
         raise InputError(
             f"The student in {str(folder)!r} was made from a module of your own; give one like it: "
             f"load_student(folder, module=...)."
         )
     if module is not None and not given:
-        raise InputError(f"The student in {str(folder)!r} is a {about['student']['name']!r}; it needs no module.")
+        raise InputError(f"The student in {str(folder)!r} is a {told.spec.name!r}; it needs no module.")
     weights = _bytes_of(folder / _WEIGHTS)
-    if len(weights) != about["weights"]["num_bytes"] or _hash(weights) != about["weights"]["blake2b"]:
+    if (len(weights), _hash(weights)) != (told.num_bytes, told.blake2b):
         raise InputError(
             f"{folder / _WEIGHTS} is not the file that {_ABOUT} describes ({len(weights)} bytes instead of "
-            f"{about['weights']['num_bytes']}, or other ones); it is damaged or belongs to another student."
+            f"{told.num_bytes}, or other ones); it is damaged or belongs to another student."
         )
-    encoder, class_names = encoder_from(about["encoder"]), tuple(about["class_names"])
     if module is not None:
-        student = wrap(module, class_names, encoder=encoder)
+        student = wrap(module, told.class_names, encoder=told.encoder)
     else:
-        spec = ModelSpec(**about["student"])
-        inner = assemble(spec, encoder, len(class_names), seed=0)
-        student = Student(module=inner, encoder=encoder, class_names=class_names, spec=spec)
+        inner = assemble(told.spec, told.encoder, len(told.class_names), seed=0)
+        student = Student(module=inner, encoder=told.encoder, class_names=told.class_names, spec=told.spec)
     try:
         student.module.load_state_dict(safetensors.torch.load(weights))
     except RuntimeError as error:
@@ -254,17 +264,36 @@ def load_student(folder: Path | str, *, module: nn.Module | None = None) -> Stud
     return student
 
 
-def _about(path: Path) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Described:
+    """What `student.json` says."""
+
+    spec: ModelSpec
+    encoder: Encoder
+    class_names: tuple[str, ...]
+    num_bytes: int
+    blake2b: str
+
+
+def _described(path: Path) -> _Described:
     try:
         about = json.loads(_bytes_of(path))
-    except ValueError as error:
-        raise InputError(f"{path} is no valid JSON: {reason(error)}; it is damaged.") from None
-    needed = ("format", "student", "encoder", "class_names", "weights")
-    if missing := [key for key in needed if not isinstance(about, dict) or key not in about]:
-        raise InputError(f"{path} does not describe a student: it lacks {listed(missing)}.")
-    if about["format"] != _FORMAT:
-        raise InputError(f"{path} has format {about['format']!r}; this version reads {_FORMAT}.")
-    return about
+        if about["format"] != _FORMAT:
+            raise InputError(f"{path} has format {about['format']!r}; this version reads {_FORMAT}.")
+        spec = ModelSpec(name=str(about["student"]["name"]), options=dict(about["student"]["options"]))
+        if spec.name in ZOO:
+            check_options(spec.name, spec.options)
+        return _Described(
+            spec=spec,
+            encoder=encoder_from(about["encoder"]),
+            class_names=tuple(map(str, about["class_names"])),
+            num_bytes=int(about["weights"]["num_bytes"]),
+            blake2b=str(about["weights"]["blake2b"]),
+        )
+    except InputError:
+        raise
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{path} does not describe a student ({reason(error)}); it is damaged.") from None
 
 
 def _bytes_of(path: Path) -> bytes:

@@ -150,7 +150,7 @@ def fit_encoder(spec: ModelSpec, parts: Sequence[Examples]) -> Encoder:
     Raises:
         InputError: The parts do not fit together, or an option of the encoder is out of range.
     """
-    kind, options = parts[0].kind, {**_NGRAMS, **spec.options}
+    kind, options = parts[0].kind, spec.options
     if kind == "image":
         return ImageEncoder.fit(parts)
     if kind == "table":
@@ -159,9 +159,8 @@ def fit_encoder(spec: ModelSpec, parts: Sequence[Examples]) -> Encoder:
         return EmbeddingEncoder.fit("minilm", {"max_tokens": options["max_tokens"]})
     if spec.name == "embedding":
         return EmbeddingEncoder.fit(options["embedder"], options["embedder_options"])
-    if spec.name != "ngram":
-        options = _NGRAMS
-    return NgramEncoder.from_config(options)
+    # Somebody's own module reads the same n-grams; its options are its own.
+    return NgramEncoder.from_config(options if spec.name == "ngram" else _NGRAMS)
 
 
 def assemble(spec: ModelSpec, encoder: Encoder, num_classes: int, seed: int) -> nn.Module:

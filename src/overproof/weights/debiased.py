@@ -46,7 +46,7 @@ class Debiased:
     cap: float = 1.0
     neighbours: int | Literal["auto"] = "auto"
     student_covariate: Literal["margin", "agreement"] = "margin"
-    cells: int = 64
+    cells: int = 32
 
     def start(self, transition: Float[Tensor, "K K"]) -> Memory:
         """A table that says one everywhere."""

@@ -1,0 +1,87 @@
+"""What every student of a seed is made from, and what is kept of each training besides the student."""
+
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from overproof.distillation import Answered, Distilled
+from overproof.models import Inputs, Student
+from overproof.noise import global_accuracy
+
+KNOWN_ENOUGH = 0.9
+"""An oracle row is given where the truth is known for this share of the pool; it then trains on that share."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Material:
+    """What every student of a seed is made from: examples encoded once, answers read once.
+
+    Args:
+        seed: The run's.
+        first: A student nobody trains, from which fresh ones are made.
+        inputs: Labelled, pool and validation examples as it reads them.
+        answered: The same by role, with the teacher's answers.
+    """
+
+    seed: int
+    first: Student
+    inputs: Inputs
+    answered: dict[str, Answered]
+
+    @cached_property
+    def teacher_accuracy(self) -> tuple[float, float, float]:
+        """Mean, low and high of the teacher's accuracy on labelled examples it was not trained on."""
+        known = self.answered.get("validation", self.answered["labelled"])
+        return global_accuracy(known.label, known.answers.probs())
+
+    def fresh(self) -> Student:
+        """A new student with the seed's initial weights."""
+        return self.first.fresh(seed=self.seed)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class OnPool:
+    """The pool's part of the inputs."""
+
+    inputs: Inputs
+    place: Tensor
+
+    def __len__(self) -> int:
+        return len(self.place)
+
+    def take(self, rows: Tensor) -> Tensor:
+        """As every student reads them."""
+        return self.inputs.take(self.place[rows])
+
+    def to(self, device: torch.device) -> "OnPool":
+        """The same on another device."""
+        return replace(self, inputs=self.inputs.to(device), place=self.place.to(device))
+
+
+def knows_truth(label: Tensor) -> bool:
+    """Whether enough of a pool's labels are known for an oracle row."""
+    return (label >= 0).double().mean().item() >= KNOWN_ENOUGH
+
+
+def facts_of(material: Material, pool: Answered, result: Distilled) -> dict[str, Any]:
+    """What is kept of one training besides the student: the same bytes for the same seed, so no times."""
+    own = result.student.probs(OnPool(inputs=material.inputs, place=pool.place)).argmax(dim=1)
+    given = pool.answers.pseudo_label
+    wrong = (pool.label >= 0) & (given != pool.label)
+    facts: dict[str, Any] = {
+        "num_labelled": result.num_labelled,
+        "num_held_out": result.num_held_out,
+        "num_pool": result.num_pool,
+        "num_parameters": result.student.num_parameters,
+        "pool_agreement": (own == given).double().mean().item(),
+        "teacher_accuracy": dict(zip(("mean", "low", "high"), material.teacher_accuracy, strict=True)),
+        "noise": result.noise.summary(),
+        "history": [asdict(record) for record in result.history],
+    }
+    if knows_truth(pool.label):
+        facts["pool_answers_right"] = 1 - wrong.sum().item() / (pool.label >= 0).sum().item()
+        facts["mistakes_learned"] = (own == given)[wrong].double().mean().item() if wrong.any() else 0.0
+    return facts
