@@ -241,6 +241,14 @@ def test_image_students_take_any_size_and_answer_with_logits(name, shape):
     assert all(each.grad is not None for each in module.parameters())
 
 
+@pytest.mark.parametrize(("shape", "stem"), [((3, 64, 64), 1), ((1, 65, 3), 2), ((1, 3, 200), 3), ((1, 224, 224), 3)])
+def test_large_images_are_halved_until_64_pixels_are_left(shape, stem):
+    blocks = {"cnn": 2, "resnet": 6 + 2}
+    for name, others in blocks.items():
+        module = ZOO[name].factory(shape, 3, width=4)
+        assert sum(isinstance(each, nn.Conv2d) for each in module.modules()) == stem + others
+
+
 @pytest.mark.parametrize(("name", "low", "high"), [("cnn", 50_000, 100_000), ("resnet", 900_000, 1_400_000)])
 def test_convolutional_students_have_the_size_they_say(name, low, high):
     student = build(name, [images(channels=3, height=32, width=32)], class_names=[str(i) for i in range(10)], seed=0)

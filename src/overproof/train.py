@@ -224,7 +224,7 @@ def train(
             state.memories = method.refresh(state.memories, _held_out_batch(student, held_out, transition))
 
         # --- one step
-        torch.manual_seed(derived_seed(seed, "noise", step, rank))
+        _seed(device, derived_seed(seed, "noise", step, rank))
         rate = _learning_rate_share(step, total_steps, options.warmup_share)
         for group in optimizers[0].param_groups:
             group["lr"] = group["initial_lr"] * rate
@@ -293,6 +293,13 @@ def _objective(method: Method, batch: Batch, memories: Memories, num_labelled: i
     labelled_loss, _ = method.labelled(_part(batch, slice(0, num_labelled)), memories, "labelled")
     pool_loss, weight = method.pool(_part(batch, slice(num_labelled, None)), memories, "pool")
     return torch.cat([labelled_loss, pool_loss]), weight.detach()
+
+
+def _seed(device: torch.device, seed: int) -> None:
+    """As `torch.manual_seed`, which takes a millisecond where CUDA is not in use: it notes a stack trace for later."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(seed)
 
 
 def _part(batch: Batch, rows: slice) -> Batch:

@@ -115,23 +115,31 @@ def head(
 
 
 def cnn(input_shape: tuple[int, ...], num_classes: int, *, width: int = 32) -> nn.Module:
-    """A small convolutional network with batch norm, for images of any size: 57 thousand weights at width 32.
+    """A small convolutional network with batch norm, for images of any size: 62 thousand weights for 28x28 and K = 10.
 
-    Three 3x3 convolutions, the last two of stride 2, then the mean over all places and a linear map.
+    Three 3x3 convolutions with the image halved after the first two, then a linear map of the means over a coarse grid:
+    where something stands is kept, which few labels cannot teach a network that forgets it.
 
     Args:
         input_shape: Channels, height, width; images beyond 64 pixels are first halved until they are not.
         num_classes: K.
         width: Channels of the first convolution; the other two have twice as many.
     """
+    stem, size = _stem(input_shape, width)
+    height, wide = (_halved(_halved(side)) for side in size)
+    # Fixed windows rather than adaptive ones, which do not export where they overlap.
+    window = (max(height // 3, 1), max(wide // 3, 1))
     return nn.Sequential(
-        *_stem(input_shape, width),
-        _convolution(width, 2 * width, size=3, stride=2),
+        *stem,
+        nn.MaxPool2d(2, ceil_mode=True),
+        _convolution(width, 2 * width, size=3),
         nn.ReLU(),
-        _convolution(2 * width, 2 * width, size=3, stride=2),
+        nn.MaxPool2d(2, ceil_mode=True),
+        _convolution(2 * width, 2 * width, size=3),
         nn.ReLU(),
-        Mean(),
-        nn.Linear(2 * width, num_classes),
+        nn.AvgPool2d(window),
+        nn.Flatten(),
+        nn.Linear(2 * width * (height // window[0]) * (wide // window[1]), num_classes),
     )
 
 
@@ -146,7 +154,7 @@ def resnet(input_shape: tuple[int, ...], num_classes: int, *, width: int = 64) -
     Source: He et al., "Deep residual learning for image recognition" (CVPR 2016), the basic block.
     """
     return nn.Sequential(
-        *_stem(input_shape, width),
+        *_stem(input_shape, width)[0],
         Residual(width, width, stride=1),
         Residual(width, 2 * width, stride=2),
         Residual(2 * width, 4 * width, stride=2),
@@ -167,14 +175,18 @@ def ngram(input_shape: tuple[int, ...], num_classes: int, *, dim: int | None = N
     return NgramBag(input_shape[0], num_classes, dim=dim, dropout=dropout)
 
 
-def _stem(input_shape: tuple[int, ...], width: int) -> list[nn.Module]:
-    """One convolution to `width` channels, preceded by as many of stride 2 as bring an image to 64 pixels."""
+def _stem(input_shape: tuple[int, ...], width: int) -> tuple[list[nn.Module], list[int]]:
+    """One convolution to `width` channels after as many of stride 2 as bring an image to 64 pixels; the size it has then."""
     num_channels, *size = input_shape
     layers: list[nn.Module] = []
     while max(size) > 64:
         layers += [_convolution(num_channels, width // 2 or 1, size=3, stride=2), nn.ReLU()]
-        num_channels, size = width // 2 or 1, [(side + 1) // 2 for side in size]
-    return [*layers, _convolution(num_channels, width, size=3), nn.ReLU()]
+        num_channels, size = width // 2 or 1, [_halved(side) for side in size]
+    return [*layers, _convolution(num_channels, width, size=3), nn.ReLU()], size
+
+
+def _halved(side: int) -> int:
+    return (side + 1) // 2
 
 
 def _convolution(num_inputs: int, num_channels: int, *, size: int, stride: int = 1) -> nn.Module:
