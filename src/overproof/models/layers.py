@@ -176,7 +176,7 @@ def ngram(input_shape: tuple[int, ...], num_classes: int, *, dim: int | None = N
 
 
 def _stem(input_shape: tuple[int, ...], width: int) -> tuple[list[nn.Module], list[int]]:
-    """One convolution to `width` channels after as many of stride 2 as bring an image to 64 pixels; the size it has then."""
+    """A convolution to `width` channels, after as many of stride 2 as bring an image to 64 pixels; its size then."""
     num_channels, *size = input_shape
     layers: list[nn.Module] = []
     while max(size) > 64:
