@@ -1,4 +1,4 @@
-"""Print a finished run as a section of docs/results.md: `python docs/results.py runs/letter "the command that made it"`."""
+"""Print a finished run as a section of docs/results.md: `python docs/results.py runs/letter "the command"`."""
 
 import json
 import sys

@@ -4,15 +4,21 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
-from overproof.roles import Cast
 from overproof.verdict import Row, Summary
 
 AVERAGING = 0.5
 """A conventional student that repeats less than this share of the teacher's mistakes averages them out."""
 
+SYSTEMATIC = 0.2
+"""Mistakes are systematic where a conventional student is right on less than this share of them on the test, where it
+never saw an answer."""
+
 
 def diagnose(
-    rows: Sequence[Row], summary: Sequence[Summary], details: Mapping[tuple[str, int], Mapping[str, Any]], cast: Cast
+    rows: Sequence[Row],
+    summary: Sequence[Summary],
+    details: Mapping[tuple[str, int], Mapping[str, Any]],
+    repeated: Mapping[str, int],
 ) -> list[str]:
     """Sentences for the log, the terminal and the report.
 
@@ -20,7 +26,7 @@ def diagnose(
         rows: One a method and seed.
         summary: One a method.
         details: What is known of each student's training, by row and seed.
-        cast: The roles.
+        repeated: How many examples of each role also stand in the test, where that is to be reported.
 
     Returns:
         Repetitions between training and test; whether the hard student averages the teacher's mistakes out or learns
@@ -31,8 +37,8 @@ def diagnose(
     findings = [
         f"{count} {role} examples also stand in the test, letter for letter; set data.duplicates to 'drop' to leave "
         f"them out."
-        for role, count in cast.repeated.items()
-        if count and cast.options.duplicates == "report"
+        for role, count in repeated.items()
+        if count
     ]
     accuracies = [facts["teacher_accuracy"] for facts in details.values()]
     mean_low_high = [fmean(accuracy[part] for accuracy in accuracies) for part in ("mean", "low", "high")]
@@ -48,17 +54,7 @@ def diagnose(
             f"The teacher is right on {right:.1%} of the pool; the student trained on its hard labels repeats "
             f"{learned:.0%} of its mistakes there."
         )
-        if learned < AVERAGING:
-            findings.append(
-                "That is the averaging regime: the student is too small, or the pool too large, to learn mistakes one "
-                "by one, so those that look random cancel out and only systematic ones are left, which no noise model "
-                "sees. Little is to be won from debiasing here."
-            )
-        else:
-            findings.append(
-                "That is the memorising regime: the student can learn the teacher's mistakes one by one, so debiasing "
-                "has something to win where they look random given the margins."
-            )
+        findings.append(_regime(learned, _mean_where_wrong(rows)))
     elif hard:
         agreement = fmean(facts["pool_agreement"] for facts in hard)
         findings.append(
@@ -72,7 +68,35 @@ def diagnose(
     alone = next((each for each in summary if each.method == "labelled_only"), None)
     if alone is not None and alone.verdict == "BEATS":
         findings.append(
-            "Training on the labels alone BEATS conventional distillation here: the teacher's mistakes are of a kind "
-            "the student learns; compare every method with the labelled_only row."
+            "Training on the labels alone BEATS conventional distillation here; compare every method with the "
+            "labelled_only row."
         )
     return findings
+
+
+def _regime(learned: float, right_where_wrong: float | None) -> str:
+    if right_where_wrong is not None and right_where_wrong < SYSTEMATIC:
+        return (
+            f"The mistakes are systematic: on test examples nobody trained on, the student is right on only "
+            f"{right_where_wrong:.0%} of those the teacher gets wrong. They follow from the inputs, so no noise model "
+            f"sees them; labels, another view of the data, or a better teacher help."
+        )
+    if learned < AVERAGING:
+        return (
+            "That is the averaging regime: the student is too small, or the pool too large, to learn mistakes one by "
+            "one, so those that look random cancel out in plain distillation too, and little is left to be won."
+        )
+    return (
+        "That is the memorising regime: the student can learn the teacher's mistakes one by one, so debiasing has "
+        "something to win where they look random given the margins."
+    )
+
+
+def _mean_where_wrong(rows: Sequence[Row]) -> float | None:
+    """Accuracy of the hard student where the teacher is wrong, on the test, over the seeds."""
+    known = [
+        row.metrics["accuracy_where_teacher_wrong"]
+        for row in rows
+        if row.method == "hard" and ("accuracy_where_teacher_wrong" in row.metrics)
+    ]
+    return fmean(known) if known else None

@@ -49,6 +49,11 @@ class Cast:
     class_names: tuple[str, ...]
     repeated: Mapping[str, int]
 
+    @property
+    def reported(self) -> Mapping[str, int]:
+        """The repetitions a reader must know of: none where they were dropped."""
+        return self.repeated if self.options.duplicates == "report" else {}
+
     def parties(self, seed: int) -> Parties:
         """The roles as one seed sees them."""
         rows, fixed = self.options.rows, dict(self.fixed)

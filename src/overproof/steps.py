@@ -162,7 +162,7 @@ class Work:
                 rows.append(row(each.row, _role(each), load_student(folder).probs(test)))
                 details[each.row, seed] = json.loads((folder / "row.json").read_text())
         summary = summarise(rows)
-        findings = diagnose(rows, summary, details, self._cast)
+        findings = diagnose(rows, summary, details, self._cast.reported)
         self._write(rows, summary, findings, details)
         self._log("result", f"{len(rows)} rows in {self.folder / 'result.json'}")
         return Result(rows=tuple(rows), summary=tuple(summary), findings=tuple(findings), folder=self.folder)

@@ -181,7 +181,8 @@ def train(
     device = options.resolved_device()
     rank, world = place()
     # Kernels with the channels last are the fast ones for convolutions; nothing else has four axes.
-    student.to(device, memory_format=torch.channels_last)
+    student.to(device)
+    student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's own signatures
     rows, transition = rows.to(device), transition.to(device)
     held_out = held_out.to(device) if held_out else None
 
