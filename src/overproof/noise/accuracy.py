@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from jaxtyping import Float16, Float32, Float64
 from numpy.typing import NDArray
-from scipy.optimize import isotonic_regression
 from torch import Tensor
 
 from overproof.errors import InputError
@@ -164,6 +163,9 @@ def lower_bound(
 
 
 def _fit(margins: NDArray[np.float64], right: NDArray[np.float64], lower: float, prior: float) -> IsotonicAccuracy:
+    # Here, because it is a third of the package's import time.
+    from scipy.optimize import isotonic_regression
+
     weights = np.ones_like(margins)
     if prior > 0:
         overall = (right.sum() + 1) / (len(right) + 2)

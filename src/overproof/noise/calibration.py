@@ -3,7 +3,6 @@
 import math
 
 from jaxtyping import Float, Int
-from scipy.optimize import minimize_scalar
 from torch import Tensor
 
 from overproof.functional import SMALLEST_PROBABILITY
@@ -44,6 +43,9 @@ def fit_temperature(teacher_probs: Float[Tensor, "_ _"], label: Int[Tensor, "_"]
         return -log_probs.gather(1, label.long().unsqueeze(1)).mean().item()
 
     low, high = TEMPERATURES
+    # Here, because it is a third of the package's import time.
+    from scipy.optimize import minimize_scalar
+
     fitted = minimize_scalar(loss, bounds=(math.log(low), math.log(high)), method="bounded", options={"xatol": 1e-7})
     return math.exp(float(fitted.x))
 

@@ -7,7 +7,6 @@ import numpy as np
 import torch
 from jaxtyping import Float, Float32, Int32
 from numpy.typing import NDArray
-from scipy.spatial import KDTree
 from torch import Tensor
 
 from overproof.errors import InputError
@@ -244,6 +243,9 @@ class _Places:
 
     def mean(self, query: NDArray[np.float64]) -> NDArray[np.float64]:
         """As `nearest_neighbour_mean`, by a k-d tree: any of several places equally far may come first."""
+        # Here, because it is a third of the package's import time.
+        from scipy.spatial import KDTree
+
         places = list(range(1, min(self.k, len(self.points)) + 1))
         nearest = KDTree(self.points).query(self.scaled(query), places)[1]
         counts = self.counts[nearest]
