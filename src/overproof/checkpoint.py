@@ -36,16 +36,12 @@ class EpochRecord:
     held_out_loss: float | None
 
 
-def fresh_sums() -> Tensor:
-    """Sums of an epoch not begun: loss, weights, number of weights, smallest and largest weight."""
-    return torch.tensor([0.0, 0.0, 0.0, math.inf, -math.inf])
-
-
 @dataclass(kw_only=True, slots=True, eq=False)
 class State:
     """All that changes during training, besides the student and its optimizers.
 
-    Batches, dropout and augmentation are functions of seed and step, so no random state is kept.
+    Batches, dropout and augmentation are functions of seed and step, so no random state is kept. `passes` holds what
+    is known of the passes of the epoch under way.
     """
 
     step: int
@@ -55,7 +51,7 @@ class State:
     best_loss: float = math.inf
     best_epoch: int = 0
     best: dict[str, Tensor] = field(default_factory=dict)
-    sums: Tensor = field(default_factory=fresh_sums)
+    passes: list[Tensor] = field(default_factory=list)
 
 
 def save(
@@ -80,7 +76,7 @@ def save(
         "average": state.average,
         "history": [asdict(record) for record in state.history],
         "best": (state.best_loss, state.best_epoch, state.best),
-        "sums": state.sums,
+        "passes": state.passes,
     }
     torch.save(content, buffer)
     atomic.write_bytes(path, buffer.getvalue())
@@ -121,4 +117,4 @@ def load(
     state.average = content["average"]
     state.history = [EpochRecord(**record) for record in content["history"]]
     state.best_loss, state.best_epoch, state.best = content["best"]
-    state.sums = content["sums"]
+    state.passes = content["passes"]

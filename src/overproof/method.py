@@ -43,13 +43,13 @@ class Objective:
     def __call__(self, batch: Batch, memories: Memories, path: str) -> tuple[PerExample, PerExample]:
         """Weighted loss and weight of every example; `path` says whose memory is whose."""
         batch = self.matched(batch, memories, path)
-        weight = self.weight(replace(batch, memory=memories[f"{path}.weight"]))
-        loss = self.loss(replace(batch, memory=memories[f"{path}.loss"]))
+        weight = self.weight(_with_memory(batch, memories[f"{path}.weight"]))
+        loss = self.loss(_with_memory(batch, memories[f"{path}.loss"]))
         return weight * loss, weight
 
     def matched(self, batch: Batch, memories: Memories, path: str) -> Batch:
         """The batch with this objective's target in it."""
-        return replace(batch, target_probs=self.target(replace(batch, memory=memories[f"{path}.target"])))
+        return replace(batch, target_probs=self.target(_with_memory(batch, memories[f"{path}.target"])))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,6 +96,11 @@ class Method:
     def registered(self) -> tuple[Entry, ...]:
         """The entries of all parts, noise model and selector included."""
         return tuple(entry_of(part) for part in (self.noise, self.select, *(part for _, part in self.parts())))
+
+
+def _with_memory(batch: Batch, memory: Memory) -> Batch:
+    # Most parts have none, and a copy costs as much as a loss on a small batch.
+    return replace(batch, memory=memory) if memory or batch.memory else batch
 
 
 def override(node: Node, path: str, value: Any, *, whole_path: str | None = None) -> Node:

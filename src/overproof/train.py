@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Literal
@@ -14,7 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from overproof.augment import Augmentation, augment
-from overproof.checkpoint import EpochRecord, State, fresh_sums, load, save
+from overproof.checkpoint import EpochRecord, State, load, save
 from overproof.contract import Batch
 from overproof.errors import InputError
 from overproof.functional import soft_cross_entropy
@@ -205,7 +206,6 @@ def train(
         step=0,
         memories=memories,
         average=weights_of(student) if options.ema else {},
-        sums=fresh_sums().to(device),
     )
     fingerprint = repr((options.model_dump(exclude={"checkpoint_seconds"}), method, num_labelled, num_pool, seed))
     if checkpoint is not None and checkpoint.exists():
@@ -215,6 +215,7 @@ def train(
         forward = nn.parallel.DistributedDataParallel(student)
     if options.compile:
         forward = torch.compile(forward)
+    autocast = options.bf16 and device.type == "cuda"
     last_save = time.monotonic()
 
     while state.step < total_steps and not _stopped(state, options):
@@ -242,16 +243,16 @@ def train(
             if inputs.ndim == 4:
                 inputs = augment(inputs, options.augmentation, options.padding, torch.default_generator)
                 inputs = inputs.contiguous(memory_format=torch.channels_last)
-            with torch.autocast(device.type, torch.bfloat16, enabled=options.bf16 and device.type == "cuda"):
+            with torch.autocast("cuda", torch.bfloat16) if autocast else nullcontext():
                 student_logits = forward(inputs)
             batch = rows.batch(taken, student_logits.float(), transition)
             loss, weight = _objective(method, batch, state.memories, len(labelled_part))
             # The only place in the package where examples are averaged.
             mean_loss = loss.sum() * (world / (labelled_size + pool_size))
             mean_loss.backward()
-            _count(state.sums, mean_loss.detach(), weight)
-        # On a GPU the look would wait for the device, so it is taken now and then: a sum once infinite stays so.
-        if (device.type == "cpu" or step % 64 == 63) and not math.isfinite(state.sums[0]):
+            state.passes.append(_noted(mean_loss.detach(), weight))
+        # On a GPU the look would wait for the device, so it is taken now and then.
+        if (device.type == "cpu" or step % 64 == 63) and not math.isfinite(state.passes[-1][0]):
             raise FloatingPointError(f"The loss is not finite at step {step} of {total_steps} (epoch {epoch + 1}).")
         for value in learned_parts if world > 1 else []:
             dist.all_reduce(value.grad, op=dist.ReduceOp.AVG)
@@ -320,14 +321,10 @@ def _held_out_batch(student: nn.Module, held_out: Rows, transition: Tensor) -> B
     return held_out.batch(everyone, logits, transition)
 
 
-def _count(sums: Tensor, mean_loss: Tensor, weight: Tensor) -> None:
-    """Add one pass to the epoch's sums: loss, weight, pool examples, smallest and largest weight."""
-    sums[0] += mean_loss
-    if len(weight):
-        sums[1] += weight.sum()
-        sums[2] += len(weight)
-        sums[3] = torch.minimum(sums[3], weight.min())
-        sums[4] = torch.maximum(sums[4], weight.max())
+def _noted(mean_loss: Tensor, weight: Tensor) -> Tensor:
+    """What is kept of one pass for the epoch's record: loss, and mean, smallest and largest weight; [4]."""
+    weight = weight if len(weight) else torch.ones_like(mean_loss).unsqueeze(0)
+    return torch.stack((mean_loss, weight.mean(), *weight.aminmax()))
 
 
 def _close_epoch(
@@ -340,7 +337,7 @@ def _close_epoch(
     options: TrainOptions,
 ) -> EpochRecord:
     """Record the epoch, start the next one's sums, and keep the best student where early stopping asks for it."""
-    loss, weight_sum, num_weights, smallest, largest = state.sums.tolist()
+    passes = torch.stack(state.passes)
     held_out_loss = None
     if held_out is not None:
         batch = _held_out_batch(student, held_out, transition)
@@ -351,14 +348,14 @@ def _close_epoch(
             state.best = {name: value.clone() for name, value in (state.average or weights_of(student)).items()}
     record = EpochRecord(
         epoch=epoch,
-        loss=loss / steps_per_epoch,
-        weight_min=smallest if num_weights else 1.0,
-        weight_mean=weight_sum / num_weights if num_weights else 1.0,
-        weight_max=largest if num_weights else 1.0,
+        loss=passes[:, 0].sum().item() / steps_per_epoch,
+        weight_min=passes[:, 2].min().item(),
+        weight_mean=passes[:, 1].mean().item(),
+        weight_max=passes[:, 3].max().item(),
         held_out_loss=held_out_loss,
     )
     state.history.append(record)
-    state.sums = fresh_sums().to(transition.device)
+    state.passes = []
     return record
 
 
