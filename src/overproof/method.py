@@ -41,11 +41,11 @@ class Objective:
     loss: Loss = field(default_factory=CrossEntropy)
 
     def __call__(self, batch: Batch, memories: Memories, path: str) -> tuple[PerExample, PerExample]:
-        """Weighted loss and weight of every example; `path` says whose memory is whose."""
+        """Loss and weight of every example; `path` says whose memory is whose."""
         batch = self.matched(batch, memories, path)
         weight = self.weight(_with_memory(batch, memories[f"{path}.weight"]))
         loss = self.loss(_with_memory(batch, memories[f"{path}.loss"]))
-        return weight * loss, weight
+        return loss, weight.detach()
 
     def matched(self, batch: Batch, memories: Memories, path: str) -> Batch:
         """The batch with this objective's target in it."""

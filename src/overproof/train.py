@@ -246,9 +246,9 @@ def train(
             with torch.autocast("cuda", torch.bfloat16) if autocast else nullcontext():
                 student_logits = forward(inputs)
             batch = rows.batch(taken, student_logits.float(), transition)
-            loss, weight = _objective(method, batch, state.memories, len(labelled_part))
+            weighted_sum, weight = _objective(method, batch, state.memories, len(labelled_part))
             # The only place in the package where examples are averaged.
-            mean_loss = loss.sum() * (world / (labelled_size + pool_size))
+            mean_loss = weighted_sum * (world / (labelled_size + pool_size))
             mean_loss.backward()
             state.passes.append(_noted(mean_loss.detach(), weight))
         # On a GPU the look would wait for the device, so it is taken now and then.
@@ -291,10 +291,10 @@ def batch_sizes(options: TrainOptions, num_labelled: int, num_pool: int) -> tupl
 
 
 def _objective(method: Method, batch: Batch, memories: Memories, num_labelled: int) -> tuple[Tensor, Tensor]:
-    """Loss of every example, and the weights of the pool's, each side by its own objective."""
-    labelled_loss, _ = method.labelled(_part(batch, slice(0, num_labelled)), memories, "labelled")
-    pool_loss, weight = method.pool(_part(batch, slice(num_labelled, None)), memories, "pool")
-    return torch.cat([labelled_loss, pool_loss]), weight.detach()
+    """The sum of weight times loss, each side by its own objective, and the weights of the pool examples."""
+    labelled_loss, labelled_weight = method.labelled(_part(batch, slice(0, num_labelled)), memories, "labelled")
+    pool_loss, pool_weight = method.pool(_part(batch, slice(num_labelled, None)), memories, "pool")
+    return torch.dot(labelled_weight, labelled_loss) + torch.dot(pool_weight, pool_loss), pool_weight
 
 
 def _seed(device: torch.device, seed: int) -> None:
