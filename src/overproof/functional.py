@@ -210,6 +210,16 @@ def one_hot(probs: Float[Tensor, "B K"]) -> Float[Tensor, "B K"]:
     return torch.zeros_like(probs).scatter_(1, probs.argmax(dim=1, keepdim=True), 1.0)
 
 
+def label_distribution(label: Int[Tensor, "B"], like: Float[Tensor, "B K"]) -> Float[Tensor, "B K"]:
+    """Given labels as distributions, [B, K], of the width, type and device of `like`; every label must be known.
+
+    Example:
+        >>> label_distribution(torch.tensor([1]), torch.tensor([[0.6, 0.4]])).tolist()
+        [[0.0, 1.0]]
+    """
+    return torch.zeros_like(like).scatter_(1, label.unsqueeze(1), 1.0)
+
+
 def margin(probs: Float[Tensor, "B K"]) -> PerExample:
     """Largest probability less the second largest, in [0, 1].
 

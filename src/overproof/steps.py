@@ -210,14 +210,13 @@ class Work:
         options = self.experiment.teacher
 
         def train_network(student: Student, labelled: Examples, seed: int, checkpoint: Path) -> None:
-            nothing = labelled.take(torch.arange(0))
             num_classes = len(self._cast.class_names)
             empty = torch.full((len(labelled), num_classes), 1 / num_classes)
             distilled(
                 student,
                 student.encode(labelled),
                 Answered(place=torch.arange(len(labelled)), label=labelled.label, answers=compress(empty)),
-                Answered(place=torch.arange(0), label=nothing.label, answers=compress(empty[:0])),
+                Answered(place=torch.arange(0), label=labelled.label[:0], answers=compress(empty[:0])),
                 method=method("labelled_only"),
                 options=options.train,
                 seed=seed,
@@ -242,7 +241,7 @@ class Work:
         known = knows_truth(self._parties(seed).pool.label)
         return [*self.experiment.rows(), *([MethodOptions(method="hard", name="oracle")] if known else [])]
 
-    def _material(self, seed: int) -> "Material":
+    def _material(self, seed: int) -> Material:
         parties, answers, options = self._parties(seed), self._answers(seed), self.experiment.student
         spec = ModelSpec(name=options.name, options=options.options)
         fitting = [parties.labelled, parties.pool]
@@ -265,7 +264,7 @@ class Work:
             answered=answered,
         )
 
-    def _train(self, material: "Material", each: MethodOptions, folder: Path) -> None:
+    def _train(self, material: Material, each: MethodOptions, folder: Path) -> None:
         """Train one student and write it down, `row.json` last."""
         began, pool = time.perf_counter(), material.answered["pool"]
         if each.row == "oracle":

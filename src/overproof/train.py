@@ -18,7 +18,7 @@ from overproof.augment import Augmentation, augment
 from overproof.checkpoint import EpochRecord, State, load, save
 from overproof.contract import Batch
 from overproof.errors import InputError
-from overproof.functional import soft_cross_entropy
+from overproof.functional import label_distribution, soft_cross_entropy
 from overproof.method import Memories, Method
 from overproof.models import Inputs
 from overproof.processes import place
@@ -341,7 +341,7 @@ def _close_epoch(
     held_out_loss = None
     if held_out is not None:
         batch = _held_out_batch(student, held_out, transition)
-        truth = torch.zeros_like(batch.teacher_probs).scatter_(1, batch.label.unsqueeze(1), 1.0)
+        truth = label_distribution(batch.label, batch.teacher_probs)
         held_out_loss = soft_cross_entropy(batch.student_logits, truth).mean().item()
         if options.early_stop_epochs and held_out_loss < state.best_loss:
             state.best_loss, state.best_epoch = held_out_loss, epoch

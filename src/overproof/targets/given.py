@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from overproof.claims import SumsToOne, TruthWithoutNoise
 from overproof.contract import Batch
+from overproof.functional import label_distribution
 from overproof.registry import register
 
 
@@ -17,4 +17,4 @@ class Given:
     """One-hot of the given label; every example must have one."""
 
     def __call__(self, batch: Batch) -> Float[Tensor, "B K"]:
-        return torch.zeros_like(batch.teacher_probs).scatter_(1, batch.label.unsqueeze(1), 1.0)
+        return label_distribution(batch.label, batch.teacher_probs)

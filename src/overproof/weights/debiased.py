@@ -9,7 +9,7 @@ from torch import Tensor
 
 from overproof.claims import NoGradient, OneWithoutNoise
 from overproof.contract import Batch, Memory, PerExample
-from overproof.functional import debiased_weight, margin, one_hot, soft_cross_entropy
+from overproof.functional import debiased_weight, label_distribution, margin, one_hot, soft_cross_entropy
 from overproof.noise import QuantileGrid, num_neighbours
 from overproof.papers import WD_2022
 from overproof.registry import register
@@ -56,7 +56,7 @@ class Debiased:
     def refresh(self, memory: Memory, held_out: Batch) -> Memory:
         """The table of weights under the current student."""
         teacher_loss = soft_cross_entropy(held_out.student_logits, held_out.target_probs)
-        truth = torch.zeros_like(held_out.teacher_probs).scatter_(1, held_out.label.unsqueeze(1), 1.0)
+        truth = label_distribution(held_out.label, held_out.teacher_probs)
         true_loss = soft_cross_entropy(held_out.student_logits, truth)
         if self.estimator == "ratio":
             values = torch.stack([true_loss, teacher_loss], dim=1)
