@@ -8,11 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Float32, Int, Int64
+from jaxtyping import Float, Float32, Int64
 from torch import Tensor
 
 from overproof.errors import InputError
-from overproof.functional import margin, one_hot
+from overproof.functional import one_hot
+from overproof.synthetic.label_noise import check_classes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -71,7 +72,7 @@ def blobs(
         >>> world.inputs.shape, world.posterior.sum(dim=1).allclose(torch.ones(100))
         (torch.Size([100, 2]), True)
     """
-    _check_classes(num_classes)
+    check_classes(num_classes)
     generator = torch.Generator().manual_seed(seed)
     means = _circle(num_classes, num_features, radius)
     label, inputs = _draw(means, num_examples, generator)
@@ -118,13 +119,14 @@ def margin_world(
         radius: See `blobs`; at 4 and few classes the inputs determine the label almost surely.
 
     Example:
+        >>> from overproof.functional import margin
         >>> world = margin_world(1000, 5, seed=0, num_candidates=3)
         >>> world.teacher_accuracy.allclose(0.5 + 0.48 * margin(world.teacher_probs))
         True
         >>> (world.teacher_probs.topk(3).indices == world.label.unsqueeze(1)).any(dim=1).all().item()
         True
     """
-    _check_classes(num_classes)
+    check_classes(num_classes)
     if not 2 <= num_candidates <= num_classes:
         raise InputError(
             f"num_candidates is {num_candidates}; with {num_classes} classes it must be 2 to {num_classes}."
@@ -186,7 +188,7 @@ def systematic_world(
         >>> (world.teacher_accuracy[~blind].min() > 0.33).item(), world.teacher_accuracy[blind].mean().item() < 0.1
         (True, True)
     """
-    _check_classes(num_classes)
+    check_classes(num_classes)
     if not 0 < share < 1:
         raise InputError(f"share is {share}; it must be between 0 and 1.")
     generator = torch.Generator().manual_seed(seed)
@@ -198,67 +200,6 @@ def systematic_world(
     margins = torch.rand(num_examples, generator=generator).unsqueeze(1)
     top = torch.zeros_like(posterior).scatter(1, named.unsqueeze(1), 1.0)
     return _deterministic_world(inputs, label, margins * top + (1 - margins) / num_classes, posterior)
-
-
-def random_flips(
-    teacher_probs: Float[Tensor, "N K"], rate: float, seed: int, falling_in_margin: bool = True
-) -> tuple[Float[Tensor, "N K"], Bool[Tensor, "N"]]:
-    """Spoil a share of a teacher's answers so that nothing in them tells: the regime in which a student memorises.
-
-    In a flipped row the probabilities of the likeliest class and of one of the *other* K - 1 classes, drawn evenly,
-    change places: the pseudo-label always changes, and the sorted probabilities, hence the margin, never do. A row is
-    flipped with probability proportional to 1 - margin (at most 1), scaled so that the expected share is `rate`.
-
-    Args:
-        teacher_probs: [N, K], rows sum to one; K at least 2.
-        rate: Expected share of flipped rows, in [0, 1].
-        seed: Draws the flips.
-        falling_in_margin: If not, every row is flipped with probability `rate`.
-
-    Returns:
-        The spoilt answers, [N, K], and which rows were flipped, [N].
-
-    Example:
-        >>> flipped, mask = random_flips(torch.tensor([[0.75, 0.25]]), rate=1.0, seed=0)
-        >>> flipped.tolist(), mask.tolist()
-        ([[0.25, 0.75]], [True])
-
-    Raises:
-        InputError: A rate outside [0, 1], one class only, or a rate above the share of rows whose margin is below 1
-            (answers that are all certain cannot be flipped where the teacher is in doubt).
-    """
-    _check_classes(teacher_probs.shape[1])
-    if not 0 <= rate <= 1:
-        raise InputError(f"rate is {rate}; it must be in [0, 1].")
-    generator = torch.Generator().manual_seed(seed)
-    num_examples, num_classes = teacher_probs.shape
-    chance = torch.full((num_examples,), rate, dtype=torch.float64)
-    if falling_in_margin:
-        chance = _scaled_to(1 - margin(teacher_probs).double().cpu(), rate)
-    flipped = torch.rand(num_examples, generator=generator, dtype=torch.float64) < chance
-    step = torch.randint(1, num_classes, (num_examples,), generator=generator)
-    flipped, step = flipped.to(teacher_probs.device), step.to(teacher_probs.device)
-
-    top = teacher_probs.argmax(dim=1)
-    other = torch.where(flipped, (top + step) % num_classes, top)
-    pair = torch.stack([top, other], dim=1)
-    return teacher_probs.scatter(1, pair, teacher_probs.gather(1, pair.flip(1))), flipped
-
-
-def corrupt(label: Int[Tensor, "N"], transition: Float[Tensor, "K K"], seed: int) -> Int64[Tensor, "N"]:
-    """Draw a pseudo-label for every label from its row of the transition matrix.
-
-    Example:
-        >>> corrupt(torch.tensor([0, 1]), torch.tensor([[0.0, 1.0], [1.0, 0.0]]), seed=0).tolist()
-        [1, 0]
-    """
-    generator = torch.Generator().manual_seed(seed)
-    return torch.multinomial(transition[label], 1, generator=generator).squeeze(1)
-
-
-def _check_classes(num_classes: int) -> None:
-    if num_classes < 2:
-        raise InputError(f"num_classes is {num_classes}; it must be at least 2.")
 
 
 def _circle(num_classes: int, num_features: int, radius: float) -> Tensor:
@@ -306,22 +247,3 @@ def _insert(others: Tensor, label: Tensor, place: Tensor) -> Tensor:
     column = torch.arange(others.shape[1] + 1).expand(len(others), -1)
     before = others.gather(1, (column - (column > place.unsqueeze(1)).long()).clamp(max=others.shape[1] - 1))
     return torch.where(column == place.unsqueeze(1), label.unsqueeze(1), before)
-
-
-def _scaled_to(doubt: Tensor, rate: float) -> Tensor:
-    """min(1, c doubt) with mean `rate`."""
-    if rate > (doubt > 0).double().mean().item():
-        raise InputError(
-            f"rate is {rate} but only {(doubt > 0).double().mean().item():.3g} of the answers have a margin below 1; "
-            "ask for fewer flips or set falling_in_margin=False."
-        )
-    if rate == 0:
-        return torch.zeros_like(doubt)
-    # The mean rises with c, piece by piece; with the j most doubtful rows at 1 the rest must make up what is missing.
-    ranked = doubt.sort(descending=True).values
-    saturated = torch.arange(len(doubt), dtype=doubt.dtype)
-    left = ranked.flip(0).cumsum(0).flip(0)
-    scale = (rate * len(doubt) - saturated) / left.clamp(min=torch.finfo(doubt.dtype).tiny)
-    fits = (scale * ranked <= 1 + 1e-9) & (ranked > 0)
-    first = int(fits.long().argmax())
-    return (scale[first] * doubt).clamp(max=1)

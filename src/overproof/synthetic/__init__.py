@@ -1,0 +1,14 @@
+"""Truth that is known: worlds with their posterior, answers spoilt at random, labels corrupted by a known law."""
+
+from overproof.synthetic.label_noise import NoisyLabels as NoisyLabels
+from overproof.synthetic.label_noise import adversarial_noise as adversarial_noise
+from overproof.synthetic.label_noise import asymmetric_noise as asymmetric_noise
+from overproof.synthetic.label_noise import corrupt as corrupt
+from overproof.synthetic.label_noise import hierarchical_noise as hierarchical_noise
+from overproof.synthetic.label_noise import symmetric_noise as symmetric_noise
+from overproof.synthetic.spoilt_answers import random_flips as random_flips
+from overproof.synthetic.worlds import World as World
+from overproof.synthetic.worlds import blobs as blobs
+from overproof.synthetic.worlds import margin_world as margin_world
+from overproof.synthetic.worlds import rising_accuracy as rising_accuracy
+from overproof.synthetic.worlds import systematic_world as systematic_world
