@@ -17,7 +17,9 @@ from torch import nn
 from overproof.method import Method
 from overproof.methods import method
 from overproof.models import Dense
-from overproof.train import Rows, TrainOptions, train
+from overproof.rows import Rows
+from overproof.train import train
+from overproof.train_options import TrainOptions
 
 ROUNDS = 7
 NUM_LABELLED, NUM_POOL, NUM_CLASSES, BATCH = 1000, 16000, 10, 256

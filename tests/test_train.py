@@ -16,8 +16,10 @@ from overproof.losses import CrossEntropy
 from overproof.method import Method, Objective
 from overproof.methods import method
 from overproof.models import Dense
+from overproof.rows import Rows
 from overproof.sampler import Shuffled, derived_seed
-from overproof.train import Rows, TrainOptions, batch_sizes, train
+from overproof.train import train
+from overproof.train_options import TrainOptions, batch_sizes
 
 K = 3
 

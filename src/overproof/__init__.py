@@ -6,5 +6,5 @@ from overproof.errors import InputError as InputError
 from overproof.experiment import Experiment as Experiment
 from overproof.steps import Result as Result
 from overproof.steps import run as run
-from overproof.train import TrainOptions as TrainOptions
+from overproof.train_options import TrainOptions as TrainOptions
 from overproof.version import __version__ as __version__

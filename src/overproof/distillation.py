@@ -21,8 +21,10 @@ from overproof.method import Memories, Method
 from overproof.methods import method as method_by_name
 from overproof.models import Dense, Inputs, ModelSpec, Student, build, join, optimizer_for
 from overproof.noise import NoiseEstimate, folds
+from overproof.rows import Rows
 from overproof.sampler import derived_seed
-from overproof.train import Rows, TrainOptions, batch_sizes, train
+from overproof.train import train
+from overproof.train_options import TrainOptions, batch_sizes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

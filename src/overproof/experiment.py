@@ -16,7 +16,7 @@ from overproof.errors import InputError
 from overproof.method import Method, override
 from overproof.methods import CONVENTIONAL, method
 from overproof.registry import suggest
-from overproof.train import TrainOptions
+from overproof.train_options import TrainOptions
 
 Model = TypeVar("Model", bound=pydantic.BaseModel)
 Role = Literal["labelled", "pool", "test", "validation"]

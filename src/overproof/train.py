@@ -4,132 +4,25 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Literal
 
-import pydantic
 import torch
 import torch.distributed as dist
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
-from overproof.augment import Augmentation, augment
+from overproof.augment import augment
 from overproof.checkpoint import EpochRecord, State, load, save
 from overproof.contract import Batch
 from overproof.errors import InputError
 from overproof.functional import label_distribution, soft_cross_entropy
 from overproof.method import Memories, Method
-from overproof.models import Inputs
+from overproof.optimizers import learning_rate_share, optimizer_of
 from overproof.processes import place
+from overproof.rows import Rows
 from overproof.sampler import Shuffled, derived_seed
-
-
-class TrainOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
-    """How a student is trained.
-
-    Args:
-        epochs: Passes over the pool.
-        batch_size: Examples a step, labelled and pool ones together.
-        labelled_share: Share of every batch drawn from the labelled examples; `auto` is their share of all examples,
-            but at least an eighth, so that few labels are not drowned.
-        optimizer: `adamw` or `sgd` (Nesterov momentum .9); `auto` is what suits the student by name.
-        learning_rate: At the peak; `auto` is what suits the student and the optimizer.
-        weight_decay: Decoupled for AdamW; never on biases and norms.
-        warmup_share: Share of all steps that warm up linearly; a cosine falls to zero after them.
-        ema: Decay of an exponential moving average of the weights, which then is the student; 0 is none.
-        augmentation: For images: `none`, `crop` or `crop_flip`.
-        padding: Pixels by which a crop may shift.
-        early_stop_epochs: Stop after this many epochs without a better loss on held-out labelled examples, and keep the
-            best; 0 never stops.
-        accumulate: Forward and backward passes a step, for memory; the gradient is the same.
-        bf16: Autocast to bfloat16 where the device is CUDA.
-        compile: Compile the student with `torch.compile`.
-        device: `auto` is CUDA where there is one.
-        checkpoint_seconds: At most this much work is lost to a kill.
-    """
-
-    epochs: pydantic.PositiveInt = 15
-    batch_size: int = pydantic.Field(128, ge=2)
-    labelled_share: float | Literal["auto"] = "auto"
-    optimizer: Literal["auto", "adamw", "sgd"] = "auto"
-    learning_rate: pydantic.PositiveFloat | Literal["auto"] = "auto"
-    weight_decay: pydantic.NonNegativeFloat = 0.01
-    warmup_share: float = pydantic.Field(0.05, ge=0, le=1)
-    ema: float = pydantic.Field(0.0, ge=0, lt=1)
-    augmentation: Augmentation = "none"
-    padding: pydantic.NonNegativeInt = 4
-    early_stop_epochs: pydantic.NonNegativeInt = 0
-    accumulate: pydantic.PositiveInt = 1
-    bf16: bool = True
-    compile: bool = False
-    device: str = "auto"
-    checkpoint_seconds: pydantic.NonNegativeFloat = 10.0
-
-    def resolved(self, optimizer: str, learning_rate: float) -> "TrainOptions":
-        """The same without `auto`: what suits the student, or the habit of the optimizer the user chose instead."""
-        if self.optimizer not in ("auto", optimizer):
-            optimizer, learning_rate = self.optimizer, {"sgd": 0.05, "adamw": 1e-3}[self.optimizer]
-        rate = learning_rate if self.learning_rate == "auto" else self.learning_rate
-        return self.model_copy(update={"optimizer": optimizer, "learning_rate": rate})
-
-    def resolved_device(self) -> torch.device:
-        """The device `auto` stands for here."""
-        if self.device != "auto":
-            return torch.device(self.device)
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Rows:
-    """Examples as the loop reads them, tensors all: what the student sees and what is known of the teacher there.
-
-    Args:
-        inputs: Encoded examples, shared by every method of a run.
-        place: [N], where in `inputs` each row stands.
-        label: [N], the given label or -1.
-        teacher_probs: N rows of [K], out of sample on labelled examples.
-        teacher_accuracy: [N], in [0, 1].
-        num_candidates: [N], in 1..K.
-    """
-
-    inputs: Inputs
-    place: Int[Tensor, "N"]
-    label: Int[Tensor, "N"]
-    teacher_probs: Inputs
-    teacher_accuracy: Float[Tensor, "N"]
-    num_candidates: Int[Tensor, "N"]
-
-    def __len__(self) -> int:
-        return len(self.label)
-
-    def to(self, device: torch.device) -> "Rows":
-        """The same rows on another device."""
-        return Rows(
-            inputs=self.inputs.to(device),
-            place=self.place.to(device),
-            label=self.label.to(device),
-            teacher_probs=self.teacher_probs.to(device),
-            teacher_accuracy=self.teacher_accuracy.to(device),
-            num_candidates=self.num_candidates.to(device),
-        )
-
-    def take(self, rows: Tensor) -> Tensor:
-        """What the student sees of these rows."""
-        return self.inputs.take(self.place[rows])
-
-    def batch(self, rows: Tensor, student_logits: Tensor, transition: Tensor) -> Batch:
-        """These rows with the student's logits on them."""
-        teacher_probs = self.teacher_probs.take(rows)
-        return Batch(
-            student_logits=student_logits,
-            target_probs=teacher_probs,
-            teacher_probs=teacher_probs,
-            label=self.label[rows],
-            teacher_accuracy=self.teacher_accuracy[rows],
-            num_candidates=self.num_candidates[rows],
-            transition=transition,
-        )
+from overproof.train_options import TrainOptions, batch_sizes
 
 
 # The loop seeds the global generator at every step, for dropout; nobody else shall notice.
@@ -200,7 +93,7 @@ def train(
         for path, memory in method.start(transition).items()
     }
     learned_parts = [value for memory in memories.values() for value in memory.values() if value.requires_grad]
-    optimizers = [_optimizer(student, options, device)]
+    optimizers = [optimizer_of(student, options, device)]
     optimizers += [torch.optim.Adam([value], lr=1e-3) for value in learned_parts]
     state = State(
         step=0,
@@ -227,7 +120,7 @@ def train(
 
         # --- one step
         _seed(device, derived_seed(seed, "noise", step, rank))
-        rate = _learning_rate_share(step, total_steps, options.warmup_share)
+        rate = learning_rate_share(step, total_steps, options.warmup_share)
         for group in optimizers[0].param_groups:
             group["lr"] = group["initial_lr"] * rate
         labelled_rows = labelled_stream.take(step * labelled_size, labelled_size)[rank::world]
@@ -273,21 +166,6 @@ def train(
     if state.best or state.average:
         student.load_state_dict(state.best or state.average)
     return state.history, state.memories
-
-
-def batch_sizes(options: TrainOptions, num_labelled: int, num_pool: int) -> tuple[int, int]:
-    """How many labelled and how many pool examples stand in a batch.
-
-    Example:
-        >>> batch_sizes(TrainOptions(batch_size=128), num_labelled=300, num_pool=5000)
-        (16, 112)
-    """
-    if num_pool == 0 or num_labelled == 0:
-        return (options.batch_size, 0) if num_pool == 0 else (0, options.batch_size)
-    natural = num_labelled / (num_labelled + num_pool)
-    share = max(natural, 1 / 8) if isinstance(options.labelled_share, str) else options.labelled_share
-    labelled_size = min(max(round(share * options.batch_size), 1), options.batch_size - 1)
-    return labelled_size, options.batch_size - labelled_size
 
 
 def _objective(method: Method, batch: Batch, memories: Memories, num_labelled: int) -> tuple[Tensor, Tensor]:
@@ -361,30 +239,6 @@ def _close_epoch(
 
 def _stopped(state: State, options: TrainOptions) -> bool:
     return 0 < options.early_stop_epochs <= len(state.history) - state.best_epoch
-
-
-def _learning_rate_share(step: int, total_steps: int, warmup_share: float) -> float:
-    """Linear warm-up, then a cosine to zero: the share of the peak learning rate at this step."""
-    warmup = math.ceil(warmup_share * total_steps)
-    if step < warmup:
-        return (step + 1) / warmup
-    return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(total_steps - warmup, 1)))
-
-
-def _optimizer(student: nn.Module, options: TrainOptions, device: torch.device) -> torch.optim.Optimizer:
-    """Weight decay on matrices and kernels only; the fused kernel is several times faster for large embeddings."""
-    parameters = [p for p in student.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in parameters if p.ndim > 1], "weight_decay": options.weight_decay},
-        {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    rate = options.learning_rate
-    assert not isinstance(rate, str), "the caller resolves what is 'auto'"
-    groups = [{**group, "initial_lr": rate} for group in groups if group["params"]]
-    fused = device.type in ("cpu", "cuda")
-    if options.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=rate, momentum=0.9, nesterov=True, fused=fused)
-    return torch.optim.AdamW(groups, lr=rate, fused=fused)
 
 
 def weights_of(student: nn.Module, *, copy: bool = True) -> dict[str, Tensor]:
