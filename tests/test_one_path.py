@@ -246,3 +246,43 @@ def test_words_that_make_no_command_exit_with_2(words, capsys):
         main(words)
     assert stopped.value.code == 2
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_run_may_have_no_pool(content, tmp_path):
+    """Then nothing is distilled, and an epoch is a pass over the labelled examples."""
+    changes = ["data.rows.pool=0", "methods=[labelled_only]", "seeds=[0, 1]", "train.epochs=60"]
+    result = run(experiment_from(content, changes), tmp_path / "run")
+    assert {row.method for row in result.rows} == {"teacher", "labelled_only"}
+    students = json.loads((tmp_path / "run/result.json").read_text())["students"]
+    assert [(each["num_labelled"], each["num_pool"]) for each in students] == [(60, 0), (60, 0)]
+    first, second = (
+        pyarrow.parquet.read_table(part) for part in sorted((tmp_path / "run").rglob("labelled/*.parquet"))
+    )
+    assert not first.equals(second)
+    assert all(row.metrics["accuracy"] > 0.7 for row in result.rows)
+
+
+def test_a_run_may_have_no_labelled_examples(content, tmp_path):
+    """Then the classes are those of the test, the teacher is brought, and nothing is said of its errors."""
+    content = answers_file(content, tmp_path, ["red", "green", "blue"])
+    content = {**content, "data": {**content["data"], "rows": {"labelled": 0, "pool": 200, "test": 100}}}
+    result = run(experiment_from(content, ["methods=[hard]", "train.epochs=20"]), tmp_path / "run")
+    assert {row.method for row in result.rows} == {"teacher", "hard", "soft", "oracle"}
+    assert not any("Out of sample" in finding for finding in result.findings)
+    assert {row.method: row.metrics["accuracy"] for row in result.rows}["hard"] > 0.6
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        (["data.rows.labelled=0"], "bring its answers"),
+        (["data.rows.labelled=0", "data.rows.pool=0"], "neither labelled examples nor a pool"),
+        (["data.rows.test=0"], "can be done without"),
+        (["data.rows.labelled=0", "methods=[labelled_only]"], "'labelled_only'"),
+        (["data.rows.pool=0", "data.files.pool.path=pool.csv"], "leave one out"),
+    ],
+)
+def test_roles_that_are_missing_are_named(content, tmp_path, changes, words):
+    with pytest.raises(InputError, match=words):
+        run(experiment_from(content, changes), tmp_path / "run")
+    assert not (tmp_path / "run/result.json").exists()

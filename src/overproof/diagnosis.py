@@ -40,12 +40,13 @@ def diagnose(
         for role, count in repeated.items()
         if count
     ]
-    accuracies = [facts["teacher_accuracy"] for facts in details.values()]
-    mean_low_high = [fmean(accuracy[part] for accuracy in accuracies) for part in ("mean", "low", "high")]
-    findings.append(
-        "Out of sample, on the labelled examples, the teacher is right {:.1%} of the time (one seed's 95 % interval: "
-        "{:.1%} to {:.1%}).".format(*mean_low_high)
-    )
+    accuracies = [facts["teacher_accuracy"] for facts in details.values() if "teacher_accuracy" in facts]
+    if accuracies:
+        mean_low_high = [fmean(accuracy[part] for accuracy in accuracies) for part in ("mean", "low", "high")]
+        findings.append(
+            "Out of sample, on the labelled examples, the teacher is right {:.1%} of the time (one seed's 95 % "
+            "interval: {:.1%} to {:.1%}).".format(*mean_low_high)
+        )
     hard = [facts for (name, _), facts in details.items() if name == "hard"]
     if hard and all("mistakes_learned" in facts for facts in hard):
         right = fmean(facts["pool_answers_right"] for facts in hard)
@@ -55,7 +56,7 @@ def diagnose(
             f"{learned:.0%} of its mistakes there."
         )
         findings.append(_regime(learned, _mean_where_wrong(rows)))
-    elif hard:
+    elif hard and all("pool_agreement" in facts for facts in hard):
         agreement = fmean(facts["pool_agreement"] for facts in hard)
         findings.append(
             f"The student trained on hard labels agrees with {agreement:.1%} of the pool's answers; the pool's truth "

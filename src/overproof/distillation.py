@@ -153,8 +153,11 @@ def distilled(
         num_parts = max(2, round(1 / held_out_share))
         part = folds(labelled.label, num_parts, derived_seed(seed, "held out"))
         held_out, labelled = labelled.take((part == 0).nonzero()[:, 0]), labelled.take((part != 0).nonzero()[:, 0])
-    # Steps follow the whole pool, so that a method which keeps less of it sees as many examples in all.
-    steps_per_epoch = max(1, round(len(pool) / max(batch_sizes(options, len(labelled), len(pool))[1], 1)))
+    # Steps follow the whole pool, so that a method which keeps less of it sees as many examples in all; where there is
+    # no pool, an epoch is a pass over the labelled examples.
+    labelled_size, pool_size = batch_sizes(options, len(labelled), len(pool))
+    passed, size = (len(pool), pool_size) if len(pool) else (len(labelled), labelled_size)
+    steps_per_epoch = max(1, round(passed / size))
     kept = pool.take(method.select(pool.answers))
     options = options.resolved(*optimizer_for(student.spec))
     history, memories = train(

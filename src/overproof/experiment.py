@@ -32,17 +32,46 @@ class DataOptions(_Options):
     Args:
         files: A file for each role that has its own; roles without one are drawn from `all`, disjoint by content.
         rows: How many examples a role takes; `pool` defaults to all that is left, a role with its own file to all of
-            it. What is drawn for `test`, `validation` and the pool together with the labelled examples is the same for
-            every seed of the run; which of them are labelled is drawn anew by every seed.
+            it. Zero says that there are none at all (of labelled examples, or of a pool). What is drawn for `test`,
+            `validation` and the pool together with the labelled ones is the same for every seed; which of them are
+            labelled is drawn anew by every seed.
         draw_seed: Decides what is the same for every seed.
         duplicates: What to do with labelled and pool examples that also stand in the test: `report` or `drop`
             them.
     """
 
     files: dict[Literal["all", "labelled", "pool", "test", "validation"], Source]
-    rows: dict[Role, pydantic.PositiveInt] = {}
+    rows: dict[Role, pydantic.NonNegativeInt] = {}
     draw_seed: int = 0
     duplicates: Literal["report", "drop"] = "report"
+
+    def without(self, role: Role) -> bool:
+        """Whether the run says that it has no examples of a role."""
+        return self.rows.get(role) == 0
+
+    @pydantic.model_validator(mode="after")
+    def _every_role_has_a_source(self) -> "DataOptions":
+        files = self.files
+        empty: list[str] = [role for role in self.rows if self.without(role)]
+        for role in empty:
+            if role not in ("labelled", "pool"):
+                raise InputError(f"Option 'data.rows.{role}' is 0; only 'labelled' or 'pool' can be done without.")
+            if role in files:
+                raise InputError(f"Option 'data.rows.{role}' is 0, but 'data.files' has a file for it; leave one out.")
+        if len(empty) == 2:
+            raise InputError(
+                "Option 'data.rows' says that there are neither labelled examples nor a pool; one is needed."
+            )
+        roles_needed = [role for role in ("labelled", "pool", "test") if role not in empty]
+        missing = [role for role in roles_needed if role not in files and "all" not in files]
+        if missing:
+            zero = "" if missing[0] == "test" else f"; 'data.rows.{missing[0]}: 0' says that there is none"
+            raise InputError(f"Option 'data.files' has no {missing[0]!r} and no 'all' to draw it from{zero}.")
+        drawn = [role for role in ("labelled", "test", "validation") if role not in files and "all" in files]
+        for role in drawn:
+            if role not in self.rows and role != "validation":
+                raise InputError(f"Option 'data.rows' must say how many {role!r} examples to draw from 'all'.")
+        return self
 
 
 class TeacherOptions(_Options):
@@ -154,19 +183,13 @@ class Experiment(_Options):
                 raise InputError(f"Option 'methods' calls a row {each.row!r}; that name is taken.")
             each.build()
             self.train_options(each)
-        files = self.data.files
-        missing = [role for role in ("labelled", "pool", "test") if role not in files and "all" not in files]
-        if missing:
-            raise InputError(f"Option 'data.files' has no {missing[0]!r} and no 'all' to draw it from.")
-        drawn = [role for role in ("labelled", "test", "validation") if role not in files and "all" in files]
-        for role in drawn:
-            if role not in self.data.rows and role != "validation":
-                raise InputError(f"Option 'data.rows' must say how many {role!r} examples to draw from 'all'.")
+            if each.method == "labelled_only" and self.data.without("labelled"):
+                raise InputError("Option 'methods' names 'labelled_only', but 'data.rows.labelled' is 0.")
         if self.teacher.model == "answers" and not self.teacher.answers:
             raise InputError("Option 'teacher.answers' names no file, but teacher.model is 'answers'.")
         if self.teacher.answers and self.teacher.model not in ("answers", "auto"):
             raise InputError(f"Option 'teacher.answers' goes with teacher.model 'answers', not {self.teacher.model!r}.")
-        if self.teacher.trained_on_labelled and "validation" not in {*files, *self.data.rows}:
+        if self.teacher.trained_on_labelled and "validation" not in {*self.data.files, *self.data.rows}:
             raise InputError(
                 "Option 'teacher.trained_on_labelled' is true, so a 'validation' role of labelled examples that the "
                 "teacher never saw is needed; there is none in 'data'."
@@ -174,9 +197,14 @@ class Experiment(_Options):
         return self
 
     def rows(self) -> tuple[MethodOptions, ...]:
-        """The methods of the table, the ones no verdict can do without first."""
+        """The methods of the table, the ones no verdict can do without first.
+
+        Without labelled examples nothing is trained on them alone; without a pool nothing is distilled from it.
+        """
         named = {each.method for each in self.methods}
-        added = tuple(MethodOptions(method=name) for name in ("labelled_only", *CONVENTIONAL) if name not in named)
+        alone = () if self.data.without("labelled") else ("labelled_only",)
+        wanted = (*alone, *(() if self.data.without("pool") else CONVENTIONAL))
+        added = tuple(MethodOptions(method=name) for name in wanted if name not in named)
         return (*added, *self.methods)
 
     def train_options(self, each: MethodOptions) -> TrainOptions:

@@ -32,10 +32,12 @@ class Material:
     answered: dict[str, Answered]
 
     @cached_property
-    def teacher_accuracy(self) -> tuple[float, float, float]:
-        """Mean, low and high of the teacher's accuracy on labelled examples it was not trained on."""
+    def teacher_accuracy(self) -> dict[str, float]:
+        """Mean, low and high of the teacher's accuracy on labelled examples unseen by it; empty without any."""
         known = self.answered.get("validation", self.answered["labelled"])
-        return global_accuracy(known.label, known.answers.probs())
+        if len(known) == 0:
+            return {}
+        return dict(zip(("mean", "low", "high"), global_accuracy(known.label, known.answers.probs()), strict=True))
 
     def fresh(self) -> Student:
         """A new student with the seed's initial weights."""
@@ -63,24 +65,27 @@ class OnPool:
 
 def knows_truth(label: Tensor) -> bool:
     """Whether enough of a pool's labels are known for an oracle row."""
-    return (label >= 0).double().mean().item() >= KNOWN_ENOUGH
+    return len(label) > 0 and (label >= 0).double().mean().item() >= KNOWN_ENOUGH
 
 
 def facts_of(material: Material, pool: Answered, result: Distilled) -> dict[str, Any]:
     """What is kept of one training besides the student: the same bytes for the same seed, so no times."""
-    own = result.student.probs(OnPool(inputs=material.inputs, place=pool.place)).argmax(dim=1)
-    given = pool.answers.pseudo_label
-    wrong = (pool.label >= 0) & (given != pool.label)
     facts: dict[str, Any] = {
         "num_labelled": result.num_labelled,
         "num_held_out": result.num_held_out,
         "num_pool": result.num_pool,
         "num_parameters": result.student.num_parameters,
-        "pool_agreement": (own == given).double().mean().item(),
-        "teacher_accuracy": dict(zip(("mean", "low", "high"), material.teacher_accuracy, strict=True)),
         "noise": result.noise.summary(),
         "history": [asdict(record) for record in result.history],
     }
+    if material.teacher_accuracy:
+        facts["teacher_accuracy"] = material.teacher_accuracy
+    if len(pool) == 0:
+        return facts
+    own = result.student.probs(OnPool(inputs=material.inputs, place=pool.place)).argmax(dim=1)
+    given = pool.answers.pseudo_label
+    wrong = (pool.label >= 0) & (given != pool.label)
+    facts["pool_agreement"] = (own == given).double().mean().item()
     if knows_truth(pool.label):
         facts["pool_answers_right"] = 1 - wrong.sum().item() / (pool.label >= 0).sum().item()
         facts["mistakes_learned"] = (own == given)[wrong].double().mean().item() if wrong.any() else 0.0

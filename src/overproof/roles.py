@@ -15,8 +15,8 @@ class Parties:
     """The examples of one seed by role.
 
     Args:
-        labelled: With known labels.
-        pool: Whatever is known of its labels is used for the oracle row alone.
+        labelled: With known labels; empty where the run has none.
+        pool: Whatever is known of its labels is used for the oracle row alone; empty where the run has none.
         test: With known labels; opened by `evaluate` only.
         validation: With known labels, or None where there is no such role.
     """
@@ -29,7 +29,7 @@ class Parties:
     def others(self) -> dict[str, Examples]:
         """Everything a teacher is asked about besides the labelled examples."""
         named = {"pool": self.pool, "test": self.test, "validation": self.validation}
-        return {role: examples for role, examples in named.items() if examples is not None}
+        return {role: examples for role, examples in named.items() if examples is not None and len(examples)}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -63,7 +63,7 @@ class Cast:
             if "pool" not in fixed:
                 counts["pool"] = rows.get("pool", len(train) - rows["labelled"])
             fixed.update(split(train, counts, seed))
-        elif "labelled" in rows:
+        elif rows.get("labelled"):
             fixed["labelled"] = split(fixed["labelled"], {"labelled": rows["labelled"]}, seed)["labelled"]
         return Parties(
             labelled=fixed["labelled"],
@@ -80,7 +80,8 @@ class Cast:
             drawn = [self.fixed["train"], *([self.fixed["pool"]] if "pool" in self.fixed else [])]
         else:
             drawn = [first.pool, *(parties.labelled for parties in by_seed)]
-        return concatenate([*drawn, first.test, *([first.validation] if first.validation else [])])
+        asked = [*drawn, first.test, *([first.validation] if first.validation else [])]
+        return concatenate([examples for examples in asked if len(examples)])
 
 
 def cast(options: DataOptions) -> Cast:
@@ -89,7 +90,8 @@ def cast(options: DataOptions) -> Cast:
     Raises:
         InputError: A file cannot be read, roles have different classes, or more examples are asked for than there are.
     """
-    rows: dict[str, int] = dict(options.rows.items())
+    rows: dict[str, int] = {role: count for role, count in options.rows.items() if count}
+    absent = [role for role in options.rows if options.without(role)]
     sets: dict[str, Examples] = {role: read(source, role=role) for role, source in options.files.items()}
     whole = sets.pop("all", None)
     for role in ("pool", "test", "validation"):
@@ -100,23 +102,26 @@ def cast(options: DataOptions) -> Cast:
             role: rows[role] for role in ("test", "validation") if role not in sets and role in rows
         }
         left = len(np.unique(whole.ids)) - sum(drawn.values())
-        if "labelled" not in sets:
+        if "labelled" not in sets and "labelled" not in absent:
             drawn["labelled"] = rows["labelled"]
             left -= rows["labelled"]
-        if "pool" not in sets:
+        if "pool" not in sets and "pool" not in absent:
             drawn["pool"] = rows.get("pool", left)
         _need_enough(whole, drawn)
         # Which of them are labelled is every seed's own draw.
         if "labelled" in drawn:
-            drawn["train"] = drawn.pop("labelled") + drawn.pop("pool", 0)
+            rest = left if "pool" in absent else 0
+            drawn["train"] = drawn.pop("labelled") + drawn.pop("pool", rest)
         sets.update(split(whole, drawn, options.draw_seed))
     named = dict(sets)
     if "train" in named:
         named["labelled"] = named.pop("train")
-    class_names = class_space(named)
+    class_names = class_space(named, shown_by="test" if "labelled" in absent else "labelled")
     sets = aligned(sets, class_names)
     for role in ("test", "validation", *(["labelled"] if "train" not in sets else [])):
         _need_labels(sets, role)
+    nothing = np.arange(0)
+    sets.update({role: sets["test"].take(nothing) for role in absent})
     repeated = {role: duplicates(sets[role], sets["test"]) for role in sets if role != "test"}
     if options.duplicates == "drop":
         for role, found in repeated.items():

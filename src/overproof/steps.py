@@ -180,9 +180,11 @@ class Work:
         """Every role's answers, asked where they are not in the store yet."""
         options, parties = self.experiment.teacher, self._parties(seed)
         if options.answers:
-            answers = from_files(
-                options.answers, {"labelled": parties.labelled, **parties.others()}, self._cast.class_names
-            )
+            asked = {"labelled": parties.labelled, **parties.others()}
+            asked = {role: examples for role, examples in asked.items() if len(examples)}
+            answers = from_files(options.answers, asked, self._cast.class_names)
+        elif len(parties.labelled) == 0:
+            raise InputError("Option 'data.rows.labelled' is 0, so no teacher can be trained here; bring its answers.")
         else:
             teacher = self._trainable(parties)
             with self.progress.task(f"teacher, seed {seed}", None) as advance:
@@ -195,6 +197,9 @@ class Work:
                     folder=self.folder / "labels" / f"seed-{seed}",
                     progress=lambda done, total: advance(done, f"of {total}"),
                 )
+        # Nobody is asked about a role that the run does not have.
+        nothing = compress(torch.empty(0, len(self._cast.class_names)))
+        answers = {"labelled": nothing, "pool": nothing, **answers}
         if options.flip_share:
             answers = {
                 role: compress(random_flips(each.probs(), options.flip_share, derived_seed(seed, "flips", role))[0])

@@ -12,7 +12,7 @@ class TrainOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
     """How a student is trained.
 
     Args:
-        epochs: Passes over the pool.
+        epochs: Passes over the pool; over the labelled examples where there is no pool.
         batch_size: Examples a step, labelled and pool ones together.
         labelled_share: Share of every batch drawn from the labelled examples; `auto` is their share of all examples,
             but at least an eighth, so that few labels are not drowned.

@@ -11,11 +11,12 @@ from overproof.data.wording import listed
 from overproof.errors import InputError
 
 
-def class_space(parties: Mapping[str, Examples]) -> tuple[str, ...]:
+def class_space(parties: Mapping[str, Examples], *, shown_by: str = "labelled") -> tuple[str, ...]:
     """The ordered class names that all parties share: those of the labelled examples.
 
     Args:
-        parties: Examples by role; "labelled" must be among them.
+        parties: Examples by role.
+        shown_by: The role that shows every class: "labelled", or another where there are no labelled examples.
 
     Raises:
         InputError: If a class has no labelled example, there are fewer than two classes, or another role shows a
@@ -27,7 +28,7 @@ def class_space(parties: Mapping[str, Examples]) -> tuple[str, ...]:
         >>> class_space({"labelled": labelled, "pool": from_arrays(["fine"])})
         ('no', 'yes')
     """
-    labelled = parties["labelled"]
+    labelled = parties[shown_by]
     shown = shown_classes(labelled)
     if unseen := [name for name in labelled.class_names if name not in shown]:
         raise InputError(
