@@ -41,7 +41,9 @@ def section(entry: Entry) -> str:
     else:
         lines.append(f"```text\n{inspect.getdoc(entry.make)}\n```\n")
     if entry.paper is not None:
-        lines.append(f"Source: {entry.paper.title}, {entry.paper.venue}, arXiv {entry.paper.arxiv}.\n")
+        work = entry.paper
+        where = ", ".join(dict.fromkeys([work.venue, work.place]))
+        lines.append(f"Source: {work.title}, {where}.\n")
     if entry.claims:
         lines.append("Claims: " + "; ".join(f"{claim!r}" for claim in entry.claims) + ".\n")
     return "\n".join(lines)

@@ -17,6 +17,8 @@ from overproof.claims import (
     Claim,
     ConsistentUnderCandidateNoise,
     ConventionalWithoutNoise,
+    FloorIsTheDiagonal,
+    KeepsItsDiagonal,
     LinearInTheTarget,
     NoGradient,
     OneWithoutNoise,
@@ -27,7 +29,7 @@ from overproof.claims import (
     started,
 )
 from overproof.contract import Batch
-from overproof.losses import CrossEntropy, StudentLabelMixing
+from overproof.losses import AdaptationMatrix, CrossEntropy, StudentLabelMixing
 from overproof.methods import method, method_names
 from overproof.targets import Soft
 
@@ -60,14 +62,14 @@ def test_an_empty_batch_gives_no_number(entry):
 def test_renaming_the_classes_changes_nothing(entry):
     batch, order = started(entry.make(), noisy_batch()), torch.tensor([2, 0, 3, 1])
     renamed = replace(
-        batch,
+        noisy_batch(),
         student_logits=batch.student_logits[:, order],
         target_probs=batch.target_probs[:, order],
         teacher_probs=batch.teacher_probs[:, order],
         label=order.argsort()[batch.label],
         transition=batch.transition[order][:, order],
     )
-    before, after = entry.make()(batch), entry.make()(renamed)
+    before, after = entry.make()(batch), entry.make()(started(entry.make(), renamed))
     torch.testing.assert_close(before[:, order] if before.ndim == 2 else before, after)
 
 
@@ -115,9 +117,32 @@ def test_weights_and_targets_carry_no_gradient_and_losses_do(entry):
         assert NoGradient().check(entry.make()) is None
 
 
+class Drifting:
+    """An adaptation matrix whose diagonal learns too."""
+
+    def start(self, transition):
+        memory = AdaptationMatrix().start(transition)
+        return {name: value.detach().requires_grad_() for name, value in memory.items()}
+
+    def __call__(self, batch):
+        return AdaptationMatrix()(batch)
+
+    def learned(self, memory):
+        return AdaptationMatrix().learned(memory)
+
+
+class Halved(Drifting):
+    """An adaptation matrix that asks for half of what it is due."""
+
+    def __call__(self, batch):
+        return 0.5 * AdaptationMatrix()(batch)
+
+
 @pytest.mark.parametrize(
     ("claim", "broken"),
     [
+        (KeepsItsDiagonal(), Drifting()),
+        (FloorIsTheDiagonal(), Halved()),
         (ConsistentUnderCandidateNoise(), CrossEntropy()),
         (ConsistentUnderCandidateNoise(4), StudentLabelMixing()),
         (LinearInTheTarget(), overproof.losses.TemperedDivergence()),

@@ -182,3 +182,39 @@ class TruthWithoutNoise:
         """Ask for the target under a perfect teacher."""
         batch = perfect_batch()
         torch.testing.assert_close(part(started(part, batch)), batch.teacher_probs)
+
+
+@dataclass(frozen=True, slots=True)
+class KeepsItsDiagonal:
+    """While the rest of the matrix learns, its rows sum to one and its diagonal stays what it was, bit for bit."""
+
+    def check(self, part: Any) -> None:
+        """Train the memory alone on teachers of 2, 4 and 11 classes."""
+        for num_classes in (2, 4, 11):
+            batch = started(part, noisy_batch(num_classes=num_classes))
+            first = part.learned(batch.memory)["transition"]
+            learned = [value for value in batch.memory.values() if value.requires_grad]
+            optimizer = torch.optim.Adam(learned, lr=0.1)
+            for _ in range(20):
+                optimizer.zero_grad()
+                part(batch).sum().backward()
+                optimizer.step()
+            last = part.learned(batch.memory)["transition"]
+            torch.testing.assert_close(last.sum(1), torch.ones_like(last[0]))
+            torch.testing.assert_close(last.diagonal(), first.diagonal(), rtol=0, atol=0)
+            assert num_classes == 2 or not torch.equal(last, first), "the rest of the matrix learns nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class FloorIsTheDiagonal:
+    """A student as sure of the teacher's class as can be pays -log of the matrix's diagonal there, and nothing else."""
+
+    def check(self, part: Any) -> None:
+        """Let the student be certain of what a teacher that names one class says."""
+        world = noisy_batch()
+        named = F.one_hot(world.label, world.student_logits.shape[1]).to(world.teacher_probs)
+        # As sure as a softened target of one class is in single precision: a divergence then adds nothing.
+        logits = named.clamp(min=torch.finfo(torch.float32).tiny).log()
+        batch = started(part, replace(world, student_logits=logits, target_probs=named, teacher_probs=named))
+        diagonal = part.learned(batch.memory)["transition"].diagonal()
+        torch.testing.assert_close(part(batch).detach(), -diagonal[world.label].log().to(named))

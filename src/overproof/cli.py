@@ -154,7 +154,7 @@ def methods() -> None:
     for name in ("method", "what it does", "paper"):
         drawn.add_column(name, no_wrap=name == "method")
     for entry in entries("method"):
-        drawn.add_row(entry.name, entry.summary, f"arXiv {entry.paper.arxiv}" if entry.paper else "")
+        drawn.add_row(entry.name, entry.summary, entry.paper.place if entry.paper else "")
     _console().print(drawn)
 
 

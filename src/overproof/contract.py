@@ -79,6 +79,13 @@ class Remembering(Protocol):
 
 
 @runtime_checkable
+class Learning(Remembering, Protocol):
+    """A part whose memory is worth keeping beside the student: what it learned of the teacher, such as its mistakes."""
+
+    def learned(self, memory: Memory) -> Mapping[str, Tensor]: ...
+
+
+@runtime_checkable
 class Refreshing(Remembering, Protocol):
     """A part that looks at held-out labelled examples before every epoch but the first.
 

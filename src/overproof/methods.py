@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-from overproof.losses import StudentLabelMixing, TemperedDivergence
+from overproof.losses import AdaptationMatrix, StudentLabelMixing, TemperedDivergence
 from overproof.method import Method, Objective
 from overproof.noise import Noiseless
-from overproof.papers import FIDELITY_2018, HINTON_2015, SLAM_2023, WD_2022
+from overproof.papers import DFND_2021, FIDELITY_2018, HINTON_2015, SLAM_2023, WD_2022
 from overproof.registry import Paper, entries, lookup, register
 from overproof.select import Nothing
 from overproof.targets import Calibrated, Hard, Soft
@@ -91,6 +91,12 @@ def slam_soft() -> Method:
 def slam_normalized() -> Method:
     """Student-label mixing on hard labels with the exact law of the noisy label."""
     return Method(pool=Objective(target=Hard(), loss=StudentLabelMixing(normalized=True)))
+
+
+@register("method", paper=DFND_2021)
+def dfnd() -> Method:
+    """Students in the wild: a tempered divergence, and the teacher's class behind a learned matrix of its mistakes."""
+    return Method(pool=Objective(target=Soft(), loss=AdaptationMatrix()))
 
 
 def method(name: str) -> Method:

@@ -36,3 +36,10 @@ FIDELITY_2018 = Paper(
     year=2018,
     arxiv="1711.02799",
 )
+DFND_2021 = Paper(
+    key="chen2021wild",
+    title="Learning Student Networks in the Wild",
+    authors="Chen, Hanting and Guo, Tianyu and Xu, Chang and Li, Wenshuo and Xu, Chunjing and Xu, Chao and Wang, Yunhe",
+    venue="CVPR 2021",
+    year=2021,
+)

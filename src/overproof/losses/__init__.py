@@ -1,5 +1,6 @@
 """What is compared with what: one loss per example."""
 
+from overproof.losses.adaptation_matrix import AdaptationMatrix as AdaptationMatrix
 from overproof.losses.cross_entropy import CrossEntropy as CrossEntropy
 from overproof.losses.student_label_mixing import StudentLabelMixing as StudentLabelMixing
 from overproof.losses.tempered_divergence import TemperedDivergence as TemperedDivergence

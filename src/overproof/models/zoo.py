@@ -71,6 +71,8 @@ ZOO: Mapping[str, Architecture] = {
     "mlp": Architecture(factory=layers.mlp, kinds=("image", "table"), learning_rate=2e-3),
     "cnn": Architecture(factory=layers.cnn, kinds=("image",), learning_rate=5e-3),
     "resnet": Architecture(factory=layers.resnet, kinds=("image",), learning_rate=2e-3),
+    "resnet18": Architecture(factory=layers.resnet18, kinds=("image",), optimizer="sgd", learning_rate=0.1),
+    "resnet34": Architecture(factory=layers.resnet34, kinds=("image",), optimizer="sgd", learning_rate=0.1),
     "ngram": Architecture(
         factory=layers.ngram,
         kinds=("text",),
