@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any, TypeVar, cast, get_type_hints
 
 import pydantic
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -39,13 +40,6 @@ class Objective:
     target: Target = field(default_factory=Hard)
     weight: Weight = field(default_factory=Uniform)
     loss: Loss = field(default_factory=CrossEntropy)
-
-    def __call__(self, batch: Batch, memories: Memories, path: str) -> tuple[PerExample, PerExample]:
-        """Loss and weight of every example; `path` says whose memory is whose."""
-        batch = self.matched(batch, memories, path)
-        weight = self.weight(_with_memory(batch, memories[f"{path}.weight"]))
-        loss = self.loss(_with_memory(batch, memories[f"{path}.loss"]))
-        return loss, weight.detach()
 
     def matched(self, batch: Batch, memories: Memories, path: str) -> Batch:
         """The batch with this objective's target in it."""
@@ -79,6 +73,32 @@ class Method:
         """Whether a part looks at labelled examples that the student must not train on."""
         return any(isinstance(part, Refreshing) for _, part in self.parts())
 
+    def __call__(self, batch: Batch, memories: Memories, num_labelled: int) -> tuple[PerExample, PerExample]:
+        """Loss and weight of every example of a batch, labelled ones first; the loss alone has a gradient.
+
+        Where both sides ask for the same loss it is asked once, of all of them: a loss is one number per example, and
+        one pass back costs half of two.
+        """
+        sides = (("labelled", self.labelled, slice(0, num_labelled)), ("pool", self.pool, slice(num_labelled, None)))
+        # Targets and weights have no gradient, and slices of what has one cost a copy on the way back.
+        seen = replace(batch, student_logits=batch.student_logits.detach())
+        matched = [objective.matched(_part(seen, rows), memories, side) for side, objective, rows in sides]
+        weight = torch.cat(
+            [
+                objective.weight(_with_memory(part, memories[f"{side}.weight"]))
+                for (side, objective, _), part in zip(sides, matched, strict=True)
+            ]
+        )
+        learned = memories["labelled.loss"] or memories["pool.loss"]
+        if self.labelled.loss == self.pool.loss and not learned:
+            target_probs = torch.cat([part.target_probs for part in matched])
+            return self.pool.loss(replace(batch, target_probs=target_probs)), weight
+        losses = [
+            objective.loss(replace(part, student_logits=batch.student_logits[rows], memory=memories[f"{side}.loss"]))
+            for (side, objective, rows), part in zip(sides, matched, strict=True)
+        ]
+        return torch.cat(losses), weight
+
     def start(self, transition: Float[Tensor, "K K"]) -> Memories:
         """The memory of every part before the first step."""
         return {path: part.start(transition) if isinstance(part, Remembering) else {} for path, part in self.parts()}
@@ -101,6 +121,13 @@ class Method:
 def _with_memory(batch: Batch, memory: Memory) -> Batch:
     # Most parts have none, and a copy costs as much as a loss on a small batch.
     return replace(batch, memory=memory) if memory or batch.memory else batch
+
+
+def _part(batch: Batch, rows: slice) -> Batch:
+    per_example = {
+        f.name: getattr(batch, f.name)[rows] for f in fields(batch) if f.name not in ("transition", "memory")
+    }
+    return replace(batch, **per_example)
 
 
 def override(node: Node, path: str, value: Any, *, whole_path: str | None = None) -> Node:

@@ -46,7 +46,7 @@ class Rows:
 
     def take(self, rows: Tensor) -> Tensor:
         """What the student sees of these rows."""
-        return self.inputs.take(self.place[rows])
+        return self.inputs.take(self.place.index_select(0, rows))
 
     def batch(self, rows: Tensor, student_logits: Tensor, transition: Tensor) -> Batch:
         """These rows with the student's logits on them."""
@@ -55,8 +55,8 @@ class Rows:
             student_logits=student_logits,
             target_probs=teacher_probs,
             teacher_probs=teacher_probs,
-            label=self.label[rows],
-            teacher_accuracy=self.teacher_accuracy[rows],
-            num_candidates=self.num_candidates[rows],
+            label=self.label.index_select(0, rows),
+            teacher_accuracy=self.teacher_accuracy.index_select(0, rows),
+            num_candidates=self.num_candidates.index_select(0, rows),
             transition=transition,
         )

@@ -4,7 +4,6 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import fields, replace
 from pathlib import Path
 
 import torch
@@ -95,6 +94,7 @@ def train(
     learned_parts = [value for memory in memories.values() for value in memory.values() if value.requires_grad]
     optimizers = [optimizer_of(student, options, device)]
     optimizers += [torch.optim.Adam([value], lr=1e-3) for value in learned_parts]
+    moved = [value for optimizer in optimizers for group in optimizer.param_groups for value in group["params"]]
     state = State(
         step=0,
         memories=memories,
@@ -126,8 +126,8 @@ def train(
         labelled_rows = labelled_stream.take(step * labelled_size, labelled_size)[rank::world]
         pool_rows = pool_stream.take(step * pool_size, pool_size)[rank::world] + num_labelled
         student.train()
-        for optimizer in optimizers:
-            optimizer.zero_grad(set_to_none=True)
+        for value in moved:
+            value.grad = None
         for labelled_part, pool_part in zip(
             labelled_rows.tensor_split(options.accumulate), pool_rows.tensor_split(options.accumulate), strict=True
         ):
@@ -139,11 +139,11 @@ def train(
             with torch.autocast("cuda", torch.bfloat16) if autocast else nullcontext():
                 student_logits = forward(inputs)
             batch = rows.batch(taken, student_logits.float(), transition)
-            weighted_sum, weight = _objective(method, batch, state.memories, len(labelled_part))
+            loss, weight = method(batch, state.memories, len(labelled_part))
             # The only place in the package where examples are averaged.
-            mean_loss = weighted_sum * (world / (labelled_size + pool_size))
+            mean_loss = torch.dot(weight, loss) * (world / (labelled_size + pool_size))
             mean_loss.backward()
-            state.passes.append(_noted(mean_loss.detach(), weight))
+            state.passes.append(_noted(mean_loss.detach(), weight[len(labelled_part) :]))
         # On a GPU the look would wait for the device, so it is taken now and then.
         if (device.type == "cpu" or step % 64 == 63) and not math.isfinite(state.passes[-1][0]):
             raise FloatingPointError(f"The loss is not finite at step {step} of {total_steps} (epoch {epoch + 1}).")
@@ -168,25 +168,11 @@ def train(
     return state.history, state.memories
 
 
-def _objective(method: Method, batch: Batch, memories: Memories, num_labelled: int) -> tuple[Tensor, Tensor]:
-    """The sum of weight times loss, each side by its own objective, and the weights of the pool examples."""
-    labelled_loss, labelled_weight = method.labelled(_part(batch, slice(0, num_labelled)), memories, "labelled")
-    pool_loss, pool_weight = method.pool(_part(batch, slice(num_labelled, None)), memories, "pool")
-    return torch.dot(labelled_weight, labelled_loss) + torch.dot(pool_weight, pool_loss), pool_weight
-
-
 def _seed(device: torch.device, seed: int) -> None:
     """As `torch.manual_seed`, which takes a millisecond where CUDA is not in use: it notes a stack trace for later."""
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
         torch.cuda.manual_seed(seed)
-
-
-def _part(batch: Batch, rows: slice) -> Batch:
-    per_example = {
-        f.name: getattr(batch, f.name)[rows] for f in fields(batch) if f.name not in ("transition", "memory")
-    }
-    return replace(batch, **per_example)
 
 
 def _held_out_batch(student: nn.Module, held_out: Rows, transition: Tensor) -> Batch:

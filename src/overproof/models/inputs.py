@@ -43,7 +43,8 @@ class Dense:
 
     def take(self, rows: Int[Tensor, "B"]) -> Shaped[Tensor, "B ..."]:
         """The values of these rows."""
-        return self.values[rows]
+        # Several times faster than indexing, for rows of many numbers.
+        return self.values.index_select(0, rows)
 
     def to(self, device: torch.device) -> "Dense":
         """The same inputs on another device."""
