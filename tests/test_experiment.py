@@ -1,11 +1,15 @@
 """Experiments as data: what is refused, in which words, and that nothing is lost on the way to YAML and back."""
 
 import pytest
+import yaml
 
 from overproof.errors import InputError
 from overproof.experiment import MethodOptions, dump, experiment_from, load
 from overproof.losses import StudentLabelMixing
+from overproof.method import Objective
 from overproof.noise import Isotonic
+from overproof.select import Confident
+from overproof.targets import Soft
 
 
 def content(**changes):
@@ -51,6 +55,28 @@ def test_a_method_is_built_with_its_options():
     assert built.pool.loss == StudentLabelMixing(normalized=True)
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"select": {"name": "confident", "budget": 20}},
+        {"select": "confident", "select.budget": 20},
+    ],
+)
+def test_a_part_is_chosen_by_its_name(options):
+    experiment = experiment_from(content(methods=[{"method": "slam", "options": options}]))
+    assert experiment.rows()[-1].build().select == Confident(budget=20)
+    assert experiment_from(yaml.safe_load(dump(experiment))) == experiment
+
+
+def test_a_part_without_a_name_is_the_one_there_is():
+    options = {"noise": {"prior": 2.0}, "pool": {"loss": {"normalized": True}, "target": "soft"}}
+    built = MethodOptions(method="slam", options=options).build()
+    assert (built.noise, built.pool) == (
+        Isotonic(prior=2.0),
+        Objective(target=Soft(), loss=StudentLabelMixing(normalized=True)),
+    )
+
+
 BAD = {
     "an unknown option": (content(sedes=[1]), [], "no option 'sedes'; did you mean 'seeds'"),
     "an unknown group option": (content(), ["train.epoch=3"], "no option 'train.epoch'; did you mean 'epochs'"),
@@ -73,6 +99,31 @@ BAD = {
         content(methods=[{"method": "slam", "options": {"noise": 1}}]),
         [],
         "group of options",
+    ),
+    "an unknown selector": (
+        content(methods=[{"method": "slam", "options": {"select": "confidnt"}}]),
+        [],
+        "no selector 'confidnt'; did you mean 'confident'",
+    ),
+    "an unknown selector option": (
+        content(methods=[{"method": "slam", "options": {"select": {"name": "confident", "buget": 3}}}]),
+        [],
+        "'select.buget': Confident has no 'buget'; did you mean 'budget'",
+    ),
+    "a budget that is none": (
+        content(methods=[{"method": "slam", "options": {"select": {"name": "confident", "budget": "many"}}}]),
+        [],
+        "'select.budget' is 'many'",
+    ),
+    "a budget out of range": (
+        content(methods=[{"method": "slam", "options": {"select": {"name": "confident", "budget": -1}}}]),
+        [],
+        "budget is -1; it must be",
+    ),
+    "a name for a group of parts": (
+        content(methods=[{"method": "slam", "options": {"pool": "soft"}}]),
+        [],
+        "'pool' is a group of parts",
     ),
     "one row twice": (content(methods=["slam", "slam"]), [], "holds slam twice"),
     "one seed twice": (content(seeds=[1, 1]), [], "holds 1 twice"),

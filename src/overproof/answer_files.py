@@ -27,6 +27,7 @@ from overproof import store
 from overproof.atomic import write_bytes
 from overproof.errors import InputError
 from overproof.labels import Answers, answers_of, compress
+from overproof.ranking import words_of
 from overproof.shard import Ids
 
 NUMBERS_AT_A_TIME = 2**22
@@ -74,9 +75,9 @@ def read_answers(
         some = rows[start : start + step]
         probs = torch.from_numpy(dense(table.take(pa.array(some)), some))
         parts.append(compress(probs, source=str(path), row_numbers=some))
-    columns = [field.name for field in fields(Answers) if field.name != "num_classes"]
+    columns = [field.name for field in fields(Answers) if field.name not in ("num_classes", "id_word")]
     joined = {name: torch.cat([getattr(part, name) for part in parts]) for name in columns}
-    return Answers(**joined, num_classes=len(class_names))
+    return Answers(**joined, num_classes=len(class_names), id_word=torch.from_numpy(words_of(join)))
 
 
 def export_parquet(

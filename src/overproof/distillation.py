@@ -283,7 +283,7 @@ def distill(
         Answered(
             place=num_labelled + torch.arange(len(pool_examples)),
             label=torch.full((len(pool_examples),), -1),
-            answers=compress(pool_probs, source="teacher_probs"),
+            answers=compress(pool_probs, source="teacher_probs").identified(pool_examples.ids),
         ),
         method=method_by_name(method) if isinstance(method, str) else method,
         options=train or TrainOptions(),

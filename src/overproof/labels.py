@@ -5,8 +5,9 @@ kept as one number, `residual`, and spread over them when the row is opened agai
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor
 
 from overproof import store
 from overproof.errors import InputError
+from overproof.ranking import words_of
 from overproof.shard import Block, Header, Ids, StoreKey, digest_of_ids, digest_of_names
 
 MAX_ALL_KEPT = 32
@@ -44,6 +46,8 @@ class Answers:
         margin: [N], likeliest minus second, in [0, 1], rounded once (and not the difference of rounded parts).
         residual: [N], the mass of the classes that are not kept; 0 where all are.
         num_classes: K.
+        id_word: [N], 64 bits of each example's id, or the row numbers where no ids are known. They decide between equal
+            answers, so that what is chosen does not depend on the order of the rows.
     """
 
     class_indices: Int16[Tensor, "N k"]
@@ -51,6 +55,7 @@ class Answers:
     margin: Float16[Tensor, "N"]
     residual: Float16[Tensor, "N"]
     num_classes: int
+    id_word: Int64[Tensor, "N"]
 
     def __len__(self) -> int:
         return len(self.margin)
@@ -60,14 +65,19 @@ class Answers:
         """The likeliest class of every row; of equal ones the lowest index."""
         return self.class_indices[:, 0].long()
 
-    def take(self, rows: Int[Tensor, "B"]) -> "Answers":
-        """The answers of some rows, in the order given."""
+    def identified(self, ids: Any) -> "Answers":
+        """The same answers as those of the examples with these ids [N]: content ids, whole numbers or texts."""
+        return replace(self, id_word=torch.from_numpy(words_of(ids)))
+
+    def take(self, rows: Int[Tensor, "B"] | slice) -> "Answers":
+        """The answers of some rows, in the order given; of a slice nothing is copied."""
         return Answers(
             class_indices=self.class_indices[rows],
             class_probs=self.class_probs[rows],
             margin=self.margin[rows],
             residual=self.residual[rows],
             num_classes=self.num_classes,
+            id_word=self.id_word[rows],
         )
 
     def probs(self, rows: Int[Tensor, "B"] | None = None) -> Float32[Tensor, "B K"]:
@@ -132,6 +142,7 @@ def compress(
         margin=torch.from_numpy(np.maximum(top[:, 0] - top[:, 1], 0.0).astype(np.float16)),
         residual=torch.from_numpy(residual.astype(np.float16)),
         num_classes=K,
+        id_word=torch.arange(len(probs)),
     )
 
 
@@ -252,6 +263,7 @@ def answers_of(stored: store.Stored) -> Answers:
         margin=torch.from_numpy(columns["margin"].view("<f2").reshape(-1)),
         residual=torch.from_numpy(columns["residual"].view("<f2").reshape(-1)),
         num_classes=len(stored.class_names),
+        id_word=torch.from_numpy(words_of(stored.ids)),
     )
 
 

@@ -16,7 +16,7 @@ from overproof.contract import Batch, Loss, Memory, PerExample, Refreshing, Reme
 from overproof.errors import InputError
 from overproof.losses import CrossEntropy
 from overproof.noise import Isotonic, NoiseModel
-from overproof.registry import Entry, entry_of, suggest
+from overproof.registry import Entry, entry_of, kind_of, lookup, suggest
 from overproof.select import Everything, Selector
 from overproof.targets import Given, Hard
 from overproof.weights import Uniform
@@ -133,8 +133,12 @@ def _part(batch: Batch, rows: slice) -> Batch:
 def override(node: Node, path: str, value: Any, *, whole_path: str | None = None) -> Node:
     """A copy of a frozen tree of dataclasses with one option changed: `override(method, "noise.lower_bound", 0.6)`.
 
+    A part is replaced by its name, alone or with its options: `override(method, "select", "confident")`, or
+    `override(method, "select", {"name": "confident", "budget": 20_000})`. Options without a name change the part there
+    is.
+
     Raises:
-        InputError: No such option, or a value of the wrong kind; the sentence names the options there are.
+        InputError: No such option or part, or a value of the wrong kind; the sentence names those there are.
     """
     whole_path = whole_path or path
     head, _, rest = path.partition(".")
@@ -146,8 +150,8 @@ def override(node: Node, path: str, value: Any, *, whole_path: str | None = None
         raise InputError(f"Option {whole_path!r}: {type(node).__name__} has no {head!r}; {suggest(head, known)}.")
     if rest:
         return _with(node, head, override(getattr(node, head), rest, value, whole_path=whole_path))
-    if is_dataclass(getattr(node, head)):
-        raise InputError(f"Option {whole_path!r} is a group of options, not a value; set one of them by its path.")
+    if is_dataclass(part := getattr(node, head)):
+        return _with(node, head, _changed(part, value, whole_path))
     hint = get_type_hints(type(node))[head]
     try:
         checked = pydantic.TypeAdapter(hint).validate_python(value)
@@ -155,6 +159,22 @@ def override(node: Node, path: str, value: Any, *, whole_path: str | None = None
         allowed = getattr(hint, "__name__", str(hint).replace("typing.", ""))
         raise InputError(f"Option {whole_path!r} is {value!r}; it must be {allowed}.") from None
     return _with(node, head, checked)
+
+
+def _changed(part: Node, value: Any, whole_path: str) -> Node:
+    """Another part of the same kind by its name, or this one, with some of its options changed."""
+    named = {"name": value} if isinstance(value, str) else value
+    if not isinstance(named, Mapping):
+        raise InputError(
+            f"Option {whole_path!r} is {value!r}, but it is a group of options: give the name of a part, options by "
+            f"name, or set one of them by its path."
+        )
+    options = dict(named)
+    if "name" in options:
+        part = lookup(kind_of(part, whole_path), options.pop("name")).make()
+    for option, each in options.items():
+        part = override(part, option, each, whole_path=f"{whole_path}.{option}")
+    return part
 
 
 def _with(node: Node, name: str, value: Any) -> Node:

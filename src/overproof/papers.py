@@ -43,3 +43,11 @@ DFND_2021 = Paper(
     venue="CVPR 2021",
     year=2021,
 )
+KD3_2023 = Paper(
+    key="tang2023distribution",
+    title="Distribution Shift Matters for Knowledge Distillation with Webly Collected Images",
+    authors="Tang, Jialiang and Chen, Shuo and Niu, Gang and Sugiyama, Masashi and Gong, Chen",
+    venue="ICCV 2023",
+    year=2023,
+    arxiv="2307.11469",
+)

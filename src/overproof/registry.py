@@ -90,13 +90,30 @@ def lookup(kind: Kind, name: str) -> Entry:
         InputError: There is none; the sentence names the nearest or all of them.
     """
     if (kind, name) not in _entries:
-        raise InputError(f"There is no {kind} {name!r}; {suggest(name, [e.name for e in entries(kind)])}.")
+        word = {"select": "selector", "noise": "noise model"}.get(kind, kind)
+        raise InputError(f"There is no {word} {name!r}; {suggest(str(name), [e.name for e in entries(kind)])}.")
     return _entries[kind, name]
 
 
 def entry_of(part: object) -> Entry:
     """The entry a part was made from."""
     return next(entry for entry in _entries.values() if entry.make is type(part))
+
+
+def kind_of(part: object, option: str) -> Kind:
+    """What kind of part it is.
+
+    Args:
+        part: A part, or a group of parts.
+        option: What to call it in errors.
+
+    Raises:
+        InputError: It is a group of parts, which has no name.
+    """
+    kinds = [entry.kind for entry in _entries.values() if entry.make is type(part)]
+    if not kinds:
+        raise InputError(f"Option {option!r} is a group of parts and goes by no name; set its parts by their paths.")
+    return kinds[0]
 
 
 def suggest(word: str, known: Iterable[str]) -> str:

@@ -202,7 +202,10 @@ class Work:
         answers = {"labelled": nothing, "pool": nothing, **answers}
         if options.flip_share:
             answers = {
-                role: compress(random_flips(each.probs(), options.flip_share, derived_seed(seed, "flips", role))[0])
+                role: replace(
+                    compress(random_flips(each.probs(), options.flip_share, derived_seed(seed, "flips", role))[0]),
+                    id_word=each.id_word,
+                )
                 for role, each in answers.items()
             }
         return answers

@@ -1,0 +1,321 @@
+"""The highest of very many numbers, exactly, in about one read: a sample proposes thresholds and counting decides.
+
+A column is anything with a length whose slices and row numbers give NumPy arrays: an array, a memory map, or numbers
+computed as they are read. Memory goes with the rows that are chosen, never with those that are read.
+
+1. A threshold for every class, a little too low, is read off a sample.
+2. One pass keeps what lies above its class's threshold and counts what lies on it.
+3. The kept rows are cut to the quota by a partial sort. Where ties *on* the threshold must be cut, a second pass takes
+   those whose ids have the smallest hashes. Where the sample misled, the pass is made again with lower thresholds.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+from torch import Tensor
+
+from overproof.errors import InputError
+
+BLOCK_ROWS = 2**16
+"""Rows read at once: few enough that a block stays in the cache while it is looked at several times."""
+
+SAMPLE_ROWS = 2**16
+"""Rows in the sample; more where there are very many classes."""
+
+SAMPLE_ROWS_PER_CLASS = 1024
+
+Rows = NDArray[np.int64]
+Words = NDArray[np.uint64]
+
+
+@runtime_checkable
+class Column(Protocol):
+    """One number a row."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, rows: Any) -> NDArray[Any]: ...
+
+
+def highest(
+    score: Column, quotas: NDArray[np.int64], order: Column, group: Column | None = None, *, source: str = "score"
+) -> Rows:
+    """The rows with the highest scores, as many of every class as its quota says, rising.
+
+    Of rows with equal scores those with the smallest `order` are taken, of those the first.
+
+    Args:
+        score: [N], real numbers.
+        quotas: [K], how many rows of each class; there must be so many.
+        order: [N], 64-bit hashes without sign: which of equal scores come first.
+        group: [N], the class of every row, 0..K-1; None where K is 1.
+        source: What to call the scores in errors.
+
+    Raises:
+        InputError: A score is NaN.
+    """
+    sampled = _sampled_rows(len(score), len(quotas))
+    samples = _by_class(score[sampled], None if group is None else group[sampled], len(quotas))
+    chosen, pending, slack = [], quotas > 0, 1.0
+    while pending.any():
+        limits = _limits(samples, quotas, len(score) / len(sampled), pending, slack)
+        above, on_limit = _above(score, group, limits, source)
+        enough = np.array([len(rows) for rows, _ in above]) + on_limit >= quotas
+        wanted = np.zeros_like(quotas)
+        for index in np.flatnonzero(pending & enough):
+            rows, values = above[index]
+            missing = quotas[index] - len(rows)
+            if missing > 0:
+                wanted[index] = missing
+            else:
+                rows = rows[_cut(values, rows, int(quotas[index]), order)]
+            chosen.append(rows)
+        if wanted.any():
+            chosen.append(_first_tied(score, group, limits, wanted, on_limit, order))
+        pending = pending & ~enough
+        slack *= 4
+    return np.sort(np.concatenate(chosen)) if chosen else np.empty(0, np.int64)
+
+
+def lowest(order: Column, budget: int) -> Rows:
+    """The rows with the smallest 64-bit hashes, rising; of equal ones the first.
+
+    Args:
+        order: [N], 64-bit hashes without sign.
+        budget: How many, in 0..N.
+    """
+    return _first_tied(
+        np.zeros(len(order), np.int8), None, np.zeros(1, np.int8), np.array([budget]), np.array([len(order)]), order
+    )
+
+
+def numbers(values: Any) -> Column:
+    """An array, a memory map or a tensor as a column; half precision is widened block by block."""
+    if isinstance(values, Tensor):
+        values = values.detach().cpu()
+        values = (values.float() if str(values.dtype) == "torch.bfloat16" else values).numpy()
+    array = np.asarray(values)
+    if array.dtype == np.bool_:
+        array = array.view(np.uint8)
+    return _Widened(array) if array.dtype == np.float16 else array
+
+
+class _Widened:
+    """Half precision as single, which processors compare fast; the order stays."""
+
+    def __init__(self, values: NDArray[np.float16]) -> None:
+        self.values = values
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, rows: Any) -> NDArray[np.float32]:
+        return self.values[rows].astype(np.float32)
+
+
+class Hashed:
+    """A 64-bit hash of every id, computed as it is read: an order of the rows that no order of the file can change.
+
+    Args:
+        ids: [N], content ids (`Examples.ids`), whole numbers, or texts; None takes the row numbers.
+        num_rows: N.
+        seed: Another seed, another order.
+    """
+
+    def __init__(self, ids: Any, num_rows: int, seed: int = 0) -> None:
+        self.words = None if ids is None else words_of(ids)
+        self.num_rows = num_rows
+        self.seed = _mixed(np.array([seed], np.int64).view(np.uint64))
+
+    def __len__(self) -> int:
+        return self.num_rows
+
+    def __getitem__(self, rows: Any) -> Words:
+        if self.words is not None:
+            words = self.words[rows]
+        elif isinstance(rows, slice):
+            words = np.arange(*rows.indices(self.num_rows), dtype=np.int64)
+        else:
+            words = rows
+        return _mixed(words.view(np.uint64) ^ self.seed)
+
+
+def words_of(ids: Any) -> NDArray[np.int64]:
+    """One 64-bit word for every id.
+
+    Content ids are hashes already: their first eight bytes, nothing copied (also where they are spelt in hex). Whole
+    numbers are themselves; of anything else the word is a hash of its text.
+
+    Args:
+        ids: [N].
+    """
+    if isinstance(ids, Tensor):
+        ids = ids.detach().cpu().numpy()
+    if isinstance(ids, np.ndarray) and ids.dtype == "V16":
+        words = np.ascontiguousarray(ids).view("<i8")[::2]
+        return words if words.flags.writeable else words.copy()  # a tensor may be made of it
+    if isinstance(ids, np.ndarray) and ids.dtype.kind in "iu":
+        return ids.astype(np.int64, copy=False)
+    texts = [str(each) for each in (ids.to_pylist() if isinstance(ids, pa.Array | pa.ChunkedArray) else ids)]
+    return np.array([_word(text) for text in texts], np.int64)
+
+
+def _word(text: str) -> int:
+    if len(text) == 32:
+        try:
+            return int.from_bytes(bytes.fromhex(text)[:8], "little", signed=True)
+        except ValueError:
+            pass
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little", signed=True)
+
+
+def _mixed(words: Words) -> Words:
+    """The finaliser of splitmix64: a bijection, so different words never share a hash."""
+    with np.errstate(over="ignore"):
+        words = words + np.uint64(0x9E3779B97F4A7C15)
+        words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return words ^ (words >> np.uint64(31))
+
+
+# The steps ----------------------------------------------------------------------------------------------------------
+
+
+def _blocks(num_rows: int) -> Iterator[slice]:
+    for start in range(0, num_rows, BLOCK_ROWS):
+        yield slice(start, min(start + BLOCK_ROWS, num_rows))
+
+
+def _sampled_rows(num_rows: int, num_classes: int) -> Rows:
+    """One row drawn from each of many equal stretches: as good as a random sample, better where scores are sorted."""
+    size = min(num_rows, max(SAMPLE_ROWS, SAMPLE_ROWS_PER_CLASS * num_classes))
+    places = (np.arange(size) + np.random.default_rng(0).random(size)) * (num_rows / max(size, 1))
+    return places.astype(np.int64).clip(max=max(num_rows - 1, 0))
+
+
+def _by_class(values: NDArray[Any], classes: NDArray[Any] | None, num_classes: int) -> list[NDArray[Any]]:
+    """The values of each class, falling."""
+    if classes is None:
+        return [np.sort(values)[::-1]]
+    order = np.lexsort((values, classes))
+    ends = np.searchsorted(classes[order], np.arange(num_classes + 1))
+    return [values[order[start:end]][::-1] for start, end in pairwise(ends)]
+
+
+def _limits(
+    samples: list[NDArray[Any]],
+    quotas: NDArray[np.int64],
+    rows_per_sample: float,
+    pending: NDArray[np.bool_],
+    slack: float,
+) -> NDArray[Any]:
+    """For each class a number that, as far as the sample tells, has a little more than its quota above it.
+
+    Five standard deviations too low at first; below everything where the sample says too little, which costs little
+    because the class is then rare, or nearly all of it is wanted.
+    """
+    dtype = samples[0].dtype
+    ends = (-np.inf, np.inf) if dtype.kind == "f" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    limits = np.where(pending, ends[0], ends[1]).astype(dtype)
+    for index in np.flatnonzero(pending):
+        rank = quotas[index] / rows_per_sample
+        rank = int(rank + slack * 5 * (1 + rank**0.5)) + 1
+        if rank < len(samples[index]):
+            limits[index] = samples[index][rank]
+    return limits
+
+
+def _above(
+    score: Column, group: Column | None, limits: NDArray[Any], source: str
+) -> tuple[list[tuple[Rows, NDArray[Any]]], NDArray[np.int64]]:
+    """For each class the rows above its limit with their scores, and how many lie on it."""
+    on_limit = np.zeros(len(limits), np.int64)
+    kept: list[tuple[Rows, NDArray[Any], NDArray[Any]]] = []
+    for block in _blocks(len(score)):
+        values = score[block]
+        refuse_nan(values, block.start, source)
+        if group is None:
+            places = np.flatnonzero(values >= limits[0])
+            values, classes = values[places], np.zeros(len(places), np.int8)
+            above = values > limits[0]
+        else:
+            classes = group[block]
+            limit = limits[classes]
+            places = np.flatnonzero(values >= limit)
+            values, classes, limit = values[places], classes[places], limit[places]
+            above = values > limit
+        on_limit += np.bincount(classes[~above], minlength=len(limits))
+        kept.append((places[above] + block.start, values[above], classes[above]))
+    rows, values, classes = (np.concatenate(parts) for parts in zip(*kept, strict=True))
+    if group is None:
+        return [(rows, values)], on_limit
+    order = np.argsort(classes, kind="stable")
+    ends = np.searchsorted(classes[order], np.arange(len(limits) + 1))
+    parts = [order[start:end] for start, end in pairwise(ends)]
+    return [(rows[part], values[part]) for part in parts], on_limit
+
+
+def _cut(values: NDArray[Any], rows: Rows, quota: int, order: Column) -> Rows:
+    """Which of some rows, rising, have the highest values, ties by `order`."""
+    if len(rows) == quota:
+        return np.arange(quota)
+    last = np.partition(values, len(values) - quota)[len(values) - quota]
+    surely, tied = np.flatnonzero(values > last), np.flatnonzero(values == last)
+    first = np.argsort(order[rows[tied]], kind="stable")[: quota - len(surely)]
+    return np.concatenate([surely, tied[first]])
+
+
+def _first_tied(
+    score: Column,
+    group: Column | None,
+    limits: NDArray[Any],
+    wanted: NDArray[np.int64],
+    on_limit: NDArray[np.int64],
+    order: Column,
+) -> Rows:
+    """Of the rows on their class's limit, as many as are wanted, by smallest hash."""
+    chosen, slack = [], 1.0
+    while wanted.any():
+        # Hashes are uniform, so how high to go follows from the counts alone.
+        share = (wanted + slack * 5 * (1 + np.sqrt(wanted))) / np.maximum(on_limit, 1)
+        heights = np.array([min(int(each * 2**64), 2**64 - 1) for each in share.tolist()], np.uint64)
+        kept = []
+        for block in _blocks(len(score)):
+            values = score[block]
+            classes = np.zeros(len(values), np.int8) if group is None else group[block]
+            places = np.flatnonzero((values == limits[classes]) & (wanted[classes] > 0))
+            classes = classes[places]
+            hashes = order[places + block.start]
+            low = np.flatnonzero(hashes <= heights[classes])
+            kept.append((places[low] + block.start, hashes[low], classes[low]))
+        rows, hashes, classes = (np.concatenate(parts) for parts in zip(*kept, strict=True))
+        for index in np.flatnonzero(wanted):
+            mine = np.flatnonzero(classes == index)
+            if len(mine) >= wanted[index]:
+                first = np.argsort(hashes[mine], kind="stable")[: wanted[index]]
+                chosen.append(rows[mine[first]])
+                wanted[index] = 0
+        slack *= 4
+    return np.sort(np.concatenate(chosen)) if chosen else np.empty(0, np.int64)
+
+
+def refuse_nan(values: NDArray[Any], start: int, source: str) -> None:
+    """Refuse a block of scores, which starts at row `start`, if one of them is NaN.
+
+    Raises:
+        InputError: One is; it names the row.
+    """
+    if values.dtype.kind != "f" or len(values) == 0:
+        return
+    with np.errstate(invalid="ignore"):
+        highest_value = values.max()  # NaN if any is
+    if highest_value != highest_value:
+        row = start + int(np.argmax(np.isnan(values)))
+        raise InputError(
+            f"{source}, row {row} (counted from 0): it is NaN; every row needs a number to be compared by."
+        )
