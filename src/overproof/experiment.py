@@ -15,7 +15,9 @@ from overproof.data import Source
 from overproof.errors import InputError
 from overproof.method import Method, override
 from overproof.methods import CONVENTIONAL, method
+from overproof.peers import PeerOptions
 from overproof.registry import suggest
+from overproof.select import Nothing
 from overproof.train_options import TrainOptions
 
 Model = TypeVar("Model", bound=pydantic.BaseModel)
@@ -112,6 +114,10 @@ class StudentOptions(_Options):
     options: dict[str, Any] = {}
 
 
+def _counted(value: Any) -> Any:
+    return {"most": value} if isinstance(value, int) else value
+
+
 class MethodOptions(_Options):
     """A method of the table.
 
@@ -120,12 +126,14 @@ class MethodOptions(_Options):
         name: What to call it in the table, when one method stands there twice with other options.
         options: Its options by path, such as `noise.lower_bound` or `pool.loss.normalized`.
         train: Training options that differ for this method alone.
+        rounds: Peer rounds before the student is trained: how many at most, or options (`overproof.peers`).
     """
 
     method: str
     name: str = ""
     options: dict[str, Any] = {}
     train: dict[str, Any] = {}
+    rounds: Annotated[PeerOptions, pydantic.BeforeValidator(_counted)] = PeerOptions()
 
     @property
     def row(self) -> str:
@@ -181,8 +189,7 @@ class Experiment(_Options):
         for each in self.rows():
             if each.row in ("teacher", "oracle"):
                 raise InputError(f"Option 'methods' calls a row {each.row!r}; that name is taken.")
-            each.build()
-            self.train_options(each)
+            self._check_method(each)
             if each.method == "labelled_only" and self.data.without("labelled"):
                 raise InputError("Option 'methods' names 'labelled_only', but 'data.rows.labelled' is 0.")
         if self.teacher.model == "answers" and not self.teacher.answers:
@@ -195,6 +202,15 @@ class Experiment(_Options):
                 "teacher never saw is needed; there is none in 'data'."
             )
         return self
+
+    def _check_method(self, each: MethodOptions) -> None:
+        built = each.build()
+        self.train_options(each)
+        if each.rounds.most and isinstance(built.select, Nothing):
+            raise InputError(
+                f"Option 'methods.{each.row}.rounds' is {each.rounds.most}, but {each.method!r} does not look at the "
+                f"pool; peer rounds correct the pool's answers."
+            )
 
     def rows(self) -> tuple[MethodOptions, ...]:
         """The methods of the table, the ones no verdict can do without first.

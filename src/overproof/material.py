@@ -10,6 +10,7 @@ from torch import Tensor
 from overproof.distillation import Answered, Distilled
 from overproof.models import Inputs, Student
 from overproof.noise import global_accuracy
+from overproof.shard import Ids
 
 KNOWN_ENOUGH = 0.9
 """An oracle row is given where the truth is known for this share of the pool; it then trains on that share."""
@@ -24,12 +25,14 @@ class Material:
         first: A student nobody trains, from which fresh ones are made.
         inputs: Labelled, pool and validation examples as it reads them.
         answered: The same by role, with the teacher's answers.
+        ids: The content ids of each role's examples.
     """
 
     seed: int
     first: Student
     inputs: Inputs
     answered: dict[str, Answered]
+    ids: dict[str, Ids]
 
     @cached_property
     def teacher_accuracy(self) -> dict[str, float]:

@@ -3,6 +3,7 @@
     OUT/experiment.yaml        all of the run, every default spelt out
     OUT/features/…             a frozen encoder's features, asked once an example
     OUT/labels/seed-S/ROLE/…   the teacher's answers
+    OUT/labels/seed-S/peers/…  what peers said, where a row asks for rounds
     OUT/students/seed-S/ROW/…  one student: weights, what it is, and row.json, written last
     OUT/result.json            rows and summary, written last of all
     OUT/log.txt                what happened when
@@ -12,6 +13,7 @@ Every step skips what is finished, so the same call again goes on where it was s
 
 import json
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -31,9 +33,11 @@ from overproof.labels import Answers, compress
 from overproof.material import Material, facts_of, knows_truth
 from overproof.methods import CONVENTIONAL, method
 from overproof.models import ModelSpec, Student, build, join, load_student
+from overproof.peers import Peers
 from overproof.processes import leads, wait_for_all
 from overproof.progress import Progress, Silent
 from overproof.roles import Cast, Parties
+from overproof.rounds import Corrected, run_rounds
 from overproof.sampler import derived_seed
 from overproof.synthetic import random_flips
 from overproof.teacher import cross_fitted, from_files, trainable
@@ -270,6 +274,7 @@ class Work:
             first=first,
             inputs=join([first.encode(examples) for examples in trained_on]),
             answered=answered,
+            ids={role: examples.ids for role, examples in zip(answered, trained_on, strict=True)},
         )
 
     def _train(self, material: Material, each: MethodOptions, folder: Path) -> None:
@@ -279,16 +284,22 @@ class Work:
             pool = pool.take((pool.label >= 0).nonzero()[:, 0])
             truth = torch.nn.functional.one_hot(pool.label, pool.answers.num_classes).float()
             pool = replace(pool, answers=compress(truth))
+        # The method must not see the pool's truth.
+        answered: Mapping[str, Answered] = {
+            **material.answered,
+            "pool": replace(pool, label=torch.full_like(pool.label, -1)),
+        }
+        corrected = self._corrected(material, each, answered)
+        answered, pool = corrected.answered, replace(pool, answers=corrected.answered["pool"].answers)
         result = distilled(
             material.fresh(),
             material.inputs,
-            material.answered["labelled"],
-            # The method must not see the pool's truth.
-            replace(pool, label=torch.full_like(pool.label, -1)),
+            answered["labelled"],
+            answered["pool"],
             method=each.build(),
             options=self.experiment.train_options(each),
             seed=derived_seed(material.seed, "student"),
-            validation=material.answered.get("validation"),
+            validation=answered.get("validation"),
             trust_labelled_answers=not self.experiment.teacher.trained_on_labelled,
             held_out_share=self.experiment.held_out_share,
             checkpoint=folder / "checkpoint.pt",
@@ -296,8 +307,33 @@ class Work:
         if not leads():
             return
         result.student.save(folder)
-        atomic.write_json(folder / "row.json", facts_of(material, pool, result))
+        facts = facts_of(material, pool, result)
+        if each.rounds.most:
+            facts["rounds"] = corrected.facts()
+        atomic.write_json(folder / "row.json", facts)
         self._log("student", f"{each.row}, seed {material.seed}: {time.perf_counter() - began:.1f} s")
+
+    def _corrected(self, material: Material, each: MethodOptions, answered: Mapping[str, Answered]) -> Corrected:
+        """The answers after the rounds of peers that the row asks for."""
+        if not each.rounds.most:
+            return Corrected(answered=answered, records=())
+        peers = Peers(
+            fresh=material.fresh,
+            inputs=material.inputs,
+            answered=answered,
+            ids=material.ids,
+            method=each.build(),
+            train=self.experiment.train_options(each),
+            options=each.rounds,
+            seed=derived_seed(material.seed, "rounds"),
+            folder=self.folder / "labels" / f"seed-{material.seed}" / "peers",
+            trust_labelled_answers=not self.experiment.teacher.trained_on_labelled,
+            held_out_share=self.experiment.held_out_share,
+        )
+        corrected = run_rounds(peers)
+        for record in corrected.records:
+            self._log("peers", f"{each.row}, seed {material.seed}, {record.sentence()}")
+        return corrected
 
     def _cell(self, seed: int, row: str) -> Path:
         return self.folder / "students" / f"seed-{seed}" / row

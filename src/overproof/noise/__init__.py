@@ -16,6 +16,7 @@ from overproof.noise.neighbours import (
     num_neighbours,
 )
 from overproof.noise.noiseless import Noiseless
+from overproof.noise.stacking import Stacking, log_loss, stack, stacked_out_of_fold
 from overproof.noise.transition import global_accuracy, transition_interval, transition_matrix
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "NoiseModel",
     "Noiseless",
     "QuantileGrid",
+    "Stacking",
     "calibrate",
     "fit_temperature",
     "fixed_candidates",
@@ -34,6 +36,7 @@ __all__ = [
     "global_accuracy",
     "isotonic_accuracy",
     "knn_accuracy",
+    "log_loss",
     "lower_bound",
     "margin",
     "nearest_neighbour_mean",
@@ -41,6 +44,8 @@ __all__ = [
     "num_cells",
     "num_neighbours",
     "out_of_fold",
+    "stack",
+    "stacked_out_of_fold",
     "transition_interval",
     "transition_matrix",
 ]

@@ -1,0 +1,86 @@
+"""Several trainings at a time: jobs in forked processes where that is safe, one after the other where it is not."""
+
+import ctypes
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from multiprocessing import get_context
+from multiprocessing.process import BaseProcess
+from typing import Literal
+
+import torch
+
+from overproof.processes import place
+
+Job = Callable[[], None]
+"""Leaves its result in a file, in one piece; called again when the file is there, it has nothing left to do."""
+
+
+def run_jobs(jobs: Sequence[Job], *, workers: int | Literal["auto"] = "auto") -> None:
+    """Run every job, the results being the same bytes whether they ran together or one after the other.
+
+    Each job has one thread: a forked process must not use the threads of its parent, which did not come along, and a
+    result must not depend on how many ran at once. A job that fails in a process of its own is run again in this one,
+    so that its error is raised here as it is.
+
+    Args:
+        jobs: They must not depend on each other.
+        workers: How many at a time, at least 1; `auto` is one a core. There is one where a fork is not safe: with a
+            GPU in reach, under `torchrun`, and elsewhere than on Linux.
+    """
+    can_fork = sys.platform == "linux" and place()[1] == 1 and not torch.cuda.is_available()
+    if not can_fork:
+        for job in jobs:
+            job()
+        return
+    most = len(os.sched_getaffinity(0)) if workers == "auto" else workers
+    with _one_thread():
+        unfinished = list(jobs) if min(most, len(jobs)) == 1 else _in_processes(jobs, most)
+        for job in unfinished:
+            job()
+
+
+def _in_processes(jobs: Sequence[Job], most: int) -> list[Job]:
+    """Run the jobs in processes, `most` at a time, and give back those that failed."""
+    waiting, failed = list(jobs), list[Job]()
+    running: dict[BaseProcess, Job] = {}
+    try:
+        while waiting or running:
+            while waiting and len(running) < most:
+                job = waiting.pop(0)
+                process: BaseProcess = get_context("fork").Process(target=_alone, args=(job, os.getpid()), daemon=True)
+                process.start()
+                running[process] = job
+            time.sleep(0.01)
+            for ended in [each for each in running if not each.is_alive()]:
+                job = running.pop(ended)
+                if ended.exitcode != 0:
+                    failed.append(job)
+    finally:
+        for left in running:
+            left.kill()
+            left.join()
+    return failed
+
+
+def _alone(job: Job, parent: int) -> None:
+    # Nobody would read what an orphan makes: it ends with its parent, also where that was killed.
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+    # The parent runs a failed job again and says why it failed.
+    sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    job()
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)

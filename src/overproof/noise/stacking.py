@@ -1,0 +1,203 @@
+"""Several scorers made one: a weighted product of their probabilities, the weights learned on labelled examples."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float64, Int
+from numpy.typing import NDArray
+from torch import Tensor
+
+from overproof.errors import InputError
+from overproof.functional import SMALLEST_PROBABILITY
+from overproof.noise.crossfit import folds, out_of_fold
+from overproof.noise.transition import check_labelled
+
+NUM_FOLDS = 10
+"""Folds of labelled examples for answers of a stack that must be out of sample."""
+
+Scores = Sequence[Float[Tensor, "_ _"]]
+"""One array of probabilities [N, K] for each scorer, aligned by rows and columns."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Stacking:
+    """p(class) in proportion to exp(bias) times the product of the scorers' probabilities, each to a power of its own.
+
+    Args:
+        weight: [S], the powers, not negative; 0 ignores it, 1 takes it as it is, more makes it surer.
+        weight_low: [S], where the 95 % intervals of the weights begin.
+        weight_high: [S], where they end.
+        bias: [K], one a class; zeros where none was asked for.
+    """
+
+    weight: Float64[Tensor, "S"]
+    weight_low: Float64[Tensor, "S"]
+    weight_high: Float64[Tensor, "S"]
+    bias: Float64[Tensor, "K"]
+
+    def __call__(self, scores: Scores) -> Float64[Tensor, "N K"]:
+        """The stack's probabilities.
+
+        Args:
+            scores: S arrays [N, K]; probabilities below 1e-7 count as 1e-7.
+        """
+        assert len(scores) == len(self.weight)
+        return (_log_probs(scores) @ self.weight + self.bias).softmax(dim=1)
+
+    def summary(self) -> dict[str, Any]:
+        """Weights, intervals and biases for people and for JSON."""
+        weights = zip(self.weight.tolist(), self.weight_low.tolist(), self.weight_high.tolist(), strict=True)
+        return {
+            "weights": [
+                {"weight": round(w, 4), "low": round(low, 4), "high": round(high, 4)} for w, low, high in weights
+            ],
+            "bias": [round(each, 4) for each in self.bias.tolist()],
+        }
+
+
+def stack(scores: Scores, label: Int[Tensor, "_"], *, bias: bool = False, penalty: float = 1.0) -> Stacking:
+    """Fit the weights of a stack by penalised maximum likelihood.
+
+    Minimises the sum over labelled examples of -log p(label), plus `penalty`/2 times the squared distance of the
+    weights from 1/S and of the biases from 0: with few labels the stack stays near the geometric mean of the scorers,
+    and one scorer alone stays near what it says. The problem is convex. The intervals are the normal ones of the
+    curvature at the optimum, cut at 0.
+
+    Args:
+        scores: S arrays [V, K] of probabilities, every one **out of sample** on these examples; those below 1e-7 count
+            as 1e-7.
+        label: [V], the true classes.
+        bias: Whether every class gets a bias of its own: for scorers that have the class frequencies wrong in common,
+            or that each count the same prior once more.
+        penalty: Above 0; how many examples' worth of trust the starting point has.
+
+    Example:
+        The first scorer is always right when it says .9, the second says .5 whatever comes.
+
+        >>> sure, idle = torch.tensor([[0.9, 0.1], [0.1, 0.9]]).repeat(50, 1), torch.full((100, 2), 0.5)
+        >>> fitted = stack([sure, idle], torch.tensor([0, 1]).repeat(50))
+        >>> fitted.weight[0].item() > 1, round(fitted.weight[1].item(), 3)
+        (True, 0.5)
+
+    Raises:
+        InputError: No scorers, no examples, sizes that differ, a label that is not a class, or a `penalty` not above 0.
+
+    Source: Wolpert (1992), Stacked generalization, Neural Networks 5; Breiman (1996), Stacked regressions, Machine
+        Learning 24 (weights that are not negative); Heskes (1998), Selecting weighting factors in logarithmic opinion
+        pools, NIPS 10 (the product).
+    """
+    # Here, because it is a third of the package's import time.
+    from scipy.optimize import minimize
+
+    if not scores:
+        raise InputError("scores is empty; a stack needs at least one scorer.")
+    if not 0 < penalty < float("inf"):
+        raise InputError(f"penalty is {penalty}; it must be above 0.")
+    for each in scores:
+        check_labelled(label, each)
+        if each.shape != scores[0].shape:
+            raise InputError(
+                f"The scorers of a stack answer with shapes {tuple(scores[0].shape)} and {tuple(each.shape)}; they "
+                f"must be the same."
+            )
+    log_probs, truth = _log_probs(scores).numpy(), label.cpu().numpy()
+    num_examples, num_classes, num_scorers = log_probs.shape
+    start = np.concatenate([np.full(num_scorers, 1 / num_scorers), np.zeros(num_classes if bias else 0)])
+    rows = np.arange(num_examples)
+
+    def probs_at(point: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+        """Probabilities [V, K] and the sum of -log p(label)."""
+        logits = log_probs @ point[:num_scorers]
+        if bias:
+            logits = logits + point[num_scorers:]
+        logits -= logits.max(axis=1, keepdims=True)
+        total = np.log(np.exp(logits).sum(axis=1, keepdims=True))
+        return np.exp(logits - total), float((total[:, 0] - logits[rows, truth]).sum())
+
+    def objective(point: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        probs, loss = probs_at(point)
+        residual = probs.copy()
+        residual[rows, truth] -= 1
+        slope = np.einsum("vk,vks->s", residual, log_probs)
+        if bias:
+            slope = np.concatenate([slope, residual.sum(axis=0)])
+        away = point - start
+        return loss + penalty / 2 * float(away @ away), slope + penalty * away
+
+    bounds: list[tuple[float | None, float | None]] = [(0.0, None)] * num_scorers + [(None, None)] * (
+        len(start) - num_scorers
+    )
+    options: Any = {"maxiter": 1000, "ftol": 1e-14, "gtol": 1e-8}
+    best = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x
+    deviation = np.sqrt(np.diag(np.linalg.inv(_curvature(probs_at(best)[0], log_probs, bias, penalty))))[:num_scorers]
+    weight = best[:num_scorers]
+    return Stacking(
+        weight=torch.from_numpy(weight.copy()),
+        weight_low=torch.from_numpy((weight - 1.96 * deviation).clip(min=0)),
+        weight_high=torch.from_numpy(weight + 1.96 * deviation),
+        bias=torch.from_numpy(best[num_scorers:].copy() if bias else np.zeros(num_classes)),
+    )
+
+
+def stacked_out_of_fold(
+    scores: Scores, label: Int[Tensor, "V"], *, seed: int, bias: bool = False, penalty: float = 1.0
+) -> Float64[Tensor, "V K"]:
+    """A stack's answers on the very examples its weights are learned on, each by weights that never saw its label.
+
+    Args:
+        scores: S arrays [V, K], out of sample.
+        label: [V], the true classes, at least two of them.
+        seed: Draws the ten folds (as many as there are examples where those are fewer).
+        bias: As in `stack`.
+        penalty: As in `stack`.
+
+    Example:
+        >>> probs = torch.tensor([[0.8, 0.2], [0.3, 0.7]]).repeat(10, 1)
+        >>> answers = stacked_out_of_fold([probs], torch.tensor([0, 1]).repeat(10), seed=0)
+        >>> answers.shape, (answers.argmax(dim=1) == probs.argmax(dim=1)).all().item()
+        (torch.Size([20, 2]), True)
+
+    Raises:
+        InputError: As in `stack`, or fewer than two examples.
+    """
+    if len(label) < 2:
+        raise InputError(f"A stack is judged on labelled examples out of fold; {len(label)} are too few, 2 are needed.")
+
+    def fit(rows: Tensor) -> Any:
+        fitted = stack([each[rows] for each in scores], label[rows], bias=bias, penalty=penalty)
+        return lambda held_out: fitted([each[held_out] for each in scores])
+
+    return out_of_fold(fit, folds(label, min(NUM_FOLDS, len(label)), seed))
+
+
+def log_loss(probs: Float[Tensor, "V K"], label: Int[Tensor, "V"]) -> Float64[Tensor, "V"]:
+    """-log p(label) of every example, probabilities below 1e-7 counting as 1e-7.
+
+    Example:
+        >>> log_loss(torch.tensor([[0.5, 0.5]]), torch.tensor([0])).item()
+        0.6931471805599453
+    """
+    return -probs.double().gather(1, label.long().unsqueeze(1)).clamp(min=SMALLEST_PROBABILITY).log().squeeze(1)
+
+
+def _log_probs(scores: Scores) -> Float64[Tensor, "N K S"]:
+    return torch.stack([each.detach().cpu().double().clamp(min=SMALLEST_PROBABILITY).log() for each in scores], dim=2)
+
+
+def _curvature(
+    probs: NDArray[np.float64], log_probs: NDArray[np.float64], bias: bool, penalty: float
+) -> NDArray[np.float64]:
+    """Second derivatives of the penalised objective: covariances of the scorers' log-probabilities under the stack."""
+    num_scorers, num_classes = log_probs.shape[2], probs.shape[1]
+    centred = log_probs - np.einsum("vk,vks->vs", probs, log_probs)[:, None, :]
+    weighted = probs[:, :, None] * centred
+    curvature = np.zeros((num_scorers + (num_classes if bias else 0),) * 2)
+    curvature[:num_scorers, :num_scorers] = np.einsum("vks,vkt->st", weighted, centred)
+    if bias:
+        curvature[num_scorers:, num_scorers:] = np.diag(probs.sum(axis=0)) - probs.T @ probs
+        cross = weighted.sum(axis=0)
+        curvature[num_scorers:, :num_scorers], curvature[:num_scorers, num_scorers:] = cross, cross.T
+    return curvature + penalty * np.eye(len(curvature))

@@ -1,0 +1,169 @@
+"""Peer rounds: students correct their teacher for as long as the labelled examples say that it helps."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from overproof.distillation import Answered
+from overproof.errors import InputError
+from overproof.labels import Answers, compress
+from overproof.noise import log_loss, stack, stacked_out_of_fold
+from overproof.peers import Peers
+from overproof.sampler import derived_seed
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RoundRecord:
+    """What one round came to, on labelled examples out of sample.
+
+    Args:
+        number: From 1.
+        before: Mean log-loss of the answers the round began with, their sureness corrected.
+        peer: The same of the peers' answers alone.
+        both: The same of the stack of teacher and peers.
+        standard_error: Of the mean of the paired differences `before` less `both`.
+        taken: Whether the round was taken.
+        stacking: Weights of teacher and peers with their 95 % intervals, and biases.
+        moved: Share of the pool whose class changed.
+        drift: How far the pool's class shares moved (total variation, 0 to 1).
+        distance_before: How far they were from the labelled examples' class shares before.
+        distance_after: And after.
+    """
+
+    number: int
+    before: float
+    peer: float
+    both: float
+    standard_error: float
+    taken: bool
+    stacking: Mapping[str, Any]
+    moved: float
+    drift: float
+    distance_before: float
+    distance_after: float
+
+    def sentence(self) -> str:
+        """For the log."""
+        word = "taken" if self.taken else "not taken"
+        return (
+            f"round {self.number} {word}: labelled log-loss {self.before:.4f} before, peers alone {self.peer:.4f}, "
+            f"both {self.both:.4f} (standard error of the difference {self.standard_error:.4f})"
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Corrected:
+    """What the rounds made of the answers.
+
+    Args:
+        answered: As given, with the answers of the last round that was taken; untouched where none was.
+        records: One a round that was tried; the last may not have been taken.
+    """
+
+    answered: Mapping[str, Answered]
+    records: tuple[RoundRecord, ...]
+
+    @property
+    def taken(self) -> int:
+        """How many rounds were taken."""
+        return sum(record.taken for record in self.records)
+
+    def facts(self) -> dict[str, Any]:
+        """For JSON."""
+        return {"taken": self.taken, "records": [asdict(record) for record in self.records]}
+
+
+def run_rounds(peers: Peers) -> Corrected:
+    """Rounds of peers until one does not help, or until there were as many as allowed.
+
+    A round is taken when the mean log-loss of the stack on the labelled examples, all out of sample, is lower than
+    that of the answers the round began with by more than `standard_errors` of the paired difference. The teacher is
+    never asked again, and no test example is looked at.
+
+    Raises:
+        InputError: Fewer labelled examples than folds, or a pool of fewer than two.
+
+    Source: our own; kin of co-training (Blum and Mitchell, 1998), cross-fitting, and peer-advised distillation
+        (arXiv 2312.10185).
+    """
+    options, teacher = peers.options, peers.answered
+    if len(teacher["pool"]) < 2:
+        raise InputError(f"Peer rounds need a pool of at least 2 examples; this one has {len(teacher['pool'])}.")
+    judges = [role for role in ("labelled", "validation") if role in teacher]
+    if not peers.trust_labelled_answers:
+        judges.remove("labelled")
+    label = torch.cat([teacher[role].label for role in judges])
+
+    def judged(scores: Sequence[Mapping[str, Tensor]]) -> Tensor:
+        """Answers of a stack on all judges, out of fold."""
+        joined = [torch.cat([each[role] for role in judges]) for each in scores]
+        return stacked_out_of_fold(
+            joined, label, seed=derived_seed(peers.seed, "stack"), bias=options.bias, penalty=options.penalty
+        )
+
+    said = {role: each.answers.probs() for role, each in teacher.items()}
+    current: Mapping[str, Answered] = teacher
+    chains: list[Mapping[str, Answered]] = [teacher] * options.folds
+    loss, records = log_loss(judged([said]), label), list[RoundRecord]()
+    for number in range(1, options.most + 1):
+        scores = peers.scored(number, chains)
+        both = judged([said, scores.judged])
+        gain = loss - log_loss(both, label)
+        error = gain.std().item() / len(gain) ** 0.5
+        taken = gain.mean().item() > options.standard_errors * error
+        fitted = stack(
+            [torch.cat([each[role] for role in judges]) for each in (said, scores.judged)],
+            label,
+            bias=options.bias,
+            penalty=options.penalty,
+        )
+        place = dict(zip(judges, both.split([len(teacher[role]) for role in judges]), strict=True))
+        corrected = {
+            role: replace(
+                teacher[role],
+                answers=compress(
+                    place.get(role, fitted([said[role], scores.pool if role == "pool" else scores.judged[role]]))
+                ),
+            )
+            for role in teacher
+        }
+        records.append(
+            RoundRecord(
+                number=number,
+                before=loss.mean().item(),
+                peer=log_loss(judged([scores.judged]), label).mean().item(),
+                both=log_loss(both, label).mean().item(),
+                standard_error=error,
+                taken=taken,
+                stacking=fitted.summary(),
+                **_drift(current["pool"].answers, corrected["pool"].answers, teacher["labelled"].label),
+            )
+        )
+        if not taken:
+            break
+        current, loss = corrected, log_loss(both, label)
+        # A chain trains on what its own peers corrected, so that no label of its fold comes back to it.
+        chains = [
+            {**corrected, "pool": replace(teacher["pool"], answers=compress(fitted([said["pool"], chain])))}
+            for chain in scores.chains
+        ]
+    return Corrected(answered=current, records=tuple(records))
+
+
+def _drift(before: Answers, after: Answers, label: Tensor) -> dict[str, float]:
+    def shares(classes: Tensor) -> Tensor:
+        return torch.bincount(classes, minlength=before.num_classes).double() / len(classes)
+
+    def distance(one: Tensor, other: Tensor) -> float:
+        return (one - other).abs().sum().item() / 2
+
+    old, new = shares(before.pseudo_label), shares(after.pseudo_label)
+    return {
+        "moved": (before.pseudo_label != after.pseudo_label).double().mean().item(),
+        "drift": distance(old, new),
+        "distance_before": distance(old, shares(label)),
+        "distance_after": distance(new, shares(label)),
+    }
