@@ -13,6 +13,10 @@ SYSTEMATIC = 0.2
 """Mistakes are systematic where a conventional student is right on less than this share of them on the test, where it
 never saw an answer."""
 
+DRIFT = 0.05
+"""Rounds that move the pool's class shares this much further from the labelled examples' (total variation) are told
+of."""
+
 
 def diagnose(
     rows: Sequence[Row],
@@ -66,6 +70,7 @@ def diagnose(
         findings.append(
             f"The student passes its teacher: {mean['hard']:.3f} against {mean['teacher']:.3f} on the test."
         )
+    findings += rounds_found(details)
     alone = next((each for each in summary if each.method == "labelled_only"), None)
     if alone is not None and alone.verdict == "BEATS":
         findings.append(
@@ -73,6 +78,47 @@ def diagnose(
             "labelled_only row."
         )
     return findings
+
+
+def rounds_found(details: Mapping[tuple[str, int], Mapping[str, Any]]) -> list[str]:
+    """What rows with peer rounds came to: a sentence each on whether the student sees what the teacher does not.
+
+    Args:
+        details: What is known of each student's training, by row and seed.
+    """
+    found = []
+    for row in dict.fromkeys(name for (name, _), facts in details.items() if "rounds" in facts):
+        rounds = [facts["rounds"] for (name, _), facts in details.items() if name == row]
+        first = [each["records"][0] for each in rounds]
+        teacher, peer, both, error = (
+            fmean(record[part] for record in first) for part in ("before", "peer", "both", "standard_error")
+        )
+        words = (
+            f"{row}: on labelled examples out of sample the log-loss is {teacher:.3f} for the teacher, {peer:.3f} for "
+            f"peers of the student, {both:.3f} for both together (standard error of the gain {error:.3f})"
+        )
+        taken = fmean(each["taken"] for each in rounds)
+        if taken == 0:
+            found.append(
+                f"{words}; no round was taken: the student sees nothing that the teacher does not, and the row is what "
+                f"it is without rounds."
+            )
+            continue
+        last = [each["records"][each["taken"] - 1] for each in rounds if each["taken"]]
+        drift = fmean(
+            record["distance_after"] - each["records"][0]["distance_before"]
+            for record, each in zip(last, [each for each in rounds if each["taken"]], strict=True)
+        )
+        found.append(
+            f"{words}; {taken:.1f} rounds were taken on average: the student sees what the teacher does not, and its "
+            f"answers correct the teacher's."
+        )
+        if drift > DRIFT:
+            found.append(
+                f"{row}: the rounds moved the pool's class shares {drift:.1%} further from those of the labelled "
+                f"examples; look at the classes before you trust the row."
+            )
+    return found
 
 
 def _regime(learned: float, right_where_wrong: float | None) -> str:

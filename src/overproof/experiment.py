@@ -89,6 +89,8 @@ class TeacherOptions(_Options):
             by the mean of all of them.
         trained_on_labelled: Say so when a brought teacher has seen the labelled examples: its answers there say nothing
             of its errors, and a validation role is needed.
+        features: Folder where a frozen encoder's features are kept and looked for, so that runs can share them; by
+            default the run's own.
         train: How a student that serves as teacher is trained.
         flip_share: For experiments: this share of all its answers is flipped at random, more at small margins.
     """
@@ -98,6 +100,7 @@ class TeacherOptions(_Options):
     answers: tuple[str, ...] = ()
     folds: int = pydantic.Field(5, ge=2)
     trained_on_labelled: bool = False
+    features: str = ""
     train: TrainOptions = TrainOptions(epochs=30)
     flip_share: float = pydantic.Field(0.0, ge=0, le=0.9)
 

@@ -240,7 +240,7 @@ class Work:
             options.options,
             everyone=self._everyone,
             fitting=(parties.labelled, parties.pool),
-            folder=self.folder / "features",
+            folder=Path(options.features) if options.features else self.folder / "features",
             train=train_network,
             recipe=options.train.model_dump_json(),
             progress=self.progress.counter("teacher's features"),

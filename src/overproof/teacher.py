@@ -23,7 +23,8 @@ from torch import Tensor
 from overproof.answer_files import read_answers
 from overproof.data import Examples
 from overproof.errors import InputError
-from overproof.labels import Answers, answer, embed
+from overproof.features import gather
+from overproof.labels import Answers, answer
 from overproof.models import Embedder, ModelSpec, TableEncoder, build, load_student, minilm
 from overproof.noise import folds
 from overproof.sampler import derived_seed
@@ -56,7 +57,7 @@ class FrozenEncoder:
     Args:
         embedder: Texts to features [N, D].
         examples: Everything it will be asked about.
-        folder: Where the features are kept.
+        folder: Where the features are kept (`overproof.features`).
         progress: Told (rows done, rows in all).
     """
 
@@ -73,18 +74,14 @@ class FrozenEncoder:
     @cached_property
     def _features(self) -> tuple[np.ndarray, Tensor]:
         """Ids, sorted, and their features."""
-        ids, first = np.unique(self.examples.ids.view("S16"), return_index=True)
-        distinct = self.examples.take(first)
 
-        def compute(rows: slice) -> Tensor:
-            texts = distinct.inputs
+        def compute(some: Examples) -> Tensor:
+            texts = some.inputs
             assert not isinstance(texts, Tensor), "trainable() lets text alone through"
-            return self.embedder.embed(texts[rows].to_pylist())
+            return self.embedder.embed(texts.to_pylist())
 
-        key = StoreKey(
-            teacher=self.embedder.fingerprint, data=distinct.digest(), transform="text", code=_code_version()
-        )
-        return ids, embed(self.folder, distinct.ids, key, compute, source=self.examples.source, progress=self.progress)
+        key = StoreKey(teacher=self.embedder.fingerprint, data="", transform="text", code=_code_version())
+        return gather(self.folder, self.examples, key, compute, progress=self.progress)
 
     def _of(self, examples: Examples) -> np.ndarray:
         ids, features = self._features

@@ -12,3 +12,4 @@ from overproof.synthetic.worlds import blobs as blobs
 from overproof.synthetic.worlds import margin_world as margin_world
 from overproof.synthetic.worlds import rising_accuracy as rising_accuracy
 from overproof.synthetic.worlds import systematic_world as systematic_world
+from overproof.synthetic.worlds import two_views as two_views

@@ -5,7 +5,7 @@ A world is a table of inputs and a teacher's answers to them. What in real life 
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Float32, Int64
@@ -200,6 +200,46 @@ def systematic_world(
     margins = torch.rand(num_examples, generator=generator).unsqueeze(1)
     top = torch.zeros_like(posterior).scatter(1, named.unsqueeze(1), 1.0)
     return _deterministic_world(inputs, label, margins * top + (1 - margins) / num_classes, posterior)
+
+
+def two_views(num_examples: int, num_classes: int, seed: int, *, added: float = 1.0, radius: float = 1.5) -> World:
+    """A perfect teacher of one view and a student that sees another: how much that adds is a dial.
+
+    Both views are the class mean of `blobs` in two features and unit noise; the noise of the student's view, `inputs`,
+    has correlation 1 - added with that of the teacher's. At 0 both see the same and nobody can correct this teacher; at
+    1 they err independently. The teacher states its posterior exactly, and
+
+        P(label | both) is in proportion to (P(label | teacher's view) P(label | student's view))^(1 / (2 - added)),
+
+    so that this is what a stack of the two must find: both weights 1 at 1, one half at 0.
+
+    Args:
+        num_examples: N.
+        num_classes: K, at least 2.
+        seed: Draws everything.
+        added: In [0, 1].
+        radius: See `blobs`.
+
+    Returns:
+        A world whose `posterior` is that of the student's view alone, and whose `teacher_accuracy` and `transition`
+        follow from the teacher's view, which is no part of the world.
+
+    Example:
+        >>> world = two_views(1000, 3, seed=0, added=0.0)
+        >>> world.teacher_probs.allclose(world.posterior, atol=1e-6)
+        True
+    """
+    check_classes(num_classes)
+    if not 0 <= added <= 1:
+        raise InputError(f"added is {added}; it must be in [0, 1].")
+    generator = torch.Generator().manual_seed(seed)
+    means = _circle(num_classes, 2, radius)
+    label, teacher_view = _draw(means, num_examples, generator)
+    shared, own = 1 - added, torch.randn(num_examples, 2, generator=generator)
+    inputs = means[label] + shared * (teacher_view - means[label]) + math.sqrt(1 - shared**2) * own
+    teacher_probs = _posterior(teacher_view, means)
+    world = _deterministic_world(inputs, label, teacher_probs, teacher_probs)
+    return replace(world, posterior=_posterior(inputs, means))
 
 
 def _circle(num_classes: int, num_features: int, radius: float) -> Tensor:
