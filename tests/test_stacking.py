@@ -19,7 +19,7 @@ def test_the_weights_of_two_views_are_those_of_the_exact_posterior(added, num_cl
     truth = 1 / (2 - added)
     deviation = (fitted.weight_high - fitted.weight) / 1.96
     assert ((fitted.weight - truth).abs() < 3.5 * deviation).all()
-    assert deviation.max() < 0.03
+    assert deviation.max() < 0.04
 
 
 def test_two_views_that_are_one_share_the_weight_and_cannot_be_told_apart():

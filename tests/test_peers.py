@@ -1,0 +1,396 @@
+"""Peer rounds: nobody is judged on what it has seen, and a round that does not help leaves no trace."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from overproof import peers as peers_module
+from overproof import rounds as rounds_module
+from overproof.data import from_arrays
+from overproof.diagnosis import rounds_found
+from overproof.distillation import Answered
+from overproof.errors import InputError
+from overproof.experiment import experiment_from
+from overproof.forked import run_jobs
+from overproof.labels import compress
+from overproof.methods import method
+from overproof.models import ModelSpec, build
+from overproof.noise import Stacking, global_accuracy
+from overproof.peers import PeerOptions, Peers
+from overproof.rounds import run_rounds
+from overproof.steps import run
+from overproof.synthetic import two_views
+from overproof.train_options import TrainOptions
+
+LEARNS = TrainOptions(epochs=3, batch_size=64, learning_rate=0.05)
+
+
+def peers_of(world, folder: Path, *, labelled=200, name="slam", train=LEARNS, seed=0, validation=0, **options):
+    """Peers of a linear student: the first examples are labelled, the last may be for validation, the rest is pool."""
+    examples = from_arrays(world.inputs, world.label)
+    names = tuple(map(str, range(world.posterior.shape[1])))
+    student = build(ModelSpec(name="linear"), [examples], class_names=names, seed=seed)
+    rows = torch.arange(len(world))
+    everyone = Answered(place=rows, label=world.label, answers=compress(world.teacher_probs))
+    parts = {
+        "labelled": rows[:labelled],
+        "pool": rows[labelled : len(rows) - validation],
+        **({"validation": rows[len(rows) - validation :]} if validation else {}),
+    }
+    answered = {role: everyone.take(part) for role, part in parts.items()}
+    hidden = torch.full_like(answered["pool"].label, -1)
+    return Peers(
+        fresh=lambda: student.fresh(seed=seed),
+        inputs=student.encode(examples),
+        answered={
+            **answered,
+            "pool": Answered(place=answered["pool"].place, label=hidden, answers=answered["pool"].answers),
+        },
+        ids={role: examples.ids[part.numpy()] for role, part in parts.items()},
+        method=method(name),
+        train=train,
+        options=PeerOptions(**{"most": 2, "workers": 1, **options}),
+        seed=seed,
+        folder=folder,
+    )
+
+
+def right(answered: Answered, label) -> float:
+    return (answered.answers.pseudo_label == label).double().mean().item()
+
+
+def files_of(folder: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(folder)): hashlib.blake2b(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+# --- what it is worth
+
+
+def test_the_gain_grows_with_what_the_students_view_adds_and_is_zero_at_zero(tmp_path):
+    gains = {}
+    for added in (0.0, 0.5, 1.0):
+        gains[added] = []
+        for seed in range(2):
+            world = two_views(2700, 3, seed, added=added)
+            done = run_rounds(peers_of(world, tmp_path / f"{added}-{seed}", seed=seed))
+            truth = world.label[200:]
+            before = (world.teacher_probs[200:].argmax(dim=1) == truth).double().mean().item()
+            gains[added].append(right(done.answered["pool"], truth) - before)
+    mean = {added: sum(each) / len(each) for added, each in gains.items()}
+    # A point is two standard errors of a difference at 2,500 pool examples of which one in ten changes.
+    assert min(gains[0.0]) > -0.01
+    assert abs(mean[0.0]) < 0.005
+    assert min(gains[0.5]) > 0.02
+    assert mean[0.5] < 0.06
+    assert min(gains[1.0]) > 0.08
+
+
+def test_both_views_together_reach_what_can_be_known(tmp_path):
+    world = two_views(3200, 3, seed=5)
+    done = run_rounds(peers_of(world, tmp_path))
+    best = (world.teacher_probs.double().log() + world.posterior.double().log()).argmax(dim=1)
+    truth = world.label[200:]
+    assert right(done.answered["pool"], truth) > (best[200:] == truth).double().mean().item() - 0.015
+    first, last = done.records[0], done.records[-1]
+    assert first.taken
+    assert first.both < min(first.before, first.peer)
+    assert not last.taken  # there is nothing left to find
+    assert done.taken == len(done.records) - 1
+
+
+# --- nobody is judged on what it has seen
+
+
+def test_the_accuracy_of_the_stack_is_estimated_without_optimism(tmp_path):
+    for seed in range(3):
+        world = two_views(1700, 3, seed, added=0.6)
+        done = run_rounds(peers_of(world, tmp_path / str(seed), seed=seed))
+        assert done.taken
+        mean, low, high = global_accuracy(done.answered["labelled"].label, done.answered["labelled"].answers.probs())
+        truth = right(done.answered["pool"], world.label[200:])
+        assert low < truth < high, (mean, truth)
+
+
+class Memoriser:
+    """Knows by heart what it was trained on, and guesses the rest."""
+
+    def __init__(self, known: dict[int, torch.Tensor], num_classes: int):
+        self.known, self.num_classes = known, num_classes
+
+    def probs(self, seen):
+        guess = torch.rand(len(seen.place), self.num_classes, generator=torch.Generator().manual_seed(1)).softmax(dim=1)
+        for row, place in enumerate(seen.place.tolist()):
+            if place in self.known:
+                guess[row] = self.known[place]
+        return guess
+
+
+def memorising(student, inputs, labelled, pool, **options):
+    num_classes = labelled.answers.num_classes
+    certain = 0.98 * torch.eye(num_classes) + 0.02 / num_classes
+    known = {place: certain[label] for place, label in zip(labelled.place.tolist(), labelled.label, strict=True)}
+    known |= dict(zip(pool.place.tolist(), pool.answers.probs(), strict=True))
+    return type("Done", (), {"student": Memoriser(known, num_classes)})
+
+
+def test_a_peer_that_knows_by_heart_what_it_was_trained_on_gains_nothing(tmp_path, monkeypatch):
+    monkeypatch.setattr(peers_module, "distilled", memorising)
+    world = two_views(1200, 3, seed=0)
+    given = peers_of(world, tmp_path)
+    done = run_rounds(given)
+    (record,) = done.records
+    assert not record.taken
+    assert record.stacking["weights"][1]["weight"] < 0.3
+    assert record.peer > 1.05  # as good as guessing among three: log 3 = 1.0986
+    assert done.answered is given.answered
+
+
+def test_a_peer_that_peeks_would_be_believed(tmp_path, monkeypatch):
+    """The test above can fail: scored on its own training rows the memoriser looks perfect."""
+    monkeypatch.setattr(peers_module, "distilled", memorising)
+    given = peers_of(two_views(1200, 3, seed=0), tmp_path)
+    # Every peer is asked about the fold that it was trained on.
+    monkeypatch.setattr(Peers, "fold", property(lambda self: Swapping(torch.arange(200) % 2)))
+    done = run_rounds(given)
+    assert done.records[0].taken
+    assert done.records[0].both < 0.05
+
+
+class Swapping(torch.Tensor):
+    """Folds whose `!=` says what `==` should."""
+
+    @staticmethod
+    def __new__(cls, values):
+        return torch.Tensor._make_subclass(cls, values)
+
+    def __ne__(self, other):
+        return torch.as_tensor(self.numpy() == other)
+
+    def __eq__(self, other):
+        return torch.as_tensor(self.numpy() == other)
+
+    __hash__ = torch.Tensor.__hash__
+
+
+def test_an_examples_label_reaches_its_own_scores_in_no_round(tmp_path, monkeypatch):
+    """With everything that all examples share held still (folds, weights of the stack), a label is never seen again."""
+    fixed = Stacking(
+        weight=torch.ones(2).double(),
+        weight_low=torch.zeros(2).double(),
+        weight_high=torch.ones(2).double(),
+        bias=torch.zeros(3).double(),
+    )
+    monkeypatch.setattr(rounds_module, "stack", lambda scores, label, **options: fixed)
+    monkeypatch.setattr(
+        rounds_module,
+        "stacked_out_of_fold",
+        lambda scores, label, **options: fixed(scores) if len(scores) == 2 else scores[0].double(),
+    )
+    monkeypatch.setattr(Peers, "fold", property(lambda self: torch.arange(40) % 2))
+    said = []
+    for name, changed in (("as it is", None), ("changed", 7)):
+        world = two_views(440, 3, seed=0)
+        if changed is not None:
+            world.label[changed] = (world.label[changed] + 1) % 3
+        peers = peers_of(world, tmp_path / name, labelled=40, name="hard", standard_errors=0.0)
+        told = []
+        scored = Peers.scored
+
+        def listen(self, number, chains, told=told, scored=scored):
+            told.append(scored(self, number, chains))
+            return told[-1]
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Peers, "scored", listen)
+            assert run_rounds(peers).records[0].taken
+        said.append(told)
+    for before, after in zip(*said, strict=True):
+        same = (before.judged["labelled"] == after.judged["labelled"]).all(dim=1)
+        assert same[7]
+        assert not same[torch.arange(40) % 2 == 0].any()  # the peers of the other fold did see it
+        assert same[torch.arange(40) % 2 == 1].all()
+        assert torch.equal(before.chains[1], after.chains[1])
+        assert not torch.equal(before.chains[0], after.chains[0])
+    assert len(said[0]) == 2
+
+
+def test_a_teacher_that_saw_the_labels_is_weighed_on_the_validation_examples(tmp_path):
+    world = two_views(1500, 3, seed=2)
+    given = peers_of(world, tmp_path, validation=200)
+    knows = torch.nn.functional.one_hot(world.label[:200], 3).float()
+    seen = Answered(place=given.answered["labelled"].place, label=world.label[:200], answers=compress(knows))
+    fields = {name: getattr(given, name) for name in given.__dataclass_fields__}
+    done = run_rounds(
+        Peers(**{**fields, "answered": {**given.answered, "labelled": seen}, "trust_labelled_answers": False})
+    )
+    weights = [each["weight"] for each in done.records[0].stacking["weights"]]
+    assert done.taken
+    assert min(weights) > 0.5  # on the labelled examples the teacher is perfect and would get all of it
+    assert abs(done.records[0].before - 0.4) < 0.15
+
+
+# --- it is kept
+
+
+def test_a_second_call_trains_nobody_and_a_kill_costs_one_peer(tmp_path, monkeypatch):
+    world = two_views(700, 3, seed=1)
+    whole = run_rounds(peers_of(world, tmp_path / "whole", labelled=100))
+    assert whole.taken == 1
+    kept = files_of(tmp_path / "whole")
+    calls = []
+    real = peers_module.distilled
+
+    def stops_at_the_third(*arguments, **options):
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(peers_module, "distilled", stops_at_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        run_rounds(peers_of(world, tmp_path / "killed", labelled=100))
+    assert len(calls) == 3
+    again = run_rounds(peers_of(world, tmp_path / "killed", labelled=100))
+    assert len(calls) == 3 + 2 + 4 * (len(whole.records) - 1)
+    assert files_of(tmp_path / "killed") == kept
+    assert again.records == whole.records
+
+    def refuse(*arguments, **options):
+        raise AssertionError("trained twice")
+
+    monkeypatch.setattr(peers_module, "distilled", refuse)
+    assert run_rounds(peers_of(world, tmp_path / "whole", labelled=100)).records == whole.records
+    # More rounds, or a stricter rule, ask the same peers.
+    assert run_rounds(peers_of(world, tmp_path / "whole", labelled=100, most=1)).taken == 1
+    assert run_rounds(peers_of(world, tmp_path / "whole", labelled=100, standard_errors=1e3)).taken == 0
+    with pytest.raises(AssertionError, match="trained twice"):
+        run_rounds(peers_of(world, tmp_path / "whole", labelled=100, folds=3))
+
+
+def test_peers_that_train_together_write_the_same_bytes(tmp_path):
+    torch.set_num_threads(2)  # the pool that a forked process must not touch
+    try:
+        torch.ones(512, 512) @ torch.ones(512, 512)
+        for workers in (1, 3):
+            run_rounds(peers_of(two_views(700, 3, seed=1), tmp_path / str(workers), labelled=100, workers=workers))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
+    assert files_of(tmp_path / "1") == files_of(tmp_path / "3")
+
+
+def test_a_job_that_fails_says_why_and_the_others_are_done(tmp_path):
+    def touch(name):
+        return lambda: (tmp_path / name).touch()
+
+    def fail():
+        raise InputError("the third job cannot be done")
+
+    with pytest.raises(InputError, match="third job"):
+        run_jobs([touch("a"), touch("b"), fail, touch("c")], workers=2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("name", ["wd", "soft", "slam_normalized"])
+def test_any_method_trains_the_peers(tmp_path, name):
+    world = two_views(1200, 3, seed=3)
+    done = run_rounds(peers_of(world, tmp_path, name=name, most=1))
+    assert done.taken == 1
+    before = (world.teacher_probs[200:].argmax(dim=1) == world.label[200:]).double().mean().item()
+    assert right(done.answered["pool"], world.label[200:]) > before + 0.05
+
+
+# --- as a row of an experiment
+
+
+@pytest.fixture
+def content(tmp_path):
+    import pyarrow
+    import pyarrow.csv
+
+    world = two_views(900, 2, seed=0)
+    columns = {f"x{i}": pyarrow.array(column) for i, column in enumerate(world.inputs.T.numpy())}
+    columns["label"] = pyarrow.array([["no", "yes"][each] for each in world.label.tolist()])
+    columns["key"] = pyarrow.array([f"row-{i}" for i in range(len(world))])
+    pyarrow.csv.write_csv(pyarrow.table(columns), tmp_path / "views.csv")
+    answers = {"id": columns["key"]}
+    answers |= {name: pyarrow.array(world.teacher_probs[:, i].numpy()) for i, name in enumerate(("no", "yes"))}
+    pyarrow.csv.write_csv(pyarrow.table(answers), tmp_path / "answers.csv")
+    return {
+        "data": {
+            "files": {"all": {"path": str(tmp_path / "views.csv"), "label": "label", "id": "key"}},
+            "rows": {"labelled": 100, "pool": 600, "test": 200},
+        },
+        "teacher": {"model": "answers", "answers": [str(tmp_path / "answers.csv")]},
+        "student": {"name": "linear"},
+        "train": {"epochs": 3, "learning_rate": 0.05},
+        "methods": ["slam", {"method": "slam", "name": "slam_rounds", "rounds": {"most": 2, "workers": 1}}],
+        "seeds": [0],
+    }
+
+
+def test_a_row_with_rounds_stands_in_the_table_and_says_what_it_found(content, tmp_path):
+    result = run(experiment_from(content), tmp_path / "run")
+    written = json.loads((tmp_path / "run/result.json").read_text())
+    (facts,) = [each["rounds"] for each in written["students"] if each["method"] == "slam_rounds"]
+    assert facts["taken"] >= 1
+    (finding,) = [each for each in result.findings if each.startswith("slam_rounds")]
+    first = facts["records"][0]
+    for part in ("before", "peer", "both"):
+        assert f"{first[part]:.3f}" in finding
+    assert "sees what the teacher does not" in finding
+    students = {each["method"]: each for each in written["students"]}
+    assert students["slam_rounds"]["pool_answers_right"] > students["slam"]["pool_answers_right"] + 0.02
+
+
+def test_a_round_that_does_not_help_leaves_the_row_as_it_is_without_rounds(content, tmp_path):
+    content["methods"][1]["rounds"]["standard_errors"] = 1e6
+    result = run(experiment_from(content), tmp_path / "run")
+    students = tmp_path / "run/students/seed-0"
+    plain, rounds = (
+        {name: (students / row / name).read_bytes() for name in ("student.safetensors", "student.json")}
+        for row in ("slam", "slam_rounds")
+    )
+    assert plain == rounds
+    plain, rounds = (json.loads((students / row / "row.json").read_text()) for row in ("slam", "slam_rounds"))
+    assert rounds.pop("rounds")["taken"] == 0
+    assert plain == rounds
+    assert any("no round was taken" in each for each in result.findings)
+
+
+@pytest.mark.parametrize(
+    ("rounds", "words"),
+    [
+        (4, "rounds"),
+        (-1, "rounds"),
+        ("two", "rounds"),
+        ({"most": 1, "fold": 2}, "folds"),
+        ({"most": 1, "folds": 1}, "folds"),
+    ],
+)
+def test_rounds_that_cannot_be_are_refused(content, rounds, words):
+    content["methods"][1]["rounds"] = rounds
+    with pytest.raises(InputError, match=words):
+        experiment_from(content)
+
+
+def test_rounds_need_a_method_that_looks_at_the_pool(content):
+    content["methods"] = [{"method": "labelled_only", "rounds": 1}]
+    with pytest.raises(InputError, match="does not look at the pool"):
+        experiment_from(content)
+
+
+def test_classes_that_drift_are_told_of():
+    record = {"before": 0.6, "peer": 0.5, "both": 0.4, "standard_error": 0.02, "distance_before": 0.01}
+    facts = {"rounds": {"taken": 1, "records": [{**record, "distance_after": 0.02}]}}
+    assert len(rounds_found({("slam_rounds", 0): facts})) == 1
+    facts["rounds"]["records"][0]["distance_after"] = 0.2
+    said = rounds_found({("slam_rounds", 0): facts})
+    assert "19.0% further from those of the labelled" in said[1]
