@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from overproof import TrainOptions, distill
-from overproof.methods import method_names
+from overproof.data import from_arrays
+from overproof.methods import method, method_names
+from overproof.models import build
 from overproof.synthetic import blobs
 
 GOLDEN = Path(__file__).parent / "golden_losses.json"
@@ -17,6 +19,9 @@ GOLDEN = Path(__file__).parent / "golden_losses.json"
 
 def losses(name: str) -> list[float]:
     world = blobs(num_examples=600, num_classes=4, seed=0)
+    teacher = None
+    if method(name).initial == "teacher":
+        teacher = build("mlp", [from_arrays(world.inputs)], class_names="abcd", seed=1).module
     result = distill(
         "mlp",
         world.inputs[200:],
@@ -25,6 +30,7 @@ def losses(name: str) -> list[float]:
         world.label[:200],
         world.teacher_probs[:200],
         method=name,
+        teacher=teacher,
         train=TrainOptions(epochs=3, batch_size=64, learning_rate=0.01, optimizer="adamw"),
     )
     return [record.loss for record in result.history]

@@ -9,9 +9,9 @@ import torch
 
 from overproof import peers as peers_module
 from overproof import rounds as rounds_module
+from overproof.answered import Answered
 from overproof.data import from_arrays
 from overproof.diagnosis import rounds_found
-from overproof.distillation import Answered
 from overproof.errors import InputError
 from overproof.experiment import experiment_from
 from overproof.forked import run_jobs

@@ -1,7 +1,7 @@
 """Distillation with unlabelled examples: a small student, debiased from an imperfect teacher."""
 
+from overproof.arrays import distill as distill
 from overproof.distillation import Distilled as Distilled
-from overproof.distillation import distill as distill
 from overproof.errors import InputError as InputError
 from overproof.experiment import Experiment as Experiment
 from overproof.steps import Result as Result

@@ -58,6 +58,20 @@ class Target(Protocol):
 
 
 @runtime_checkable
+class Extrapolating(Protocol):
+    """A target that mixes distributions and may go beyond them, to negative entries.
+
+    Only a loss that is linear in the target makes one loss of the mixture, and none is bounded below where
+    `extrapolates`: the weights of the student must then decay.
+    """
+
+    @property
+    def extrapolates(self) -> bool: ...
+
+    def __call__(self, batch: Batch) -> Float[Tensor, "B K"]: ...
+
+
+@runtime_checkable
 class Weight(Protocol):
     """How much each example counts: one number per example, without gradient."""
 

@@ -299,6 +299,90 @@ def label_distribution(label: Int[Tensor, "B"], like: Float[Tensor, "B K"]) -> F
     return torch.zeros_like(like).scatter_(1, label.unsqueeze(1), 1.0)
 
 
+def self_distilled_target(
+    label: Int[Tensor, "B"], teacher_probs: Float[Tensor, "B K"], imitation: float | Float[Tensor, "B"]
+) -> Float[Tensor, "B K"]:
+    """ξ times the teacher's answer plus (1 - ξ) times the given label.
+
+    Args:
+        label: [B], the given (noisy) labels, all known.
+        teacher_probs: [B, K], rows sum to one.
+        imitation: ξ, one for all or [B], any finite number: 0 gives the label, 1 exactly the answer, and above 1 (or
+            below 0) entries become negative. A loss that is linear in the target takes it as it is; the cross-entropy
+            then has no lower bound, so that weights must decay.
+
+    Returns:
+        [B, K]; rows sum to one.
+
+    Example:
+        >>> self_distilled_target(torch.tensor([0]), torch.tensor([[0.25, 0.75]]), 2.0).tolist()
+        [[-0.5, 1.5]]
+
+    Source: Das and Sanghavi (2023), arXiv 2301.13304, section 2.
+    """
+    share = imitation.unsqueeze(1) if isinstance(imitation, Tensor) else imitation
+    return share * teacher_probs + (1 - share) * label_distribution(label, teacher_probs)
+
+
+def held_out_imitation(
+    label: Int[Tensor, "N"], teacher_probs: Float[Tensor, "N K"], student_probs: Float[Tensor, "N K"]
+) -> float:
+    """The ξ whose mixture (1 - ξ) teacher + ξ student has the least squared error on held-out labels.
+
+    mean of (label - teacher) . (student - teacher), divided by the mean of |student - teacher|^2. Where the student at
+    any ξ is this mixture (linear smoothers: ridge) it is the best ξ; for networks it is a guess to begin a search with.
+
+    Noisy held-out labels do: the formula is linear in the label, and both answers were made without it, so that the
+    label's deviation from its own conditional mean E[label | x] averages out. What is aimed at is that mean. Under
+    symmetric flips it is an affine map of the true posterior, with the same order of classes; under asymmetric ones
+    it is not, and no number of held-out labels tells.
+
+    Args:
+        label: [N], given labels of examples that neither teacher nor student was trained on.
+        teacher_probs: [N, K], rows sum to one.
+        student_probs: [N, K], those of the student at ξ = 1.
+
+    Returns:
+        ξ; 1 where student and teacher are the same.
+
+    Example:
+        The student went one tenth of the way to the label: ten such steps arrive.
+
+        >>> teacher, student = torch.tensor([[0.5, 0.5]]), torch.tensor([[0.55, 0.45]])
+        >>> round(held_out_imitation(torch.tensor([0]), teacher, student), 4)
+        10.0
+
+    Source: Das and Sanghavi (2023), arXiv 2301.13304, section 3 (the best ξ); the held-out estimate is derived.
+    """
+    step = (student_probs - teacher_probs).double()
+    error = label_distribution(label, teacher_probs).double() - teacher_probs.double()
+    length = step.square().sum().item()
+    return (error * step).sum().item() / length if length > 0 else 1.0
+
+
+def generalized_cross_entropy(
+    student_logits: Float[Tensor, "B K"], target_probs: Float[Tensor, "B K"], power: float
+) -> PerExample:
+    """The sum over classes of target times (1 - p^power) / power, p being the student's probability.
+
+    Args:
+        student_logits: [B, K].
+        target_probs: [B, K], rows sum to one; with even shares on some classes it is the mean over them.
+        power: In (0, 1]: towards 0 it is the cross-entropy, at 1 the mean absolute error, 1 - p.
+
+    Returns:
+        [B]; at most 1 / power for a distribution.
+
+    Example:
+        >>> generalized_cross_entropy(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]]), 1.0).item()
+        0.5
+
+    Source: Zhang and Sabuncu (2018), arXiv 1805.07836, equation 6.
+    """
+    raised = (power * _at_least_float32(student_logits).log_softmax(dim=1)).exp()
+    return (target_probs * (1 - raised)).sum(dim=1) / power
+
+
 def margin(probs: Float[Tensor, "B K"]) -> PerExample:
     """Largest probability less the second largest, in [0, 1].
 

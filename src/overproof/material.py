@@ -1,13 +1,13 @@
 """What every student of a seed is made from, and what is kept of each training besides the student."""
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from overproof.distillation import Answered, Distilled
+from overproof.answered import Answered, Placed
+from overproof.distillation import Distilled
 from overproof.models import Inputs, Student
 from overproof.noise import global_accuracy
 from overproof.shard import Ids
@@ -47,25 +47,6 @@ class Material:
         return self.first.fresh(seed=self.seed)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class OnPool:
-    """The pool's part of the inputs."""
-
-    inputs: Inputs
-    place: Tensor
-
-    def __len__(self) -> int:
-        return len(self.place)
-
-    def take(self, rows: Tensor) -> Tensor:
-        """As every student reads them."""
-        return self.inputs.take(self.place[rows])
-
-    def to(self, device: torch.device) -> "OnPool":
-        """The same on another device."""
-        return replace(self, inputs=self.inputs.to(device), place=self.place.to(device))
-
-
 def knows_truth(label: Tensor) -> bool:
     """Whether enough of a pool's labels are known for an oracle row."""
     return len(label) > 0 and (label >= 0).double().mean().item() >= KNOWN_ENOUGH
@@ -85,7 +66,7 @@ def facts_of(material: Material, pool: Answered, result: Distilled) -> dict[str,
         facts["teacher_accuracy"] = material.teacher_accuracy
     if len(pool) == 0:
         return facts
-    own = result.student.probs(OnPool(inputs=material.inputs, place=pool.place)).argmax(dim=1)
+    own = result.student.probs(Placed(inputs=material.inputs, place=pool.place)).argmax(dim=1)
     given = pool.answers.pseudo_label
     wrong = (pool.label >= 0) & (given != pool.label)
     facts["pool_agreement"] = (own == given).double().mean().item()

@@ -5,20 +5,21 @@ A published method is a combination of parts; `methods.py` lists the combination
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from typing import Any, TypeVar, cast, get_type_hints
+from typing import Any, Literal, TypeVar, cast, get_type_hints
 
 import pydantic
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from overproof.contract import Batch, Loss, Memory, PerExample, Refreshing, Remembering, Target, Weight
+from overproof.claims import LinearInTheTarget
+from overproof.contract import Batch, Extrapolating, Loss, Memory, PerExample, Refreshing, Remembering, Target, Weight
 from overproof.errors import InputError
 from overproof.losses import CrossEntropy
 from overproof.noise import Isotonic, NoiseModel
 from overproof.registry import Entry, entry_of, kind_of, lookup, suggest
 from overproof.select import Everything, Selector
-from overproof.targets import Given, Hard
+from overproof.targets import Given, Hard, SelfDistilled
 from overproof.weights import Uniform
 
 Memories = Mapping[str, Memory]
@@ -35,11 +36,21 @@ class Objective:
         target: What the student is asked to match.
         weight: How much each example counts.
         loss: What is compared with what.
+
+    Raises:
+        InputError: A target that mixes label and answer with a loss that is not linear in the target.
     """
 
     target: Target = field(default_factory=Hard)
     weight: Weight = field(default_factory=Uniform)
     loss: Loss = field(default_factory=CrossEntropy)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.target, Extrapolating) and not _linear_in_the_target(self.loss):
+            raise InputError(
+                f"Target {type(self.target).__name__} mixes label and answer, which makes one loss of two only where "
+                f"the loss is linear in the target; {type(self.loss).__name__} is not."
+            )
 
     def matched(self, batch: Batch, memories: Memories, path: str) -> Batch:
         """The batch with this objective's target in it."""
@@ -55,12 +66,24 @@ class Method:
         select: Which of the pool to keep.
         labelled: What is asked of labelled examples; by default their label, in full.
         pool: What is asked of pool examples.
+        initial: The student's first weights: `fresh`, or those of the `teacher`, which then must be of its kind.
+        generations: How many students in a row, each of which answers for the labelled examples that the next one
+            trains on; the last one is the student.
+
+    Raises:
+        InputError: Fewer than one generation.
     """
 
     noise: NoiseModel = field(default_factory=Isotonic)
     select: Selector = field(default_factory=Everything)
     labelled: Objective = field(default_factory=lambda: Objective(target=Given()))
     pool: Objective = field(default_factory=Objective)
+    initial: Literal["fresh", "teacher"] = "fresh"
+    generations: int = 1
+
+    def __post_init__(self) -> None:
+        if self.generations < 1:
+            raise InputError(f"Option 'generations' is {self.generations}; it must be at least 1.")
 
     def parts(self) -> Iterator[tuple[str, Any]]:
         """Every target, weight and loss with its path."""
@@ -72,6 +95,26 @@ class Method:
     def needs_held_out(self) -> bool:
         """Whether a part looks at labelled examples that the student must not train on."""
         return any(isinstance(part, Refreshing) for _, part in self.parts())
+
+    @property
+    def extrapolates(self) -> bool:
+        """Whether a target may have negative entries: the student's weights must then decay."""
+        return any(isinstance(part, Extrapolating) and part.extrapolates for _, part in self.parts())
+
+    @property
+    def sought(self) -> SelfDistilled | None:
+        """The target of the labelled examples where its ξ is still to be chosen on held-out labels."""
+        target = self.labelled.target
+        return target if isinstance(target, SelfDistilled) and target.imitation == "auto" else None
+
+    @property
+    def num_trainings(self) -> int:
+        """How many students are trained for one, at least; more than two where ξ is sought."""
+        return self.generations + (self.sought is not None)
+
+    def with_imitation(self, imitation: float) -> "Method":
+        """The same with that ξ."""
+        return override(self, "labelled.target.imitation", imitation)
 
     def __call__(self, batch: Batch, memories: Memories, num_labelled: int) -> tuple[PerExample, PerExample]:
         """Loss and weight of every example of a batch, labelled ones first; the loss alone has a gradient.
@@ -116,6 +159,15 @@ class Method:
     def registered(self) -> tuple[Entry, ...]:
         """The entries of all parts, noise model and selector included."""
         return tuple(entry_of(part) for part in (self.noise, self.select, *(part for _, part in self.parts())))
+
+
+def _linear_in_the_target(loss: Loss) -> bool:
+    """What the claim's check says, so that a loss of one's own needs no registration."""
+    try:
+        LinearInTheTarget().check(loss)
+    except AssertionError:
+        return False
+    return True
 
 
 def _with_memory(batch: Batch, memory: Memory) -> Batch:

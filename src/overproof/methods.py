@@ -2,17 +2,31 @@
 
 from collections.abc import Iterable
 
-from overproof.losses import AdaptationMatrix, StudentLabelMixing, TemperedDivergence
+from overproof.losses import AdaptationMatrix, GeneralizedCrossEntropy, StudentLabelMixing, TemperedDivergence
 from overproof.method import Method, Objective
 from overproof.noise import Noiseless
-from overproof.papers import DFND_2021, FIDELITY_2018, HINTON_2015, SLAM_2023, WD_2022
+from overproof.papers import (
+    BORN_AGAIN_2018,
+    DFND_2021,
+    FIDELITY_2018,
+    GCE_2018,
+    HINTON_2015,
+    PARTIAL_LABEL_2024,
+    RETRAINING_2024,
+    SELF_DISTILLATION_2023,
+    SLAM_2023,
+    WD_2022,
+)
 from overproof.registry import Paper, entries, lookup, register
 from overproof.select import Nothing
-from overproof.targets import Calibrated, Hard, Soft
-from overproof.weights import Debiased, Fidelity
+from overproof.targets import Calibrated, Given, Hard, SelfDistilled, Soft, TopCandidates
+from overproof.weights import Consensus, Debiased, Fidelity
 
 CONVENTIONAL = ("hard", "soft")
-"""The rows every method is compared with: they stand in every table."""
+"""The rows every method is compared with: they stand in every table of a run with a pool."""
+
+CONVENTIONAL_WITHOUT_POOL = ("labelled_only", "born_again")
+"""Those of a run without a pool: the fit to the given labels, and plain self-distillation."""
 
 
 @register("method", paper=None)
@@ -97,6 +111,44 @@ def slam_normalized() -> Method:
 def dfnd() -> Method:
     """Students in the wild: a tempered divergence, and the teacher's class behind a learned matrix of its mistakes."""
     return Method(pool=Objective(target=Soft(), loss=AdaptationMatrix()))
+
+
+@register("method", paper=BORN_AGAIN_2018)
+def born_again() -> Method:
+    """Plain self-distillation, ξ = 1: the teacher's probabilities on the labelled examples, no pool."""
+    return Method(noise=Noiseless(), select=Nothing(), labelled=Objective(target=Soft()))
+
+
+@register("method", paper=SELF_DISTILLATION_2023)
+def self_distilled() -> Method:
+    """Self-distillation with ξ chosen on held-out labels: ξ times the answer plus (1 - ξ) times the given label."""
+    return Method(noise=Noiseless(), select=Nothing(), labelled=Objective(target=SelfDistilled(imitation="auto")))
+
+
+@register("method", paper=RETRAINING_2024)
+def retrained() -> Method:
+    """Retraining on the teacher's top class for every labelled example."""
+    return Method(noise=Noiseless(), select=Nothing(), labelled=Objective(target=Hard()))
+
+
+@register("method", paper=RETRAINING_2024)
+def consensus() -> Method:
+    """Retraining on the given labels that the teacher agrees with, and on no others."""
+    return Method(noise=Noiseless(), select=Nothing(), labelled=Objective(target=Given(), weight=Consensus()))
+
+
+@register("method", paper=PARTIAL_LABEL_2024)
+def partial_label() -> Method:
+    """The teacher's two likeliest classes as a partial label, generalised cross-entropy, started from the teacher."""
+    objective = Objective(target=TopCandidates(), loss=GeneralizedCrossEntropy())
+    return Method(noise=Noiseless(), select=Nothing(), labelled=objective, initial="teacher")
+
+
+@register("method", paper=GCE_2018)
+def labelled_gce() -> Method:
+    """The given labels alone under generalised cross-entropy: robustness without a teacher."""
+    objective = Objective(target=Given(), loss=GeneralizedCrossEntropy())
+    return Method(noise=Noiseless(), select=Nothing(), labelled=objective)
 
 
 def method(name: str) -> Method:

@@ -51,3 +51,44 @@ KD3_2023 = Paper(
     year=2023,
     arxiv="2307.11469",
 )
+SELF_DISTILLATION_2023 = Paper(
+    key="das2023understanding",
+    title="Understanding Self-Distillation in the Presence of Label Noise",
+    authors="Das, Rudrajit and Sanghavi, Sujay",
+    venue="ICML 2023",
+    year=2023,
+    arxiv="2301.13304",
+)
+BORN_AGAIN_2018 = Paper(
+    key="furlanello2018born",
+    title="Born Again Neural Networks",
+    authors="Furlanello, Tommaso and Lipton, Zachary C. and Tschannen, Michael and Itti, Laurent and Anandkumar, Anima",
+    venue="ICML 2018",
+    year=2018,
+    arxiv="1805.04770",
+)
+RETRAINING_2024 = Paper(
+    key="das2024retraining",
+    title="Retraining with Predicted Hard Labels Provably Increases Model Accuracy",
+    authors="Das, Rudrajit and Dhillon, Inderjit S. and Epasto, Alessandro and Javanmard, Adel and Mao, Jieming "
+    "and Mirrokni, Vahab and Sanghavi, Sujay and Zhong, Peilin",
+    venue="arXiv",
+    year=2024,
+    arxiv="2406.11206",
+)
+PARTIAL_LABEL_2024 = Paper(
+    key="jeong2024rethinking",
+    title="Rethinking Self-Distillation: Label Averaging and Enhanced Soft Label Refinement with Partial Labels",
+    authors="Jeong, Hyeonsu and Chung, Hye Won",
+    venue="arXiv",
+    year=2024,
+    arxiv="2402.10482",
+)
+GCE_2018 = Paper(
+    key="zhang2018generalized",
+    title="Generalized Cross Entropy Loss for Training Deep Neural Networks with Noisy Labels",
+    authors="Zhang, Zhilu and Sabuncu, Mert R.",
+    venue="NeurIPS 2018",
+    year=2018,
+    arxiv="1805.07836",
+)

@@ -26,7 +26,8 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from overproof import atomic
-from overproof.distillation import Answered, distilled
+from overproof.answered import Answered
+from overproof.distillation import distilled
 from overproof.forked import run_jobs
 from overproof.labels import Answers, answer
 from overproof.material import OnPool

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from overproof.distillation import Answered
+from overproof.answered import Answered
 from overproof.errors import InputError
 from overproof.labels import Answers, compress
 from overproof.noise import log_loss, stack, stacked_out_of_fold

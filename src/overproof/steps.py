@@ -23,9 +23,10 @@ import torch
 from torch import Tensor
 
 from overproof import atomic, roles
+from overproof.answered import Answered
 from overproof.data import Examples
 from overproof.diagnosis import diagnose
-from overproof.distillation import Answered, distilled
+from overproof.distillation import distilled
 from overproof.errors import InputError
 from overproof.evaluate import correct, metrics
 from overproof.experiment import Experiment, MethodOptions, dump, load

@@ -2,14 +2,16 @@
 
 from dataclasses import dataclass
 
-from overproof.claims import ConsistentUnderCandidateNoise, ConventionalWithoutNoise
+from overproof.claims import ConsistentUnderCandidateNoise, ConventionalWithoutNoise, LinearInTheTarget
 from overproof.contract import Batch, PerExample
 from overproof.functional import student_label_mixing
 from overproof.papers import SLAM_2023
 from overproof.registry import register
 
 
-@register("loss", paper=SLAM_2023, claims=(ConventionalWithoutNoise(), ConsistentUnderCandidateNoise()))
+@register(
+    "loss", paper=SLAM_2023, claims=(ConventionalWithoutNoise(), ConsistentUnderCandidateNoise(), LinearInTheTarget())
+)
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StudentLabelMixing:
     """Cross-entropy of the target with the student's noisy prediction.

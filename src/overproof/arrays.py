@@ -1,0 +1,151 @@
+"""Distillation of anybody's arrays: `overproof.distill`. The command line calls the same `distilled` underneath."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from overproof.answered import Answered
+from overproof.checkpoint import EpochRecord
+from overproof.data import Examples, from_arrays
+from overproof.distillation import Distilled, distilled
+from overproof.errors import InputError
+from overproof.labels import compress
+from overproof.method import Method
+from overproof.methods import method as method_by_name
+from overproof.models import ModelSpec, build, join
+from overproof.train_options import TrainOptions
+
+
+def distill(
+    student: str | nn.Module | ModelSpec,
+    pool: Any,
+    teacher_probs: Any,
+    labelled: Any,
+    labels: Any,
+    labelled_teacher_probs: Any,
+    *,
+    method: str | Method = "slam",
+    class_names: Sequence[str] | None = None,
+    train: TrainOptions | None = None,
+    seed: int = 0,
+    held_out_share: float = 0.3,
+    teacher: nn.Module | None = None,
+    checkpoint: Path | str | None = None,
+    observe: Callable[[EpochRecord], None] = lambda record: None,
+) -> Distilled:
+    """Distil a student from your own arrays.
+
+    Args:
+        student: A student by name (`linear`, `mlp`, `cnn`, `resnet`, `ngram`), a `torch.nn.Module` that maps a batch of
+            the inputs to logits [B, K] (trained in place), or a `ModelSpec`.
+        pool: N unlabelled examples: images (uint8), numbers [N, D], or a list of texts; `Examples` too.
+        teacher_probs: [N, K], the teacher's probabilities on the pool; rows sum to one.
+        labelled: n labelled examples of the same kind.
+        labels: [n], class indices 0..K-1.
+        labelled_teacher_probs: [n, K], the teacher's probabilities on the labelled examples **by a teacher that was not
+            trained on them** (cross-fitted, or one that never saw them): in-sample ones say it is never wrong.
+        method: By name (`overproof methods` lists them) or composed.
+        class_names: K names; 0..K-1 by default.
+        train: Training options.
+        seed: Decides everything random; the same seed gives the same student.
+        held_out_share: Share of the labelled examples that methods which need it keep out of training.
+        teacher: For methods that start from the teacher's weights: a module of the student's kind.
+        checkpoint: File to resume from after a kill.
+        observe: Called with an `EpochRecord` after every epoch.
+
+    Returns:
+        The trained student (`.student.probs(x)`, `.student.save(folder)`), its history, and the noise estimate.
+
+    Raises:
+        InputError: Arrays that do not fit together, named with their shapes.
+
+    Example:
+        >>> from overproof.synthetic import blobs
+        >>> world = blobs(num_examples=400, num_classes=3, seed=0)
+        >>> result = distill(
+        ...     "linear",
+        ...     world.inputs[100:],
+        ...     world.teacher_probs[100:],
+        ...     world.inputs[:100],
+        ...     world.label[:100],
+        ...     world.teacher_probs[:100],
+        ...     train=TrainOptions(epochs=2),
+        ... )
+        >>> result.student.probs(world.inputs[:5]).shape
+        torch.Size([5, 3])
+    """
+    pool_probs, labelled_probs = (
+        _matrix(teacher_probs, "teacher_probs"),
+        _matrix(labelled_teacher_probs, "labelled_teacher_probs"),
+    )
+    num_classes = pool_probs.shape[1]
+    if labelled_probs.shape[1] != num_classes:
+        raise InputError(
+            f"labelled_teacher_probs has {labelled_probs.shape[1]} columns and teacher_probs {num_classes}; both need "
+            f"one for each class."
+        )
+    names = tuple(class_names) if class_names is not None else tuple(str(index) for index in range(num_classes))
+    if len(names) != num_classes:
+        raise InputError(f"class_names holds {len(names)} names; there are {num_classes} columns in teacher_probs.")
+    pool_examples = _examples(pool, None, names, "pool")
+    labelled_examples = _examples(labelled, labels, names, "labelled")
+    if (labelled_examples.label < 0).any():
+        row = int((labelled_examples.label < 0).int().argmax())
+        raise InputError(
+            f"labels, row {row}: the label is unknown; every labelled example needs one of 0..{num_classes - 1}."
+        )
+    parts = [labelled_examples, pool_examples]
+    built = build(student, parts, class_names=names, seed=seed)
+    inputs = join([built.encode(labelled_examples), built.encode(pool_examples)])
+    num_labelled = len(labelled_examples)
+    for probs, examples, option in (
+        (pool_probs, pool_examples, "teacher_probs"),
+        (labelled_probs, labelled_examples, "labelled_teacher_probs"),
+    ):
+        if len(probs) != len(examples):
+            raise InputError(
+                f"{option} has {len(probs)} rows for {len(examples)} {examples.source} examples; each needs one."
+            )
+    return distilled(
+        built,
+        inputs,
+        Answered(
+            place=torch.arange(num_labelled),
+            label=labelled_examples.label,
+            answers=compress(labelled_probs, source="labelled_teacher_probs"),
+        ),
+        Answered(
+            place=num_labelled + torch.arange(len(pool_examples)),
+            label=torch.full((len(pool_examples),), -1),
+            answers=compress(pool_probs, source="teacher_probs").identified(pool_examples.ids),
+        ),
+        method=method_by_name(method) if isinstance(method, str) else method,
+        options=train or TrainOptions(),
+        seed=seed,
+        held_out_share=held_out_share,
+        teacher_weights=None if teacher is None else teacher.state_dict(),
+        checkpoint=None if checkpoint is None else Path(checkpoint),
+        observe=observe,
+    )
+
+
+def _matrix(values: Any, option: str) -> Tensor:
+    matrix = torch.as_tensor(np.asarray(values) if not isinstance(values, Tensor) else values)
+    if matrix.ndim != 2 or not matrix.is_floating_point():
+        raise InputError(
+            f"{option} is an array of {matrix.dtype} with shape {tuple(matrix.shape)}; it must hold probabilities, "
+            f"one row an example and one column a class."
+        )
+    return matrix
+
+
+def _examples(values: Any, labels: Any, names: tuple[str, ...], source: str) -> Examples:
+    if isinstance(values, Examples) and labels is None:
+        return values
+    if isinstance(values, Examples):
+        values = values.inputs
+    return from_arrays(values, labels, class_names=names, source=source)
