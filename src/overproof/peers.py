@@ -26,11 +26,10 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from overproof import atomic
-from overproof.answered import Answered
+from overproof.answered import Answered, Placed
 from overproof.distillation import distilled
 from overproof.forked import run_jobs
 from overproof.labels import Answers, answer
-from overproof.material import OnPool
 from overproof.method import Method
 from overproof.models import Inputs, Student
 from overproof.noise import folds
@@ -247,7 +246,7 @@ class Peers:
             **({"validation": chain["validation"]} if "validation" in chain else {}),
         }
         scores = {
-            role: result.student.probs(OnPool(inputs=self.inputs, place=each.place)) for role, each in asked.items()
+            role: result.student.probs(Placed(inputs=self.inputs, place=each.place)) for role, each in asked.items()
         }
         if leads():
             atomic.write_bytes(path, safetensors.torch.save(scores))
