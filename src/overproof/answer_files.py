@@ -66,7 +66,60 @@ def read_answers(
     path = Path(path)
     if len(join) == 0:
         raise InputError(f"{source} has no examples; there must be at least one to look up in {path}.")
+    return _answers(path, _read_table(path, id_column), join, class_names, id_column, source)
+
+
+def read_all_answers(path: str | Path, *, id_column: str = "id") -> tuple[Answers, pa.Array, tuple[str, ...]]:
+    """Read all of a file of answers in its own order, with its ids and the classes it speaks of, sorted.
+
+    The classes are those that `top_classes` or `label` name, or the columns of numbers that this module does not know
+    otherwise; those of `probs` alone are called by their numbers.
+
+    Args:
+        path: The file; this module's description says which columns it has.
+        id_column: The file's id column.
+
+    Raises:
+        InputError: As `read_answers`; or fewer than two classes.
+    """
+    path = Path(path)
     table = _read_table(path, id_column)
+    if len(table) == 0 or id_column not in table.column_names:
+        what = "no rows" if len(table) == 0 else f"no column {id_column!r} for the ids"
+        raise InputError(f"{path} has {what}; a file of answers needs some.")
+    class_names = _names_in(path, table, id_column)
+    ids = _as_text(table.column(id_column))
+    return _answers(path, table, ids, class_names, id_column, str(path)), ids, class_names
+
+
+def _names_in(path: Path, table: pa.Table, id_column: str) -> tuple[str, ...]:
+    known = {id_column, "label", "margin", "residual", "probs", "top_classes", "top_probs"}
+    names = [
+        field.name
+        for field in table.schema
+        if field.name not in known and (pa.types.is_floating(field.type) or pa.types.is_integer(field.type))
+    ]
+    if "top_classes" in table.column_names:
+        names = pc.unique(pc.list_flatten(table.column("top_classes"))).to_pylist()
+    elif "probs" in table.column_names:
+        lengths, _ = _lists(path, "probs", table, np.arange(len(table)))
+        names = [str(index) for index in range(int(lengths.max()))]
+        return tuple(names)
+    elif len(names) < 2 and "label" in table.column_names:
+        names = table.column("label").cast(pa.string()).unique().drop_null().to_pylist()
+    if len(names) < 2:
+        raise InputError(f"{path} speaks of {len(names)} classes; answers are given among two or more.")
+    return tuple(sorted(names))
+
+
+def _answers(
+    path: Path,
+    table: pa.Table,
+    join: pa.Array | pa.ChunkedArray | Ids,
+    class_names: tuple[str, ...],
+    id_column: str,
+    source: str,
+) -> Answers:
     dense = _dense_reader(path, table.column_names, class_names)
     rows = _join(path, table, id_column, _as_text(join), source)
     parts = []

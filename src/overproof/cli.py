@@ -120,6 +120,37 @@ def evaluate(folder: Folder, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def select(
+    source: Annotated[
+        Path, typer.Argument(help="A store of answers, such as RUN/labels/seed-0/pool, or a file of answers.")
+    ],
+    rule: Annotated[str, typer.Option(help="confident, per_class, adaptive, random, everything or nothing.")],
+    file: Annotated[Path, typer.Option("--out", help="Where to write the chosen rows: .parquet.")],
+    budget: Annotated[float | None, typer.Option(help="Rows to keep; below one, the share of the pool.")] = None,
+    quota: Annotated[
+        float | None, typer.Option(help="For per_class: rows of each class; below one, the share of its rows.")
+    ] = None,
+    teacher: Annotated[str, typer.Option(help="Refuse a store whose teacher's key does not say this.")] = "",
+    change: Changes = [],  # noqa: B006
+    as_json: AsJson = False,
+) -> None:
+    """Choose from a pool by the teacher's answers alone: id, row, class and score; the classes before and after."""
+    from overproof.experiment import changed
+    from overproof.selection import selector_of, write_selection
+
+    named = {"budget": budget, "quota": quota}
+    options = {name: int(value) if value.is_integer() else value for name, value in named.items() if value is not None}
+    chosen = write_selection(source, selector_of(rule, changed(options, change)), file, teacher=teacher)
+    if as_json:
+        typer.echo(json.dumps({**chosen.described(), "file": str(file)}, indent=2, ensure_ascii=False))
+    else:
+        Console().print(chosen.table())
+    if chosen.classes.vanished:
+        _console().print(f"Warning: {escape(chosen.classes.warning())}", soft_wrap=True)
+    _console().print(f"{len(chosen.rows)} rows in {escape(str(file))}.", soft_wrap=True)
+
+
+@app.command()
 def predict(
     student: Annotated[Path, typer.Argument(help="A student's folder, such as RUN/students/seed-0/slam.")],
     file: Annotated[Path, typer.Argument(help="Examples: CSV, Parquet, .npz or IDX.")],

@@ -33,9 +33,9 @@ def diagnose(
         repeated: How many examples of each role also stand in the test, where that is to be reported.
 
     Returns:
-        Repetitions between training and test; whether the hard student averages the teacher's mistakes out or learns
-        them (on the pool's truth where it is known, else by its agreement with the answers beyond the teacher's
-        estimated accuracy); whether it passes its teacher; whether labels alone do better.
+        Repetitions between training and test; classes that a selection loses; whether the hard student averages the
+        teacher's mistakes out or learns them (on the pool's truth where it is known, else by its agreement with the
+        answers beyond the teacher's estimated accuracy); whether it passes its teacher; whether labels alone do better.
     """
     mean = {each.method: each.mean for each in summary}
     findings = [
@@ -51,6 +51,11 @@ def diagnose(
             "Out of sample, on the labelled examples, the teacher is right {:.1%} of the time (one seed's 95 % "
             "interval: {:.1%} to {:.1%}).".format(*mean_low_high)
         )
+    vanishing: dict[str, str] = {}
+    for (name, seed), facts in details.items():
+        if facts.get("classes_vanish"):
+            vanishing.setdefault(name, f"In what {name} keeps of the pool (seed {seed}), {facts['classes_vanish']}")
+    findings += vanishing.values()
     hard = [facts for (name, _), facts in details.items() if name == "hard"]
     if hard and all("mistakes_learned" in facts for facts in hard):
         right = fmean(facts["pool_answers_right"] for facts in hard)

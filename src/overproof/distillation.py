@@ -21,6 +21,7 @@ from overproof.models import Inputs, Student, optimizer_for
 from overproof.noise import NoiseEstimate, Noiseless, folds
 from overproof.processes import leads, wait_for_all
 from overproof.sampler import derived_seed
+from overproof.select import ClassCounts, ShortClasses, class_counts
 from overproof.train import train
 from overproof.train_options import TrainOptions, batch_sizes
 
@@ -36,7 +37,7 @@ class Distilled:
         memories: What the method's parts had learned at the end.
         num_labelled: Labelled examples it was trained on.
         num_held_out: Labelled examples kept out of training for the method to look at.
-        num_pool: Pool examples it was trained on.
+        pool_classes: How many answers name each class, over the pool and over what was kept of it.
         choices: The ξ of every generation, where it was chosen on held-out labels.
     """
 
@@ -46,8 +47,13 @@ class Distilled:
     memories: Memories
     num_labelled: int
     num_held_out: int
-    num_pool: int
+    pool_classes: ClassCounts
     choices: tuple[Choice, ...] = ()
+
+    @property
+    def num_pool(self) -> int:
+        """Pool examples it was trained on."""
+        return sum(self.pool_classes.kept)
 
 
 def distilled(
@@ -99,7 +105,11 @@ def distilled(
     if held_out is None and (method.needs_held_out or options.early_stop_epochs):
         labelled, held_out = _parted(labelled, held_out_share, seed)
     options = options.resolved(*optimizer_for(student.spec))
-    kept = pool.take(method.select(pool.answers))
+    try:
+        chosen = method.select(pool.answers)
+    except ShortClasses as error:
+        raise error.named(student.class_names) from None
+    kept = pool.take(chosen)
 
     def trained(
         learner: Student,
@@ -169,7 +179,7 @@ def distilled(
         memories=memories,
         num_labelled=len(labelled),
         num_held_out=0 if held_out is None else len(held_out),
-        num_pool=len(kept),
+        pool_classes=class_counts(pool.answers, chosen, student.class_names),
         choices=tuple(choices),
     )
 

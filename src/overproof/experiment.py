@@ -264,7 +264,16 @@ def experiment_from(content: Mapping[str, Any], changes: Sequence[str] = ()) -> 
     Raises:
         InputError: An option that does not exist or has a wrong value, named with the nearest known one.
     """
-    content = json.loads(json.dumps(content))
+    return _validated(Experiment, changed(content, changes), "")
+
+
+def changed(content: Mapping[str, Any], changes: Sequence[str]) -> dict[str, Any]:
+    """A copy of some options with `a.b=value` words applied, the value being YAML.
+
+    Raises:
+        InputError: A word of another form.
+    """
+    copy: dict[str, Any] = json.loads(json.dumps(content))
     for change in changes:
         path, equals, text = change.partition("=")
         if not equals or not path:
@@ -273,14 +282,14 @@ def experiment_from(content: Mapping[str, Any], changes: Sequence[str] = ()) -> 
             value = yaml.safe_load(text)
         except yaml.YAMLError:
             raise InputError(f"--set {change!r}: the value is not valid YAML.") from None
-        node: Any = content
+        node: Any = copy
         *groups, last = path.split(".")
         for group in groups:
             if not isinstance(node.setdefault(group, {}), dict):
                 raise InputError(f"--set {change!r}: {group!r} is a value or a list, not a group of options.")
             node = node[group]
         node[last] = value
-    return _validated(Experiment, content, "")
+    return copy
 
 
 def dump(experiment: Experiment) -> str:

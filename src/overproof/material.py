@@ -66,6 +66,13 @@ def facts_of(material: Material, pool: Answered, result: Distilled) -> dict[str,
         facts["teacher_accuracy"] = material.teacher_accuracy
     if len(pool) == 0:
         return facts
+    if 0 < result.num_pool < len(pool):
+        counts = result.pool_classes
+        facts["pool_classes"] = {
+            "available": dict(zip(counts.names, counts.available, strict=True)),
+            "kept": dict(zip(counts.names, counts.kept, strict=True)),
+        }
+        facts["classes_vanish"] = counts.warning()
     own = result.student.probs(Placed(inputs=material.inputs, place=pool.place)).argmax(dim=1)
     given = pool.answers.pseudo_label
     wrong = (pool.label >= 0) & (given != pool.label)

@@ -89,9 +89,18 @@ def lowest(order: Column, budget: int) -> Rows:
         order: [N], 64-bit hashes without sign.
         budget: How many, in 0..N.
     """
-    return _first_tied(
-        np.zeros(len(order), np.int8), None, np.zeros(1, np.int8), np.array([budget]), np.array([len(order)]), order
-    )
+    return highest(_Reversed(order), np.array([budget]), order)
+
+
+class _Reversed:
+    def __init__(self, order: Column) -> None:
+        self.order = order
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __getitem__(self, rows: Any) -> Words:
+        return ~self.order[rows]
 
 
 def numbers(values: Any) -> Column:
@@ -176,11 +185,14 @@ def _word(text: str) -> int:
 
 def _mixed(words: Words) -> Words:
     """The finaliser of splitmix64: a bijection, so different words never share a hash."""
-    with np.errstate(over="ignore"):
-        words = words + np.uint64(0x9E3779B97F4A7C15)
-        words = (words ^ (words >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        words = (words ^ (words >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return words ^ (words >> np.uint64(31))
+    words = words + np.uint64(0x9E3779B97F4A7C15)
+    shifted = words >> np.uint64(30)
+    words ^= shifted
+    words *= np.uint64(0xBF58476D1CE4E5B9)
+    words ^= np.right_shift(words, np.uint64(27), out=shifted)
+    words *= np.uint64(0x94D049BB133111EB)
+    words ^= np.right_shift(words, np.uint64(31), out=shifted)
+    return words
 
 
 # The steps ----------------------------------------------------------------------------------------------------------
@@ -286,11 +298,15 @@ def _first_tied(
         heights = np.array([min(int(each * 2**64), 2**64 - 1) for each in share.tolist()], np.uint64)
         kept = []
         for block in _blocks(len(score)):
-            values = score[block]
-            classes = np.zeros(len(values), np.int8) if group is None else group[block]
-            places = np.flatnonzero((values == limits[classes]) & (wanted[classes] > 0))
-            classes = classes[places]
-            hashes = order[places + block.start]
+            if group is None:
+                places = np.flatnonzero(score[block] == limits[0])
+                classes = np.zeros(len(places), np.int8)
+            else:
+                classes = group[block]
+                places = np.flatnonzero((score[block] == limits[classes]) & (wanted[classes] > 0))
+                classes = classes[places]
+            # Where all are tied, a slice: row numbers are then neither made nor gathered.
+            hashes = order[block if len(places) == block.stop - block.start else places + block.start]
             low = np.flatnonzero(hashes <= heights[classes])
             kept.append((places[low] + block.start, hashes[low], classes[low]))
         rows, hashes, classes = (np.concatenate(parts) for parts in zip(*kept, strict=True))

@@ -312,6 +312,8 @@ class Work:
         if each.rounds.most:
             facts["rounds"] = corrected.facts()
         atomic.write_json(folder / "row.json", facts)
+        if facts.get("classes_vanish"):
+            self._log("warning", f"{each.row}, seed {material.seed}: {facts['classes_vanish']}")
         self._log("student", f"{each.row}, seed {material.seed}: {time.perf_counter() - began:.1f} s")
 
     def _corrected(self, material: Material, each: MethodOptions, answered: Mapping[str, Answered]) -> Corrected:

@@ -31,8 +31,9 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Stored:
-    """A finished store as read: its class names, its ids [N] and its columns, each [N, bytes a row]."""
+    """A finished store as read: its key, its class names, its ids [N] and its columns, each [N, bytes a row]."""
 
+    key: StoreKey
     class_names: tuple[str, ...]
     ids: Ids
     columns: Block
@@ -225,7 +226,7 @@ def load(
             stored_ids, columns = ids, {name: column[rows] for name, column in columns.items()}
     if key is not None and (ids is None or not align):
         _refuse_other_key(folder, header.key, key, ("data",))
-    return Stored(class_names=manifest.class_names, ids=stored_ids, columns=columns)
+    return Stored(key=header.key, class_names=manifest.class_names, ids=stored_ids, columns=columns)
 
 
 def _in_memory(name: str, shape: tuple[int, int]) -> NDArray[np.uint8]:

@@ -1,6 +1,6 @@
 """Keep what the teacher is surest of in every class, as many of each."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,28 @@ from overproof.papers import DFND_2021
 from overproof.ranking import Column, Hashed, Rows, highest, numbers
 from overproof.registry import register
 from overproof.select.selector import Array, LogConfidences, check_budget, counted, like, same_length
+
+
+class ShortClasses(InputError):
+    """Some classes have fewer rows than their quota.
+
+    Args:
+        short: Class -> how many rows it has, and how many are asked for.
+        names: What the classes are called; by default their numbers.
+    """
+
+    def __init__(self, short: Mapping[int, tuple[int, int]], names: Sequence[str] = ()) -> None:
+        self.short = short
+        said = [
+            f"class {repr(names[index]) if names else index} has {found} of {wanted}"
+            for index, (found, wanted) in list(short.items())[:5]
+        ]
+        more = f", and {len(short) - 5} more" if len(short) > 5 else ""
+        super().__init__(f"The quota cannot be met, because there are too few candidates: {', '.join(said)}{more}.")
+
+    def named(self, names: Sequence[str]) -> "ShortClasses":
+        """The same, with the classes' names."""
+        return ShortClasses(self.short, names)
 
 
 def per_class(
@@ -46,31 +68,33 @@ def per_class(
         InputError: A class has fewer rows than its quota, a score is NaN, or a row is of none of the classes.
     """
     same_length(pseudo_label, score, "pseudo_label")
-    if num_classes is None and not isinstance(quota, int | float):
-        num_classes = len(quota)
-    label = numbers(pseudo_label)
-    names = None if num_classes is None else tuple(str(index) for index in range(num_classes))
-    return like(_rows(numbers(score), label, quota, ids, names), score)
+    if num_classes is None and np.ndim(quota) == 1:
+        num_classes = np.size(quota)
+    return like(_rows(numbers(score), numbers(pseudo_label), quota, ids, num_classes), score)
 
 
-def _rows(score: Column, label: Column, quota: Any, ids: Any, names: tuple[str, ...] | None) -> Rows:
-    counts = counted(label, None if names is None else len(names))
+def _rows(score: Column, label: Column, quota: Any, ids: Any, num_classes: int | None) -> Rows:
+    counts = counted(label, num_classes)
     quotas = _quotas(quota, counts)
-    short = np.flatnonzero(quotas > counts)
-    if len(short):
-        said = ", ".join(f"class {index} has {counts[index]} of {quotas[index]}" for index in short[:5].tolist())
-        raise InputError(
-            f"quota is {quota}, but {len(short)} of {len(counts)} classes have fewer candidates: {said}"
-            f"{' …' if len(short) > 5 else ''}."
-        )
+    short = {index: (int(counts[index]), int(quotas[index])) for index in np.flatnonzero(quotas > counts).tolist()}
+    if short:
+        raise ShortClasses(short)
     if ids is not None:
         same_length(ids, score, "ids")
     return highest(score, quotas, Hashed(ids, len(score)), label)
 
 
 def _quotas(quota: Any, counts: NDArray[np.int64]) -> NDArray[np.int64]:
-    if not isinstance(quota, int | float):
-        return np.asarray(quota, np.int64)
+    if np.ndim(quota) == 1:
+        quotas = np.asarray(quota, np.int64)
+        if len(quotas) != len(counts):
+            raise InputError(
+                f"quota holds {len(quotas)} numbers for {len(counts)} classes; there must be one for each."
+            )
+        if (quotas < 0).any():
+            index = int(np.argmax(quotas < 0))
+            raise InputError(f"quota is {quotas[index]} for class {index}; it must not be negative.")
+        return quotas
     check_budget(quota, "quota")
     if quota < 1:
         return np.array([round(quota * count) for count in counts.tolist()], np.int64)
@@ -94,6 +118,5 @@ class PerClass:
         check_budget(self.quota, "quota")
 
     def __call__(self, answers: Answers) -> Int[Tensor, "M"]:
-        names = tuple(str(index) for index in range(answers.num_classes))
         label = answers.class_indices[:, 0].numpy()
-        return torch.from_numpy(_rows(LogConfidences(answers), label, self.quota, answers.id_word, names))
+        return torch.from_numpy(_rows(LogConfidences(answers), label, self.quota, answers.id_word, answers.num_classes))

@@ -1,6 +1,7 @@
-"""What a selector is, and what all of them read off a teacher's answers."""
+"""What a selector is, what all of them read off a teacher's answers, and what becomes of the classes."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import numpy as np
@@ -83,7 +84,7 @@ def check_budget(budget: int | float, option: str = "budget") -> None:
     Raises:
         InputError: Not positive, or neither a whole number nor a share.
     """
-    if not (0 < budget < 1 or (budget >= 1 and budget == round(budget, 0))):
+    if not (0 < budget < 1 or (budget >= 1 and budget % 1 == 0)):
         raise InputError(
             f"{option} is {budget}; it must be a whole number of rows, or a share of them between 0 and 1."
         )
@@ -130,3 +131,53 @@ def same_length(given: Sequence[Any] | Any, score: Any, option: str) -> None:
     """
     if len(given) != len(score):
         raise InputError(f"{option} has {len(given)} rows and score {len(score)}; there must be as many.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClassCounts:
+    """How many rows of a pool have each class by the teacher's answers, before and after a selection.
+
+    Args:
+        names: K class names.
+        available: K counts over the pool.
+        kept: K counts over what was chosen of it.
+    """
+
+    names: tuple[str, ...]
+    available: tuple[int, ...]
+    kept: tuple[int, ...]
+
+    @property
+    def vanished(self) -> tuple[str, ...]:
+        """Classes that the pool has and the selection has not."""
+        triples = zip(self.names, self.available, self.kept, strict=True)
+        return tuple(name for name, available, kept in triples if available and not kept)
+
+    def warning(self) -> str:
+        """One sentence where classes vanish, else nothing.
+
+        Example:
+            >>> ClassCounts(names=("cat", "dog"), available=(7, 93), kept=(0, 10)).warning()
+            "1 of 2 classes vanishes: of the teacher's answers 'cat' (7) none is kept."
+        """
+        if not self.vanished:
+            return ""
+        available = dict(zip(self.names, self.available, strict=True))
+        said = ", ".join(f"{name!r} ({available[name]})" for name in self.vanished[:5])
+        more = " …" if len(self.vanished) > 5 else ""
+        verb = "vanishes" if len(self.vanished) == 1 else "vanish"
+        all_said = f"{len(self.vanished)} of {len(self.names)} classes {verb}"
+        return f"{all_said}: of the teacher's answers {said}{more} none is kept."
+
+
+def class_counts(answers: Answers, rows: Int[Tensor, "M"], names: tuple[str, ...]) -> ClassCounts:
+    """How many answers name each class, over all rows and over the chosen ones.
+
+    Args:
+        answers: N rows of K classes.
+        rows: [M], the chosen ones.
+        names: K class names.
+    """
+    label = answers.class_indices[:, 0].numpy()
+    available, kept = counted(label, len(names)), counted(label[rows.numpy()], len(names))
+    return ClassCounts(names=names, available=tuple(available.tolist()), kept=tuple(kept.tolist()))
