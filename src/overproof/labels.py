@@ -69,6 +69,10 @@ class Answers:
         """The same answers as those of the examples with these ids [N]: content ids, whole numbers or texts."""
         return replace(self, id_word=torch.from_numpy(words_of(ids)))
 
+    def saying(self, probs: Float[Tensor, "N K"]) -> "Answers":
+        """Other answers for the same examples, kept as `compress` keeps them."""
+        return replace(compress(probs), id_word=self.id_word)
+
     def take(self, rows: Int[Tensor, "B"] | slice) -> "Answers":
         """The answers of some rows, in the order given; of a slice nothing is copied."""
         return Answers(

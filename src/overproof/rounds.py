@@ -9,7 +9,7 @@ from torch import Tensor
 
 from overproof.answered import Answered
 from overproof.errors import InputError
-from overproof.labels import Answers, compress
+from overproof.labels import Answers
 from overproof.noise import log_loss, stack, stacked_out_of_fold
 from overproof.peers import Peers
 from overproof.sampler import derived_seed
@@ -124,7 +124,7 @@ def run_rounds(peers: Peers) -> Corrected:
         corrected = {
             role: replace(
                 teacher[role],
-                answers=compress(
+                answers=teacher[role].answers.saying(
                     place.get(role, fitted([said[role], scores.pool if role == "pool" else scores.judged[role]]))
                 ),
             )
@@ -147,7 +147,10 @@ def run_rounds(peers: Peers) -> Corrected:
         current, loss = corrected, log_loss(both, label)
         # A chain trains on what its own peers corrected, so that no label of its fold comes back to it.
         chains = [
-            {**corrected, "pool": replace(teacher["pool"], answers=compress(fitted([said["pool"], chain])))}
+            {
+                **corrected,
+                "pool": replace(teacher["pool"], answers=teacher["pool"].answers.saying(fitted([said["pool"], chain]))),
+            }
             for chain in scores.chains
         ]
     return Corrected(answered=current, records=tuple(records))

@@ -207,10 +207,7 @@ class Work:
         answers = {"labelled": nothing, "pool": nothing, **answers}
         if options.flip_share:
             answers = {
-                role: replace(
-                    compress(random_flips(each.probs(), options.flip_share, derived_seed(seed, "flips", role))[0]),
-                    id_word=each.id_word,
-                )
+                role: each.saying(random_flips(each.probs(), options.flip_share, derived_seed(seed, "flips", role))[0])
                 for role, each in answers.items()
             }
         return answers
@@ -284,7 +281,7 @@ class Work:
         if each.row == "oracle":
             pool = pool.take((pool.label >= 0).nonzero()[:, 0])
             truth = torch.nn.functional.one_hot(pool.label, pool.answers.num_classes).float()
-            pool = replace(pool, answers=compress(truth))
+            pool = replace(pool, answers=pool.answers.saying(truth))
         # The method must not see the pool's truth.
         answered: Mapping[str, Answered] = {
             **material.answered,
