@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from overproof import ranking, select, store
 from overproof.answer_files import export_store
+from overproof.arrays import distill
 from overproof.cli import app, main
 from overproof.data import from_arrays
-from overproof.distillation import distill
 from overproof.errors import InputError
 from overproof.labels import answer, compress, read
 from overproof.methods import method
