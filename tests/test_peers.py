@@ -14,6 +14,7 @@ from overproof.data import from_arrays
 from overproof.diagnosis import rounds_found
 from overproof.errors import InputError
 from overproof.experiment import experiment_from
+from overproof.experiment import load as load_experiment
 from overproof.forked import run_jobs
 from overproof.labels import compress
 from overproof.methods import method
@@ -187,12 +188,14 @@ def test_an_examples_label_reaches_its_own_scores_in_no_round(tmp_path, monkeypa
         weight_high=torch.ones(2).double(),
         bias=torch.zeros(3).double(),
     )
-    monkeypatch.setattr(rounds_module, "stack", lambda scores, label, **options: fixed)
-    monkeypatch.setattr(
-        rounds_module,
-        "stacked_out_of_fold",
-        lambda scores, label, **options: fixed(scores) if len(scores) == 2 else scores[0].double(),
-    )
+
+    def weigh(scores, label, **options):
+        return {
+            role: fixed([each[role] for each in scores]) if len(scores) == 2 else scores[0][role].double()
+            for role in scores[0]
+        }, fixed
+
+    monkeypatch.setattr(rounds_module, "stack_by_role", weigh)
     monkeypatch.setattr(Peers, "fold", property(lambda self: torch.arange(40) % 2))
     said = []
     for name, changed in (("as it is", None), ("changed", 7)):
@@ -385,6 +388,40 @@ def test_rounds_need_a_method_that_looks_at_the_pool(content):
     content["methods"] = [{"method": "labelled_only", "rounds": 1}]
     with pytest.raises(InputError, match="does not look at the pool"):
         experiment_from(content)
+
+
+def test_several_teachers_are_stacked_and_the_table_says_how(content, tmp_path):
+    """One scorer sees the first view (a file), the other learns the second from the labels: together both."""
+    other = {"model": "sklearn.linear_model:LogisticRegression", "folds": 4}
+    content |= {"teacher": [content["teacher"], other], "methods": ["hard"]}
+    experiment = experiment_from(content)
+    result = run(experiment, tmp_path / "both")
+    assert load_experiment(tmp_path / "both/experiment.yaml") == experiment
+    content["teacher"] = content["teacher"][0]
+    alone = run(experiment_from(content), tmp_path / "alone")
+    content["teacher"] = other
+    learned = run(experiment_from(content), tmp_path / "learned")
+    accuracy = [
+        next(row for row in each.rows if row.method == "teacher").metrics["accuracy"]
+        for each in (result, alone, learned)
+    ]
+    assert accuracy[0] > max(accuracy[1:]) + 0.02
+    weights = json.loads((tmp_path / "both/labels/seed-0/weights.json").read_text())
+    assert min(each["weight"] for each in weights["weights"]) > 0.4
+    assert weights["log_loss"] < min(weights["log_loss_alone"])
+    (finding,) = [each for each in result.findings if "stack of 2 scorers" in each]
+    assert f"{weights['log_loss']:.3f}" in finding
+    before = files_of(tmp_path / "both")
+    run(experiment, tmp_path / "both")
+    assert {name for name, each in files_of(tmp_path / "both").items() if before[name] != each} == {"log.txt"}
+
+
+def test_several_teachers_cannot_be_weighed_without_labels(content, tmp_path):
+    content["teacher"] = [content["teacher"], content["teacher"]]
+    content["data"]["rows"]["labelled"] = 0
+    content["methods"] = ["hard"]
+    with pytest.raises(InputError, match="no labelled examples to weigh them on"):
+        run(experiment_from(content), tmp_path / "run")
 
 
 def test_classes_that_drift_are_told_of():

@@ -76,8 +76,8 @@ class DataOptions(_Options):
         return self
 
 
-class TeacherOptions(_Options):
-    """The teacher: trained on the labels and cross-fitted, or brought as a file of answers.
+class ScorerOptions(_Options):
+    """One who answers: trained on the labels and cross-fitted, or brought as a file of answers.
 
     Args:
         model: `minilm` (frozen sentence encoder and a logistic head); a student by name, trained on the labels; the
@@ -87,21 +87,40 @@ class TeacherOptions(_Options):
         answers: Files of answers, each joined by the data's id column, for `answers`; see `overproof.answer_files`.
         folds: Cross-fitting folds: each labelled example is scored by the teacher that did not see it, everything else
             by the mean of all of them.
-        trained_on_labelled: Say so when a brought teacher has seen the labelled examples: its answers there say nothing
-            of its errors, and a validation role is needed.
         features: Folder where a frozen encoder's features are kept and looked for, so that runs can share them; by
             default the run's own.
         train: How a student that serves as teacher is trained.
-        flip_share: For experiments: this share of all its answers is flipped at random, more at small margins.
     """
 
     model: str = "auto"
     options: dict[str, Any] = {}
     answers: tuple[str, ...] = ()
     folds: int = pydantic.Field(5, ge=2)
-    trained_on_labelled: bool = False
     features: str = ""
     train: TrainOptions = TrainOptions(epochs=30)
+
+    @pydantic.model_validator(mode="after")
+    def _named(self) -> "ScorerOptions":
+        if self.model == "answers" and not self.answers:
+            raise InputError("Option 'teacher.answers' names no file, but teacher.model is 'answers'.")
+        if self.answers and self.model not in ("answers", "auto"):
+            raise InputError(f"Option 'teacher.answers' goes with teacher.model 'answers', not {self.model!r}.")
+        return self
+
+
+class TeacherOptions(ScorerOptions):
+    """The teacher: one scorer with its options, or several, written as a list, whose stack then is the teacher.
+
+    Args:
+        others: More scorers. Their weights beside the first are learned on the labelled examples, out of sample
+            (`overproof.noise.stack`).
+        trained_on_labelled: Say so when a brought teacher has seen the labelled examples: its answers there say nothing
+            of its errors, and a validation role is needed.
+        flip_share: For experiments: this share of all its answers is flipped at random, more at small margins.
+    """
+
+    others: tuple[ScorerOptions, ...] = ()
+    trained_on_labelled: bool = False
     flip_share: float = pydantic.Field(0.0, ge=0, le=0.9)
 
 
@@ -115,6 +134,12 @@ class StudentOptions(_Options):
 
     name: str = "auto"
     options: dict[str, Any] = {}
+
+
+def _first_of(value: Any) -> Any:
+    if isinstance(value, list | tuple) and value and isinstance(value[0], dict):
+        return {**value[0], "others": value[1:]}
+    return value
 
 
 def _counted(value: Any) -> Any:
@@ -173,7 +198,7 @@ class Experiment(_Options):
 
     name: str = "experiment"
     data: DataOptions
-    teacher: TeacherOptions = TeacherOptions()
+    teacher: Annotated[TeacherOptions, pydantic.BeforeValidator(_first_of)] = TeacherOptions()
     student: StudentOptions = StudentOptions()
     train: TrainOptions = TrainOptions()
     methods: tuple[Annotated[MethodOptions, pydantic.BeforeValidator(_spelt_out)], ...] = pydantic.Field(
@@ -195,10 +220,6 @@ class Experiment(_Options):
             self._check_method(each)
             if each.method == "labelled_only" and self.data.without("labelled"):
                 raise InputError("Option 'methods' names 'labelled_only', but 'data.rows.labelled' is 0.")
-        if self.teacher.model == "answers" and not self.teacher.answers:
-            raise InputError("Option 'teacher.answers' names no file, but teacher.model is 'answers'.")
-        if self.teacher.answers and self.teacher.model not in ("answers", "auto"):
-            raise InputError(f"Option 'teacher.answers' goes with teacher.model 'answers', not {self.teacher.model!r}.")
         if self.teacher.trained_on_labelled and "validation" not in {*self.data.files, *self.data.rows}:
             raise InputError(
                 "Option 'teacher.trained_on_labelled' is true, so a 'validation' role of labelled examples that the "

@@ -1,6 +1,7 @@
 """Peer rounds: students correct their teacher for as long as the labelled examples say that it helps."""
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -10,7 +11,7 @@ from torch import Tensor
 from overproof.answered import Answered
 from overproof.errors import InputError
 from overproof.labels import Answers
-from overproof.noise import log_loss, stack, stacked_out_of_fold
+from overproof.noise import log_loss, stack_by_role
 from overproof.peers import Peers
 from overproof.sampler import derived_seed
 
@@ -92,50 +93,34 @@ def run_rounds(peers: Peers) -> Corrected:
     options, teacher = peers.options, peers.answered
     if len(teacher["pool"]) < 2:
         raise InputError(f"Peer rounds need a pool of at least 2 examples; this one has {len(teacher['pool'])}.")
-    judges = [role for role in ("labelled", "validation") if role in teacher]
+    label = {role: teacher[role].label for role in ("labelled", "validation") if role in teacher}
     if not peers.trust_labelled_answers:
-        judges.remove("labelled")
-    label = torch.cat([teacher[role].label for role in judges])
+        del label["labelled"]
+    weigh = functools.partial(
+        stack_by_role, label=label, seed=derived_seed(peers.seed, "stack"), bias=options.bias, penalty=options.penalty
+    )
 
-    def judged(scores: Sequence[Mapping[str, Tensor]]) -> Tensor:
-        """Answers of a stack on all judges, out of fold."""
-        joined = [torch.cat([each[role] for role in judges]) for each in scores]
-        return stacked_out_of_fold(
-            joined, label, seed=derived_seed(peers.seed, "stack"), bias=options.bias, penalty=options.penalty
-        )
+    def loss_of(probs: Mapping[str, Tensor]) -> Tensor:
+        return torch.cat([log_loss(probs[role], each) for role, each in label.items()])
 
     said = {role: each.answers.probs() for role, each in teacher.items()}
     current: Mapping[str, Answered] = teacher
     chains: list[Mapping[str, Answered]] = [teacher] * options.folds
-    loss, records = log_loss(judged([said]), label), list[RoundRecord]()
+    loss, records = loss_of(weigh([said])[0]), list[RoundRecord]()
     for number in range(1, options.most + 1):
         scores = peers.scored(number, chains)
-        both = judged([said, scores.judged])
-        gain = loss - log_loss(both, label)
+        heard = {**scores.judged, "pool": scores.pool}
+        both, fitted = weigh([said, heard])
+        gain = loss - loss_of(both)
         error = gain.std().item() / len(gain) ** 0.5
         taken = gain.mean().item() > options.standard_errors * error
-        fitted = stack(
-            [torch.cat([each[role] for role in judges]) for each in (said, scores.judged)],
-            label,
-            bias=options.bias,
-            penalty=options.penalty,
-        )
-        place = dict(zip(judges, both.split([len(teacher[role]) for role in judges]), strict=True))
-        corrected = {
-            role: replace(
-                teacher[role],
-                answers=teacher[role].answers.saying(
-                    place.get(role, fitted([said[role], scores.pool if role == "pool" else scores.judged[role]]))
-                ),
-            )
-            for role in teacher
-        }
+        corrected = {role: replace(teacher[role], answers=teacher[role].answers.saying(both[role])) for role in teacher}
         records.append(
             RoundRecord(
                 number=number,
                 before=loss.mean().item(),
-                peer=log_loss(judged([scores.judged]), label).mean().item(),
-                both=log_loss(both, label).mean().item(),
+                peer=loss_of(weigh([heard])[0]).mean().item(),
+                both=loss_of(both).mean().item(),
                 standard_error=error,
                 taken=taken,
                 stacking=fitted.summary(),
@@ -144,7 +129,7 @@ def run_rounds(peers: Peers) -> Corrected:
         )
         if not taken:
             break
-        current, loss = corrected, log_loss(both, label)
+        current, loss = corrected, loss_of(both)
         # A chain trains on what its own peers corrected, so that no label of its fold comes back to it.
         chains = [
             {

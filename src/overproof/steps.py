@@ -3,6 +3,7 @@
     OUT/experiment.yaml        all of the run, every default spelt out
     OUT/features/…             a frozen encoder's features, asked once an example
     OUT/labels/seed-S/ROLE/…   the teacher's answers
+    OUT/labels/seed-S/…        where there are several teachers: the others' answers, and weights.json
     OUT/labels/seed-S/peers/…  what peers said, where a row asks for rounds
     OUT/students/seed-S/ROW/…  one student: weights, what it is, and row.json, written last
     OUT/result.json            rows and summary, written last of all
@@ -24,24 +25,22 @@ from torch import Tensor
 
 from overproof import atomic, roles
 from overproof.answered import Answered
-from overproof.data import Examples
+from overproof.asking import Asking
 from overproof.diagnosis import diagnose
 from overproof.distillation import distilled
 from overproof.errors import InputError
 from overproof.evaluate import correct, metrics
 from overproof.experiment import Experiment, MethodOptions, dump, load
-from overproof.labels import Answers, compress
+from overproof.labels import Answers
 from overproof.material import Material, facts_of, knows_truth
-from overproof.methods import CONVENTIONAL, method
-from overproof.models import ModelSpec, Student, build, join, load_student
+from overproof.methods import CONVENTIONAL
+from overproof.models import ModelSpec, build, join, load_student
 from overproof.peers import Peers
 from overproof.processes import leads, wait_for_all
 from overproof.progress import Progress, Silent
 from overproof.roles import Cast, Parties
 from overproof.rounds import Corrected, run_rounds
 from overproof.sampler import derived_seed
-from overproof.synthetic import random_flips
-from overproof.teacher import cross_fitted, from_files, trainable
 from overproof.verdict import Role as RowRole
 from overproof.verdict import Row, Summary, summarise
 
@@ -167,7 +166,10 @@ class Work:
                 rows.append(row(each.row, _role(each), load_student(folder).probs(test)))
                 details[each.row, seed] = json.loads((folder / "row.json").read_text())
         summary = summarise(rows)
-        findings = diagnose(rows, summary, details, self._cast.reported)
+        findings = [
+            *diagnose(rows, summary, details, self._cast.reported),
+            *self._asking.findings(),
+        ]
         self._write(rows, summary, findings, details)
         self._log("result", f"{len(rows)} rows in {self.folder / 'result.json'}")
         return Result(rows=tuple(rows), summary=tuple(summary), findings=tuple(findings), folder=self.folder)
@@ -182,67 +184,11 @@ class Work:
         return self._cast.parties(seed)
 
     def _answers(self, seed: int) -> dict[str, Answers]:
-        """Every role's answers, asked where they are not in the store yet."""
-        options, parties = self.experiment.teacher, self._parties(seed)
-        if options.answers:
-            asked = {"labelled": parties.labelled, **parties.others()}
-            asked = {role: examples for role, examples in asked.items() if len(examples)}
-            answers = from_files(options.answers, asked, self._cast.class_names)
-        elif len(parties.labelled) == 0:
-            raise InputError("Option 'data.rows.labelled' is 0, so no teacher can be trained here; bring its answers.")
-        else:
-            teacher = self._trainable(parties)
-            with self.progress.task(f"teacher, seed {seed}", None) as advance:
-                answers = cross_fitted(
-                    teacher,
-                    parties.labelled,
-                    parties.others(),
-                    num_folds=options.folds,
-                    seed=seed,
-                    folder=self.folder / "labels" / f"seed-{seed}",
-                    progress=lambda done, total: advance(done, f"of {total}"),
-                )
-        # Nobody is asked about a role that the run does not have.
-        nothing = compress(torch.empty(0, len(self._cast.class_names)))
-        answers = {"labelled": nothing, "pool": nothing, **answers}
-        if options.flip_share:
-            answers = {
-                role: each.saying(random_flips(each.probs(), options.flip_share, derived_seed(seed, "flips", role))[0])
-                for role, each in answers.items()
-            }
-        return answers
+        return self._asking.answers(seed)
 
     @cached_property
-    def _everyone(self) -> Examples:
-        return self._cast.everyone(self.experiment.seeds)
-
-    def _trainable(self, parties: Parties) -> Any:
-        options = self.experiment.teacher
-
-        def train_network(student: Student, labelled: Examples, seed: int, checkpoint: Path) -> None:
-            num_classes = len(self._cast.class_names)
-            empty = torch.full((len(labelled), num_classes), 1 / num_classes)
-            distilled(
-                student,
-                student.encode(labelled),
-                Answered(place=torch.arange(len(labelled)), label=labelled.label, answers=compress(empty)),
-                Answered(place=torch.arange(0), label=labelled.label[:0], answers=compress(empty[:0])),
-                method=method("labelled_only"),
-                options=options.train,
-                seed=seed,
-                checkpoint=checkpoint,
-            )
-
-        return trainable(
-            options.model,
-            options.options,
-            everyone=self._everyone,
-            fitting=(parties.labelled, parties.pool),
-            folder=Path(options.features) if options.features else self.folder / "features",
-            train=train_network,
-            recipe=options.train.model_dump_json(),
-            progress=self.progress.counter("teacher's features"),
-        )
+    def _asking(self) -> Asking:
+        return Asking(experiment=self.experiment, cast=self._cast, folder=self.folder, progress=self.progress)
 
     # --- the students
 

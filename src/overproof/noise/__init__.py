@@ -16,7 +16,7 @@ from overproof.noise.neighbours import (
     num_neighbours,
 )
 from overproof.noise.noiseless import Noiseless
-from overproof.noise.stacking import Stacking, log_loss, stack, stacked_out_of_fold
+from overproof.noise.stacking import Stacking, log_loss, stack, stack_by_role, stacked_out_of_fold
 from overproof.noise.transition import global_accuracy, transition_interval, transition_matrix
 
 __all__ = [
@@ -45,6 +45,7 @@ __all__ = [
     "num_neighbours",
     "out_of_fold",
     "stack",
+    "stack_by_role",
     "stacked_out_of_fold",
     "transition_interval",
     "transition_matrix",

@@ -1,6 +1,6 @@
 """Several scorers made one: a weighted product of their probabilities, the weights learned on labelled examples."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -171,6 +171,41 @@ def stacked_out_of_fold(
         return lambda held_out: fitted([each[held_out] for each in scores])
 
     return out_of_fold(fit, folds(label, min(NUM_FOLDS, len(label)), seed))
+
+
+def stack_by_role(
+    scores: Sequence[Mapping[str, Float[Tensor, "_ _"]]],
+    label: Mapping[str, Int[Tensor, "_"]],
+    *,
+    seed: int,
+    bias: bool = False,
+    penalty: float = 1.0,
+) -> tuple[dict[str, Float64[Tensor, "_ _"]], Stacking]:
+    """One stack for several sets of examples: out of fold on those with labels, which it is fitted on.
+
+    Args:
+        scores: For each scorer its probabilities by set, out of sample.
+        label: The labels of the sets that the stack is fitted on.
+        seed: As in `stacked_out_of_fold`.
+        bias: As in `stack`.
+        penalty: As in `stack`.
+
+    Returns:
+        Its answers by set, and the stack fitted on all labels.
+
+    Example:
+        >>> probs = torch.tensor([[0.8, 0.2], [0.3, 0.7]]).repeat(10, 1)
+        >>> labels = {"labelled": torch.tensor([0, 1]).repeat(10)}
+        >>> answers, fitted = stack_by_role([{"labelled": probs, "pool": probs[:5]}] * 2, labels, seed=0)
+        >>> torch.equal(answers["pool"], fitted([probs[:5], probs[:5]])), answers["labelled"].shape
+        (True, torch.Size([20, 2]))
+    """
+    joined = [torch.cat([each[role] for role in label]) for each in scores]
+    truth = torch.cat(list(label.values()))
+    fitted = stack(joined, truth, bias=bias, penalty=penalty)
+    held_out = stacked_out_of_fold(joined, truth, seed=seed, bias=bias, penalty=penalty)
+    judged = dict(zip(label, held_out.split([len(each) for each in label.values()]), strict=True))
+    return {role: judged[role] if role in judged else fitted([e[role] for e in scores]) for role in scores[0]}, fitted
 
 
 def log_loss(probs: Float[Tensor, "V K"], label: Int[Tensor, "V"]) -> Float64[Tensor, "V"]:

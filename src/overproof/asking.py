@@ -1,0 +1,166 @@
+"""Who is asked, and what the teacher said of every role: one scorer's answers, or the stack of several."""
+
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from statistics import fmean
+from typing import Any
+
+import torch
+
+from overproof import atomic
+from overproof.answered import Answered
+from overproof.data import Examples
+from overproof.distillation import distilled
+from overproof.errors import InputError
+from overproof.experiment import Experiment, ScorerOptions
+from overproof.labels import Answers, compress
+from overproof.methods import method
+from overproof.models import Student
+from overproof.noise import log_loss, stack_by_role, stacked_out_of_fold
+from overproof.processes import leads
+from overproof.progress import Progress
+from overproof.roles import Cast, Parties
+from overproof.sampler import derived_seed
+from overproof.synthetic import random_flips
+from overproof.teacher import cross_fitted, from_files, trainable
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Asking:
+    """The teacher of a run.
+
+    Args:
+        experiment: All of the run.
+        cast: Its roles.
+        folder: Where answers are kept.
+        progress: Shows how far it is.
+    """
+
+    experiment: Experiment
+    cast: Cast
+    folder: Path
+    progress: Progress
+
+    @property
+    def scorers(self) -> tuple[ScorerOptions, ...]:
+        """Everybody who is asked."""
+        return (self.experiment.teacher, *self.experiment.teacher.others)
+
+    def answers(self, seed: int) -> dict[str, Answers]:
+        """Every role's answers, asked where they are not in the store yet."""
+        options, parties = self.experiment.teacher, self.cast.parties(seed)
+        home = self.folder / "labels" / f"seed-{seed}"
+        said = [
+            self._said(scorer, parties, seed, home / f"teacher-{number}" if number else home)
+            for number, scorer in enumerate(self.scorers)
+        ]
+        answers = said[0] if len(said) == 1 else self._stacked(said, parties, seed)
+        # Nobody is asked about a role that the run does not have.
+        nothing = compress(torch.empty(0, len(self.cast.class_names)))
+        answers = {"labelled": nothing, "pool": nothing, **answers}
+        if options.flip_share:
+            answers = {
+                role: each.saying(random_flips(each.probs(), options.flip_share, derived_seed(seed, "flips", role))[0])
+                for role, each in answers.items()
+            }
+        return answers
+
+    def findings(self) -> list[str]:
+        """What became of several scorers: their weights, and the labelled log-loss of each alone and of all."""
+        if len(self.scorers) == 1:
+            return []
+        names = [scorer.model for scorer in self.scorers]
+        kept = [json.loads(self._weights(seed).read_text()) for seed in self.experiment.seeds]
+        parts = [
+            f"{name} {fmean(each['weights'][number]['weight'] for each in kept):.2f} (one seed's 95 % interval "
+            f"{kept[0]['weights'][number]['low']:.2f} to {kept[0]['weights'][number]['high']:.2f}; log-loss alone "
+            f"{fmean(each['log_loss_alone'][number] for each in kept):.3f})"
+            for number, name in enumerate(names)
+        ]
+        together = fmean(each["log_loss"] for each in kept)
+        return [
+            f"The teacher is a stack of {len(names)} scorers, weighed on labelled examples out of sample: "
+            f"{', '.join(parts)}; together {together:.3f}."
+        ]
+
+    def _weights(self, seed: int) -> Path:
+        return self.folder / "labels" / f"seed-{seed}" / "weights.json"
+
+    def _stacked(self, said: list[dict[str, Answers]], parties: Parties, seed: int) -> dict[str, Answers]:
+        """The stack of all scorers, out of fold on the examples it is weighed on, and a note of the weights."""
+        judges = {} if self.experiment.teacher.trained_on_labelled else {"labelled": parties.labelled}
+        judges |= {} if parties.validation is None else {"validation": parties.validation}
+        label = {role: examples.label for role, examples in judges.items() if len(examples)}
+        if not label:
+            raise InputError("Option 'teacher' holds several scorers; there are no labelled examples to weigh them on.")
+        probs = [{role: each.probs() for role, each in answers.items()} for answers in said]
+        draw = derived_seed(seed, "teachers")
+        stacked, fitted = stack_by_role(probs, label, seed=draw)
+        truth = torch.cat(list(label.values()))
+
+        def loss(answers: torch.Tensor) -> float:
+            return log_loss(answers, truth).mean().item()
+
+        if leads():
+            alone = [
+                stacked_out_of_fold([torch.cat([each[role] for role in label])], truth, seed=draw) for each in probs
+            ]
+            facts: dict[str, Any] = {
+                **fitted.summary(),
+                "log_loss_alone": [loss(each) for each in alone],
+                "log_loss": loss(torch.cat([stacked[role] for role in label])),
+            }
+            atomic.write_json(self._weights(seed), facts)
+        return {role: said[0][role].saying(each) for role, each in stacked.items()}
+
+    def _said(self, scorer: ScorerOptions, parties: Parties, seed: int, home: Path) -> dict[str, Answers]:
+        """One scorer's answers."""
+        if scorer.answers:
+            asked = {"labelled": parties.labelled, **parties.others()}
+            asked = {role: examples for role, examples in asked.items() if len(examples)}
+            return from_files(scorer.answers, asked, self.cast.class_names)
+        if len(parties.labelled) == 0:
+            raise InputError("Option 'data.rows.labelled' is 0, so no teacher can be trained here; bring its answers.")
+        teacher = self._trainable(scorer, parties)
+        with self.progress.task(f"teacher, seed {seed}", None) as advance:
+            return cross_fitted(
+                teacher,
+                parties.labelled,
+                parties.others(),
+                num_folds=scorer.folds,
+                seed=seed,
+                folder=home,
+                progress=lambda done, total: advance(done, f"of {total}"),
+            )
+
+    @cached_property
+    def _everyone(self) -> Examples:
+        return self.cast.everyone(self.experiment.seeds)
+
+    def _trainable(self, scorer: ScorerOptions, parties: Parties) -> Any:
+        def train_network(student: Student, labelled: Examples, seed: int, checkpoint: Path) -> None:
+            num_classes = len(self.cast.class_names)
+            empty = torch.full((len(labelled), num_classes), 1 / num_classes)
+            distilled(
+                student,
+                student.encode(labelled),
+                Answered(place=torch.arange(len(labelled)), label=labelled.label, answers=compress(empty)),
+                Answered(place=torch.arange(0), label=labelled.label[:0], answers=compress(empty[:0])),
+                method=method("labelled_only"),
+                options=scorer.train,
+                seed=seed,
+                checkpoint=checkpoint,
+            )
+
+        return trainable(
+            scorer.model,
+            scorer.options,
+            everyone=self._everyone,
+            fitting=(parties.labelled, parties.pool),
+            folder=Path(scorer.features) if scorer.features else self.folder / "features",
+            train=train_network,
+            recipe=scorer.train.model_dump_json(),
+            progress=self.progress.counter("teacher's features"),
+        )
