@@ -202,7 +202,7 @@ def test_an_examples_label_reaches_its_own_scores_in_no_round(tmp_path, monkeypa
         world = two_views(440, 3, seed=0)
         if changed is not None:
             world.label[changed] = (world.label[changed] + 1) % 3
-        peers = peers_of(world, tmp_path / name, labelled=40, name="hard", standard_errors=0.0)
+        peers = peers_of(world, tmp_path / name, labelled=40, name="soft", standard_errors=0.0)
         told = []
         scored = Peers.scored
 
