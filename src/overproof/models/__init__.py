@@ -11,6 +11,7 @@ from overproof.models.encoders import PlainTable as PlainTable
 from overproof.models.inputs import Dense as Dense
 from overproof.models.inputs import Inputs as Inputs
 from overproof.models.inputs import Ragged as Ragged
+from overproof.models.inputs import as_matrix as as_matrix
 from overproof.models.inputs import join as join
 from overproof.models.student import Student as Student
 from overproof.models.student import build as build

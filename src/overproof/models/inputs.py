@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from jaxtyping import Int, Int32, Int64, Shaped
 from torch import Tensor
@@ -107,3 +108,37 @@ def join(parts: Sequence[Inputs]) -> Dense | Ragged:
     lengths = torch.cat([part.offsets.diff() for part in ragged])
     offsets = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
     return Ragged(values=torch.cat([part.values for part in ragged]), offsets=offsets)
+
+
+def as_matrix(inputs: Inputs, rows: Int[Tensor, "B"]) -> Any:
+    """Some examples as one matrix, for estimators that know nothing of ours.
+
+    Args:
+        inputs: Encoded examples.
+        rows: [B], which of them.
+
+    Returns:
+        A float32 array [B, D], flattened, bytes scaled to [0, 1]; for sets of features a scipy sparse matrix in which
+        each example has length one and rare features weigh more (tf-idf without the tf, counted over all of `inputs`).
+
+    Example:
+        >>> two = Ragged(values=torch.tensor([1, 2], dtype=torch.int32), offsets=torch.tensor([0, 1, 2]))
+        >>> as_matrix(two, torch.tensor([1])).toarray().tolist()
+        [[0.0, 0.0, 1.0]]
+    """
+    from scipy.sparse import csr_array
+
+    if not isinstance(inputs, Ragged):
+        values = inputs.take(rows)
+        flat = values.flatten(1).float().numpy()
+        return flat / 255 if values.dtype == torch.uint8 else flat
+    width = int(inputs.values.max()) + 1 if len(inputs.values) else 1
+    num_with = np.bincount(inputs.values.numpy(), minlength=width)
+    idf = (np.log((1 + len(inputs)) / (1 + num_with)) + 1).astype(np.float32)
+    features = inputs.take(rows).numpy()
+    counts = (features > 0).sum(axis=1)
+    columns = features[features > 0]
+    data = idf[columns]
+    where = np.repeat(np.arange(len(rows)), counts)
+    length = np.sqrt(np.bincount(where, data.astype(np.float64) ** 2, minlength=len(rows))).astype(np.float32)
+    return csr_array((data / length[where], columns, np.concatenate([[0], counts.cumsum()])), shape=(len(rows), width))

@@ -1,0 +1,138 @@
+"""What is said of a teacher before any student is trained: on worlds whose truth is known."""
+
+import io
+import json
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+import torch
+from rich.console import Console
+
+from overproof.assess import Estimate, assess, probe, recommend
+from overproof.assess_page import page
+from overproof.errors import InputError
+from overproof.synthetic import blobs
+
+NAMES = ("red", "green", "blue")
+
+
+def assessed(world, num_labelled=400, features=None, **options):
+    few, rest = slice(0, num_labelled), slice(num_labelled, None)
+    return assess(
+        world.label[few],
+        world.teacher_probs[few],
+        world.teacher_probs[rest],
+        class_names=NAMES,
+        features=None if features is None else features[few],
+        **options,
+    )
+
+
+def test_the_estimates_hold_the_truth():
+    world = blobs(num_examples=6000, num_classes=3, seed=0)
+    found = assessed(world)
+    answer = world.teacher_probs.argmax(dim=1)
+    right = (answer == world.label).double()
+    assert found.accuracy.low < right.mean() < found.accuracy.high
+    assert found.pool_accuracy.low - 0.01 < right[400:].mean() < found.pool_accuracy.high + 0.01
+    assert found.accuracy.mean == pytest.approx(right[:400].mean().item())
+    for index, name in enumerate(NAMES):
+        mine = world.label == index
+        assert found.accuracy_by_class[name].low - 0.03 < right[mine].mean() < found.accuracy_by_class[name].high
+        assert found.share_by_class[name] == pytest.approx((answer[400:] == index).double().mean().item())
+    assert sum(found.pool_by_accuracy) == pytest.approx(1)
+    assert [sum(row) for row in found.transition] == pytest.approx([1, 1, 1])
+    assert found.coverage[3] == 1.0
+    assert found.drift > 0.01
+    assert not found.findings
+
+
+def test_the_reliability_band_holds_the_true_accuracy_at_every_margin():
+    world = blobs(num_examples=30_000, num_classes=3, seed=1)
+    found = assessed(world, num_labelled=600)
+    top = world.teacher_probs.topk(2, dim=1).values
+    margins, right = top[:, 0] - top[:, 1], world.teacher_probs.argmax(dim=1) == world.label
+    for at in (0.2, 0.5, 0.8):
+        near = (margins - at).abs() < 0.05
+        estimate = found.reliability[at]
+        assert estimate.low - 0.03 < right[near].double().mean() < estimate.high + 0.03
+
+
+def test_a_pool_of_another_kind_is_noticed_and_repetitions_are_told():
+    world = blobs(num_examples=3000, num_classes=3, seed=2)
+    few, unsure = slice(0, 300), world.teacher_probs[300:].pow(0.3)
+    found = assess(
+        world.label[few],
+        world.teacher_probs[few],
+        unsure / unsure.sum(dim=1, keepdim=True),
+        class_names=NAMES,
+        repeated={"pool": 7, "labelled": 0},
+    )
+    assert any("not like the labelled" in finding for finding in found.findings)
+    assert any(finding.startswith("7 pool examples also stand in the test") for finding in found.findings)
+    assert found.pool_accuracy.mean < found.accuracy.mean
+
+
+def test_a_probe_is_out_of_sample():
+    """Features of pure noise: in sample they would explain everything, out of sample nothing."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(200) % 2
+    features = torch.randn(200, 400, generator=generator).numpy()
+    probs = probe(features, labels, 2, seed=0)
+    torch.testing.assert_close(probs.sum(dim=1), torch.ones(200, dtype=torch.float64))
+    assert 0.35 < (probs.argmax(dim=1) == labels).double().mean() < 0.65
+
+
+def test_a_view_that_adds_calls_for_peer_rounds_and_one_that_does_not_for_none():
+    """Two blobs' coordinates: the teacher answers from one of them."""
+    generator = torch.Generator().manual_seed(3)
+    label = torch.randint(2, (4000,), generator=generator)
+    views = (2.0 * label[:, None] - 1) + 1.2 * torch.randn(4000, 2, generator=generator)
+    teacher = torch.sigmoid(torch.stack([-views[:, 0], views[:, 0]], dim=1) * 2 * 2 / 1.44 / 2)
+    teacher = teacher / teacher.sum(dim=1, keepdim=True)
+    few, names = slice(0, 300), ("no", "yes")
+    told = []
+    for features in (views[few, 1:], views[few, :1], torch.randn(300, 2, generator=generator)):
+        found = assess(label[few], teacher[few], teacher[300:], class_names=names, features=features.numpy())
+        told.append(found)
+        assert set(found.log_losses) == {"teacher", "labels alone", "both"}
+    other, same, noise = told
+    assert other.recommendation == "slam, rounds: 3"
+    assert other.log_losses["both"] < min(other.log_losses["teacher"], other.log_losses["labels alone"])
+    assert same.recommendation == "hard"
+    assert same.alone_where_wrong.mean < 0.2
+    assert "commonest class" in noise.reason
+
+
+def test_the_rules_in_their_order():
+    low, high = Estimate(mean=0.6, low=0.55, high=0.65), Estimate(mean=0.8, low=0.75, high=0.85)
+    few = Estimate(mean=0.1, low=0.05, high=0.2)
+    nothing, some = Estimate(mean=0.0, low=-0.1, high=0.1), Estimate(mean=0.1, low=0.05, high=0.15)
+    assert recommend(low, high, high, some, 0.5)[0] == "slam, rounds: 3"
+    assert recommend(low, high, high, nothing, 0.5)[0] == "labelled_only"
+    assert recommend(high, low, few, nothing, 0.5)[0] == "hard"
+    assert recommend(high, low, few, nothing, 0.57)[1] == recommend(high, low, low, nothing, 0.57)[1]
+    assert recommend(high, low, low, nothing, 0.5)[0] == "slam"
+    assert recommend(high, None, None, None, 0.5)[0] == "slam"
+
+
+def test_too_few_labels_and_no_pool_are_refused():
+    world = blobs(num_examples=100, num_classes=3, seed=0)
+    with pytest.raises(InputError, match="at least 20 labelled examples; there are 19"):
+        assessed(world, num_labelled=19)
+    with pytest.raises(InputError, match="no pool"):
+        assessed(world, num_labelled=100)
+
+
+def test_the_page_fits_80_columns_and_the_numbers_fit_json():
+    world = blobs(num_examples=500, num_classes=3, seed=0)
+    found = assessed(world, num_labelled=100, features=world.inputs.numpy().astype(np.float32))
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(page(found))
+    shown = console.export_text()
+    assert shown.startswith("Recommendation: ")
+    assert max(len(line) for line in shown.splitlines()) <= 80
+    assert "teacher right" in shown
+    told = json.loads(json.dumps(asdict(found)))
+    assert told["accuracy"]["mean"] == found.accuracy.mean
