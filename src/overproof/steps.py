@@ -26,6 +26,7 @@ from torch import Tensor
 from overproof import atomic, roles
 from overproof.answered import Answered
 from overproof.asking import Asking
+from overproof.assess import Assessment, assess
 from overproof.diagnosis import diagnose
 from overproof.distillation import distilled
 from overproof.errors import InputError
@@ -34,7 +35,7 @@ from overproof.experiment import Experiment, MethodOptions, dump, load
 from overproof.labels import Answers
 from overproof.material import Material, facts_of, knows_truth
 from overproof.methods import CONVENTIONAL
-from overproof.models import ModelSpec, build, join, load_student
+from overproof.models import ModelSpec, as_matrix, build, join, load_student
 from overproof.peers import Peers
 from overproof.processes import leads, wait_for_all
 from overproof.progress import Progress, Silent
@@ -117,6 +118,25 @@ class Work:
                     self._answers(seed)
             wait_for_all()
         self._log("labels", "every example is answered")
+
+    def assess(self) -> Assessment:
+        """Judge the teacher by the first seed's labelled examples and answers, before any student is trained.
+
+        Raises:
+            InputError: There are too few labelled examples, or no pool.
+        """
+        self.label()
+        material = self._material(self.experiment.seeds[0])
+        known = material.answered["labelled" if not self.experiment.teacher.trained_on_labelled else "validation"]
+        return assess(
+            known.label,
+            known.answers.probs(),
+            material.answered["pool"].answers.probs(),
+            class_names=self._cast.class_names,
+            features=as_matrix(material.inputs, known.place),
+            repeated=self._cast.repeated,
+            seed=material.seed,
+        )
 
     def distill(self) -> None:
         """Train one student for each method and seed."""
