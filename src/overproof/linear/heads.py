@@ -1,0 +1,278 @@
+"""Softmax heads on fixed features, solved to convergence: one convex problem for any targets, rows summing to one.
+
+The loss of a target q is logsumexp(logits) - q . logits, linear in q, so that targets enter through one [D, K] matrix
+of inner products and extrapolated ones (negative entries) cost nothing more.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Matrix = NDArray[np.float64]
+Flat = NDArray[np.float64]
+
+_BLOCK_ROWS = 8192
+_MEMORY = 10
+_COARSE = 1e-6
+_NEWTON_STEPS = 5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Head:
+    """A solution: weights [D, K] and bias [K] in the basis of its `Problem`.
+
+    Args:
+        weights: [r, K], along the eigenvectors of the centred features.
+        bias: [K]; zero without an intercept.
+        steps: Iterations of L-BFGS.
+        gradient: Largest entry of the preconditioned gradient where it stopped.
+    """
+
+    weights: Matrix
+    bias: NDArray[np.float64]
+    steps: int = 0
+    gradient: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Targets:
+    """What targets are to the objective: their inner products with the features and with the bias.
+
+    Args:
+        features: [r, K], the mean over examples of feature times target.
+        bias: [K], the mean target.
+    """
+
+    features: Matrix
+    bias: NDArray[np.float64]
+
+    def mixed(self, teacher: "Targets", imitation: float) -> "Targets":
+        """Those of imitation * teacher + (1 - imitation) * these.
+
+        Args:
+            teacher: The teacher's answers.
+            imitation: Any real number.
+        """
+        return Targets(
+            features=self.features + imitation * (teacher.features - self.features),
+            bias=self.bias + imitation * (teacher.bias - self.bias),
+        )
+
+
+@dataclass(kw_only=True, slots=True, eq=False)
+class Problem:
+    """Mean loss + regularization/2 ||W||^2 over one set of features, for many targets and regularizations.
+
+    Features are centred and turned into the eigenbasis of their second moments once: there the curvature is nearly
+    diagonal, and L-BFGS on rescaled weights needs tens of iterations, not thousands.
+
+    Args:
+        features: [N, r], float64, centred where there is an intercept, along the eigenvectors.
+        share: [N], the weight of every example, summing to 1.
+        eigenvalues: [r], of the features' second moments.
+        rotation: [D, r], from the features given to these.
+        mean: [D], what was taken away.
+        num_classes: K.
+        intercept: Whether the bias is free.
+        tolerance: Of the largest entry of the preconditioned gradient.
+        max_iter: Iterations at most.
+    """
+
+    features: Matrix
+    share: NDArray[np.float64]
+    eigenvalues: NDArray[np.float64]
+    rotation: Matrix
+    mean: NDArray[np.float64]
+    num_classes: int
+    intercept: bool
+    tolerance: float
+    max_iter: int
+    _logits: Matrix = field(init=False)
+
+    def __post_init__(self) -> None:
+        # The one large array besides the features: written again at every evaluation.
+        self._logits = np.empty((len(self.features), self.num_classes))
+
+    @classmethod
+    def of(
+        cls,
+        features: NDArray[Any],
+        weights: NDArray[np.float64],
+        num_classes: int,
+        *,
+        intercept: bool,
+        tolerance: float,
+        max_iter: int,
+    ) -> "Problem":
+        """The problem of a training set.
+
+        Args:
+            features: [N, D].
+            weights: [N], above 0; only their ratios matter.
+            num_classes: K.
+            intercept: Whether the bias is free.
+            tolerance: Of the preconditioned gradient.
+            max_iter: Iterations at most.
+        """
+        share = weights / weights.sum()
+        mean = share @ features if intercept else np.zeros(features.shape[1])
+        moment = np.zeros((features.shape[1], features.shape[1]))
+        for start in range(0, len(features), _BLOCK_ROWS):
+            rows = slice(start, start + _BLOCK_ROWS)
+            block = features[rows] - mean
+            moment += block.T @ (share[rows, None] * block)
+        eigenvalues, rotation = np.linalg.eigh(moment)
+        turned = np.empty(features.shape)
+        for start in range(0, len(features), _BLOCK_ROWS):
+            rows = slice(start, start + _BLOCK_ROWS)
+            turned[rows] = (features[rows] - mean) @ rotation
+        return cls(
+            features=turned,
+            share=share,
+            eigenvalues=np.maximum(eigenvalues, 0.0),
+            rotation=rotation,
+            mean=mean,
+            num_classes=num_classes,
+            intercept=intercept,
+            tolerance=tolerance,
+            max_iter=max_iter,
+        )
+
+    def labels(self, label: NDArray[np.int64]) -> Targets:
+        """The targets of given labels.
+
+        Args:
+            label: [N], class indices.
+        """
+        sums = np.zeros((self.features.shape[1], self.num_classes))
+        for start in range(0, len(label), _BLOCK_ROWS):
+            rows = slice(start, start + _BLOCK_ROWS)
+            one_hot = np.zeros((len(label[rows]), self.num_classes))
+            one_hot[np.arange(len(one_hot)), label[rows]] = self.share[rows]
+            sums += self.features[rows].T @ one_hot
+        return Targets(
+            features=sums, bias=np.bincount(label, self.share, minlength=self.num_classes).astype(np.float64)
+        )
+
+    def answers(self, head: Head) -> Targets:
+        """The targets that a head's own probabilities are.
+
+        Args:
+            head: A solution of this problem.
+        """
+        _, slope, bias = self._slope(head.weights, head.bias)
+        return Targets(features=slope, bias=bias)
+
+    def probs(self, head: Head) -> Matrix:
+        """[N, K], a head's probabilities for the training examples.
+
+        Args:
+            head: A solution of this problem.
+        """
+        logits = self.features @ head.weights + head.bias
+        np.exp(logits - logits.max(axis=1, keepdims=True), out=logits)
+        logits /= logits.sum(axis=1, keepdims=True)
+        return logits
+
+    def start(self) -> Head:
+        """Zero weights: every class equally likely."""
+        return Head(weights=np.zeros((self.features.shape[1], self.num_classes)), bias=np.zeros(self.num_classes))
+
+    def solve(self, targets: Targets, regularization: float, start: Head | None = None) -> Head:
+        """The minimum: L-BFGS on preconditioned weights, the last digits by Newton steps.
+
+        The line search of L-BFGS compares values, which ends at the square root of the rounding error; a Newton step
+        (conjugate gradients) compares gradients.
+
+        Args:
+            targets: What to match.
+            regularization: Of regularization/2 ||W||^2, at least 0.
+            start: Where to begin; a neighbour's solution saves most of the work.
+        """
+        from scipy.optimize import minimize
+        from scipy.sparse.linalg import LinearOperator, cg
+
+        first = start or self.start()
+        shape, size = first.weights.shape, first.weights.size
+        # The curvature of an undecided softmax; where it is off by a factor L-BFGS learns that in a step.
+        curvature = (1 - 1 / self.num_classes) / self.num_classes
+        scale = 1 / np.sqrt(curvature * self.eigenvalues + regularization + 1e-12 * self.eigenvalues.max() + 1e-300)
+        scale = scale[:, None]
+        bias_scale = 1 / np.sqrt(curvature) if self.intercept else 0.0
+
+        def unscaled(flat: Flat) -> tuple[Matrix, Flat]:
+            return scale * flat[:size].reshape(shape), bias_scale * flat[size:]
+
+        def scaled(slope: Matrix, bias_slope: Flat) -> Flat:
+            return np.concatenate([(scale * slope).ravel(), bias_scale * bias_slope])
+
+        def objective(flat: Flat) -> tuple[float, Flat]:
+            weights, bias = unscaled(flat)
+            value, slope, bias_slope = self._slope(weights, bias)
+            value += 0.5 * regularization * float(np.sum(weights**2))
+            value -= float(np.sum(weights * targets.features)) + float(bias @ targets.bias)
+            return value, scaled(slope + regularization * weights - targets.features, bias_slope - targets.bias)
+
+        def curved(flat: Flat) -> Flat:
+            weights, bias = unscaled(flat)
+            slope, bias_slope = self._curvature(weights, bias)
+            return scaled(slope + regularization * weights, bias_slope)
+
+        begin = np.concatenate(
+            [(first.weights / scale).ravel(), first.bias / bias_scale if self.intercept else 0 * first.bias]
+        )
+        coarse = max(self.tolerance, _COARSE)
+        options: Any = {
+            "maxcor": _MEMORY,
+            "gtol": coarse,
+            "ftol": 0.0,
+            "maxiter": self.max_iter,
+            "maxfun": 2 * self.max_iter,
+        }
+        found = minimize(objective, begin, jac=True, method="L-BFGS-B", options=options)
+        point, slope = found.x, found.jac
+        if self.tolerance < np.abs(slope).max() <= coarse:
+            hessian = LinearOperator((len(point), len(point)), matvec=curved, dtype=np.float64)
+            objective(point)  # where `curved` takes the curvature
+            for _ in range(_NEWTON_STEPS):
+                further = point - cg(hessian, slope, rtol=1e-4, maxiter=self.max_iter)[0]
+                _, less = objective(further)
+                if np.abs(less).max() >= np.abs(slope).max():
+                    break
+                point, slope = further, less
+                if np.abs(slope).max() <= self.tolerance:
+                    break
+        weights, bias = unscaled(point)
+        return Head(weights=weights, bias=bias, steps=int(found.nit), gradient=float(np.abs(slope).max()))
+
+    def coefficients(self, head: Head) -> tuple[Matrix, NDArray[np.float64]]:
+        """Weights [K, D] and bias [K] for the features as they were given.
+
+        Args:
+            head: A solution of this problem.
+        """
+        weights = (self.rotation @ head.weights).T
+        return weights, head.bias - weights @ self.mean
+
+    def _slope(self, weights: Matrix, bias: NDArray[np.float64]) -> tuple[float, Matrix, NDArray[np.float64]]:
+        """The mean of logsumexp and its gradient."""
+        logits = np.matmul(self.features, weights, out=self._logits)
+        logits += bias
+        top = logits.max(axis=1, keepdims=True)
+        logits -= top
+        np.exp(logits, out=logits)
+        sums = logits.sum(axis=1, keepdims=True)
+        value = float(self.share @ (np.log(sums) + top)[:, 0])
+        logits *= self.share[:, None] / sums
+        return value, self.features.T @ logits, logits.sum(axis=0)
+
+    def _curvature(self, weights: Matrix, bias: Flat) -> tuple[Matrix, Flat]:
+        """The second derivative, where `_slope` was last taken, times a direction."""
+        change = self.features @ weights
+        change += bias
+        # What `_slope` left are the probabilities times the shares.
+        change -= np.sum(self._logits * change, axis=1, keepdims=True) / self.share[:, None]
+        change *= self._logits
+        return self.features.T @ change, change.sum(axis=0)

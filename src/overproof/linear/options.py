@@ -1,0 +1,67 @@
+"""The options that the estimators share, checked."""
+
+import math
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from overproof.errors import InputError
+
+Imitation = Literal["one-shot", "held-out"] | float | int
+"""How the imitation is found, or the imitation itself."""
+
+
+def check_regularization(name: str, value: Any, *, zero: bool = False) -> NDArray[np.float64]:
+    """One regularization or several, as a vector.
+
+    Args:
+        name: Of the option.
+        value: A number or a sequence of them.
+        zero: Whether 0 is allowed.
+
+    Raises:
+        InputError: There is none, or one of them is no finite number above 0.
+    """
+    allowed = f"finite numbers {'of at least' if zero else 'above'} 0 are allowed"
+    try:
+        numbers = np.atleast_1d(np.asarray(value, np.float64)).ravel()
+    except (TypeError, ValueError):
+        raise InputError(f"{name} is {value!r}; {allowed}.") from None
+    if len(numbers) == 0:
+        raise InputError(f"{name} is empty; at least one number is needed.")
+    odd = ~(np.isfinite(numbers) & ((numbers >= 0) if zero else (numbers > 0)))
+    if odd.any():
+        raise InputError(f"{name} holds {numbers[odd][0]:g}; {allowed}.")
+    return numbers
+
+
+def check_imitation(value: Any, words: tuple[str, ...]) -> None:
+    """Check that an imitation is a finite number or one of the ways to find it.
+
+    Args:
+        value: Of the option.
+        words: The ways.
+
+    Raises:
+        InputError: It is neither.
+    """
+    number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    if (isinstance(value, str) and value in words) or (number and math.isfinite(value)):
+        return
+    raise InputError(f"imitation is {value!r}; it must be {' or '.join(map(repr, words))} or a finite number.")
+
+
+def check_count(name: str, value: Any, least: int) -> None:
+    """Check that an option is a whole number of at least `least`.
+
+    Args:
+        name: Of the option.
+        value: Of the option.
+        least: The smallest allowed.
+
+    Raises:
+        InputError: It is not.
+    """
+    if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
+        raise InputError(f"{name} is {value!r}; it must be a whole number, at least {least}.")

@@ -1,0 +1,192 @@
+"""Estimated risks along a path of regularizations, for every imitation at once."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float
+from numpy.typing import NDArray
+
+from overproof.linear.spectrum import RELIABLE_SHARE, Spectrum, best_weights
+
+Vector = NDArray[np.float64]
+
+_FARTHEST = 10.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class RiskPath:
+    """What a teacher, its student and their best mixture are estimated to cost, for L regularizations.
+
+    A risk is a mean squared error on new noisy examples, summed over outputs. Which residuals it is estimated from,
+    `source` says: corrected training residuals ("one-shot") or held-out ones ("held-out").
+
+    Args:
+        regularization: [L], rising, that of X'X/n + regularization I.
+        teacher: [L], the risk of ridge.
+        cross: [L], the mean product of the errors of teacher and pure student.
+        student: [L], the risk of the student that was trained on the teacher's answers alone.
+        weights: [L, k + 1], of the teacher and of its k students in the mixture.
+        imitation: [L], the imitation of the last round: 1 less the teacher's weight. With one round it is the optimum.
+        distilled: [L], the risk of the mixture.
+        reliable: [L], False where the one-shot risks are not to be trusted.
+        source: "one-shot" or "held-out".
+    """
+
+    regularization: Float[np.ndarray, "L"]
+    teacher: Float[np.ndarray, "L"]
+    cross: Float[np.ndarray, "L"]
+    student: Float[np.ndarray, "L"]
+    weights: Float[np.ndarray, "L W"]
+    imitation: Float[np.ndarray, "L"]
+    distilled: Float[np.ndarray, "L"]
+    reliable: Bool[np.ndarray, "L"]
+    source: str
+
+    def __len__(self) -> int:
+        return len(self.regularization)
+
+    def risk(self, imitation: float) -> Float[np.ndarray, "L"]:
+        """The risk of one round at any imitation, along the path.
+
+        (1 - x)^2 teacher + 2 x (1 - x) cross + x^2 student.
+
+        Args:
+            imitation: x, any real number; 0 is the teacher, 1 the pure student.
+        """
+        x = imitation
+        mixed: Vector = (1 - x) ** 2 * self.teacher + 2 * x * (1 - x) * self.cross + x**2 * self.student
+        return mixed
+
+
+def path_of(
+    moments: Vector,
+    regularization: Vector,
+    *,
+    source: str,
+    reliable: NDArray[np.bool_],
+    farthest: Vector,
+    weights: Vector | None = None,
+) -> RiskPath:
+    """The path that second moments of errors describe.
+
+    Args:
+        moments: [L, k + 1, k + 1], of the errors of the teacher and its students.
+        regularization: [L].
+        source: What the moments are made of.
+        reliable: [L].
+        farthest: [L], the largest imitation in size that is believed.
+        weights: [k + 1] to use instead of the best ones.
+    """
+    chosen = np.empty(moments.shape[:2])
+    for index, each in enumerate(moments):
+        if weights is not None:
+            chosen[index] = weights
+        elif np.isfinite(each).all():
+            chosen[index] = _within(best_weights(each), farthest[index])
+        else:
+            chosen[index] = np.eye(1, moments.shape[1])[0]
+    with np.errstate(invalid="ignore"):
+        distilled = np.einsum("li,lij,lj->l", chosen, moments, chosen)
+    return RiskPath(
+        regularization=regularization,
+        teacher=moments[:, 0, 0],
+        cross=moments[:, 0, 1] if moments.shape[1] > 1 else moments[:, 0, 0],
+        student=moments[:, 1, 1] if moments.shape[1] > 1 else moments[:, 0, 0],
+        weights=chosen,
+        imitation=1 - chosen[:, 0],
+        distilled=np.where(np.isnan(distilled), np.inf, distilled),
+        reliable=reliable,
+        source=source,
+    )
+
+
+def one_shot_path(spectrum: Spectrum, regularization: Vector, rounds: int, weights: Vector | None = None) -> RiskPath:
+    """The path from corrected training residuals: no split and no refit.
+
+    Args:
+        spectrum: Of the training set.
+        regularization: [L].
+        rounds: k, at least 1.
+        weights: [k + 1] to use instead of the best ones.
+    """
+    return path_of(
+        spectrum.moments(regularization, rounds),
+        regularization,
+        source="one-shot",
+        reliable=spectrum.degrees(regularization, 0)[0] < RELIABLE_SHARE,
+        farthest=farthest_imitation(spectrum, regularization),
+        weights=weights,
+    )
+
+
+def held_out_path(
+    inputs: NDArray[Any],
+    labels: Vector,
+    sample_weight: Vector | None,
+    regularization: Vector,
+    rounds: int,
+    *,
+    folds: NDArray[np.int64],
+    intercept: bool,
+    farthest: Vector,
+    weights: Vector | None = None,
+) -> RiskPath:
+    """The path from held-out residuals, each example's from a fit on the other folds.
+
+    Args:
+        inputs: [n, p].
+        labels: [n, T]; noise of mean zero in them does not move the best weights.
+        sample_weight: [n] or None.
+        regularization: [L].
+        rounds: k, at least 1.
+        folds: [n], the fold of every example.
+        intercept: As in `Spectrum.of`.
+        farthest: [L], the largest imitation in size that is believed.
+        weights: [k + 1] to use instead of the best ones.
+    """
+    counts = np.ones(len(labels)) if sample_weight is None else sample_weight
+    moments = np.zeros((len(regularization), rounds + 1, rounds + 1))
+    for fold in range(int(folds.max()) + 1):
+        held = folds == fold
+        spectrum = Spectrum.of(inputs[~held], labels[~held], counts[~held], intercept=intercept)
+        seen = spectrum.along(inputs[held] - spectrum.input_mean)
+        truth = labels[held] - spectrum.label_mean
+        root = np.sqrt(counts[held])[:, None]
+        for index, each in enumerate(regularization):
+            kept = spectrum.eigenvalues / (spectrum.eigenvalues + each)
+            scale = np.sqrt(spectrum.eigenvalues)[:, None] * spectrum.labels / (spectrum.eigenvalues + each)[:, None]
+            errors = np.stack(
+                [(root * (truth - seen @ (kept[:, None] ** i * scale))).ravel() for i in range(rounds + 1)]
+            )
+            moments[index] += errors @ errors.T
+    return path_of(
+        moments / counts.sum(),
+        regularization,
+        source="held-out",
+        reliable=np.ones(len(regularization), bool),
+        farthest=farthest,
+        weights=weights,
+    )
+
+
+def farthest_imitation(spectrum: Spectrum, regularization: Vector) -> Vector:
+    """[L], ten times the larger of mean eigenvalue over regularization and its inverse.
+
+    Useful imitations are of the order of the first where ridge is under-regularised, of minus the second where it is
+    over-regularised; what lies ten times farther is an accident of the estimate.
+    """
+    if len(spectrum.eigenvalues) == 0:
+        return np.full(len(regularization), _FARTHEST)
+    ratio = spectrum.eigenvalues.mean() / regularization
+    return _FARTHEST * np.maximum(ratio, 1 / ratio)
+
+
+def _within(weights: Vector, farthest: float) -> Vector:
+    """The weights pulled towards the teacher so that the imitation is at most `farthest` in size."""
+    imitation = 1 - weights[0]
+    if abs(imitation) <= farthest:
+        return weights
+    pulled = weights * farthest / abs(imitation)
+    pulled[0] = 1 - pulled[1:].sum()
+    return pulled

@@ -1,0 +1,321 @@
+"""Ridge regression that is its own teacher: scikit-learn estimators, the imitation tuned in closed form."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, RegressorMixin
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from overproof.errors import InputError
+from overproof.linear.options import Imitation, check_count, check_imitation, check_regularization
+from overproof.linear.path import RiskPath, farthest_imitation, held_out_path, one_shot_path
+from overproof.linear.spectrum import Spectrum
+from overproof.linear.splits import content_folds
+from overproof.linear.theory import mixture_weights
+
+PATH_LENGTH = 100
+PATH_SPAN = 1e5
+"""The least regularization of a path is this many times less than the mean eigenvalue of X'X/n."""
+
+Vector = NDArray[np.float64]
+
+
+class _RidgeStudent(RegressorMixin, BaseEstimator):
+    """What both estimators share: they differ in how they walk the path."""
+
+    imitation: Imitation
+    steps: int
+    fit_intercept: bool
+    folds: int
+    random_state: int
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """The student's answers, [n] or [n, T].
+
+        Args:
+            X: [n, p].
+        """
+        check_is_fitted(self)
+        inputs = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
+        answers: NDArray[Any] = inputs @ self.coef_.T + self.intercept_
+        return answers
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+    def _read(self, X: Any, y: Any, sample_weight: Any) -> "_Training":
+        check_imitation(self.imitation, ("one-shot", "held-out"))
+        check_count("steps", self.steps, 1)
+        check_count("folds", self.folds, 2)
+        inputs, labels = validate_data(
+            self, X, y, dtype=[np.float64, np.float32], multi_output=True, y_numeric=True, ensure_min_samples=2
+        )
+        columns = np.asarray(labels, np.float64).reshape(len(labels), -1)
+        weights = None
+        if sample_weight is not None:
+            weights = np.asarray(
+                _check_sample_weight(sample_weight, inputs, dtype=np.float64, ensure_non_negative=True), np.float64
+            )
+            counted = weights > 0
+            if counted.sum() < 2:
+                raise InputError(f"{counted.sum()} examples have a sample weight above 0; at least 2 are needed.")
+            inputs, columns, weights = inputs[counted], columns[counted], weights[counted]
+        if (columns == columns[0]).all():
+            raise InputError(f"The target is {columns[0, 0]:g} in every example; it must vary.")
+        return _Training(
+            inputs=inputs,
+            labels=columns,
+            weights=weights,
+            single=labels.ndim == 1,
+            spectrum=Spectrum.of(inputs, columns, weights, intercept=self.fit_intercept),
+        )
+
+    def _given_weights(self) -> Vector | None:
+        if isinstance(self.imitation, str):
+            return None
+        return np.array(mixture_weights([float(self.imitation)] * self.steps))
+
+    def _held_out(self, training: "_Training", regularization: Vector) -> RiskPath:
+        return held_out_path(
+            training.inputs,
+            training.labels,
+            training.weights,
+            regularization,
+            self.steps,
+            folds=content_folds(training.inputs, self.folds, self.random_state),
+            intercept=self.fit_intercept,
+            farthest=farthest_imitation(training.spectrum, regularization),
+            weights=self._given_weights(),
+        )
+
+    def _finish(self, training: "_Training", path: RiskPath, index: int, source: str) -> None:
+        self.regularization_ = float(path.regularization[index])
+        self.weights_ = path.weights[index]
+        self.imitation_ = float(path.imitation[index])
+        self.imitation_source_ = source
+        self.risk_ = float(path.distilled[index])
+        self.teacher_risk_ = float(path.teacher[index])
+        self.risk_path_ = path
+        kind = training.inputs.dtype
+        teacher = np.eye(1, self.steps + 1)[0]
+        self.coef_, self.intercept_ = training.model(self.regularization_, self.weights_, kind)
+        self.teacher_coef_, self.teacher_intercept_ = training.model(self.regularization_, teacher, kind)
+
+
+class RidgeSelfDistillation(_RidgeStudent):
+    """Ridge regression, then ridge regression on a mixture of its own answers and the labels, in closed form.
+
+    The student of imitation x is (1 - x) teacher + x pure student, so it is never refitted. One eigendecomposition
+    gives the teacher, the student, the best imitation and the estimated risks for 100 regularizations.
+
+    Args:
+        regularization: Above 0; that of X'X/n + regularization I (scikit-learn's `alpha` is n times this).
+        imitation: "one-shot" chooses from corrected training residuals and asks held-out examples where those are
+            not to be trusted; "held-out" asks them always; a number is used as it is.
+        steps: Rounds of self-distillation, at least 1. More than one is a linear solve for the weights of the rounds;
+            a given number is then the imitation of every round.
+        fit_intercept: Whether to fit one; it is not penalised.
+        folds: Of the held-out choice, at least 2.
+        random_state: Draws the folds.
+
+    Attributes:
+        coef_: [p] or [T, p], of the student.
+        intercept_: A number or [T].
+        teacher_coef_: [p] or [T, p].
+        teacher_intercept_: A number or [T].
+        imitation_: The imitation; with several steps that of the last round.
+        weights_: [steps + 1], of the teacher and of each pure student.
+        imitation_source_: Where the imitation is from and why: a sentence.
+        regularization_: The regularization in use.
+        risk_: The student's estimated mean squared error on new noisy examples, summed over outputs.
+        teacher_risk_: The teacher's.
+        risk_path_: `RiskPath` for 100 regularizations, `regularization` among them, where each has its best imitation
+            (or the given one). One-shot risks, except at held-out choices.
+
+    Example:
+        >>> X, y = [[-1.0], [0.0], [1.0]], [-2.0, 0.0, 2.0]
+        >>> student = RidgeSelfDistillation(regularization=2 / 3, imitation=2.0).fit(X, y)
+        >>> student.teacher_coef_.round(6).tolist()  # X'X/n is 2/3 too: the teacher keeps a half, its student a quarter
+        [1.0]
+        >>> student.coef_.round(6).tolist()
+        [0.0]
+
+    Raises:
+        InputError: An option out of its range, a target that does not vary, or too few weighted examples.
+
+    Source: Das and Sanghavi (2023), arXiv 2301.13304 (imitation beyond one); arXiv 2602.17565 (one-shot tuning);
+        Pareek, Du and Oh (2024), arXiv 2407.04600 (several steps).
+    Differs from the paper: degrees of freedom count the intercept; imitations farther than ten times the useful range
+        (`overproof.linear.path.farthest_imitation`) are cut, and where 70 % of the examples are used up by the
+        teacher's degrees of freedom, 20 folds choose.
+    """
+
+    def __init__(
+        self,
+        regularization: float = 1.0,
+        *,
+        imitation: Imitation = "one-shot",
+        steps: int = 1,
+        fit_intercept: bool = True,
+        folds: int = 20,
+        random_state: int = 0,
+    ) -> None:
+        self.regularization = regularization
+        self.imitation = imitation
+        self.steps = steps
+        self.fit_intercept = fit_intercept
+        self.folds = folds
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "RidgeSelfDistillation":
+        """Fit teacher, student and imitation.
+
+        Args:
+            X: [n, p].
+            y: [n] or [n, T].
+            sample_weight: [n], at least 0: how many examples a row stands for.
+        """
+        (own, *others) = check_regularization("regularization", self.regularization)
+        if others:
+            raise InputError("regularization holds several numbers; one is needed, or RidgeSelfDistillationCV.")
+        training = self._read(X, y, sample_weight)
+        grid = np.union1d(regularization_path(training.spectrum), own)
+        path = one_shot_path(training.spectrum, grid, self.steps, self._given_weights())
+        index = int(np.searchsorted(grid, own))
+        if not isinstance(self.imitation, str):
+            source = "given"
+        elif self.imitation == "held-out":
+            source = "held-out, as asked"
+        elif path.reliable[index]:
+            source = "one-shot"
+        else:
+            share = training.spectrum.degrees(np.array([own]), 0)[0, 0]
+            source = (
+                f"held-out: the teacher's degrees of freedom use up {100 * share:.0f} % of the examples, too many for "
+                "corrected residuals"
+            )
+        if source.startswith("held-out"):
+            path, index = _replaced(path, index, self._held_out(training, np.array([own])))
+        self._finish(training, path, index, source)
+        return self
+
+
+class RidgeSelfDistillationCV(_RidgeStudent):
+    """`RidgeSelfDistillation` that chooses its regularization too: the pair of least estimated risk.
+
+    Args:
+        regularizations: To try, all above 0; those of X'X/n + regularization I. None is 100 that span the eigenvalues.
+        imitation: "one-shot" estimates all risks from corrected training residuals (held-out examples are asked where
+            no regularization allows that); "held-out" asks them always; a number is used as it is, and only the
+            regularization is chosen, from corrected residuals.
+        steps: Rounds of self-distillation, at least 1.
+        fit_intercept: Whether to fit one; it is not penalised.
+        folds: Of the held-out choice, at least 2.
+        random_state: Draws the folds.
+
+    Attributes:
+        regularization_: The one chosen.
+        best_teacher_: The regularization at which the teacher alone has the least estimated risk.
+        coef_, intercept_, teacher_coef_, teacher_intercept_, imitation_, weights_, imitation_source_, risk_,
+            teacher_risk_, risk_path_: As in `RidgeSelfDistillation`, at `regularization_`.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> X = rng.normal(size=(200, 20))
+        >>> student = RidgeSelfDistillationCV().fit(X, X[:, 0] + rng.normal(size=200))
+        >>> student.risk_ <= student.risk_path_.teacher.min()
+        True
+
+    Raises:
+        InputError: An option out of its range, a target that does not vary, or too few weighted examples.
+
+    Source: as in `RidgeSelfDistillation`; Golub, Heath and Wahba (1979) for generalised cross-validation.
+    """
+
+    def __init__(
+        self,
+        regularizations: Sequence[float] | NDArray[Any] | None = None,
+        *,
+        imitation: Imitation = "one-shot",
+        steps: int = 1,
+        fit_intercept: bool = True,
+        folds: int = 20,
+        random_state: int = 0,
+    ) -> None:
+        self.regularizations = regularizations
+        self.imitation = imitation
+        self.steps = steps
+        self.fit_intercept = fit_intercept
+        self.folds = folds
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "RidgeSelfDistillationCV":
+        """Fit teacher and student for every regularization and keep the best pair.
+
+        Args:
+            X: [n, p].
+            y: [n] or [n, T].
+            sample_weight: [n], at least 0: how many examples a row stands for.
+        """
+        given = None
+        if self.regularizations is not None:
+            given = np.unique(check_regularization("regularizations", self.regularizations))
+        training = self._read(X, y, sample_weight)
+        grid = regularization_path(training.spectrum) if given is None else given
+        path = one_shot_path(training.spectrum, grid, self.steps, self._given_weights())
+        source = "one-shot" if isinstance(self.imitation, str) else "given"
+        if self.imitation == "held-out":
+            source = "held-out, as asked"
+        elif not path.reliable.any():
+            source = (
+                "held-out: the teacher's degrees of freedom use up too many of the examples at every regularization"
+            )
+        if source.startswith("held-out"):
+            path = self._held_out(training, grid)
+        self.best_teacher_ = float(grid[np.argmin(np.where(path.reliable, path.teacher, np.inf))])
+        self._finish(training, path, int(np.argmin(np.where(path.reliable, path.distilled, np.inf))), source)
+        return self
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Training:
+    inputs: NDArray[Any]
+    labels: Vector
+    weights: Vector | None
+    single: bool
+    spectrum: Spectrum
+
+    def model(self, regularization: float, weights: Vector, kind: Any) -> tuple[NDArray[Any], Any]:
+        """Coefficients and intercept in scikit-learn's shapes."""
+        coefficients = self.spectrum.coefficients(regularization, weights)
+        intercept = self.spectrum.intercept(coefficients)
+        if self.single:
+            return coefficients[:, 0].astype(kind), float(intercept[0])
+        return np.ascontiguousarray(coefficients.T).astype(kind), intercept.astype(kind)
+
+
+def regularization_path(spectrum: Spectrum) -> Vector:
+    """[100], in even steps of the logarithm, over `PATH_SPAN` below the mean eigenvalue up to ten times the largest.
+
+    Args:
+        spectrum: Of the training set.
+    """
+    values = spectrum.eigenvalues
+    if len(values) == 0:
+        raise InputError("No feature varies; at least one must.")
+    return np.geomspace(values.mean() / PATH_SPAN, 10 * values[-1], PATH_LENGTH)
+
+
+def _replaced(path: RiskPath, index: int, one: RiskPath) -> tuple[RiskPath, int]:
+    """The path with the one regularization of `one` put in its place."""
+    fields = {}
+    for name in ("teacher", "cross", "student", "weights", "imitation", "distilled", "reliable"):
+        values = getattr(path, name).copy()
+        values[index] = getattr(one, name)[0]
+        fields[name] = values
+    return RiskPath(regularization=path.regularization, source="one-shot", **fields), index

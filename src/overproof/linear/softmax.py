@@ -1,0 +1,372 @@
+"""A softmax head that is its own teacher: a scikit-learn classifier for frozen features and noisy labels."""
+
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from overproof.errors import InputError
+from overproof.linear.heads import Head, Problem
+from overproof.linear.options import Imitation, check_imitation, check_regularization
+from overproof.linear.splits import content_held_out
+
+IMITATIONS = tuple(step / 2 for step in range(-2, 13))
+"""The imitations tried: -1 to 6 in steps of a half."""
+
+_SEARCH_TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ImitationGrid:
+    """Held-out accuracy for every regularization and imitation tried.
+
+    Args:
+        regularization: [L], falling.
+        imitation: [X], rising; 0, the teacher, is among them.
+        accuracy: [L, X], the share of held-out labels named, by sample weight; NaN where the imitation is beyond the
+            largest one of that regularization.
+        max_imitation: [L].
+    """
+
+    regularization: Float[np.ndarray, "L"]
+    imitation: Float[np.ndarray, "X"]
+    accuracy: Float[np.ndarray, "L X"]
+    max_imitation: Float[np.ndarray, "L"]
+
+    def best(self, imitation: float | None = None) -> tuple[int, int]:
+        """Row and column of the largest accuracy; of equals the imitation nearest to 0, then the more regularised.
+
+        Args:
+            imitation: Look in its column alone.
+        """
+        best, place = -np.inf, (0, 0)
+        for column in np.argsort(np.abs(self.imitation), kind="stable"):
+            for row in range(len(self.regularization)):
+                allowed = imitation is None or self.imitation[column] == imitation
+                if allowed and self.accuracy[row, column] > best:
+                    best, place = float(self.accuracy[row, column]), (row, int(column))
+        return place
+
+
+class SoftmaxSelfDistillation(ClassifierMixin, BaseEstimator):
+    """Softmax regression, then softmax regression on imitation * its own answers + (1 - imitation) * the labels.
+
+    Both minimise mean cross-entropy + regularization/2 ||W||^2, by L-BFGS to convergence. The targets have negative
+    entries where the imitation is above 1; the loss is linear in them and stays convex. With G = the teacher's weights,
+    the student minimises cross-entropy with the labels + regularization/2 ||W + imitation G||^2, up to a constant: it
+    is pulled towards -imitation * G instead of 0.
+
+    Args:
+        regularization: That of mean loss + regularization/2 ||W||^2, above 0 (0 is allowed with a given imitation in
+            [0, 1]); several of them are tried and the best pair with an imitation is kept.
+        imitation: "held-out" tries `imitations` on held-out labels; a number is used as it is.
+        imitations: To try; 0 is added.
+        validation_fraction: Of every class, held out to choose, in (0, 1). Equal rows are held out together. The chosen
+            pair is then fitted on everything.
+        fit_intercept: Whether to fit a bias; it is not penalised.
+        tol: Largest entry of the preconditioned gradient at which the solver stops (1e-6 or more while it tries).
+        max_iter: Iterations of the solver at most, per fit.
+        random_state: Draws the held-out examples.
+
+    Attributes:
+        classes_: [K].
+        coef_: [K, D], of the student, for two classes too.
+        intercept_: [K].
+        teacher_coef_: [K, D], at the same regularization.
+        teacher_intercept_: [K].
+        imitation_: The imitation in use.
+        imitation_source_: Where it is from: a sentence.
+        regularization_: The regularization in use.
+        best_teacher_: The regularization at which the teacher alone does best on the held-out labels.
+        max_imitation_: Where the student's answer along the classes turns round: 1/(1 - share of the labels' class
+            pattern that the teacher keeps), classes as the student of imitation 1 sees them. Larger imitations are not
+            tried, and a larger given one is warned of.
+        grid_: `ImitationGrid`; None with a given imitation and one regularization.
+        n_iter_: Iterations of the solver for the last fit.
+
+    Example:
+        >>> X, y = [[-2.0], [-1.0], [1.0], [2.0]], ["left", "left", "right", "right"]
+        >>> SoftmaxSelfDistillation(imitation=0.5).fit(X, y).predict([[3.0]]).tolist()
+        ['right']
+
+    Raises:
+        InputError: An option out of its range, one class only, or an imitation outside [0, 1] without regularization.
+
+    Source: Das and Sanghavi (2023), arXiv 2301.13304 (linear probing with cross-entropy, imitation beyond one).
+    Differs from the paper: there the head is trained by SGD for a number of epochs; an unconverged teacher is already
+        regularised, which moves the best imitation.
+    """
+
+    def __init__(
+        self,
+        regularization: float | Sequence[float] | NDArray[Any] = 1e-3,
+        *,
+        imitation: Imitation = "held-out",
+        imitations: Sequence[float] | NDArray[Any] = IMITATIONS,
+        validation_fraction: float = 0.2,
+        fit_intercept: bool = True,
+        tol: float = 1e-10,
+        max_iter: int = 2000,
+        random_state: int = 0,
+    ) -> None:
+        self.regularization = regularization
+        self.imitation = imitation
+        self.imitations = imitations
+        self.validation_fraction = validation_fraction
+        self.fit_intercept = fit_intercept
+        self.tol = tol
+        self.max_iter = max_iter
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "SoftmaxSelfDistillation":
+        """Choose the imitation where it is not given, then fit teacher and student on everything.
+
+        Args:
+            X: [N, D], the features.
+            y: [N], the labels, noisy ones too.
+            sample_weight: [N], at least 0.
+        """
+        regularizations, imitations = self._check_options()
+        features, words = validate_data(self, X, y, dtype=[np.float64, np.float32])
+        check_classification_targets(words)
+        weights = np.asarray(
+            _check_sample_weight(sample_weight, features, dtype=np.float64, ensure_non_negative=True), np.float64
+        )
+        if not (weights > 0).all():
+            features, words, weights = features[weights > 0], words[weights > 0], weights[weights > 0]
+        self.classes_, label = np.unique(words, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise InputError(f"The labels hold {len(self.classes_)} class; at least 2 classes are needed.")
+        self._choose(features, label, weights, regularizations, imitations)
+        self._fit_all(features, label, weights)
+        return self
+
+    def decision_function(self, X: Any) -> NDArray[Any]:
+        """Logits, [N, K]; for two classes [N], the second less the first.
+
+        Args:
+            X: [N, D].
+        """
+        logits = self._logits(X)
+        answers: NDArray[Any] = logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
+        return answers
+
+    def predict_proba(self, X: Any) -> NDArray[Any]:
+        """Probabilities, [N, K].
+
+        Args:
+            X: [N, D].
+        """
+        logits = self._logits(X)
+        exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+        probs: NDArray[Any] = exponentials / exponentials.sum(axis=1, keepdims=True)
+        return probs
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """The likeliest class of every example, [N].
+
+        Args:
+            X: [N, D].
+        """
+        logits = self._logits(X)
+        words: NDArray[Any] = self.classes_[logits.argmax(axis=1)]
+        return words
+
+    def _logits(self, X: Any) -> NDArray[Any]:
+        check_is_fitted(self)
+        features = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
+        logits: NDArray[Any] = features @ self.coef_.T + self.intercept_
+        return logits
+
+    def _check_options(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        check_imitation(self.imitation, ("held-out",))
+        regularizations = check_regularization("regularization", self.regularization, zero=True)
+        if not 0 < self.validation_fraction < 1:
+            raise InputError(f"validation_fraction is {self.validation_fraction}; it must be in (0, 1).")
+        if not (self.tol > 0 and self.max_iter >= 1):
+            raise InputError(f"tol is {self.tol} and max_iter {self.max_iter}; both must be above 0.")
+        tried = np.array(self.imitations if isinstance(self.imitation, str) else [self.imitation], np.float64).ravel()
+        if not np.isfinite(tried).all():
+            raise InputError("imitations holds a number that is not finite; all must be.")
+        beyond = isinstance(self.imitation, str) or not 0 <= self.imitation <= 1
+        if beyond and regularizations.min() == 0:
+            what = (
+                "imitation 'held-out', which looks"
+                if isinstance(self.imitation, str)
+                else f"imitation {self.imitation}, which is"
+            )
+            raise InputError(
+                f"{what} outside [0, 1], needs a regularization above 0: with negative targets and no weight decay the "
+                "loss has no minimum."
+            )
+        return np.sort(regularizations)[::-1], np.union1d(tried, [0.0])
+
+    def _problem(self, features: NDArray[Any], weights: NDArray[np.float64], tolerance: float) -> Problem:
+        return Problem.of(
+            features,
+            weights,
+            len(self.classes_),
+            intercept=self.fit_intercept,
+            tolerance=tolerance,
+            max_iter=self.max_iter,
+        )
+
+    def _choose(
+        self,
+        features: NDArray[Any],
+        label: NDArray[np.int64],
+        weights: NDArray[np.float64],
+        regularizations: NDArray[np.float64],
+        imitations: NDArray[np.float64],
+    ) -> None:
+        given = not isinstance(self.imitation, str)
+        self.grid_, self.imitation_source_ = None, "given"
+        self.regularization_ = self.best_teacher_ = float(regularizations[0])
+        self.imitation_ = float(self.imitation) if given else 0.0
+        if given and len(regularizations) == 1:
+            return
+        held = content_held_out(features, label, weights, self.validation_fraction, self.random_state)
+        if not held.any():
+            self.imitation_source_ = f"the teacher itself: of {len(label)} examples none could be held out"
+            return
+        grid = self._tried(features, label, weights, held, regularizations, imitations)
+        if not given:
+            self.imitation_source_ = f"held-out: {self.validation_fraction:.0%} of the labels"
+        row, column = grid.best(float(self.imitation) if given else None)
+        self.grid_ = grid
+        self.regularization_, self.imitation_ = float(regularizations[row]), float(grid.imitation[column])
+        self.best_teacher_ = float(regularizations[grid.best(0.0)[0]])
+
+    def _tried(
+        self,
+        features: NDArray[Any],
+        label: NDArray[np.int64],
+        weights: NDArray[np.float64],
+        held: NDArray[np.bool_],
+        regularizations: NDArray[np.float64],
+        imitations: NDArray[np.float64],
+    ) -> ImitationGrid:
+        problem = self._problem(features[~held], weights[~held], max(self.tol, _SEARCH_TOLERANCE))
+        grid = np.union1d(imitations, [0.0])
+        accuracy = np.full((len(regularizations), len(grid)), np.nan)
+        limits = np.empty(len(regularizations))
+        start = None
+        for row, regularization in enumerate(regularizations):
+            path = ImitationPath(problem, label[~held], float(regularization), start)
+            limits[row], start = path.max_imitation, path.teacher
+            for imitation, head in path.heads(grid):
+                right = self._named(problem, head, features[held]) == label[held]
+                accuracy[row, np.searchsorted(grid, imitation)] = weights[held] @ right / weights[held].sum()
+        return ImitationGrid(regularization=regularizations, imitation=grid, accuracy=accuracy, max_imitation=limits)
+
+    @staticmethod
+    def _named(problem: Problem, head: Head, features: NDArray[Any]) -> NDArray[np.int64]:
+        coefficients, bias = problem.coefficients(head)
+        named: NDArray[np.int64] = (features @ coefficients.T + bias).argmax(axis=1)
+        return named
+
+    def _fit_all(self, features: NDArray[Any], label: NDArray[np.int64], weights: NDArray[np.float64]) -> None:
+        problem = self._problem(features, weights, self.tol)
+        path = ImitationPath(problem, label, self.regularization_)
+        self.max_imitation_ = path.max_imitation
+        if self.imitation_source_ == "given" and self.imitation_ > path.max_imitation:
+            warnings.warn(
+                f"imitation {self.imitation_:g} is beyond {path.max_imitation:.3g}, where the student turns the "
+                "classes round; choose a smaller one or less regularization.",
+                stacklevel=3,
+            )
+        student = path.head(self.imitation_)
+        self.n_iter_ = max(student.steps, 1)
+        for name, head in (("teacher", path.teacher), ("student", student)):
+            if head.gradient > 10 * self.tol:
+                warnings.warn(
+                    f"The {name} stopped after {head.steps} iterations at a gradient of {head.gradient:.1e}; raise "
+                    "max_iter, tol or the regularization.",
+                    ConvergenceWarning,
+                    stacklevel=3,
+                )
+        kind = features.dtype
+        self.coef_, self.intercept_ = (part.astype(kind) for part in problem.coefficients(student))
+        self.teacher_coef_, self.teacher_intercept_ = (part.astype(kind) for part in problem.coefficients(path.teacher))
+
+
+class ImitationPath:
+    """One teacher and its students of any imitation, each started from its neighbour.
+
+    Args:
+        problem: The training features.
+        label: [N], class indices.
+        regularization: Of mean loss + regularization/2 ||W||^2.
+        start: Where the teacher's fit begins: a head of a neighbouring regularization.
+    """
+
+    def __init__(
+        self, problem: Problem, label: NDArray[np.int64], regularization: float, start: Head | None = None
+    ) -> None:
+        self.problem = problem
+        self.regularization = regularization
+        self._labels = problem.labels(label)
+        self.teacher = problem.solve(self._labels, regularization, start)
+        self._answers = problem.answers(self.teacher)
+        self._pure = problem.solve(self._answers, regularization, self.teacher)
+        self.max_imitation = self._turning_point(label)
+
+    def head(self, imitation: float, start: Head | None = None) -> Head:
+        """The student of one imitation.
+
+        Args:
+            imitation: Any real number; 0 is the teacher, 1 the pure student.
+            start: Where the fit begins; the teacher or the pure student without it.
+        """
+        if imitation == 0:
+            return self.teacher
+        nearest = self.teacher if abs(imitation) < abs(imitation - 1) else self._pure
+        return self.problem.solve(self._labels.mixed(self._answers, imitation), self.regularization, start or nearest)
+
+    def heads(self, imitations: NDArray[np.float64]) -> Iterator[tuple[float, Head]]:
+        """The students of all imitations up to the largest sensible one, outwards from the teacher.
+
+        Args:
+            imitations: [X], any order.
+        """
+        falling = sorted((float(each) for each in imitations if each < 0), reverse=True)
+        rising = sorted(float(each) for each in imitations if 0 <= each <= self.max_imitation)
+        for side in (rising, falling):
+            last = None
+            for imitation in side:
+                last = self.head(imitation, last)
+                yield imitation, last
+
+    def _turning_point(self, label: NDArray[np.int64]) -> float:
+        """1/(1 - kept), kept the share of the labels' class pattern that stands in the teacher's answers.
+
+        Linearised, a smoother that keeps the share h of a pattern gives the student h (1 - imitation (1 - h)) of it.
+        The pattern is the mean label within each class; the classes are those the pure student sees, because a teacher
+        that repeats every flipped label would take the flips for classes.
+        """
+        share, num_classes = self.problem.share, self.problem.num_classes
+        group = self.problem.probs(self._pure).argmax(axis=1)
+        answers = self.problem.probs(self.teacher)
+        size = np.bincount(group, share, minlength=num_classes)
+        given, kept = np.zeros((num_classes, num_classes)), np.zeros((num_classes, num_classes))
+        np.add.at(given, (group, label), share)
+        for each in range(num_classes):
+            members = group == each
+            kept[each] = share[members] @ answers[members]
+        given -= np.outer(size, given.sum(axis=0))
+        kept -= np.outer(size, kept.sum(axis=0))
+        inverse = np.divide(1.0, size, out=np.zeros_like(size), where=size > 0)[:, None]
+        pattern = float(np.sum(inverse * given**2))
+        if pattern <= 0:
+            return math.inf
+        ratio = float(np.sum(inverse * given * kept)) / pattern
+        return 1 / (1 - ratio) if ratio < 1 else math.inf

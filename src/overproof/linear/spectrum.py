@@ -1,0 +1,158 @@
+"""The eigenbasis in which ridge, its students and their corrected risks are sums over directions.
+
+One eigendecomposition of X'X/n (or of XX'/n where there are more features than examples) serves every regularization,
+every imitation and every number of rounds. In a direction of eigenvalue e ridge keeps h = e/(e + regularization) of the
+labels, a student trained on its answers alone keeps h^2, one trained on that student's answers h^3.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float64]
+
+_BLOCK_ROWS = 8192
+RELIABLE_SHARE = 0.7
+"""Corrected residuals are trusted where the teacher's degrees of freedom use up less than this share of the examples:
+beyond, as with more features than examples and little regularization, held-out errors choose better (docs/log.md)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Spectrum:
+    """Centred training data in the eigenbasis of X'X/n.
+
+    Args:
+        eigenvalues: [r], above 0, rising; directions without data are left out.
+        labels: [r, T], the labels along the left singular vectors, over sqrt(n): their squares sum to a mean square.
+        rest: [T], the mean square of the labels outside all directions.
+        num_examples: n, the sum of the sample weights.
+        free: Degrees of freedom that are not penalised: 1 with an intercept.
+        vectors: [p, r] right singular vectors; in the dual form [n, r] left ones.
+        dual_inputs: [n, p], the centred inputs over sqrt(n) in the dual form, else None.
+        input_mean: [p].
+        label_mean: [T].
+    """
+
+    eigenvalues: Vector
+    labels: Vector
+    rest: Vector
+    num_examples: float
+    free: int
+    vectors: Vector
+    dual_inputs: Vector | None
+    input_mean: Vector
+    label_mean: Vector
+
+    @classmethod
+    def of(cls, inputs: NDArray[Any], labels: Vector, weights: Vector | None, *, intercept: bool) -> "Spectrum":
+        """The spectrum of a training set.
+
+        Args:
+            inputs: [n, p].
+            labels: [n, T].
+            weights: [n], at least 0: how many examples a row stands for; None is 1 each.
+            intercept: Take means away first.
+        """
+        n, p = inputs.shape
+        counts = np.ones(n) if weights is None else weights
+        total = float(counts.sum())
+        share = counts / total
+        input_mean = share @ inputs if intercept else np.zeros(p)
+        label_mean = share @ labels if intercept else np.zeros(labels.shape[1])
+        root = np.sqrt(share)[:, None]
+        scaled = root * (labels - label_mean)
+        if p > n:
+            dual = root * (inputs - input_mean)
+            eigenvalues, vectors = np.linalg.eigh(dual @ dual.T)
+        else:
+            gram, along = np.zeros((p, p)), np.zeros((p, labels.shape[1]))
+            for start in range(0, n, _BLOCK_ROWS):
+                rows = slice(start, start + _BLOCK_ROWS)
+                # In float64 whatever the inputs: a sum of n products loses half the digits of float32.
+                block = root[rows] * (inputs[rows] - input_mean)
+                gram += block.T @ block
+                along += block.T @ scaled[rows]
+            eigenvalues, vectors = np.linalg.eigh(gram)
+        seen = eigenvalues > np.finfo(np.float64).eps * max(n, p) * max(eigenvalues[-1], 0.0)
+        eigenvalues, vectors = eigenvalues[seen], np.ascontiguousarray(vectors[:, seen])
+        projected = vectors.T @ scaled if p > n else vectors.T @ along / np.sqrt(eigenvalues)[:, None]
+        return cls(
+            eigenvalues=eigenvalues,
+            labels=projected,
+            rest=np.maximum(np.sum(scaled**2, axis=0) - np.sum(projected**2, axis=0), 0.0),
+            num_examples=total,
+            free=int(intercept),
+            vectors=vectors,
+            dual_inputs=dual if p > n else None,
+            input_mean=input_mean,
+            label_mean=label_mean,
+        )
+
+    def coefficients(self, regularization: float, weights: Vector) -> Vector:
+        """[p, T], of the mixture of the teacher and its pure students.
+
+        Args:
+            regularization: Of X'X/n + regularization I.
+            weights: [k + 1], of the teacher and of each student in turn.
+        """
+        kept = self.eigenvalues / (self.eigenvalues + regularization)
+        scale = np.polynomial.polynomial.polyval(kept, weights) / (self.eigenvalues + regularization)
+        if self.dual_inputs is not None:
+            return self.dual_inputs.T @ (self.vectors @ (scale[:, None] * self.labels))
+        return self.vectors @ ((scale * np.sqrt(self.eigenvalues))[:, None] * self.labels)
+
+    def along(self, inputs: Vector) -> Vector:
+        """[m, r], centred inputs [m, p] along the right singular vectors.
+
+        Args:
+            inputs: [m, p], less `input_mean`.
+        """
+        if self.dual_inputs is not None:
+            return (inputs @ self.dual_inputs.T) @ self.vectors / np.sqrt(self.eigenvalues)
+        return inputs @ self.vectors
+
+    def intercept(self, coefficients: Vector) -> Vector:
+        """[T], of a model with these coefficients [p, T]."""
+        return self.label_mean - self.input_mean @ coefficients
+
+    def degrees(self, regularization: Vector, rounds: int) -> Vector:
+        """[k + 1, L], the share of the examples that each model's degrees of freedom use up: trace(smoother^i)/n."""
+        kept = self.eigenvalues / (self.eigenvalues + regularization[:, None])
+        return np.array([(kept ** (i + 1)).sum(axis=1) + self.free for i in range(rounds + 1)]) / self.num_examples
+
+    def moments(self, regularization: Vector, rounds: int) -> Vector:
+        """[L, k + 1, k + 1], mean products of the corrected residuals of the teacher and its pure students.
+
+        A training residual over 1 less the share of degrees of freedom stands for the error on a new example
+        (generalised cross-validation); summed over outputs. Infinite where nothing is left to correct with.
+        """
+        kept = self.eigenvalues / (self.eigenvalues + regularization[:, None])
+        power = np.sum(self.labels**2, axis=1)
+        missed = np.array([1 - kept ** (i + 1) for i in range(rounds + 1)])
+        raw = np.einsum("ild,jld,d->lij", missed, missed, power, optimize=True) + self.rest.sum()
+        left = 1 - self.degrees(regularization, rounds).T
+        with np.errstate(divide="ignore", invalid="ignore"):
+            corrected = raw / (left[:, :, None] * left[:, None, :])
+        usable = np.min(left, axis=1) > 0
+        return np.where(usable[:, None, None], corrected, np.inf)
+
+
+def best_weights(moments: Vector) -> Vector:
+    """[k + 1], the weights with sum 1 of least mean square w' moments w: one linear solve, never rounds of imitations.
+
+    Where students do not differ measurably from the teacher in some direction, that direction keeps weight 0.
+
+    Args:
+        moments: [k + 1, k + 1], second moments of the errors of the teacher and its students.
+    """
+    # The first error less each of the others, which is what the weights are multiplied by.
+    towards = moments[0, 0] - moments[0, 1:]
+    between = moments[0, 0] - moments[0, 1:][:, None] - moments[0, 1:][None, :] + moments[1:, 1:]
+    values, vectors = np.linalg.eigh((between + between.T) / 2)
+    # Differences of moments carry the rounding of the moments.
+    real = values > max(1e-12 * max(values[-1], 0.0), 64 * np.finfo(np.float64).eps * abs(moments[0, 0]))
+    basis = vectors[:, real]
+    solved = basis @ ((basis.T @ towards) / values[real])
+    return np.concatenate([[1 - solved.sum()], solved])
