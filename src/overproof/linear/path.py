@@ -60,7 +60,7 @@ class RiskPath:
 
 
 def path_of(
-    moments: Vector,
+    errors: Vector,
     regularization: Vector,
     *,
     source: str,
@@ -68,35 +68,44 @@ def path_of(
     farthest: Vector,
     weights: Vector | None = None,
 ) -> RiskPath:
-    """The path that second moments of errors describe.
+    """The path that errors describe.
 
     Args:
-        moments: [L, k + 1, k + 1], of the errors of the teacher and its students.
+        errors: [L, k + 1, M], of the teacher and its students; sums of products are mean products of errors.
         regularization: [L].
-        source: What the moments are made of.
+        source: What the errors are.
         reliable: [L].
-        farthest: [L], the largest imitation in size that is believed.
+        farthest: [L], the largest imitation in size that is believed after one round.
         weights: [k + 1] to use instead of the best ones.
     """
-    chosen = np.empty(moments.shape[:2])
-    for index, each in enumerate(moments):
-        if weights is not None:
-            chosen[index] = weights
-        elif np.isfinite(each).all():
-            chosen[index] = _within(best_weights(each), farthest[index])
-        else:
-            chosen[index] = np.eye(1, moments.shape[1])[0]
-    with np.errstate(invalid="ignore"):
-        distilled = np.einsum("li,lij,lj->l", chosen, moments, chosen)
+    num, count, _ = errors.shape
+    chosen = np.tile(np.eye(1, count)[0], (num, 1)) if weights is None else np.tile(weights, (num, 1))
+    usable = np.isfinite(errors).all(axis=(1, 2))
+    if weights is None:
+        for index in np.flatnonzero(usable):
+            best = best_weights(errors[index])
+            if count == 2:
+                imitation = np.clip(best[1], -farthest[index], farthest[index])
+                best = np.array([1 - imitation, imitation])
+            chosen[index] = best
+
+    def risk(mixture: Vector) -> Vector:
+        squares = np.full(num, np.inf)
+        squares[usable] = np.sum(np.einsum("li,lim->lm", mixture[usable], errors[usable]) ** 2, axis=1)
+        return squares
+
+    first, second = (np.tile(np.eye(1, count, k)[0], (num, 1)) for k in (0, 1))
+    cross = np.full(num, np.inf)
+    cross[usable] = np.sum(errors[usable, 0] * errors[usable, 1], axis=1)
     return RiskPath(
         regularization=regularization,
-        teacher=moments[:, 0, 0],
-        cross=moments[:, 0, 1] if moments.shape[1] > 1 else moments[:, 0, 0],
-        student=moments[:, 1, 1] if moments.shape[1] > 1 else moments[:, 0, 0],
+        teacher=risk(first),
+        cross=cross,
+        student=risk(second),
         weights=chosen,
         imitation=1 - chosen[:, 0],
-        distilled=np.where(np.isnan(distilled), np.inf, distilled),
-        reliable=reliable,
+        distilled=risk(chosen),
+        reliable=reliable & usable,
         source=source,
     )
 
@@ -111,7 +120,7 @@ def one_shot_path(spectrum: Spectrum, regularization: Vector, rounds: int, weigh
         weights: [k + 1] to use instead of the best ones.
     """
     return path_of(
-        spectrum.moments(regularization, rounds),
+        spectrum.errors(regularization, rounds),
         regularization,
         source="one-shot",
         reliable=spectrum.degrees(regularization, 0)[0] < RELIABLE_SHARE,
@@ -146,7 +155,8 @@ def held_out_path(
         weights: [k + 1] to use instead of the best ones.
     """
     counts = np.ones(len(labels)) if sample_weight is None else sample_weight
-    moments = np.zeros((len(regularization), rounds + 1, rounds + 1))
+    # What QR leaves of the errors so far, [L, k + 1, k + 1]: a few numbers with the same sums of products.
+    factors = np.zeros((len(regularization), rounds + 1, rounds + 1))
     for fold in range(int(folds.max()) + 1):
         held = folds == fold
         spectrum = Spectrum.of(inputs[~held], labels[~held], counts[~held], intercept=intercept)
@@ -159,9 +169,9 @@ def held_out_path(
             errors = np.stack(
                 [(root * (truth - seen @ (kept[:, None] ** i * scale))).ravel() for i in range(rounds + 1)]
             )
-            moments[index] += errors @ errors.T
+            factors[index] = np.linalg.qr(np.concatenate([factors[index], errors.T]), mode="r")
     return path_of(
-        moments / counts.sum(),
+        factors.transpose(0, 2, 1) / np.sqrt(counts.sum()),
         regularization,
         source="held-out",
         reliable=np.ones(len(regularization), bool),
@@ -180,13 +190,3 @@ def farthest_imitation(spectrum: Spectrum, regularization: Vector) -> Vector:
         return np.full(len(regularization), _FARTHEST)
     ratio = spectrum.eigenvalues.mean() / regularization
     return _FARTHEST * np.maximum(ratio, 1 / ratio)
-
-
-def _within(weights: Vector, farthest: float) -> Vector:
-    """The weights pulled towards the teacher so that the imitation is at most `farthest` in size."""
-    imitation = 1 - weights[0]
-    if abs(imitation) <= farthest:
-        return weights
-    pulled = weights * farthest / abs(imitation)
-    pulled[0] = 1 - pulled[1:].sum()
-    return pulled

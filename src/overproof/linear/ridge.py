@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, no_type_check
 
 import numpy as np
 from numpy.typing import NDArray
@@ -155,9 +155,12 @@ class RidgeSelfDistillation(_RidgeStudent):
         teacher's degrees of freedom, 20 folds choose.
     """
 
+    regularization: float
+
+    @no_type_check  # scikit-learn wants a constructor that takes anything; `fit` checks
     def __init__(
         self,
-        regularization: float = 1.0,
+        regularization: float | int = 1.0,
         *,
         imitation: Imitation = "one-shot",
         steps: int = 1,
@@ -228,7 +231,7 @@ class RidgeSelfDistillationCV(_RidgeStudent):
         >>> rng = np.random.default_rng(0)
         >>> X = rng.normal(size=(200, 20))
         >>> student = RidgeSelfDistillationCV().fit(X, X[:, 0] + rng.normal(size=200))
-        >>> student.risk_ <= student.risk_path_.teacher.min()
+        >>> bool(student.risk_ <= student.risk_path_.teacher.min())
         True
 
     Raises:
@@ -237,6 +240,9 @@ class RidgeSelfDistillationCV(_RidgeStudent):
     Source: as in `RidgeSelfDistillation`; Golub, Heath and Wahba (1979) for generalised cross-validation.
     """
 
+    regularizations: Sequence[float] | NDArray[Any] | None
+
+    @no_type_check  # scikit-learn wants a constructor that takes anything; `fit` checks
     def __init__(
         self,
         regularizations: Sequence[float] | NDArray[Any] | None = None,

@@ -4,7 +4,7 @@ import math
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, no_type_check
 
 import numpy as np
 from jaxtyping import Float
@@ -106,9 +106,19 @@ class SoftmaxSelfDistillation(ClassifierMixin, BaseEstimator):
         regularised, which moves the best imitation.
     """
 
+    regularization: float | Sequence[float] | NDArray[Any]
+    imitation: Imitation
+    imitations: Sequence[float] | NDArray[Any]
+    validation_fraction: float
+    fit_intercept: bool
+    tol: float
+    max_iter: int
+    random_state: int
+
+    @no_type_check  # scikit-learn wants a constructor that takes anything; `fit` checks
     def __init__(
         self,
-        regularization: float | Sequence[float] | NDArray[Any] = 1e-3,
+        regularization: float | int | Sequence[float] | NDArray[Any] = 1e-3,
         *,
         imitation: Imitation = "held-out",
         imitations: Sequence[float] | NDArray[Any] = IMITATIONS,

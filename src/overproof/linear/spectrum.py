@@ -75,7 +75,10 @@ class Spectrum:
                 gram += block.T @ block
                 along += block.T @ scaled[rows]
             eigenvalues, vectors = np.linalg.eigh(gram)
-        seen = eigenvalues > np.finfo(np.float64).eps * max(n, p) * max(eigenvalues[-1], 0.0)
+        # Taking a mean away leaves its rounding, which is no direction of the data.
+        rounding = np.finfo(np.float64).eps
+        largest = max(float(eigenvalues[-1]), rounding * float(input_mean @ input_mean))
+        seen = eigenvalues > rounding * max(n, p) * largest
         eigenvalues, vectors = eigenvalues[seen], np.ascontiguousarray(vectors[:, seen])
         projected = vectors.T @ scaled if p > n else vectors.T @ along / np.sqrt(eigenvalues)[:, None]
         return cls(
@@ -122,37 +125,41 @@ class Spectrum:
         kept = self.eigenvalues / (self.eigenvalues + regularization[:, None])
         return np.array([(kept ** (i + 1)).sum(axis=1) + self.free for i in range(rounds + 1)]) / self.num_examples
 
-    def moments(self, regularization: Vector, rounds: int) -> Vector:
-        """[L, k + 1, k + 1], mean products of the corrected residuals of the teacher and its pure students.
+    def errors(self, regularization: Vector, rounds: int) -> Vector:
+        """[L, k + 1, r + 1], the corrected residuals of the teacher and its pure students, direction by direction.
 
         A training residual over 1 less the share of degrees of freedom stands for the error on a new example
-        (generalised cross-validation); summed over outputs. Infinite where nothing is left to correct with.
+        (generalised cross-validation). Sums of products over the last axis are mean products of errors, summed over
+        outputs. Infinite where nothing is left to correct with.
+
+        Args:
+            regularization: [L].
+            rounds: k.
         """
         kept = self.eigenvalues / (self.eigenvalues + regularization[:, None])
-        power = np.sum(self.labels**2, axis=1)
-        missed = np.array([1 - kept ** (i + 1) for i in range(rounds + 1)])
-        raw = np.einsum("ild,jld,d->lij", missed, missed, power, optimize=True) + self.rest.sum()
+        size = np.sqrt(np.sum(self.labels**2, axis=1))
+        outside = np.full((len(regularization), 1), np.sqrt(self.rest.sum()))
+        missed = np.stack(
+            [np.concatenate([(1 - kept ** (i + 1)) * size, outside], axis=1) for i in range(rounds + 1)], axis=1
+        )
         left = 1 - self.degrees(regularization, rounds).T
-        with np.errstate(divide="ignore", invalid="ignore"):
-            corrected = raw / (left[:, :, None] * left[:, None, :])
         usable = np.min(left, axis=1) > 0
-        return np.where(usable[:, None, None], corrected, np.inf)
+        return np.where(usable[:, None, None], missed / np.where(left > 0, left, 1.0)[:, :, None], np.inf)
 
 
-def best_weights(moments: Vector) -> Vector:
-    """[k + 1], the weights with sum 1 of least mean square w' moments w: one linear solve, never rounds of imitations.
+def best_weights(errors: Vector) -> Vector:
+    """[k + 1], the weights with sum 1 of least mean square w' errors: one linear solve, never rounds of imitations.
 
     Where students do not differ measurably from the teacher in some direction, that direction keeps weight 0.
 
     Args:
-        moments: [k + 1, k + 1], second moments of the errors of the teacher and its students.
+        errors: [k + 1, M], of the teacher and its students.
     """
-    # The first error less each of the others, which is what the weights are multiplied by.
-    towards = moments[0, 0] - moments[0, 1:]
-    between = moments[0, 0] - moments[0, 1:][:, None] - moments[0, 1:][None, :] + moments[1:, 1:]
-    values, vectors = np.linalg.eigh((between + between.T) / 2)
-    # Differences of moments carry the rounding of the moments.
-    real = values > max(1e-12 * max(values[-1], 0.0), 64 * np.finfo(np.float64).eps * abs(moments[0, 0]))
-    basis = vectors[:, real]
-    solved = basis @ ((basis.T @ towards) / values[real])
+    apart = (errors[0] - errors[1:]).T
+    # Students of later rounds are nearly multiples of each other: a least-squares solve on the errors themselves keeps
+    # twice the digits of one on their products.
+    scale = np.sqrt(np.sum(apart**2, axis=0))
+    real = scale > 64 * np.finfo(np.float64).eps * np.sqrt(np.sum(errors[0] ** 2))
+    solved = np.zeros(len(errors) - 1)
+    solved[real] = np.linalg.lstsq(apart[:, real] / scale[real], errors[0], rcond=1e-10)[0] / scale[real]
     return np.concatenate([[1 - solved.sum()], solved])
