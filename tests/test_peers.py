@@ -416,6 +416,17 @@ def test_several_teachers_are_stacked_and_the_table_says_how(content, tmp_path):
     assert {name for name, each in files_of(tmp_path / "both").items() if before[name] != each} == {"log.txt"}
 
 
+def test_rounds_and_stacks_cite_their_kin(content):
+    def keys():
+        return {paper.key for paper in experiment_from(content).papers()}
+
+    assert {"blum1998combining", "wolpert1992stacked", "kontonis2023slam"} <= keys()
+    content["methods"] = ["slam"]
+    assert not {"blum1998combining", "wolpert1992stacked"} & keys()
+    content["teacher"] = [content["teacher"], content["teacher"]]
+    assert "wolpert1992stacked" in keys()
+
+
 def test_several_teachers_cannot_be_weighed_without_labels(content, tmp_path):
     content["teacher"] = [content["teacher"], content["teacher"]]
     content["data"]["rows"]["labelled"] = 0

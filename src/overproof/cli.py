@@ -223,10 +223,9 @@ def methods() -> None:
 @app.command()
 def cite(folder: Folder) -> None:
     """Print BibTeX for exactly what a run used."""
-    from overproof.methods import papers_of
     from overproof.steps import open_run
 
-    for paper in papers_of((each.method, each.build()) for each in open_run(folder).experiment.rows()):
+    for paper in open_run(folder).experiment.papers():
         typer.echo(paper.bibtex())
 
 

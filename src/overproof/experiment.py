@@ -14,9 +14,10 @@ import yaml
 from overproof.data import Source
 from overproof.errors import InputError
 from overproof.method import Method, override
-from overproof.methods import CONVENTIONAL, method
+from overproof.methods import CONVENTIONAL, method, papers_of
+from overproof.papers import CO_TRAINING_1998, STACKING_1992
 from overproof.peers import PeerOptions
-from overproof.registry import suggest
+from overproof.registry import Paper, suggest
 from overproof.select import Nothing
 from overproof.train_options import TrainOptions
 
@@ -246,6 +247,13 @@ class Experiment(_Options):
         wanted = (*alone, *(() if self.data.without("pool") else CONVENTIONAL))
         added = tuple(MethodOptions(method=name) for name in wanted if name not in named)
         return (*added, *self.methods)
+
+    def papers(self) -> list[Paper]:
+        """The works behind its methods, its rounds of peers and its stack of teachers, each once."""
+        found = papers_of((each.method, each.build()) for each in self.rows())
+        rounds = any(each.rounds.most for each in self.rows())
+        found += [CO_TRAINING_1998] if rounds else []
+        return found + ([STACKING_1992] if rounds or self.teacher.others else [])
 
     def train_options(self, each: MethodOptions) -> TrainOptions:
         """How one method's student is trained."""

@@ -92,3 +92,17 @@ GCE_2018 = Paper(
     year=2018,
     arxiv="1805.07836",
 )
+CO_TRAINING_1998 = Paper(
+    key="blum1998combining",
+    title="Combining Labeled and Unlabeled Data with Co-Training",
+    authors="Blum, Avrim and Mitchell, Tom",
+    venue="COLT 1998",
+    year=1998,
+)
+STACKING_1992 = Paper(
+    key="wolpert1992stacked",
+    title="Stacked Generalization",
+    authors="Wolpert, David H.",
+    venue="Neural Networks 5",
+    year=1992,
+)
