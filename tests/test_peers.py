@@ -10,6 +10,7 @@ import torch
 from overproof import peers as peers_module
 from overproof import rounds as rounds_module
 from overproof.answered import Answered
+from overproof.arrays import distill
 from overproof.data import from_arrays
 from overproof.diagnosis import rounds_found
 from overproof.errors import InputError
@@ -308,6 +309,32 @@ def test_any_method_trains_the_peers(tmp_path, name):
     assert done.taken == 1
     before = (world.teacher_probs[200:].argmax(dim=1) == world.label[200:]).double().mean().item()
     assert right(done.answered["pool"], world.label[200:]) > before + 0.05
+
+
+@pytest.mark.parametrize("given", [False, True])
+def test_arrays_and_modules_take_rounds_too(given):
+    world = two_views(1400, 2, seed=0)
+    few, pool, rest = slice(0, 200), slice(200, 1200), slice(1200, 1400)
+
+    def student_of(**options):
+        torch.manual_seed(0)
+        return distill(
+            torch.nn.Linear(2, 2) if given else "linear",
+            world.inputs[pool],
+            world.teacher_probs[pool],
+            world.inputs[few],
+            world.label[few],
+            world.teacher_probs[few],
+            train=LEARNS,
+            **options,
+        )
+
+    rounds = student_of(rounds=PeerOptions(most=1, workers=1))
+    assert rounds.rounds["taken"] == 1
+    assert student_of().rounds == {}
+    untaken = student_of(rounds=PeerOptions(most=1, workers=1, standard_errors=1e6))
+    assert torch.equal(untaken.student.probs(world.inputs[rest]), student_of().student.probs(world.inputs[rest]))
+    assert not torch.equal(rounds.student.probs(world.inputs[rest]), student_of().student.probs(world.inputs[rest]))
 
 
 # --- as a row of an experiment

@@ -1,6 +1,8 @@
 """Distillation of anybody's arrays: `overproof.distill`. The command line calls the same `distilled` underneath."""
 
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,9 @@ from overproof.labels import compress
 from overproof.method import Method
 from overproof.methods import method as method_by_name
 from overproof.models import ModelSpec, build, join
+from overproof.peers import PeerOptions, Peers
+from overproof.rounds import run_rounds
+from overproof.sampler import derived_seed
 from overproof.train_options import TrainOptions
 
 
@@ -34,6 +39,7 @@ def distill(
     seed: int = 0,
     held_out_share: float = 0.3,
     teacher: nn.Module | None = None,
+    rounds: int | PeerOptions = 0,
     checkpoint: Path | str | None = None,
     observe: Callable[[EpochRecord], None] = lambda record: None,
 ) -> Distilled:
@@ -54,7 +60,9 @@ def distill(
         seed: Decides everything random; the same seed gives the same student.
         held_out_share: Share of the labelled examples that methods which need it keep out of training.
         teacher: For methods that start from the teacher's weights: a module of the student's kind.
-        checkpoint: File to resume from after a kill.
+        rounds: Rounds of peers at most, in 0..3, or options: students first correct the teacher, for as long as the
+            labelled examples say that it helps (`overproof.rounds`).
+        checkpoint: File to resume from after a kill; what peers say is kept beside it.
         observe: Called with an `EpochRecord` after every epoch.
 
     Returns:
@@ -110,27 +118,53 @@ def distill(
             raise InputError(
                 f"{option} has {len(probs)} rows for {len(examples)} {examples.source} examples; each needs one."
             )
-    return distilled(
-        built,
-        inputs,
-        Answered(
+    built_method = method_by_name(method) if isinstance(method, str) else method
+    options = train or TrainOptions()
+    answered: Mapping[str, Answered] = {
+        "labelled": Answered(
             place=torch.arange(num_labelled),
             label=labelled_examples.label,
             answers=compress(labelled_probs, source="labelled_teacher_probs"),
         ),
-        Answered(
+        "pool": Answered(
             place=num_labelled + torch.arange(len(pool_examples)),
             label=torch.full((len(pool_examples),), -1),
             answers=compress(pool_probs, source="teacher_probs").identified(pool_examples.ids),
         ),
-        method=method_by_name(method) if isinstance(method, str) else method,
-        options=train or TrainOptions(),
+    }
+    peer_options = PeerOptions(most=rounds) if isinstance(rounds, int) else rounds
+    facts: dict[str, Any] = {}
+    if peer_options.most:
+        with tempfile.TemporaryDirectory() as temporary:
+            corrected = run_rounds(
+                Peers(
+                    fresh=lambda: built.fresh(seed=seed),
+                    inputs=inputs,
+                    answered=answered,
+                    ids={"labelled": labelled_examples.ids, "pool": pool_examples.ids},
+                    method=built_method,
+                    train=options,
+                    options=peer_options,
+                    seed=derived_seed(seed, "rounds"),
+                    folder=Path(temporary) if checkpoint is None else Path(checkpoint).parent / "peers",
+                    held_out_share=held_out_share,
+                )
+            )
+        answered, facts = corrected.answered, corrected.facts()
+    result = distilled(
+        built,
+        inputs,
+        answered["labelled"],
+        answered["pool"],
+        method=built_method,
+        options=options,
         seed=seed,
         held_out_share=held_out_share,
         teacher_weights=None if teacher is None else teacher.state_dict(),
         checkpoint=None if checkpoint is None else Path(checkpoint),
         observe=observe,
     )
+    return replace(result, rounds=facts)
 
 
 def _matrix(values: Any, option: str) -> Tensor:

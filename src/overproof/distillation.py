@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ class Distilled:
         num_held_out: Labelled examples kept out of training for the method to look at.
         pool_classes: How many answers name each class, over the pool and over what was kept of it.
         choices: The ξ of every generation, where it was chosen on held-out labels.
+        rounds: What rounds of peers came to before, where there were any.
     """
 
     student: Student
@@ -49,6 +50,7 @@ class Distilled:
     num_held_out: int
     pool_classes: ClassCounts
     choices: tuple[Choice, ...] = ()
+    rounds: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def num_pool(self) -> int:
