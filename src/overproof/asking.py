@@ -11,6 +11,7 @@ import torch
 
 from overproof import atomic
 from overproof.answered import Answered
+from overproof.answering import STORED, Answering, Online
 from overproof.data import Examples
 from overproof.distillation import distilled
 from overproof.errors import InputError
@@ -23,8 +24,10 @@ from overproof.processes import leads
 from overproof.progress import Progress
 from overproof.roles import Cast, Parties
 from overproof.sampler import derived_seed
+from overproof.saved_teacher import SavedTeacher, asked_once, open_teacher
 from overproof.synthetic import random_flips
 from overproof.teacher import cross_fitted, from_files, trainable
+from overproof.train_options import TrainOptions
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -66,6 +69,18 @@ class Asking:
                 for role, each in answers.items()
             }
         return answers
+
+    def answering(self, options: TrainOptions) -> Answering:
+        """Who answers for the batches of a student trained by these options."""
+        if options.teacher_answers == "stored":
+            return STORED
+        teacher = self._saved(self.experiment.teacher)
+        if teacher.kind != "image":
+            raise InputError(
+                f"Option 'train.teacher_answers' is 'online', but the data are of kind {teacher.kind!r}; only images "
+                f"are augmented, so 'stored' answers are the same and fast."
+            )
+        return Online(module=teacher.student.module, order=teacher.order)
 
     def findings(self) -> list[str]:
         """What became of several scorers: their weights, and the labelled log-loss of each alone and of all."""
@@ -117,12 +132,13 @@ class Asking:
 
     def _said(self, scorer: ScorerOptions, parties: Parties, seed: int, home: Path) -> dict[str, Answers]:
         """One scorer's answers."""
+        asked = {"labelled": parties.labelled, **parties.others()}
+        asked = {role: examples for role, examples in asked.items() if len(examples)}
         if scorer.answers:
-            asked = {"labelled": parties.labelled, **parties.others()}
-            asked = {role: examples for role, examples in asked.items() if len(examples)}
             return from_files(scorer.answers, asked, self.cast.class_names)
-        if len(parties.labelled) == 0:
-            raise InputError("Option 'data.rows.labelled' is 0, so no teacher can be trained here; bring its answers.")
+        if scorer.saved:
+            counter = self.progress.counter(f"teacher, seed {seed}")
+            return asked_once(self._saved(scorer), asked, self.cast.class_names, folder=home, progress=counter)
         teacher = self._trainable(scorer, parties)
         with self.progress.task(f"teacher, seed {seed}", None) as advance:
             return cross_fitted(
@@ -134,6 +150,9 @@ class Asking:
                 folder=home,
                 progress=lambda done, total: advance(done, f"of {total}"),
             )
+
+    def _saved(self, scorer: ScorerOptions) -> SavedTeacher:
+        return open_teacher(scorer.model, self.cast.class_names)
 
     @cached_property
     def _everyone(self) -> Examples:

@@ -9,10 +9,12 @@ from typing import Any
 
 import safetensors.torch
 import torch
+from jaxtyping import Int
 from torch import Tensor
 
 from overproof import atomic
 from overproof.answered import Answered, Placed, answered_by, joined
+from overproof.answering import STORED, Answering, Stored
 from overproof.checkpoint import EpochRecord
 from overproof.errors import InputError
 from overproof.imitation import Choice, Judged, Notes, choose, judge
@@ -35,6 +37,7 @@ class Distilled:
         history: One record an epoch.
         noise: What was estimated of the teacher's errors.
         memories: What the method's parts had learned at the end.
+        kept: [M], which pool examples it was trained on.
         num_labelled: Labelled examples it was trained on.
         num_held_out: Labelled examples kept out of training for the method to look at.
         pool_classes: How many answers name each class, over the pool and over what was kept of it.
@@ -46,6 +49,7 @@ class Distilled:
     history: list[EpochRecord]
     noise: NoiseEstimate
     memories: Memories
+    kept: Int[Tensor, "M"]
     num_labelled: int
     num_held_out: int
     pool_classes: ClassCounts
@@ -55,7 +59,7 @@ class Distilled:
     @property
     def num_pool(self) -> int:
         """Pool examples it was trained on."""
-        return sum(self.pool_classes.kept)
+        return len(self.kept)
 
 
 def distilled(
@@ -71,6 +75,8 @@ def distilled(
     trust_labelled_answers: bool = True,
     held_out_share: float = 0.3,
     teacher_weights: Mapping[str, Tensor] | None = None,
+    teacher: Answering = STORED,
+    examples_per_epoch: int | None = None,
     checkpoint: Path | None = None,
     observe: Callable[[EpochRecord], None] = lambda record: None,
 ) -> Distilled:
@@ -89,15 +95,22 @@ def distilled(
             estimated, and ξ is then chosen, on `validation` alone.
         held_out_share: Share of `labelled` kept out of training where the method (or early stopping) needs it and
             there is no validation set. A search for ξ keeps them out of its tries only.
+        teacher: Who answers in a batch: the store, or the teacher itself.
+        examples_per_epoch: Pool examples that pass in an epoch, so that students of smaller or larger pools see as many
+            in all; by default the whole pool once.
         teacher_weights: The teacher's own, for methods that start from them.
         checkpoint: File to resume from; several trainings keep theirs in a folder of the same name beside it.
         observe: Called after every epoch of the last training.
 
     Raises:
-        InputError: Too few labelled examples to hold some out; what `check_trainable` refuses; a start from a teacher
-            that is not given or of another kind.
+        InputError: Too few labelled examples to hold some out; nobody there to be asked online; what `check_trainable`
+            refuses; a start from a teacher that is not given or of another kind.
     """
     check_trainable(method, options, unseen=trust_labelled_answers, validation=validation is not None)
+    if options.teacher_answers == "online" and isinstance(teacher, Stored):
+        raise InputError(
+            "Option 'train.teacher_answers' is 'online', but there is no teacher here that could be asked."
+        )
     fitted = labelled if trust_labelled_answers else labelled.take(torch.arange(0))
     known = [fitted, *([validation] if validation is not None else [])]
     noise = method.noise.fit(
@@ -125,7 +138,7 @@ def distilled(
         # Steps follow the whole pool, so that a method which keeps less of it sees as many examples in all; where there
         # is no pool, an epoch is a pass over the labelled examples.
         labelled_size, pool_size = batch_sizes(options, len(labelled), len(pool))
-        passed, size = (len(pool), pool_size) if len(pool) else (len(labelled), labelled_size)
+        passed, size = (examples_per_epoch or len(pool), pool_size) if len(pool) else (len(labelled), labelled_size)
         return train(
             learner.module,
             joined(labelled.rows(inputs, noise), kept.rows(inputs, noise)),
@@ -135,6 +148,7 @@ def distilled(
             options=options,
             steps_per_epoch=max(1, round(passed / size)),
             seed=seed,
+            teacher=teacher,
             held_out=None if held_out is None else held_out.rows(inputs, noise),
             checkpoint=checkpoint,
             observe=observe,
@@ -179,6 +193,7 @@ def distilled(
         history=history,
         noise=noise,
         memories=memories,
+        kept=chosen,
         num_labelled=len(labelled),
         num_held_out=0 if held_out is None else len(held_out),
         pool_classes=class_counts(pool.answers, chosen, student.class_names),

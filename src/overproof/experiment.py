@@ -5,6 +5,7 @@ An experiment file can run no code; what it names by import path (a model, an es
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -12,9 +13,11 @@ import pydantic
 import yaml
 
 from overproof.data import Source
+from overproof.data_options import DataOptions
 from overproof.errors import InputError
 from overproof.method import Method, override
 from overproof.methods import CONVENTIONAL, method, papers_of
+from overproof.noise import Noiseless, Published
 from overproof.papers import CO_TRAINING_1998, STACKING_1992
 from overproof.peers import PeerOptions
 from overproof.registry import Paper, suggest
@@ -22,68 +25,20 @@ from overproof.select import Nothing
 from overproof.train_options import TrainOptions
 
 Model = TypeVar("Model", bound=pydantic.BaseModel)
-Role = Literal["labelled", "pool", "test", "validation"]
 
 
 class _Options(pydantic.BaseModel, frozen=True, extra="forbid"):
     pass
 
 
-class DataOptions(_Options):
-    """Which examples play which role.
-
-    Args:
-        files: A file for each role that has its own; roles without one are drawn from `all`, disjoint by content.
-        rows: How many examples a role takes; `pool` defaults to all that is left, a role with its own file to all of
-            it. Zero says that there are none at all (of labelled examples, or of a pool). What is drawn for `test`,
-            `validation` and the pool together with the labelled ones is the same for every seed; which of them are
-            labelled is drawn anew by every seed.
-        draw_seed: Decides what is the same for every seed.
-        duplicates: What to do with labelled and pool examples that also stand in the test: `report` or `drop`
-            them.
-    """
-
-    files: dict[Literal["all", "labelled", "pool", "test", "validation"], Source]
-    rows: dict[Role, pydantic.NonNegativeInt] = {}
-    draw_seed: int = 0
-    duplicates: Literal["report", "drop"] = "report"
-
-    def without(self, role: Role) -> bool:
-        """Whether the run says that it has no examples of a role."""
-        return self.rows.get(role) == 0
-
-    @pydantic.model_validator(mode="after")
-    def _every_role_has_a_source(self) -> "DataOptions":
-        files = self.files
-        empty: list[str] = [role for role in self.rows if self.without(role)]
-        for role in empty:
-            if role not in ("labelled", "pool"):
-                raise InputError(f"Option 'data.rows.{role}' is 0; only 'labelled' or 'pool' can be done without.")
-            if role in files:
-                raise InputError(f"Option 'data.rows.{role}' is 0, but 'data.files' has a file for it; leave one out.")
-        if len(empty) == 2:
-            raise InputError(
-                "Option 'data.rows' says that there are neither labelled examples nor a pool; one is needed."
-            )
-        roles_needed = [role for role in ("labelled", "pool", "test") if role not in empty]
-        missing = [role for role in roles_needed if role not in files and "all" not in files]
-        if missing:
-            zero = "" if missing[0] == "test" else f"; 'data.rows.{missing[0]}: 0' says that there is none"
-            raise InputError(f"Option 'data.files' has no {missing[0]!r} and no 'all' to draw it from{zero}.")
-        drawn = [role for role in ("labelled", "test", "validation") if role not in files and "all" in files]
-        for role in drawn:
-            if role not in self.rows and role != "validation":
-                raise InputError(f"Option 'data.rows' must say how many {role!r} examples to draw from 'all'.")
-        return self
-
-
 class ScorerOptions(_Options):
-    """One who answers: trained on the labels and cross-fitted, or brought as a file of answers.
+    """One who answers: trained on the labels and cross-fitted, or brought as a saved student or a file of answers.
 
     Args:
         model: `minilm` (frozen sentence encoder and a logistic head); a student by name, trained on the labels; the
-            import path `package.module:factory` of a scikit-learn classifier; or `answers`. `auto` is `minilm` for
-            text, boosted trees for tables and `cnn` for images.
+            import path `package.module:factory` of a scikit-learn classifier; the folder of a saved student, such as
+            RUN/students/seed-0/labelled_only (a path with a slash in it); or `answers`. `auto` is `minilm` for text,
+            boosted trees for tables and `cnn` for images.
         options: The model's own options.
         answers: Files of answers, each joined by the data's id column, for `answers`; see `overproof.answer_files`.
         folds: Cross-fitting folds: each labelled example is scored by the teacher that did not see it, everything else
@@ -99,6 +54,11 @@ class ScorerOptions(_Options):
     folds: int = pydantic.Field(5, ge=2)
     features: str = ""
     train: TrainOptions = TrainOptions(epochs=30)
+
+    @property
+    def saved(self) -> bool:
+        """Whether `model` is the folder of a saved student."""
+        return "/" in self.model
 
     @pydantic.model_validator(mode="after")
     def _named(self) -> "ScorerOptions":
@@ -117,12 +77,24 @@ class TeacherOptions(ScorerOptions):
             (`overproof.noise.stack`).
         trained_on_labelled: Say so when a brought teacher has seen the labelled examples: its answers there say nothing
             of its errors, and a validation role is needed.
+        published_accuracy: How often the teacher is right, in (0, 1], as somebody published it. Methods that need to
+            know take it where there are no labelled examples to estimate it on; elsewhere it is only compared.
         flip_share: For experiments: this share of all its answers is flipped at random, more at small margins.
     """
 
     others: tuple[ScorerOptions, ...] = ()
     trained_on_labelled: bool = False
+    published_accuracy: float | None = None
     flip_share: float = pydantic.Field(0.0, ge=0, le=0.9)
+
+    @pydantic.model_validator(mode="after")
+    def _accuracy_is_one(self) -> "TeacherOptions":
+        if self.published_accuracy is not None and not 0 < self.published_accuracy <= 1:
+            raise InputError(
+                f"Option 'teacher.published_accuracy' is {self.published_accuracy:g}; the share of its answers that "
+                f"are right must be in (0, 1]."
+            )
+        return self
 
 
 class StudentOptions(_Options):
@@ -154,6 +126,7 @@ class MethodOptions(_Options):
         method: By name; `overproof methods` lists them.
         name: What to call it in the table, when one method stands there twice with other options.
         options: Its options by path, such as `noise.lower_bound` or `pool.loss.normalized`.
+        pool: What it is distilled on: the `pool`, or the `original` data of the teacher; both see as many examples.
         train: Training options that differ for this method alone.
         rounds: Peer rounds before the student is trained: how many at most, or options (`overproof.peers`).
     """
@@ -161,6 +134,7 @@ class MethodOptions(_Options):
     method: str
     name: str = ""
     options: dict[str, Any] = {}
+    pool: Literal["pool", "original"] = "pool"
     train: dict[str, Any] = {}
     rounds: Annotated[PeerOptions, pydantic.BeforeValidator(_counted)] = PeerOptions()
 
@@ -215,12 +189,17 @@ class Experiment(_Options):
             twice = sorted({name for name in names if names.count(name) > 1})
             if twice:
                 raise InputError(f"Option '{what}' holds {', '.join(twice)} twice; every row needs a name of its own.")
+        if self.data.without("labelled") and any(each.method == "labelled_only" for each in self.methods):
+            raise InputError("Option 'methods' names 'labelled_only', but 'data.rows.labelled' is 0.")
+        if self.data.without("labelled") and not (self.teacher.saved or self.teacher.answers):
+            raise InputError(
+                "Option 'data.rows.labelled' is 0, so no teacher can be trained here; bring its answers, or name the "
+                "folder of a saved student in 'teacher.model'."
+            )
         for each in self.rows():
             if each.row in ("teacher", "oracle"):
                 raise InputError(f"Option 'methods' calls a row {each.row!r}; that name is taken.")
             self._check_method(each)
-            if each.method == "labelled_only" and self.data.without("labelled"):
-                raise InputError("Option 'methods' names 'labelled_only', but 'data.rows.labelled' is 0.")
         if self.teacher.trained_on_labelled and "validation" not in {*self.data.files, *self.data.rows}:
             raise InputError(
                 "Option 'teacher.trained_on_labelled' is true, so a 'validation' role of labelled examples that the "
@@ -229,8 +208,19 @@ class Experiment(_Options):
         return self
 
     def _check_method(self, each: MethodOptions) -> None:
-        built = each.build()
-        self.train_options(each)
+        built, options = self.method_of(each), self.train_options(each)
+        if options.early_stop_epochs and not self.has_labels:
+            raise InputError(
+                f"Row {each.row!r} stops early on held-out labelled examples, and there are none; set "
+                f"'train.early_stop_epochs' to 0."
+            )
+        if options.teacher_answers == "online" and (not self.teacher.saved or self.teacher.others):
+            raise InputError(
+                f"Row {each.row!r} has 'train.teacher_answers: online', but only one saved student can be asked anew; "
+                f"name its folder in 'teacher.model'."
+            )
+        if each.pool == "original" and "original" not in self.data.files:
+            raise InputError(f"Row {each.row!r} is distilled on 'original', but 'data.files' has no such file.")
         if each.rounds.most and isinstance(built.select, Nothing):
             raise InputError(
                 f"Option 'methods.{each.row}.rounds' is {each.rounds.most}, but {each.method!r} does not look at the "
@@ -254,6 +244,29 @@ class Experiment(_Options):
         rounds = any(each.rounds.most for each in self.rows())
         found += [CO_TRAINING_1998] if rounds else []
         return found + ([STACKING_1992] if rounds or self.teacher.others else [])
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether there are labelled examples beside the test."""
+        return not self.data.without("labelled") or "validation" in {*self.data.files, *self.data.rows}
+
+    def method_of(self, each: MethodOptions) -> Method:
+        """One row's method; where there are no labels to look at, the teacher is as good as was published.
+
+        Raises:
+            InputError: It must know how often the teacher is right, and nothing says so.
+        """
+        built, published = each.build(), self.teacher.published_accuracy
+        if self.has_labels or isinstance(built.noise, Noiseless | Published):
+            return built
+        if built.needs_held_out:
+            raise InputError(f"Row {each.row!r} looks at labelled examples, and 'data.rows.labelled' is 0.")
+        if published is None:
+            raise InputError(
+                f"Row {each.row!r} must know how often the teacher is right, and there are no labelled examples to "
+                f"find out; give 'teacher.published_accuracy', in (0, 1]."
+            )
+        return replace(built, noise=Published(accuracy=published))
 
     def train_options(self, each: MethodOptions) -> TrainOptions:
         """How one method's student is trained."""

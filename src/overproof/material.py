@@ -4,16 +4,22 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
+from jaxtyping import Float
 from torch import Tensor
 
 from overproof.answered import Answered, Placed
+from overproof.contract import Learning
 from overproof.distillation import Distilled
+from overproof.method import Method
 from overproof.models import Inputs, Student
 from overproof.noise import global_accuracy
 from overproof.shard import Ids
 
 KNOWN_ENOUGH = 0.9
 """An oracle row is given where the truth is known for this share of the pool; it then trains on that share."""
+
+NUM_SHOWN = 5
+"""The likeliest mistakes of the teacher that a summary names."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -47,12 +53,60 @@ class Material:
         return self.first.fresh(seed=self.seed)
 
 
+def selection_of(material: Material, pool: Answered, result: Distilled, unknown_is_foreign: bool) -> dict[str, Any]:
+    """What a method kept of a pool: how often the teacher is expected to be right there by its accuracy curve, and,
+    where foreign examples are marked, how many are in-domain."""
+    kept, accuracy = result.kept, result.noise.accuracy.lookup(pool.answers.margin)
+    facts: dict[str, Any] = {"num_pool": len(pool), "num_kept": len(kept)}
+    if len(kept) == 0:
+        return facts
+    if unknown_is_foreign:
+        own = pool.label >= 0
+        facts["in_domain"] = {
+            "pool": own.double().mean().item(),
+            "kept": own[kept].double().mean().item(),
+            "of_all": own[kept].sum().item() / max(own.sum().item(), 1),
+        }
+    # A method that takes the teacher at its word expects nothing.
+    if len(result.noise.accuracy.knots) == 1:
+        return facts
+    facts["expected_accuracy"] = {"pool": accuracy.mean().item(), "kept": accuracy[kept].mean().item()}
+    labelled = material.answered.get("validation", material.answered["labelled"])
+    if len(labelled):
+        on_labelled = result.noise.accuracy.lookup(labelled.answers.margin)
+        facts["expected_accuracy"]["labelled"] = on_labelled.mean().item()
+    return facts
+
+
+def learned_parts(method: Method, result: Distilled) -> dict[str, Tensor]:
+    """What the parts of a method learned beside the student, by path and name, such as `pool.loss.transition`."""
+    return {
+        f"{path}.{name}": value.cpu().contiguous()
+        for path, part in method.parts()
+        if isinstance(part, Learning)
+        for name, value in part.learned(result.memories[path]).items()
+    }
+
+
+def shown(matrix: Float[Tensor, "K K"]) -> dict[str, Any]:
+    """A transition matrix for people and for JSON: its diagonal, and its largest other entries as [i, j, share]."""
+    num_classes = len(matrix)
+    others = matrix.clone().fill_diagonal_(-1.0).flatten()
+    largest = others.topk(min(NUM_SHOWN, num_classes * (num_classes - 1))).indices.tolist()
+    return {
+        "diagonal": [round(value, 4) for value in matrix.diagonal().tolist()],
+        "largest": [[*divmod(index, num_classes), round(matrix.flatten()[index].item(), 4)] for index in largest],
+    }
+
+
 def knows_truth(label: Tensor) -> bool:
     """Whether enough of a pool's labels are known for an oracle row."""
     return len(label) > 0 and (label >= 0).double().mean().item() >= KNOWN_ENOUGH
 
 
-def facts_of(material: Material, pool: Answered, result: Distilled) -> dict[str, Any]:
+def facts_of(
+    material: Material, pool: Answered, result: Distilled, *, unknown_is_foreign: bool = False
+) -> dict[str, Any]:
     """What is kept of one training besides the student: the same bytes for the same seed, so no times."""
     facts: dict[str, Any] = {
         "num_labelled": result.num_labelled,
@@ -73,6 +127,7 @@ def facts_of(material: Material, pool: Answered, result: Distilled) -> dict[str,
             "kept": dict(zip(counts.names, counts.kept, strict=True)),
         }
         facts["classes_vanish"] = counts.warning()
+    facts["selection"] = selection_of(material, pool, result, unknown_is_foreign)
     own = result.student.probs(Placed(inputs=material.inputs, place=pool.place)).argmax(dim=1)
     given = pool.answers.pseudo_label
     wrong = (pool.label >= 0) & (given != pool.label)

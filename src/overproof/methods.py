@@ -18,7 +18,7 @@ from overproof.papers import (
     WD_2022,
 )
 from overproof.registry import Paper, entries, lookup, register
-from overproof.select import Nothing
+from overproof.select import Confident, Nothing
 from overproof.targets import Calibrated, Given, Hard, SelfDistilled, Soft, TopCandidates
 from overproof.weights import Consensus, Debiased, Fidelity
 
@@ -109,8 +109,8 @@ def slam_normalized() -> Method:
 
 @register("method", paper=DFND_2021)
 def dfnd() -> Method:
-    """Students in the wild: a tempered divergence, and the teacher's class behind a learned matrix of its mistakes."""
-    return Method(pool=Objective(target=Soft(), loss=AdaptationMatrix()))
+    """Students in the wild: what the teacher is surest of, its class behind a learned matrix of its mistakes."""
+    return Method(select=Confident(), pool=Objective(target=Soft(), loss=AdaptationMatrix()))
 
 
 @register("method", paper=BORN_AGAIN_2018)

@@ -8,11 +8,19 @@ from torch import nn
 from overproof.train_options import TrainOptions
 
 
-def learning_rate_share(step: int, total_steps: int, warmup_share: float) -> float:
-    """Linear warm-up, then a cosine to zero: the share of the peak learning rate at this step."""
-    warmup = math.ceil(warmup_share * total_steps)
+def learning_rate_share(step: int, total_steps: int, options: TrainOptions) -> float:
+    """Linear warm-up, then a cosine to zero or two steps down: the share of the peak learning rate at this step.
+
+    Example:
+        >>> steps = TrainOptions(schedule="steps", warmup_share=0)
+        >>> [round(learning_rate_share(step, 100, steps), 2) for step in (39, 40, 79, 80)]
+        [1.0, 0.1, 0.1, 0.01]
+    """
+    warmup = math.ceil(options.warmup_share * total_steps)
     if step < warmup:
         return (step + 1) / warmup
+    if options.schedule == "steps":
+        return 0.1 ** ((5 * step >= 2 * total_steps) + (5 * step >= 4 * total_steps))
     return 0.5 * (1 + math.cos(math.pi * (step - warmup) / max(total_steps - warmup, 1)))
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from overproof.data import Examples, aligned, class_space, concatenate, duplicates, read, split
+from overproof.data_options import DataOptions
 from overproof.errors import InputError
-from overproof.experiment import DataOptions
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -19,16 +19,18 @@ class Parties:
         pool: Whatever is known of its labels is used for the oracle row alone; empty where the run has none.
         test: With known labels; opened by `evaluate` only.
         validation: With known labels, or None where there is no such role.
+        original: The teacher's own training data, or None where it is not at hand.
     """
 
     labelled: Examples
     pool: Examples
     test: Examples
     validation: Examples | None
+    original: Examples | None
 
     def others(self) -> dict[str, Examples]:
         """Everything a teacher is asked about besides the labelled examples."""
-        named = {"pool": self.pool, "test": self.test, "validation": self.validation}
+        named = {"pool": self.pool, "test": self.test, "validation": self.validation, "original": self.original}
         return {role: examples for role, examples in named.items() if examples is not None and len(examples)}
 
 
@@ -70,6 +72,7 @@ class Cast:
             pool=fixed["pool"],
             test=fixed["test"],
             validation=fixed.get("validation"),
+            original=fixed.get("original"),
         )
 
     def everyone(self, seeds: tuple[int, ...]) -> Examples:
@@ -80,8 +83,8 @@ class Cast:
             drawn = [self.fixed["train"], *([self.fixed["pool"]] if "pool" in self.fixed else [])]
         else:
             drawn = [first.pool, *(parties.labelled for parties in by_seed)]
-        asked = [*drawn, first.test, *([first.validation] if first.validation else [])]
-        return concatenate([examples for examples in asked if len(examples)])
+        asked = [*drawn, first.test, first.validation, first.original]
+        return concatenate([examples for examples in asked if examples is not None and len(examples)])
 
 
 def cast(options: DataOptions) -> Cast:
@@ -94,7 +97,7 @@ def cast(options: DataOptions) -> Cast:
     absent = [role for role in options.rows if options.without(role)]
     sets: dict[str, Examples] = {role: read(source, role=role) for role, source in options.files.items()}
     whole = sets.pop("all", None)
-    for role in ("pool", "test", "validation"):
+    for role in ("pool", "test", "validation", "original"):
         if role in sets and role in rows:
             sets[role] = split(sets[role], {role: rows[role]}, options.draw_seed)[role]
     if whole is not None:

@@ -48,9 +48,8 @@ class Rows:
         """What the student sees of these rows."""
         return self.inputs.take(self.place.index_select(0, rows))
 
-    def batch(self, rows: Tensor, student_logits: Tensor, transition: Tensor) -> Batch:
-        """These rows with the student's logits on them."""
-        teacher_probs = self.teacher_probs.take(rows)
+    def batch(self, rows: Tensor, student_logits: Tensor, teacher_probs: Tensor, transition: Tensor) -> Batch:
+        """These rows with the student's logits on them, and what the teacher says of them."""
         return Batch(
             student_logits=student_logits,
             target_probs=teacher_probs,

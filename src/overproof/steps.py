@@ -5,7 +5,7 @@
     OUT/labels/seed-S/ROLE/…   the teacher's answers
     OUT/labels/seed-S/…        where there are several teachers: the others' answers, and weights.json
     OUT/labels/seed-S/peers/…  what peers said, where a row asks for rounds
-    OUT/students/seed-S/ROW/…  one student: weights, what it is, and row.json, written last
+    OUT/students/seed-S/ROW/…  one student: weights, what it is, what its method learned, and row.json, written last
     OUT/result.json            rows and summary, written last of all
     OUT/log.txt                what happened when
 
@@ -20,6 +20,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
 from torch import Tensor
 
@@ -32,8 +33,7 @@ from overproof.distillation import distilled
 from overproof.errors import InputError
 from overproof.evaluate import correct, metrics
 from overproof.experiment import Experiment, MethodOptions, dump, load
-from overproof.labels import Answers
-from overproof.material import Material, facts_of, knows_truth
+from overproof.material import Material, facts_of, knows_truth, learned_parts, shown
 from overproof.methods import CONVENTIONAL
 from overproof.models import ModelSpec, as_matrix, build, join, load_student
 from overproof.peers import Peers
@@ -44,6 +44,7 @@ from overproof.rounds import Corrected, run_rounds
 from overproof.sampler import derived_seed
 from overproof.verdict import Role as RowRole
 from overproof.verdict import Row, Summary, summarise
+from overproof.wild import wild_findings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,7 +116,7 @@ class Work:
         for turn in (True, False):
             if leads() is turn:
                 for seed in self.experiment.seeds:
-                    self._answers(seed)
+                    self._asking.answers(seed)
             wait_for_all()
         self._log("labels", "every example is answered")
 
@@ -164,7 +165,7 @@ class Work:
         self._begin()
         rows, details = [], {}
         for seed in self.experiment.seeds:
-            parties, answers = self._parties(seed), self._answers(seed)
+            parties, answers = self._parties(seed), self._asking.answers(seed)
             test, teacher_probs = parties.test, answers["test"].probs()
             word = test.digest()
 
@@ -189,6 +190,7 @@ class Work:
         findings = [
             *diagnose(rows, summary, details, self._cast.reported),
             *self._asking.findings(),
+            *wild_findings(details, self._cast.class_names, self.experiment.teacher.published_accuracy),
         ]
         self._write(rows, summary, findings, details)
         self._log("result", f"{len(rows)} rows in {self.folder / 'result.json'}")
@@ -203,9 +205,6 @@ class Work:
     def _parties(self, seed: int) -> Parties:
         return self._cast.parties(seed)
 
-    def _answers(self, seed: int) -> dict[str, Answers]:
-        return self._asking.answers(seed)
-
     @cached_property
     def _asking(self) -> Asking:
         return Asking(experiment=self.experiment, cast=self._cast, folder=self.folder, progress=self.progress)
@@ -218,32 +217,32 @@ class Work:
         return [*self.experiment.rows(), *([MethodOptions(method="hard", name="oracle")] if known else [])]
 
     def _material(self, seed: int) -> Material:
-        parties, answers, options = self._parties(seed), self._answers(seed), self.experiment.student
+        parties, answers, options = self._parties(seed), self._asking.answers(seed), self.experiment.student
         spec = ModelSpec(name=options.name, options=options.options)
         fitting = [parties.labelled, parties.pool]
         names = self._cast.class_names
         first = build(spec, fitting, class_names=names, seed=seed)
-        trained_on = [*fitting, *([parties.validation] if parties.validation is not None else [])]
-        starts = [0]
-        for examples in trained_on:
-            starts.append(starts[-1] + len(examples))
-        answered = {
-            role: Answered(
-                place=torch.arange(start, start + len(examples)), label=examples.label, answers=answers[role]
-            )
-            for role, start, examples in zip(("labelled", "pool", "validation"), starts, trained_on, strict=False)
-        }
+        held = {"labelled": parties.labelled, **parties.others()}
+        # The test is opened by `evaluate` alone.
+        trained_on = {"labelled": parties.labelled, "pool": parties.pool, **held}
+        del trained_on["test"]
+        answered, start = {}, 0
+        for role, examples in trained_on.items():
+            place = torch.arange(start, start + len(examples))
+            answered[role] = Answered(place=place, label=examples.label, answers=answers[role])
+            start += len(examples)
         return Material(
             seed=seed,
             first=first,
-            inputs=join([first.encode(examples) for examples in trained_on]),
+            inputs=join([first.encode(examples) for examples in trained_on.values()]),
             answered=answered,
-            ids={role: examples.ids for role, examples in zip(answered, trained_on, strict=True)},
+            ids={role: examples.ids for role, examples in trained_on.items()},
         )
 
     def _train(self, material: Material, each: MethodOptions, folder: Path) -> None:
         """Train one student and write it down, `row.json` last."""
-        began, pool = time.perf_counter(), material.answered["pool"]
+        began, pool = time.perf_counter(), material.answered[each.pool]
+        options = self.experiment.train_options(each)
         if each.row == "oracle":
             pool = pool.take((pool.label >= 0).nonzero()[:, 0])
             truth = torch.nn.functional.one_hot(pool.label, pool.answers.num_classes).float()
@@ -260,18 +259,23 @@ class Work:
             material.inputs,
             answered["labelled"],
             answered["pool"],
-            method=each.build(),
-            options=self.experiment.train_options(each),
+            method=self.experiment.method_of(each),
+            options=options,
             seed=derived_seed(material.seed, "student"),
             validation=answered.get("validation"),
             trust_labelled_answers=not self.experiment.teacher.trained_on_labelled,
             held_out_share=self.experiment.held_out_share,
+            teacher=self._asking.answering(options),
+            examples_per_epoch=len(material.answered["pool"]),
             checkpoint=folder / "checkpoint.pt",
         )
         if not leads():
             return
         result.student.save(folder)
-        facts = facts_of(material, pool, result)
+        facts = facts_of(material, pool, result, unknown_is_foreign=self.experiment.data.unknown_is_foreign)
+        if learned := learned_parts(self.experiment.method_of(each), result):
+            atomic.write_bytes(folder / "learned.safetensors", safetensors.torch.save(learned))
+            facts["learned"] = {name: shown(matrix) for name, matrix in learned.items()}
         if each.rounds.most:
             facts["rounds"] = corrected.facts()
         atomic.write_json(folder / "row.json", facts)
@@ -353,6 +357,6 @@ class Work:
 
 
 def _role(each: MethodOptions) -> RowRole:
-    if each.row == "oracle" or each.method == "labelled_only":
+    if each.row == "oracle" or each.method == "labelled_only" or each.pool == "original":
         return "reference"
     return "conventional" if each.method in CONVENTIONAL else "method"

@@ -11,6 +11,7 @@ import torch.distributed as dist
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from overproof.answering import STORED, Answering
 from overproof.augment import augment
 from overproof.checkpoint import EpochRecord, State, load, save
 from overproof.contract import Batch
@@ -36,6 +37,7 @@ def train(
     options: TrainOptions,
     steps_per_epoch: int,
     seed: int,
+    teacher: Answering = STORED,
     held_out: Rows | None = None,
     checkpoint: Path | None = None,
     observe: Callable[[EpochRecord], None] = lambda record: None,
@@ -55,6 +57,7 @@ def train(
         steps_per_epoch: Steps between two refreshes. It is the caller's, so that methods which keep less of the pool
             see as many examples in all.
         seed: Decides order, dropout and augmentation.
+        teacher: Who answers for the examples of a batch: the store, or the teacher on their augmented images.
         held_out: Labelled examples the student must not train on, for methods that look at them and for early stopping.
         checkpoint: File to resume from and to keep the state in.
         observe: Called after every epoch.
@@ -76,7 +79,7 @@ def train(
     # Kernels with the channels last are the fast ones for convolutions; nothing else has four axes.
     student.to(device)
     student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's own signatures
-    rows, transition = rows.to(device), transition.to(device)
+    rows, teacher, transition = rows.to(device), teacher.to(device), transition.to(device)
     held_out = held_out.to(device) if held_out else None
 
     # --- who is in a batch
@@ -120,7 +123,7 @@ def train(
 
         # --- one step
         _seed(device, derived_seed(seed, "noise", step, rank))
-        rate = learning_rate_share(step, total_steps, options.warmup_share)
+        rate = learning_rate_share(step, total_steps, options)
         for group in optimizers[0].param_groups:
             group["lr"] = group["initial_lr"] * rate
         labelled_rows = labelled_stream.take(step * labelled_size, labelled_size)[rank::world]
@@ -138,7 +141,8 @@ def train(
                 inputs = inputs.contiguous(memory_format=torch.channels_last)
             with torch.autocast("cuda", torch.bfloat16) if autocast else nullcontext():
                 student_logits = forward(inputs)
-            batch = rows.batch(taken, student_logits.float(), transition)
+                teacher_probs = teacher.probs(rows.teacher_probs.take(taken), inputs)
+            batch = rows.batch(taken, student_logits.float(), teacher_probs, transition)
             loss, weight = method(batch, state.memories, len(labelled_part))
             # The only place in the package where examples are averaged.
             mean_loss = torch.dot(weight, loss) * (world / (labelled_size + pool_size))
@@ -182,7 +186,7 @@ def _held_out_batch(student: nn.Module, held_out: Rows, transition: Tensor) -> B
     with torch.no_grad():
         logits = torch.cat([student(held_out.take(part)).float() for part in everyone.split(1024)])
     student.train()
-    return held_out.batch(everyone, logits, transition)
+    return held_out.batch(everyone, logits, held_out.teacher_probs.take(everyone), transition)
 
 
 def _noted(mean_loss: Tensor, weight: Tensor) -> Tensor:

@@ -19,10 +19,15 @@ class TrainOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
         optimizer: `adamw` or `sgd` (Nesterov momentum .9); `auto` is what suits the student by name.
         learning_rate: At the peak; `auto` is what suits the student and the optimizer.
         weight_decay: Decoupled for AdamW; never on biases and norms.
-        warmup_share: Share of all steps that warm up linearly; a cosine falls to zero after them.
+        warmup_share: Share of all steps that warm up linearly.
+        schedule: What follows: `cosine` falls to zero; `steps` falls to a tenth after 40 % of all steps and to a
+            hundredth after 80 %.
         ema: Decay of an exponential moving average of the weights, which then is the student; 0 is none.
         augmentation: For images: `none`, `crop` or `crop_flip`.
         padding: Pixels by which a crop may shift.
+        teacher_answers: `stored` reads the teacher's answers to the images as they are (fast); `online` asks it anew
+            about every augmented image (faithful to papers that do, and dearer); for that the teacher must be a saved
+            student that reads images.
         early_stop_epochs: Stop after this many epochs without a better loss on held-out labelled examples, and keep the
             best; 0 never stops.
         accumulate: Forward and backward passes a step, for memory; the gradient is the same.
@@ -39,9 +44,11 @@ class TrainOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
     learning_rate: pydantic.PositiveFloat | Literal["auto"] = "auto"
     weight_decay: pydantic.NonNegativeFloat = 0.01
     warmup_share: float = pydantic.Field(0.05, ge=0, le=1)
+    schedule: Literal["cosine", "steps"] = "cosine"
     ema: float = pydantic.Field(0.0, ge=0, lt=1)
     augmentation: Augmentation = "none"
     padding: pydantic.NonNegativeInt = 4
+    teacher_answers: Literal["stored", "online"] = "stored"
     early_stop_epochs: pydantic.NonNegativeInt = 0
     accumulate: pydantic.PositiveInt = 1
     bf16: bool = True

@@ -16,6 +16,7 @@ from overproof.noise.neighbours import (
     num_neighbours,
 )
 from overproof.noise.noiseless import Noiseless
+from overproof.noise.published import Published
 from overproof.noise.stacking import Stacking, log_loss, stack, stack_by_role, stacked_out_of_fold
 from overproof.noise.transition import global_accuracy, transition_interval, transition_matrix
 
@@ -27,6 +28,7 @@ __all__ = [
     "NoiseEstimate",
     "NoiseModel",
     "Noiseless",
+    "Published",
     "QuantileGrid",
     "Stacking",
     "calibrate",
