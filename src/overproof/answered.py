@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from overproof.labels import MAX_ALL_KEPT, Answers, compress
+from overproof.labels import MAX_ALL_KEPT, Answers
 from overproof.models import Dense, Inputs, Student, join
 from overproof.noise import NoiseEstimate
 from overproof.rows import Rows
@@ -92,8 +92,7 @@ class Placed:
 def answered_by(student: Student, inputs: Inputs, examples: Answered) -> Answered:
     """The same examples with a student's own answers in place of the teacher's."""
     probs = student.probs(Placed(inputs=inputs, place=examples.place))
-    answers = compress(probs, source="the student's answers")
-    return replace(examples, answers=replace(answers, id_word=examples.answers.id_word))
+    return replace(examples, answers=examples.answers.saying(probs))
 
 
 def joined(labelled: Rows, pool: Rows) -> Rows:

@@ -1,13 +1,14 @@
-"""Who is asked, and what the teacher said of every role: one scorer's answers, or the stack of several."""
+"""What is given and who is asked: the labels of a seed, and the answers of one scorer or the stack of several."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from overproof import atomic
 from overproof.answered import Answered
@@ -18,7 +19,7 @@ from overproof.errors import InputError
 from overproof.experiment import Experiment, ScorerOptions
 from overproof.labels import Answers, compress
 from overproof.methods import method
-from overproof.models import Student
+from overproof.models import ModelSpec, Student, load_student, resolved
 from overproof.noise import log_loss, stack_by_role, stacked_out_of_fold
 from overproof.processes import leads
 from overproof.progress import Progress
@@ -29,10 +30,13 @@ from overproof.synthetic import random_flips
 from overproof.teacher import cross_fitted, from_files, trainable
 from overproof.train_options import TrainOptions
 
+ADVERSARY_FOLDS = 2
+"""Folds of the teacher that says which wrong class is likeliest, where given labels are corrupted adversarially."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Asking:
-    """The teacher of a run.
+    """The given labels and the teacher of a run.
 
     Args:
         experiment: All of the run.
@@ -45,16 +49,41 @@ class Asking:
     cast: Cast
     folder: Path
     progress: Progress
+    _given: dict[int, dict[str, Tensor]] = field(default_factory=dict)
 
     @property
     def scorers(self) -> tuple[ScorerOptions, ...]:
         """Everybody who is asked."""
         return (self.experiment.teacher, *self.experiment.teacher.others)
 
+    def check(self) -> None:
+        """Everything a user can get wrong in the data shows here, before any work is done.
+
+        Raises:
+            InputError: It does.
+        """
+        self.cast.parties(self.experiment.seeds[0])
+        self.experiment.data.label_noise.check(self.cast.class_names)
+
+    def parties(self, seed: int) -> Parties:
+        """The roles as one seed sees them, with the labels they are given."""
+        parties = self.cast.parties(seed)
+        given = self._given_labels(seed, parties)
+        relabelled: Any = {role: replace(getattr(parties, role), label=label) for role, label in given.items()}
+        return replace(parties, **relabelled)
+
+    def truth(self, seed: int) -> dict[str, Tensor]:
+        """The true labels of the roles whose given ones were corrupted: for findings and the oracle alone."""
+        parties = self.cast.parties(seed)
+        return {role: getattr(parties, role).label for role in self._given_labels(seed, parties)}
+
+    def teacher_weights(self, seed: int) -> dict[str, Tensor]:
+        """The weights of the one network that was trained on all the labelled examples."""
+        return load_student(self._home(seed) / "fold-0").module.state_dict()
+
     def answers(self, seed: int) -> dict[str, Answers]:
         """Every role's answers, asked where they are not in the store yet."""
-        options, parties = self.experiment.teacher, self.cast.parties(seed)
-        home = self.folder / "labels" / f"seed-{seed}"
+        options, parties, home = self.experiment.teacher, self.parties(seed), self._home(seed)
         said = [
             self._said(scorer, parties, seed, home / f"teacher-{number}" if number else home)
             for number, scorer in enumerate(self.scorers)
@@ -100,12 +129,38 @@ class Asking:
             f"{', '.join(parts)}; together {together:.3f}."
         ]
 
+    def _home(self, seed: int) -> Path:
+        return self.folder / "labels" / f"seed-{seed}"
+
     def _weights(self, seed: int) -> Path:
-        return self.folder / "labels" / f"seed-{seed}" / "weights.json"
+        return self._home(seed) / "weights.json"
+
+    def _given_labels(self, seed: int, parties: Parties) -> dict[str, Tensor]:
+        """The corrupted labels by role; empty where none are."""
+        if seed not in self._given:
+            noise, names = self.experiment.data.label_noise, self.cast.class_names
+            clean = {"labelled": parties.labelled, "validation": parties.validation}
+            corrupted = {role: each for role, each in clean.items() if each is not None and noise.corrupts(role)}
+            scores: dict[str, Answers] = {}
+            if corrupted and noise.kind == "adversarial":
+                nobody = parties.test.take(torch.arange(0))
+                asked, draw = replace(parties, pool=nobody, test=nobody), derived_seed(seed, "adversary")
+                adversary = self.experiment.teacher.model_copy(update={"folds": ADVERSARY_FOLDS})
+                scores = self._said(adversary, asked, draw, self._home(seed) / "adversary")
+            self._given[seed] = {
+                role: noise.corrupted(
+                    each.label,
+                    names,
+                    derived_seed(seed, "label noise", role),
+                    scores[role].probs() if role in scores else None,
+                ).label
+                for role, each in corrupted.items()
+            }
+        return self._given[seed]
 
     def _stacked(self, said: list[dict[str, Answers]], parties: Parties, seed: int) -> dict[str, Answers]:
         """The stack of all scorers, out of fold on the examples it is weighed on, and a note of the weights."""
-        judges = {} if self.experiment.teacher.trained_on_labelled else {"labelled": parties.labelled}
+        judges = {"labelled": parties.labelled} if self.experiment.answers_out_of_sample else {}
         judges |= {} if parties.validation is None else {"validation": parties.validation}
         label = {role: examples.label for role, examples in judges.items() if len(examples)}
         if not label:
@@ -115,7 +170,7 @@ class Asking:
         stacked, fitted = stack_by_role(probs, label, seed=draw)
         truth = torch.cat(list(label.values()))
 
-        def loss(answers: torch.Tensor) -> float:
+        def loss(answers: Tensor) -> float:
             return log_loss(answers, truth).mean().item()
 
         if leads():
@@ -159,6 +214,12 @@ class Asking:
         return self.cast.everyone(self.experiment.seeds)
 
     def _trainable(self, scorer: ScorerOptions, parties: Parties) -> Any:
+        model, options, train = scorer.model, scorer.options, scorer.train
+        if model == "student":
+            own = self.experiment.student
+            spec = resolved(ModelSpec(name=own.name, options=own.options), parties.labelled)
+            model, options, train = spec.name, dict(spec.options), self.experiment.train
+
         def train_network(student: Student, labelled: Examples, seed: int, checkpoint: Path) -> None:
             num_classes = len(self.cast.class_names)
             empty = torch.full((len(labelled), num_classes), 1 / num_classes)
@@ -168,18 +229,18 @@ class Asking:
                 Answered(place=torch.arange(len(labelled)), label=labelled.label, answers=compress(empty)),
                 Answered(place=torch.arange(0), label=labelled.label[:0], answers=compress(empty[:0])),
                 method=method("labelled_only"),
-                options=scorer.train,
+                options=train,
                 seed=seed,
                 checkpoint=checkpoint,
             )
 
         return trainable(
-            scorer.model,
-            scorer.options,
+            model,
+            options,
             everyone=self._everyone,
             fitting=(parties.labelled, parties.pool),
             folder=Path(scorer.features) if scorer.features else self.folder / "features",
             train=train_network,
-            recipe=scorer.train.model_dump_json(),
+            recipe=train.model_dump_json(),
             progress=self.progress.counter("teacher's features"),
         )

@@ -6,6 +6,7 @@ import pydantic
 
 from overproof.data import Source
 from overproof.errors import InputError
+from overproof.label_noise import LabelNoise
 
 Role = Literal["labelled", "pool", "test", "validation", "original"]
 
@@ -25,6 +26,7 @@ class DataOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
             them.
         unknown_is_foreign: A pool example without a label is known to belong to no class, so that the results can say
             which share of a selection is in-domain. Methods do not see it.
+        label_noise: For experiments: corrupts given labels (`overproof.label_noise`).
     """
 
     files: dict[Literal["all", "labelled", "pool", "test", "validation", "original"], Source]
@@ -32,6 +34,7 @@ class DataOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
     draw_seed: int = 0
     duplicates: Literal["report", "drop"] = "report"
     unknown_is_foreign: bool = False
+    label_noise: LabelNoise = LabelNoise()
 
     def without(self, role: Role) -> bool:
         """Whether the run says that it has no examples of a role."""

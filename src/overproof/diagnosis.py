@@ -75,6 +75,7 @@ def diagnose(
         findings.append(
             f"The student passes its teacher: {mean['hard']:.3f} against {mean['teacher']:.3f} on the test."
         )
+    findings += given_labels_found(details)
     findings += rounds_found(details)
     alone = next((each for each in summary if each.method == "labelled_only"), None)
     if alone is not None and alone.verdict == "BEATS":
@@ -83,6 +84,43 @@ def diagnose(
             "labelled_only row."
         )
     return findings
+
+
+def given_labels_found(details: Mapping[tuple[str, int], Mapping[str, Any]]) -> list[str]:
+    """What came of corrupted labels: who repeats their mistakes, and which ξ held-out labels chose.
+
+    Args:
+        details: What is known of each student's training, by row and seed.
+    """
+
+    def mean(row: str, fact: str) -> float:
+        return fmean(facts[fact] for (name, _), facts in details.items() if name == row)
+
+    found, rows = [], dict.fromkeys(name for name, _ in details)
+    known = [
+        row for row in rows if all("student_repeats" in facts for (name, _), facts in details.items() if name == row)
+    ]
+    if known:
+        repeated = ", ".join(f"{row} {mean(row, 'student_repeats'):.0%}" for row in known)
+        found.append(
+            f"{mean(known[0], 'given_labels_wrong'):.1%} of the given labels are wrong. Of these mistakes, on the "
+            f"examples they stand beside, the teacher repeats {mean(known[0], 'teacher_repeats'):.0%}; students: "
+            f"{repeated}."
+        )
+    for row in rows:
+        choices = [
+            facts["imitation"][-1] for (name, _), facts in details.items() if name == row and "imitation" in facts
+        ]
+        if choices:
+            chosen = ", ".join(f"{choice['imitation']:g}" for choice in choices)
+            guesses = ", ".join(
+                f"{choice['closed_form']:.2f}" for choice in choices if choice["closed_form"] is not None
+            )
+            found.append(
+                f"{row}: the imitation ξ chosen on held-out labels, seed by seed: {chosen}"
+                f"{f' (closed-form guess: {guesses})' if guesses else ''}."
+            )
+    return found
 
 
 def rounds_found(details: Mapping[tuple[str, int], Mapping[str, Any]]) -> list[str]:

@@ -14,9 +14,10 @@ import yaml
 
 from overproof.data import Source
 from overproof.data_options import DataOptions
+from overproof.distillation import check_trainable
 from overproof.errors import InputError
 from overproof.method import Method, override
-from overproof.methods import CONVENTIONAL, method, papers_of
+from overproof.methods import CONVENTIONAL, CONVENTIONAL_WITHOUT_POOL, method, papers_of
 from overproof.noise import Noiseless, Published
 from overproof.papers import CO_TRAINING_1998, STACKING_1992
 from overproof.peers import PeerOptions
@@ -36,13 +37,15 @@ class ScorerOptions(_Options):
 
     Args:
         model: `minilm` (frozen sentence encoder and a logistic head); a student by name, trained on the labels; the
-            import path `package.module:factory` of a scikit-learn classifier; the folder of a saved student, such as
-            RUN/students/seed-0/labelled_only (a path with a slash in it); or `answers`. `auto` is `minilm` for text,
-            boosted trees for tables and `cnn` for images.
+            import path `package.module:factory` of a scikit-learn classifier; `student` for one of the student's own
+            kind, trained as it is; the folder of a saved student, such as RUN/students/seed-0/labelled_only (a path
+            with a slash in it); or `answers`. `auto` is `minilm` for text, boosted trees for tables and `cnn` for
+            images.
         options: The model's own options.
         answers: Files of answers, each joined by the data's id column, for `answers`; see `overproof.answer_files`.
         folds: Cross-fitting folds: each labelled example is scored by the teacher that did not see it, everything else
-            by the mean of all of them.
+            by the mean of all of them. 1 is a single teacher trained on all the labelled examples: its answers there
+            are in sample, as self-distillation wants them, and say nothing of its errors.
         features: Folder where a frozen encoder's features are kept and looked for, so that runs can share them; by
             default the run's own.
         train: How a student that serves as teacher is trained.
@@ -51,7 +54,7 @@ class ScorerOptions(_Options):
     model: str = "auto"
     options: dict[str, Any] = {}
     answers: tuple[str, ...] = ()
-    folds: int = pydantic.Field(5, ge=2)
+    folds: int = pydantic.Field(5, ge=1)
     features: str = ""
     train: TrainOptions = TrainOptions(epochs=30)
 
@@ -164,8 +167,8 @@ class Experiment(_Options):
         teacher: Who answers.
         student: Who learns.
         train: How.
-        methods: The rows of the table; `hard`, `soft` and `labelled_only` are added where they are missing, because no
-            verdict can be given without them.
+        methods: The rows of the table; `labelled_only` and (with a pool) `hard` and `soft` or (without) `born_again`
+            are added where they are missing, because no verdict can be given without them.
         seeds: One student a method and seed; rows are paired by seed.
         held_out_share: Share of the labelled examples that methods which need held-out labels (and early stopping)
             keep out of training, when there is no validation role.
@@ -200,12 +203,27 @@ class Experiment(_Options):
             if each.row in ("teacher", "oracle"):
                 raise InputError(f"Option 'methods' calls a row {each.row!r}; that name is taken.")
             self._check_method(each)
+        if self.teacher.model == "student" and (
+            self.teacher.options or self.teacher.train != ScorerOptions.model_fields["train"].default
+        ):
+            raise InputError(
+                "Option 'teacher.model' is 'student', so the teacher is made and trained as the student is; leave "
+                "'teacher.options' and 'teacher.train' out."
+            )
         if self.teacher.trained_on_labelled and "validation" not in {*self.data.files, *self.data.rows}:
             raise InputError(
                 "Option 'teacher.trained_on_labelled' is true, so a 'validation' role of labelled examples that the "
                 "teacher never saw is needed; there is none in 'data'."
             )
         return self
+
+    @property
+    def answers_out_of_sample(self) -> bool:
+        """Whether the teacher's answers on the labelled examples are by one that did not see them."""
+        scorers = (self.teacher, *self.teacher.others)
+        return not self.teacher.trained_on_labelled and all(
+            each.answers or each.saved or each.folds > 1 for each in scorers
+        )
 
     def _check_method(self, each: MethodOptions) -> None:
         built, options = self.method_of(each), self.train_options(each)
@@ -221,6 +239,17 @@ class Experiment(_Options):
             )
         if each.pool == "original" and "original" not in self.data.files:
             raise InputError(f"Row {each.row!r} is distilled on 'original', but 'data.files' has no such file.")
+        check_trainable(
+            built,
+            options,
+            unseen=self.answers_out_of_sample,
+            validation="validation" in {*self.data.files, *self.data.rows},
+        )
+        if built.initial == "teacher" and (self.teacher.model != "student" or self.teacher.folds != 1):
+            raise InputError(
+                f"Option 'methods.{each.row}' starts from the teacher's weights, so teacher.model must be 'student' "
+                f"and teacher.folds 1; they are {self.teacher.model!r} and {self.teacher.folds}."
+            )
         if each.rounds.most and isinstance(built.select, Nothing):
             raise InputError(
                 f"Option 'methods.{each.row}.rounds' is {each.rounds.most}, but {each.method!r} does not look at the "
@@ -232,9 +261,10 @@ class Experiment(_Options):
 
         Without labelled examples nothing is trained on them alone; without a pool nothing is distilled from it.
         """
-        named = {each.method for each in self.methods}
+        pooled = not self.data.without("pool")
+        named = {each.method for each in self.methods if pooled or not each.options}
         alone = () if self.data.without("labelled") else ("labelled_only",)
-        wanted = (*alone, *(() if self.data.without("pool") else CONVENTIONAL))
+        wanted = dict.fromkeys((*alone, *(CONVENTIONAL if pooled else CONVENTIONAL_WITHOUT_POOL)))
         added = tuple(MethodOptions(method=name) for name in wanted if name not in named)
         return (*added, *self.methods)
 

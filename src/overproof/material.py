@@ -1,6 +1,6 @@
 """What every student of a seed is made from, and what is kept of each training besides the student."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -32,6 +32,8 @@ class Material:
         inputs: Labelled, pool and validation examples as it reads them.
         answered: The same by role, with the teacher's answers.
         ids: The content ids of each role's examples.
+        truth: The true labels of the roles whose given ones were corrupted.
+        trust_labelled_answers: Whether the teacher's answers on the labelled examples are out of sample.
     """
 
     seed: int
@@ -39,14 +41,22 @@ class Material:
     inputs: Inputs
     answered: dict[str, Answered]
     ids: dict[str, Ids]
+    truth: dict[str, Tensor]
+    trust_labelled_answers: bool
 
     @cached_property
     def teacher_accuracy(self) -> dict[str, float]:
         """Mean, low and high of the teacher's accuracy on labelled examples unseen by it; empty without any."""
-        known = self.answered.get("validation", self.answered["labelled"])
-        if len(known) == 0:
+        role = "validation" if "validation" in self.answered else "labelled"
+        known = self.answered[role]
+        if len(known) == 0 or (role == "labelled" and not self.trust_labelled_answers):
             return {}
-        return dict(zip(("mean", "low", "high"), global_accuracy(known.label, known.answers.probs()), strict=True))
+        label = self.truth.get(role, known.label)
+        return dict(zip(("mean", "low", "high"), global_accuracy(label, known.answers.probs()), strict=True))
+
+    def told(self) -> dict[str, Answered]:
+        """The roles whose given labels were corrupted, with the true ones: for the oracle."""
+        return {role: replace(self.answered[role], label=label) for role, label in self.truth.items()}
 
     def fresh(self) -> Student:
         """A new student with the seed's initial weights."""
@@ -118,6 +128,10 @@ def facts_of(
     }
     if material.teacher_accuracy:
         facts["teacher_accuracy"] = material.teacher_accuracy
+    if result.choices:
+        facts["imitation"] = [asdict(choice) for choice in result.choices]
+    if "labelled" in material.truth:
+        facts |= _given_mistakes(material, result.student)
     if len(pool) == 0:
         return facts
     if 0 < result.num_pool < len(pool):
@@ -136,3 +150,19 @@ def facts_of(
         facts["pool_answers_right"] = 1 - wrong.sum().item() / (pool.label >= 0).sum().item()
         facts["mistakes_learned"] = (own == given)[wrong].double().mean().item() if wrong.any() else 0.0
     return facts
+
+
+def _given_mistakes(material: Material, student: Student) -> dict[str, Any]:
+    """How many of the given labels are wrong, and how many of those mistakes teacher and student repeat."""
+    labelled, truth = material.answered["labelled"], material.truth["labelled"]
+    wrong = labelled.label != truth
+    own = student.probs(Placed(inputs=material.inputs, place=labelled.place)).argmax(dim=1)
+
+    def repeated(named: Tensor) -> float:
+        return (named == labelled.label)[wrong].double().mean().item() if wrong.any() else 0.0
+
+    return {
+        "given_labels_wrong": wrong.double().mean().item(),
+        "teacher_repeats": repeated(labelled.answers.pseudo_label),
+        "student_repeats": repeated(own),
+    }

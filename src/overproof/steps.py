@@ -13,6 +13,7 @@ Every step skips what is finished, so the same call again goes on where it was s
 """
 
 import json
+import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
@@ -34,7 +35,7 @@ from overproof.errors import InputError
 from overproof.evaluate import correct, metrics
 from overproof.experiment import Experiment, MethodOptions, dump, load
 from overproof.material import Material, facts_of, knows_truth, learned_parts, shown
-from overproof.methods import CONVENTIONAL
+from overproof.methods import CONVENTIONAL, CONVENTIONAL_WITHOUT_POOL
 from overproof.models import ModelSpec, as_matrix, build, join, load_student
 from overproof.peers import Peers
 from overproof.processes import leads, wait_for_all
@@ -157,6 +158,7 @@ class Work:
                 if leads():
                     # A kill may have fallen between the row and this line.
                     (folder / "checkpoint.pt").unlink(missing_ok=True)
+                    shutil.rmtree(folder / "checkpoint", ignore_errors=True)
                 advance(number + 1, f"{each.row}, seed {seed}")
         wait_for_all()
 
@@ -184,7 +186,7 @@ class Work:
                 folder = self._cell(seed, each.row)
                 if not (folder / "row.json").exists():
                     raise InputError(f"Student {each.row!r} of seed {seed} is not trained yet; run the distill step.")
-                rows.append(row(each.row, _role(each), load_student(folder).probs(test)))
+                rows.append(row(each.row, self._role(each), load_student(folder).probs(test)))
                 details[each.row, seed] = json.loads((folder / "row.json").read_text())
         summary = summarise(rows)
         findings = [
@@ -203,7 +205,7 @@ class Work:
         return roles.cast(self.experiment.data)
 
     def _parties(self, seed: int) -> Parties:
-        return self._cast.parties(seed)
+        return self._asking.parties(seed)
 
     @cached_property
     def _asking(self) -> Asking:
@@ -212,9 +214,13 @@ class Work:
     # --- the students
 
     def _rows(self, seed: int) -> list[MethodOptions]:
-        """The students of a seed: every method, and the oracle where (nearly all of) the pool's truth is known."""
-        known = knows_truth(self._parties(seed).pool.label)
-        return [*self.experiment.rows(), *([MethodOptions(method="hard", name="oracle")] if known else [])]
+        """The students of a seed: every method, and the oracle where the truth is known: (nearly) all of the pool's, or
+        without a pool that of corrupted labels."""
+        if self.experiment.data.without("pool"):
+            known, trained_like = self.experiment.data.label_noise.corrupts("labelled"), "labelled_only"
+        else:
+            known, trained_like = knows_truth(self._parties(seed).pool.label), "hard"
+        return [*self.experiment.rows(), *([MethodOptions(method=trained_like, name="oracle")] if known else [])]
 
     def _material(self, seed: int) -> Material:
         parties, answers, options = self._parties(seed), self._asking.answers(seed), self.experiment.student
@@ -237,6 +243,8 @@ class Work:
             inputs=join([first.encode(examples) for examples in trained_on.values()]),
             answered=answered,
             ids={role: examples.ids for role, examples in trained_on.items()},
+            truth=self._asking.truth(seed),
+            trust_labelled_answers=self.experiment.answers_out_of_sample,
         )
 
     def _train(self, material: Material, each: MethodOptions, folder: Path) -> None:
@@ -250,30 +258,33 @@ class Work:
         # The method must not see the pool's truth.
         answered: Mapping[str, Answered] = {
             **material.answered,
+            **(material.told() if each.row == "oracle" else {}),
             "pool": replace(pool, label=torch.full_like(pool.label, -1)),
         }
         corrected = self._corrected(material, each, answered)
         answered, pool = corrected.answered, replace(pool, answers=corrected.answered["pool"].answers)
+        built = self.experiment.method_of(each)
         result = distilled(
             material.fresh(),
             material.inputs,
             answered["labelled"],
             answered["pool"],
-            method=self.experiment.method_of(each),
+            method=built,
             options=options,
             seed=derived_seed(material.seed, "student"),
             validation=answered.get("validation"),
-            trust_labelled_answers=not self.experiment.teacher.trained_on_labelled,
+            trust_labelled_answers=material.trust_labelled_answers,
             held_out_share=self.experiment.held_out_share,
             teacher=self._asking.answering(options),
             examples_per_epoch=len(material.answered["pool"]),
+            teacher_weights=self._asking.teacher_weights(material.seed) if built.initial == "teacher" else None,
             checkpoint=folder / "checkpoint.pt",
         )
         if not leads():
             return
         result.student.save(folder)
         facts = facts_of(material, pool, result, unknown_is_foreign=self.experiment.data.unknown_is_foreign)
-        if learned := learned_parts(self.experiment.method_of(each), result):
+        if learned := learned_parts(built, result):
             atomic.write_bytes(folder / "learned.safetensors", safetensors.torch.save(learned))
             facts["learned"] = {name: shown(matrix) for name, matrix in learned.items()}
         if each.rounds.most:
@@ -297,13 +308,22 @@ class Work:
             options=each.rounds,
             seed=derived_seed(material.seed, "rounds"),
             folder=self.folder / "labels" / f"seed-{material.seed}" / "peers",
-            trust_labelled_answers=not self.experiment.teacher.trained_on_labelled,
+            trust_labelled_answers=material.trust_labelled_answers,
             held_out_share=self.experiment.held_out_share,
         )
         corrected = run_rounds(peers)
         for record in corrected.records:
             self._log("peers", f"{each.row}, seed {material.seed}, {record.sentence()}")
         return corrected
+
+    def _role(self, each: MethodOptions) -> RowRole:
+        if each.row == "oracle" or each.pool == "original":
+            return "reference"
+        if self.experiment.data.without("pool"):
+            return "conventional" if each.method in CONVENTIONAL_WITHOUT_POOL and not each.options else "method"
+        if each.method == "labelled_only":
+            return "reference"
+        return "conventional" if each.method in CONVENTIONAL else "method"
 
     def _cell(self, seed: int, row: str) -> Path:
         return self.folder / "students" / f"seed-{seed}" / row
@@ -327,7 +347,7 @@ class Work:
             return
         if self.folder.exists() and any(self.folder.iterdir()):
             raise InputError(f"{str(self.folder)!r} is not empty and holds no run; choose another folder.")
-        self._cast.parties(self.experiment.seeds[0])  # Everything a user can get wrong in the data shows here.
+        self._asking.check()
         if leads():
             atomic.write_text(path, text)
 
@@ -354,9 +374,3 @@ class Work:
             return
         with (self.folder / "log.txt").open("a") as file:
             file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {word}: {text}\n")
-
-
-def _role(each: MethodOptions) -> RowRole:
-    if each.row == "oracle" or each.method == "labelled_only" or each.pool == "original":
-        return "reference"
-    return "conventional" if each.method in CONVENTIONAL else "method"

@@ -240,7 +240,7 @@ def cross_fitted(
         teacher: Fitted `num_folds` times, on all folds but one; only when an answer is missing.
         labelled: N examples with known labels, at least `num_folds` of them.
         others: More examples by role, answered by the mean of all fits.
-        num_folds: F, at least 2.
+        num_folds: F; 1 is a single teacher fitted on all of them, whose answers there are in sample.
         seed: Decides the folds and every fit.
         folder: Answers are kept in `folder/ROLE`; a finished store is read and nobody is asked.
         progress: Told (rows done, rows in all) for each role in turn.
@@ -252,13 +252,13 @@ def cross_fitted(
         InputError: Fewer labelled examples than folds, or a store that belongs to other examples.
     """
     num_classes = len(labelled.class_names)
-    fold = folds(labelled.label, num_folds, seed)
+    fold = folds(labelled.label, num_folds, seed) if num_folds > 1 else torch.zeros_like(labelled.label)
     fitted: dict[int, Predictor] = {}
 
     def predictor(number: int) -> Predictor:
         if number not in fitted:
             fitted[number] = teacher.fit(
-                labelled.take(fold != number),
+                labelled.take(fold != number) if num_folds > 1 else labelled,
                 num_classes=num_classes,
                 seed=derived_seed(seed, "teacher", number),
                 folder=folder / f"fold-{number}",

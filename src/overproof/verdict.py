@@ -22,7 +22,7 @@ Role = Literal["reference", "conventional", "method"]
 Verdict = Literal["BEATS", "DOES NOT BEAT", "INCONCLUSIVE"]
 
 LABELLED_ONLY = "labelled_only"
-"""The reference that is a competitor too: it gets a verdict like any method."""
+"""The reference that is a competitor too: it gets a verdict like any method. (Without a pool it is conventional.)"""
 ORACLE = "oracle"
 """The reference trained on the pool's true labels: the other end of `recovered`."""
 PRACTICAL_MARGIN = 0.005
@@ -156,7 +156,7 @@ def summarise(rows: Sequence[Row], *, metric: str = "accuracy", level: float = 0
         share = _ratio(_means([runs, baseline, oracle], [[sign, -sign, 0.0], [0.0, -sign, sign]], metric, level))
         low, high = _range(runs, own, metric, level)
         difference_low, difference_high = versus.interval()
-        judged = _role(runs) == "method" or name == LABELLED_ONLY
+        judged = _role(runs) == "method" or (name == LABELLED_ONLY and _role(runs) == "reference")
         summaries.append(
             Summary(
                 method=name,

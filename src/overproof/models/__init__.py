@@ -21,3 +21,4 @@ from overproof.models.tables import TableEncoder as TableEncoder
 from overproof.models.zoo import ZOO as ZOO
 from overproof.models.zoo import ModelSpec as ModelSpec
 from overproof.models.zoo import optimizer_for as optimizer_for
+from overproof.models.zoo import resolved as resolved
