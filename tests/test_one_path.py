@@ -252,9 +252,9 @@ def test_a_run_may_have_no_pool(content, tmp_path):
     """Then nothing is distilled, and an epoch is a pass over the labelled examples."""
     changes = ["data.rows.pool=0", "methods=[labelled_only]", "seeds=[0, 1]", "train.epochs=60"]
     result = run(experiment_from(content, changes), tmp_path / "run")
-    assert {row.method for row in result.rows} == {"teacher", "labelled_only"}
+    assert {row.method for row in result.rows} == {"teacher", "labelled_only", "born_again"}
     students = json.loads((tmp_path / "run/result.json").read_text())["students"]
-    assert [(each["num_labelled"], each["num_pool"]) for each in students] == [(60, 0), (60, 0)]
+    assert [(each["num_labelled"], each["num_pool"]) for each in students] == [(60, 0)] * 4
     first, second = (
         pyarrow.parquet.read_table(part) for part in sorted((tmp_path / "run").rglob("labelled/*.parquet"))
     )

@@ -262,7 +262,7 @@ class Experiment(_Options):
         Without labelled examples nothing is trained on them alone; without a pool nothing is distilled from it.
         """
         pooled = not self.data.without("pool")
-        named = {each.method for each in self.methods if pooled or not each.options}
+        named = {each.method if pooled or not each.options else each.row for each in self.methods}
         alone = () if self.data.without("labelled") else ("labelled_only",)
         wanted = dict.fromkeys((*alone, *(CONVENTIONAL if pooled else CONVENTIONAL_WITHOUT_POOL)))
         added = tuple(MethodOptions(method=name) for name in wanted if name not in named)
