@@ -7,14 +7,15 @@ import pytest
 import torch
 
 from overproof import distillation
+from overproof.asking import Asking
 from overproof.errors import InputError
 from overproof.experiment import experiment_from
 from overproof.label_noise import LabelNoise
 from overproof.models import load_student
 from overproof.progress import Silent
+from overproof.roles import cast
 from overproof.steps import run
 from overproof.synthetic import blobs
-from overproof.teaching import Teaching
 
 
 @pytest.fixture
@@ -42,8 +43,9 @@ FEW = {"labelled.target.search.candidates": [0.0, 1.0, 2.0], "labelled.target.se
 """Few tries, for speed."""
 
 
-def teaching(content, folder):
-    return Teaching(experiment=experiment_from(content), folder=folder, progress=Silent())
+def asking(content, folder):
+    experiment = experiment_from(content)
+    return Asking(experiment=experiment, cast=cast(experiment.data), folder=folder, progress=Silent())
 
 
 NOISES = {
@@ -57,7 +59,7 @@ NOISES = {
 @pytest.mark.parametrize("kind", NOISES)
 def test_the_labelled_and_validation_labels_are_corrupted_and_no_others(content, tmp_path, kind):
     content["data"]["label_noise"] = NOISES[kind]
-    noisy = teaching(content, tmp_path / "run")
+    noisy = asking(content, tmp_path / "run")
     clean, given, truth = noisy.cast.parties(0), noisy.parties(0), noisy.truth(0)
     assert torch.equal(given.test.label, clean.test.label)
     assert torch.equal(truth["labelled"], clean.labelled.label)
@@ -72,7 +74,7 @@ def test_the_labelled_and_validation_labels_are_corrupted_and_no_others(content,
             able = before != names.index("green")
             assert (after[before == names.index("green")] == names.index("green")).all()
         assert (before != after).sum() == round(NOISES[kind]["share"] * int(able.sum()))
-    again, other = teaching(content, tmp_path / "run").parties(0), teaching(content, tmp_path / "run").parties(1)
+    again, other = asking(content, tmp_path / "run").parties(0), asking(content, tmp_path / "run").parties(1)
     assert torch.equal(again.labelled.label, given.labelled.label)
     assert (other.labelled.ids != given.labelled.ids).any()
 
@@ -80,7 +82,7 @@ def test_the_labelled_and_validation_labels_are_corrupted_and_no_others(content,
 def test_the_adversary_names_what_a_model_of_the_true_labels_finds_likeliest(content, tmp_path):
     content["data"]["label_noise"] = {"kind": "adversarial", "share": 1.0}
     content["teacher"] = {"model": "sklearn.linear_model:LogisticRegression", "folds": 2}
-    noisy = teaching(content, tmp_path / "run")
+    noisy = asking(content, tmp_path / "run")
     clean, given = noisy.cast.parties(0), noisy.parties(0)
     assert (clean.labelled.label != given.labelled.label).all()
     # A circle of three classes: the likeliest wrong class is that of the nearer of the two other means.
@@ -123,14 +125,14 @@ def test_a_run_on_noisy_labels_holds_the_rows_that_tell_something(content, tmp_p
 
 
 def test_the_teacher_is_of_the_students_kind_and_answers_in_sample(content, tmp_path):
-    one = teaching(content, tmp_path / "run")
+    one = asking(content, tmp_path / "run")
     answers, labelled = one.answers(0)["labelled"], one.parties(0).labelled
     teacher = load_student(tmp_path / "run/labels/seed-0/fold-0")
     assert (teacher.spec.name, teacher.spec.options["hidden"]) == ("mlp", [16])
     assert torch.equal(answers.probs(), answers.saying(teacher.probs(labelled)).probs())
     assert all(torch.equal(value, teacher.module.state_dict()[name]) for name, value in one.teacher_weights(0).items())
     content["teacher"]["folds"] = 3
-    several = teaching(content, tmp_path / "three").answers(0)["labelled"]
+    several = asking(content, tmp_path / "three").answers(0)["labelled"]
     assert not torch.equal(answers.probs(), several.probs())
 
 
@@ -181,7 +183,7 @@ def test_a_brought_file_is_the_adversary_too(content, tmp_path):
     pyarrow.csv.write_csv(pyarrow.table(columns), tmp_path / "answers.csv")
     content["teacher"] = {"answers": [str(tmp_path / "answers.csv")]}
     content["data"]["label_noise"] = {"kind": "adversarial", "share": 1.0}
-    noisy = teaching(content, tmp_path / "run")
+    noisy = asking(content, tmp_path / "run")
     names = noisy.cast.class_names
     before, after = noisy.cast.parties(0).labelled.label.tolist(), noisy.parties(0).labelled.label.tolist()
     assert [wrong[names[each]] for each in before] == [names[each] for each in after]

@@ -129,7 +129,7 @@ class Work:
         """
         self.label()
         material = self._material(self.experiment.seeds[0])
-        known = material.answered["labelled" if not self.experiment.teacher.trained_on_labelled else "validation"]
+        known = material.answered["labelled" if material.trust_labelled_answers else "validation"]
         return assess(
             known.label,
             known.answers.probs(),
