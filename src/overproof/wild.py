@@ -25,7 +25,8 @@ def wild_findings(details: Details, class_names: Sequence[str], published_accura
     return [
         *_without_labels(details, published_accuracy),
         *_published(details, published_accuracy),
-        *(sentence for row in _rows(details) for sentence in _selection(row, _of(details, row))),
+        *_in_domain(details),
+        *(sentence for row in _rows(details) for sentence in _shift(row, _of(details, row))),
         *(sentence for row in _rows(details) for sentence in _matrix(row, _of(details, row), class_names)),
     ]
 
@@ -63,22 +64,34 @@ def _published(details: Details, published_accuracy: float | None) -> list[str]:
     ]
 
 
-def _selection(row: str, seeds: list[Mapping[str, Any]]) -> list[str]:
+def _in_domain(details: Details) -> list[str]:
+    """How much of what is kept belongs, one sentence for all rows that keep as much of the same kind."""
+    alike: dict[tuple[int, int, float, float, float], list[str]] = {}
+    for row in _rows(details):
+        kept = _parts_kept(_of(details, row))
+        if kept and all("in_domain" in each for each in kept):
+            shares = [fmean(each["in_domain"][part] for each in kept) for part in ("kept", "pool", "of_all")]
+            alike.setdefault((kept[0]["num_kept"], kept[0]["num_pool"], shares[0], shares[1], shares[2]), []).append(
+                row
+            )
+    return [
+        f"Kept by {', '.join(rows)}: {num_kept} of {num_pool} pool examples; {inside:.1%} of them are in-domain "
+        f"({pool:.1%} of the pool), which is {of_all:.1%} of all that are."
+        for (num_kept, num_pool, inside, pool, of_all), rows in alike.items()
+    ]
+
+
+def _parts_kept(seeds: list[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """What a row kept, seed by seed, where it kept a part of the pool in all of them."""
     kept = [facts["selection"] for facts in seeds if "selection" in facts]
-    if not kept or not all(0 < each["num_kept"] < each["num_pool"] for each in kept):
-        return []
-    first, sentences = kept[0], []
-    if "in_domain" in first:
-        inside, pool, of_all = (fmean(each["in_domain"][part] for each in kept) for part in ("kept", "pool", "of_all"))
-        sentences.append(
-            f"{row} keeps {first['num_kept']} of {first['num_pool']} pool examples: {inside:.1%} of them are in-domain "
-            f"({pool:.1%} of the pool), which is {of_all:.1%} of all that are."
-        )
-    return sentences + _shift(row, seeds, kept)
+    return kept if all(0 < each["num_kept"] < each["num_pool"] for each in kept) else []
 
 
-def _shift(row: str, seeds: list[Mapping[str, Any]], kept: list[Mapping[str, Any]]) -> list[str]:
+def _shift(row: str, seeds: list[Mapping[str, Any]]) -> list[str]:
     """A sentence where the accuracy expected on the selection leaves the interval of that on the labelled examples."""
+    kept = _parts_kept(seeds)
+    if not kept:
+        return []
     if not all("labelled" in each.get("expected_accuracy", {}) and "teacher_accuracy" in facts
                for each, facts in zip(kept, seeds, strict=True)):  # fmt: skip
         return []
