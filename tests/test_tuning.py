@@ -1,0 +1,178 @@
+"""`overproof tune-xi`: the answer for worlds where it is known, and files that do not fit."""
+
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet
+import pytest
+
+from overproof.cli import main
+from overproof.data.feature_file import read_features
+from overproof.linear import RidgeSelfDistillationCV
+from overproof.linear.splits import content_folds
+from overproof.tuning import tune, tune_classification, tune_regression
+
+
+def regression(n=400, seed=0):
+    """The signal lies on one large direction, so that tuned self-distillation has something to win over tuned ridge."""
+    rng = np.random.default_rng(seed)
+    scale = np.r_[3.0, np.full(60, 0.7)]
+    features = rng.normal(size=(n, 61)) * scale
+    return features, (features[:, :1] + 3 * rng.normal(size=(n, 1)))
+
+
+def classification(n=300, seed=0):
+    rng = np.random.default_rng(seed)
+    truth = rng.integers(3, size=n)
+    features = np.eye(3, 8)[truth] * 2 + rng.normal(size=(n, 8))
+    return features, np.where(rng.random(n) < 0.4, rng.integers(3, size=n), truth), truth
+
+
+def test_regression_is_the_mean_over_folds_that_were_left_out():
+    features, target = regression()
+    tuned = tune_regression(features, target, folds=3)
+    fold = content_folds(features, 3, 0)
+    gains = np.empty(len(target))
+    for each in range(3):
+        held = fold == each
+        both = RidgeSelfDistillationCV().fit(features[~held], target[~held, 0])
+        teacher = RidgeSelfDistillationCV([both.best_teacher_], imitation=0.0).fit(features[~held], target[~held, 0])
+        errors = [(model.predict(features[held]) - target[held, 0]) ** 2 for model in (teacher, both)]
+        gains[held] = (errors[0] - errors[1]) / target.var()
+    assert tuned.gain == pytest.approx(gains.mean(), rel=1e-8)
+    half = 1.959964 * gains.std(ddof=1) / 20
+    assert tuned.gain_high - tuned.gain == pytest.approx(half, rel=1e-5)
+    assert (tuned.task, tuned.metric, tuned.folds, len(tuned.fold_imitations)) == ("regression", "r2", 3, 3)
+    assert tuned.student == pytest.approx(tuned.teacher + tuned.gain)
+
+
+def test_where_something_is_to_be_won_it_is_found_and_where_nothing_is_it_is_not():
+    won = tune_regression(*regression(1500))
+    assert won.verdict == "BEATS"
+    assert won.gain_low > 0
+    # Isotropic features and signal: tuned ridge is the best there is.
+    rng = np.random.default_rng(1)
+    features = rng.normal(size=(1500, 50))
+    target = features @ rng.normal(size=(50, 1)) / 7 + rng.normal(size=(1500, 1))
+    assert tune_regression(features, target).verdict != "BEATS"
+
+
+def test_classification_is_measured_on_trusted_labels_where_there_are_any():
+    features, label, truth = classification()
+    given, trusted = (tune_classification(features, label, truth=each, folds=2) for each in (None, truth))
+    assert given.fold_imitations == trusted.fold_imitations
+    # 40 % redrawn: a right answer is the given label 73 % of the time.
+    assert given.teacher < trusted.teacher - 0.1
+    assert trusted.measured_on == given.measured_on == "the given labels"
+    assert given.num_answers == 3
+
+
+@pytest.fixture
+def files(tmp_path):
+    features, label, truth = classification(90)
+    np.savez(tmp_path / "f.npz", x=features, label=label, truth=truth, y=features[:, 0])
+    names = np.array(["ape", "bee", "cow"])
+    columns = {f"x{i}": column for i, column in enumerate(features.T)}
+    pa.parquet.write_table(pa.table({**columns, "label": names[label], "y": features[:, 0]}), tmp_path / "f.parquet")
+    listed = pa.FixedSizeListArray.from_arrays(pa.array(features.astype(np.float32).ravel()), 8)
+    pa.parquet.write_table(pa.table({"x": listed, "label": names[label]}), tmp_path / "listed.parquet")
+    return tmp_path
+
+
+def test_the_same_arrays_are_read_from_every_kind_of_file(files):
+    archive = read_features(str(files / "f.npz"), label=["label"], features=["x"])
+    columns = read_features(str(files / "f.parquet"), label=["label"], features=[f"x{i}" for i in range(8)])
+    listed = read_features(str(files / "listed.parquet"), label=["label"])
+    np.testing.assert_array_equal(archive.features, columns.features)
+    np.testing.assert_array_equal(archive.features.astype(np.float32), listed.features)
+    assert columns.answers["label"].tolist() == listed.answers["label"].tolist()
+    assert read_features(str(files / "f.parquet"), label=["label"], target=["y"]).features.shape == (90, 8)
+    assert read_features(str(files / "f.npz"), target=["y"]).answers["y"].shape == (90, 1)
+
+
+def test_the_command_line_says_what_python_says(files, capsys):
+    main(["tune-xi", str(files / "f.npz"), "--target", "y", "--features", "x", "--folds", "2", "--json"])
+    said = json.loads(capsys.readouterr().out)
+    found = tune(files / "f.npz", label=None, target=["y"], features=["x"], folds=2)
+    assert said == json.loads(json.dumps(found.as_json()))
+    main(["tune-xi", str(files / "listed.parquet"), "--label", "label", "--folds", "2"])
+    shown = capsys.readouterr().out
+    assert "accuracy %" in shown
+    assert "90 examples, 8 features, 3 classes" in shown.replace("\n", " ")
+
+
+def test_the_same_command_says_the_same_twice(files, capsys):
+    words = ["tune-xi", str(files / "f.parquet"), "--target", "y", "--features", "x1", "--folds", "2", "--json"]
+    main(words)
+    first = capsys.readouterr().out
+    main(words)
+    assert capsys.readouterr().out == first
+
+
+@pytest.mark.parametrize(
+    ("arrays", "words", "said"),
+    [
+        ({}, ["--label", "lable"], "no array 'lable' (nearest: 'label'); it has"),
+        ({}, [], "needs either --label, for classes, or --target"),
+        ({}, ["--label", "label", "--target", "y"], "needs either --label"),
+        ({}, ["--target", "y", "--truth", "label"], "--truth stands beside --label"),
+        ({}, ["--label", "label", "--features", "label"], "is asked for twice"),
+        ({}, ["--target", "y", "--folds", "1"], "--folds is 1; it must be at least 2"),
+        ({"label": np.zeros(20, int)}, ["--label", "label"], "The label is '0' in every row; at least 2 classes"),
+        ({"label": np.arange(20) / 3}, ["--label", "label"], "0.333333 in the label 'label', row 1 (counting from 0)"),
+        ({"label": np.arange(19)}, ["--label", "label"], "20 rows of features and 19 in 'label'"),
+        ({"y": np.full(20, 2.5)}, ["--target", "y"], "The target is 2.5 in every row; it must vary"),
+        (
+            {"y": np.r_[1.0, np.nan, np.ones(18)]},
+            ["--target", "y"],
+            "missing or infinite in 'y', row 1 (counting from 0)",
+        ),
+        ({"x": np.r_[np.ones((19, 2)), [[1, np.inf]]]}, ["--target", "y"], "missing or infinite in 'x', row 19"),
+        ({"x": np.ones((20, 2))}, ["--target", "y"], "All rows of features are the same"),
+        ({"x": np.ones((20, 2))}, ["--label", "label"], "No feature varies"),
+        ({"z": np.ones((20, 2))}, ["--target", "y"], "has 2 matrices of numbers beside the answers"),
+        ({"x": np.array([["a", "b"]] * 20)}, ["--target", "y", "--features", "x"], "words or gaps in 'x'"),
+    ],
+)
+def test_what_does_not_fit_is_one_sentence_and_exit_code_2(arrays, words, said, tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    whole = {"x": rng.normal(size=(20, 2)), "label": np.arange(20) % 2, "y": np.arange(20.0)} | arrays
+    np.savez(tmp_path / "f.npz", **whole)
+    with pytest.raises(SystemExit) as stopped:
+        main(["tune-xi", str(tmp_path / "f.npz"), *words])
+    assert stopped.value.code == 2
+    heard = capsys.readouterr()
+    assert said in heard.err
+    assert heard.err.count("\n") == 1
+    assert heard.out == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("none.npz", None, "no such file"),
+        ("broken.npz", b"PK no zip", "not a readable .npz archive"),
+        ("f.csv", b"a,b\n", "has the extension '.csv'; .npz and .parquet are allowed"),
+    ],
+)
+def test_files_that_cannot_be_read_are_named(name, content, said, tmp_path, capsys):
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(SystemExit) as stopped:
+        main(["tune-xi", str(tmp_path / name), "--label", "label"])
+    assert stopped.value.code == 2
+    assert said in capsys.readouterr().err
+
+
+def test_gaps_in_parquet_are_named(tmp_path, capsys):
+    table = pa.table({"a": [1.0, None, 3.0], "label": ["x", None, "y"], "n": [1, 2, None]})
+    pa.parquet.write_table(table, tmp_path / "f.parquet")
+    for words, said in (
+        (["--label", "label", "--features", "a"], "missing or infinite in 'a', row 1"),
+        (["--label", "label", "--features", "n"], "words or gaps in 'n'"),
+        (["--target", "n", "--features", "label"], "words or gaps in 'label'"),
+    ):
+        with pytest.raises(SystemExit):
+            main(["tune-xi", str(tmp_path / "f.parquet"), *words])
+        assert said in capsys.readouterr().err
