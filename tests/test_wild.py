@@ -382,3 +382,26 @@ def _table(values):
 
 def _source(options: dict[str, str]) -> Source:
     return Source(**options)
+
+
+@pytest.mark.parametrize("num_pool", [64, 300])
+def test_students_of_small_and_large_pools_see_as_many_examples(num_pool):
+    inputs = torch.randn(num_pool, 3, generator=torch.Generator().manual_seed(0))
+    student = build("linear", [_table(inputs)], class_names="ab", seed=0)
+    seen = []
+    student.module.register_forward_hook(lambda module, given, answer: seen.append(len(given[0])))
+    distilled(
+        student,
+        student.encode(_table(inputs)),
+        Answered(place=torch.arange(0), label=torch.arange(0), answers=compress(torch.empty(0, 2))),
+        Answered(
+            place=torch.arange(num_pool),
+            label=torch.full((num_pool,), -1),
+            answers=compress(torch.full((num_pool, 2), 0.5)),
+        ),
+        method=method("soft"),
+        options=TrainOptions(epochs=3, batch_size=32),
+        seed=0,
+        examples_per_epoch=128,
+    )
+    assert sum(seen) == 3 * 128
