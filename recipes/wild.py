@@ -137,7 +137,7 @@ def main() -> None:
 def _shrunk(options: dict[str, Any]) -> dict[str, Any]:
     """The same options with a budget that a smoke test's pool can fill."""
     text = json.dumps(options)
-    for budget in ("30000", "15000", "25000", "10000", "50000", "100000"):
+    for budget in ("20000", "15000", "25000", "10000", "50000"):
         text = text.replace(f": {budget}", ": 160")
     shrunk: dict[str, Any] = json.loads(text)
     return shrunk

@@ -16,7 +16,7 @@ from overproof.cli import main
 from overproof.data import Source, read
 from overproof.distillation import distilled
 from overproof.errors import InputError
-from overproof.experiment import experiment_from
+from overproof.experiment import experiment_from, load
 from overproof.labels import compress
 from overproof.methods import method
 from overproof.models import build, load_student
@@ -405,3 +405,23 @@ def test_students_of_small_and_large_pools_see_as_many_examples(num_pool):
         examples_per_epoch=128,
     )
     assert sum(seen) == 3 * 128
+
+
+@pytest.mark.parametrize("name", ["fashion", "animals", "cifar10"])
+def test_the_recipes_in_the_wild_are_experiments(name):
+    path = Path(__file__).parent.parent / f"recipes/wild_{name}.yaml"
+    with pytest.raises(InputError, match="must know how often the teacher is right"):
+        load(path)
+    experiment = load(path, ["teacher.published_accuracy=0.9"])
+    cells = {each.row: experiment.method_of(each) for each in experiment.rows()}
+    assert {"top_q", "top", "random_q", "random", "original", "hard", "soft"} <= set(cells)
+    for row, rule, diagonal in (
+        ("top_q", "confident", "estimated"),
+        ("top", "confident", 1.0),
+        ("random_q", "random", "estimated"),
+        ("random", "random", 1.0),
+    ):
+        assert type(cells[row].select).__name__.lower() == rule
+        assert cells[row].pool.loss.diagonal == diagonal
+        assert cells[row].select.budget == cells["top_q"].select.budget
+    assert len(experiment.seeds) >= 3
