@@ -153,6 +153,11 @@ def test_with_a_few_labels_the_diagonal_is_estimated_and_a_shift_is_said(content
     diagonal = found["learned"]["pool.loss.transition"]["diagonal"]
     assert len(set(diagonal)) == 1
     assert diagonal[0] == pytest.approx(np.mean(found["noise"]["accuracy_by_class"]), abs=1e-3)
+    low, high = found["accuracy_by_class"]["low"], found["accuracy_by_class"]["high"]
+    by_class = found["noise"]["accuracy_by_class"]
+    # Four imaginary examples a class pull the estimate towards the mean, never out of the interval here.
+    assert all(start <= each <= end for start, each, end in zip(low, by_class, high, strict=True))
+    assert all(end - start > 0.1 for start, end in zip(low, high, strict=True))
     expected = found["selection"]["expected_accuracy"]
     assert expected["kept"] > expected["pool"]
     said = "\n".join(result.findings)

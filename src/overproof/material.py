@@ -12,7 +12,7 @@ from overproof.contract import Learning
 from overproof.distillation import Distilled
 from overproof.method import Method
 from overproof.models import Inputs, Student
-from overproof.noise import global_accuracy
+from overproof.noise import global_accuracy, transition_interval
 from overproof.shard import Ids
 
 KNOWN_ENOUGH = 0.9
@@ -47,12 +47,28 @@ class Material:
     @cached_property
     def teacher_accuracy(self) -> dict[str, float]:
         """Mean, low and high of the teacher's accuracy on labelled examples unseen by it; empty without any."""
+        label, teacher_probs = self._unseen
+        if len(label) == 0:
+            return {}
+        return dict(zip(("mean", "low", "high"), global_accuracy(label, teacher_probs), strict=True))
+
+    @cached_property
+    def accuracy_by_class(self) -> dict[str, list[float]]:
+        """Low and high of the teacher's accuracy on each class, as `teacher_accuracy`; empty without any examples."""
+        label, teacher_probs = self._unseen
+        if len(label) == 0:
+            return {}
+        ends = zip(("low", "high"), transition_interval(label, teacher_probs), strict=True)
+        return {end: [round(value, 4) for value in matrix.diagonal().tolist()] for end, matrix in ends}
+
+    @property
+    def _unseen(self) -> tuple[Tensor, Tensor]:
+        """True labels and teacher's answers on the labelled examples that it was not trained on."""
         role = "validation" if "validation" in self.answered else "labelled"
         known = self.answered[role]
-        if len(known) == 0 or (role == "labelled" and not self.trust_labelled_answers):
-            return {}
-        label = self.truth.get(role, known.label)
-        return dict(zip(("mean", "low", "high"), global_accuracy(label, known.answers.probs()), strict=True))
+        if role == "labelled" and not self.trust_labelled_answers:
+            return known.label[:0], known.answers.probs()[:0]
+        return self.truth.get(role, known.label), known.answers.probs()
 
     def told(self) -> dict[str, Answered]:
         """The roles whose given labels were corrupted, with the true ones: for the oracle."""

@@ -287,6 +287,7 @@ class Work:
         if learned := learned_parts(built, result):
             atomic.write_bytes(folder / "learned.safetensors", safetensors.torch.save(learned))
             facts["learned"] = {name: shown(matrix) for name, matrix in learned.items()}
+            facts["accuracy_by_class"] = material.accuracy_by_class
         if each.rounds.most:
             facts["rounds"] = corrected.facts()
         atomic.write_json(folder / "row.json", facts)
