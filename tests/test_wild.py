@@ -12,6 +12,7 @@ from sklearn.datasets import load_digits
 
 from overproof.answered import Answered
 from overproof.answering import Online, Stored
+from overproof.arrays import distill
 from overproof.cli import main
 from overproof.data import Source, read
 from overproof.distillation import distilled
@@ -430,3 +431,34 @@ def test_the_recipes_in_the_wild_are_experiments(name):
         assert cells[row].pool.loss.diagonal == diagonal
         assert cells[row].select.budget == cells["top_q"].select.budget
     assert len(experiment.seeds) >= 3
+
+
+def test_a_module_of_your_own_is_asked_online():
+    images = torch.randint(0, 256, (60, 1, 4, 4), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    asked = []
+
+    class Bright(torch.nn.Module):
+        def forward(self, given):
+            asked.append(given)
+            mean = given.float().mean(dim=(1, 2, 3)) - 127
+            return torch.stack([mean, -mean], dim=1)
+
+    probs = Bright()(images).softmax(1)
+    asked.clear()
+    distill(
+        "linear",
+        images[20:],
+        probs[20:],
+        images[:20],
+        torch.arange(20) % 2,
+        probs[:20],
+        method="soft",
+        teacher=Bright(),
+        train=TrainOptions(epochs=2, batch_size=20, teacher_answers="online", augmentation="crop", padding=1),
+    )
+    assert asked
+    assert all(given.dtype == torch.uint8 for given in asked)
+    seen = torch.cat(asked).flatten(1)
+    whole = images.flatten(1)
+    # Crops let zeros in: most of what it was asked about is none of the images as they are.
+    assert (seen.unsqueeze(1) == whole).all(2).any(1).double().mean() < 0.5

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from overproof.answered import Answered
+from overproof.answering import STORED, Online
 from overproof.checkpoint import EpochRecord
 from overproof.data import Examples, from_arrays
 from overproof.distillation import Distilled, distilled
@@ -59,7 +60,9 @@ def distill(
         train: Training options.
         seed: Decides everything random; the same seed gives the same student.
         held_out_share: Share of the labelled examples that methods which need it keep out of training.
-        teacher: For methods that start from the teacher's weights: a module of the student's kind.
+        teacher: The teacher itself, for methods that start from its weights (a module of the student's kind then), and
+            for `train.teacher_answers: online`: it gets what the student's module gets (images as uint8 [B, C, H, W])
+            and answers with logits [B, K].
         rounds: Rounds of peers at most, in 0..3, or options: students first correct the teacher, for as long as the
             labelled examples say that it helps (`overproof.rounds`).
         checkpoint: File to resume from after a kill; what peers say is kept beside it.
@@ -160,6 +163,11 @@ def distill(
         options=options,
         seed=seed,
         held_out_share=held_out_share,
+        teacher=(
+            Online(module=teacher, order=torch.arange(num_classes))
+            if teacher is not None and options.teacher_answers == "online"
+            else STORED
+        ),
         teacher_weights=None if teacher is None else teacher.state_dict(),
         checkpoint=None if checkpoint is None else Path(checkpoint),
         observe=observe,
