@@ -272,6 +272,25 @@ def test_a_chosen_number_trains_the_student_of_that_number(noisy):
     assert typed.choices == ()
 
 
+def test_tries_do_not_train_on_the_labels_that_judge_them(noisy, monkeypatch):
+    import overproof.distillation as module
+
+    train, seen = module.train, []
+
+    def watched(student, rows, **options):
+        judges = options["held_out"]
+        seen.append((set(rows.place.tolist()), set() if judges is None else set(judges.place.tolist())))
+        return train(student, rows, **options)
+
+    monkeypatch.setattr(module, "train", watched)
+    learn(noisy, "self_distilled")
+    *tries, (last, _) = seen
+    everyone = set(range(200))
+    assert last == everyone
+    assert all(trained | judges == everyone and not trained & judges for trained, judges in tries)
+    assert all(60 < len(judges) < 70 for _, judges in tries)
+
+
 def test_extrapolation_needs_weight_decay(noisy):
     free = TRAIN.model_copy(update={"weight_decay": 0.0})
     for imitation in (1.5, -0.5, "auto"):
