@@ -341,6 +341,12 @@ def test_several_generations_cannot_choose_on_labels_they_learned_from(noisy):
         learn(noisy, "self_distilled", generations=2)
 
 
+def test_several_generations_cannot_ask_the_teacher_anew(noisy):
+    online = TRAIN.model_copy(update={"teacher_answers": "online"})
+    with pytest.raises(InputError, match="all but the first learn from a student"):
+        learn(noisy, "born_again", train=online, generations=2)
+
+
 # --- a kill anywhere
 
 

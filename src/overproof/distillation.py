@@ -219,6 +219,11 @@ def check_trainable(method: Method, options: TrainOptions, *, unseen: bool, vali
             "Option 'train.weight_decay' is 0, but the imitation ξ may leave [0, 1]: such a loss has no lower bound "
             "unless the weights decay; set a positive weight decay or an imitation in [0, 1]."
         )
+    if method.generations > 1 and options.teacher_answers == "online":
+        raise InputError(
+            "Option 'train.teacher_answers' is 'online', but of several generations all but the first learn from a "
+            "student, not from that teacher; set it to 'stored'."
+        )
     if method.sought is not None and method.generations > 1 and not validation:
         raise InputError(
             "With several generations an imitation of 'auto' needs a 'validation' role, because every student but the "
