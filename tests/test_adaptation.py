@@ -18,6 +18,7 @@ from overproof.functional import (
     tempered_divergence,
 )
 from overproof.losses import AdaptationMatrix
+from overproof.papers import DFND_2021, SLAM_2023
 
 
 def randomly(*shape: int, seed: int = 0, scale: float = 1.0) -> torch.Tensor:
@@ -169,3 +170,11 @@ def test_mistakes_of_the_teacher_are_learned_where_the_student_knows_better():
     assert errors[0] > 0.1
     # Sampling error of a share of 400 wrong names a class, scaled by .2: under .02 at four standard deviations.
     assert errors[-1] < 0.02
+
+
+def test_a_paper_without_a_preprint_is_cited_by_its_venue():
+    assert "eprint" not in DFND_2021.bibtex()
+    assert DFND_2021.bibtex().endswith("note = {CVPR 2021}\n}")
+    assert DFND_2021.place == "CVPR 2021"
+    assert "eprint = {2302.03806}" in SLAM_2023.bibtex()
+    assert SLAM_2023.place == "arXiv 2302.03806"
