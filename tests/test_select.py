@@ -1,37 +1,32 @@
 """Selection is exact, whatever the order, the ties and the blocks, and is a function of stored answers alone."""
 
-import json
 from dataclasses import replace
+from unittest.mock import Mock
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import torch
-import typer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from overproof import ranking, select, store
-from overproof.answer_files import export_store
+from overproof import distillation, ranking, select
 from overproof.arrays import distill
-from overproof.cli import app, main
 from overproof.data import from_arrays
 from overproof.errors import InputError
-from overproof.labels import answer, compress, read
+from overproof.labels import compress
 from overproof.methods import method
-from overproof.registry import entries
-from overproof.shard import StoreKey
 from overproof.synthetic import blobs
 from overproof.train_options import TrainOptions
 
 
-@pytest.fixture(autouse=True)
-def _small_blocks(monkeypatch):
-    """Small worlds are then read as large ones are: in many blocks, with thresholds from a sample that can mislead."""
+@pytest.fixture(autouse=True, params=["dense", "dense and misled", "sparse and misled"])
+def _small_blocks(monkeypatch, request):
+    """Small worlds are read as large ones are, in many blocks; and once with thresholds that are often too high."""
     monkeypatch.setattr(ranking, "BLOCK_ROWS", 7)
-    monkeypatch.setattr(ranking, "SAMPLE_ROWS", 5)
-    monkeypatch.setattr(ranking, "SAMPLE_ROWS_PER_CLASS", 2)
+    monkeypatch.setattr(ranking, "SAMPLE_ROWS", 20)
+    monkeypatch.setattr(ranking, "SAMPLE_ROWS_PER_CLASS", 6)
+    monkeypatch.setattr(ranking, "DENSE", 1 if "sparse" in request.param else 8)
+    monkeypatch.setattr(ranking, "DEVIATIONS", 0.05 if "misled" in request.param else 5.0)
 
 
 def hashes(ids, seed=0):
@@ -51,6 +46,10 @@ scores = st.one_of(
     st.lists(st.floats(0, 1, width=32), min_size=1, max_size=120).map(sorted),
     st.lists(st.floats(0, 1, width=32), min_size=1, max_size=120).map(lambda found: sorted(found, reverse=True)),
 )
+
+
+def test_the_hash_is_that_of_splitmix64():
+    assert ranking.mixed(np.zeros(1, np.uint64)).tolist() == [0xE220A8397B1DCDAF]
 
 
 @given(scores, st.data())
@@ -168,6 +167,28 @@ def test_confident_finds_the_smallest_noise_values_also_where_half_precision_sho
     assert (others[found] <= limit * (1 + 2**-9) + 2**-24).all()
 
 
+def test_the_mass_of_classes_that_are_not_kept_counts():
+    probs, _ = answers()
+    whole, kept = select.log_confidence(compress(probs)), select.log_confidence(compress(probs, num_kept=2))
+    torch.testing.assert_close(whole, kept, rtol=1e-2, atol=1e-6)
+
+
+def test_other_answers_for_the_same_examples_keep_their_ids():
+    probs, kept = answers()
+    named = kept.identified([f"row {i}" for i in range(60)])
+    said = named.saying(probs.flip(1))
+    assert torch.equal(said.id_word, named.id_word)
+    assert torch.equal(said.class_probs, compress(probs.flip(1)).class_probs)
+    assert named.id_word.unique().numel() == 60
+
+
+def test_a_rows_score_does_not_depend_on_its_place():
+    _, kept = answers(num=5000, num_classes=10)
+    order = torch.randperm(5000)
+    assert torch.equal(select.log_confidence(kept)[order], select.log_confidence(kept.take(order)))
+    assert torch.equal(select.log_confidence(kept)[7:19], select.log_confidence(kept.take(slice(7, 19))))
+
+
 @pytest.mark.parametrize(
     "selector", [select.Random(budget=20), select.Confident(budget=0.25), select.PerClass(quota=5)]
 )
@@ -205,7 +226,9 @@ def test_an_empty_pool_gives_nothing_by_shares_and_a_sentence_by_numbers():
 
 
 @pytest.mark.parametrize("selector", [select.Random(budget=30), select.Confident(budget=30), select.PerClass(quota=9)])
-def test_a_method_trains_on_what_its_selector_keeps(selector):
+def test_a_method_trains_on_what_its_selector_keeps(selector, monkeypatch):
+    joined = Mock(wraps=distillation.joined)
+    monkeypatch.setattr(distillation, "joined", joined)
     world = blobs(num_examples=200, num_classes=3, seed=0)
     few, pool = slice(0, 40), slice(40, 200)
     result = distill(
@@ -220,6 +243,7 @@ def test_a_method_trains_on_what_its_selector_keeps(selector):
     )
     kept = compress(world.teacher_probs[pool]).identified(from_arrays(world.inputs[pool], None, class_names="012").ids)
     chosen = selector(kept)
+    assert joined.call_args.args[1].place.tolist() == (40 + chosen).tolist()
     assert result.num_pool == len(chosen)
     assert result.pool_classes == select.class_counts(kept, chosen, ("0", "1", "2"))
 
@@ -237,147 +261,3 @@ def test_a_class_too_small_for_its_quota_is_named():
             method=replace(method("hard"), select=select.PerClass(quota=90)),
             class_names=("a", "b", "c"),
         )
-
-
-# --- on the command line
-
-KEY = StoreKey(teacher="resnet34 weights=abc", data="d", transform="none", code="1")
-
-
-@pytest.fixture
-def stored(tmp_path):
-    probs, _ = answers(num=300)
-    ids = np.frombuffer(np.random.default_rng(0).bytes(16 * 300), "V16")
-    answer(tmp_path / "labels", ids, KEY, ("ant", "bee", "cat", "dog"), lambda rows: probs[rows], rows_per_shard=128)
-    return tmp_path / "labels"
-
-
-def ids_of(folder):
-    wanted = {"key": None, "class_names": None, "ids": None, "source": "", "align": False, "mmap": False}
-    return store.load(folder, kind="answers", **wanted).ids
-
-
-def stopped(words, capsys):
-    with pytest.raises(SystemExit) as stop:
-        main(["select", *map(str, words)])
-    said = capsys.readouterr().err.strip()
-    assert (stop.value.code, said.count("\n"), said[-1]) == (2, 0, ".")
-    return said
-
-
-def test_the_command_writes_what_the_selector_chooses(stored, tmp_path, capsys):
-    kept = read(stored)
-    rows = select.Confident(budget=40)(kept)
-    words = ["select", str(stored), "--rule", "confident", "--budget", "40", "--out"]
-    main([*words, str(tmp_path / "a.parquet"), "--json", "--teacher", "resnet34"])
-    printed = json.loads(capsys.readouterr().out)
-    table = pq.read_table(tmp_path / "a.parquet")
-    assert table["row"].to_pylist() == rows.tolist()
-    assert table["id"].to_pylist() == [store_id.hex() for store_id in ids_of(stored)[rows.numpy()].tolist()]
-    assert table["pseudo_label"].to_pylist() == [("ant", "bee", "cat", "dog")[k] for k in kept.pseudo_label[rows]]
-    assert table["score"].to_pylist() == select.log_confidence(kept)[rows].tolist()
-    assert (printed["rule"], printed["options"], printed["num_kept"]) == ("confident", {"budget": 40}, 40)
-    after = torch.bincount(kept.pseudo_label[rows], minlength=4).tolist()
-    assert [each["kept"] for each in printed["classes"]] == after
-    main([*words, str(tmp_path / "b.parquet")])
-    assert (tmp_path / "a.parquet").read_bytes() == (tmp_path / "b.parquet").read_bytes()
-    assert "kept of available" in capsys.readouterr().out
-
-
-def test_a_store_and_the_file_exported_from_it_give_the_same_choice(stored, tmp_path, capsys):
-    export_store(stored, tmp_path / "answers.parquet")
-    chosen = []
-    for source in (stored, tmp_path / "answers.parquet"):
-        main(
-            [
-                "select",
-                str(source),
-                "--rule",
-                "random",
-                "--budget",
-                "0.1",
-                "--set",
-                "seed=3",
-                "--out",
-                str(tmp_path / "c.parquet"),
-            ]
-        )
-        chosen.append(pq.read_table(tmp_path / "c.parquet"))
-    assert chosen[0]["id"].to_pylist() == chosen[1]["id"].to_pylist()
-    assert chosen[0]["pseudo_label"].to_pylist() == chosen[1]["pseudo_label"].to_pylist()
-    assert "30 rows" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize(
-    "columns",
-    [
-        {"id": ["x", "y", "z"], "label": ["no", "yes", "no"]},
-        {"id": ["x", "y", "z"], "no": [0.9, 0.2, 0.6], "yes": [0.1, 0.8, 0.4]},
-        {"id": ["x", "y", "z"], "label": ["no", "yes", "no"], "no": [0.9, 0.2, 0.6], "yes": [0.1, 0.8, 0.4]},
-    ],
-)
-def test_files_of_answers_of_every_form(columns, tmp_path, capsys):
-    pq.write_table(pa.table(columns), tmp_path / "answers.parquet")
-    words = ["select", str(tmp_path / "answers.parquet"), "--rule", "per_class", "--quota", "1", "--out"]
-    main([*words, str(tmp_path / "chosen.parquet")])
-    table = pq.read_table(tmp_path / "chosen.parquet")
-    assert sorted(table["pseudo_label"].to_pylist()) == ["no", "yes"]
-    assert "y" in table["id"].to_pylist()
-    assert "2 rows" in capsys.readouterr().err
-
-
-def test_classes_that_vanish_are_named(stored, tmp_path, capsys):
-    main(["select", str(stored), "--rule", "confident", "--budget", "1", "--out", str(tmp_path / "a.parquet")])
-    said = capsys.readouterr().err
-    assert "Warning: 3 of 4 classes vanish: of the teacher's answers " in said
-
-
-BAD = {
-    "a budget larger than the pool": (["--rule", "confident", "--budget", 301], "only 300 rows to choose from"),
-    "a share of nothing": (["--rule", "random", "--budget", 0], "budget is 0; it must be"),
-    "an infinite budget": (["--rule", "random", "--budget", "inf"], "budget is inf; it must be"),
-    "a class with too few": (["--rule", "per_class", "--quota", 200], "class 'ant' has"),
-    "an unknown rule": (["--rule", "confidant"], "no selector 'confidant'; did you mean 'confident'"),
-    "an option of another rule": (["--rule", "per_class", "--budget", 3], "PerClass has no 'budget'"),
-    "an unknown option": (["--rule", "random", "--set", "sed=3"], "did you mean 'seed'"),
-    "another teacher": (["--rule", "random", "--teacher", "vgg"], "does not say 'vgg'"),
-    "a confidence nobody has": (["--rule", "adaptive", "--set", "confidence=1.5"], "between 0 and 1"),
-}
-
-
-@pytest.mark.parametrize("case", BAD)
-def test_what_does_not_fit_exits_with_2_and_writes_nothing(case, stored, tmp_path, capsys):
-    words, expected = BAD[case]
-    assert expected in stopped([stored, *words, "--out", tmp_path / "new" / "a.parquet"], capsys)
-    assert not (tmp_path / "new").exists()
-
-
-def test_sources_that_are_none_exit_with_2(stored, tmp_path, capsys):
-    chosen = ["--rule", "random", "--out", tmp_path / "a.parquet"]
-    assert "no file" in stopped([tmp_path / "nothing.parquet", *chosen], capsys)
-    assert "must end in .parquet" in stopped([stored, "--rule", "random", "--out", tmp_path / "a.csv"], capsys)
-    assert "give one of them: labels" in stopped([tmp_path, *chosen], capsys)
-    export_store(stored, tmp_path / "answers.parquet")
-    assert "leave --teacher out" in stopped([tmp_path / "answers.parquet", *chosen, "--teacher", "vgg"], capsys)
-    pq.write_table(pa.table({"id": ["x"], "no": [np.nan], "yes": [1.0]}), tmp_path / "bad.parquet")
-    assert "class 0 has probability nan" in stopped([tmp_path / "bad.parquet", *chosen], capsys)
-    shard = next(stored.glob("*.parquet"))
-    shard.write_bytes(shard.read_bytes()[:-200])
-    assert "is damaged" in stopped([stored, *chosen], capsys)
-    assert not (tmp_path / "a.parquet").exists()
-
-
-def test_the_options_of_the_command_are_these():
-    command = typer.main.get_command(app).commands["select"]
-    assert {word for each in command.params for word in each.opts} == {
-        "source",
-        "--rule",
-        "--out",
-        "--budget",
-        "--quota",
-        "--teacher",
-        "--set",
-        "--json",
-    }
-    rules = next(each.help for each in command.params if each.name == "rule")
-    assert all(entry.name in rules for entry in entries("select"))

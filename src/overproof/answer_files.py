@@ -26,8 +26,7 @@ from numpy.typing import NDArray
 from overproof import store
 from overproof.atomic import write_bytes
 from overproof.errors import InputError
-from overproof.labels import Answers, answers_of, compress
-from overproof.ranking import words_of
+from overproof.labels import Answers, answers_of, compress, word_tensor
 from overproof.shard import Ids
 
 NUMBERS_AT_A_TIME = 2**22
@@ -130,7 +129,7 @@ def _answers(
         parts.append(compress(probs, source=str(path), row_numbers=some))
     columns = [field.name for field in fields(Answers) if field.name not in ("num_classes", "id_word")]
     joined = {name: torch.cat([getattr(part, name) for part in parts]) for name in columns}
-    return Answers(**joined, num_classes=len(class_names), id_word=torch.from_numpy(words_of(join)))
+    return Answers(**joined, num_classes=len(class_names), id_word=word_tensor(join))
 
 
 def export_parquet(

@@ -67,7 +67,7 @@ class Answers:
 
     def identified(self, ids: Any) -> "Answers":
         """The same answers as those of the examples with these ids [N]: content ids, whole numbers or texts."""
-        return replace(self, id_word=torch.from_numpy(words_of(ids)))
+        return replace(self, id_word=word_tensor(ids))
 
     def saying(self, probs: Float[Tensor, "N K"]) -> "Answers":
         """Other answers for the same examples, kept as `compress` keeps them."""
@@ -163,6 +163,16 @@ def _refuse_bad_rows(probs: NDArray[np.float64], source: str, row_numbers: NDArr
         value = probs[row, wrong[0]]
         raise InputError(f"{where}: class {wrong[0]} has probability {value:g}; it must be a number from 0 to 1.")
     raise InputError(f"{where}: the probabilities sum to {total[row]:.6g}; they must sum to 1 (within 0.001).")
+
+
+def word_tensor(ids: Any) -> Int64[Tensor, "N"]:
+    """`ranking.words_of` as a tensor; copied only where the ids must not be written to.
+
+    Args:
+        ids: [N], content ids, whole numbers or texts.
+    """
+    words = words_of(ids)
+    return torch.from_numpy(words if words.flags.writeable else words.copy())
 
 
 # The store of answers -----------------------------------------------------------------------------------------------
@@ -267,7 +277,7 @@ def answers_of(stored: store.Stored) -> Answers:
         margin=torch.from_numpy(columns["margin"].view("<f2").reshape(-1)),
         residual=torch.from_numpy(columns["residual"].view("<f2").reshape(-1)),
         num_classes=len(stored.class_names),
-        id_word=torch.from_numpy(words_of(stored.ids)),
+        id_word=word_tensor(stored.ids),
     )
 
 

@@ -29,6 +29,12 @@ SAMPLE_ROWS = 2**16
 
 SAMPLE_ROWS_PER_CLASS = 1024
 
+DEVIATIONS = 5.0
+"""A threshold is first set too low by so many standard deviations of the sample: one pass nearly always does."""
+
+DENSE = 8
+"""A block is looked at row by row where fewer than one of so many rows concern us, and as a whole where more do."""
+
 Rows = NDArray[np.int64]
 Words = NDArray[np.uint64]
 
@@ -139,7 +145,7 @@ class Hashed:
     def __init__(self, ids: Any, num_rows: int, seed: int = 0) -> None:
         self.words = None if ids is None else words_of(ids)
         self.num_rows = num_rows
-        self.seed = _mixed(np.array([seed], np.int64).view(np.uint64))
+        self.seed = mixed(np.array([seed], np.int64).view(np.uint64))
 
     def __len__(self) -> int:
         return self.num_rows
@@ -151,7 +157,7 @@ class Hashed:
             words = np.arange(*rows.indices(self.num_rows), dtype=np.int64)
         else:
             words = rows
-        return _mixed(words.view(np.uint64) ^ self.seed)
+        return mixed(words.view(np.uint64) ^ self.seed)
 
 
 def words_of(ids: Any) -> NDArray[np.int64]:
@@ -166,8 +172,7 @@ def words_of(ids: Any) -> NDArray[np.int64]:
     if isinstance(ids, Tensor):
         ids = ids.detach().cpu().numpy()
     if isinstance(ids, np.ndarray) and ids.dtype == "V16":
-        words = np.ascontiguousarray(ids).view("<i8")[::2]
-        return words if words.flags.writeable else words.copy()  # a tensor may be made of it
+        return np.ascontiguousarray(ids).view("<i8")[::2]
     if isinstance(ids, np.ndarray) and ids.dtype.kind in "iu":
         return ids.astype(np.int64, copy=False)
     texts = [str(each) for each in (ids.to_pylist() if isinstance(ids, pa.Array | pa.ChunkedArray) else ids)]
@@ -183,7 +188,7 @@ def _word(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little", signed=True)
 
 
-def _mixed(words: Words) -> Words:
+def mixed(words: Words) -> Words:
     """The finaliser of splitmix64: a bijection, so different words never share a hash."""
     words = words + np.uint64(0x9E3779B97F4A7C15)
     shifted = words >> np.uint64(30)
@@ -228,15 +233,15 @@ def _limits(
 ) -> NDArray[Any]:
     """For each class a number that, as far as the sample tells, has a little more than its quota above it.
 
-    Five standard deviations too low at first; below everything where the sample says too little, which costs little
-    because the class is then rare, or nearly all of it is wanted.
+    Below everything where the sample says too little: that costs little, because the class is then rare, or nearly all
+    of it is wanted.
     """
     dtype = samples[0].dtype
     ends = (-np.inf, np.inf) if dtype.kind == "f" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
     limits = np.where(pending, ends[0], ends[1]).astype(dtype)
     for index in np.flatnonzero(pending):
         rank = quotas[index] / rows_per_sample
-        rank = int(rank + slack * 5 * (1 + rank**0.5)) + 1
+        rank = int(rank + slack * DEVIATIONS * (1 + rank**0.5)) + 1
         if rank < len(samples[index]):
             limits[index] = samples[index][rank]
     return limits
@@ -251,18 +256,19 @@ def _above(
     for block in _blocks(len(score)):
         values = score[block]
         refuse_nan(values, block.start, source)
-        if group is None:
-            places = np.flatnonzero(values >= limits[0])
-            values, classes = values[places], np.zeros(len(places), np.int8)
-            above = values > limits[0]
-        else:
-            classes = group[block]
-            limit = limits[classes]
-            places = np.flatnonzero(values >= limit)
-            values, classes, limit = values[places], classes[places], limit[places]
+        classes: Any = 0 if group is None else group[block]
+        limit = limits[classes]
+        reached = values >= limit
+        if np.count_nonzero(reached) > len(values) // DENSE:
             above = values > limit
-        on_limit += np.bincount(classes[~above], minlength=len(limits))
-        kept.append((places[above] + block.start, values[above], classes[above]))
+            on_limit += _counts(classes, reached ^ above, len(limits))
+            places = np.flatnonzero(above)
+        else:
+            places = np.flatnonzero(reached)
+            above = values[places] > (limit if group is None else limit[places])
+            on_limit += _counts(classes if group is None else classes[places], ~above, len(limits))
+            places = places[above]
+        kept.append((places + block.start, values[places], np.broadcast_to(classes, len(values))[places]))
     rows, values, classes = (np.concatenate(parts) for parts in zip(*kept, strict=True))
     if group is None:
         return [(rows, values)], on_limit
@@ -270,6 +276,13 @@ def _above(
     ends = np.searchsorted(classes[order], np.arange(len(limits) + 1))
     parts = [order[start:end] for start, end in pairwise(ends)]
     return [(rows[part], values[part]) for part in parts], on_limit
+
+
+def _counts(classes: Any, chosen: NDArray[np.bool_], num_classes: int) -> NDArray[np.int64]:
+    """How many of the chosen rows each class has; `classes` is 0 where there is but one."""
+    if num_classes == 1:
+        return np.array([np.count_nonzero(chosen)])
+    return np.bincount(classes[chosen], minlength=num_classes)
 
 
 def _cut(values: NDArray[Any], rows: Rows, quota: int, order: Column) -> Rows:
@@ -294,21 +307,24 @@ def _first_tied(
     chosen, slack = [], 1.0
     while wanted.any():
         # Hashes are uniform, so how high to go follows from the counts alone.
-        share = (wanted + slack * 5 * (1 + np.sqrt(wanted))) / np.maximum(on_limit, 1)
+        share = (wanted + slack * DEVIATIONS * (1 + np.sqrt(wanted))) / np.maximum(on_limit, 1)
         heights = np.array([min(int(each * 2**64), 2**64 - 1) for each in share.tolist()], np.uint64)
         kept = []
         for block in _blocks(len(score)):
-            if group is None:
-                places = np.flatnonzero(score[block] == limits[0])
-                classes = np.zeros(len(places), np.int8)
+            classes: Any = 0 if group is None else group[block]
+            tied = score[block] == limits[classes]
+            if group is not None:
+                tied &= wanted[classes] > 0
+            if np.count_nonzero(tied) > len(tied) // DENSE:
+                hashes = order[block]
+                low = np.flatnonzero((hashes <= heights[classes]) & tied)
+                hashes, places = hashes[low], low
             else:
-                classes = group[block]
-                places = np.flatnonzero((score[block] == limits[classes]) & (wanted[classes] > 0))
-                classes = classes[places]
-            # Where all are tied, a slice: row numbers are then neither made nor gathered.
-            hashes = order[block if len(places) == block.stop - block.start else places + block.start]
-            low = np.flatnonzero(hashes <= heights[classes])
-            kept.append((places[low] + block.start, hashes[low], classes[low]))
+                places = np.flatnonzero(tied)
+                hashes = order[places + block.start]
+                low = np.flatnonzero(hashes <= heights[classes if group is None else classes[places]])
+                hashes, places = hashes[low], places[low]
+            kept.append((places + block.start, hashes, np.broadcast_to(classes, len(tied))[places]))
         rows, hashes, classes = (np.concatenate(parts) for parts in zip(*kept, strict=True))
         for index in np.flatnonzero(wanted):
             mine = np.flatnonzero(classes == index)
