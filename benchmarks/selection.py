@@ -4,7 +4,7 @@
 
 Some minutes on one core, 2.5 GB of temporary files. Every row is a process of its own, of one thread, that maps the
 same files. Seconds are of the processor, the least of some rounds, because wall time on a busy machine says little; a
-plain read is the sum of the scores, timed in the same process. Memory is what a contender needs beyond the mapped files.
+plain read is the sum of the scores, timed in the same process. Memory is what a contender needs beyond those files.
 Every contender's choice is checked: the scores chosen must be those of a full sort, the quotas met.
 
 Expected: confident at about five reads and a few tens of megabytes, per class at about twenty; partial sorts of NumPy
