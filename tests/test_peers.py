@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,10 +18,10 @@ from overproof.errors import InputError
 from overproof.experiment import experiment_from
 from overproof.experiment import load as load_experiment
 from overproof.forked import run_jobs
-from overproof.labels import compress
+from overproof.labels import compress, read
 from overproof.methods import method
 from overproof.models import ModelSpec, build
-from overproof.noise import Stacking, global_accuracy
+from overproof.noise import Stacking, folds, global_accuracy
 from overproof.peers import PeerOptions, Peers
 from overproof.rounds import run_rounds
 from overproof.steps import run
@@ -30,7 +31,9 @@ from overproof.train_options import TrainOptions
 LEARNS = TrainOptions(epochs=3, batch_size=64, learning_rate=0.05)
 
 
-def peers_of(world, folder: Path, *, labelled=200, name="slam", train=LEARNS, seed=0, validation=0, **options):
+def peers_of(
+    world, folder: Path, *, labelled=200, name="slam", train=LEARNS, seed=0, validation=0, num_folds=2, **options
+):
     """Peers of a linear student: the first examples are labelled, the last may be for validation, the rest is pool."""
     examples = from_arrays(world.inputs, world.label)
     names = tuple(map(str, range(world.posterior.shape[1])))
@@ -56,6 +59,8 @@ def peers_of(world, folder: Path, *, labelled=200, name="slam", train=LEARNS, se
         train=train,
         options=PeerOptions(**{"most": 2, "workers": 1, **options}),
         seed=seed,
+        fold=folds(answered["labelled"].label, num_folds, seed),
+        without_fold=[answered["pool"].answers] * num_folds,
         folder=folder,
     )
 
@@ -156,56 +161,55 @@ def test_a_peer_that_knows_by_heart_what_it_was_trained_on_gains_nothing(tmp_pat
 
 def test_a_peer_that_peeks_would_be_believed(tmp_path, monkeypatch):
     """The test above can fail: scored on its own training rows the memoriser looks perfect."""
-    monkeypatch.setattr(peers_module, "distilled", memorising)
+
+    def peeking(student, inputs, labelled, pool, **options):
+        return memorising(student, inputs, given.answered["labelled"], pool)
+
+    monkeypatch.setattr(peers_module, "distilled", peeking)
     given = peers_of(two_views(1200, 3, seed=0), tmp_path)
-    # Every peer is asked about the fold that it was trained on.
-    monkeypatch.setattr(Peers, "fold", property(lambda self: Swapping(torch.arange(200) % 2)))
     done = run_rounds(given)
     assert done.records[0].taken
     assert done.records[0].both < 0.05
 
 
-class Swapping(torch.Tensor):
-    """Folds whose `!=` says what `==` should."""
+def taught(world, labelled: int, fold, given: Peers) -> Peers:
+    """The same peers with a teacher that was trained on the labels: each votes by its nearness, fold by fold."""
+    near = (-2 * torch.cdist(world.inputs, world.inputs[:labelled])).exp()
 
-    @staticmethod
-    def __new__(cls, values):
-        return torch.Tensor._make_subclass(cls, values)
+    def votes(rows):
+        counts = near[:, rows] @ torch.nn.functional.one_hot(world.label[rows], 3).float() + 1e-3
+        return counts / counts.sum(dim=1, keepdim=True)
 
-    def __ne__(self, other):
-        return torch.as_tensor(self.numpy() == other)
-
-    def __eq__(self, other):
-        return torch.as_tensor(self.numpy() == other)
-
-    __hash__ = torch.Tensor.__hash__
+    without = [votes((fold != number).nonzero()[:, 0]) for number in range(3)]
+    labelled_probs = torch.stack(without)[fold, torch.arange(labelled)]
+    answered = {
+        "labelled": replace(given.answered["labelled"], answers=compress(labelled_probs)),
+        "pool": replace(given.answered["pool"], answers=compress(torch.stack(without).mean(dim=0)[labelled:])),
+    }
+    return replace(given, answered=answered, fold=fold, without_fold=[compress(each[labelled:]) for each in without])
 
 
 def test_an_examples_label_reaches_its_own_scores_in_no_round(tmp_path, monkeypatch):
-    """With everything that all examples share held still (folds, weights of the stack), a label is never seen again."""
-    fixed = Stacking(
-        weight=torch.ones(2).double(),
-        weight_low=torch.zeros(2).double(),
-        weight_high=torch.ones(2).double(),
-        bias=torch.zeros(3).double(),
-    )
+    """With the weights of the stack held still, a label is never seen again: neither by way of the other peers nor by
+    way of the teacher, which was trained on it."""
+    ones = torch.ones(2).double()
+    fixed = Stacking(weight=ones, weight_low=0 * ones, weight_high=ones, bias=torch.zeros(3).double())
 
     def weigh(scores, label, **options):
-        return {
+        stacked = {
             role: fixed([each[role] for each in scores]) if len(scores) == 2 else scores[0][role].double()
             for role in scores[0]
-        }, fixed
+        }
+        return stacked, fixed
 
     monkeypatch.setattr(rounds_module, "stack_by_role", weigh)
-    monkeypatch.setattr(Peers, "fold", property(lambda self: torch.arange(40) % 2))
-    said = []
+    fold, said = torch.arange(42) % 3, []
     for name, changed in (("as it is", None), ("changed", 7)):
-        world = two_views(440, 3, seed=0)
+        world = two_views(442, 3, seed=0)
         if changed is not None:
             world.label[changed] = (world.label[changed] + 1) % 3
-        peers = peers_of(world, tmp_path / name, labelled=40, name="soft", standard_errors=0.0)
-        told = []
-        scored = Peers.scored
+        given = peers_of(world, tmp_path / name, labelled=42, name="soft", most=3)
+        peers, told, scored = taught(world, 42, fold, given), [], Peers.scored
 
         def listen(self, number, chains, told=told, scored=scored):
             told.append(scored(self, number, chains))
@@ -213,16 +217,39 @@ def test_an_examples_label_reaches_its_own_scores_in_no_round(tmp_path, monkeypa
 
         with monkeypatch.context() as patch:
             patch.setattr(Peers, "scored", listen)
-            assert run_rounds(peers).records[0].taken
+            patch.setattr(rounds_module, "helps", lambda gain, standard_errors: True)
+            run_rounds(peers)
         said.append(told)
+    assert len(said[0]) == 3
     for before, after in zip(*said, strict=True):
         same = (before.judged["labelled"] == after.judged["labelled"]).all(dim=1)
-        assert same[7]
-        assert not same[torch.arange(40) % 2 == 0].any()  # the peers of the other fold did see it
-        assert same[torch.arange(40) % 2 == 1].all()
+        assert same[fold == 1].all()  # row 7 among them
+        assert not same[fold != 1].any()  # whose peers and teachers did see it
         assert torch.equal(before.chains[1], after.chains[1])
         assert not torch.equal(before.chains[0], after.chains[0])
-    assert len(said[0]) == 2
+
+
+def test_every_example_is_scored_by_peers_that_were_not_trained_on_it(tmp_path, monkeypatch):
+    trained, world = [], two_views(700, 3, seed=0)
+    real = peers_module.distilled
+
+    def note(student, inputs, labelled, pool, **options):
+        trained.append((set(labelled.place.tolist()), set(pool.place.tolist())))
+        return real(student, inputs, labelled, pool, **options)
+
+    monkeypatch.setattr(peers_module, "distilled", note)
+    given = peers_of(world, tmp_path, labelled=90, num_folds=3, most=2)
+    scores = given.scored(
+        1, [{**given.answered, "pool": given.answered["pool"].take(given.trained_on(1, fold))} for fold in range(3)]
+    )
+    assert scores.pool.shape == (610, 3)
+    for fold, (labelled, pool) in enumerate(trained):
+        assert labelled == set((given.fold != fold).nonzero()[:, 0].tolist())
+        asked = given.answered["pool"].place[given.asked_about(1, fold)]
+        assert not pool & set(asked.tolist())
+        assert pool | set(asked.tolist()) == set(range(90, 700))
+        assert torch.equal(given.trained_on(2, fold), given.asked_about(1, fold))
+    assert len({frozenset(pool) for _, pool in trained}) == 2
 
 
 def test_a_teacher_that_saw_the_labels_is_weighed_on_the_validation_examples(tmp_path):
@@ -230,10 +257,7 @@ def test_a_teacher_that_saw_the_labels_is_weighed_on_the_validation_examples(tmp
     given = peers_of(world, tmp_path, validation=200)
     knows = torch.nn.functional.one_hot(world.label[:200], 3).float()
     seen = Answered(place=given.answered["labelled"].place, label=world.label[:200], answers=compress(knows))
-    fields = {name: getattr(given, name) for name in given.__dataclass_fields__}
-    done = run_rounds(
-        Peers(**{**fields, "answered": {**given.answered, "labelled": seen}, "trust_labelled_answers": False})
-    )
+    done = run_rounds(replace(given, answered={**given.answered, "labelled": seen}, trust_labelled_answers=False))
     weights = [each["weight"] for each in done.records[0].stacking["weights"]]
     assert done.taken
     assert min(weights) > 0.5  # on the labelled examples the teacher is perfect and would get all of it
@@ -245,7 +269,7 @@ def test_a_teacher_that_saw_the_labels_is_weighed_on_the_validation_examples(tmp
 
 def test_a_second_call_trains_nobody_and_a_kill_costs_one_peer(tmp_path, monkeypatch):
     world = two_views(700, 3, seed=1)
-    whole = run_rounds(peers_of(world, tmp_path / "whole", labelled=100))
+    whole = run_rounds(peers_of(world, tmp_path / "whole", labelled=100, num_folds=4))
     assert whole.taken == 1
     kept = files_of(tmp_path / "whole")
     calls = []
@@ -259,9 +283,9 @@ def test_a_second_call_trains_nobody_and_a_kill_costs_one_peer(tmp_path, monkeyp
 
     monkeypatch.setattr(peers_module, "distilled", stops_at_the_third)
     with pytest.raises(KeyboardInterrupt):
-        run_rounds(peers_of(world, tmp_path / "killed", labelled=100))
+        run_rounds(peers_of(world, tmp_path / "killed", labelled=100, num_folds=4))
     assert len(calls) == 3
-    again = run_rounds(peers_of(world, tmp_path / "killed", labelled=100))
+    again = run_rounds(peers_of(world, tmp_path / "killed", labelled=100, num_folds=4))
     assert len(calls) == 3 + 2 + 4 * (len(whole.records) - 1)
     assert files_of(tmp_path / "killed") == kept
     assert again.records == whole.records
@@ -270,12 +294,12 @@ def test_a_second_call_trains_nobody_and_a_kill_costs_one_peer(tmp_path, monkeyp
         raise AssertionError("trained twice")
 
     monkeypatch.setattr(peers_module, "distilled", refuse)
-    assert run_rounds(peers_of(world, tmp_path / "whole", labelled=100)).records == whole.records
+    assert run_rounds(peers_of(world, tmp_path / "whole", labelled=100, num_folds=4)).records == whole.records
     # More rounds, or a stricter rule, ask the same peers.
-    assert run_rounds(peers_of(world, tmp_path / "whole", labelled=100, most=1)).taken == 1
-    assert run_rounds(peers_of(world, tmp_path / "whole", labelled=100, standard_errors=1e3)).taken == 0
+    assert run_rounds(peers_of(world, tmp_path / "whole", labelled=100, num_folds=4, most=1)).taken == 1
+    assert run_rounds(peers_of(world, tmp_path / "whole", labelled=100, num_folds=4, standard_errors=1e3)).taken == 0
     with pytest.raises(AssertionError, match="trained twice"):
-        run_rounds(peers_of(world, tmp_path / "whole", labelled=100, folds=3))
+        run_rounds(peers_of(world, tmp_path / "whole", labelled=100, num_folds=3))
 
 
 def test_peers_that_train_together_write_the_same_bytes(tmp_path):
@@ -283,7 +307,9 @@ def test_peers_that_train_together_write_the_same_bytes(tmp_path):
     try:
         torch.ones(512, 512) @ torch.ones(512, 512)
         for workers in (1, 3):
-            run_rounds(peers_of(two_views(700, 3, seed=1), tmp_path / str(workers), labelled=100, workers=workers))
+            run_rounds(
+                peers_of(two_views(700, 3, seed=1), tmp_path / str(workers), labelled=100, num_folds=3, workers=workers)
+            )
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(1)
@@ -408,6 +434,25 @@ def test_a_round_that_does_not_help_leaves_the_row_as_it_is_without_rounds(conte
 def test_rounds_that_cannot_be_are_refused(content, rounds, words):
     content["methods"][1]["rounds"] = rounds
     with pytest.raises(InputError, match=words):
+        experiment_from(content)
+
+
+def test_peers_keep_to_the_folds_of_a_teacher_that_was_trained(content, tmp_path):
+    content["teacher"] = {"model": "sklearn.linear_model:LogisticRegression", "folds": 3}
+    content["methods"][1]["rounds"]["most"] = 1
+    run(experiment_from(content), tmp_path / "run")
+    labels = tmp_path / "run/labels/seed-0"
+    apart = torch.stack([read(labels / f"pool-without-fold-{number}").probs() for number in range(3)])
+    assert torch.allclose(apart.mean(dim=0), read(labels / "pool").probs(), atol=1e-3)
+    assert not torch.allclose(apart[0], apart[1], atol=1e-2)
+    (home,) = (labels / "peers").iterdir()
+    assert {path.name for path in (home / "round-1").iterdir()} == {"labelled", *(f"pool-by-{i}" for i in range(3))}
+    content["methods"][1]["rounds"]["folds"] = 2
+    with pytest.raises(InputError, match="there are 2 and 3"):
+        experiment_from(content)
+    content["methods"][1]["rounds"]["folds"] = "auto"
+    content["teacher"] = [content["teacher"], {**content["teacher"], "folds": 4}]
+    with pytest.raises(InputError, match="there are 3 and 4"):
         experiment_from(content)
 
 

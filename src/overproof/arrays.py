@@ -20,6 +20,7 @@ from overproof.labels import compress
 from overproof.method import Method
 from overproof.methods import method as method_by_name
 from overproof.models import ModelSpec, build, join
+from overproof.noise import folds
 from overproof.peers import PeerOptions, Peers
 from overproof.rounds import run_rounds
 from overproof.sampler import derived_seed
@@ -64,7 +65,9 @@ def distill(
             for `train.teacher_answers: online`: it gets what the student's module gets (images as uint8 [B, C, H, W])
             and answers with logits [B, K].
         rounds: Rounds of peers at most, in 0..3, or options: students first correct the teacher, for as long as the
-            labelled examples say that it helps (`overproof.rounds`).
+            labelled examples say that it helps (`overproof.rounds`). Where the teacher was trained on these labels its
+            answers on the pool pass some of them on to the peers, who then look better than they are: use an
+            experiment, which keeps that apart.
         checkpoint: File to resume from after a kill; what peers say is kept beside it.
         observe: Called with an `EpochRecord` after every epoch.
 
@@ -136,6 +139,7 @@ def distill(
         ),
     }
     peer_options = PeerOptions(most=rounds) if isinstance(rounds, int) else rounds
+    num_folds = 2 if peer_options.folds == "auto" else peer_options.folds
     facts: dict[str, Any] = {}
     if peer_options.most:
         with tempfile.TemporaryDirectory() as temporary:
@@ -149,6 +153,8 @@ def distill(
                     train=options,
                     options=peer_options,
                     seed=derived_seed(seed, "rounds"),
+                    fold=folds(labelled_examples.label, num_folds, seed),
+                    without_fold=[answered["pool"].answers] * num_folds,
                     folder=Path(temporary) if checkpoint is None else Path(checkpoint).parent / "peers",
                     held_out_share=held_out_share,
                 )

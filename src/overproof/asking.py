@@ -94,7 +94,12 @@ class Asking:
         answers = {"labelled": nothing, "pool": nothing, **answers}
         if options.flip_share:
             answers = {
-                role: each.saying(random_flips(each.probs(), options.flip_share, derived_seed(seed, "flips", role))[0])
+                # The parts of a teacher are flipped as the whole of it is.
+                role: each.saying(
+                    random_flips(
+                        each.probs(), options.flip_share, derived_seed(seed, "flips", role.partition("-without")[0])
+                    )[0]
+                )
                 for role, each in answers.items()
             }
         return answers
@@ -165,6 +170,9 @@ class Asking:
         label = {role: examples.label for role, examples in judges.items() if len(examples)}
         if not label:
             raise InputError("Option 'teacher' holds several scorers; there are no labelled examples to weigh them on.")
+        asked = {role: None for answers in said for role in answers}
+        # Who was not trained on the labels says the same without a fold of them.
+        said = [{role: each.get(role, each.get("pool", each["labelled"])) for role in asked} for each in said]
         probs = [{role: each.probs() for role, each in answers.items()} for answers in said]
         draw = derived_seed(seed, "teachers")
         stacked, fitted = stack_by_role(probs, label, seed=draw)
@@ -203,6 +211,7 @@ class Asking:
                 num_folds=scorer.folds,
                 seed=seed,
                 folder=home,
+                apart=("pool",) if self.experiment.has_rounds and scorer.folds > 1 and len(parties.pool) else (),
                 progress=lambda done, total: advance(done, f"of {total}"),
             )
 

@@ -184,10 +184,28 @@ class Experiment(_Options):
                 f"Option 'methods.{each.row}' starts from the teacher's weights, so teacher.model must be 'student' "
                 f"and teacher.folds 1; they are {self.teacher.model!r} and {self.teacher.folds}."
             )
-        if each.rounds.most and isinstance(built.select, Nothing):
+        if each.rounds.most:
+            self._check_rounds(each, built)
+
+    def _check_rounds(self, each: MethodOptions, built: Method) -> None:
+        option, scorers = f"Option 'methods.{each.row}.rounds'", (self.teacher, *self.teacher.others)
+        refused = {
+            f"but {each.method!r} does not look at the pool": isinstance(built.select, Nothing),
+            "but there are no labelled examples to weigh teacher and peers on": not self.has_labels,
+            f"but the row is distilled on {each.pool!r}": each.pool != "pool",
+            "but the row starts from the teacher's weights": built.initial == "teacher",
+            "but the teacher is asked online": self.train_options(each).teacher_answers == "online",
+        }
+        for why, found in refused.items():
+            if found:
+                raise InputError(f"{option} is {each.rounds.most}, {why}; peer rounds correct the pool's answers.")
+        # Peers must not touch the folds that the teacher's parts did not touch.
+        of_teachers = {scorer.folds for scorer in scorers if not scorer.answers and not scorer.saved} - {1}
+        wanted = of_teachers | ({each.rounds.folds} - {"auto"} if of_teachers else set())
+        if len(wanted) > 1:
             raise InputError(
-                f"Option 'methods.{each.row}.rounds' is {each.rounds.most}, but {each.method!r} does not look at the "
-                f"pool; peer rounds correct the pool's answers."
+                f"{option} needs the same folds for peers and every teacher trained on the labels; there are "
+                f"{' and '.join(map(str, sorted(wanted)))}."
             )
 
     def rows(self) -> tuple[MethodOptions, ...]:
@@ -205,9 +223,13 @@ class Experiment(_Options):
     def papers(self) -> list[Paper]:
         """The works behind its methods, its rounds of peers and its stack of teachers, each once."""
         found = papers_of((each.method, each.build()) for each in self.rows())
-        rounds = any(each.rounds.most for each in self.rows())
-        found += [CO_TRAINING_1998] if rounds else []
-        return found + ([STACKING_1992] if rounds or self.teacher.others else [])
+        found += [CO_TRAINING_1998] if self.has_rounds else []
+        return found + ([STACKING_1992] if self.has_rounds or self.teacher.others else [])
+
+    @property
+    def has_rounds(self) -> bool:
+        """Whether a row asks for peers."""
+        return any(each.rounds.most for each in self.methods)
 
     @property
     def has_labels(self) -> bool:

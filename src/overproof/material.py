@@ -10,6 +10,7 @@ from torch import Tensor
 from overproof.answered import Answered, Placed
 from overproof.contract import Learning
 from overproof.distillation import Distilled
+from overproof.labels import Answers
 from overproof.method import Method
 from overproof.models import Inputs, Student
 from overproof.noise import global_accuracy, transition_interval
@@ -32,6 +33,8 @@ class Material:
         inputs: Labelled, pool and validation examples as it reads them.
         answered: The same by role, with the teacher's answers.
         ids: The content ids of each role's examples.
+        without_fold: For each fold of a teacher that was trained on the labelled examples its answers on the pool
+            without the fold; empty for one that was not, and where no row asks for them.
         truth: The true labels of the roles whose given ones were corrupted.
         trust_labelled_answers: Whether the teacher's answers on the labelled examples are out of sample.
     """
@@ -41,6 +44,7 @@ class Material:
     inputs: Inputs
     answered: dict[str, Answered]
     ids: dict[str, Ids]
+    without_fold: tuple[Answers, ...]
     truth: dict[str, Tensor]
     trust_labelled_answers: bool
 

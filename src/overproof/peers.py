@@ -5,19 +5,21 @@ is wrong, and distillation alone does not use that. So: train students, *peers*,
 what it was not trained on; weigh teacher and peers against each other on the labelled examples; give the final student
 the corrected answers. `overproof.rounds` does that until it no longer helps.
 
-Who trains on what. The labelled examples are cut into F folds, the pool into two halves. For every fold and half one
-peer is trained on that half of the pool and the labels of the *other* folds; it scores the other half of the pool and
-the labels of its own fold. The peers that never touched a fold are a chain of their own: what they train on in the
-second round was corrected by the chain's own peers of the first. So a label enters the scores of its own example in no
-round, but for what all examples share: the weights of the stack and the curve of the teacher's accuracy.
+Who trains on what. The labelled examples are cut into F folds, those of a cross-fitted teacher, and the pool into two
+halves. For every fold one peer is trained on one half of the pool and the labels of the *other* folds, by the answers
+of the teacher that never saw the fold either; it scores the other half of the pool and the labels of its own fold. In
+the next round the fold's peer is trained on that other half, corrected by what the fold's last peer said of it. So the
+label of an example enters no score of that example, in no round, by whatever way; what all examples share are the
+weights of the stack and the curve of the teacher's accuracy. A round costs F trainings on half of the pool.
 """
 
 import functools
 import hashlib
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import pydantic
 import safetensors.torch
@@ -32,12 +34,14 @@ from overproof.forked import run_jobs
 from overproof.labels import Answers, answer
 from overproof.method import Method
 from overproof.models import Inputs, Student
-from overproof.noise import folds
 from overproof.processes import leads, wait_for_all
 from overproof.sampler import derived_seed
 from overproof.shard import Ids, StoreKey, digest_of_ids
 from overproof.train_options import TrainOptions
 from overproof.version import __version__
+
+JUDGES = ("labelled", "validation")
+"""Roles whose labels are known."""
 
 MOST_ROUNDS = 3
 """Later rounds have nothing left to add: peers that share a pool's corrected answers agree with each other."""
@@ -48,7 +52,8 @@ class PeerOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
 
     Args:
         most: Rounds at most, in 0..3; a round that does not lower the labelled log-loss is not taken and is the last.
-        folds: Folds of the labelled examples, at least 2; a round trains two peers for each, on half of the pool.
+        folds: Folds of the labelled examples, at least 2; a round trains one peer for each, on half of the pool. `auto`
+            is those of a teacher that is trained on the labels, which must be the same, and 2 for one that is not.
         bias: Whether the stack also learns a bias for every class.
         penalty: How many examples' worth of trust the stack's starting point has.
         standard_errors: By so many standard errors of the paired difference the labelled log-loss must fall.
@@ -56,7 +61,7 @@ class PeerOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
     """
 
     most: int = pydantic.Field(0, ge=0, le=MOST_ROUNDS)
-    folds: int = pydantic.Field(2, ge=2)
+    folds: Annotated[int, pydantic.Field(ge=2)] | Literal["auto"] = "auto"
     bias: bool = False
     penalty: pydantic.PositiveFloat = 1.0
     standard_errors: pydantic.NonNegativeFloat = 1.0
@@ -76,6 +81,8 @@ class Peers:
         train: How it is trained.
         options: How many, and how they are weighed.
         seed: Decides everything random.
+        fold: [V], the fold of every labelled example, in 0..F-1.
+        without_fold: For every fold the teacher's answers on the pool without it: F of them.
         folder: Where the peers' scores are kept as answers; rows that begin with the same peers share them.
         trust_labelled_answers: False where the teacher was trained on the labelled examples: it is then weighed on
             `validation` alone.
@@ -90,6 +97,8 @@ class Peers:
     train: TrainOptions
     options: PeerOptions
     seed: int
+    fold: Int64[Tensor, "V"]
+    without_fold: Sequence[Answers]
     folder: Path
     trust_labelled_answers: bool = True
     held_out_share: float = 0.3
@@ -98,11 +107,6 @@ class Peers:
     def untrained(self) -> Student:
         """A student nobody trains, to ask what it is."""
         return self.fresh()
-
-    @functools.cached_property
-    def fold(self) -> Int64[Tensor, "V"]:
-        """The fold of every labelled example."""
-        return folds(self.answered["labelled"].label, self.options.folds, derived_seed(self.seed, "peers"))
 
     @functools.cached_property
     def half(self) -> Int64[Tensor, "N"]:
@@ -119,11 +123,14 @@ class Peers:
             for part in (each.answers.class_indices, each.answers.class_probs, each.label if role != "pool" else None):
                 said.update(b"" if part is None else part.contiguous().numpy().tobytes())
             said.update(self.ids[role].tobytes())
+        for answers in self.without_fold:
+            said.update(answers.class_indices.numpy().tobytes() + answers.class_probs.numpy().tobytes())
+        said.update(self.fold.numpy().tobytes())
         recipe = (
             self.untrained.spec,
             self.method,
             self.train.model_dump(exclude={"checkpoint_seconds"}),
-            self.options.model_dump(include={"folds", "bias", "penalty"}),
+            self.options.model_dump(include={"bias", "penalty"}),
             self.trust_labelled_answers,
             self.held_out_share,
             self.seed,
@@ -137,117 +144,112 @@ class Peers:
 
     # --- one round
 
+    def trained_on(self, number: int, fold: int) -> Int64[Tensor, "M"]:
+        """The pool examples that the peer of a fold is trained on in a round."""
+        return (self.half == (number + fold) % 2).nonzero()[:, 0]
+
+    def asked_about(self, number: int, fold: int) -> Int64[Tensor, "M"]:
+        """Those it is asked about: the other half, on which the fold's next peer is trained."""
+        return self.trained_on(number + 1, fold)
+
     def scored(self, number: int, chains: Sequence[Mapping[str, Answered]]) -> "Scores":
         """Train a round's peers, or read what they said.
 
         Args:
             number: The round, from 1.
-            chains: For each fold, the answers its peers train on.
+            chains: For each fold, what its peer is trained on, the pool being that of `trained_on`.
         """
         folder = self.home / f"round-{number}"
-        wanted = [*(("pool", fold) for fold in range(self.options.folds)), *((role, -1) for role in self._judges())]
-        done = all((_store(folder, role, fold) / "manifest.json").exists() for role, fold in wanted)
+        stores = {
+            **{f"pool-by-{fold}": self.ids["pool"][self.asked_about(number, fold)] for fold in range(self.num_folds)},
+            **{role: self.ids[role] for role in self.answered if role in JUDGES},
+        }
+        done = all((folder / name / "manifest.json").exists() for name in stores)
         # Every process must have seen the same before one of them writes.
         wait_for_all()
         values = {} if done else self._trained(number, chains, folder / "peers")
+        kept = {}
+        for turn in (True, False):
+            if leads() is turn:
+                for name, ids in stores.items():
+                    kept[name] = self._kept(folder / name, f"{name}, round {number}", ids, values.get(name)).probs()
+            wait_for_all()
         if leads():
-            for role, fold in wanted:
-                self._kept(number, folder, role, fold, values)
-        wait_for_all()
-        kept = {(role, fold): self._kept(number, folder, role, fold, values) for role, fold in wanted}
-        if leads():
-            for path in (folder / "peers").glob("*"):
-                path.unlink()
-            if (folder / "peers").exists():
-                (folder / "peers").rmdir()
+            shutil.rmtree(folder / "peers", ignore_errors=True)
         return Scores(
-            chains=tuple(kept["pool", fold].probs() for fold in range(self.options.folds)),
-            judged={role: kept[role, -1].probs() for role in self._judges()},
+            chains=tuple(kept[f"pool-by-{fold}"] for fold in range(self.num_folds)),
+            pool=self._pooled(number, [kept[f"pool-by-{fold}"] for fold in range(self.num_folds)]),
+            judged={role: kept[role] for role in JUDGES if role in kept},
         )
 
-    def _judges(self) -> tuple[str, ...]:
-        """Roles whose labels are known."""
-        return ("labelled", *(["validation"] if "validation" in self.answered else []))
+    @property
+    def num_folds(self) -> int:
+        """F."""
+        return len(self.without_fold)
 
-    def _kept(
-        self, number: int, folder: Path, role: str, fold: int, values: Mapping[tuple[str, int], Tensor]
-    ) -> Answers:
-        key = StoreKey(
-            teacher=self.words,
-            data=digest_of_ids(self.ids[role]),
-            transform=f"{role}, round {number}, fold {fold}",
-            code=f"overproof {__version__}",
-        )
-        names, source = self.untrained.class_names, f"the {role} examples"
-        return answer(
-            _store(folder, role, fold),
-            self.ids[role],
-            key,
-            names,
-            lambda rows: values[role, fold][rows],
-            source=source,
-        )
+    def _pooled(self, number: int, chains: Sequence[Tensor]) -> Float[Tensor, "N K"]:
+        """For every pool example the mean of the peers that were asked about it."""
+        total = torch.zeros(len(self.half), chains[0].shape[1])
+        count = torch.zeros(len(self.half), 1)
+        for fold, chain in enumerate(chains):
+            rows = self.asked_about(number, fold)
+            total[rows] += chain
+            count[rows] += 1
+        return total / count
 
-    def _trained(
-        self, number: int, chains: Sequence[Mapping[str, Answered]], folder: Path
-    ) -> dict[tuple[str, int], Tensor]:
+    def _kept(self, folder: Path, what: str, ids: Ids, values: Tensor | None) -> Answers:
+        key = StoreKey(teacher=self.words, data=digest_of_ids(ids), transform=what, code=f"overproof {__version__}")
+
+        def said(rows: slice) -> Tensor:
+            assert values is not None, "the store is finished"
+            return values[rows]
+
+        return answer(folder, ids, key, self.untrained.class_names, said, source=f"what peers say ({what})")
+
+    def _trained(self, number: int, chains: Sequence[Mapping[str, Answered]], folder: Path) -> dict[str, Tensor]:
         """Train every peer of a round and put together what they say of examples they were not trained on."""
-        pairs = [(fold, half) for fold in range(self.options.folds) for half in (0, 1)]
-        jobs = [
-            functools.partial(self._peer, number, fold, half, chains[fold], folder / f"{fold}-{half}.safetensors")
-            for fold, half in pairs
-        ]
-        run_jobs(jobs, workers=self.options.workers)
+        paths = [folder / f"{fold}.safetensors" for fold in range(self.num_folds)]
+        run_jobs(
+            [functools.partial(self._peer, number, fold, chains[fold], path) for fold, path in enumerate(paths)],
+            workers=self.options.workers,
+        )
         wait_for_all()
-        said = {
-            (fold, half): safetensors.torch.load((folder / f"{fold}-{half}.safetensors").read_bytes())
-            for fold, half in pairs
-        }
-        num_classes = len(self.untrained.class_names)
-        values = {}
-        for fold in range(self.options.folds):
-            chain = torch.empty(len(self.half), num_classes)
-            for half in (0, 1):
-                chain[self.half != half] = said[fold, half]["pool"]
-            values["pool", fold] = chain
-        labelled = torch.empty(len(self.fold), num_classes)
-        for fold in range(self.options.folds):
-            labelled[self.fold == fold] = torch.stack([said[fold, half]["labelled"] for half in (0, 1)]).mean(dim=0)
-        values["labelled", -1] = labelled
+        said = [safetensors.torch.load(path.read_bytes()) for path in paths]
+        values = {f"pool-by-{fold}": each["pool"] for fold, each in enumerate(said)}
+        values["labelled"] = torch.empty(len(self.fold), len(self.untrained.class_names))
+        for fold, each in enumerate(said):
+            values["labelled"][self.fold == fold] = each["labelled"]
         if "validation" in self.answered:
-            values["validation", -1] = torch.stack([said[pair]["validation"] for pair in pairs]).mean(dim=0)
+            values["validation"] = torch.stack([each["validation"] for each in said]).mean(dim=0)
         return values
 
-    def _peer(self, number: int, fold: int, half: int, chain: Mapping[str, Answered], path: Path) -> None:
+    def _peer(self, number: int, fold: int, chain: Mapping[str, Answered], path: Path) -> None:
         """Train one peer and write down what it says of the other half, of its fold and of the validation examples."""
         exists = path.exists()
         wait_for_all()
         if exists:
             return
-        labelled, pool = chain["labelled"], chain["pool"]
         checkpoint = path.with_suffix(".checkpoint")
         path.parent.mkdir(parents=True, exist_ok=True)
         result = distilled(
             self.fresh(),
             self.inputs,
-            labelled.take((self.fold != fold).nonzero()[:, 0]),
-            pool.take((self.half == half).nonzero()[:, 0]),
+            chain["labelled"].take((self.fold != fold).nonzero()[:, 0]),
+            chain["pool"],
             method=self.method,
             options=self.train,
-            seed=derived_seed(self.seed, "peer", number, fold, half),
+            seed=derived_seed(self.seed, "peer", number, fold),
             validation=chain.get("validation"),
             trust_labelled_answers=self.trust_labelled_answers,
             held_out_share=self.held_out_share,
             checkpoint=checkpoint,
         )
         asked = {
-            "labelled": labelled.take((self.fold == fold).nonzero()[:, 0]),
-            "pool": pool.take((self.half != half).nonzero()[:, 0]),
-            **({"validation": chain["validation"]} if "validation" in chain else {}),
+            "labelled": self.answered["labelled"].place[self.fold == fold],
+            "pool": self.answered["pool"].place[self.asked_about(number, fold)],
+            **({"validation": chain["validation"].place} if "validation" in chain else {}),
         }
-        scores = {
-            role: result.student.probs(Placed(inputs=self.inputs, place=each.place)) for role, each in asked.items()
-        }
+        scores = {role: result.student.probs(Placed(inputs=self.inputs, place=place)) for role, place in asked.items()}
         if leads():
             atomic.write_bytes(path, safetensors.torch.save(scores))
             checkpoint.unlink(missing_ok=True)
@@ -259,18 +261,11 @@ class Scores:
     """What a round's peers say of examples they were not trained on.
 
     Args:
-        chains: For each fold of the labelled examples, [N, K] for the pool by the peers that never touched the fold.
+        chains: For each fold, [M, K] for the pool examples that its peer was asked about.
+        pool: [N, K], the mean over the peers that were asked about an example.
         judged: By role, [V, K] for examples with known labels.
     """
 
-    chains: tuple[Float[Tensor, "N K"], ...]
+    chains: tuple[Float[Tensor, "_ _"], ...]
+    pool: Float[Tensor, "N K"]
     judged: Mapping[str, Float[Tensor, "_ _"]]
-
-    @property
-    def pool(self) -> Float[Tensor, "N K"]:
-        """The mean over the chains."""
-        return torch.stack(self.chains).mean(dim=0)
-
-
-def _store(folder: Path, role: str, fold: int) -> Path:
-    return folder / (role if fold < 0 else f"{role}-without-fold-{fold}")

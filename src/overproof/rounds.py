@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from overproof.answered import Answered
@@ -105,7 +106,17 @@ def run_rounds(peers: Peers) -> Corrected:
 
     said = {role: each.answers.probs() for role, each in teacher.items()}
     current: Mapping[str, Answered] = teacher
-    chains: list[Mapping[str, Answered]] = [teacher] * options.folds
+    pool, said_without = teacher["pool"], [answers.probs() for answers in peers.without_fold]
+
+    def chain_of(number: int, fold: int, probs: Tensor) -> Answered:
+        """The pool examples that the peer of a fold is trained on, with these answers."""
+        rows = pool.take(peers.trained_on(number, fold))
+        return replace(rows, answers=rows.answers.saying(probs))
+
+    chains: list[Mapping[str, Answered]] = [
+        {**teacher, "pool": chain_of(1, fold, without[peers.trained_on(1, fold)])}
+        for fold, without in enumerate(said_without)
+    ]
     loss, records = loss_of(weigh([said])[0]), list[RoundRecord]()
     for number in range(1, options.most + 1):
         scores = peers.scored(number, chains)
@@ -113,7 +124,7 @@ def run_rounds(peers: Peers) -> Corrected:
         both, fitted = weigh([said, heard])
         gain = loss - loss_of(both)
         error = gain.std().item() / len(gain) ** 0.5
-        taken = gain.mean().item() > options.standard_errors * error
+        taken = helps(gain, options.standard_errors)
         corrected = {role: replace(teacher[role], answers=teacher[role].answers.saying(both[role])) for role in teacher}
         records.append(
             RoundRecord(
@@ -130,15 +141,26 @@ def run_rounds(peers: Peers) -> Corrected:
         if not taken:
             break
         current, loss = corrected, loss_of(both)
-        # A chain trains on what its own peers corrected, so that no label of its fold comes back to it.
         chains = [
             {
                 **corrected,
-                "pool": replace(teacher["pool"], answers=teacher["pool"].answers.saying(fitted([said["pool"], chain]))),
+                "pool": chain_of(
+                    number + 1, fold, fitted([said_without[fold][peers.asked_about(number, fold)], scores.chains[fold]])
+                ),
             }
-            for chain in scores.chains
+            for fold in range(peers.num_folds)
         ]
     return Corrected(answered=current, records=tuple(records))
+
+
+def helps(gain: Float[Tensor, "V"], standard_errors: float) -> bool:
+    """Whether a mean gain is above so many of its own standard errors.
+
+    Example:
+        >>> helps(torch.tensor([1.0, 1.0, 0.0, 0.0]), 1.0), helps(torch.tensor([1.0, 1.0, 0.0, 0.0]), 2.0)
+        (True, False)
+    """
+    return gain.mean().item() > standard_errors * gain.std().item() / len(gain) ** 0.5
 
 
 def _drift(before: Answers, after: Answers, label: Tensor) -> dict[str, float]:

@@ -37,6 +37,7 @@ from overproof.experiment import Experiment, MethodOptions, dump, load
 from overproof.material import Material, facts_of, knows_truth, learned_parts, shown
 from overproof.methods import CONVENTIONAL, CONVENTIONAL_WITHOUT_POOL
 from overproof.models import ModelSpec, as_matrix, build, join, load_student
+from overproof.noise import folds
 from overproof.peers import Peers
 from overproof.processes import leads, wait_for_all
 from overproof.progress import Progress, Silent
@@ -243,6 +244,7 @@ class Work:
             inputs=join([first.encode(examples) for examples in trained_on.values()]),
             answered=answered,
             ids={role: examples.ids for role, examples in trained_on.items()},
+            without_fold=tuple(each for role, each in answers.items() if role.startswith("pool-without-fold-")),
             truth=self._asking.truth(seed),
             trust_labelled_answers=self.experiment.answers_out_of_sample,
         )
@@ -299,15 +301,21 @@ class Work:
         """The answers after the rounds of peers that the row asks for."""
         if not each.rounds.most:
             return Corrected(answered=answered, records=())
+        label, pool = answered["labelled"].label, answered["pool"].answers
+        # The folds of a teacher that was trained on the labels, with what it says of the pool without each of them.
+        own = material.without_fold
+        num_folds = len(own) or (2 if each.rounds.folds == "auto" else each.rounds.folds)
         peers = Peers(
             fresh=material.fresh,
             inputs=material.inputs,
             answered=answered,
             ids=material.ids,
-            method=each.build(),
+            method=self.experiment.method_of(each),
             train=self.experiment.train_options(each),
             options=each.rounds,
             seed=derived_seed(material.seed, "rounds"),
+            fold=folds(label, num_folds, material.seed),
+            without_fold=own or [pool] * num_folds,
             folder=self.folder / "labels" / f"seed-{material.seed}" / "peers",
             trust_labelled_answers=material.trust_labelled_answers,
             held_out_share=self.experiment.held_out_share,

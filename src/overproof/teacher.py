@@ -8,8 +8,9 @@ no label is spent on finding out how good the teacher is.
 import hashlib
 import importlib
 import inspect
+import itertools
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -232,6 +233,7 @@ def cross_fitted(
     num_folds: int,
     seed: int,
     folder: Path,
+    apart: Sequence[str] = (),
     progress: Progress | None = None,
 ) -> dict[str, Answers]:
     """Answers for every role, each labelled example's from the teacher that never saw it.
@@ -243,6 +245,7 @@ def cross_fitted(
         num_folds: F; 1 is a single teacher fitted on all of them, whose answers there are in sample.
         seed: Decides the folds and every fit.
         folder: Answers are kept in `folder/ROLE`; a finished store is read and nobody is asked.
+        apart: Roles among `others` that every fit answers by itself as well, as role "ROLE-without-fold-NUMBER".
         progress: Told (rows done, rows in all) for each role in turn.
 
     Returns:
@@ -280,11 +283,18 @@ def cross_fitted(
 
         return ask
 
+    def ask_one(number: int, role: str) -> Callable[[slice], Tensor]:
+        return lambda rows: predictor(number)(others[role].take(torch.arange(rows.start, rows.stop))).float()
+
     trained_on = hashlib.blake2b(labelled.label.numpy().tobytes(), digest_size=16).hexdigest()
     key_words = f"{teacher.fingerprint} folds={num_folds} seed={seed} labelled={labelled.digest()} labels={trained_on}"
     answers = {}
     asks = {"labelled": ask_out_of_fold, **{role: ask_everybody(role) for role in others}}
-    for role, examples in {"labelled": labelled, **others}.items():
+    asked = {"labelled": labelled, **others}
+    for role, number in itertools.product(apart, range(num_folds)):
+        name, examples = f"{role}-without-fold-{number}", others[role]
+        asks[name], asked[name] = ask_one(number, role), examples
+    for role, examples in asked.items():
         key = StoreKey(teacher=key_words, data=examples.digest(), transform=role, code=_code_version())
         answers[role] = answer(
             folder / role,
