@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from overproof import TrainOptions, distill
+from overproof import TrainOptions, distill, self_distill
 from overproof.claims import noisy_batch
 from overproof.data import from_arrays
 from overproof.errors import InputError
@@ -410,3 +410,47 @@ def test_notes_of_another_run_and_broken_ones_are_refused(tmp_path):
     (tmp_path / "notes.json").write_text(json.dumps([1]))
     with pytest.raises(InputError, match="cannot be read"):
         Notes(folder=tmp_path, fingerprint="one")
+
+
+# --- arrays of one's own
+
+
+def test_arrays_with_noisy_labels_teach_themselves(noisy, tmp_path, monkeypatch):
+    world, label = noisy
+    few = by_path(
+        "self_distilled", labelled__target__search__candidates=[0.0, 1.0, 2.0], labelled__target__search__halvings=0
+    )
+
+    def learned(method, checkpoint=None, **held_out):
+        return self_distill(
+            "mlp", world.inputs[:200], label[:200], method=method, train=TRAIN, checkpoint=checkpoint, **held_out
+        )
+
+    others = {"held_out": world.inputs[200:], "held_out_labels": label[200:]}
+    found = learned(few, tmp_path / "a.pt", **others)
+    assert torch.equal(weights_of(found), weights_of(learned(few, **others)))
+    assert (found.num_labelled, found.num_held_out, len(found.choices)) == (200, 100, 1)
+    # ξ = 0 is the fit to the labels; a start from the teacher begins where that fit, from other first weights, ended.
+    fitted = learned(by_path("self_distilled", labelled__target__imitation=0.0))
+    assert torch.equal(weights_of(fitted), weights_of(learned("labelled_only")))
+    assert not torch.equal(weights_of(fitted), weights_of(learned("born_again")))
+    assert learned("partial_label").num_labelled == 200
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({}, "chosen on labels that the teacher has not seen"),
+        ({"held_out": torch.zeros(2, 2)}, "go together"),
+        ({"method": "slam"}, "The teacher has seen the labelled examples"),
+        ({"method": "born_again", "labels": torch.zeros(300, dtype=torch.long)}, "one class only"),
+        ({"method": "born_again", "labels": torch.full((300,), -1)}, "row 0: the label is unknown"),
+        ({"method": "born_again", "labels": torch.zeros(2, dtype=torch.long)}, "2"),
+        ({"method": "born_again", "inputs": torch.full((300, 2), torch.nan)}, "inputs has a missing value"),
+    ],
+)
+def test_arrays_that_do_not_fit_are_named(noisy, arguments, words):
+    world, label = noisy
+    with pytest.raises(InputError, match=words) as error:
+        self_distill("mlp", **{"inputs": world.inputs, "labels": label, "train": TRAIN, **arguments})
+    assert str(error.value).endswith(".")

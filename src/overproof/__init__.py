@@ -4,6 +4,7 @@ from overproof.arrays import distill as distill
 from overproof.distillation import Distilled as Distilled
 from overproof.errors import InputError as InputError
 from overproof.experiment import Experiment as Experiment
+from overproof.self_distillation import self_distill as self_distill
 from overproof.steps import Result as Result
 from overproof.steps import run as run
 from overproof.train_options import TrainOptions as TrainOptions
