@@ -82,7 +82,7 @@ class Ragged:
         where = (starts.unsqueeze(1) + position).masked_fill_(~inside, 0)
         if not len(self.values):
             return where
-        return self.values[where].masked_fill_(~inside, 0).long()
+        return self.values.index_select(0, where.reshape(-1)).reshape(where.shape).masked_fill_(~inside, 0).long()
 
     def to(self, device: torch.device) -> "Ragged":
         """The same inputs on another device."""

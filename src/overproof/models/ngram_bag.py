@@ -44,13 +44,20 @@ class NgramBag(nn.Module):
         Args:
             ngrams: Buckets, each row padded with 0.
         """
-        weight = self.idf[ngrams]
+        weight = _rows(self.idf, ngrams)
         # A text without a known n-gram has length 0 and gets the bias alone.
         length = weight.square().sum(dim=1, keepdim=True).clamp_min(1e-12).sqrt()
         weight = weight * (SCALE / length)
-        bag: Tensor = torch.bmm(weight.unsqueeze(1), F.embedding(ngrams, self.table)).squeeze(1)
+        bag: Tensor = torch.bmm(weight.unsqueeze(1), _rows(self.table, ngrams)).squeeze(1)
         logits: Tensor = self.head(bag + self.bias)
         return logits
+
+
+def _rows(table: Tensor, ngrams: Int64[Tensor, "B L"]) -> Tensor:
+    """What indexing gives, bit for bit, gradient and all; on a CPU a step of training then takes a third of the time."""
+    if table.is_cuda:
+        return F.embedding(ngrams, table) if table.ndim == 2 else table[ngrams]
+    return table.index_select(0, ngrams.reshape(-1)).reshape(*ngrams.shape, *table.shape[1:])
 
 
 def inverse_document_frequency(inputs: Ragged, buckets: int) -> Float[Tensor, "V"]:
