@@ -54,7 +54,7 @@ class NgramBag(nn.Module):
 
 
 def _rows(table: Tensor, ngrams: Int64[Tensor, "B L"]) -> Tensor:
-    """What indexing gives, bit for bit, gradient and all; on a CPU a step of training then takes a third of the time."""
+    """What indexing gives, bit for bit, gradient and all; on a CPU a training step then takes a third of the time."""
     if table.is_cuda:
         return F.embedding(ngrams, table) if table.ndim == 2 else table[ngrams]
     return table.index_select(0, ngrams.reshape(-1)).reshape(*ngrams.shape, *table.shape[1:])
