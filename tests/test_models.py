@@ -338,10 +338,12 @@ def test_padding_changes_no_logit(dim):
     student = trained_a_little(
         build(ModelSpec(name="ngram", options={"dim": dim}), [examples], class_names=NAMES, seed=0), examples
     )
+    # In double precision, where the order in which 500 n-grams are summed moves nothing that is seen here.
+    student.module.double()
     together = student.logits(examples)
     alone = torch.cat([student.logits(examples.take(torch.tensor([row]))) for row in range(len(examples))])
     assert together.std() > 0.01
-    torch.testing.assert_close(together, alone, atol=1e-5, rtol=0)
+    torch.testing.assert_close(together, alone, atol=1e-6, rtol=0)
     assert torch.equal(student.module.table.grad[0], torch.zeros_like(student.module.table[0]))
 
 
