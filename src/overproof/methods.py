@@ -89,6 +89,12 @@ def wd_agreement() -> Method:
     return Method(pool=Objective(target=Hard(), weight=Debiased(student_covariate="agreement", cap=10.0)))
 
 
+@register("method", paper=WD_2022)
+def wd_agreement_soft() -> Method:
+    """The same on the teacher's probabilities; best when stopped on the labels it holds out (`early_stop_epochs`)."""
+    return Method(pool=Objective(target=Soft(), weight=Debiased(student_covariate="agreement", cap=10.0)))
+
+
 @register("method", paper=SLAM_2023)
 def slam() -> Method:
     """Student-label mixing on hard labels, un-normalised as in the paper's experiments."""
