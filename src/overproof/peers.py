@@ -56,7 +56,8 @@ class PeerOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
             is those of a teacher that is trained on the labels, which must be the same, and 2 for one that is not.
         bias: Whether the stack also learns a bias for every class.
         penalty: How many examples' worth of trust the stack's starting point has.
-        standard_errors: By so many standard errors of the paired difference the labelled log-loss must fall.
+        standard_errors: By so many standard errors of the paired difference the labelled log-loss must fall; below 0 a
+            round is taken even where it seems to harm, for experiments.
         workers: How many peers train at a time; `auto` is one a core where that is safe. It changes no byte.
     """
 
@@ -64,7 +65,7 @@ class PeerOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
     folds: Annotated[int, pydantic.Field(ge=2)] | Literal["auto"] = "auto"
     bias: bool = False
     penalty: pydantic.PositiveFloat = 1.0
-    standard_errors: pydantic.NonNegativeFloat = 1.0
+    standard_errors: float = 1.0
     workers: pydantic.PositiveInt | Literal["auto"] = "auto"
 
 
