@@ -104,10 +104,11 @@ def mix_student_label(
     Source: Kontonis et al. (2023), arXiv 2302.03806, section 3 (un-normalised); the normalised form is derived.
     """
     accuracy = teacher_accuracy.unsqueeze(1)
-    noise = (1 - student_probs) * candidates
+    error = (1 - accuracy) * candidates
     if normalized:
-        noise = noise / (candidates.sum(dim=1, keepdim=True) - 1).clamp(min=1)
-    return accuracy * student_probs + (1 - accuracy) * noise
+        error = error / (candidates.sum(dim=1, keepdim=True) - 1).clamp(min=1)
+    # accuracy * f + error * (1 - f), with one operation on the side that has a gradient.
+    return torch.addcmul(error, accuracy - error, student_probs)
 
 
 def student_label_mixing(
