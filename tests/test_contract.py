@@ -186,6 +186,7 @@ def test_only_weighted_distillation_needs_held_out_labels():
         "wd_soft",
         "wd_separate",
         "wd_agreement",
+        "wd_agreement_soft",
     }
 
 
