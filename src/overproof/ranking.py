@@ -114,7 +114,7 @@ def numbers(values: Any) -> Column:
     if isinstance(values, Tensor):
         values = values.detach().cpu()
         values = (values.float() if str(values.dtype) == "torch.bfloat16" else values).numpy()
-    array = np.asarray(values)
+    array = np.asarray(values)  # of a memory map too, whose slices cost more
     if array.dtype == np.bool_:
         array = array.view(np.uint8)
     return _Widened(array) if array.dtype == np.float16 else array
@@ -268,7 +268,7 @@ def _above(
             above = values[places] > (limit if group is None else limit[places])
             on_limit += _counts(classes if group is None else classes[places], ~above, len(limits))
             places = places[above]
-        kept.append((places + block.start, values[places], np.broadcast_to(classes, len(values))[places]))
+        kept.append((places + block.start, values[places], places[:0] if group is None else classes[places]))
     rows, values, classes = (np.concatenate(parts) for parts in zip(*kept, strict=True))
     if group is None:
         return [(rows, values)], on_limit
