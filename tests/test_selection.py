@@ -12,6 +12,7 @@ import typer
 from overproof import select, store
 from overproof.answer_files import export_store
 from overproof.cli import app, main
+from overproof.errors import InputError
 from overproof.experiment import experiment_from
 from overproof.labels import answer, read
 from overproof.registry import entries
@@ -20,12 +21,12 @@ from overproof.steps import run
 from overproof.synthetic import blobs
 
 
-def test_a_run_records_the_classes_and_says_which_vanish(tmp_path):
+@pytest.fixture
+def content(tmp_path):
     world = blobs(num_examples=300, num_classes=3, seed=0)
     columns = {f"x{i}": pa.array(column) for i, column in enumerate(world.inputs.T.numpy())}
     pq.write_table(pa.table({**columns, "y": world.label.numpy()}), tmp_path / "blobs.parquet")
-    most = {"method": "hard", "name": "top", "options": {"select": {"name": "confident", "budget": 1}}}
-    content = {
+    return {
         "data": {
             "files": {"all": {"path": str(tmp_path / "blobs.parquet"), "label": "y"}},
             "rows": {"labelled": 60, "pool": 150, "test": 90},
@@ -33,9 +34,30 @@ def test_a_run_records_the_classes_and_says_which_vanish(tmp_path):
         "teacher": {"model": "sklearn.linear_model:LogisticRegression", "folds": 2},
         "student": {"name": "linear"},
         "train": {"epochs": 1},
-        "methods": [most],
+        "methods": [{"method": "hard", "name": "top", "options": {"select": {"name": "confident", "budget": 1}}}],
         "seeds": [0],
     }
+
+
+@pytest.mark.parametrize(
+    ("selector", "words"),
+    [
+        (
+            {"name": "confident", "budget": 151},
+            "of method 'top' is 151, but the pool has only 150 rows",
+        ),
+        ({"name": "per_class", "quota": 51}, "'select.quota' of method 'top' is 51 of each of 3 classes, but the pool"),
+    ],
+)
+def test_too_large_a_budget_is_refused_before_anybody_is_asked(content, selector, words, tmp_path):
+    content["methods"][0]["options"]["select"] = selector
+    with pytest.raises(InputError) as error:
+        run(experiment_from(content), tmp_path / "run")
+    assert words in str(error.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_records_the_classes_and_says_which_vanish(content, tmp_path):
     result = run(experiment_from(content), tmp_path / "run")
     found = [finding for finding in result.findings if "classes vanish" in finding]
     assert len(found) == 1

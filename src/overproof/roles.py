@@ -1,6 +1,6 @@
 """Which examples play which role: files read, classes matched by name, roles drawn, repetitions found."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,6 +8,7 @@ import numpy as np
 from overproof.data import Examples, aligned, class_space, concatenate, duplicates, read, split
 from overproof.data_options import DataOptions
 from overproof.errors import InputError
+from overproof.experiment import MethodOptions
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -85,6 +86,28 @@ class Cast:
             drawn = [first.pool, *(parties.labelled for parties in by_seed)]
         asked = [*drawn, first.test, first.validation, first.original]
         return concatenate([examples for examples in asked if examples is not None and len(examples)])
+
+
+def check_budgets(methods: Iterable[MethodOptions], pool: Examples) -> None:
+    """Refuse a budget larger than the pool before a teacher is asked about all of it.
+
+    Args:
+        methods: The rows of the table.
+        pool: What is selected from.
+
+    Raises:
+        InputError: Too large a budget, or quotas that together are; it names the row and the option.
+    """
+    for each in methods:
+        selector = each.build().select
+        for option, num_classes in (("budget", 1), ("quota", len(pool.class_names))):
+            asked = getattr(selector, option, 0)
+            if asked >= 1 and asked * num_classes > len(pool):
+                of_each = f" of each of {num_classes} classes" if option == "quota" else ""
+                raise InputError(
+                    f"Option 'select.{option}' of method {each.row!r} is {asked}{of_each}, but the pool has only "
+                    f"{len(pool)} rows."
+                )
 
 
 def cast(options: DataOptions) -> Cast:

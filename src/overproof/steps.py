@@ -357,6 +357,7 @@ class Work:
         if self.folder.exists() and any(self.folder.iterdir()):
             raise InputError(f"{str(self.folder)!r} is not empty and holds no run; choose another folder.")
         self._asking.check()
+        roles.check_budgets(self.experiment.rows(), self._parties(self.experiment.seeds[0]).pool)
         if leads():
             atomic.write_text(path, text)
 
