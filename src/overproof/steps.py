@@ -346,9 +346,10 @@ class Work:
         wait_for_all()
 
     def _check_folder(self) -> None:
-        path, text = self.folder / "experiment.yaml", dump(self.experiment)
+        path = self.folder / "experiment.yaml"
         if path.exists():
-            if path.read_text() != text:
+            # As options, not as text: one written before an option was added means its default.
+            if load(path) != self.experiment:
                 raise InputError(
                     f"{str(self.folder)!r} holds another experiment (its experiment.yaml differs); choose another "
                     f"folder."
@@ -359,7 +360,7 @@ class Work:
         self._asking.check()
         roles.check_budgets(self.experiment.rows(), self._parties(self.experiment.seeds[0]).pool)
         if leads():
-            atomic.write_text(path, text)
+            atomic.write_text(path, dump(self.experiment))
 
     def _write(
         self, rows: list[Row], summary: list[Summary], findings: list[str], details: dict[tuple[str, int], Any]
