@@ -1,10 +1,11 @@
 """Estimated risks along a path of regularizations, for every imitation at once."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from numpy.typing import NDArray
 
 from overproof.linear.spectrum import RELIABLE_SHARE, Spectrum, best_weights
@@ -18,8 +19,9 @@ _FARTHEST = 10.0
 class RiskPath:
     """What a teacher, its student and their best mixture are estimated to cost, for L regularizations.
 
-    A risk is a mean squared error on new noisy examples, summed over outputs. Which residuals it is estimated from,
-    `source` says: corrected training residuals ("one-shot") or held-out ones ("held-out").
+    A risk is a mean squared error on new noisy examples, summed over outputs; infinite where it cannot be estimated.
+    Which residuals it is estimated from, `source` says: corrected training residuals ("one-shot"), each example left
+    out of its own fit ("leave-one-out"), or folds of them ("held-out").
 
     Args:
         regularization: [L], rising, that of X'X/n + regularization I.
@@ -29,8 +31,7 @@ class RiskPath:
         weights: [L, k + 1], of the teacher and of its k students in the mixture.
         imitation: [L], the imitation of the last round: 1 less the teacher's weight. With one round it is the optimum.
         distilled: [L], the risk of the mixture.
-        reliable: [L], False where the one-shot risks are not to be trusted.
-        source: "one-shot" or "held-out".
+        source: [L], "one-shot", "leave-one-out" or "held-out"; "" where the risk is infinite.
     """
 
     regularization: Float[np.ndarray, "L"]
@@ -40,8 +41,7 @@ class RiskPath:
     weights: Float[np.ndarray, "L W"]
     imitation: Float[np.ndarray, "L"]
     distilled: Float[np.ndarray, "L"]
-    reliable: Bool[np.ndarray, "L"]
-    source: str
+    source: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.regularization)
@@ -63,8 +63,7 @@ def path_of(
     errors: Vector,
     regularization: Vector,
     *,
-    source: str,
-    reliable: NDArray[np.bool_],
+    source: Sequence[str],
     farthest: Vector,
     weights: Vector | None = None,
 ) -> RiskPath:
@@ -73,8 +72,7 @@ def path_of(
     Args:
         errors: [L, k + 1, M], of the teacher and its students; sums of products are mean products of errors.
         regularization: [L].
-        source: What the errors are.
-        reliable: [L].
+        source: [L], what the errors are.
         farthest: [L], the largest imitation in size that is believed after one round.
         weights: [k + 1] to use instead of the best ones.
     """
@@ -105,25 +103,44 @@ def path_of(
         weights=chosen,
         imitation=1 - chosen[:, 0],
         distilled=risk(chosen),
-        reliable=reliable & usable,
-        source=source,
+        source=tuple(word if fit else "" for word, fit in zip(source, np.atleast_1d(usable).tolist(), strict=True)),
     )
 
 
-def one_shot_path(spectrum: Spectrum, regularization: Vector, rounds: int, weights: Vector | None = None) -> RiskPath:
-    """The path from corrected training residuals: no split and no refit.
+def one_shot_path(
+    spectrum: Spectrum,
+    inputs: NDArray[Any],
+    labels: Vector,
+    sample_weight: Vector | None,
+    regularization: Vector,
+    rounds: int,
+    weights: Vector | None = None,
+) -> RiskPath:
+    """The path without a refit: from corrected training residuals where they are to be trusted, else leave-one-out.
+
+    With more than one round there is no closed form of what is left out: those risks are infinite.
 
     Args:
         spectrum: Of the training set.
+        inputs: [n, p], the training set.
+        labels: [n, T].
+        sample_weight: [n] or None.
         regularization: [L].
         rounds: k, at least 1.
         weights: [k + 1] to use instead of the best ones.
     """
+    errors = spectrum.errors(regularization, rounds)
+    doubtful = np.flatnonzero(spectrum.degrees(regularization, 0)[0] > RELIABLE_SHARE)
+    source = np.full(len(regularization), "one-shot", object)
+    if len(doubtful):
+        errors[doubtful], source[doubtful] = np.inf, "leave-one-out"
+        if rounds == 1:
+            errors[doubtful] = 0.0
+            errors[doubtful, :, :2] = spectrum.left_out(inputs, labels, sample_weight, regularization[doubtful])
     return path_of(
-        spectrum.errors(regularization, rounds),
+        errors,
         regularization,
-        source="one-shot",
-        reliable=spectrum.degrees(regularization, 0)[0] < RELIABLE_SHARE,
+        source=list(source),
         farthest=farthest_imitation(spectrum, regularization),
         weights=weights,
     )
@@ -173,8 +190,7 @@ def held_out_path(
     return path_of(
         factors.transpose(0, 2, 1) / np.sqrt(counts.sum()),
         regularization,
-        source="held-out",
-        reliable=np.ones(len(regularization), bool),
+        source=["held-out"] * len(regularization),
         farthest=farthest,
         weights=weights,
     )

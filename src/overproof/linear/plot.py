@@ -32,7 +32,7 @@ def plot_risk(path: RiskPath, axes: Any = None, *, imitations: NDArray[Any] | No
     """
     axes = _axes(axes)
     rows = np.linspace(-1, 6, 141) if imitations is None else np.asarray(imitations, np.float64)
-    used = path.reliable
+    used = np.isfinite(path.distilled)
     risks = np.array([path.risk(float(row))[used] for row in rows])
     # Relative to the best, on a logarithm: far from it risks grow without end.
     shades = np.log10(risks / path.distilled[used].min())
@@ -41,7 +41,7 @@ def plot_risk(path: RiskPath, axes: Any = None, *, imitations: NDArray[Any] | No
     )
     axes.figure.colorbar(drawn, ax=axes, label="risk over the least risk, log10", extend="max")
     axes.plot(path.regularization[used], path.imitation[used], color=_BEST, label="best imitation")
-    best = int(np.argmin(np.where(used, path.distilled, np.inf)))
+    best = int(np.argmin(path.distilled))
     axes.plot(
         path.regularization[best], path.imitation[best], "*", color=_BEST, markersize=12,
         label=f"least risk: imitation {path.imitation[best]:.2f}",

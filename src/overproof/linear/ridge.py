@@ -115,12 +115,12 @@ class RidgeSelfDistillation(_RidgeStudent):
 
     Args:
         regularization: Above 0; that of X'X/n + regularization I (scikit-learn's `alpha` is n times this).
-        imitation: "one-shot" chooses from corrected training residuals and asks held-out examples where those are
-            not to be trusted; "held-out" asks them always; a number is used as it is.
+        imitation: "one-shot" chooses without a refit, from corrected training residuals or, where those are not to be
+            trusted, from exact leave-one-out residuals; "held-out" refits on folds; a number is used as it is.
         steps: Rounds of self-distillation, at least 1. More than one is a linear solve for the weights of the rounds;
             a given number is then the imitation of every round.
         fit_intercept: Whether to fit one; it is not penalised.
-        folds: Of the held-out choice, at least 2.
+        folds: Of the held-out choice, at least 2; equal rows stand in one fold.
         random_state: Draws the folds.
 
     Attributes:
@@ -135,7 +135,7 @@ class RidgeSelfDistillation(_RidgeStudent):
         risk_: The student's estimated mean squared error on new noisy examples, summed over outputs.
         teacher_risk_: The teacher's.
         risk_path_: `RiskPath` for 100 regularizations, `regularization` among them, where each has its best imitation
-            (or the given one). One-shot risks, except at held-out choices.
+            (or the given one), and says what each risk is estimated from.
 
     Example:
         >>> X, y = [[-1.0], [0.0], [1.0]], [-2.0, 0.0, 2.0]
@@ -151,8 +151,9 @@ class RidgeSelfDistillation(_RidgeStudent):
     Source: Das and Sanghavi (2023), arXiv 2301.13304 (imitation beyond one); arXiv 2602.17565 (one-shot tuning);
         Pareek, Du and Oh (2024), arXiv 2407.04600 (several steps).
     Differs from the paper: degrees of freedom count the intercept; imitations farther than ten times the useful range
-        (`overproof.linear.path.farthest_imitation`) are cut, and where 70 % of the examples are used up by the
-        teacher's degrees of freedom, 20 folds choose.
+        (`overproof.linear.path.farthest_imitation`) are cut, and where the teacher's degrees of freedom use up more
+        than half of the examples, leave-one-out residuals choose (for several steps, folds), in closed form
+        (`Spectrum.left_out`, derived).
     """
 
     regularization: float
@@ -188,22 +189,21 @@ class RidgeSelfDistillation(_RidgeStudent):
             raise InputError("regularization holds several numbers; one is needed, or RidgeSelfDistillationCV.")
         training = self._read(X, y, sample_weight)
         grid = np.union1d(regularization_path(training.spectrum), own)
-        path = one_shot_path(training.spectrum, grid, self.steps, self._given_weights())
+        path = training.one_shot(grid, self.steps, self._given_weights())
         index = int(np.searchsorted(grid, own))
+        share = training.spectrum.degrees(np.array([own]), 0)[0, 0]
+        why = f": the teacher's degrees of freedom use up {share:.0%} of the examples, too many for corrected residuals"
         if not isinstance(self.imitation, str):
-            source = "given"
+            source, why = "given", ""
         elif self.imitation == "held-out":
-            source = "held-out, as asked"
-        elif path.reliable[index]:
-            source = "one-shot"
+            source, why = "held-out", ", as asked"
+        elif path.source[index] == "one-shot":
+            source, why = "one-shot", ""
         else:
-            share = training.spectrum.degrees(np.array([own]), 0)[0, 0]
-            source = (
-                f"held-out: the teacher's degrees of freedom use up {100 * share:.0f} % of the examples, too many for "
-                "corrected residuals"
-            )
-        if source.startswith("held-out"):
+            source = path.source[index] or "held-out"
+        if source == "held-out":
             path, index = _replaced(path, index, self._held_out(training, np.array([own])))
+        source += why
         self._finish(training, path, index, source)
         return self
 
@@ -213,12 +213,11 @@ class RidgeSelfDistillationCV(_RidgeStudent):
 
     Args:
         regularizations: To try, all above 0; those of X'X/n + regularization I. None is 100 that span the eigenvalues.
-        imitation: "one-shot" estimates all risks from corrected training residuals (held-out examples are asked where
-            no regularization allows that); "held-out" asks them always; a number is used as it is, and only the
-            regularization is chosen, from corrected residuals.
+        imitation: "one-shot" estimates all risks without a refit, as in `RidgeSelfDistillation`; "held-out" refits on
+            folds; a number is used as it is, and only the regularization is chosen, without a refit.
         steps: Rounds of self-distillation, at least 1.
         fit_intercept: Whether to fit one; it is not penalised.
-        folds: Of the held-out choice, at least 2.
+        folds: Of the held-out choice, at least 2; equal rows stand in one fold.
         random_state: Draws the folds.
 
     Attributes:
@@ -273,18 +272,16 @@ class RidgeSelfDistillationCV(_RidgeStudent):
             given = np.unique(check_regularization("regularizations", self.regularizations))
         training = self._read(X, y, sample_weight)
         grid = regularization_path(training.spectrum) if given is None else given
-        path = one_shot_path(training.spectrum, grid, self.steps, self._given_weights())
-        source = "one-shot" if isinstance(self.imitation, str) else "given"
+        path = training.one_shot(grid, self.steps, self._given_weights())
+        why = ""
         if self.imitation == "held-out":
-            source = "held-out, as asked"
-        elif not path.reliable.any():
-            source = (
-                "held-out: the teacher's degrees of freedom use up too many of the examples at every regularization"
-            )
-        if source.startswith("held-out"):
+            path, why = self._held_out(training, grid), ", as asked"
+        elif not np.isfinite(path.distilled).any():
             path = self._held_out(training, grid)
-        self.best_teacher_ = float(grid[np.argmin(np.where(path.reliable, path.teacher, np.inf))])
-        self._finish(training, path, int(np.argmin(np.where(path.reliable, path.distilled, np.inf))), source)
+            why = ": the teacher's degrees of freedom use up too many examples at every regularization"
+        index = int(np.argmin(path.distilled))
+        self.best_teacher_ = float(grid[np.argmin(path.teacher)])
+        self._finish(training, path, index, path.source[index] + why if isinstance(self.imitation, str) else "given")
         return self
 
 
@@ -295,6 +292,10 @@ class _Training:
     weights: Vector | None
     single: bool
     spectrum: Spectrum
+
+    def one_shot(self, regularization: Vector, rounds: int, weights: Vector | None) -> RiskPath:
+        """The path without a refit."""
+        return one_shot_path(self.spectrum, self.inputs, self.labels, self.weights, regularization, rounds, weights)
 
     def model(self, regularization: float, weights: Vector, kind: Any) -> tuple[NDArray[Any], Any]:
         """Coefficients and intercept in scikit-learn's shapes."""
@@ -320,8 +321,9 @@ def regularization_path(spectrum: Spectrum) -> Vector:
 def _replaced(path: RiskPath, index: int, one: RiskPath) -> tuple[RiskPath, int]:
     """The path with the one regularization of `one` put in its place."""
     fields = {}
-    for name in ("teacher", "cross", "student", "weights", "imitation", "distilled", "reliable"):
+    for name in ("teacher", "cross", "student", "weights", "imitation", "distilled"):
         values = getattr(path, name).copy()
         values[index] = getattr(one, name)[0]
         fields[name] = values
-    return RiskPath(regularization=path.regularization, source="one-shot", **fields), index
+    source = (*path.source[:index], *one.source, *path.source[index + 1 :])
+    return RiskPath(regularization=path.regularization, source=source, **fields), index

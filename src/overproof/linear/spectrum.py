@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 Vector = NDArray[np.float64]
 
 _BLOCK_ROWS = 8192
-RELIABLE_SHARE = 0.7
-"""Corrected residuals are trusted where the teacher's degrees of freedom use up less than this share of the examples:
-beyond, as with more features than examples and little regularization, held-out errors choose better (docs/log.md)."""
+RELIABLE_SHARE = 0.5
+"""Corrected residuals are trusted where the teacher's degrees of freedom use up at most this share of the examples:
+beyond, as with more features than examples and little regularization, examples left out choose better (docs/log.md)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -145,6 +145,39 @@ class Spectrum:
         left = 1 - self.degrees(regularization, rounds).T
         usable = np.min(left, axis=1) > 0
         return np.where(usable[:, None, None], missed / np.where(left > 0, left, 1.0)[:, :, None], np.inf)
+
+    def left_out(self, inputs: NDArray[Any], labels: Vector, weights: Vector | None, regularization: Vector) -> Vector:
+        """[L, 2, 2], the exact leave-one-out errors of the teacher and of its pure student, without a refit.
+
+        Leaving example i out takes x_i x_i'/n from X'X/n, which moves every inverse by a rank of one. With h_i the
+        leverage, the teacher's error is r_i/(1 - h_i); the student's, whose teacher has not seen x_i either, is that
+        plus regularization (x_i' I b - c_i error)/(1 - h_i), where I is the inverse, b the teacher's coefficients and
+        c_i = x_i' I^2 x_i/n. What n is, is left as it is. A few numbers stand for the errors, with the same sums of
+        products.
+
+        Args:
+            inputs: [n, p], those of the spectrum.
+            labels: [n, T].
+            weights: [n] or None; of an example that stands there twice one is left out.
+            regularization: [L].
+        """
+        seen = self.along(inputs - self.input_mean) / np.sqrt(self.eigenvalues)
+        squares, centred = seen**2, labels - self.label_mean
+        root = np.sqrt((np.ones(len(labels)) if weights is None else weights) / self.num_examples)[:, None]
+        factors = np.empty((len(regularization), 2, 2))
+        for index, ridge in enumerate(regularization):
+            kept = self.eigenvalues / (self.eigenvalues + ridge)
+            slow = kept / (self.eigenvalues + ridge)
+            left = 1 - (squares @ kept + self.free) / self.num_examples
+            if left.min() <= 0:
+                factors[index] = np.inf
+                continue
+            first = (centred - seen @ (kept[:, None] * self.labels)) / left[:, None]
+            bend = (squares @ slow / self.num_examples)[:, None]
+            second = first + ridge * (seen @ (slow[:, None] * self.labels) - bend * first) / left[:, None]
+            errors = np.stack([(root * each).ravel() for each in (first, second)], axis=1)
+            factors[index] = np.transpose(np.linalg.qr(errors, mode="r"))
+        return factors
 
 
 def best_weights(errors: Vector) -> Vector:
