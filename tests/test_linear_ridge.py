@@ -207,7 +207,9 @@ def test_both_choices_together_cost_no_more_than_either():
     assert both.risk_ == path.distilled.min() <= path.teacher.min()
     assert both.regularization_ in path.regularization
     alone = RidgeSelfDistillation(both.regularization_).fit(features, labels)
-    np.testing.assert_allclose(both.coef_, alone.coef_, atol=1e-10)
+    np.testing.assert_allclose(both.teacher_coef_, alone.teacher_coef_, atol=1e-10)
+    assert set(path.source) == {"leave-one-out"}
+    assert both.imitation_ == pytest.approx(alone.imitation_, abs=0.3)  # corrected residuals say nearly the same
     given = RidgeSelfDistillationCV([0.1, 0.01], imitation=1.0).fit(features, labels)
     assert given.imitation_ == 1.0
     assert given.regularization_ in (0.1, 0.01)

@@ -115,6 +115,8 @@ def one_shot_path(
     regularization: Vector,
     rounds: int,
     weights: Vector | None = None,
+    *,
+    exact: bool = False,
 ) -> RiskPath:
     """The path without a refit: from corrected training residuals where they are to be trusted, else leave-one-out.
 
@@ -128,9 +130,11 @@ def one_shot_path(
         regularization: [L].
         rounds: k, at least 1.
         weights: [k + 1] to use instead of the best ones.
+        exact: Leave-one-out for all, with one round.
     """
     errors = spectrum.errors(regularization, rounds)
-    doubtful = np.flatnonzero(spectrum.degrees(regularization, 0)[0] > RELIABLE_SHARE)
+    trusted = 0.0 if exact and rounds == 1 else RELIABLE_SHARE
+    doubtful = np.flatnonzero(spectrum.degrees(regularization, 0)[0] > trusted)
     source = np.full(len(regularization), "one-shot", object)
     if len(doubtful):
         errors[doubtful], source[doubtful] = np.inf, "leave-one-out"

@@ -213,8 +213,9 @@ class RidgeSelfDistillationCV(_RidgeStudent):
 
     Args:
         regularizations: To try, all above 0; those of X'X/n + regularization I. None is 100 that span the eigenvalues.
-        imitation: "one-shot" estimates all risks without a refit, as in `RidgeSelfDistillation`; "held-out" refits on
-            folds; a number is used as it is, and only the regularization is chosen, without a refit.
+        imitation: "one-shot" estimates all risks without a refit, from exact leave-one-out residuals (corrected ones
+            with several steps); "held-out" refits on folds; a number is used as it is, and only the regularization is
+            chosen, without a refit.
         steps: Rounds of self-distillation, at least 1.
         fit_intercept: Whether to fit one; it is not penalised.
         folds: Of the held-out choice, at least 2; equal rows stand in one fold.
@@ -236,7 +237,9 @@ class RidgeSelfDistillationCV(_RidgeStudent):
     Raises:
         InputError: An option out of its range, a target that does not vary, or too few weighted examples.
 
-    Source: as in `RidgeSelfDistillation`; Golub, Heath and Wahba (1979) for generalised cross-validation.
+    Source: as in `RidgeSelfDistillation`.
+    Differs from the paper: leave-one-out instead of generalised cross-validation, which a few examples of high leverage
+        mislead into pairs far from any sensible regularization (docs/log.md).
     """
 
     regularizations: Sequence[float] | NDArray[Any] | None
@@ -272,7 +275,7 @@ class RidgeSelfDistillationCV(_RidgeStudent):
             given = np.unique(check_regularization("regularizations", self.regularizations))
         training = self._read(X, y, sample_weight)
         grid = regularization_path(training.spectrum) if given is None else given
-        path = training.one_shot(grid, self.steps, self._given_weights())
+        path = training.one_shot(grid, self.steps, self._given_weights(), exact=True)
         why = ""
         if self.imitation == "held-out":
             path, why = self._held_out(training, grid), ", as asked"
@@ -293,9 +296,11 @@ class _Training:
     single: bool
     spectrum: Spectrum
 
-    def one_shot(self, regularization: Vector, rounds: int, weights: Vector | None) -> RiskPath:
+    def one_shot(self, regularization: Vector, rounds: int, weights: Vector | None, *, exact: bool = False) -> RiskPath:
         """The path without a refit."""
-        return one_shot_path(self.spectrum, self.inputs, self.labels, self.weights, regularization, rounds, weights)
+        return one_shot_path(
+            self.spectrum, self.inputs, self.labels, self.weights, regularization, rounds, weights, exact=exact
+        )
 
     def model(self, regularization: float, weights: Vector, kind: Any) -> tuple[NDArray[Any], Any]:
         """Coefficients and intercept in scikit-learn's shapes."""

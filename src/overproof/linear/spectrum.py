@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 Vector = NDArray[np.float64]
 
 _BLOCK_ROWS = 8192
+_BLOCK_NUMBERS = 2**22
 RELIABLE_SHARE = 0.5
 """Corrected residuals are trusted where the teacher's degrees of freedom use up at most this share of the examples:
 beyond, as with more features than examples and little regularization, examples left out choose better (docs/log.md)."""
@@ -161,23 +162,39 @@ class Spectrum:
             weights: [n] or None; of an example that stands there twice one is left out.
             regularization: [L].
         """
-        seen = self.along(inputs - self.input_mean) / np.sqrt(self.eigenvalues)
+        root = np.sqrt((np.ones(len(labels)) if weights is None else weights) / self.num_examples)
+        if self.dual_inputs is not None:
+            seen = self.vectors / root[:, None]
+        else:
+            seen = self.along(inputs - self.input_mean) / np.sqrt(self.eigenvalues)
         squares, centred = seen**2, labels - self.label_mean
-        root = np.sqrt((np.ones(len(labels)) if weights is None else weights) / self.num_examples)[:, None]
-        factors = np.empty((len(regularization), 2, 2))
-        for index, ridge in enumerate(regularization):
-            kept = self.eigenvalues / (self.eigenvalues + ridge)
-            slow = kept / (self.eigenvalues + ridge)
+        factors = np.full((len(regularization), 2, 2), np.inf)
+        together = max(1, _BLOCK_NUMBERS // centred.size)
+        for start in range(0, len(regularization), together):
+            ridge = regularization[start : start + together]
+            kept = self.eigenvalues[:, None] / (self.eigenvalues[:, None] + ridge)
+            slow = kept / (self.eigenvalues[:, None] + ridge)
             left = 1 - (squares @ kept + self.free) / self.num_examples
-            if left.min() <= 0:
-                factors[index] = np.inf
-                continue
-            first = (centred - seen @ (kept[:, None] * self.labels)) / left[:, None]
-            bend = (squares @ slow / self.num_examples)[:, None]
-            second = first + ridge * (seen @ (slow[:, None] * self.labels) - bend * first) / left[:, None]
-            errors = np.stack([(root * each).ravel() for each in (first, second)], axis=1)
-            factors[index] = np.transpose(np.linalg.qr(errors, mode="r"))
+            usable = left.min(axis=0) > 0
+            left = np.where(usable, left, 1.0)[:, :, None]
+            bend = (squares @ slow / self.num_examples)[:, :, None]
+            first = (centred[:, None, :] - self._answers(seen, kept)) / left
+            apart = ridge[:, None] * (bend * first - self._answers(seen, slow)) / left
+            first, apart = root[:, None, None] * first, root[:, None, None] * apart
+            # The first two columns of a QR decomposition, for every regularization: products of the errors themselves
+            # would lose half of the digits of their difference.
+            length = np.sqrt(np.sum(first**2, axis=(0, 2)))
+            along = np.sum(first * apart, axis=(0, 2)) / length
+            across = np.sqrt(np.sum((apart - first * (along / length)[:, None]) ** 2, axis=(0, 2)))
+            found = np.array([[length, 0 * length], [length - along, -across]]).transpose(2, 0, 1)
+            factors[start : start + together][usable] = found[usable]
         return factors
+
+    def _answers(self, seen: Vector, scale: Vector) -> Vector:
+        """[n, L, T], the labels along the directions, scaled [r, L] and put together again."""
+        num, outputs = scale.shape[1], self.labels.shape[1]
+        mixed = (scale[:, :, None] * self.labels[:, None, :]).reshape(len(scale), num * outputs)
+        return (seen @ mixed).reshape(len(seen), num, outputs)
 
 
 def best_weights(errors: Vector) -> Vector:
