@@ -237,8 +237,9 @@ def _limits(
     of it is wanted.
     """
     dtype = samples[0].dtype
-    ends = (-np.inf, np.inf) if dtype.kind == "f" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
-    limits = np.where(pending, ends[0], ends[1]).astype(dtype)
+    least, most = (-np.inf, np.inf) if dtype.kind == "f" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    limits = np.full(len(quotas), least, dtype)
+    limits[~pending] = most
     for index in np.flatnonzero(pending):
         rank = quotas[index] / rows_per_sample
         rank = int(rank + slack * DEVIATIONS * (1 + rank**0.5)) + 1
