@@ -192,6 +192,14 @@ def test_consensus_counts_agreement_and_nothing_else():
     assert 0 < agreed.sum() < len(agreed)
 
 
+def test_without_a_pool_the_record_is_of_the_labelled_weights(noisy):
+    world, label = noisy
+    agreed = (world.teacher_probs[:200].argmax(1) == label[:200]).float().mean().item()
+    for record in learn(noisy, "consensus").history:
+        assert (record.weight_min, record.weight_max) == (0.0, 1.0)
+        assert record.weight_mean == pytest.approx(agreed, abs=0.06)
+
+
 # --- the search
 
 

@@ -22,9 +22,9 @@ class EpochRecord:
     Args:
         epoch: From 1.
         loss: Mean weighted loss of the epoch's batches, in nats.
-        weight_min: Smallest weight of a pool example; 1 where there was none.
-        weight_mean: Mean weight of the pool examples.
-        weight_max: Largest weight of a pool example.
+        weight_min: Smallest weight of a pool example, or of a labelled one where no pool is trained on.
+        weight_mean: Their mean weight.
+        weight_max: Their largest weight.
         held_out_loss: Cross-entropy on the held-out labelled examples, where there are any.
     """
 

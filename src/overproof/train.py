@@ -147,7 +147,7 @@ def train(
             # The only place in the package where examples are averaged.
             mean_loss = torch.dot(weight, loss) * (world / (labelled_size + pool_size))
             mean_loss.backward()
-            state.passes.append(_noted(mean_loss.detach(), weight[len(labelled_part) :]))
+            state.passes.append(_noted(mean_loss.detach(), weight[len(labelled_part) if num_pool else 0 :]))
         # On a GPU the look would wait for the device, so it is taken now and then.
         if (device.type == "cpu" or step % 64 == 63) and not math.isfinite(state.passes[-1][0]):
             raise FloatingPointError(f"The loss is not finite at step {step} of {total_steps} (epoch {epoch + 1}).")
