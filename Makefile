@@ -45,6 +45,7 @@ layers: $(ENVIRONMENT)
 
 # pytest says 5 when nothing is marked slow.
 bench: $(ENVIRONMENT) ## the slow tests, then speed, memory and comparisons: minutes to hours
+	$(PIP) -c constraints.txt --no-build-isolation -e '.[text,plot,dev,bench]'
 	$(BIN)/python -m pytest -m slow $(PYTEST_FLAGS) || test $$? -eq 5
 	set -e; for script in $(wildcard benchmarks/*.py); do echo "== $$script"; $(BIN)/python "$$script"; done
 
