@@ -132,30 +132,31 @@ def rounds_found(details: Mapping[tuple[str, int], Mapping[str, Any]]) -> list[s
     found = []
     for row in dict.fromkeys(name for (name, _), facts in details.items() if "rounds" in facts):
         rounds = [facts["rounds"] for (name, _), facts in details.items() if name == row]
-        first = [each["records"][0] for each in rounds]
-        teacher, peer, both, error = (
-            fmean(record[part] for record in first) for part in ("before", "peer", "both", "standard_error")
-        )
-        words = (
-            f"{row}: on labelled examples out of sample the log-loss is {teacher:.3f} for the teacher, {peer:.3f} for "
-            f"peers of the student, {both:.3f} for both together (standard error of the gain {error:.3f})"
-        )
-        taken = fmean(each["taken"] for each in rounds)
-        if taken == 0:
+        teacher = fmean(each["records"][0]["before"] for each in rounds)
+        told = [f"{teacher:.3f} for the teacher"]
+        for number in sorted({record["number"] for each in rounds for record in each["records"]}):
+            records = [record for each in rounds for record in each["records"] if record["number"] == number]
+            who = f"peers of round {number}" if number else "students of the labels alone"
+            told.append(
+                f"{fmean(record['peer'] for record in records):.3f} for {who}, "
+                f"{fmean(record['both'] for record in records):.3f} with them in the stack (gain's standard error "
+                f"{fmean(record['standard_error'] for record in records):.3f}; taken by "
+                f"{sum(record['taken'] for record in records)} of {len(rounds)} seeds)"
+            )
+        words = f"{row}: on labelled examples out of sample the log-loss is {'; '.join(told)}"
+        taken = [each for each in rounds if each["taken"]]
+        if not taken:
             found.append(
-                f"{words}; no round was taken: the student sees nothing that the teacher does not, and the row is what "
+                f"{words}. No round was taken: the student sees nothing that the teacher does not, and the row is what "
                 f"it is without rounds."
             )
             continue
-        last = [each["records"][each["taken"] - 1] for each in rounds if each["taken"]]
         drift = fmean(
-            record["distance_after"] - each["records"][0]["distance_before"]
-            for record, each in zip(last, [each for each in rounds if each["taken"]], strict=True)
+            [record for record in each["records"] if record["taken"]][-1]["distance_after"]
+            - each["records"][0]["distance_before"]
+            for each in taken
         )
-        found.append(
-            f"{words}; {taken:.1f} rounds were taken on average: the student sees what the teacher does not, and its "
-            f"answers correct the teacher's."
-        )
+        found.append(f"{words}. The student sees what the teacher does not, and corrects it.")
         if drift > DRIFT:
             found.append(
                 f"{row}: the rounds moved the pool's class shares {drift:.1%} further from those of the labelled "

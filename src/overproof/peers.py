@@ -11,6 +11,9 @@ of the teacher that never saw the fold either; it scores the other half of the p
 the next round the fold's peer is trained on that other half, corrected by what the fold's last peer said of it. So the
 label of an example enters no score of that example, in no round, by whatever way; what all examples share are the
 weights of the stack and the curve of the teacher's accuracy. A round costs F trainings on half of the pool.
+
+Before the first round the same is done with students of the labels alone, round 0: what they know owes nothing to the
+teacher, so that they may correct it before anybody has learned its mistakes. They stay in the stack.
 """
 
 import functools
@@ -33,6 +36,7 @@ from overproof.distillation import distilled
 from overproof.forked import run_jobs
 from overproof.labels import Answers, answer
 from overproof.method import Method
+from overproof.methods import labelled_only
 from overproof.models import Inputs, Student
 from overproof.processes import leads, wait_for_all
 from overproof.sampler import derived_seed
@@ -54,6 +58,7 @@ class PeerOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
         most: Rounds at most, in 0..3; a round that does not lower the labelled log-loss is not taken and is the last.
         folds: Folds of the labelled examples, at least 2; a round trains one peer for each, on half of the pool. `auto`
             is those of a teacher that is trained on the labels, which must be the same, and 2 for one that is not.
+        alone: Whether students of the labels alone are weighed as well.
         bias: Whether the stack also learns a bias for every class.
         penalty: How many examples' worth of trust the stack's starting point has.
         standard_errors: By so many standard errors of the paired difference the labelled log-loss must fall; below 0 a
@@ -63,6 +68,7 @@ class PeerOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
 
     most: int = pydantic.Field(0, ge=0, le=MOST_ROUNDS)
     folds: Annotated[int, pydantic.Field(ge=2)] | Literal["auto"] = "auto"
+    alone: bool = True
     bias: bool = False
     penalty: pydantic.PositiveFloat = 1.0
     standard_errors: float = 1.0
@@ -131,7 +137,7 @@ class Peers:
             self.untrained.spec,
             self.method,
             self.train.model_dump(exclude={"checkpoint_seconds"}),
-            self.options.model_dump(include={"bias", "penalty"}),
+            self.options.model_dump(include={"alone", "bias", "penalty"}),
             self.trust_labelled_answers,
             self.held_out_share,
             self.seed,
@@ -150,30 +156,32 @@ class Peers:
         return (self.half == (number + fold) % 2).nonzero()[:, 0]
 
     def asked_about(self, number: int, fold: int) -> Int64[Tensor, "M"]:
-        """Those it is asked about: the other half, on which the fold's next peer is trained."""
-        return self.trained_on(number + 1, fold)
+        """Those it is asked about: the other half, on which the fold's next peer is trained; all before round 1."""
+        return self.trained_on(number + 1, fold) if number else torch.arange(len(self.half))
 
-    def scored(self, number: int, chains: Sequence[Mapping[str, Answered]]) -> "Scores":
+    def scored(self, number: int, chains: Sequence[Mapping[str, Answered]], after: Sequence[int] = ()) -> "Scores":
         """Train a round's peers, or read what they said.
 
         Args:
-            number: The round, from 1.
+            number: The round; 0 is that of the labels alone.
             chains: For each fold, what its peer is trained on, the pool being that of `trained_on`.
+            after: The rounds that were taken before: `chains` follow from them.
         """
-        folder = self.home / f"round-{number}"
+        name = "-".join(map(str, ("round", number, *(("after", *after) if after else ()))))
+        folder = self.home / name
         stores = {
             **{f"pool-by-{fold}": self.ids["pool"][self.asked_about(number, fold)] for fold in range(self.num_folds)},
             **{role: self.ids[role] for role in self.answered if role in JUDGES},
         }
-        done = all((folder / name / "manifest.json").exists() for name in stores)
+        done = all((folder / role / "manifest.json").exists() for role in stores)
         # Every process must have seen the same before one of them writes.
         wait_for_all()
         values = {} if done else self._trained(number, chains, folder / "peers")
         kept = {}
         for turn in (True, False):
             if leads() is turn:
-                for name, ids in stores.items():
-                    kept[name] = self._kept(folder / name, f"{name}, round {number}", ids, values.get(name)).probs()
+                for role, ids in stores.items():
+                    kept[role] = self._kept(folder / role, f"{role}, {name}", ids, values.get(role)).probs()
             wait_for_all()
         if leads():
             shutil.rmtree(folder / "peers", ignore_errors=True)
@@ -237,7 +245,7 @@ class Peers:
             self.inputs,
             chain["labelled"].take((self.fold != fold).nonzero()[:, 0]),
             chain["pool"],
-            method=self.method,
+            method=self.method if number else labelled_only(),
             options=self.train,
             seed=derived_seed(self.seed, "peer", number, fold),
             validation=chain.get("validation"),

@@ -13,7 +13,7 @@ from overproof.answered import Answered
 from overproof.errors import InputError
 from overproof.labels import Answers
 from overproof.noise import log_loss, stack_by_role
-from overproof.peers import Peers
+from overproof.peers import Peers, Scores
 from overproof.sampler import derived_seed
 
 
@@ -22,13 +22,14 @@ class RoundRecord:
     """What one round came to, on labelled examples out of sample.
 
     Args:
-        number: From 1.
+        number: From 1; 0 is that of students of the labels alone.
         before: Mean log-loss of the answers the round began with, their sureness corrected.
         peer: The same of the peers' answers alone.
         both: The same of the stack of teacher and peers.
         standard_error: Of the mean of the paired differences `before` less `both`.
         taken: Whether the round was taken.
-        stacking: Weights of teacher and peers with their 95 % intervals, and biases.
+        stacking: Weights of the teacher, of students of the labels alone where they are in, and of peers, with their
+            95 % intervals, and biases.
         moved: Share of the pool whose class changed.
         drift: How far the pool's class shares moved (total variation, 0 to 1).
         distance_before: How far they were from the labelled examples' class shares before.
@@ -70,7 +71,7 @@ class Corrected:
 
     @property
     def taken(self) -> int:
-        """How many rounds were taken."""
+        """How many rounds were taken, that of the labels alone among them."""
         return sum(record.taken for record in self.records)
 
     def facts(self) -> dict[str, Any]:
@@ -117,13 +118,12 @@ def run_rounds(peers: Peers) -> Corrected:
         {**teacher, "pool": chain_of(1, fold, without[peers.trained_on(1, fold)])}
         for fold, without in enumerate(said_without)
     ]
-    loss, records = loss_of(weigh([said])[0]), list[RoundRecord]()
-    for number in range(1, options.most + 1):
-        scores = peers.scored(number, chains)
+    loss, records, alone = loss_of(weigh([said])[0]), list[RoundRecord](), list[Scores]()
+    for number in range(0 if options.alone else 1, options.most + 1):
+        scores = peers.scored(number, chains, [record.number for record in records if record.taken])
         heard = {**scores.judged, "pool": scores.pool}
-        both, fitted = weigh([said, heard])
+        both, fitted = weigh([said, *({**each.judged, "pool": each.pool} for each in alone), heard])
         gain = loss - loss_of(both)
-        error = gain.std().item() / len(gain) ** 0.5
         taken = helps(gain, options.standard_errors)
         corrected = {role: replace(teacher[role], answers=teacher[role].answers.saying(both[role])) for role in teacher}
         records.append(
@@ -132,24 +132,24 @@ def run_rounds(peers: Peers) -> Corrected:
                 before=loss.mean().item(),
                 peer=loss_of(weigh([heard])[0]).mean().item(),
                 both=loss_of(both).mean().item(),
-                standard_error=error,
+                standard_error=gain.std().item() / len(gain) ** 0.5,
                 taken=taken,
                 stacking=fitted.summary(),
                 **_drift(current["pool"].answers, corrected["pool"].answers, teacher["labelled"].label),
             )
         )
-        if not taken:
+        if not taken and number > 0:
             break
+        if not taken:
+            continue
         current, loss = corrected, loss_of(both)
-        chains = [
-            {
-                **corrected,
-                "pool": chain_of(
-                    number + 1, fold, fitted([said_without[fold][peers.asked_about(number, fold)], scores.chains[fold]])
-                ),
-            }
-            for fold in range(peers.num_folds)
-        ]
+        chains = []
+        for fold, own in enumerate(scores.chains):
+            rows = peers.trained_on(number + 1, fold)
+            parts = [said_without[fold][rows], *(each.chains[fold][rows] for each in alone)]
+            parts.append(own if number else own[rows])
+            chains.append({**corrected, "pool": chain_of(number + 1, fold, fitted(parts))})
+        alone += [] if number else [scores]
     return Corrected(answered=current, records=tuple(records))
 
 
