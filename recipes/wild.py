@@ -47,7 +47,7 @@ class Teacher:
 
 TEACHERS = {
     "fashion": Teacher(
-        name="cnn", options={"width": 32}, train=TrainOptions(epochs=6, augmentation="crop_flip", padding=2)
+        name="cnn", options={"width": 32}, train=TrainOptions(epochs=4, augmentation="crop_flip", padding=2)
     ),
     "animals": Teacher(
         name="cnn", options={"width": 32}, train=TrainOptions(epochs=12, augmentation="crop_flip", padding=4)
