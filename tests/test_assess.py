@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 from rich.console import Console
+from sklearn.linear_model import LogisticRegression
 
-from overproof.assess import Estimate, assess, probe, recommend
+from overproof.assess import Estimate, _coordinates, assess, probe, recommend
 from overproof.assess_page import page
 from overproof.errors import InputError
 from overproof.synthetic import blobs
@@ -82,6 +83,22 @@ def test_a_probe_is_out_of_sample():
     probs = probe(features, labels, 2, seed=0)
     torch.testing.assert_close(probs.sum(dim=1), torch.ones(200, dtype=torch.float64))
     assert 0.35 < (probs.argmax(dim=1) == labels).double().mean() < 0.65
+
+
+def test_many_features_are_as_many_coordinates_as_examples():
+    """The probe's answers are those of the features themselves."""
+    generator = torch.Generator().manual_seed(0)
+    labels = torch.arange(60) % 3
+    features = (torch.randn(60, 80, generator=generator) + labels[:, None] * 0.3).numpy().astype(np.float64)
+    wide = probe(features, labels, 3, seed=0)
+    padded = np.concatenate([features, np.zeros((60, 500))], axis=1)
+    torch.testing.assert_close(probe(padded, labels, 3, seed=0), wide, atol=5e-3, rtol=0)
+    direct = LogisticRegression(max_iter=10_000, tol=1e-9).fit(features[:40], labels[:40]).predict_proba(features[40:])
+    turned = _coordinates(features)
+    assert turned.shape == (60, 60)
+    np.testing.assert_allclose(turned @ turned.T, features @ features.T, atol=1e-9)
+    told = LogisticRegression(max_iter=10_000, tol=1e-9).fit(turned[:40], labels[:40]).predict_proba(turned[40:])
+    np.testing.assert_allclose(told, direct, atol=1e-5)
 
 
 def test_a_view_that_adds_calls_for_peer_rounds_and_one_that_does_not_for_none():
