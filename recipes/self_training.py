@@ -1,6 +1,6 @@
 """scikit-learn's self-training on the very examples of a run, with a student of the same kind: one more row.
 
-    python benchmarks/self_training.py runs/peers_imdb
+    python recipes/self_training.py runs/peers_imdb
 
 For texts the student is multinomial logistic regression on the run's hashed n-grams with the run's weighting; for
 tables and images a perceptron with the run's hidden layers. Regularisation is chosen on the labelled examples. No
