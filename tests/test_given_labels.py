@@ -171,6 +171,15 @@ def test_same_seed_same_bytes_and_a_killed_search_goes_on(content, tmp_path, mon
     assert kept[0] == kept[1]
 
 
+def test_labels_the_teacher_has_seen_are_labels(content, tmp_path):
+    content["data"]["rows"].pop("validation")
+    content["methods"] = ["born_again"]
+    result = run(experiment_from(content), tmp_path / "run")
+    # Its accuracy cannot be stated, but nobody is told that there are no labels.
+    assert not any("Out of sample" in finding for finding in result.findings)
+    assert not any("no labelled examples" in finding for finding in result.findings)
+
+
 def test_cross_fitted_answers_are_the_alternative(content, tmp_path):
     content["teacher"] = {"model": "student", "folds": 3}
     content["data"]["rows"].pop("validation")

@@ -40,7 +40,8 @@ def _of(details: Details, row: str) -> list[Mapping[str, Any]]:
 
 
 def _without_labels(details: Details, published_accuracy: float | None) -> list[str]:
-    if any("teacher_accuracy" in facts for facts in details.values()):
+    # A teacher that has seen all the labels has no accuracy to state either, but there are labels.
+    if any("teacher_accuracy" in facts or facts["num_labelled"] for facts in details.values()):
         return []
     sentence = (
         "There are no labelled examples beside the test, so this run cannot give the teacher's accuracy with an "
