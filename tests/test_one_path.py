@@ -111,6 +111,20 @@ def test_kill_and_resume_give_the_same_bytes(content, tmp_path, kill_when):
     assert folder_bytes(tmp_path / "killed") == folder_bytes(tmp_path / "whole")
 
 
+def test_what_a_kill_left_half_written_is_swept_away(content, tmp_path):
+    """A kill inside a write leaves its temporary file: the next call removes it, before the first file as after it."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    leftovers = [folder / ".experiment.yaml.x1.partial", folder / "labels/.manifest.json.x2.partial"]
+    leftovers[0].write_text("half")
+    run(experiment_from(content, ["methods=[hard]", "seeds=[0]"]), folder)
+    before = folder_bytes(folder)
+    leftovers[1].write_text("half")
+    run(experiment_from(content, ["methods=[hard]", "seeds=[0]"]), folder)
+    assert folder_bytes(folder) == before
+    assert not any(leftover.exists() for leftover in leftovers)
+
+
 @pytest.mark.slow
 def test_two_processes_write_one_run(content, tmp_path):
     """Under torchrun: one asks and writes, both train; the same rows as alone, up to rounding."""

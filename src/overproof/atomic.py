@@ -33,6 +33,12 @@ def write_bytes(path: Path, data: bytes) -> None:
         os.close(folder)
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Remove what writes that were killed half-way have left in a folder and below; only while nobody writes there."""
+    for leftover in folder.rglob(".*.partial"):
+        leftover.unlink(missing_ok=True)
+
+
 def write_text(path: Path, text: str) -> None:
     """`write_bytes` of UTF-8 text."""
     write_bytes(path, text.encode())

@@ -156,7 +156,7 @@ def rounds_found(details: Mapping[tuple[str, int], Mapping[str, Any]]) -> list[s
             - each["records"][0]["distance_before"]
             for each in taken
         )
-        found.append(f"{words}. The student sees what the teacher does not, and corrects it.")
+        found.append(f"{words}. The student sees what the teacher does not, and corrects its answers.")
         if drift > DRIFT:
             found.append(
                 f"{row}: the rounds moved the pool's class shares {drift:.1%} further from those of the labelled "

@@ -347,6 +347,8 @@ class Work:
 
     def _check_folder(self) -> None:
         path = self.folder / "experiment.yaml"
+        if leads():
+            atomic.remove_leftovers(self.folder)
         if path.exists():
             # As options, not as text: one written before an option was added means its default.
             if load(path) != self.experiment:
