@@ -120,6 +120,7 @@ def test_the_same_command_says_the_same_twice(files, capsys):
         ({}, ["--label", "label", "--features", "label"], "is asked for twice"),
         ({}, ["--target", "y", "--folds", "1"], "--folds is 1; it must be at least 2"),
         ({"label": np.zeros(20, int)}, ["--label", "label"], "The label is '0' in every row; at least 2 classes"),
+        ({"label": np.arange(20)}, ["--label", "label"], "20 different values in 20 rows; classes must come back"),
         ({"label": np.arange(20) / 3}, ["--label", "label"], "0.333333 in the label 'label', row 1 (counting from 0)"),
         ({"label": np.arange(19)}, ["--label", "label"], "20 rows of features and 19 in 'label'"),
         ({"y": np.full(20, 2.5)}, ["--target", "y"], "The target is 2.5 in every row; it must vary"),

@@ -148,6 +148,11 @@ def tune_classification(
     classes = np.unique(label)
     if len(classes) < 2:
         raise InputError(f"The label is {str(classes[0])!r} in every row; at least 2 classes are needed.")
+    if 2 * len(classes) > len(label):
+        raise InputError(
+            f"The label has {len(classes)} different values in {len(label)} rows; classes must come back (numbers to "
+            f"predict are a --target)."
+        )
     mean = float(np.var(features, axis=0, dtype=np.float64).mean())
     if mean == 0:
         raise InputError("No feature varies; at least one must.")

@@ -87,6 +87,9 @@ class Adaptive:
 
     Args:
         confidence: The threshold of the class that most often passes it, in (0, 1).
+
+    Differs from the paper: there teacher and student together select, anew as training goes on; here the stored
+    answers of the teacher do, once.
     """
 
     confidence: float = 0.95
