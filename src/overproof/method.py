@@ -131,7 +131,7 @@ class Method:
                 objective.weight(_with_memory(part, memories[f"{side}.weight"]))
                 for (side, objective, _), part in zip(sides, matched, strict=True)
             ]
-        )
+        ).detach()
         learned = memories["labelled.loss"] or memories["pool.loss"]
         if self.labelled.loss == self.pool.loss and not learned:
             target_probs = torch.cat([part.target_probs for part in matched])

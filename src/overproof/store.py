@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from overproof.atomic import write_bytes, write_json
+from overproof.atomic import remove_leftovers, write_bytes, write_json
 from overproof.errors import InputError
 from overproof.shard import FORMAT, Block, Header, Ids, StoreKey, decode_shard, digest, digest_of_names, encode_shard
 
@@ -88,8 +88,7 @@ def fill(
     folder.mkdir(parents=True, exist_ok=True)
     manifest_path = folder / "manifest.json"
     with _alone(folder):
-        for leftover in folder.glob(".*.partial"):
-            leftover.unlink()
+        remove_leftovers(folder)
         finished = manifest_path.exists()
         begun = _read_manifest(folder).header if finished else _header_of_unfinished(folder)
         if begun is not None:
