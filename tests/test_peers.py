@@ -19,6 +19,7 @@ from overproof.experiment import experiment_from
 from overproof.experiment import load as load_experiment
 from overproof.forked import run_jobs
 from overproof.labels import compress, read
+from overproof.method import override
 from overproof.methods import method
 from overproof.models import ModelSpec, build
 from overproof.noise import Stacking, folds, global_accuracy
@@ -327,13 +328,41 @@ def test_a_job_that_fails_says_why_and_the_others_are_done(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "c"]
 
 
-@pytest.mark.parametrize("name", ["wd", "soft", "slam_normalized"])
-def test_any_method_trains_the_peers(tmp_path, name):
+@pytest.mark.parametrize(
+    ("name", "chosen"),
+    [
+        ("wd", None),
+        ("soft", None),
+        ("slam_normalized", None),
+        ("dfnd", {"budget": 700}),
+        ("slam", {"name": "confident", "budget": 0.6}),
+        ("hard", {"name": "per_class", "quota": 200}),
+    ],
+)
+def test_any_method_trains_the_peers(tmp_path, name, chosen):
     world = two_views(1200, 3, seed=3)
-    done = run_rounds(peers_of(world, tmp_path, name=name, most=1))
+    peers = peers_of(world, tmp_path, name=name, most=1)
+    if chosen:
+        peers = replace(peers, method=override(peers.method, "select", chosen))
+    done = run_rounds(peers)
     assert done.taken == 1
     before = (world.teacher_probs[200:].argmax(dim=1) == world.label[200:]).double().mean().item()
     assert right(done.answered["pool"], world.label[200:]) > before + 0.05
+
+
+def test_peers_keep_half_of_a_budget_of_rows_and_the_same_share(tmp_path, monkeypatch):
+    world, seen = two_views(1200, 3, seed=3), []
+    actual = peers_module.distilled
+
+    def watched(*args, method, **options):
+        seen.append(getattr(method.select, "budget", None))
+        return actual(*args, method=method, **options)
+
+    monkeypatch.setattr(peers_module, "distilled", watched)
+    for budget in (700, 0.7):
+        peers = peers_of(world, tmp_path, name="dfnd", most=1, alone=False)
+        run_rounds(replace(peers, method=override(peers.method, "select.budget", budget)))
+    assert seen == [350, 350, 0.7, 0.7]
 
 
 @pytest.mark.parametrize("given", [False, True])

@@ -35,7 +35,7 @@ from overproof.answered import Answered, Placed
 from overproof.distillation import distilled
 from overproof.forked import run_jobs
 from overproof.labels import Answers, answer
-from overproof.method import Method
+from overproof.method import Method, override
 from overproof.methods import labelled_only
 from overproof.models import Inputs, Student
 from overproof.processes import leads, wait_for_all
@@ -245,7 +245,7 @@ class Peers:
             self.inputs,
             chain["labelled"].take((self.fold != fold).nonzero()[:, 0]),
             chain["pool"],
-            method=self.method if number else labelled_only(),
+            method=_on_half_a_pool(self.method) if number else labelled_only(),
             options=self.train,
             seed=derived_seed(self.seed, "peer", number, fold),
             validation=chain.get("validation"),
@@ -263,6 +263,15 @@ class Peers:
             atomic.write_bytes(path, safetensors.torch.save(scores))
             checkpoint.unlink(missing_ok=True)
         wait_for_all()
+
+
+def _on_half_a_pool(method: Method) -> Method:
+    """The method with half of what its selector keeps, where that is a number of rows; a share stays what it is."""
+    kept = {option: getattr(method.select, option, 0) for option in ("budget", "quota")}
+    for option, rows in kept.items():
+        if rows > 1:
+            method = override(method, f"select.{option}", int(rows // 2))
+    return method
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
