@@ -624,7 +624,7 @@ def test_examples_refuse_parts_of_different_length():
     with pytest.raises(AssertionError):
         Examples(
             kind="text",
-            inputs=one.inputs,
+            held=one.inputs,
             label=torch.tensor([0, 1]),
             class_names=("x", "y"),
             keys=None,

@@ -1,16 +1,18 @@
 """Examples with what was said of them: given labels, and a teacher's answers or a student's own."""
 
 from dataclasses import dataclass, fields, replace
-from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from overproof.labels import MAX_ALL_KEPT, Answers
-from overproof.models import Dense, Inputs, Student, join
+from overproof.labels import Answers
+from overproof.models import Dense, Inputs, Placed, Student, join
 from overproof.noise import NoiseEstimate
 from overproof.rows import Rows
+
+MAX_OPENED = 2**25
+"""Up to so many probabilities are opened once for a whole training (128 MiB), more of them batch by batch."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -43,7 +45,7 @@ class Answered:
             label=self.label,
             teacher_probs=(
                 Opened(answers=self.answers)
-                if self.answers.num_classes > MAX_ALL_KEPT
+                if len(self) * self.answers.num_classes > MAX_OPENED
                 else Dense(values=self.answers.probs())
             ),
             teacher_accuracy=noise.accuracy.lookup(margin),
@@ -53,7 +55,7 @@ class Answered:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Opened:
-    """Answers of many classes, opened to all of them a batch at a time."""
+    """Very many answers, opened to all classes a batch at a time."""
 
     answers: Answers
 
@@ -70,25 +72,6 @@ class Opened:
         return Opened(answers=replace(self.answers, **{name: part.to(device) for name, part in parts.items()}))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Placed:
-    """Some of a shared set of inputs."""
-
-    inputs: Inputs
-    place: Tensor
-
-    def __len__(self) -> int:
-        return len(self.place)
-
-    def take(self, rows: Tensor) -> Tensor:
-        """As every student reads them."""
-        return self.inputs.take(self.place[rows])
-
-    def to(self, device: torch.device) -> "Placed":
-        """The same on another device."""
-        return replace(self, inputs=self.inputs.to(device), place=self.place.to(device))
-
-
 def answered_by(student: Student, inputs: Inputs, examples: Answered) -> Answered:
     """The same examples with a student's own answers in place of the teacher's."""
     probs = student.probs(Placed(inputs=inputs, place=examples.place))
@@ -101,17 +84,7 @@ def joined(labelled: Rows, pool: Rows) -> Rows:
         inputs=labelled.inputs,
         place=torch.cat([labelled.place, pool.place]),
         label=torch.cat([labelled.label, pool.label]),
-        teacher_probs=_join_probs(labelled.teacher_probs, pool.teacher_probs),
+        teacher_probs=join([labelled.teacher_probs, pool.teacher_probs]),
         teacher_accuracy=torch.cat([labelled.teacher_accuracy, pool.teacher_accuracy]),
         num_candidates=torch.cat([labelled.num_candidates, pool.num_candidates]),
     )
-
-
-def _join_probs(first: Inputs, second: Inputs) -> Inputs:
-    if isinstance(first, Opened) and isinstance(second, Opened):
-        parts = [f.name for f in fields(first.answers) if f.name != "num_classes"]
-        joined: dict[str, Any] = {
-            name: torch.cat([getattr(each.answers, name) for each in (first, second)]) for name in parts
-        }
-        return Opened(answers=replace(first.answers, **joined))
-    return join([first, second])

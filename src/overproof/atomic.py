@@ -1,8 +1,11 @@
 """Writes that are either whole or not there: temporary file, fsync, rename, fsync of the folder."""
 
+import fcntl
 import json
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +40,17 @@ def remove_leftovers(folder: Path) -> None:
     """Remove what writes that were killed half-way have left in a folder and below; only while nobody writes there."""
     for leftover in folder.rglob(".*.partial"):
         leftover.unlink(missing_ok=True)
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Hold a folder: a second process (the ranks of one job, say) waits here and then finds everything done."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -13,13 +13,13 @@ from jaxtyping import Int
 from torch import Tensor
 
 from overproof import atomic
-from overproof.answered import Answered, Placed, answered_by, joined
+from overproof.answered import Answered, answered_by, joined
 from overproof.answering import STORED, Answering, Stored
 from overproof.checkpoint import EpochRecord
 from overproof.errors import InputError
 from overproof.imitation import Choice, Judged, Notes, choose, judge
 from overproof.method import Memories, Method
-from overproof.models import Inputs, Student, optimizer_for
+from overproof.models import Inputs, Placed, Student, optimizer_for
 from overproof.noise import NoiseEstimate, Noiseless, folds
 from overproof.processes import leads, wait_for_all
 from overproof.sampler import derived_seed
@@ -124,7 +124,8 @@ def distilled(
         chosen = method.select(pool.answers)
     except ShortClasses as error:
         raise error.named(student.class_names) from None
-    kept = pool.take(chosen)
+    # Chosen rows rise, so that as many as there are is all of them: a large pool is not copied for that.
+    kept = pool if len(chosen) == len(pool) else pool.take(chosen)
 
     def trained(
         learner: Student,

@@ -26,6 +26,8 @@ MAX_ALL_KEPT = 32
 NUM_KEPT = 10
 """Beyond that, so many of the likeliest."""
 
+_ROWS_COMPRESSED = 2**16
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Answers:
@@ -96,11 +98,12 @@ class Answers:
             >>> compress(torch.tensor([[0.25, 0.75, 0.0]]), num_kept=1).probs()
             tensor([[0.1250, 0.7500, 0.1250]])
         """
-        some = self if rows is None else self.take(rows)
-        num_others = self.num_classes - some.class_indices.shape[1]
-        share = some.residual.float() / max(num_others, 1)
+        parts = (self.class_indices, self.class_probs, self.residual)
+        indices, kept, residual = parts if rows is None else (part[rows] for part in parts)
+        num_others = self.num_classes - indices.shape[1]
+        share = residual.float() / max(num_others, 1)
         dense = share[:, None].repeat(1, self.num_classes)
-        return dense.scatter_(1, some.class_indices.long(), some.class_probs.float())
+        return dense.scatter_(1, indices.long(), kept.float())
 
 
 def compress(
@@ -132,22 +135,40 @@ def compress(
     k = (K if K <= MAX_ALL_KEPT else NUM_KEPT) if num_kept is None else num_kept
     if not 1 <= k <= K:
         raise InputError(f"num_kept is {k}; it must lie in 1..{K}, the number of classes.")
+    numbers = np.arange(len(teacher_probs)) if row_numbers is None else row_numbers
+    # In blocks, since what lies between takes ten times the room of the answers.
+    starts = range(0, max(len(teacher_probs), 1), _ROWS_COMPRESSED)
+    blocks = [slice(start, start + _ROWS_COMPRESSED) for start in starts]
+    parts = [_compressed(teacher_probs[rows], k, source, numbers[rows]) for rows in blocks]
+    class_indices, class_probs, margin, residual = (
+        torch.from_numpy(np.concatenate(each)) for each in zip(*parts, strict=True)
+    )
+    return Answers(
+        class_indices=class_indices,
+        class_probs=class_probs,
+        margin=margin,
+        residual=residual,
+        num_classes=K,
+        id_word=torch.arange(len(teacher_probs)),
+    )
+
+
+def _compressed(
+    teacher_probs: Tensor, k: int, source: str, row_numbers: NDArray[np.int64]
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Class indices, their probabilities, margin and residual."""
+    K = teacher_probs.shape[1]
     probs = teacher_probs.detach().cpu().double().numpy()
-    _refuse_bad_rows(probs, source, np.arange(len(probs)) if row_numbers is None else row_numbers)
+    _refuse_bad_rows(probs, source, row_numbers)
     # The bits of a positive float sort as the float does: with the class below them, equal ones fall in class order.
     bits = (torch.from_numpy(probs).float() + 0.0).view(torch.int32).long()
     ranked = (bits * 2**32 + torch.arange(K - 1, -1, -1)).topk(max(k, 2), dim=1).values
     class_indices = (K - 1 - ranked % 2**32).numpy()
     top = np.take_along_axis(probs, class_indices, axis=1)
     residual = np.maximum(probs.sum(axis=1) - top[:, :k].sum(axis=1), 0.0) if k < K else np.zeros(len(probs))
-    return Answers(
-        class_indices=torch.from_numpy(class_indices[:, :k].astype(np.int16)),
-        class_probs=torch.from_numpy(top[:, :k].astype(np.float16)),
-        margin=torch.from_numpy(np.maximum(top[:, 0] - top[:, 1], 0.0).astype(np.float16)),
-        residual=torch.from_numpy(residual.astype(np.float16)),
-        num_classes=K,
-        id_word=torch.arange(len(probs)),
-    )
+    margin = np.maximum(top[:, 0] - top[:, 1], 0.0)
+    kept = class_indices[:, :k].astype(np.int16), top[:, :k].astype(np.float16)
+    return *kept, margin.astype(np.float16), residual.astype(np.float16)
 
 
 def _refuse_bad_rows(probs: NDArray[np.float64], source: str, row_numbers: NDArray[np.int64]) -> None:

@@ -7,12 +7,12 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from overproof.answered import Answered, Placed
+from overproof.answered import Answered
 from overproof.contract import Learning
 from overproof.distillation import Distilled
 from overproof.labels import Answers
 from overproof.method import Method
-from overproof.models import Inputs, Student
+from overproof.models import Inputs, Placed, Student
 from overproof.noise import global_accuracy, transition_interval
 from overproof.shard import Ids
 

@@ -31,13 +31,13 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from overproof import atomic
-from overproof.answered import Answered, Placed
+from overproof.answered import Answered
 from overproof.distillation import distilled
 from overproof.forked import run_jobs
 from overproof.labels import Answers, answer
 from overproof.method import Method, override
 from overproof.methods import labelled_only
-from overproof.models import Inputs, Student
+from overproof.models import Inputs, Placed, Student
 from overproof.processes import leads, wait_for_all
 from overproof.sampler import derived_seed
 from overproof.shard import Ids, StoreKey, digest_of_ids

@@ -19,7 +19,8 @@ def derived_seed(*parts: object) -> int:
     return int.from_bytes(hashlib.blake2b(repr(parts).encode(), digest_size=8).digest(), "little") >> 1
 
 
-@lru_cache(maxsize=8)
+# Two streams, each between two cycles: a permutation of ten million rows takes 80 MB.
+@lru_cache(maxsize=4)
 def _permutation(num_rows: int, seed: int, cycle: int) -> Tensor:
     return torch.randperm(num_rows, generator=torch.Generator().manual_seed(derived_seed(seed, cycle)))
 

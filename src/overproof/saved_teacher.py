@@ -101,6 +101,13 @@ def asked_once(
             teacher=teacher.fingerprint, data=examples.digest(), transform=role, code=f"overproof {__version__}"
         )
         answers[role] = answer(
-            folder / role, examples.ids, key, class_names, ask, source=examples.source, progress=progress
+            folder / role,
+            examples.ids,
+            key,
+            class_names,
+            ask,
+            source=examples.source,
+            progress=progress,
+            mmap=examples.mapped is not None,
         )
     return answers

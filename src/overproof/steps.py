@@ -31,6 +31,7 @@ from overproof.asking import Asking
 from overproof.assess import Assessment, assess
 from overproof.diagnosis import diagnose
 from overproof.distillation import distilled
+from overproof.encoded import Shelf
 from overproof.errors import InputError
 from overproof.evaluate import correct, metrics
 from overproof.experiment import Experiment, MethodOptions, dump, load
@@ -228,7 +229,8 @@ class Work:
         spec = ModelSpec(name=options.name, options=options.options)
         fitting = [parties.labelled, parties.pool]
         names = self._cast.class_names
-        first = build(spec, fitting, class_names=names, seed=seed)
+        shelf = Shelf(folder=self.folder / "encoded")
+        first = build(spec, fitting, class_names=names, seed=seed, encode=shelf.encode)
         held = {"labelled": parties.labelled, **parties.others()}
         # The test is opened by `evaluate` alone.
         trained_on = {"labelled": parties.labelled, "pool": parties.pool, **held}
@@ -241,7 +243,7 @@ class Work:
         return Material(
             seed=seed,
             first=first,
-            inputs=join([first.encode(examples) for examples in trained_on.values()]),
+            inputs=join([shelf.encode(first.encoder, examples) for examples in trained_on.values()]),
             answered=answered,
             ids={role: examples.ids for role, examples in trained_on.items()},
             without_fold=tuple(each for role, each in answers.items() if role.startswith("pool-without-fold-")),

@@ -7,12 +7,10 @@ Three checks stand between a damaged file and a training run: the page checksums
 decoded content inside the shard (enough to resume without a manifest), and the digest of every file in the manifest.
 """
 
-import fcntl
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from itertools import takewhile
 from pathlib import Path
@@ -21,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from overproof.atomic import remove_leftovers, write_bytes, write_json
+from overproof.atomic import alone, remove_leftovers, write_bytes, write_json
 from overproof.errors import InputError
 from overproof.shard import FORMAT, Block, Header, Ids, StoreKey, decode_shard, digest, digest_of_names, encode_shard
 
@@ -50,17 +48,6 @@ class _Manifest:
 # Filling ------------------------------------------------------------------------------------------------------------
 
 
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    # A second process (the ranks of one job, say) waits here for the first and then finds everything done.
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
-
-
 def fill(
     folder: Path,
     ids: Ids,
@@ -87,7 +74,7 @@ def fill(
     """
     folder.mkdir(parents=True, exist_ok=True)
     manifest_path = folder / "manifest.json"
-    with _alone(folder):
+    with alone(folder):
         remove_leftovers(folder)
         finished = manifest_path.exists()
         begun = _read_manifest(folder).header if finished else _header_of_unfinished(folder)
@@ -257,7 +244,7 @@ def _read_columns(
 
 def _map_columns(folder: Path, manifest: _Manifest) -> dict[str, NDArray[np.uint8]]:
     cache = folder / "cache" / manifest.digest
-    with _alone(folder):
+    with alone(folder):
         if not cache.exists():
             shutil.rmtree(folder / "cache", ignore_errors=True)
             partial = folder / "cache" / "partial"

@@ -304,6 +304,7 @@ def cross_fitted(
             asks[role],
             source=examples.source,
             progress=progress,
+            mmap=examples.mapped is not None,
         )
     return answers
 

@@ -1,7 +1,7 @@
 """Examples with stable ids: images, texts or table rows, their labels where known, and what to call them in errors."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from torch import Tensor
 from overproof.data import ids as content
 from overproof.data.columns import UNKNOWN, Frame, indexed, renamed, unique_keys, whole
 from overproof.data.inputs import features, image_tensor
+from overproof.data.mapped import InMemory, Mapped
 from overproof.data.source import Kind
 from overproof.data.wording import at_row, listed, nearest
 from overproof.errors import InputError
@@ -32,7 +33,8 @@ class Examples:
 
     Args:
         kind: "image", "text" or "table".
-        inputs: Images: uint8 [N, C, H, W]; texts: large_string [N] without nulls; table: N rows of feature columns.
+        held: Images: uint8 [N, C, H, W]; texts: large_string [N] without nulls; table: N rows of feature columns; or
+            any of these on disk.
         label: [N], index into `class_names`; -1 where unknown.
         class_names: One name per class; () when no label is known and no classes were fixed.
         keys: [N], the user's own ids as strings, or None where there are none.
@@ -41,7 +43,7 @@ class Examples:
     """
 
     kind: Kind
-    inputs: UInt8[Tensor, "N C H W"] | pa.Array | pa.Table
+    held: UInt8[Tensor, "N C H W"] | pa.Array | pa.Table | Mapped
     label: Int64[Tensor, "N"]
     class_names: tuple[str, ...]
     keys: pa.Array | None
@@ -50,11 +52,65 @@ class Examples:
 
     def __post_init__(self) -> None:
         keys = self.ids if self.keys is None else self.keys
-        assert len(self.inputs) == len(self.label) == len(self.ids) == len(keys)
+        assert len(self.held) == len(self.label) == len(self.ids) == len(keys)
         assert self.ids.dtype == content.ID
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def inputs(self) -> InMemory:
+        """What they hold, in memory: all of it is read where it lies on disk, so ask `parts` where it may be much."""
+        return self.held.read() if isinstance(self.held, Mapped) else self.held
+
+    @property
+    def mapped(self) -> Mapped | None:
+        """Their inputs where they lie on disk; None where they are in memory."""
+        return self.held if isinstance(self.held, Mapped) else None
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """Channels, height and width of images."""
+        assert self.kind == "image"
+        channels, height, width = (self.held.pixels if isinstance(self.held, Mapped) else self.held).shape[1:]
+        return channels, height, width
+
+    @property
+    def column_names(self) -> list[str]:
+        """The columns of a table."""
+        assert isinstance(self.held, Mapped | pa.Table)
+        return list(self.held.types) if isinstance(self.held, Mapped) else self.held.column_names
+
+    def only(self, names: Sequence[str]) -> "Examples":
+        """The same rows of a table with some of its columns; ids stay as they are."""
+        assert isinstance(self.held, Mapped | pa.Table)
+        held = self.held.only(list(names)) if isinstance(self.held, Mapped) else self.held.select(list(names))
+        return replace(self, held=held)
+
+    def parts(self, num_rows: int = 2**14) -> Iterator["Examples"]:
+        """The examples in order, a few at a time where they lie on disk; all at once where they do not.
+
+        Args:
+            num_rows: Of each part but the last.
+        """
+        if not isinstance(self.held, Mapped):
+            yield self
+            return
+        for start in range(0, len(self), num_rows):
+            part = self.take(np.arange(start, min(start + num_rows, len(self))))
+            yield replace(part, held=part.inputs)
+        self.held.release()
+
+    def used(self, rows: slice) -> "Examples":
+        """Some of the rows that the run uses of a file on disk, in the order of the file, in memory; without labels.
+
+        Args:
+            rows: Among all that are used.
+        """
+        assert isinstance(self.held, Mapped)
+        some = replace(self.held, rows=np.arange(rows.start, rows.stop))
+        unknown = torch.full((len(some),), UNKNOWN)
+        return replace(self, held=some.read(), label=unknown, keys=None, ids=self.held.used_ids(rows))
 
     def take(self, rows: Tensor | NDArray[np.generic]) -> "Examples":
         """The examples at these rows, in this order; class names and ids stay as they are.
@@ -67,14 +123,14 @@ class Examples:
             assert len(picked) == len(self)
             picked = np.flatnonzero(picked)
         picked = picked.astype(np.int64)
-        index = torch.from_numpy(picked)
-        return Examples(
-            kind=self.kind,
-            inputs=self.inputs[index] if isinstance(self.inputs, Tensor) else self.inputs.take(pa.array(picked)),
+        index, held = torch.from_numpy(picked), self.held
+        return replace(
+            self,
+            held=held[index]
+            if isinstance(held, Tensor)
+            else held.take(picked if isinstance(held, Mapped) else pa.array(picked)),
             label=self.label[index],
-            class_names=self.class_names,
             keys=None if self.keys is None else self.keys.take(pa.array(picked)),
-            source=self.source,
             ids=self.ids[picked],
         )
 
@@ -110,7 +166,7 @@ def build(
         kind, ids = "table", content.table_ids(inputs)
     else:
         kind, ids = "text", content.text_ids(inputs)
-    return Examples(kind=kind, inputs=inputs, label=label, class_names=class_names, keys=keys, source=source, ids=ids)
+    return Examples(kind=kind, held=inputs, label=label, class_names=class_names, keys=keys, source=source, ids=ids)
 
 
 def from_arrays(
@@ -192,7 +248,7 @@ def concatenate(parts: Sequence[Examples]) -> Examples:
             )
     return Examples(
         kind=first.kind,
-        inputs=_joined(parts),
+        held=_joined(parts),
         label=torch.cat([part.label for part in parts]),
         class_names=named.class_names,
         keys=None if any(part.keys is None for part in parts) else pa.concat_arrays([part.keys for part in parts]),

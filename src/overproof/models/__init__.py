@@ -10,6 +10,8 @@ from overproof.models.encoders import NgramEncoder as NgramEncoder
 from overproof.models.encoders import PlainTable as PlainTable
 from overproof.models.inputs import Dense as Dense
 from overproof.models.inputs import Inputs as Inputs
+from overproof.models.inputs import OnDisk as OnDisk
+from overproof.models.inputs import Placed as Placed
 from overproof.models.inputs import Ragged as Ragged
 from overproof.models.inputs import as_matrix as as_matrix
 from overproof.models.inputs import join as join

@@ -61,7 +61,7 @@ class ImageEncoder:
         """The shape of the first part; the others must have it too."""
         encoder = cls(shape=_image_shape(parts[0]))
         for part in parts:
-            encoder.encode(part)
+            encoder.check(part)
         return encoder
 
     @property
@@ -74,13 +74,21 @@ class ImageEncoder:
         """Channels, height, width."""
         return self.shape
 
-    def encode(self, examples: Examples) -> Dense:
-        """uint8 [N, C, H, W]."""
+    def check(self, examples: Examples) -> None:
+        """Check that images have the shape at fitting; nothing is read.
+
+        Raises:
+            InputError: They have not.
+        """
         if _image_shape(examples) != self.shape:
             raise InputError(
                 f"{examples.source} holds images of shape {_image_shape(examples)} (channels, height, width); the "
                 f"student reads {self.shape}."
             )
+
+    def encode(self, examples: Examples) -> Dense:
+        """uint8 [N, C, H, W]."""
+        self.check(examples)
         assert isinstance(examples.inputs, Tensor)
         return Dense(values=examples.inputs)
 
@@ -287,9 +295,7 @@ def check_kind(examples: Examples, kind: Kind) -> None:
 
 def _image_shape(examples: Examples) -> tuple[int, int, int]:
     check_kind(examples, "image")
-    assert isinstance(examples.inputs, Tensor)
-    _, channels, height, width = examples.inputs.shape
-    return channels, height, width
+    return examples.image_shape
 
 
 def _pair(values: Sequence[int] | None) -> tuple[int, int] | None:

@@ -1,7 +1,8 @@
 """Encoded examples as a module reads them: tensors, taken by row without a Python loop."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -89,8 +90,100 @@ class Ragged:
         return Ragged(values=self.values.to(device), offsets=self.offsets.to(device))
 
 
-def join(parts: Sequence[Inputs]) -> Dense | Ragged:
-    """The examples of all parts, in order, as one.
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Placed:
+    """Some of a shared set of inputs.
+
+    Args:
+        inputs: The set.
+        place: [N], where in it each example stands.
+    """
+
+    inputs: Inputs
+    place: Int64[Tensor, "N"]
+
+    def __len__(self) -> int:
+        return len(self.place)
+
+    def take(self, rows: Int[Tensor, "B"]) -> Tensor:
+        """As every student reads them."""
+        return self.inputs.take(self.place.index_select(0, rows))
+
+    def to(self, device: torch.device) -> "Placed":
+        """The same on another device."""
+        return replace(self, inputs=self.inputs.to(device), place=self.place.to(device))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class OnDisk:
+    """Inputs in memory-mapped arrays: they stay where they are, and batches of them go to a device.
+
+    Args:
+        inputs: Tensors over memory-mapped arrays.
+        device: Where batches go.
+    """
+
+    inputs: Dense | Ragged
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def take(self, rows: Int[Tensor, "B"]) -> Tensor:
+        """The batch of these rows, read from disk where it is not in memory already."""
+        return self.inputs.take(rows.cpu()).to(self.device)
+
+    def to(self, device: torch.device) -> "OnDisk":
+        """The same, whose batches go to another device."""
+        return replace(self, device=device)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Joined:
+    """Inputs of several sets, in order, as one; nothing is copied.
+
+    Args:
+        parts: At least one, all from the same encoder.
+
+    Example:
+        >>> parts = [Dense(values=torch.tensor([[1.0]])), Dense(values=torch.tensor([[2.0], [3.0]]))]
+        >>> Joined(parts=tuple(parts)).take(torch.tensor([2, 0])).tolist()
+        [[3.0], [1.0]]
+    """
+
+    parts: tuple[Inputs, ...]
+
+    @cached_property
+    def _stops(self) -> Tensor:
+        return torch.tensor([len(part) for part in self.parts]).cumsum(0)
+
+    def __len__(self) -> int:
+        return int(self._stops[-1])
+
+    def take(self, rows: Int[Tensor, "B"]) -> Tensor:
+        """The batch of these rows; sets of features are padded with 0 to the longest of all of them."""
+        stops = self._stops.to(rows.device)
+        owner = torch.bucketize(rows, stops, right=True)
+        places = [(owner == number).nonzero()[:, 0] for number in range(len(self.parts))]
+        pieces = [
+            part.take(rows[place] - (stop - len(part)))
+            for part, place, stop in zip(self.parts, places, stops, strict=True)
+        ]
+        rest = [max(sizes) for sizes in zip(*(piece.shape[1:] for piece in pieces), strict=True)]
+        whole = pieces[0].new_zeros((len(rows), *rest))
+        for place, piece in zip(places, pieces, strict=True):
+            if list(piece.shape[1:]) != rest:
+                piece = torch.nn.functional.pad(piece, (0, rest[0] - piece.shape[1]))
+            whole[place] = piece
+        return whole
+
+    def to(self, device: torch.device) -> "Joined":
+        """The same inputs on another device."""
+        return Joined(parts=tuple(part.to(device) for part in self.parts))
+
+
+def join(parts: Sequence[Inputs]) -> Dense | Ragged | Joined:
+    """The examples of all parts, in order, as one: copied where all of them are in memory.
 
     Args:
         parts: At least one, all from the same encoder.
@@ -104,10 +197,32 @@ def join(parts: Sequence[Inputs]) -> Dense | Ragged:
     if len(dense) == len(parts):
         return Dense(values=torch.cat([part.values for part in dense]))
     ragged = [part for part in parts if isinstance(part, Ragged)]
-    assert len(ragged) == len(parts), "parts of one kind only"
+    if len(ragged) < len(parts):
+        return Joined(parts=tuple(parts))
     lengths = torch.cat([part.offsets.diff() for part in ragged])
     offsets = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
     return Ragged(values=torch.cat([part.values for part in ragged]), offsets=offsets)
+
+
+def num_with_feature(inputs: Inputs, num_features: int) -> Int64[Tensor, "V"]:
+    """How many examples hold each feature, of sets of features; those of padding are 0.
+
+    Args:
+        inputs: Sets of features, read a few at a time where they are not all in memory.
+        num_features: V, above every feature.
+
+    Example:
+        >>> inputs = Ragged(values=torch.tensor([1, 1, 2], dtype=torch.int32), offsets=torch.tensor([0, 1, 3]))
+        >>> num_with_feature(inputs, 4).tolist()
+        [0, 2, 1, 0]
+    """
+    if isinstance(inputs, Ragged):
+        return torch.bincount(inputs.values, minlength=num_features)
+    counts = torch.zeros(num_features, dtype=torch.int64)
+    for rows in torch.arange(len(inputs)).split(4096):
+        counts += torch.bincount(inputs.take(rows).flatten(), minlength=num_features)
+    counts[0] = 0
+    return counts
 
 
 def as_matrix(inputs: Inputs, rows: Int[Tensor, "B"]) -> Any:
@@ -128,14 +243,15 @@ def as_matrix(inputs: Inputs, rows: Int[Tensor, "B"]) -> Any:
     """
     from scipy.sparse import csr_array
 
-    if not isinstance(inputs, Ragged):
-        values = inputs.take(rows)
+    values = inputs.take(rows)
+    # Only sets of features are whole numbers of eight bytes.
+    if values.dtype != torch.int64:
         flat = values.flatten(1).float().numpy()
         return flat / 255 if values.dtype == torch.uint8 else flat
-    width = int(inputs.values.max()) + 1 if len(inputs.values) else 1
-    num_with = np.bincount(inputs.values.numpy(), minlength=width)
+    width = 1 + max((int(inputs.take(some).max()) for some in torch.arange(len(inputs)).split(4096)), default=0)
+    num_with = num_with_feature(inputs, width).numpy()
     idf = (np.log((1 + len(inputs)) / (1 + num_with)) + 1).astype(np.float32)
-    features = inputs.take(rows).numpy()
+    features = values.numpy()
     counts = (features > 0).sum(axis=1)
     columns = features[features > 0]
     data = idf[columns]

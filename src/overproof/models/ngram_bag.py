@@ -1,11 +1,13 @@
 """The n-gram student: a bag of hashed n-grams, weighted by how rare they are."""
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from overproof.models.inputs import Ragged
+from overproof.models.inputs import Inputs, num_with_feature
 
 SCALE = 30.0
 """Length of every text's weight vector. It only sets the unit of the table, such that learning rates and weight decays
@@ -60,22 +62,23 @@ def _rows(table: Tensor, ngrams: Int64[Tensor, "B L"]) -> Tensor:
     return table.index_select(0, ngrams.reshape(-1)).reshape(*ngrams.shape, *table.shape[1:])
 
 
-def inverse_document_frequency(inputs: Ragged, buckets: int) -> Float[Tensor, "V"]:
+def inverse_document_frequency(parts: Sequence[Inputs], buckets: int) -> Float[Tensor, "V"]:
     """log((1 + N) / (1 + texts with it)) + 1 for every bucket; 0 for one in no text, and for padding.
 
     Args:
-        inputs: N texts, each a set of buckets.
+        parts: N texts in all, each a set of buckets.
         buckets: V.
 
     Example:
         Of three texts two hold n-gram 1 and none n-gram 2: log(4 / 3) + 1.
 
+        >>> from overproof.models.inputs import Ragged
         >>> inputs = Ragged(values=torch.tensor([1, 1], dtype=torch.int32), offsets=torch.tensor([0, 1, 2, 2]))
-        >>> inverse_document_frequency(inputs, buckets=3)
+        >>> inverse_document_frequency([inputs], buckets=3)
         tensor([0.0000, 1.2877, 0.0000])
 
     Source: Spärck Jones (1972), smoothed as in scikit-learn.
     """
-    num_texts = torch.bincount(inputs.values, minlength=buckets).double()
-    idf = torch.log((1 + len(inputs)) / (1 + num_texts)) + 1
+    num_texts = torch.stack([num_with_feature(part, buckets) for part in parts]).sum(dim=0).double()
+    idf = torch.log((1 + sum(len(part) for part in parts)) / (1 + num_texts)) + 1
     return torch.where(num_texts > 0, idf, 0.0).float()

@@ -27,10 +27,12 @@ from overproof.models.zoo import (
     FITTED,
     GIVEN,
     ZOO,
+    Encode,
     ModelSpec,
     assemble,
     fit_encoder,
     fitted_buffers,
+    in_memory,
     resolved,
     with_front,
 )
@@ -88,6 +90,10 @@ class Student:
         Raises:
             InputError: The examples are of another kind or shape, or the module's answers are not [B, K].
         """
+        if isinstance(examples, Examples) and examples.mapped is not None:
+            # Whole batches, so that each of them is what it would be in memory.
+            parts = [self.logits(part, batch_size=batch_size) for part in examples.parts(16 * batch_size)]
+            return torch.cat(parts) if parts else torch.empty(0, len(self.class_names))
         # A tensor has every method of `Inputs`, and yet is an array.
         if isinstance(examples, Inputs) and not isinstance(examples, Tensor | Examples):
             inputs: Inputs = examples
@@ -170,6 +176,7 @@ def build(
     *,
     class_names: Sequence[str],
     seed: int,
+    encode: Encode = in_memory,
 ) -> Student:
     """A student ready to be trained.
 
@@ -178,6 +185,7 @@ def build(
         parts: Labelled and pool examples, on which encodings are fitted; never the test.
         class_names: K names.
         seed: Decides the first weights; the global random numbers are left alone.
+        encode: Encodes the parts where something is fitted on their encoding.
 
     Example:
         >>> examples = from_arrays(["good", "bad", "fine"])
@@ -197,7 +205,7 @@ def build(
     spec = resolved(ModelSpec(name=student) if isinstance(student, str) else student, parts[0])
     encoder = fit_encoder(spec, parts)
     module = assemble(spec, encoder, len(names), seed)
-    module.load_state_dict(fitted_buffers(module, encoder, parts), strict=False)
+    module.load_state_dict(fitted_buffers(module, encoder, parts, encode), strict=False)
     return Student(module=module, encoder=encoder, class_names=names, spec=spec)
 
 

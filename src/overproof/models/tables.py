@@ -110,10 +110,10 @@ class TableEncoder:
         Raises:
             InputError: A part is no table, lacks a column or holds another family of values in it.
         """
-        first = parts[0].inputs
-        names = first.column_names if isinstance(first, pa.Table) else []
-        tables = [(part.source, table_of(part, names)) for part in parts]
-        return cls(columns=tuple(_fitted(name, tables) for name in names))
+        names = parts[0].column_names if parts[0].kind == "table" else []
+        for part in parts:
+            check_columns(part, names)
+        return cls(columns=tuple(_fitted(name, parts) for name in names))
 
     @property
     def kind(self) -> Kind:
@@ -166,19 +166,29 @@ def table_of(examples: Examples, expected: Sequence[str]) -> pa.Table:
     """The table of examples that have exactly these columns, in any order.
 
     Raises:
+        InputError: As for `check_columns`.
+    """
+    check_columns(examples, expected)
+    table = examples.inputs
+    assert isinstance(table, pa.Table)
+    return table
+
+
+def check_columns(examples: Examples, expected: Sequence[str]) -> None:
+    """Check that examples are a table of exactly these columns, in any order; nothing is read.
+
+    Raises:
         InputError: They are no table, or the sentence names the missing and the extra columns.
     """
-    table = examples.inputs
-    if not isinstance(table, pa.Table):
+    if examples.kind != "table":
         raise InputError(f"{examples.source} holds examples of kind {examples.kind!r}; the student reads 'table'.")
     wrong = {
-        "lacks the columns": [name for name in expected if name not in table.column_names],
-        "has the extra columns": [name for name in table.column_names if name not in expected],
+        "lacks the columns": [name for name in expected if name not in examples.column_names],
+        "has the extra columns": [name for name in examples.column_names if name not in expected],
     }
     said = [f"{words} {listed(names)}" for words, names in wrong.items() if names]
     if said:
         raise InputError(f"{examples.source} {' and '.join(said)}; the student was fitted on {listed(expected)}.")
-    return table
 
 
 def numbers_of(column: pa.ChunkedArray) -> NDArray[np.float64]:
@@ -189,8 +199,9 @@ def numbers_of(column: pa.ChunkedArray) -> NDArray[np.float64]:
     return values
 
 
-def _fitted(name: str, tables: Sequence[tuple[str, pa.Table]]) -> Number | Words:
-    columns = [(source, table.column(name)) for source, table in tables]
+def _fitted(name: str, parts: Sequence[Examples]) -> Number | Words:
+    # One column at a time, since a table on disk may be larger than memory.
+    columns = [(part.source, table_of(part.only([name]), [name]).column(name)) for part in parts]
     families = {found: source for source, column in columns if (found := _family(column)) is not None}
     if len(families) > 1:
         said = " and ".join(f"{found} in {source}" for found, source in families.items())

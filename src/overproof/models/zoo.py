@@ -16,7 +16,7 @@ from overproof.errors import InputError
 from overproof.models import layers
 from overproof.models.encoders import EmbeddingEncoder, Encoder, ImageEncoder, NgramEncoder
 from overproof.models.importing import imported
-from overproof.models.inputs import Ragged, join
+from overproof.models.inputs import Inputs
 from overproof.models.layers import Normalise, UnitRange
 from overproof.models.ngram_bag import NgramBag, inverse_document_frequency
 from overproof.models.options import check_options
@@ -186,24 +186,34 @@ def with_front(body: nn.Module, front: Normalise | UnitRange) -> nn.Module:
     return nn.Sequential(OrderedDict(front=front, body=body))
 
 
-def fitted_buffers(module: nn.Module, encoder: Encoder, parts: Sequence[Examples]) -> dict[str, Tensor]:
+Encode = Callable[[Encoder, Examples], Inputs]
+"""Encodes examples; another than `in_memory` keeps what it has encoded on disk."""
+
+
+def in_memory(encoder: Encoder, examples: Examples) -> Inputs:
+    """What the encoder makes of the examples."""
+    return encoder.encode(examples)
+
+
+def fitted_buffers(
+    module: nn.Module, encoder: Encoder, parts: Sequence[Examples], encode: Encode = in_memory
+) -> dict[str, Tensor]:
     """What the module knows of labelled and pool examples before it learns: pixel statistics or rareness of n-grams.
 
     Args:
         module: As assembled.
         encoder: Its encoder.
         parts: Labelled and pool examples.
+        encode: Encodes them.
 
     Returns:
         Buffers by their names in the module.
     """
     if isinstance(module, NgramBag):
-        ragged = join([encoder.encode(part) for part in parts])
-        assert isinstance(ragged, Ragged)
-        return {"idf": inverse_document_frequency(ragged, len(module.idf))}
+        return {"idf": inverse_document_frequency([encode(encoder, part) for part in parts], len(module.idf))}
     if encoder.kind != "image":
         return {}
-    counts = torch.stack([_value_counts(part.inputs) for part in parts]).sum(dim=0)
+    counts = torch.stack([_value_counts(each.inputs) for part in parts for each in part.parts()]).sum(dim=0)
     values, total = torch.arange(256.0, dtype=torch.float64), counts.sum(dim=1)
     mean = (counts * values).sum(dim=1) / total
     std = ((counts * (values - mean.unsqueeze(1)).square()).sum(dim=1) / total).sqrt()
