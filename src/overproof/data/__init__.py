@@ -6,7 +6,9 @@ from overproof.data.classes import class_space as class_space
 from overproof.data.examples import Examples as Examples
 from overproof.data.examples import concatenate as concatenate
 from overproof.data.examples import from_arrays as from_arrays
+from overproof.data.read import pieces as pieces
 from overproof.data.read import read as read
+from overproof.data.source import ImageOptions as ImageOptions
 from overproof.data.source import Kind as Kind
 from overproof.data.source import Source as Source
 from overproof.data.splits import duplicates as duplicates

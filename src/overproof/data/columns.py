@@ -1,7 +1,7 @@
 """The columns beside the inputs: which rows are kept, their labels and the user's own ids."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -24,14 +24,18 @@ class Frame:
     """Rows of a file that are still in play, and where in the file they stood.
 
     Args:
-        name: What to call the file in errors: "pool (reviews.parquet)".
+        name: What to call the file in errors: "pool (reviews.parquet)"; of several files, all of them together.
         table: [N rows], every column that is still needed.
-        rows: [N], the row of the file behind each row of the table.
+        rows: [N], the row of its file behind each row of the table.
+        files: The names of several files; () where there is one.
+        file: [N], which of them; empty where there is one.
     """
 
     name: str
     table: pa.Table
     rows: Int64[np.ndarray, "N"]
+    files: tuple[str, ...] = ()
+    file: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, np.int32))
 
     def column(self, name: str) -> pa.Array:
         """One column as one array, without dictionary encoding."""
@@ -40,14 +44,26 @@ class Frame:
         return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
 
     def at(self, index: int | np.integer) -> str:
-        """Name the file's row behind row `index` of the table."""
-        return at_row(int(self.rows[index]))
+        """Name the row behind row `index` of the table, and its file where there are several."""
+        return at_row(int(self.rows[index])) + self._within(index)
+
+    def row(self, index: int | np.integer) -> str:
+        """The same in fewer words, for the second row of a sentence."""
+        return f"row {self.rows[index]}" + self._within(index)
+
+    def _within(self, index: int | np.integer) -> str:
+        return f" of {self.files[self.file[index]]}" if self.files else ""
 
     def keep(self, mask: Bool[np.ndarray, "N"]) -> "Frame":
         """Keep the rows where the mask is true."""
         if mask.all():
             return self
-        return Frame(name=self.name, table=self.table.filter(pa.array(mask)), rows=self.rows[mask])
+        return replace(
+            self,
+            table=self.table.filter(pa.array(mask)),
+            rows=self.rows[mask],
+            file=self.file[mask] if self.files else self.file,
+        )
 
 
 def whole(name: str, table: pa.Table) -> Frame:
@@ -61,6 +77,28 @@ def whole(name: str, table: pa.Table) -> Frame:
     return Frame(name=name, table=table, rows=np.arange(len(table)))
 
 
+def joined(name: str, frames: Sequence[Frame], files: tuple[str, ...]) -> Frame:
+    """The frames of several files as one.
+
+    Args:
+        name: What to call them all in errors.
+        frames: One a file or more, with the same columns of the same types.
+        files: The name of each frame's file; () where there is one file.
+
+    Raises:
+        InputError: If there are no rows.
+    """
+    if not any(len(frame.rows) for frame in frames):
+        raise InputError(f"{name} has no rows; at least one is needed.")
+    table = pa.concat_tables([frame.table for frame in frames])
+    rows = np.concatenate([frame.rows for frame in frames])
+    if not files:
+        return Frame(name=name, table=table, rows=rows)
+    distinct = tuple(dict.fromkeys(files))
+    file = np.repeat([distinct.index(each) for each in files], [len(frame.rows) for frame in frames]).astype(np.int32)
+    return Frame(name=name, table=table, rows=rows, files=distinct, file=file)
+
+
 def check_names(name: str, existing: Iterable[str], source: Source, *, what: str = "column") -> None:
     """Check that every column that the source names exists, and exists once.
 
@@ -70,7 +108,8 @@ def check_names(name: str, existing: Iterable[str], source: Source, *, what: str
     present = list(existing)
     wanted = {"input": source.input, "label": source.label, "id": source.id}
     asked = [(option, word) for option, word in wanted.items() if word is not None]
-    asked += [("ignore", word) for word in source.ignore] + [("where", word) for word in source.where]
+    lists = {"ignore": source.ignore, "categories": source.categories, "where": source.where}
+    asked += [(option, word) for option, words in lists.items() for word in words]
     for option, word in asked:
         if word not in present:
             raise InputError(
@@ -84,24 +123,37 @@ def where(frame: Frame, source: Source) -> Frame:
     """Keep the rows whose columns equal the values of `source.where`.
 
     Raises:
-        InputError: If a value cannot stand in its column, or no row is left (with the values that are present).
+        InputError: If no row is left (with the values that are present).
     """
     for name, value in source.where.items():
-        column = frame.column(name)
-        spelled = str(value).lower() if isinstance(value, bool) else str(value)
-        try:
-            equal = pc.equal(column, pa.scalar(spelled).cast(column.type))
-        except (pa.ArrowException, ValueError):
-            equal = pa.repeat(False, len(column))
-        mask = pc.fill_null(equal, False).to_numpy(zero_copy_only=False)
+        mask = _equal(frame, name, value)
         if not mask.any():
-            present = sorted(str(word) for word in pc.unique(column).slice(0, 1000).to_pylist())
+            present = sorted(str(word) for word in pc.unique(frame.column(name)).slice(0, 1000).to_pylist())
             raise InputError(
                 f"{frame.name} has no row left where column {name!r} is {value!r}; the values present are "
                 f"{listed(present)}."
             )
         frame = frame.keep(mask)
     return frame
+
+
+def chosen(frame: Frame, source: Source) -> Frame:
+    """The same, where it is no error that none is left: another piece may have some."""
+    for name, value in source.where.items():
+        frame = frame.keep(_equal(frame, name, value))
+    return frame
+
+
+def _equal(frame: Frame, name: str, value: object) -> Bool[np.ndarray, "N"]:
+    """Where a column equals a value; nowhere if the value cannot stand in it."""
+    column = frame.column(name)
+    spelled = str(value).lower() if isinstance(value, bool) else str(value)
+    try:
+        equal = pc.equal(column, pa.scalar(spelled).cast(column.type))
+    except (pa.ArrowException, ValueError):
+        equal = pa.repeat(False, len(column))
+    mask: np.ndarray = pc.fill_null(equal, False).to_numpy(zero_copy_only=False)
+    return mask
 
 
 def labels(frame: Frame, source: Source) -> tuple[Int64[Tensor, "N"], tuple[str, ...]]:
@@ -160,6 +212,40 @@ def label_words(frame: Frame, name: str) -> pa.Array:
             f"{where_} the number {column[row]} in {frame.at(row)}; labels are whole numbers from 0, or -1 for unknown."
         )
     return pc.if_else(pc.equal(column, UNKNOWN), None, column)
+
+
+def with_class_names(source: Source, frame: Frame, words: Sequence[str]) -> tuple[Source, Frame]:
+    """Labels that are numbers, spelled by the class names that the file itself gives them.
+
+    Args:
+        source: Its classes are set to these, unless it has some.
+        frame: Its label column holds integers from 0 (-1 or null for unknown), or strings.
+        words: The class names.
+
+    Raises:
+        InputError: If a name stands twice, the labels are of another type, or one is beyond the names.
+    """
+    assert source.label is not None
+    column = frame.column(source.label)
+    if len(set(words)) < len(words) or not (pa.types.is_integer(column.type) or is_string(column.type)):
+        raise InputError(
+            f"{frame.name} has class_names {listed(words)} beside labels of type {column.type}; integers from 0 or "
+            f"strings, and a different name for each, are allowed."
+        )
+    fixed = source if source.classes else replace(source, classes=tuple(words))
+    if is_string(column.type):
+        return fixed, frame
+    index = pc.fill_null(column.cast(pa.int64()), UNKNOWN).to_numpy()
+    odd = (index < UNKNOWN) | (index >= len(words))
+    if odd.any():
+        row = int(odd.argmax())
+        raise InputError(
+            f"{frame.name} has the label {index[row]} in {frame.at(row)} but {len(words)} class_names; allowed are 0 "
+            f"to {len(words) - 1}, and -1 for unknown."
+        )
+    named = pa.array([words[i] if i >= 0 else None for i in index], pa.large_string())
+    place = frame.table.column_names.index(source.label)
+    return fixed, replace(frame, table=frame.table.set_column(place, source.label, named))
 
 
 def indexed(words: pa.Array) -> tuple[Int64[Tensor, "N"], tuple[str, ...]]:
@@ -230,7 +316,7 @@ def unique_keys(column: pa.Array, frame: Frame, name: str) -> pa.Array:
         second = int(np.setdiff1d(np.arange(len(encoded)), first)[0])
         earlier = int((encoded == encoded[second]).argmax())
         raise InputError(
-            f"{frame.name} has the id {str(words[second])!r} in column {name!r} twice, in row {frame.rows[earlier]} "
-            f"and {frame.at(second)}; {allowed}."
+            f"{frame.name} has the id {str(words[second])!r} in column {name!r} twice, in "
+            f"{frame.row(earlier)} and {frame.at(second)}; {allowed}."
         )
     return words

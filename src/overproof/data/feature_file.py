@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from overproof.data.readers.columnar import open_parquet, read_parquet
-from overproof.data.source import locate
+from overproof.data.places import locate
+from overproof.data.readers.arrow_files import open_parquet, read_parquet
 from overproof.data.wording import at_row, listed, nearest, reason
 from overproof.errors import InputError
 
@@ -55,9 +55,9 @@ def read_features(
     if found.suffix.lower() == ".npz":
         columns = _archive(str(found), name)
     elif ".parquet" in found.name.lower():
-        file, existing = open_parquet(found, name)
-        _check_there(wanted, existing, name, "column")
-        table = read_parquet(file, existing if not features else wanted, name)
+        rows = open_parquet(found, name)
+        _check_there(wanted, rows.columns, name, "column")
+        table = read_parquet(rows.file, rows.columns if not features else wanted, name)
         columns = {each: _plain(table.column(each), each, name) for each in table.column_names}
     else:
         raise InputError(f"{name} has the extension {found.suffix!r}; .npz and .parquet are allowed.")

@@ -21,7 +21,7 @@ ID = np.dtype("V16")
 
 _CELL_BYTES = 17
 _BLOCK_ROWS = 65_536
-_INTEGER, _REAL, _BOOLEAN, _STRING = range(1, 5)
+_INTEGER, _REAL, _BOOLEAN, _STRING, _MOMENT = range(1, 6)
 
 
 def image_ids(images: UInt8[Tensor, "N C H W"]) -> np.ndarray:
@@ -57,7 +57,7 @@ def table_ids(table: pa.Table) -> np.ndarray:
     Order of rows or columns, chunks and dictionary encoding leave no trace.
 
     Args:
-        table: N rows of numbers, booleans and strings.
+        table: N rows of numbers, booleans, strings and points in time (microseconds).
 
     Returns:
         [N], dtype V16.
@@ -108,6 +108,9 @@ def _cells(column: pa.Array) -> UInt8[np.ndarray, "N 17"]:
     if pa.types.is_boolean(column.type):
         cells[:, 0] = _BOOLEAN
         cells[:, 1] = pc.fill_null(column, False).to_numpy(zero_copy_only=False)
+    elif pa.types.is_timestamp(column.type):
+        cells[:, 0] = _MOMENT
+        cells[:, 1:9] = _bytes_of(pc.fill_null(column.cast(pa.timestamp("us")).cast(pa.int64()), 0).to_numpy())
     elif pa.types.is_integer(column.type):
         whole = pc.fill_null(column, 0).to_numpy()
         cells[:, 0] = _INTEGER

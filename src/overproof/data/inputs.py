@@ -1,5 +1,6 @@
 """What may stand as an input: the checks that files and arrays share, for images, texts and tables."""
 
+from collections.abc import Collection
 from typing import Literal
 
 import numpy as np
@@ -71,22 +72,27 @@ def texts(frame: Frame, name: str, missing: Missing) -> tuple[Frame, pa.Array]:
     return _left(frame, ~blank), words.filter(pa.array(~blank))
 
 
-def features(frame: Frame, names: list[str], missing: Missing) -> tuple[Frame, pa.Table]:
-    """Columns of numbers, booleans and strings as a table, and the rows that are left.
+def features(
+    frame: Frame, names: list[str], missing: Missing, categories: Collection[str] = ()
+) -> tuple[Frame, pa.Table]:
+    """Columns of numbers, booleans, strings and dates as a table, and the rows that are left.
 
-    Decimals become float64, half floats float32, dictionaries and strings large_string.
+    Decimals become float64, half floats float32, dictionaries and strings large_string. Dates and timestamps become
+    microseconds of coordinated universal time (one without a zone is taken as such); times of day and durations become
+    seconds.
 
     Args:
         frame: The rows.
         names: The feature columns.
         missing: "refuse" nulls and NaN, "drop" their rows, or "allow" them.
+        categories: Columns whose numbers are names: they become strings.
 
     Raises:
         InputError: If there is no column, a column holds another type, or a value is missing or infinite.
     """
     if not names:
         raise InputError(f"{frame.name} has no feature columns left; a table needs at least one.")
-    columns = {name: _feature(frame, name) for name in names}
+    columns = {name: _feature(frame, name, as_words=name in categories) for name in names}
     gone = np.zeros(len(frame.rows), bool)
     for name, column in columns.items():
         gaps = _gaps(column)
@@ -102,20 +108,32 @@ def features(frame: Frame, names: list[str], missing: Missing) -> tuple[Frame, p
     return frame, table
 
 
-def _feature(frame: Frame, name: str) -> pa.Array:
+def _feature(frame: Frame, name: str, *, as_words: bool) -> pa.Array:
     column = frame.column(name)
-    if pa.types.is_decimal(column.type):
-        column = column.cast(pa.float64())
-    elif column.type == pa.float16():
-        column = column.cast(pa.float32())
-    elif is_string(column.type):
-        column = column.cast(pa.large_string())
     kind = column.type
-    known = (pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating, pa.types.is_large_string, pa.types.is_null)
+    if pa.types.is_decimal(kind):
+        column = column.cast(pa.float64())
+    elif kind == pa.float16():
+        column = column.cast(pa.float32())
+    elif is_string(kind):
+        column = column.cast(pa.large_string())
+    elif pa.types.is_temporal(kind):
+        column = _moments(column, frame, name)
+    if as_words:
+        column = _words(column, frame, name)
+    kind = column.type
+    known = (
+        pa.types.is_boolean,
+        pa.types.is_integer,
+        pa.types.is_floating,
+        pa.types.is_large_string,
+        pa.types.is_timestamp,
+        pa.types.is_null,
+    )
     if not any(check(kind) for check in known):
         raise InputError(
-            f"{frame.name} has values of type {kind} in column {name!r}; a table holds numbers, booleans and strings "
-            f"(name others under `ignore`)."
+            f"{frame.name} has values of type {kind} in column {name!r}; a table holds numbers, booleans, strings and "
+            f"dates (name others under `ignore`)."
         )
     if pa.types.is_floating(kind):
         infinite = pc.fill_null(pc.is_inf(column), False).to_numpy(zero_copy_only=False)
@@ -125,6 +143,44 @@ def _feature(frame: Frame, name: str) -> pa.Array:
                 f"{frame.name} has {column[row]} in column {name!r}, {frame.at(row)}; numbers must be finite."
             )
     return column
+
+
+def _moments(column: pa.Array, frame: Frame, name: str) -> pa.Array:
+    """Points in time in microseconds; times of day and durations as seconds."""
+    kind = column.type
+    try:
+        if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
+            # Not a checked cast as to nanoseconds, which no calendar needs; what does not fit at all still raises.
+            zone = kind.tz if pa.types.is_timestamp(kind) else None
+            return column.cast(pa.timestamp("us", zone), safe=False).cast(pa.timestamp("us"))
+        if pa.types.is_time(kind) or pa.types.is_duration(kind):
+            units = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[kind.unit]
+            whole = column.cast(pa.int32() if pa.types.is_time32(kind) else pa.int64())
+            return pc.divide(whole.cast(pa.float64()), float(units))
+    except pa.ArrowException:
+        raise InputError(
+            f"{frame.name} has dates in column {name!r} that are too far away; years to 290000 are allowed."
+        ) from None
+    raise InputError(
+        f"{frame.name} has values of type {kind} in column {name!r}; dates, times and durations are allowed."
+    )
+
+
+def _words(column: pa.Array, frame: Frame, name: str) -> pa.Array:
+    """Numbers that are names as strings, whole ones without a point."""
+    if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_boolean(column.type)):
+        return column
+    if pa.types.is_floating(column.type):
+        column = pc.if_else(pc.is_nan(column), None, column)
+        fractions = pc.fill_null(pc.not_equal(pc.floor(column), column), False).to_numpy(zero_copy_only=False)
+        if fractions.any():
+            row = int(fractions.argmax())
+            raise InputError(
+                f"{frame.name} has {column[row]} in column {name!r}, {frame.at(row)}; numbers under `categories` are "
+                f"whole."
+            )
+        column = column.cast(pa.int64())
+    return column.cast(pa.large_string())
 
 
 def _gaps(column: pa.Array) -> Bool[np.ndarray, "N"]:

@@ -1,112 +1,174 @@
 """From a `Source` to `Examples`: the one place that knows which reader serves which file."""
 
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
 import pyarrow as pa
 import torch
 
 from overproof.data import columns
-from overproof.data.examples import Examples, build
+from overproof.data.examples import Examples
 from overproof.data.inputs import features, texts
-from overproof.data.readers import columnar, images
-from overproof.data.source import Kind, Source, format_of, locate
-from overproof.data.wording import listed
+from overproof.data.opened import Opened, examples_of, open_source
+from overproof.data.places import Place, find
+from overproof.data.readers import arrays, pictures
+from overproof.data.source import Source, check_format
 from overproof.errors import InputError
+
+Inputs: TypeAlias = torch.Tensor | pa.Array | pa.Table
 
 
 def read(source: Source, *, role: str) -> Examples:
-    """Read one file of examples, check it, and give every row its id.
+    """Read the files of a source, check them, and give every row its id.
 
-    Rows are first chosen by `source.where`; rows in errors are counted from 0 in the file, header apart.
+    Rows are first chosen by `source.where`; rows in errors are counted from 0 in their file, header apart.
 
     Args:
-        source: The file and what to read in it.
+        source: The files and what to read in them.
         role: What the examples are for, such as "labelled", "pool" or "test"; errors start with it.
 
     Raises:
-        InputError: If the file is missing, damaged or empty, or does not hold what the source says.
+        InputError: If a file is missing, damaged or empty, or does not hold what the source says.
     """
-    path = locate(source.path, role)
-    name = f"{role} ({path.name})"
-    match format_of(path, role):
-        case "npz":
-            _check_kind(source, name)
-            source, frame, pixels = images.read_npz(path, source, name)
-            return _images(source, frame, pixels)
-        case "idx":
-            _check_kind(source, name)
-            labels = None if source.label is None else locate(source.label, role)
-            frame, pixels = images.read_idx(path, labels, source, name)
-            return _images(source, frame, pixels)
-        case "csv":
-            table = columnar.read_csv(path, source, name)
-            columns.check_names(name, table.column_names, source)
-            kind, inputs = _plan(table.schema, table.column_names, source, name)
-        case "parquet":
-            file, existing = columnar.open_parquet(path, name)
-            columns.check_names(name, existing, source)
-            kind, inputs = _plan(file.schema_arrow, existing, source, name)
-            beside = [word for word in (source.label, source.id, *source.where) if word is not None]
-            table = columnar.read_parquet(file, list(dict.fromkeys([*inputs, *beside])), name)
-    frame = columns.where(columns.whole(name, table), source)
-    read_inputs: torch.Tensor | pa.Array | pa.Table
-    if kind == "image":
-        frame, read_inputs = images.decode(frame, inputs[0], source.missing)
-    elif kind == "text":
-        frame, read_inputs = texts(frame, inputs[0], source.missing)
-    else:
-        frame, read_inputs = features(frame, inputs, source.missing)
-    return _examples(source, frame, read_inputs)
+    place = find(source.paths, role)
+    if place.family == "arrays":
+        return _read_arrays(source, place, role)
+    opened = open_source(source, place)
+    frames = list(opened.frames())
+    names = tuple(frame.files[0] for frame in frames if frame.files)
+    return opened.examples(columns.joined(place.name, frames, names))
 
 
-def _plan(schema: pa.Schema, existing: list[str], source: Source, name: str) -> tuple[Kind, list[str]]:
-    """What kind of examples the file holds, and which columns are their inputs."""
-    used = {source.label, source.id, *source.ignore, *source.where}
-    free = [column for column in existing if column not in used]
-    types = {column: _value_type(schema.field(column).type) for column in existing}
-    encoded = [column for column in free if images.is_encoded(types[column])]
-    kind: Kind
-    if source.kind != "auto":
-        kind = source.kind
-    elif source.input is None:
-        kind = "image" if encoded else "table"
-    elif images.is_encoded(types[source.input]):
-        kind = "image"
-    else:
-        kind = "text" if columns.is_string(types[source.input]) else "table"
-    if kind == "table":
-        return kind, free if source.input is None else [source.input]
-    if kind == "image":
-        if source.input is None and len(encoded) != 1:
-            raise InputError(
-                f"{name} has {len(encoded)} columns of encoded images among {listed(existing)}; name one with `input`."
-            )
-        column = source.input or encoded[0]
-        if not images.is_encoded(types[column]):
-            raise InputError(
-                f"{name} has values of type {types[column]} in the image column {column!r}; PNG or JPEG bytes in a "
-                f"Parquet column are allowed."
-            )
-        return kind, [column]
-    if source.input is None:
-        raise InputError(f"{name}: texts need `input`, the column that holds them; it has {listed(existing)}.")
-    return kind, [source.input]
+def pieces(source: Source, *, role: str, max_rows: int = 65_536) -> Iterator[Examples]:
+    """The same rows as `read`, at most `max_rows` at a time, each piece with class names and ids of its own.
+
+    What only all rows together can tell is left to the caller: whether the user's ids are unique, and one list of class
+    names for all pieces (`aligned` matches them by name). A piece of which `source.where` leaves no row is left out.
+
+    Args:
+        source: Files of rows, or image files.
+        role: What the examples are for.
+        max_rows: At least 1.
+
+    Raises:
+        InputError: As `read`, at the piece that it concerns; or the files hold arrays.
+    """
+    opened = open_pieces(source, role=role)
+    for frame in opened.frames(max_rows):
+        if len(kept := columns.chosen(frame, source).rows):
+            assert len(kept) <= max_rows
+            yield opened.examples(frame)
 
 
-def _value_type(kind: pa.DataType) -> pa.DataType:
-    return kind.value_type if pa.types.is_dictionary(kind) else kind
+def open_pieces(source: Source, *, role: str) -> Opened:
+    """The files of a source, opened to be read piece by piece.
+
+    Raises:
+        InputError: As `read`; or the files hold arrays, which are mapped into memory instead.
+    """
+    place = find(source.paths, role)
+    if place.family == "arrays":
+        raise InputError(f"{place.name} holds whole arrays, which cannot be read in pieces.")
+    return open_source(source, place)
 
 
-def _check_kind(source: Source, name: str) -> None:
-    if source.kind not in ("auto", "image"):
-        raise InputError(f"{name} holds images, but kind is {source.kind!r}; 'image' or 'auto' is allowed.")
+def _read_arrays(source: Source, place: Place, role: str) -> Examples:
+    """All files of arrays as one, each with its labels beside it."""
+    labels = _label_files(source, place, role)
+    frames: list[columns.Frame] = []
+    inputs: list[Inputs] = []
+    fixed = source
+    for index, (path, label) in enumerate(zip(place.files, labels, strict=True)):
+        name = place.named(index)
+        form = check_format(path, name)
+        if form == "npz":
+            fixed, frame, part = arrays.read_npz(path, fixed, name)
+        elif form == "idx":
+            frame, part = arrays.read_idx(path, label, source, name)
+        else:
+            frame, part = arrays.read_npy(path, label, source, name)
+        frames.append(frame)
+        inputs.append(part)
+    several = tuple(path.name for path in place.files) if len(frames) > 1 else ()
+    try:
+        frame = columns.joined(place.name, frames, several)
+    except pa.ArrowException:
+        raise InputError(
+            f"{place.name}: the files hold labels or ids of different types; one type is allowed."
+        ) from None
+    return _checked(fixed, frame, _joined(inputs, place))
 
 
-def _images(source: Source, frame: columns.Frame, pixels: torch.Tensor) -> Examples:
-    kept = columns.where(frame, source)
-    return _examples(source, kept, pixels if kept is frame else pixels[torch.from_numpy(kept.rows)])
+def _checked(source: Source, frame: columns.Frame, inputs: Inputs) -> Examples:
+    if isinstance(inputs, torch.Tensor):
+        _check_kind(source, frame.name, "image")
+        place = np.arange(len(frame.rows))
+        kept = columns.where(replace(frame, table=frame.table.append_column(_PLACE, pa.array(place))), source)
+        if len(kept.rows) < len(inputs):
+            inputs = inputs[torch.from_numpy(kept.table.column(_PLACE).to_numpy().copy())]
+        return examples_of(source, kept, pictures.reshaped(inputs, source.image))
+    if isinstance(inputs, pa.Table):
+        _check_kind(source, frame.name, "table")
+        whole = replace(frame, table=_beside(inputs, frame.table))
+        kept, table = features(whole, inputs.column_names, source.missing, source.categories)
+        return examples_of(source, kept, table)
+    _check_kind(source, frame.name, "text")
+    whole = replace(frame, table=frame.table.append_column(arrays.TEXT, inputs))
+    kept, words = texts(whole, arrays.TEXT, source.missing)
+    return examples_of(source, kept, words)
 
 
-def _examples(source: Source, frame: columns.Frame, inputs: torch.Tensor | pa.Array | pa.Table) -> Examples:
-    label, class_names = columns.labels(frame, source)
-    return build(
-        inputs=inputs, label=label, class_names=class_names, keys=columns.keys(frame, source), source=frame.name
-    )
+_PLACE = "\0place"
+
+
+def _beside(inputs: pa.Table, others: pa.Table) -> pa.Table:
+    for name in others.column_names:
+        inputs = inputs.append_column(name, others.column(name))
+    return inputs
+
+
+def _label_files(source: Source, place: Place, role: str) -> Sequence[Path | None]:
+    """The files of labels beside IDX and .npy files; .npz archives hold their own."""
+    if source.label is None or check_format(place.files[0], place.name) == "npz":
+        return [None] * len(place.files)
+    labels = find((source.label,), role).files
+    if len(labels) != len(place.files):
+        raise InputError(
+            f"{place.name} has {len(place.files)} files, but `label` leads to {len(labels)}; each needs one of labels."
+        )
+    return labels
+
+
+def _joined(inputs: Sequence[Inputs], place: Place) -> Inputs:
+    first = inputs[0]
+    if len(inputs) == 1:
+        return first
+    for index, part in enumerate(inputs):
+        if isinstance(first, torch.Tensor) and isinstance(part, torch.Tensor):
+            if part.shape[1:] != first.shape[1:]:
+                raise InputError(
+                    f"{place.named(index)} has images of shape {tuple(part.shape[1:])}, {place.files[0].name} of "
+                    f"{tuple(first.shape[1:])}; channels, height and width must agree."
+                )
+        elif isinstance(first, pa.Table) and isinstance(part, pa.Table):
+            if part.num_columns != first.num_columns:
+                raise InputError(
+                    f"{place.named(index)} has {part.num_columns} numbers a row, {place.files[0].name} has "
+                    f"{first.num_columns}; they must agree."
+                )
+        elif type(part) is not type(first):
+            raise InputError(f"{place.named(index)} and {place.files[0].name} hold different kinds of examples.")
+    if isinstance(first, torch.Tensor):
+        return torch.cat([part for part in inputs if isinstance(part, torch.Tensor)])
+    if isinstance(first, pa.Table):
+        return pa.concat_tables(list(inputs), promote_options="permissive")
+    return pa.concat_arrays(list(inputs))
+
+
+def _check_kind(source: Source, name: str, kind: str) -> None:
+    if source.kind not in ("auto", kind):
+        held = {"image": "images", "table": "numbers", "text": "texts"}[kind]
+        raise InputError(f"{name} holds {held}, but kind is {source.kind!r}; {kind!r} or 'auto' is allowed.")

@@ -1,39 +1,107 @@
 """Where a role's examples stand on disk, said as data."""
 
-import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
-from overproof.data.wording import listed, nearest
+from overproof.data.wording import listed
 from overproof.errors import InputError
 
 Kind = Literal["image", "text", "table"]
 """What an example is."""
 
-Format = Literal["csv", "parquet", "npz", "idx"]
+Format = Literal["csv", "jsonl", "parquet", "arrow", "npz", "npy", "idx", "picture"]
 """How a file is written."""
 
-_PACKAGE = "package:"
-_FORMATS = "CSV (.csv, .tsv, .dat, each also .gz), Parquet (.parquet, .parquet.brotli), .npz or IDX (-idx3-ubyte, .gz)"
+Fit = Literal["crop", "pad", "stretch"]
+Channels = Literal["auto", "grey", "rgb"]
+
+COMPRESSED = (".gz", ".zst")
+"""Endings of a compressed file, behind that of its format."""
+
+_BY_ENDING: Mapping[str, Format] = {
+    **dict.fromkeys((".csv", ".tsv", ".dat"), "csv"),
+    **dict.fromkeys((".jsonl", ".ndjson", ".json"), "jsonl"),
+    **dict.fromkeys((".arrow", ".feather", ".ipc"), "arrow"),
+    **dict.fromkeys(("-ubyte", ".idx", ".idx1", ".idx3", ".idx4"), "idx"),
+    **dict.fromkeys((".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"), "picture"),
+    ".npz": "npz",
+    ".npy": "npy",
+}
+_MAY_BE_COMPRESSED = ("csv", "jsonl", "idx")
+_FORMATS = (
+    "CSV (.csv, .tsv, .dat), JSON lines (.jsonl, .ndjson) or IDX (-idx3-ubyte), each also .gz or .zst, Parquet "
+    "(.parquet, .parquet.brotli), Arrow (.arrow, .feather), .npz, .npy, or an image (.png, .jpg, .webp, .bmp, .gif, "
+    ".tiff)"
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageOptions:
+    """What every image is made to look like while it is read.
+
+    Args:
+        size: Height and width in pixels, or one number for both; without it all images must have one size already.
+        fit: How another shape fits in: `crop` the middle of the image, `pad` it with black, or `stretch` it.
+        crop_share: With `crop`, the share of the largest middle part that is kept, in (0, 1]; 0.875 keeps 224 of 256.
+        channels: `grey` or `rgb` converts; `auto` takes grey images as grey, all others as RGB, and refuses a mixture.
+
+    Example:
+        >>> ImageOptions(size=64).shape
+        (64, 64)
+
+    Raises:
+        InputError: If an option has a value that is not one of those above.
+    """
+
+    size: int | tuple[int, int] | None = None
+    fit: Fit = "crop"
+    crop_share: float = 1.0
+    channels: Channels = "auto"
+
+    def __post_init__(self) -> None:
+        for option, value, allowed in (
+            ("fit", self.fit, get_args(Fit)),
+            ("channels", self.channels, get_args(Channels)),
+        ):
+            if value not in allowed:
+                raise InputError(f"Option image.{option} is {value!r}; it must be one of {listed(allowed)}.")
+        if self.shape is not None and not all(1 <= side <= 2**14 for side in self.shape):
+            raise InputError(f"Option image.size is {self.size!r}; sides of 1 to 16384 pixels are allowed.")
+        if not 0 < self.crop_share <= 1:
+            raise InputError(f"Option image.crop_share is {self.crop_share!r}; it must be in (0, 1].")
+        if self.crop_share < 1 and (self.shape is None or self.fit != "crop"):
+            raise InputError(
+                f"Option image.crop_share is {self.crop_share!r}, which needs image.size and image.fit 'crop'."
+            )
+
+    @property
+    def shape(self) -> tuple[int, int] | None:
+        """Height and width, or None for those that the images have."""
+        return (self.size, self.size) if isinstance(self.size, int) else self.size
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
-    """One file of examples and the names of what to read in it.
+    """Files of examples and the names of what to read in them.
 
     Args:
-        path: The file. "package:MODULE/relative/file" is a data file inside an installed package, found without
-            importing the package.
-        kind: "image", "text" or "table"; "auto" reads .npz, IDX and a Parquet column of bytes as images, one named
-            column of strings as text, and everything else as a table.
-        input: The column (CSV, Parquet) or array (.npz) that holds the inputs. A table without it takes every column
-            that is named nowhere else; images without it take the only one there is.
-        label: The column or array that holds the labels; for IDX the path of the labels file. Without it, all labels
-            are unknown. A null, an empty cell or the integer -1 is an unknown label.
-        id: The column that holds the user's own ids; they must be unique.
+        path: A file; a glob such as `shards/*.csv.gz` (`**` for any depth); a folder of such files, of images or of a
+            Hugging Face data set saved on disk; or a list of these. Several files are read as one, sorted by name
+            within a glob or folder. "package:MODULE/relative/file" is a data file inside an installed package, found
+            without importing the package.
+        kind: "image", "text" or "table"; "auto" reads images where there are image files, arrays of bytes or a column
+            of encoded images, one named column of strings as text, and everything else as a table.
+        input: The column (or array of an .npz) that holds the inputs. A table without it takes every column that is
+            named nowhere else; images without it take the only one there is. With `kind: image` a column of strings
+            names image files.
+        label: The column or array that holds the labels; for IDX and .npy the path of the labels' file; for a folder of
+            images `folder`, the subfolder that an image lies in. Without it, all labels are unknown. A null, an empty
+            cell or the integer -1 is an unknown label.
+        id: The column that holds the user's own ids; they must be unique. A folder of images has the column `file`.
         ignore: Columns of a table that are not features.
+        categories: Columns of a table whose numbers are names, such as a postcode; they are read as strings.
         where: Keep only the rows whose column equals the value, for example `{"split": "train"}`. These columns are
             not features either.
         classes: The class names in the order of their indices; any other label is then an error. Without it the
@@ -42,6 +110,8 @@ class Source:
             row, or "allow" it (a table keeps the gap, a null text is read as an empty one).
         header: Whether a CSV file starts with column names; without it they are c0, c1, ..., and leading lines that
             start with "@" are skipped.
+        image: What every image is made to look like.
+        folder: Where the image files that a column names lie; the folder of the table itself where it is not given.
 
     Example:
         >>> Source(path="reviews.csv", input="Review Text", label="Department Name", missing="drop").kind
@@ -51,16 +121,19 @@ class Source:
         InputError: If an option has a value that is not one of those above.
     """
 
-    path: str
+    path: str | tuple[str, ...]
     kind: Kind | Literal["auto"] = "auto"
     input: str | None = None
     label: str | None = None
     id: str | None = None
     ignore: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
     where: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     classes: tuple[str, ...] = ()
     missing: Literal["refuse", "drop", "allow"] = "refuse"
     header: bool = True
+    image: ImageOptions = ImageOptions()
+    folder: str | None = None
 
     def __post_init__(self) -> None:
         choices = {
@@ -69,69 +142,58 @@ class Source:
         }
         for option, (value, allowed) in choices.items():
             if value not in allowed:
-                raise InputError(f"{self.path}: {option} is {value!r}; it must be one of {listed(allowed)}.")
-        for option, names in (("ignore", self.ignore), ("classes", self.classes)):
+                raise InputError(f"{self.called}: {option} is {value!r}; it must be one of {listed(allowed)}.")
+        lists = {"ignore": self.ignore, "categories": self.categories, "classes": self.classes}
+        for option, names in lists.items():
             if isinstance(names, str):
-                raise InputError(f"{self.path}: {option} is the single word {names!r}; it must be a list of names.")
+                raise InputError(f"{self.called}: {option} is the single word {names!r}; it must be a list of names.")
             if repeated := sorted({name for name in names if names.count(name) > 1}):
-                raise InputError(f"{self.path}: {option} names {listed(repeated)} twice; once each is allowed.")
+                raise InputError(f"{self.called}: {option} names {listed(repeated)} twice; once each is allowed.")
         used = [name for name in (self.input, self.label, self.id) if name is not None]
         if len(set(used)) < len(used):
             raise InputError(
-                f"{self.path}: input, label and id are {listed(used)}; they must be different, or the answer would "
+                f"{self.called}: input, label and id are {listed(used)}; they must be different, or the answer would "
                 f"stand in the question."
             )
+        if not self.paths:
+            raise InputError("Option path is an empty list; at least one file is needed.")
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Its files, globs and folders."""
+        return (self.path,) if isinstance(self.path, str) else tuple(self.path)
+
+    @property
+    def called(self) -> str:
+        """A short name for all of its paths."""
+        more = f" and {len(self.paths) - 1} more" if len(self.paths) > 1 else ""
+        return (self.paths[0] if self.paths else "no file") + more
 
 
-def locate(path: str, role: str) -> Path:
-    """Find a file by its path, or inside an installed package, which is not imported.
+def format_of(path: Path) -> Format | None:
+    """Tell a file's format by its name; None where the name says nothing known.
 
-    Args:
-        path: A path, or "package:MODULE/relative/file".
-        role: Who asks, for the error.
-
-    Raises:
-        InputError: If there is no such file; it names the nearest one in the same folder.
-    """
-    if not path.startswith(_PACKAGE):
-        found = Path(path).expanduser()
-        _check_file(found, f"{role} ({path})")
-        return found
-    module, _, inside = path.removeprefix(_PACKAGE).partition("/")
-    if not module.isidentifier() or not inside:
-        raise InputError(f"{role}: {path!r} names no file in a package; write package:MODULE/relative/file.")
-    spec = importlib.util.find_spec(module)
-    if spec is None or not spec.submodule_search_locations:
-        raise InputError(f"{role}: {path!r} needs the package {module!r}, which is not installed here.")
-    candidates = [Path(folder) / inside for folder in spec.submodule_search_locations]
-    found = next((candidate for candidate in candidates if candidate.exists()), candidates[0])
-    _check_file(found, f"{role} ({path})")
-    return found
-
-
-def format_of(path: Path, role: str) -> Format:
-    """Tell a file's format by its name.
-
-    Raises:
-        InputError: If the name says nothing known.
+    Example:
+        >>> format_of(Path("reviews.csv.gz")), format_of(Path("notes.md"))
+        ('csv', None)
     """
     name = path.name.lower()
-    plain = name.removesuffix(".gz")
     if ".parquet" in name:
         return "parquet"
-    if name.endswith(".npz"):
-        return "npz"
-    if plain.endswith((".csv", ".tsv", ".dat")):
-        return "csv"
-    if plain.endswith(("-ubyte", ".idx", ".idx1", ".idx3", ".idx4")):
-        return "idx"
-    raise InputError(f"{role} ({path.name}) has an unknown extension {path.suffix!r}; allowed is {_FORMATS}.")
+    plain = name
+    for ending in COMPRESSED:
+        plain = plain.removesuffix(ending)
+    found = next((format for ending, format in _BY_ENDING.items() if plain.endswith(ending)), None)
+    return None if plain != name and found not in _MAY_BE_COMPRESSED else found
 
 
-def _check_file(path: Path, name: str) -> None:
-    if path.is_dir():
-        raise InputError(f"{name} is a folder; one file is allowed.")
-    if not path.is_file():
-        beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-        missing = "no such file" if path.parent.is_dir() else f"no such folder as {str(path.parent)!r}"
-        raise InputError(f"{name}: there is {missing}{nearest(path.name, beside)}.")
+def check_format(path: Path, name: str) -> Format:
+    """The format of a file that must have one.
+
+    Raises:
+        InputError: If its name says nothing known.
+    """
+    found = format_of(path)
+    if found is None:
+        raise InputError(f"{name} has an unknown extension {path.suffix!r}; allowed is {_FORMATS}.")
+    return found

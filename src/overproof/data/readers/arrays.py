@@ -1,32 +1,26 @@
-"""Images from .npz archives, IDX files and Parquet columns of encoded bytes."""
+"""Images, numbers and texts from .npz archives, .npy files and IDX files."""
 
-import io
 import struct
-import warnings
 import zipfile
 import zlib
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import torch
 from jaxtyping import UInt8
-from PIL import Image
 from torch import Tensor
 
-from overproof.data.columns import UNKNOWN, Frame, check_names, is_string, whole
-from overproof.data.inputs import Missing, image_tensor
-from overproof.data.readers.columnar import file_bytes
+from overproof.data.columns import Frame, check_names, whole, with_class_names
+from overproof.data.inputs import image_tensor
+from overproof.data.readers.text_files import file_bytes
 from overproof.data.source import Source
 from overproof.data.wording import listed, reason
 from overproof.errors import InputError
 
 _CLASS_NAMES = "class_names"
 _IDX_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4"}
-_MODES = {"L": 1, "RGB": 3}
-_DECODE_ERRORS = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
+TEXT = "\0text"
+"""The column of the texts of an .npy file."""
 
 
 def read_npz(path: Path, source: Source, name: str) -> tuple[Source, Frame, UInt8[Tensor, "N C H W"]]:
@@ -66,7 +60,7 @@ def read_npz(path: Path, source: Source, name: str) -> tuple[Source, Frame, UInt
     # A table without columns has no rows, so the rows themselves are one.
     frame = whole(name, pa.table({**columns, "": np.arange(len(images))}))
     if source.label is not None and _CLASS_NAMES in arrays:
-        source, frame = _with_class_names(source, frame, arrays[_CLASS_NAMES])
+        source, frame = with_class_names(source, frame, _words(arrays[_CLASS_NAMES]))
     return source, frame, images
 
 
@@ -101,70 +95,77 @@ def read_idx(path: Path, labels: Path | None, source: Source, name: str) -> tupl
     return whole(name, pa.table(columns)), image_tensor(images, name)
 
 
-def decode(frame: Frame, name: str, missing: Missing) -> tuple[Frame, UInt8[Tensor, "N C H W"]]:
-    """The PNG or JPEG images of a column of bytes, and the rows that are left.
+def read_npy(
+    path: Path, labels: Path | None, source: Source, name: str
+) -> tuple[Frame, UInt8[Tensor, "N C H W"] | pa.Table | pa.Array]:
+    """The images, numbers or texts of an .npy file, and the labels of another.
 
     Args:
-        frame: The rows.
-        name: A column of bytes, or of structs with a field `bytes`.
-        missing: "drop" leaves out rows without an image; else they are refused.
+        path: Images (uint8, of rank 3 or 4), numbers [N, D] (columns f0 to f<D-1>), or strings [N].
+        labels: The labels: integers or strings [N].
+        source: `source.label` becomes the name of the labels' column.
+        name: What to call the file in errors.
 
     Raises:
-        InputError: If a row holds no image, a damaged one, one that is neither grey nor RGB, or one of another size or
-            mode than the first.
+        InputError: If a file is no .npy file, is truncated or holds pickled objects, or the numbers of rows and labels
+            differ.
     """
-    column = frame.column(name)
-    if pa.types.is_struct(column.type):
-        column = pc.struct_field(column, "bytes")
-    gone = pc.or_kleene(pc.is_null(column), pc.equal(pc.binary_length(column), 0)).to_numpy(zero_copy_only=False)
-    if gone.any() and (missing != "drop" or gone.all()):
+    if source.input is not None or source.id is not None or source.where or source.ignore or source.categories:
         raise InputError(
-            f"{frame.name} has no image bytes in column {name!r}, {frame.at(gone.argmax())}; each needs an encoded "
-            f"image, or set `missing` to 'drop'."
+            f"{name} is an .npy file, which has no columns; only `path`, `label`, `classes` and `image` are allowed."
         )
-    frame, encoded = frame.keep(~gone), column.filter(pa.array(~gone)).to_numpy(zero_copy_only=False)
-    with warnings.catch_warnings():
-        # A picture so large that Pillow warns is refused like one so large that it fails.
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        first = _decoded(encoded[0], frame, 0, name)
-        images = np.empty((len(encoded), *first.shape), np.uint8)
-        for index, data in enumerate(encoded):
-            image = _decoded(data, frame, index, name)
-            if image.shape != first.shape:
-                raise InputError(
-                    f"{frame.name} has {_described(image)} in column {name!r}, {frame.at(index)}; all must be like "
-                    f"{_described(first)} of row {frame.rows[0]}."
-                )
-            images[index] = image
-    return frame, torch.from_numpy(images)
+    array = _npy_array(path, name)
+    inputs: Tensor | pa.Table | pa.Array
+    if array.ndim == 1 and array.dtype.kind == "U":
+        inputs = pa.array(array.tolist(), pa.large_string())
+    elif array.ndim == 2 and array.dtype.kind in "fiu" and array.dtype != np.uint8:
+        wide = array.astype(np.float32) if array.dtype == np.float16 else array
+        native = np.ascontiguousarray(wide.T, dtype=wide.dtype.newbyteorder("="))
+        inputs = pa.table({f"f{column}": values for column, values in enumerate(native)})
+    elif array.ndim in (3, 4):
+        inputs = image_tensor(array, name)
+    else:
+        raise InputError(
+            f"{name} holds an array of type {array.dtype} and shape {array.shape}; allowed are images (uint8, of "
+            f"rank 3 or 4), numbers [N, D] and strings [N]."
+        )
+    columns: dict[str, pa.Array] = {"": pa.array(np.arange(len(array)))}
+    if labels is not None and source.label is not None:
+        label = _npy_array(labels, f"{name} label file {labels.name}")
+        if label.ndim != 1 or len(label) != len(array):
+            raise InputError(
+                f"{name} has {len(array)} rows, but its label file {labels.name} has shape {label.shape}; one label a "
+                f"row is needed."
+            )
+        columns[source.label] = _column(label, labels.name, name)
+    return whole(name, pa.table(columns)), inputs
 
 
-def is_encoded(kind: pa.DataType) -> bool:
-    """Whether an Arrow type can hold encoded images: bytes, or a struct with a field `bytes`."""
-    if pa.types.is_struct(kind):
-        index = kind.get_field_index("bytes")
-        return index >= 0 and is_encoded(kind.field(index).type)
-    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind))
-
-
-def _decoded(data: bytes, frame: Frame, index: int, name: str) -> UInt8[np.ndarray, "C H W"]:
-    where = f"{frame.name}, column {name!r}, {frame.at(index)}"
+def _npy_array(path: Path, name: str) -> np.ndarray:
+    allowed = "a whole .npy file of numbers or strings is needed"
+    if path.stat().st_size == 0:
+        raise InputError(f"{name} is empty; {allowed}.")
     try:
-        image = Image.open(io.BytesIO(data), formats=("PNG", "JPEG"))
-        image.load()
-    except Image.UnidentifiedImageError:
-        raise InputError(f"{where}: the bytes are no image; PNG and JPEG are allowed.") from None
-    except (*_DECODE_ERRORS, Image.DecompressionBombWarning) as error:
-        raise InputError(f"{where}: the image is damaged ({reason(error)}); whole PNG and JPEG are allowed.") from None
-    if image.mode not in _MODES:
-        raise InputError(f"{where}: the image has mode {image.mode}; grey (L) and RGB are allowed.")
-    array = np.asarray(image)
-    return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
-
-
-def _described(image: UInt8[np.ndarray, "C H W"]) -> str:
-    channels, height, width = image.shape
-    return f"{'a grey' if channels == 1 else 'an RGB'} image of {height}x{width} pixels"
+        with path.open("rb") as file:
+            if file.read(6) != np.lib.format.MAGIC_PREFIX:
+                raise InputError(f"{name} does not start as an .npy file does; {allowed}.")
+        array = np.load(path, allow_pickle=False)
+    except InputError:
+        raise
+    except ValueError as error:
+        if "Object arrays" in str(error):
+            raise InputError(
+                f"{name} holds an array of pickled objects, which could run code; save strings and numbers without "
+                f"dtype=object."
+            ) from None
+        raise InputError(f"{name} is damaged ({reason(error)}); {allowed}.") from None
+    except (OSError, EOFError, MemoryError, SyntaxError, TypeError, OverflowError) as error:
+        raise InputError(f"{name} is damaged ({reason(error)}); {allowed}.") from None
+    if array.ndim == 0 or array.dtype.hasobject or array.dtype.names is not None:
+        raise InputError(
+            f"{name} holds type {array.dtype} of shape {array.shape}; one array with a row an example is needed."
+        )
+    return array
 
 
 def _npz_arrays(path: Path, name: str) -> dict[str, np.ndarray]:
@@ -199,32 +200,10 @@ def _column(array: np.ndarray, key: str, name: str) -> pa.Array:
     return pa.array(array.astype(array.dtype.newbyteorder("=")))
 
 
-def _with_class_names(source: Source, frame: Frame, class_names: np.ndarray) -> tuple[Source, Frame]:
-    assert source.label is not None
-    column = frame.column(source.label)
-    words = [
+def _words(class_names: np.ndarray) -> list[str]:
+    return [
         word.decode(errors="backslashreplace") if isinstance(word, bytes) else str(word) for word in class_names.ravel()
     ]
-    if len(set(words)) < len(words) or not (pa.types.is_integer(column.type) or is_string(column.type)):
-        raise InputError(
-            f"{frame.name} has class_names {listed(words)} beside labels of type {column.type}; integers from 0 or "
-            f"strings, and a different name for each, are allowed."
-        )
-    fixed = source if source.classes else replace(source, classes=tuple(words))
-    if is_string(column.type):
-        return fixed, frame
-    index = column.to_numpy().astype(np.int64)
-    odd = (index < UNKNOWN) | (index >= len(words))
-    if odd.any():
-        row = int(odd.argmax())
-        raise InputError(
-            f"{frame.name} has the label {index[row]} in {frame.at(row)} but {len(words)} class_names; allowed are 0 "
-            f"to {len(words) - 1}, and -1 for unknown."
-        )
-    named = pa.array([words[i] if i >= 0 else None for i in index], pa.large_string())
-    place = frame.table.column_names.index(source.label)
-    table = frame.table.set_column(place, source.label, named)
-    return fixed, Frame(name=frame.name, table=table, rows=frame.rows)
 
 
 def _idx_array(path: Path, name: str) -> np.ndarray:

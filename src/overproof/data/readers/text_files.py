@@ -1,15 +1,16 @@
-"""CSV and Parquet files as Arrow tables."""
+"""CSV and JSON lines as Arrow tables."""
 
 import gzip
+import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
-import pyarrow.parquet
+import pyarrow.json
 from pyarrow.lib import ArrowException
 
 from overproof.data.source import Source
@@ -19,16 +20,18 @@ from overproof.errors import InputError
 _LARGEST_BLOCK_BYTES = 2**30
 
 
-def read_csv(path: Path, source: Source, name: str) -> pa.Table:
-    """All columns of a CSV (.csv, .dat) or tab-separated (.tsv) file, also gzipped.
+def read_csv(path: Path, source: Source, name: str, strings: Collection[str] = ()) -> pa.Table:
+    """All columns of a CSV (.csv, .dat) or tab-separated (.tsv) file, also compressed.
 
-    A column's type is decided by all of its rows: whole numbers, true/false, numbers, else strings. The text input
-    (with `kind="text"`) and the user's ids are strings whatever they look like. An empty cell is null.
+    A column's type is decided by all of its rows: whole numbers, true/false, numbers, dates and times in ISO 8601, else
+    strings. The text input (with `kind="text"`), the user's ids and categories are strings whatever they look like. An
+    empty cell is null.
 
     Args:
         path: The file.
         source: Says which column is what, and whether there is a header.
         name: What to call the file in errors.
+        strings: More columns that are strings whatever they look like.
 
     Raises:
         InputError: If the file is not CSV in UTF-8, a row has more or fewer cells than the first, or a quote is open.
@@ -48,7 +51,10 @@ def read_csv(path: Path, source: Source, name: str) -> pa.Table:
         odd_rows.append(row)
         return "error"
 
-    strings = {source.id, source.input if source.kind == "text" else None} - {None}
+    spelled = {source.id, source.input if source.kind == "text" else None, *source.categories, *strings} - {None}
+    if not source.header:
+        # The reader calls them f0, f1, …
+        spelled |= {f"f{column.removeprefix('c')}" for column in spelled if column is not None}
     try:
         table = pa.csv.read_csv(
             pa.BufferReader(data),
@@ -63,7 +69,7 @@ def read_csv(path: Path, source: Source, name: str) -> pa.Table:
                 newlines_in_values=True,
                 invalid_row_handler=refuse,
             ),
-            convert_options=pa.csv.ConvertOptions(column_types={column: pa.string() for column in strings}),
+            convert_options=pa.csv.ConvertOptions(column_types={column: pa.string() for column in spelled}),
         )
     except (ArrowException, ValueError) as error:
         if odd_rows:
@@ -84,47 +90,69 @@ def read_csv(path: Path, source: Source, name: str) -> pa.Table:
     return pa.table([_without_blanks(column) for column in table.columns], names=table.column_names)
 
 
-def open_parquet(path: Path, name: str) -> tuple[pa.parquet.ParquetFile, list[str]]:
-    """An open Parquet file and the names of its columns, without the row index that pandas may have saved.
+def read_json_lines(path: Path, source: Source, name: str) -> pa.Table:
+    """All columns of a file with one JSON object a line, also compressed.
+
+    A key that an object lacks is null. A column's type is decided by all of its rows, which must agree: numbers (whole
+    or not), true/false, strings, or lists or objects of these; strings that are all dates in ISO 8601 are dates.
+
+    Args:
+        path: The file.
+        source: Its text input and categories are strings even where all of them look like dates.
+        name: What to call the file in errors.
 
     Raises:
-        InputError: If the file is not Parquet.
+        InputError: If the file is not UTF-8, or a line is no JSON object, ends early or holds another type of value
+            than the lines before it.
     """
-    if path.stat().st_size == 0:
-        raise InputError(f"{name} is empty; a Parquet file is needed.")
+    allowed = "one JSON object a line, with values of one type under each key, is allowed"
+    data = file_bytes(path, name)
+    if b"\0" in data[:4096]:
+        raise InputError(f"{name} is not a text file; JSON lines in UTF-8 are allowed.")
+    if not data.strip():
+        raise InputError(f"{name} is empty; at least one row is needed.")
+    _check_utf8(data, name)
+    options = pa.json.ReadOptions(use_threads=False, block_size=min(len(data) + 1, _LARGEST_BLOCK_BYTES))
     try:
-        file = pa.parquet.ParquetFile(path, page_checksum_verification=True)
-        names = [column for column in file.schema_arrow.names if not column.startswith("__index_level_")]
-    except (ArrowException, OSError, ValueError) as error:
-        raise InputError(f"{name} is not a readable Parquet file ({reason(error)}); a whole one is needed.") from None
-    return file, names
-
-
-def read_parquet(file: pa.parquet.ParquetFile, columns: Sequence[str], name: str) -> pa.Table:
-    """These columns of an open Parquet file, checked to hold what their types say.
-
-    Raises:
-        InputError: If a page is damaged.
-    """
-    try:
-        # The file selects by prefix ("a" also brings "a.b"), hence the second selection.
-        table = file.read(columns=list(columns)).select(list(columns))
-        table.validate(full=True)
-    except (ArrowException, OSError, ValueError) as error:
-        raise InputError(f"{name} is a damaged Parquet file ({reason(error)}); a whole one is needed.") from None
+        table = pa.json.read_json(pa.BufferReader(data), read_options=options)
+        wanted = {source.id, source.label, *source.categories, source.input if source.kind != "table" else None}
+        dates = [field.name for field in table.schema if pa.types.is_timestamp(field.type) and field.name in wanted]
+        if dates:
+            table = pa.json.read_json(
+                pa.BufferReader(data),
+                read_options=options,
+                parse_options=pa.json.ParseOptions(explicit_schema=pa.schema([(each, pa.string()) for each in dates])),
+            )
+    except (ArrowException, ValueError) as error:
+        said = reason(error)
+        found = re.search(r" in row (\d+)$", said)
+        what = said.removeprefix("JSON parse error: ")
+        if found is None:
+            raise InputError(f"{name} cannot be read as JSON lines ({what}); {allowed}.") from None
+        what = (
+            what.removesuffix(found.group()).rstrip(".").replace("Column(/", "column (").replace("Column()", "the line")
+        )
+        raise InputError(f"{name} has a line that does not fit ({what}), {at_row(int(found[1]))}; {allowed}.") from None
+    # A line that is `null` or `{}` says nothing, and Arrow would take it for a row of nulls.
+    if table.num_columns == 0:
+        raise InputError(f"{name} has no keys in any of its lines; {allowed}.")
     return table
 
 
 def file_bytes(path: Path, name: str) -> bytes:
-    """A file's bytes, unpacked when it is gzipped.
+    """A file's bytes, unpacked when it is compressed by gzip or zstd.
 
     Raises:
-        InputError: If it cannot be read, or the gzip is damaged or truncated.
+        InputError: If it cannot be read, or the compressed data are damaged or truncated.
     """
     try:
+        if path.name.lower().endswith(".zst"):
+            with pa.input_stream(str(path), compression="zstd") as stream:
+                unpacked: bytes = stream.read()
+            return unpacked
         data = path.read_bytes()
         return gzip.decompress(data) if path.name.lower().endswith(".gz") else data
-    except (OSError, EOFError, zlib.error) as error:
+    except (ArrowException, OSError, EOFError, zlib.error) as error:
         raise InputError(f"{name} cannot be read ({reason(error)}); a whole file is needed.") from None
 
 

@@ -1,0 +1,261 @@
+"""Files of rows, opened: which columns are what, and the rows as frames, all at once or piece by piece."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from overproof.data import columns
+from overproof.data.examples import Examples, build
+from overproof.data.inputs import features, texts
+from overproof.data.places import Place
+from overproof.data.readers import pictures
+from overproof.data.readers.data_set import class_names_of
+from overproof.data.readers.rows import Held, Rows, open_rows
+from overproof.data.source import Kind, Source
+from overproof.data.wording import listed
+from overproof.errors import InputError
+
+FILE, FOLDER = "file", "folder"
+"""The columns of a folder of images: an image's name within the folder, and the subfolder that it lies in."""
+_PIXELS = "\0image"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Opened:
+    """The files of a source, of which nothing but the columns is known yet.
+
+    Args:
+        source: What to read.
+        place: The files.
+        rows: Each of them, open.
+        kind: What the examples are.
+        inputs: The columns of the inputs.
+        types: Of the columns that are needed, the type that holds the values of all files.
+        class_names: What the files themselves say that numbers in the label column mean; () where they say nothing.
+        folder: Where image files that a column names lie.
+    """
+
+    source: Source
+    place: Place
+    rows: tuple[Rows, ...]
+    kind: Kind
+    inputs: list[str]
+    types: dict[str, pa.DataType]
+    class_names: tuple[str, ...]
+    folder: Path
+
+    def frames(self, max_rows: int | None = None) -> Iterator[columns.Frame]:
+        """All rows in order, each frame from one file and of at most `max_rows` rows."""
+        several = len(self.rows) > 1
+        for index, rows in enumerate(self.rows):
+            start = 0
+            for table in rows.tables(list(self.types), max_rows):
+                frame = columns.Frame(
+                    name=self.place.name,
+                    table=_as_types(table, self.types),
+                    rows=np.arange(start, start + len(table)),
+                    files=(self.place.files[index].name,) if several else (),
+                    file=np.zeros(len(table) if several else 0, np.int32),
+                )
+                start += len(table)
+                yield frame
+
+    def examples(self, frame: columns.Frame) -> Examples:
+        """Rows as examples: chosen, checked, decoded, with their labels and ids.
+
+        Raises:
+            InputError: If a row does not hold what the source says, or none is left.
+        """
+        source, frame = self.source, columns.where(frame, self.source)
+        inputs: torch.Tensor | pa.Array | pa.Table
+        if self.kind == "image":
+            frame, inputs = pictures.decode(frame, self.inputs[0], source.missing, source.image, self.folder)
+        elif self.kind == "text":
+            frame, inputs = texts(frame, self.inputs[0], source.missing)
+        else:
+            frame, inputs = features(frame, self.inputs, source.missing, source.categories)
+        if source.label is not None and self.class_names:
+            source, frame = columns.with_class_names(source, frame, self.class_names)
+        return examples_of(source, frame, inputs)
+
+
+def open_source(source: Source, place: Place) -> Opened:
+    """Open the files of a source and find out what their columns are.
+
+    Args:
+        source: What to read.
+        place: Files of columns, or image files.
+
+    Raises:
+        InputError: If a file is damaged or empty, lacks a column that the source or another file has, or holds another
+            kind of values in it.
+    """
+    if place.family == "pictures":
+        return _open_pictures(source, place)
+    rows = [open_rows(path, source, place.named(index)) for index, path in enumerate(place.files)]
+    for index, each in enumerate(rows):
+        columns.check_names(place.named(index), each.columns, source)
+    existing = [name for name in rows[0].columns]
+    _check_same_columns(rows, place)
+    words = _spelled_in_some(rows, existing, place)
+    if words:
+        rows = [open_rows(path, source, place.named(index), words) for index, path in enumerate(place.files)]
+    types = {name: _common([_type(each, name) for each in rows], name, place) for name in existing}
+    kind, inputs = _plan(types, existing, source, place.name)
+    beside = [word for word in (source.label, source.id, *source.where) if word is not None]
+    named = class_names_of(place.data_set, place.name) if place.data_set is not None else {}
+    return Opened(
+        source=source,
+        place=place,
+        rows=tuple(rows),
+        kind=kind,
+        inputs=inputs,
+        types={name: types[name] for name in dict.fromkeys([*inputs, *beside])},
+        class_names=named.get(source.label, ()) if source.label is not None else (),
+        folder=Path(source.folder) if source.folder is not None else place.files[0].parent,
+    )
+
+
+def examples_of(source: Source, frame: columns.Frame, inputs: torch.Tensor | pa.Array | pa.Table) -> Examples:
+    """Checked inputs with the labels and ids of their rows.
+
+    Raises:
+        InputError: If a label or an id is none.
+    """
+    label, class_names = columns.labels(frame, source)
+    return build(
+        inputs=inputs, label=label, class_names=class_names, keys=columns.keys(frame, source), source=frame.name
+    )
+
+
+def _open_pictures(source: Source, place: Place) -> Opened:
+    if source.kind not in ("auto", "image"):
+        raise InputError(f"{place.name} holds images, but kind is {source.kind!r}; 'image' or 'auto' is allowed.")
+    if source.input is not None or source.folder is not None:
+        option = "input" if source.input is not None else "folder"
+        raise InputError(
+            f"{place.name} holds the images themselves; leave `{option}` out, it is for tables of file names."
+        )
+    inside = [path.relative_to(root) for path, root in zip(place.files, place.roots, strict=True)]
+    folders = [path.parts[0] if len(path.parts) > 1 else None for path in inside]
+    columns.check_names(place.name, (FILE, FOLDER), source)
+    if source.label == FOLDER and None in folders:
+        outside = inside[folders.index(None)]
+        raise InputError(
+            f"{place.name} has the image {str(outside)!r} outside of any subfolder, and a subfolder is a class here; "
+            f"move it, or name a table of labels as `path`."
+        )
+    table = pa.table(
+        {
+            _PIXELS: pa.array([str(path) for path in place.files], pa.large_string()),
+            FILE: pa.array([path.as_posix() for path in inside], pa.large_string()),
+            FOLDER: pa.array(folders, pa.large_string()),
+        }
+    )
+    held = Held(table=table)
+    return Opened(
+        source=source,
+        # To the reader all of them are one table.
+        place=replace(place, files=place.files[:1]),
+        rows=(held,),
+        kind="image",
+        inputs=[_PIXELS],
+        types=dict(zip(held.columns, held.types, strict=True)),
+        class_names=(),
+        folder=Path(),
+    )
+
+
+def _check_same_columns(rows: Sequence[Rows], place: Place) -> None:
+    first = rows[0].columns
+    for index, each in enumerate(rows):
+        if odd := sorted(set(first) ^ set(each.columns)):
+            raise InputError(
+                f"{place.named(index)} and {place.files[0].name} do not have the same columns; {listed(odd)} stand in "
+                f"one of them only and must stand in both."
+            )
+
+
+def _type(rows: Rows, name: str) -> pa.DataType:
+    return rows.types[rows.columns.index(name)]
+
+
+def _spelled_in_some(rows: Sequence[Rows], names: Sequence[str], place: Place) -> set[str]:
+    """Columns of CSV files that hold words in one file and something else in another: all are read as words."""
+    spelled: set[str] = set()
+    if len(rows) == 1:
+        return spelled
+    for name in names:
+        try:
+            _unified([_type(each, name) for each in rows], name)
+        except pa.ArrowException:
+            spelled.add(name)
+    return spelled
+
+
+def _common(types: Sequence[pa.DataType], name: str, place: Place) -> pa.DataType:
+    """One type for the values of all files."""
+    if len(types) == 1:
+        return types[0]
+    try:
+        return _unified(types, name)
+    except pa.ArrowException:
+        odd = next(index for index, each in enumerate(types) if each != types[0])
+        raise InputError(
+            f"{place.named(odd)} has values of type {types[odd]} in column {name!r}, where {place.files[0].name} has "
+            f"{types[0]}; all files must hold the same there."
+        ) from None
+
+
+def _unified(types: Sequence[pa.DataType], name: str) -> pa.DataType:
+    schemas = [pa.schema([(name, _value_type(each))]) for each in types]
+    return pa.unify_schemas(schemas, promote_options="permissive").field(0).type
+
+
+def _as_types(table: pa.Table, types: dict[str, pa.DataType]) -> pa.Table:
+    for index, (name, wanted) in enumerate(types.items()):
+        if table.schema.field(index).type != wanted:
+            table = table.set_column(index, name, table.column(index).cast(wanted))
+    return table
+
+
+def _plan(types: dict[str, pa.DataType], existing: list[str], source: Source, name: str) -> tuple[Kind, list[str]]:
+    """What kind of examples the files hold, and which columns are their inputs."""
+    used = {source.label, source.id, *source.ignore, *source.where}
+    free = [column for column in existing if column not in used]
+    values = {column: _value_type(kind) for column, kind in types.items()}
+    encoded = [column for column in free if pictures.is_encoded(values[column])]
+    kind: Kind
+    if source.kind != "auto":
+        kind = source.kind
+    elif source.input is None:
+        kind = "image" if encoded else "table"
+    elif pictures.is_encoded(values[source.input]):
+        kind = "image"
+    else:
+        kind = "text" if columns.is_string(values[source.input]) else "table"
+    if kind == "table":
+        return kind, free if source.input is None else [source.input]
+    if kind == "image":
+        if source.input is None and len(encoded) != 1:
+            raise InputError(
+                f"{name} has {len(encoded)} columns of encoded images among {listed(existing)}; name one with `input`."
+            )
+        column = source.input or encoded[0]
+        if not pictures.is_encoded(values[column]) and not columns.is_string(values[column]):
+            raise InputError(
+                f"{name} has values of type {values[column]} in the image column {column!r}; bytes of images (such as "
+                f"PNG or JPEG), or the names of image files, are allowed."
+            )
+        return kind, [column]
+    if source.input is None:
+        raise InputError(f"{name}: texts need `input`, the column that holds them; it has {listed(existing)}.")
+    return kind, [source.input]
+
+
+def _value_type(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if pa.types.is_dictionary(kind) else kind

@@ -1,0 +1,211 @@
+"""From the words of a `Source` to the files on disk: paths, globs, folders, and files inside installed packages."""
+
+import glob
+import importlib.util
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from overproof.data.source import Format, check_format, format_of
+from overproof.data.wording import listed, nearest
+from overproof.errors import InputError
+
+_PACKAGE = "package:"
+_ARRAYS = ("npz", "npy", "idx")
+
+Family = Literal["columns", "arrays", "pictures"]
+"""How files are read: as columns of rows, as whole arrays, or one image a file."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """The files of a source, in order.
+
+    Args:
+        name: What to call them in errors: "pool (reviews.parquet)".
+        files: At least one; all of one family, each once.
+        family: How they are read.
+        roots: For pictures: the folder that each file's name is spelled from.
+        data_set: The folder of a Hugging Face data set, or None where there is none.
+    """
+
+    name: str
+    files: tuple[Path, ...]
+    family: Family
+    roots: tuple[Path, ...] = ()
+    data_set: Path | None = None
+
+    def named(self, index: int) -> str:
+        """What to call one of the files in errors: the name of all says which role it is."""
+        role = self.name.partition(" (")[0]
+        return self.name if len(self.files) == 1 else f"{role} ({self.files[index].name})"
+
+
+def find(paths: Sequence[str], role: str) -> Place:
+    """All files that the paths lead to.
+
+    Args:
+        paths: Files, globs and folders; files within a glob or a folder are sorted by name, hidden ones left out.
+        role: Who asks, for the error.
+
+    Raises:
+        InputError: If a path leads nowhere, a glob matches nothing, a folder holds nothing that can be read, a link
+            leads in a circle, a file is named twice, or files of different families are mixed.
+    """
+    files: list[Path] = []
+    roots: list[Path] = []
+    data_set = None
+    for path in paths:
+        name = f"{role} ({path})"
+        found, root = _expanded(path, name, role)
+        if root.is_dir() and (root / "state.json").is_file():
+            data_set = root
+        files += found
+        roots += [root] * len(found)
+    first = f"{role} ({_short(paths[0], files[0])}{f' and {len(paths) - 1} more' if len(paths) > 1 else ''})"
+    _check_once(files, first)
+    families = [_family(check_format(file, f"{role} ({file.name})")) for file in files]
+    if odd := next((index for index, family in enumerate(families) if family != families[0]), None):
+        raise InputError(
+            f"{first} mixes {files[0].name} and {files[odd].name}; files of columns, of arrays and of images cannot be "
+            f"read as one."
+        )
+    if data_set is not None and len(paths) > 1:
+        raise InputError(f"{first} names the data set folder {data_set.name} beside other files; name it alone.")
+    pictures = families[0] == "pictures"
+    return Place(
+        name=first,
+        files=tuple(files),
+        family=families[0],
+        roots=tuple(roots) if pictures else (),
+        data_set=data_set,
+    )
+
+
+def locate(path: str, role: str) -> Path:
+    """Find one file by its path, or inside an installed package, which is not imported.
+
+    Args:
+        path: A path, or "package:MODULE/relative/file".
+        role: Who asks, for the error.
+
+    Raises:
+        InputError: If there is no such file; it names the nearest one in the same folder.
+    """
+    found = _somewhere(path, role)
+    if found.is_dir():
+        raise InputError(f"{role} ({path}) is a folder; one file is allowed.")
+    _check_file(found, f"{role} ({path})")
+    return found
+
+
+def _expanded(path: str, name: str, role: str) -> tuple[list[Path], Path]:
+    """The files of one path, and the folder that they lie in."""
+    found = _somewhere(path, role)
+    if found.is_dir():
+        return _in_folder(found, name), found
+    if not found.exists() and glob.has_magic(path):
+        matches = [Path(match) for match in sorted(glob.glob(str(found), recursive=True))]
+        matches = [match for match in matches if match.is_file()]
+        if not matches:
+            raise InputError(f"{name} matches no file; a glob must match at least one.")
+        parts = found.parts
+        fixed = next(index for index, part in enumerate(parts) if glob.has_magic(part))
+        return matches, Path(*parts[:fixed])
+    _check_file(found, name)
+    return [found], found.parent
+
+
+def _somewhere(path: str, role: str) -> Path:
+    """Where a path leads, be there something or not."""
+    if "\0" in path:
+        raise InputError(f"{role} ({path!r}) is no path; it holds a null character.")
+    if not path.startswith(_PACKAGE):
+        return Path(path).expanduser()
+    module, _, inside = path.removeprefix(_PACKAGE).partition("/")
+    if not module.isidentifier() or not inside:
+        raise InputError(f"{role}: {path!r} names no file in a package; write package:MODULE/relative/file.")
+    spec = importlib.util.find_spec(module)
+    if spec is None or not spec.submodule_search_locations:
+        raise InputError(f"{role}: {path!r} needs the package {module!r}, which is not installed here.")
+    candidates = [Path(folder) / inside for folder in spec.submodule_search_locations]
+    return next((candidate for candidate in candidates if candidate.exists()), candidates[0])
+
+
+def _in_folder(folder: Path, name: str) -> list[Path]:
+    """The files of a folder that can be read, in order: those of a data set, else all of a known format."""
+    if (folder / "dataset_dict.json").is_file():
+        splits = sorted(entry.name for entry in folder.iterdir() if (entry / "state.json").is_file())
+        raise InputError(
+            f"{name} holds the splits {listed(splits)}; name the folder of one, such as {splits[0]!r} in it."
+            if splits
+            else f"{name} holds a data set without splits; it is not whole."
+        )
+    if (folder / "state.json").is_file():
+        from overproof.data.readers.data_set import files_of
+
+        return files_of(folder, name)
+    files = [file for file in _below(folder, name, ()) if format_of(file) is not None]
+    if not files:
+        raise InputError(
+            f"{name} is a folder without a file that can be read; at least one file of rows or image is needed."
+        )
+    return files
+
+
+def _below(folder: Path, name: str, above: tuple[Path, ...]) -> Iterator[Path]:
+    """All files at any depth, sorted by name level by level."""
+    real = folder.resolve()
+    if real in above:
+        raise InputError(
+            f"{name} holds the link {folder.name!r} that leads back to a folder above it; remove the link, since a "
+            f"circle has no end."
+        )
+    try:
+        entries = sorted(folder.iterdir(), key=lambda entry: entry.name)
+    except OSError as error:
+        raise InputError(f"{name} cannot be read: {folder.name!r}, {error.strerror}.") from None
+    for entry in entries:
+        if entry.name.startswith("."):
+            continue
+        if entry.is_dir():
+            yield from _below(entry, name, (*above, real))
+        elif entry.is_file():
+            yield entry
+        elif format_of(entry) is not None:
+            raise InputError(f"{name} holds {entry.name!r}, a link to nothing or no plain file; remove it.")
+
+
+def _check_file(path: Path, name: str) -> None:
+    if path.is_file():
+        return
+    if path.is_symlink():
+        raise InputError(f"{name} is a link that leads to no file; a file is needed.")
+    if path.exists():
+        raise InputError(f"{name} is neither a file nor a folder; one of them is needed.")
+    beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
+    missing = "no such file" if path.parent.is_dir() else f"no such folder as {str(path.parent)!r}"
+    raise InputError(f"{name}: there is {missing}{nearest(path.name, beside)}.")
+
+
+def _check_once(files: Sequence[Path], name: str) -> None:
+    seen: dict[Path, Path] = {}
+    for file in files:
+        real = file.resolve()
+        if real in seen:
+            raise InputError(f"{name} leads to the file {file.name} twice; its rows would count twice.")
+        seen[real] = file
+
+
+def _short(path: str, first: Path) -> str:
+    """A path's last part, unless it is a glob, of which every part says something."""
+    if glob.has_magic(path) and first.name != Path(path).name:
+        return path
+    return Path(path).name or path
+
+
+def _family(form: Format) -> Family:
+    if form == "picture":
+        return "pictures"
+    return "arrays" if form in _ARRAYS else "columns"

@@ -1,0 +1,150 @@
+"""Parquet and Arrow files as Arrow tables."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.ipc
+import pyarrow.parquet
+from pyarrow.lib import ArrowException
+
+from overproof.data.wording import reason
+from overproof.errors import InputError
+
+_DAMAGE = (ArrowException, OSError, ValueError)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ParquetRows:
+    """A Parquet file, read column by column and, where asked, batch by batch.
+
+    Args:
+        file: Open.
+        columns: The names of its columns.
+        name: What to call it in errors.
+    """
+
+    file: pa.parquet.ParquetFile
+    columns: tuple[str, ...]
+    name: str
+
+    @property
+    def types(self) -> list[pa.DataType]:
+        """The type of each column."""
+        schema = self.file.schema_arrow
+        return [schema.field(index).type for index, word in enumerate(schema.names) if word in self.columns]
+
+    def tables(self, columns: Sequence[str], max_rows: int | None = None) -> Iterator[pa.Table]:
+        """These columns of all rows, in order."""
+        if max_rows is None:
+            yield read_parquet(self.file, columns, self.name)
+            return
+        try:
+            for batch in self.file.iter_batches(max_rows, columns=list(columns)):
+                table = pa.Table.from_batches([batch]).select(list(columns))
+                table.validate(full=True)
+                yield table
+        except _DAMAGE as error:
+            raise InputError(
+                f"{self.name} is a damaged Parquet file ({reason(error)}); a whole one is needed."
+            ) from None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ArrowRows:
+    """An Arrow file (Feather, or the stream that Hugging Face data sets are saved as), mapped into memory.
+
+    Args:
+        path: The file.
+        schema: Its columns.
+        name: What to call it in errors.
+    """
+
+    path: Path
+    schema: pa.Schema
+    name: str
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of its columns."""
+        return tuple(self.schema.names)
+
+    @property
+    def types(self) -> list[pa.DataType]:
+        """The type of each column."""
+        return list(self.schema.types)
+
+    def tables(self, columns: Sequence[str], max_rows: int | None = None) -> Iterator[pa.Table]:
+        """These columns of all rows, in order; at most `max_rows` at a time."""
+        try:
+            with pa.memory_map(str(self.path)) as file:
+                for batch in _batches(file):
+                    whole = pa.Table.from_batches([batch]).select(list(columns))
+                    whole.validate(full=True)
+                    for start in range(0, len(whole), max_rows or max(len(whole), 1)):
+                        yield whole.slice(start, max_rows)
+        except _DAMAGE as error:
+            raise InputError(f"{self.name} is a damaged Arrow file ({reason(error)}); a whole one is needed.") from None
+
+
+def open_arrow(path: Path, name: str) -> ArrowRows:
+    """An Arrow file and its columns.
+
+    Raises:
+        InputError: If the file is not Arrow.
+    """
+    if path.stat().st_size == 0:
+        raise InputError(f"{name} is empty; an Arrow file is needed.")
+    try:
+        with pa.memory_map(str(path)) as file:
+            schema = _opened(file).schema
+    except _DAMAGE as error:
+        raise InputError(f"{name} is not a readable Arrow file ({reason(error)}); a whole one is needed.") from None
+    return ArrowRows(path=path, schema=schema, name=name)
+
+
+def _batches(file: pa.NativeFile) -> Iterator[pa.RecordBatch]:
+    reader = _opened(file)
+    if isinstance(reader, pa.ipc.RecordBatchFileReader):
+        for index in range(reader.num_record_batches):
+            yield reader.get_batch(index)
+    else:
+        yield from reader
+
+
+def _opened(file: pa.NativeFile) -> pa.ipc.RecordBatchFileReader | pa.ipc.RecordBatchStreamReader:
+    magic = file.read(6)
+    file.seek(0)
+    return pa.ipc.open_file(file) if magic == b"ARROW1" else pa.ipc.open_stream(file)
+
+
+def open_parquet(path: Path, name: str) -> ParquetRows:
+    """A Parquet file and its columns, without the row index that pandas may have saved.
+
+    Raises:
+        InputError: If the file is not Parquet.
+    """
+    if path.stat().st_size == 0:
+        raise InputError(f"{name} is empty; a Parquet file is needed.")
+    try:
+        file = pa.parquet.ParquetFile(path, page_checksum_verification=True)
+        names = [column for column in file.schema_arrow.names if not column.startswith("__index_level_")]
+    except (ArrowException, OSError, ValueError) as error:
+        raise InputError(f"{name} is not a readable Parquet file ({reason(error)}); a whole one is needed.") from None
+    return ParquetRows(file=file, columns=tuple(names), name=name)
+
+
+def read_parquet(file: pa.parquet.ParquetFile, columns: Sequence[str], name: str) -> pa.Table:
+    """These columns of an open Parquet file, checked to hold what their types say.
+
+    Raises:
+        InputError: If a page is damaged.
+    """
+    try:
+        # The file selects by prefix ("a" also brings "a.b"), hence the second selection.
+        table = file.read(columns=list(columns)).select(list(columns))
+        table.validate(full=True)
+    except (ArrowException, OSError, ValueError) as error:
+        raise InputError(f"{name} is a damaged Parquet file ({reason(error)}); a whole one is needed.") from None
+    return table

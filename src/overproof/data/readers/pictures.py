@@ -1,0 +1,199 @@
+"""Encoded images to pixels: bytes in a column or files on disk, of any mode and size."""
+
+import io
+import struct
+import warnings
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from jaxtyping import UInt8
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from overproof.data.columns import Frame, is_string
+from overproof.data.inputs import Missing
+from overproof.data.source import ImageOptions
+from overproof.data.wording import reason
+from overproof.errors import InputError
+
+_FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF")
+_ALLOWED = "whole PNG, JPEG, WebP, BMP, GIF and TIFF images are allowed"
+_GREY_MODES = ("1", "L", "LA", "La")
+_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    TypeError,
+    KeyError,
+    IndexError,
+    OverflowError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+    Image.DecompressionBombWarning,
+)
+
+
+def decode(
+    frame: Frame, name: str, missing: Missing, options: ImageOptions, folder: Path
+) -> tuple[Frame, UInt8[Tensor, "N C H W"]]:
+    """The images of a column, and the rows that are left.
+
+    An image is turned as its camera noted (EXIF), what is transparent becomes white, 16 bits become 8 (65535 is 255),
+    and palettes, CMYK and other colour spaces become RGB; then it is fitted into the size that is asked for.
+
+    Args:
+        frame: The rows.
+        name: A column of bytes, of structs with a field `bytes`, or of the names of image files.
+        missing: "drop" leaves out rows without an image; else they are refused.
+        options: What every image is made to look like.
+        folder: Where names of files start from.
+
+    Raises:
+        InputError: If a row holds no image, a damaged or an endless one, one of several frames, or one of another size
+            or of other channels than the first.
+    """
+    column = frame.column(name)
+    if pa.types.is_struct(column.type):
+        column = pc.struct_field(column, "bytes")
+    empty = pc.equal(column, "") if is_string(column.type) else pc.equal(pc.binary_length(column), 0)
+    gone = pc.fill_null(pc.or_kleene(pc.is_null(column), empty), True).to_numpy(zero_copy_only=False)
+    shown = name.lstrip("\0")
+    if gone.any() and (missing != "drop" or gone.all()):
+        raise InputError(
+            f"{frame.name} has no image in column {shown!r}, {frame.at(gone.argmax())}; each row needs one, or set "
+            f"`missing` to 'drop'."
+        )
+    frame, encoded = frame.keep(~gone), column.filter(pa.array(~gone)).to_numpy(zero_copy_only=False)
+    with warnings.catch_warnings():
+        # A picture so large that Pillow warns is refused like one so large that it fails.
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        # What else a plug-in finds odd about a file it can read is nobody's concern.
+        warnings.filterwarnings("ignore", module="PIL")
+        first = _pixels(encoded[0], frame, 0, shown, options, folder)
+        images = np.empty((len(encoded), *first.shape), np.uint8)
+        for index, data in enumerate(encoded):
+            image = _pixels(data, frame, index, shown, options, folder) if index else first
+            if image.shape != first.shape:
+                option = "image.size" if image.shape[1:] != first.shape[1:] else "image.channels"
+                raise InputError(
+                    f"{frame.name} has {_described(image)} in column {shown!r}, {frame.at(index)}; all must be like "
+                    f"{_described(first)} of {frame.row(0)}, or set `{option}` to what they shall be."
+                )
+            images[index] = image
+    return frame, torch.from_numpy(images)
+
+
+def is_encoded(kind: pa.DataType) -> bool:
+    """Whether an Arrow type can hold encoded images: bytes, or a struct with a field `bytes`."""
+    if pa.types.is_struct(kind):
+        index = kind.get_field_index("bytes")
+        return index >= 0 and is_encoded(kind.field(index).type)
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_binary_view(kind))
+
+
+def reshaped(images: UInt8[Tensor, "N C H W"], options: ImageOptions) -> UInt8[Tensor, "N D Y X"]:
+    """Images that are pixels already, made to look as asked for; the same tensor where they do.
+
+    Args:
+        images: Grey or RGB.
+        options: What they shall look like.
+    """
+    shape = options.shape or tuple(images.shape[2:])
+    channels = {"auto": images.shape[1], "grey": 1, "rgb": 3}[options.channels]
+    if (channels, *shape) == tuple(images.shape[1:]) and options.crop_share == 1:
+        return images
+    made = np.empty((len(images), channels, *shape), np.uint8)
+    for index, image in enumerate(images.numpy()):
+        picture = Image.fromarray(image[0] if len(image) == 1 else np.ascontiguousarray(image.transpose(1, 2, 0)))
+        made[index] = _array(_fitted(_of_channels(picture, options), options))
+    return torch.from_numpy(made)
+
+
+def _pixels(
+    data: bytes | str, frame: Frame, index: int, name: str, options: ImageOptions, folder: Path
+) -> UInt8[np.ndarray, "C H W"]:
+    where = f"{frame.name}, column {name!r}, {frame.at(index)}"
+    if isinstance(data, str):
+        where = f"{frame.name}, image file {data!r}, {frame.at(index)}" if name != "image" else _of_file(data, frame)
+        if "\0" in data or not (folder / data).is_file():
+            raise InputError(f"{where}: there is no such file in the folder {str(folder)!r}.")
+    try:
+        with Image.open(io.BytesIO(data) if isinstance(data, bytes) else folder / data, formats=_FORMATS) as image:
+            frames = getattr(image, "n_frames", 1)
+            if frames > 1 and image.format != "MPO":
+                raise InputError(f"{where}: the image has {frames} frames; one is allowed.")
+            image.load()
+            if image.mode == "F":
+                raise InputError(f"{where}: the image has fractions for pixels; 8 or 16 bits each are allowed.")
+            turned = ImageOps.exif_transpose(image)
+            return _array(_fitted(_of_channels(_eight_bits(turned, where), options), options))
+    except InputError:
+        raise
+    except Image.UnidentifiedImageError:
+        raise InputError(f"{where}: that is no image; {_ALLOWED}.") from None
+    except _ERRORS as error:
+        raise InputError(f"{where}: the image is damaged or endless ({reason(error)}); {_ALLOWED}.") from None
+
+
+def _of_file(path: str, frame: Frame) -> str:
+    """A picture of a folder of pictures is named by its own path."""
+    role = frame.name.partition(" (")[0]
+    return f"{role} ({Path(path).parent.name}/{Path(path).name})"
+
+
+def _eight_bits(image: Image.Image, where: str) -> Image.Image:
+    """Grey images of more than 8 bits with 65535 as white; all others as they are."""
+    if not image.mode.startswith("I"):
+        return image
+    deep = np.asarray(image).astype(np.int64)
+    if deep.min() < 0 or deep.max() > 65535:
+        raise InputError(f"{where}: the image has the pixel {deep.max()}; 8 or 16 bits each are allowed.")
+    return Image.fromarray(((deep * 255 + 32767) // 65535).astype(np.uint8))
+
+
+def _of_channels(image: Image.Image, options: ImageOptions) -> Image.Image:
+    """Grey or RGB, with white where it was transparent."""
+    grey = image.mode in _GREY_MODES
+    if "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info:
+        opaque = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", opaque.size, "white"), opaque)
+    wanted = {"auto": "L" if grey else "RGB", "grey": "L", "rgb": "RGB"}[options.channels]
+    return image if image.mode == wanted else image.convert(wanted)
+
+
+def _fitted(image: Image.Image, options: ImageOptions) -> Image.Image:
+    """An image in the size that is asked for; bilinear, every pixel an average of those that it covers."""
+    width, height = image.size
+    high, wide = options.shape or (height, width)
+    if (height, width) == (high, wide) and options.crop_share == 1:
+        return image
+    if options.fit == "stretch":
+        return image.resize((wide, high), Image.Resampling.BILINEAR)
+    if options.fit == "pad":
+        scale = min(high / height, wide / width)
+        inner = (max(round(width * scale), 1), max(round(height * scale), 1))
+        canvas = Image.new(image.mode, (wide, high))
+        canvas.paste(image.resize(inner, Image.Resampling.BILINEAR), ((wide - inner[0]) // 2, (high - inner[1]) // 2))
+        return canvas
+    scale = options.crop_share * min(height / high, width / wide)
+    box_width, box_height = wide * scale, high * scale
+    left, top = (width - box_width) / 2, (height - box_height) / 2
+    box = (max(left, 0.0), max(top, 0.0), min(left + box_width, width), min(top + box_height, height))
+    return image.resize((wide, high), Image.Resampling.BILINEAR, box=box)
+
+
+def _array(image: Image.Image) -> UInt8[np.ndarray, "C H W"]:
+    array = np.asarray(image)
+    return array[None] if array.ndim == 2 else array.transpose(2, 0, 1)
+
+
+def _described(image: UInt8[np.ndarray, "C H W"]) -> str:
+    channels, height, width = image.shape
+    return f"{'a grey' if channels == 1 else 'an RGB'} image of {height}x{width} pixels"
