@@ -75,7 +75,7 @@ def test_a_run_holds_every_row_and_a_second_call_asks_nobody(content, tmp_path, 
         raise AssertionError("asked twice")
 
     monkeypatch.setattr(teacher.Estimator, "fit", refuse)
-    monkeypatch.setattr("overproof.steps.distilled", refuse)
+    monkeypatch.setattr("overproof.students.distilled", refuse)
     run(experiment_from(content), tmp_path / "run")
     assert folder_bytes(tmp_path / "run") == before
 
@@ -319,3 +319,13 @@ def test_assess_looks_before_any_student_is_trained(content, tmp_path, capsys):
     assert told["num_labelled"] == 60
     assert told["num_pool"] == 200
     assert told["accuracy"]["low"] < told["accuracy"]["mean"] < told["accuracy"]["high"]
+
+
+def test_a_run_looks_at_its_folder_once(content, tmp_path, monkeypatch):
+    """Three steps, one sweep and one reading of experiment.yaml; a step called alone looks for itself."""
+    swept = []
+    monkeypatch.setattr(overproof.steps.atomic, "remove_leftovers", swept.append)
+    run(experiment_from(content, ["methods=[hard]", "seeds=[0]", "train.epochs=1"]), tmp_path / "run")
+    assert swept == [tmp_path / "run"]
+    open_run(tmp_path / "run").evaluate()
+    assert len(swept) == 2

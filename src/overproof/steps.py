@@ -15,36 +15,26 @@ Every step skips what is finished, so the same call again goes on where it was s
 import json
 import shutil
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
-import torch
 from torch import Tensor
 
 from overproof import atomic, roles
-from overproof.answered import Answered
 from overproof.asking import Asking
 from overproof.assess import Assessment, assess
 from overproof.diagnosis import diagnose
-from overproof.distillation import distilled
-from overproof.encoded import Shelf
 from overproof.errors import InputError
 from overproof.evaluate import correct, metrics
-from overproof.experiment import Experiment, MethodOptions, dump, load
-from overproof.material import Material, facts_of, knows_truth, learned_parts, shown
-from overproof.methods import CONVENTIONAL, CONVENTIONAL_WITHOUT_POOL
-from overproof.models import ModelSpec, as_matrix, build, join, load_student
-from overproof.noise import folds
-from overproof.peers import Peers
+from overproof.experiment import Experiment, dump, load
+from overproof.material import Material
+from overproof.models import as_matrix, load_student
 from overproof.processes import leads, wait_for_all
 from overproof.progress import Progress, Silent
-from overproof.roles import Cast, Parties
-from overproof.rounds import Corrected, run_rounds
-from overproof.sampler import derived_seed
+from overproof.roles import Cast
+from overproof.students import Students
 from overproof.verdict import Role as RowRole
 from overproof.verdict import Row, Summary, summarise
 from overproof.wild import wild_findings
@@ -111,6 +101,7 @@ class Work:
     experiment: Experiment
     folder: Path
     progress: Progress
+    _begun: set[Path] = field(default_factory=set)
 
     def label(self) -> None:
         """Ask the teacher about every example of every seed, once."""
@@ -130,7 +121,7 @@ class Work:
             InputError: There are too few labelled examples, or no pool.
         """
         self.label()
-        material = self._material(self.experiment.seeds[0])
+        material = self._students.material(self.experiment.seeds[0])
         known = material.answered["labelled" if material.trust_labelled_answers else "validation"]
         return assess(
             known.label,
@@ -145,18 +136,18 @@ class Work:
     def distill(self) -> None:
         """Train one student for each method and seed."""
         self._begin()
-        cells = [(seed, each) for seed in self.experiment.seeds for each in self._rows(seed)]
-        finished = [(self._cell(seed, each.row) / "row.json").exists() for seed, each in cells]
+        cells = [(seed, each) for seed in self.experiment.seeds for each in self._students.rows(seed)]
+        finished = [(self._students.cell(seed, each.row) / "row.json").exists() for seed, each in cells]
         # Every process must have seen the same before one of them writes.
         wait_for_all()
         material: Material | None = None
         with self.progress.task("students", len(cells)) as advance:
             for number, (seed, each) in enumerate(cells):
-                folder = self._cell(seed, each.row)
+                folder = self._students.cell(seed, each.row)
                 if not finished[number]:
                     if material is None or material.seed != seed:
-                        material = self._material(seed)
-                    self._train(material, each, folder)
+                        material = self._students.material(seed)
+                    self._students.train(material, each, folder)
                 if leads():
                     # A kill may have fallen between the row and this line.
                     (folder / "checkpoint.pt").unlink(missing_ok=True)
@@ -169,7 +160,7 @@ class Work:
         self._begin()
         rows, details = [], {}
         for seed in self.experiment.seeds:
-            parties, answers = self._parties(seed), self._asking.answers(seed)
+            parties, answers = self._asking.parties(seed), self._asking.answers(seed)
             test, teacher_probs = parties.test, answers["test"].probs()
             word = test.digest()
 
@@ -184,11 +175,11 @@ class Work:
                 )
 
             rows.append(row("teacher", "reference", teacher_probs))
-            for each in self._rows(seed):
-                folder = self._cell(seed, each.row)
+            for each in self._students.rows(seed):
+                folder = self._students.cell(seed, each.row)
                 if not (folder / "row.json").exists():
                     raise InputError(f"Student {each.row!r} of seed {seed} is not trained yet; run the distill step.")
-                rows.append(row(each.row, self._role(each), load_student(folder).probs(test)))
+                rows.append(row(each.row, self._students.role(each), load_student(folder).probs(test)))
                 details[each.row, seed] = json.loads((folder / "row.json").read_text())
         summary = summarise(rows)
         findings = [
@@ -206,146 +197,24 @@ class Work:
     def _cast(self) -> Cast:
         return roles.cast(self.experiment.data)
 
-    def _parties(self, seed: int) -> Parties:
-        return self._asking.parties(seed)
-
     @cached_property
     def _asking(self) -> Asking:
         return Asking(experiment=self.experiment, cast=self._cast, folder=self.folder, progress=self.progress)
 
-    # --- the students
-
-    def _rows(self, seed: int) -> list[MethodOptions]:
-        """The students of a seed: every method, and the oracle where the truth is known: (nearly) all of the pool's, or
-        without a pool that of corrupted labels."""
-        if self.experiment.data.without("pool"):
-            known, trained_like = self.experiment.data.label_noise.corrupts("labelled"), "labelled_only"
-        else:
-            known, trained_like = knows_truth(self._parties(seed).pool.label), "hard"
-        return [*self.experiment.rows(), *([MethodOptions(method=trained_like, name="oracle")] if known else [])]
-
-    def _material(self, seed: int) -> Material:
-        parties, answers, options = self._parties(seed), self._asking.answers(seed), self.experiment.student
-        spec = ModelSpec(name=options.name, options=options.options)
-        fitting = [parties.labelled, parties.pool]
-        names = self._cast.class_names
-        shelf = Shelf(folder=self.folder / "encoded")
-        first = build(spec, fitting, class_names=names, seed=seed, encode=shelf.encode)
-        held = {"labelled": parties.labelled, **parties.others()}
-        # The test is opened by `evaluate` alone.
-        trained_on = {"labelled": parties.labelled, "pool": parties.pool, **held}
-        del trained_on["test"]
-        answered, start = {}, 0
-        for role, examples in trained_on.items():
-            place = torch.arange(start, start + len(examples))
-            answered[role] = Answered(place=place, label=examples.label, answers=answers[role])
-            start += len(examples)
-        return Material(
-            seed=seed,
-            first=first,
-            inputs=join([shelf.encode(first.encoder, examples) for examples in trained_on.values()]),
-            answered=answered,
-            ids={role: examples.ids for role, examples in trained_on.items()},
-            without_fold=tuple(each for role, each in answers.items() if role.startswith("pool-without-fold-")),
-            truth=self._asking.truth(seed),
-            trust_labelled_answers=self.experiment.answers_out_of_sample,
-        )
-
-    def _train(self, material: Material, each: MethodOptions, folder: Path) -> None:
-        """Train one student and write it down, `row.json` last."""
-        began, pool = time.perf_counter(), material.answered[each.pool]
-        options = self.experiment.train_options(each)
-        if each.row == "oracle":
-            pool = pool.take((pool.label >= 0).nonzero()[:, 0])
-            truth = torch.nn.functional.one_hot(pool.label, pool.answers.num_classes).float()
-            pool = replace(pool, answers=pool.answers.saying(truth))
-        # The method must not see the pool's truth.
-        answered: Mapping[str, Answered] = {
-            **material.answered,
-            **(material.told() if each.row == "oracle" else {}),
-            "pool": replace(pool, label=torch.full_like(pool.label, -1)),
-        }
-        corrected = self._corrected(material, each, answered)
-        answered, pool = corrected.answered, replace(pool, answers=corrected.answered["pool"].answers)
-        built = self.experiment.method_of(each)
-        result = distilled(
-            material.fresh(),
-            material.inputs,
-            answered["labelled"],
-            answered["pool"],
-            method=built,
-            options=options,
-            seed=derived_seed(material.seed, "student"),
-            validation=answered.get("validation"),
-            trust_labelled_answers=material.trust_labelled_answers,
-            held_out_share=self.experiment.held_out_share,
-            teacher=self._asking.answering(options),
-            examples_per_epoch=len(material.answered["pool"]),
-            teacher_weights=self._asking.teacher_weights(material.seed) if built.initial == "teacher" else None,
-            checkpoint=folder / "checkpoint.pt",
-        )
-        if not leads():
-            return
-        result.student.save(folder)
-        facts = facts_of(material, pool, result, unknown_is_foreign=self.experiment.data.unknown_is_foreign)
-        if learned := learned_parts(built, result):
-            atomic.write_bytes(folder / "learned.safetensors", safetensors.torch.save(learned))
-            facts["learned"] = {name: shown(matrix) for name, matrix in learned.items()}
-            facts["accuracy_by_class"] = material.accuracy_by_class
-        if each.rounds.most:
-            facts["rounds"] = corrected.facts()
-        atomic.write_json(folder / "row.json", facts)
-        if facts.get("classes_vanish"):
-            self._log("warning", f"{each.row}, seed {material.seed}: {facts['classes_vanish']}")
-        self._log("student", f"{each.row}, seed {material.seed}: {time.perf_counter() - began:.1f} s")
-
-    def _corrected(self, material: Material, each: MethodOptions, answered: Mapping[str, Answered]) -> Corrected:
-        """The answers after the rounds of peers that the row asks for."""
-        if not each.rounds.most:
-            return Corrected(answered=answered, records=())
-        label, pool = answered["labelled"].label, answered["pool"].answers
-        # The folds of a teacher that was trained on the labels, with what it says of the pool without each of them.
-        own = material.without_fold
-        num_folds = len(own) or (2 if each.rounds.folds == "auto" else each.rounds.folds)
-        peers = Peers(
-            fresh=material.fresh,
-            inputs=material.inputs,
-            answered=answered,
-            ids=material.ids,
-            method=self.experiment.method_of(each),
-            train=self.experiment.train_options(each),
-            options=each.rounds,
-            seed=derived_seed(material.seed, "rounds"),
-            fold=folds(label, num_folds, material.seed),
-            without_fold=own or [pool] * num_folds,
-            folder=self.folder / "labels" / f"seed-{material.seed}" / "peers",
-            trust_labelled_answers=material.trust_labelled_answers,
-            held_out_share=self.experiment.held_out_share,
-        )
-        corrected = run_rounds(peers)
-        for record in corrected.records:
-            self._log("peers", f"{each.row}, seed {material.seed}, {record.sentence()}")
-        return corrected
-
-    def _role(self, each: MethodOptions) -> RowRole:
-        if each.row == "oracle" or each.pool == "original":
-            return "reference"
-        if self.experiment.data.without("pool"):
-            return "conventional" if each.method in CONVENTIONAL_WITHOUT_POOL and not each.options else "method"
-        if each.method == "labelled_only":
-            return "reference"
-        return "conventional" if each.method in CONVENTIONAL else "method"
-
-    def _cell(self, seed: int, row: str) -> Path:
-        return self.folder / "students" / f"seed-{seed}" / row
+    @cached_property
+    def _students(self) -> Students:
+        return Students(experiment=self.experiment, asking=self._asking, folder=self.folder, log=self._log)
 
     # --- the folder
 
     def _begin(self) -> None:
-        """Make the folder, or make sure that what it holds is this experiment."""
+        """Make the folder, or make sure that what it holds is this experiment; once, however many steps follow."""
+        if self.folder in self._begun:
+            return
         wait_for_all()
         self._check_folder()
         wait_for_all()
+        self._begun.add(self.folder)
 
     def _check_folder(self) -> None:
         path = self.folder / "experiment.yaml"
@@ -362,7 +231,7 @@ class Work:
         if self.folder.exists() and any(self.folder.iterdir()):
             raise InputError(f"{str(self.folder)!r} is not empty and holds no run; choose another folder.")
         self._asking.check()
-        roles.check_budgets(self.experiment.rows(), self._parties(self.experiment.seeds[0]).pool)
+        roles.check_budgets(self.experiment.rows(), self._asking.parties(self.experiment.seeds[0]).pool)
         if leads():
             atomic.write_text(path, dump(self.experiment))
 

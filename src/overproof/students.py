@@ -1,0 +1,169 @@
+"""The students of a run: each made from a seed's material, trained by one method, and written down, its row last."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import safetensors.torch
+import torch
+
+from overproof import atomic
+from overproof.answered import Answered
+from overproof.asking import Asking
+from overproof.distillation import distilled
+from overproof.encoded import Shelf
+from overproof.experiment import Experiment, MethodOptions
+from overproof.material import Material, facts_of, knows_truth, learned_parts, shown
+from overproof.methods import CONVENTIONAL, CONVENTIONAL_WITHOUT_POOL
+from overproof.models import ModelSpec, build, join
+from overproof.noise import folds
+from overproof.peers import Peers
+from overproof.processes import leads
+from overproof.rounds import Corrected, run_rounds
+from overproof.sampler import derived_seed
+from overproof.verdict import Role as RowRole
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Students:
+    """The students of a run.
+
+    Args:
+        experiment: All of the run.
+        asking: Its examples and its teacher.
+        folder: The run's.
+        log: Told a word and a text for the run's log.
+    """
+
+    experiment: Experiment
+    asking: Asking
+    folder: Path
+    log: Callable[[str, str], None]
+
+    def rows(self, seed: int) -> list[MethodOptions]:
+        """The students of a seed: every method, and the oracle where the truth is known: (nearly) all of the pool's, or
+        without a pool that of corrupted labels."""
+        if self.experiment.data.without("pool"):
+            known, trained_like = self.experiment.data.label_noise.corrupts("labelled"), "labelled_only"
+        else:
+            known, trained_like = knows_truth(self.asking.parties(seed).pool.label), "hard"
+        return [*self.experiment.rows(), *([MethodOptions(method=trained_like, name="oracle")] if known else [])]
+
+    def material(self, seed: int) -> Material:
+        """What every student of a seed is made from."""
+        parties, answers, options = self.asking.parties(seed), self.asking.answers(seed), self.experiment.student
+        spec = ModelSpec(name=options.name, options=options.options)
+        fitting = [parties.labelled, parties.pool]
+        names = self.asking.cast.class_names
+        shelf = Shelf(folder=self.folder / "encoded")
+        first = build(spec, fitting, class_names=names, seed=seed, encode=shelf.encode)
+        held = {"labelled": parties.labelled, **parties.others()}
+        # The test is opened by `evaluate` alone.
+        trained_on = {"labelled": parties.labelled, "pool": parties.pool, **held}
+        del trained_on["test"]
+        answered, start = {}, 0
+        for role, examples in trained_on.items():
+            place = torch.arange(start, start + len(examples))
+            answered[role] = Answered(place=place, label=examples.label, answers=answers[role])
+            start += len(examples)
+        return Material(
+            seed=seed,
+            first=first,
+            inputs=join([shelf.encode(first.encoder, examples) for examples in trained_on.values()]),
+            answered=answered,
+            ids={role: examples.ids for role, examples in trained_on.items()},
+            without_fold=tuple(each for role, each in answers.items() if role.startswith("pool-without-fold-")),
+            truth=self.asking.truth(seed),
+            trust_labelled_answers=self.experiment.answers_out_of_sample,
+        )
+
+    def train(self, material: Material, each: MethodOptions, folder: Path) -> None:
+        """Train one student and write it down, `row.json` last."""
+        began, pool = time.perf_counter(), material.answered[each.pool]
+        options = self.experiment.train_options(each)
+        if each.row == "oracle":
+            pool = pool.take((pool.label >= 0).nonzero()[:, 0])
+            truth = torch.nn.functional.one_hot(pool.label, pool.answers.num_classes).float()
+            pool = replace(pool, answers=pool.answers.saying(truth))
+        # The method must not see the pool's truth.
+        answered: Mapping[str, Answered] = {
+            **material.answered,
+            **(material.told() if each.row == "oracle" else {}),
+            "pool": replace(pool, label=torch.full_like(pool.label, -1)),
+        }
+        corrected = self._corrected(material, each, answered)
+        answered, pool = corrected.answered, replace(pool, answers=corrected.answered["pool"].answers)
+        built = self.experiment.method_of(each)
+        result = distilled(
+            material.fresh(),
+            material.inputs,
+            answered["labelled"],
+            answered["pool"],
+            method=built,
+            options=options,
+            seed=derived_seed(material.seed, "student"),
+            validation=answered.get("validation"),
+            trust_labelled_answers=material.trust_labelled_answers,
+            held_out_share=self.experiment.held_out_share,
+            teacher=self.asking.answering(options),
+            examples_per_epoch=len(material.answered["pool"]),
+            teacher_weights=self.asking.teacher_weights(material.seed) if built.initial == "teacher" else None,
+            checkpoint=folder / "checkpoint.pt",
+        )
+        if not leads():
+            return
+        result.student.save(folder)
+        facts = facts_of(material, pool, result, unknown_is_foreign=self.experiment.data.unknown_is_foreign)
+        if learned := learned_parts(built, result):
+            atomic.write_bytes(folder / "learned.safetensors", safetensors.torch.save(learned))
+            facts["learned"] = {name: shown(matrix) for name, matrix in learned.items()}
+            facts["accuracy_by_class"] = material.accuracy_by_class
+        if each.rounds.most:
+            facts["rounds"] = corrected.facts()
+        atomic.write_json(folder / "row.json", facts)
+        if facts.get("classes_vanish"):
+            self.log("warning", f"{each.row}, seed {material.seed}: {facts['classes_vanish']}")
+        self.log("student", f"{each.row}, seed {material.seed}: {time.perf_counter() - began:.1f} s")
+
+    def _corrected(self, material: Material, each: MethodOptions, answered: Mapping[str, Answered]) -> Corrected:
+        """The answers after the rounds of peers that the row asks for."""
+        if not each.rounds.most:
+            return Corrected(answered=answered, records=())
+        label, pool = answered["labelled"].label, answered["pool"].answers
+        # The folds of a teacher that was trained on the labels, with what it says of the pool without each of them.
+        own = material.without_fold
+        num_folds = len(own) or (2 if each.rounds.folds == "auto" else each.rounds.folds)
+        peers = Peers(
+            fresh=material.fresh,
+            inputs=material.inputs,
+            answered=answered,
+            ids=material.ids,
+            method=self.experiment.method_of(each),
+            train=self.experiment.train_options(each),
+            options=each.rounds,
+            seed=derived_seed(material.seed, "rounds"),
+            fold=folds(label, num_folds, material.seed),
+            without_fold=own or [pool] * num_folds,
+            folder=self.folder / "labels" / f"seed-{material.seed}" / "peers",
+            trust_labelled_answers=material.trust_labelled_answers,
+            held_out_share=self.experiment.held_out_share,
+        )
+        corrected = run_rounds(peers)
+        for record in corrected.records:
+            self.log("peers", f"{each.row}, seed {material.seed}, {record.sentence()}")
+        return corrected
+
+    def role(self, each: MethodOptions) -> RowRole:
+        """What a row is in the table."""
+        if each.row == "oracle" or each.pool == "original":
+            return "reference"
+        if self.experiment.data.without("pool"):
+            return "conventional" if each.method in CONVENTIONAL_WITHOUT_POOL and not each.options else "method"
+        if each.method == "labelled_only":
+            return "reference"
+        return "conventional" if each.method in CONVENTIONAL else "method"
+
+    def cell(self, seed: int, row: str) -> Path:
+        """The folder of one student."""
+        return self.folder / "students" / f"seed-{seed}" / row
