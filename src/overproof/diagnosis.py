@@ -13,6 +13,10 @@ SYSTEMATIC = 0.2
 """Mistakes are systematic where a conventional student is right on less than this share of them on the test, where it
 never saw an answer."""
 
+CORRECTED = 0.95
+"""Rounds that leave more than this share of the teacher's log-loss win what an average over students of one kind
+wins: 1.8 % on Fashion-MNIST with one network on both sides, 15 to 34 % on data of two views."""
+
 DRIFT = 0.05
 """Rounds that move the pool's class shares this much further from the labelled examples' (total variation) are told
 of."""
@@ -156,7 +160,14 @@ def rounds_found(details: Mapping[tuple[str, int], Mapping[str, Any]]) -> list[s
             - each["records"][0]["distance_before"]
             for each in taken
         )
-        found.append(f"{words}. The student sees what the teacher does not, and corrects its answers.")
+        stacked = fmean([record for record in each["records"] if record["taken"]][-1]["both"] for each in taken)
+        seen = stacked < CORRECTED * fmean(each["records"][0]["before"] for each in taken)
+        found.append(
+            f"{words}. The student sees what the teacher does not, and corrects its answers."
+            if seen
+            else f"{words}. That is no more than an average over several students wins; the student sees little that "
+            f"the teacher does not."
+        )
         if drift > DRIFT:
             found.append(
                 f"{row}: the rounds moved the pool's class shares {drift:.1%} further from those of the labelled "
