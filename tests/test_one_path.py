@@ -49,7 +49,9 @@ def content(tmp_path):
 
 
 def folder_bytes(folder: Path) -> dict[str, bytes]:
-    files = (path for path in folder.rglob("*") if path.is_file() and path.name != "log.txt")
+    """All but what tells the time: the log, the costs, and the report that shows them."""
+    timed = ("log.txt", "costs.jsonl", "report.html")
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name not in timed)
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 

@@ -16,6 +16,7 @@ from overproof.losses import CrossEntropy
 from overproof.method import Method, Objective
 from overproof.methods import method
 from overproof.models import Dense
+from overproof.pass_counts import no_counts, summed
 from overproof.rows import Rows
 from overproof.sampler import Shuffled, derived_seed
 from overproof.train import train
@@ -288,3 +289,52 @@ def test_two_processes_train_what_one_does(tmp_path):
         assert done.returncode == 0, done.stderr
     one, two = (torch.load(tmp_path / name, weights_only=True) for name in ("one", "two"))
     torch.testing.assert_close(one, two, rtol=1e-4, atol=1e-6)
+
+
+@dataclass(frozen=True)
+class HalfWhereUnsure:
+    """One half where the teacher's accuracy is below .75, two elsewhere."""
+
+    def __call__(self, batch: Batch) -> PerExample:
+        return torch.where(batch.teacher_accuracy < 0.75, 0.5, 2.0)
+
+
+def test_an_epoch_is_counted_and_counting_is_seen_by_nobody(monkeypatch):
+    """Weights, hits and agreements add up to what passed, counted in one go or batch by batch."""
+    rows, weighted = some_rows(), Method(pool=Objective(weight=HalfWhereUnsure()))
+    num_labelled, num_pool = (4 * size for size in batch_sizes(TrainOptions(batch_size=16), 20, 40))
+    module = student()
+    history, _ = trained(module, rows, method_name=weighted, epochs=8)
+    assert [sum(record.weight_counts) for record in history] == [num_pool] * 8
+    assert all(record.weight_counts[10] + record.weight_counts[20] == num_pool for record in history)
+    assert all(0 < record.weight_counts[20] < num_pool for record in history)
+    for record in history:
+        assert record.labelled_right * num_labelled == pytest.approx(round(record.labelled_right * num_labelled))
+        assert record.pool_agreement * num_pool == pytest.approx(round(record.pool_agreement * num_pool))
+    assert history[-1].pool_agreement > history[0].pool_agreement
+    monkeypatch.setattr("overproof.pass_counts.MOST_WAITING", 1)
+    again = student()
+    assert trained(again, rows, method_name=weighted, epochs=8)[0] == history
+    assert torch.equal(weights(again), weights(module))
+
+
+def test_a_pass_is_counted_by_hand():
+    """Labelled 0 and 1, named 0 and 0; the pool's teacher says 1, 2, 2 and the student 1, 2, 0."""
+    named, said = [0, 0, 1, 2, 0], [2, 2, 1, 2, 2]
+    batch = Batch(
+        student_logits=F.one_hot(torch.tensor(named), K).float(),
+        target_probs=F.one_hot(torch.tensor(said), K).float(),
+        teacher_probs=F.one_hot(torch.tensor(said), K).float(),
+        label=torch.tensor([0, 1, -1, -1, -1]),
+        teacher_accuracy=torch.ones(5),
+        num_candidates=torch.full((5,), 2),
+        transition=torch.eye(K),
+    )
+    counts = no_counts(torch.device("cpu"))
+    counts.add(batch, torch.tensor([1.0, 1.0, 0.0, 0.05, 3.0]), 2)
+    told = summed(counts.settle())
+    assert (told.labelled_right, told.pool_agreement) == (0.5, pytest.approx(2 / 3))
+    assert told.weight_counts == (1, 1, *[0] * 18, 1)
+    alone = no_counts(torch.device("cpu"))
+    alone.add(batch, torch.ones(5), 5)
+    assert summed(alone.settle()).pool_agreement is None

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from overproof import atomic
 from overproof.errors import InputError
 from overproof.method import Memories
+from overproof.pass_counts import PassCounts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,6 +27,9 @@ class EpochRecord:
         weight_mean: Their mean weight.
         weight_max: Their largest weight.
         held_out_loss: Cross-entropy on the held-out labelled examples, where there are any.
+        labelled_right: Share of labelled examples on which the student, as it trained, named the given label.
+        pool_agreement: Share of pool examples on which it named the teacher's likeliest class.
+        weight_counts: How many of these weights lay below .05, from there to .1, ..., and at one or more.
     """
 
     epoch: int
@@ -34,19 +38,23 @@ class EpochRecord:
     weight_mean: float
     weight_max: float
     held_out_loss: float | None
+    labelled_right: float | None = None
+    pool_agreement: float | None = None
+    weight_counts: tuple[int, ...] = ()
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
 class State:
     """All that changes during training, besides the student and its optimizers.
 
-    Batches, dropout and augmentation are functions of seed and step, so no random state is kept. `passes` holds what
-    is known of the passes of the epoch under way.
+    Batches, dropout and augmentation are functions of seed and step, so no random state is kept. `passes` and
+    `counts` hold what is known of the passes of the epoch under way.
     """
 
     step: int
     memories: Memories
     average: dict[str, Tensor]
+    counts: PassCounts
     history: list[EpochRecord] = field(default_factory=list)
     best_loss: float = math.inf
     best_epoch: int = 0
@@ -77,6 +85,7 @@ def save(
         "history": [asdict(record) for record in state.history],
         "best": (state.best_loss, state.best_epoch, state.best),
         "passes": state.passes,
+        "counts": state.counts.settle(),
     }
     torch.save(content, buffer)
     atomic.write_bytes(path, buffer.getvalue())
@@ -118,3 +127,5 @@ def load(
     state.history = [EpochRecord(**record) for record in content["history"]]
     state.best_loss, state.best_epoch, state.best = content["best"]
     state.passes = content["passes"]
+    # A checkpoint of an earlier version counted nothing: its epoch is counted from here.
+    state.counts = PassCounts(total=content.get("counts", state.counts.total))

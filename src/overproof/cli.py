@@ -151,6 +151,20 @@ def evaluate(folder: Folder, as_json: AsJson = False) -> None:
 
 
 @app.command()
+def report(
+    folder: Folder,
+    file: Annotated[
+        Path | None, typer.Option("--out", help="Where to write the page; by default RUN/report.html.")
+    ] = None,
+) -> None:
+    """Write a finished run as one page that holds all it shows: verdict, table, curves, mistakes, examples, costs."""
+    from overproof.steps import open_run
+
+    written = open_run(folder).report(file)
+    _console().print(f"The report lies in {escape(str(written))}.", soft_wrap=True)
+
+
+@app.command()
 def select(
     source: Annotated[
         Path, typer.Argument(help="A store of answers, such as RUN/labels/seed-0/pool, or a file of answers.")
@@ -261,7 +275,7 @@ def _run(experiment: Any, folder: Path, as_json: bool) -> None:
     from overproof.steps import run as run_experiment
 
     with OnTerminal(_console()) as progress:
-        result = run_experiment(experiment, folder, progress=progress)
+        result = run_experiment(experiment, folder, report=True, progress=progress)
     _show(result, as_json)
 
 
@@ -279,7 +293,10 @@ def _show(result: Any, as_json: bool) -> None:
     console.print(table(result.summary))
     for finding in result.findings:
         console.print(f"\n{escape(finding)}")
-    console.print(f"\nEverything lies in {escape(str(result.folder))}: result.json, students, labels.", soft_wrap=True)
+    page = "report.html, " if (result.folder / "report.html").exists() else ""
+    console.print(
+        f"\nEverything lies in {escape(str(result.folder))}: {page}result.json, students, labels.", soft_wrap=True
+    )
 
 
 def _console() -> Console:

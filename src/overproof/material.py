@@ -10,6 +10,7 @@ from torch import Tensor
 from overproof.answered import Answered
 from overproof.contract import Learning
 from overproof.distillation import Distilled
+from overproof.doubt import doubt_of
 from overproof.labels import Answers
 from overproof.method import Method
 from overproof.models import Inputs, Placed, Student
@@ -78,6 +79,18 @@ class Material:
         """The roles whose given labels were corrupted, with the true ones: for the oracle."""
         return {role: replace(self.answered[role], label=label) for role, label in self.truth.items()}
 
+    def num_for(self, pool: str) -> int:
+        """How many examples a student is trained on, at most: labelled ones and those of a pool."""
+        return len(self.answered["labelled"]) + len(self.answered[pool])
+
+    def id_at(self, place: int) -> str:
+        """The content id of the example that stands there in `inputs`, as hex."""
+        for ids in self.ids.values():
+            if place < len(ids):
+                return bytes(ids[place].tobytes()).hex()
+            place -= len(ids)
+        raise IndexError(place)
+
     def fresh(self) -> Student:
         """A new student with the seed's initial weights."""
         return self.first.fresh(seed=self.seed)
@@ -135,7 +148,7 @@ def knows_truth(label: Tensor) -> bool:
 
 
 def facts_of(
-    material: Material, pool: Answered, result: Distilled, *, unknown_is_foreign: bool = False
+    material: Material, pool: Answered, method: Method, result: Distilled, *, unknown_is_foreign: bool = False
 ) -> dict[str, Any]:
     """What is kept of one training besides the student: the same bytes for the same seed, so no times."""
     facts: dict[str, Any] = {
@@ -162,7 +175,13 @@ def facts_of(
         }
         facts["classes_vanish"] = counts.warning()
     facts["selection"] = selection_of(material, pool, result, unknown_is_foreign)
-    own = result.student.probs(Placed(inputs=material.inputs, place=pool.place)).argmax(dim=1)
+    logits = result.student.logits(Placed(inputs=material.inputs, place=pool.place))
+    own, kept = logits.argmax(dim=1), pool.take(result.kept)
+    doubt = doubt_of(method, material.inputs, kept, logits[result.kept], result.noise, result.memories)
+    for each in doubt.get("least", ()):
+        each["id"] = material.id_at(int(kept.place[each.pop("row")]))
+    if doubt:
+        facts["doubt"] = doubt
     given = pool.answers.pseudo_label
     wrong = (pool.label >= 0) & (given != pool.label)
     facts["pool_agreement"] = (own == given).double().mean().item()

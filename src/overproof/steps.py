@@ -6,8 +6,10 @@
     OUT/labels/seed-S/…        where there are several teachers: the others' answers, and weights.json
     OUT/labels/seed-S/peers/…  what peers said, where a row asks for rounds
     OUT/students/seed-S/ROW/…  one student: weights, what it is, what its method learned, and row.json, written last
+    OUT/tallies.json           what each row said on the test, counted
     OUT/result.json            rows and summary, written last of all
-    OUT/log.txt                what happened when
+    OUT/report.html            the same for people, where it is asked for
+    OUT/log.txt, costs.jsonl   what happened when, and how long it took
 
 Every step skips what is finished, so the same call again goes on where it was stopped.
 """
@@ -15,16 +17,16 @@ Every step skips what is finished, so the same call again goes on where it was s
 import json
 import shutil
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
 from overproof import atomic, roles
 from overproof.asking import Asking
 from overproof.assess import Assessment, assess
+from overproof.costs import measured
 from overproof.diagnosis import diagnose
 from overproof.errors import InputError
 from overproof.evaluate import correct, metrics
@@ -33,8 +35,11 @@ from overproof.material import Material
 from overproof.models import as_matrix, load_student
 from overproof.processes import leads, wait_for_all
 from overproof.progress import Progress, Silent
+from overproof.report import write_report
+from overproof.result_file import write_found
 from overproof.roles import Cast
 from overproof.students import Students
+from overproof.tally import tally
 from overproof.verdict import Role as RowRole
 from overproof.verdict import Row, Summary, summarise
 from overproof.wild import wild_findings
@@ -57,12 +62,15 @@ class Result:
     folder: Path
 
 
-def run(experiment: Experiment, folder: Path | str, *, progress: Progress | None = None) -> Result:
+def run(
+    experiment: Experiment, folder: Path | str, *, report: bool = False, progress: Progress | None = None
+) -> Result:
     """Do all of it: `label`, `distill`, `evaluate`.
 
     Args:
         experiment: All of the run.
         folder: Where it is kept; an unfinished run of the same experiment there is gone on with.
+        report: Whether to write report.html too, as the command line does.
         progress: Shows how far it is.
 
     Raises:
@@ -72,6 +80,8 @@ def run(experiment: Experiment, folder: Path | str, *, progress: Progress | None
     work.label()
     work.distill()
     result = work.evaluate()
+    if report:
+        work.report()
     wait_for_all()
     return result
 
@@ -110,7 +120,10 @@ class Work:
         for turn in (True, False):
             if leads() is turn:
                 for seed in self.experiment.seeds:
-                    self._asking.answers(seed)
+                    parties = self._cast.parties(seed)
+                    asked = len(parties.labelled) + sum(map(len, parties.others().values()))
+                    with measured(self.folder, "ask", "teacher", seed, asked):
+                        self._asking.answers(seed)
             wait_for_all()
         self._log("labels", "every example is answered")
 
@@ -147,7 +160,8 @@ class Work:
                 if not finished[number]:
                     if material is None or material.seed != seed:
                         material = self._students.material(seed)
-                    self._students.train(material, each, folder)
+                    with measured(self.folder, "train", each.row, seed, material.num_for(each.pool)):
+                        self._students.train(material, each, folder)
                 if leads():
                     # A kill may have fallen between the row and this line.
                     (folder / "checkpoint.pt").unlink(missing_ok=True)
@@ -158,13 +172,14 @@ class Work:
     def evaluate(self) -> Result:
         """Open the test, judge teacher and students, and write `result.json`."""
         self._begin()
-        rows, details = [], {}
+        rows, tallies, details = [], [], {}
         for seed in self.experiment.seeds:
             parties, answers = self._asking.parties(seed), self._asking.answers(seed)
             test, teacher_probs = parties.test, answers["test"].probs()
             word = test.digest()
 
             def row(name: str, role: RowRole, probs: Tensor) -> Row:
+                tallies.append(tally(name, seed, probs, test.label, teacher_probs))  # noqa: B023
                 return Row(
                     method=name,
                     seed=seed,  # noqa: B023
@@ -179,7 +194,10 @@ class Work:
                 folder = self._students.cell(seed, each.row)
                 if not (folder / "row.json").exists():
                     raise InputError(f"Student {each.row!r} of seed {seed} is not trained yet; run the distill step.")
-                rows.append(row(each.row, self._students.role(each), load_student(folder).probs(test)))
+                student = load_student(folder)
+                with measured(self.folder, "answer", each.row, seed, len(test)):
+                    probs = student.probs(test)
+                rows.append(row(each.row, self._students.role(each), probs))
                 details[each.row, seed] = json.loads((folder / "row.json").read_text())
         summary = summarise(rows)
         findings = [
@@ -187,9 +205,31 @@ class Work:
             *self._asking.findings(),
             *wild_findings(details, self._cast.class_names, self.experiment.teacher.published_accuracy),
         ]
-        self._write(rows, summary, findings, details)
+        if leads():
+            write_found(
+                self.folder,
+                name=self.experiment.name,
+                class_names=self._cast.class_names,
+                repeated=self._cast.repeated,
+                rows=rows,
+                summary=summary,
+                findings=findings,
+                details=details,
+                tallies=tallies,
+            )
         self._log("result", f"{len(rows)} rows in {self.folder / 'result.json'}")
         return Result(rows=tuple(rows), summary=tuple(summary), findings=tuple(findings), folder=self.folder)
+
+    def report(self, file: Path | None = None) -> Path:
+        """Write a finished run as one page, by default as report.html in its folder, and say where it lies.
+
+        Raises:
+            InputError: The run has not come to its end.
+        """
+        file = file or self.folder / "report.html"
+        if leads():
+            write_report(self._asking, file)
+        return file
 
     # --- the roles and answers of a seed
 
@@ -234,24 +274,6 @@ class Work:
         roles.check_budgets(self.experiment.rows(), self._asking.parties(self.experiment.seeds[0]).pool)
         if leads():
             atomic.write_text(path, dump(self.experiment))
-
-    def _write(
-        self, rows: list[Row], summary: list[Summary], findings: list[str], details: dict[tuple[str, int], Any]
-    ) -> None:
-        content = {
-            "format": 1,
-            "name": self.experiment.name,
-            "class_names": list(self._cast.class_names),
-            "repeated_in_test": dict(self._cast.repeated),
-            "rows": [
-                {"method": row.method, "seed": row.seed, "role": row.role, "metrics": row.metrics} for row in rows
-            ],
-            "summary": [asdict(each) for each in summary],
-            "findings": findings,
-            "students": [{"method": name, "seed": seed, **facts} for (name, seed), facts in details.items()],
-        }
-        if leads():
-            atomic.write_json(self.folder / "result.json", content)
 
     def _log(self, word: str, text: str) -> None:
         if not leads():

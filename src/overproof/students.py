@@ -114,7 +114,7 @@ class Students:
         if not leads():
             return
         result.student.save(folder)
-        facts = facts_of(material, pool, result, unknown_is_foreign=self.experiment.data.unknown_is_foreign)
+        facts = facts_of(material, pool, built, result, unknown_is_foreign=self.experiment.data.unknown_is_foreign)
         if learned := learned_parts(built, result):
             atomic.write_bytes(folder / "learned.safetensors", safetensors.torch.save(learned))
             facts["learned"] = {name: shown(matrix) for name, matrix in learned.items()}

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -19,6 +20,7 @@ from overproof.errors import InputError
 from overproof.functional import label_distribution, soft_cross_entropy
 from overproof.method import Memories, Method
 from overproof.optimizers import learning_rate_share, optimizer_of
+from overproof.pass_counts import no_counts, summed
 from overproof.processes import place
 from overproof.rows import Rows
 from overproof.sampler import Shuffled, derived_seed
@@ -102,6 +104,7 @@ def train(
         step=0,
         memories=memories,
         average=weights_of(student) if options.ema else {},
+        counts=no_counts(device),
     )
     fingerprint = repr((options.model_dump(exclude={"checkpoint_seconds"}), method, num_labelled, num_pool, seed))
     if checkpoint is not None and checkpoint.exists():
@@ -148,6 +151,7 @@ def train(
             mean_loss = torch.dot(weight, loss) * (world / (labelled_size + pool_size))
             mean_loss.backward()
             state.passes.append(_noted(mean_loss.detach(), weight[len(labelled_part) if num_pool else 0 :]))
+            state.counts.add(batch, weight, len(labelled_part))
         # On a GPU the look would wait for the device, so it is taken now and then.
         if (device.type == "cpu" or step % 64 == 63) and not math.isfinite(state.passes[-1][0]):
             raise FloatingPointError(f"The loss is not finite at step {step} of {total_steps} (epoch {epoch + 1}).")
@@ -221,9 +225,10 @@ def _close_epoch(
         weight_mean=passes[:, 1].mean().item(),
         weight_max=passes[:, 3].max().item(),
         held_out_loss=held_out_loss,
+        **asdict(summed(state.counts.settle())),
     )
     state.history.append(record)
-    state.passes = []
+    state.passes, state.counts = [], no_counts(state.counts.total.device)
     return record
 
 

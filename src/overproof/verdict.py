@@ -179,26 +179,26 @@ def summarise(rows: Sequence[Row], *, metric: str = "accuracy", level: float = 0
                 interval=(own if best is None else versus).counts(),
             )
         )
-    return _in_order(summaries)
+    return in_order(summaries)
 
 
 def table(summaries: Sequence[Summary]) -> Table:
     """The summaries for a terminal 80 columns wide: references first, then the conventional rows, then the methods."""
     colours = {"BEATS": "green", "DOES NOT BEAT": "red", "INCONCLUSIVE": "yellow"}
-    drawn = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, caption=_caption(summaries), caption_justify="left")
-    for name in _header(summaries):
+    drawn = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, caption=caption(summaries), caption_justify="left")
+    for name in header(summaries):
         drawn.add_column(name, no_wrap=name in ("method", "verdict"))
-    for row in _in_order(summaries):
-        *cells, verdict = _cells(row)
-        drawn.add_row(*cells, f"[{colours[verdict]}]{verdict}[/]" if verdict else "")
+    for row in in_order(summaries):
+        *numbers, verdict = cells(row)
+        drawn.add_row(*numbers, f"[{colours[verdict]}]{verdict}[/]" if verdict else "")
     return drawn
 
 
 def markdown(summaries: Sequence[Summary]) -> str:
     """The summaries as a table in Markdown, with what its numbers mean below it; rows as in `table`."""
-    header = _header(summaries)
-    lines = [header, ["---"] * len(header), *(_cells(row) for row in _in_order(summaries))]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + f"\n\n{_caption(summaries)}\n"
+    titles = header(summaries)
+    lines = [titles, ["---"] * len(titles), *(cells(row) for row in in_order(summaries))]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + f"\n\n{caption(summaries)}\n"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -330,18 +330,22 @@ def _mean(runs: dict[_Key, Row], metric: str) -> float:
     return float(np.mean([row.metrics[metric] for row in runs.values()]))
 
 
-def _in_order(summaries: Sequence[Summary]) -> list[Summary]:
+def in_order(summaries: Sequence[Summary]) -> list[Summary]:
+    """References first, then the conventional rows, then the methods."""
     return sorted(summaries, key=lambda summary: _ORDER.index(summary.role))
 
 
-def _header(summaries: Sequence[Summary]) -> list[str]:
+def header(summaries: Sequence[Summary]) -> list[str]:
+    """The titles of a table's columns."""
     metric = summaries[0].metric if summaries else "accuracy"
     baseline = summaries[0].baseline if summaries else None
     unit = "" if metric == "log_loss" else " %"
     return ["method", metric + unit, f"vs {baseline or 'conventional'}", "recovered %", "verdict"]
 
 
-def _cells(row: Summary) -> list[str]:
+def cells(row: Summary) -> list[str]:
+    """A row of a table in words: name, mean, difference, recovered share, verdict."""
+
     def points(value: float, sign: str = "") -> str:
         return f"{value:{sign}.3f}" if row.metric == "log_loss" else f"{100 * value:{sign}.1f}"
 
@@ -366,7 +370,8 @@ def _cells(row: Summary) -> list[str]:
     return [row.method, mean, difference, recovered, row.verdict or ""]
 
 
-def _caption(summaries: Sequence[Summary]) -> str:
+def caption(summaries: Sequence[Summary]) -> str:
+    """What the intervals of a table count, and what its rows are compared with."""
     if not summaries:
         return ""
     first = summaries[0]

@@ -115,5 +115,5 @@ def _axes(axes: Any) -> Any:
         # Not pyplot, which would look for a display and keep every figure.
         from matplotlib.figure import Figure
     except ImportError:
-        raise InputError("Plots need matplotlib; install it with: pip install 'overproof[plot]'.") from None
+        raise InputError("Plots need matplotlib; install it with: pip install matplotlib.") from None
     return Figure(layout="constrained").add_subplot()

@@ -1,0 +1,103 @@
+"""What is counted in passing while a student trains: how often it agrees, and how much the examples count.
+
+Nothing here touches the student: it reads what a pass has computed anyway, and counts.
+"""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from overproof.contract import Batch, PerExample
+
+NUM_BINS = 21
+"""Weights are counted below .05, from there to .1, ..., below one, and from one on."""
+
+MOST_WAITING = 2**19
+"""Logits that may wait to be counted."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EpochCounts:
+    """The counts of one epoch.
+
+    Args:
+        labelled_right: Share of labelled examples on which the student, as it trained, named the given label; None
+            without any.
+        pool_agreement: Share of pool examples on which it named the teacher's likeliest class; None without any.
+        weight_counts: How many examples weighed less than .05, from there to .1, ..., and one or more.
+    """
+
+    labelled_right: float | None
+    pool_agreement: float | None
+    weight_counts: tuple[int, ...]
+
+
+@dataclass(kw_only=True, slots=True, eq=False)
+class PassCounts:
+    """The counts of the epoch under way: whole numbers, so that they are the same however the passes are grouped.
+
+    Args:
+        total: [4 + 21]: labelled examples, pool examples, labelled ones that were right, pool ones that agreed; then
+            weights by size.
+        waiting: Passes not counted yet; counting many at once costs a twentieth of counting each.
+    """
+
+    total: Int64[Tensor, "C"]
+    waiting: list[tuple[Batch, PerExample, int]] = field(default_factory=list)
+
+    def add(self, batch: Batch, weight: PerExample, num_labelled: int) -> None:
+        """Note one pass.
+
+        Args:
+            batch: Labelled examples first.
+            weight: [B], how much each counts; the pool's are counted, or all of them where there is no pool.
+            num_labelled: How many of the batch are labelled.
+        """
+        self.waiting.append((replace(batch, student_logits=batch.student_logits.detach()), weight, num_labelled))
+        if len(self.waiting) * batch.student_logits.numel() >= MOST_WAITING:
+            self.settle()
+
+    def settle(self) -> Int64[Tensor, "C"]:
+        """Count what waits; the counts so far."""
+        if not self.waiting:
+            return self.total
+        batches = [batch for batch, _, _ in self.waiting]
+        weight, device = torch.cat([weight for _, weight, _ in self.waiting]), self.total.device
+        sizes = [size for batch, _, num in self.waiting for size in (num, len(batch.label) - num)]
+        pooled = torch.from_numpy(np.repeat(np.tile([False, True], len(batches)), sizes)).to(device)
+        named = torch.cat([batch.student_logits for batch in batches]).argmax(dim=1)
+        answer = torch.cat([batch.teacher_probs for batch in batches]).argmax(dim=1)
+        wanted = torch.where(pooled, answer, torch.cat([batch.label for batch in batches]))
+        same = named == wanted
+        whole = [(~pooled).sum(), pooled.sum(), (same & ~pooled).sum(), (same & pooled).sum()]
+        counted = weight[pooled] if sum(sizes[1::2]) else weight
+        bins = (counted * (NUM_BINS - 1)).clamp(max=NUM_BINS - 1).long()
+        self.total = self.total + torch.cat([torch.stack(whole), torch.bincount(bins, minlength=NUM_BINS)])
+        self.waiting.clear()
+        return self.total
+
+
+def no_counts(device: torch.device) -> PassCounts:
+    """The counts before the first pass of an epoch."""
+    return PassCounts(total=torch.zeros(4 + NUM_BINS, dtype=torch.int64, device=device))
+
+
+def summed(counts: Int64[Tensor, "C"]) -> EpochCounts:
+    """The counts of an epoch in words.
+
+    Example:
+        Two labelled examples, one right; four of the pool, all agreed with, one of them of weight .5 and three of 1.
+
+        >>> told = summed(torch.tensor([2, 4, 1, 4] + [0] * 10 + [1] + [0] * 9 + [3]))
+        >>> told.labelled_right, told.pool_agreement, told.weight_counts[10], told.weight_counts[-1]
+        (0.5, 1.0, 1, 3)
+    """
+    num_labelled, num_pool, right, agree, *by_size = counts.tolist()
+    return EpochCounts(
+        labelled_right=right / num_labelled if num_labelled else None,
+        pool_agreement=agree / num_pool if num_pool else None,
+        weight_counts=tuple(by_size),
+    )

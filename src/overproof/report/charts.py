@@ -1,0 +1,243 @@
+"""The pictures of a report: each a figure, and the sentence that says the same."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from markupsafe import Markup
+
+from overproof.evaluate import NUM_BINS
+from overproof.report.drawing import ACCENT, CARD, INK, LINE, SOFT, WIDTH, colour, drawing, inline, shortened
+from overproof.verdict import LOWER_IS_BETTER, Summary
+
+Curve = Sequence[float | None]
+"""One value an epoch; None where there is none."""
+
+
+def differences(summary: Sequence[Summary]) -> Markup | None:
+    """Every row's difference to the baseline with its interval; None without a baseline or anything beside it."""
+    rows = [row for row in summary if row.difference is not None and row.method != row.baseline]
+    if not rows:
+        return None
+    scale, unit = (1.0, "") if rows[0].metric == "log_loss" else (100.0, " points")
+    with drawing("differences", height=46 + 22 * len(rows)) as figure:
+        axes = figure.subplots()
+        axes.axvline(0, color=SOFT, linewidth=1)
+        for place, row in enumerate(reversed(rows)):
+            assert row.difference is not None
+            shade = ACCENT if row.role == "method" else SOFT
+            if row.difference_low is not None and row.difference_high is not None:
+                axes.plot(
+                    [scale * row.difference_low, scale * row.difference_high],
+                    [place, place],
+                    color=shade,
+                    linewidth=5,
+                    alpha=0.35,
+                )
+            axes.plot(
+                scale * row.difference, place, "o", color=shade, markersize=6, markeredgecolor=CARD, markeredgewidth=1
+            )
+        axes.set_yticks(range(len(rows)), [shortened(row.method, 22) for row in reversed(rows)])
+        axes.tick_params(axis="y", length=0, labelcolor=INK)
+        axes.set_ylim(-0.6, len(rows) - 0.4)
+        axes.spines["left"].set_visible(False)
+        axes.grid(axis="y", visible=False)
+        axes.set_xlabel(
+            f"difference to {shortened(rows[0].baseline or '')}{', points' if unit else ''} (right is better)"
+        )
+        told = "; ".join(
+            f"{row.method} {scale * (row.difference or 0):+.1f}{_ends(row.difference_low, row.difference_high, scale)}"
+            for row in rows
+        )
+        return inline(figure, f"Difference of every row to {rows[0].baseline} with its interval: {told}.")
+
+
+def recovered(summary: Sequence[Summary]) -> Markup | None:
+    """How much of the way from the baseline to the oracle each row goes; None where that is not known."""
+    rows = [row for row in summary if row.recovered is not None and row.role == "method"]
+    if not rows:
+        return None
+    with drawing("recovered", height=50 + 26 * len(rows)) as figure:
+        axes = figure.subplots()
+        ends = [0.0, 1.0]
+        for place, row in enumerate(reversed(rows)):
+            assert row.recovered is not None
+            axes.barh(place, row.recovered, color=ACCENT, height=0.45, alpha=0.8)
+            if row.recovered_low is not None and row.recovered_high is not None:
+                axes.plot([row.recovered_low, row.recovered_high], [place, place], color=INK, linewidth=1.4)
+                ends += [row.recovered_low, row.recovered_high]
+        axes.axvline(0, color=SOFT, linewidth=1)
+        axes.axvline(1, color=SOFT, linewidth=1, linestyle=(0, (4, 3)))
+        low, high = max(min(ends), -2.0), min(max(ends), 2.0)
+        axes.set_xlim(low - 0.05 * (high - low), high + 0.05 * (high - low))
+        axes.set_yticks(range(len(rows)), [shortened(row.method, 22) for row in reversed(rows)])
+        axes.tick_params(axis="y", length=0, labelcolor=INK)
+        axes.grid(axis="y", visible=False)
+        axes.spines["left"].set_visible(False)
+        axes.xaxis.set_major_formatter(lambda value, place: f"{100 * value:.0f} %")
+        axes.set_xlabel(f"way from {shortened(rows[0].baseline or '')} to the oracle")
+        told = "; ".join(
+            f"{row.method} {100 * (row.recovered or 0):.0f} %{_ends(row.recovered_low, row.recovered_high, 100)}"
+            for row in rows
+        )
+        return inline(figure, f"Recovered share of the gap to the oracle: {told}.")
+
+
+def curves(name: str, values: Mapping[str, Sequence[Curve]], label: str, *, shares: bool = False) -> Markup | None:
+    """A value by epoch, one line a row of the table: the mean over the seeds, with each seed faintly behind it.
+
+    Args:
+        name: Of the picture.
+        values: By row, one curve a seed.
+        label: What is drawn.
+        shares: Whether the values are shares, shown in %.
+    """
+    known = {row: [curve for curve in seeds if any(v is not None for v in curve)] for row, seeds in values.items()}
+    known = {row: seeds for row, seeds in known.items() if seeds}
+    if not known:
+        return None
+    scale = 100 if shares else 1
+    with drawing(name, height=236 + 13 * ((len(known) + 2) // 3)) as figure:
+        axes, told = figure.subplots(), []
+        for number, (row, seeds) in enumerate(known.items()):
+            length = max(map(len, seeds))
+            table = np.array(
+                [
+                    [np.nan if v is None else scale * v for v in curve] + [np.nan] * (length - len(curve))
+                    for curve in seeds
+                ]
+            )
+            epochs = np.arange(1, length + 1)
+            # Where a seed stopped early the mean is of the others.
+            counted = (~np.isnan(table)).sum(axis=0)
+            mean = np.where(counted > 0, np.nansum(table, axis=0) / np.maximum(counted, 1), np.nan)
+            marker = "o" if length == 1 else None
+            for each in table if len(table) > 1 else []:
+                axes.plot(epochs, each, color=colour(number), linewidth=0.8, alpha=0.3)
+            axes.plot(epochs, mean, color=colour(number), label=shortened(row, 22), marker=marker, markersize=4,
+                      linestyle=("-", (0, (5, 2)))[number >= 8])  # fmt: skip
+            ends = mean[~np.isnan(mean)]
+            told.append(f"{row} from {ends[0]:.3g} to {ends[-1]:.3g}")
+        axes.set(xlabel="epoch", ylabel=label + (", %" if shares else ""))
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        figure.legend(loc="outside lower center", ncols=min(3, len(known)), handlelength=1.4, columnspacing=1.2)
+        return inline(figure, f"{label} by epoch: {'; '.join(told)}{' %' if shares else ''}.")
+
+
+def ridges(name: str, counts: Mapping[str, Sequence[int]], label: str, edges: tuple[str, str]) -> Markup:
+    """Histograms one below the other, such as of weights after several epochs.
+
+    Args:
+        name: Of the picture.
+        counts: By heading, how many examples lie in each bin.
+        label: What is counted.
+        edges: What the first and the last bin are called.
+    """
+    with drawing(name, height=max(130, 44 + 36 * len(counts))) as figure:
+        all_axes, told = np.atleast_1d(figure.subplots(len(counts), sharex=True)), []
+        for axes, (heading, each) in zip(all_axes, counts.items(), strict=True):
+            shares = np.array(each, dtype=float) / max(sum(each), 1)
+            bins = np.arange(len(shares))
+            axes.bar(bins, shares, width=0.86, color=ACCENT, alpha=0.85)
+            axes.set_yticks([])
+            axes.set_ylim(0, max(shares.max() * 1.05, 1e-9))
+            axes.grid(visible=False)
+            axes.spines["left"].set_visible(False)
+            axes.set_ylabel(heading, rotation=0, ha="right", va="center", color=INK)
+            told.append(f"{heading}: {_share_below_half(shares)}")
+        last = all_axes[-1]
+        last.set_xticks([-0.5, (len(shares) - 1) / 2, len(shares) - 1], [edges[0], ".5", edges[1]])
+        last.set_xlabel(label)
+        return inline(figure, f"Histograms of the {label}. {'; '.join(told)}.")
+
+
+def _share_below_half(shares: Any) -> str:
+    half = len(shares) // 2
+    return f"{100 * shares[:half].sum():.0f} % below one half, {100 * shares[-1]:.0f} % in the highest bin"
+
+
+def confusion(name: str, matrix: Sequence[Sequence[int]], names: Sequence[str], who: str) -> Markup:
+    """Whom an answerer mistakes for whom: each row of the matrix as shares of its class.
+
+    Args:
+        name: Of the picture.
+        matrix: [K][K], how many examples of class i were named j.
+        names: K names.
+        who: Whose answers they are.
+    """
+    counts = np.array(matrix, dtype=float)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    num = len(names)
+    with drawing(name, height=WIDTH - 8) as figure:
+        axes = figure.subplots()
+        drawn = [(i, j) for i in range(num) for j in range(num) if counts[i, j]]
+        shades = [(ACCENT if i == j else colour(4), 0.06 + 0.88 * float(shares[i, j])) for i, j in drawn]
+        axes.add_collection(_cells(drawn, shades))
+        for i, j in drawn if num <= 12 else []:
+            if shares[i, j] >= 0.005:
+                shade, points = (CARD if shares[i, j] > 0.62 else INK), (9.5 if num <= 8 else 8)
+                axes.text(j, i, f"{100 * shares[i, j]:.0f}", ha="center", va="center", fontsize=points, color=shade)
+        size = 9.5 if num <= 12 else 6.5
+        written = [shortened(each, 14) for each in names]
+        axes.set(xlim=(-0.5, num - 0.5), ylim=(num - 0.5, -0.5), aspect="equal")
+        axes.set_xticks(range(num), written, rotation=90 if max(map(len, written)) > 2 else 0, fontsize=size)
+        axes.set_yticks(range(num), written, fontsize=size)
+        axes.tick_params(length=0)
+        axes.grid(visible=False)
+        for spine in axes.spines.values():
+            spine.set_color(LINE)
+        axes.set(xlabel=f"named by {who}", ylabel="true class")
+        wrong = shares - np.diag(np.diag(shares))
+        i, j = divmod(int(wrong.argmax()), num)
+        mistake = f"; most often it names {names[j]} for {names[i]} ({100 * wrong[i, j]:.0f} %)" if wrong.any() else ""
+        right = 100 * np.trace(counts) / max(counts.sum(), 1)
+        return inline(figure, f"Confusion matrix of {who}: right on {right:.1f} %{mistake}.")
+
+
+def _cells(places: Sequence[tuple[int, int]], shades: Sequence[tuple[str, float]]) -> Any:
+    """Unit squares around (row, column), each in its colour and opacity."""
+    from matplotlib.collections import PatchCollection
+    from matplotlib.patches import Rectangle
+
+    squares = [Rectangle((j - 0.5, i - 0.5), 1, 1) for i, j in places]
+    return PatchCollection(squares, facecolors=list(shades), edgecolors="none")
+
+
+def reliability(name: str, bins: Sequence[tuple[int, int, float, int]], who: str) -> Markup:
+    """Accuracy against confidence, with how many examples stand behind each point.
+
+    Args:
+        name: Of the picture.
+        bins: (number, examples, mean confidence, right ones), over all seeds.
+        who: Whose confidence it is.
+    """
+    counts = np.array([each[1] for each in bins], dtype=float)
+    confidence = np.array([each[2] for each in bins])
+    accuracy = np.array([each[3] for each in bins]) / counts
+    with drawing(name, height=300) as figure:
+        above, below = figure.subplots(2, sharex=True, gridspec_kw={"height_ratios": [3.2, 1]})
+        above.plot([0, 1], [0, 1], color=SOFT, linewidth=1, linestyle=(0, (4, 3)))
+        above.fill_between(confidence, confidence, accuracy, color=colour(4), alpha=0.16, linewidth=0)
+        above.plot(confidence, accuracy, color=ACCENT, marker="o", markersize=4.5)
+        above.set(xlim=(0, 1), ylim=(0, 1.02), ylabel="right, %")
+        above.set_yticks([0, 0.5, 1], ["0", "50", "100"])
+        below.bar([(each[0] + 0.5) / NUM_BINS for each in bins], counts, width=0.9 / NUM_BINS, color=SOFT, alpha=0.7)
+        below.set(xlabel="confidence", ylabel="examples")
+        below.set_yticks([counts.max()], [_short(counts.max())])
+        below.grid(axis="x", visible=False)
+        gap = (counts * np.abs(accuracy - confidence)).sum() / counts.sum()
+        sure = "too sure" if (counts * (confidence - accuracy)).sum() > 0 else "not sure enough"
+        return inline(figure, f"Reliability of {who}: calibration error {100 * gap:.1f} %, {sure} on the whole.")
+
+
+def _short(count: float) -> str:
+    return f"{count / 1000:.0f}k" if count >= 10_000 else f"{count:.0f}"
+
+
+def _ends(low: float | None, high: float | None, scale: float) -> str:
+    return "" if low is None or high is None else f" ({scale * low:+.1f} to {scale * high:+.1f})"
+
+
+def better(metric: str) -> str:
+    """Which way a metric is good."""
+    return "lower" if metric in LOWER_IS_BETTER else "higher"

@@ -1,0 +1,102 @@
+"""Sections on one page: typography, contents and colours; no script, nothing from the network."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from markupsafe import Markup
+
+from overproof.version import __version__
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Section:
+    """A part of a page.
+
+    Args:
+        name: Its address on the page.
+        title: Its heading, which the contents repeat.
+        body: Its HTML, escaped already.
+    """
+
+    name: str
+    title: str
+    body: Markup
+
+
+def page(*, title: str, kind: str, verdict: str, sections: Sequence[Section], facts: Sequence[str] = ()) -> str:
+    """The whole page.
+
+    Args:
+        title: What was run.
+        kind: What it is a page of, such as "Run".
+        verdict: The sentence on top.
+        sections: In order.
+        facts: A few words each, below the verdict.
+    """
+    return str(
+        rendered(
+            "page.html",
+            title=title,
+            kind=kind,
+            verdict=verdict.replace(" %", "\N{NO-BREAK SPACE}%"),
+            sections=sections,
+            facts=facts,
+            version=__version__,
+            style=Markup(_file("style.css")),
+        )
+    )
+
+
+def rendered(template: str, **values: Any) -> Markup:
+    """A template with its values in place, every one of them escaped unless it is `Markup`."""
+    return Markup(_environment().get_template(template).render(**values))
+
+
+def _file(name: str) -> str:
+    return (resources.files("overproof.report") / "templates" / name).read_text()
+
+
+@cache
+def _environment() -> Any:
+    import jinja2
+
+    environment = jinja2.Environment(
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        loader=jinja2.FunctionLoader(_file),
+    )
+    environment.filters["percent"] = lambda value, digits=1: f"{100 * value:.{digits}f}"
+    environment.filters["signed"] = lambda value, digits=1: f"{100 * value:+z.{digits}f}"
+    environment.filters["thousands"] = lambda value: f"{round(value):,}".replace(",", " ")
+    environment.filters["bytes"] = _bytes
+    environment.filters["seconds"] = _seconds
+    return environment
+
+
+def _bytes(count: int) -> str:
+    """A size in the largest unit that leaves at least one.
+
+    >>> _bytes(999), _bytes(1_630_000)
+    ('999 B', '1.6 MB')
+    """
+    size, units = float(count), ["B", "kB", "MB", "GB"]
+    while size >= 1000 and len(units) > 1:
+        size, units = size / 1000, units[1:]
+    return f"{size:.0f} {units[0]}" if units[0] == "B" else f"{size:.1f} {units[0]}"
+
+
+def _seconds(value: float) -> str:
+    """A time as people say it.
+
+    >>> _seconds(0.25), _seconds(75.0), _seconds(7325.0)
+    ('0.25 s', '1 min 15 s', '2 h 2 min')
+    """
+    if value < 60:
+        return f"{value:.2f} s" if value < 10 else f"{value:.0f} s"
+    minutes, seconds = divmod(round(value), 60)
+    return f"{minutes} min {seconds} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
