@@ -4,11 +4,15 @@ from typing import Literal
 
 import pydantic
 
-from overproof.data import Source
+from overproof.data import Source, num_bytes
 from overproof.errors import InputError
 from overproof.label_noise import LabelNoise
 
 Role = Literal["labelled", "pool", "test", "validation", "original"]
+FileRole = Literal["all", "labelled", "pool", "test", "validation", "original"]
+
+LARGE_BYTES = 2**30
+"""Files that would take more memory than this are read into arrays on disk, unless the options say otherwise."""
 
 
 class DataOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
@@ -27,18 +31,32 @@ class DataOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
         unknown_is_foreign: A pool example without a label is known to belong to no class, so that the results can say
             which share of a selection is in-domain. Methods do not see it.
         label_noise: For experiments: corrupts given labels (`overproof.label_noise`).
+        on_disk: Where inputs lie while students are trained: in memory (`never`), in memory-mapped arrays beside the
+            run (`always`), or there for each role whose files are larger than 1 GiB (`auto`; packed ones count four
+            times). It changes no byte of the result.
     """
 
-    files: dict[Literal["all", "labelled", "pool", "test", "validation", "original"], Source]
+    files: dict[FileRole, Source]
     rows: dict[Role, pydantic.NonNegativeInt] = {}
     draw_seed: int = 0
     duplicates: Literal["report", "drop"] = "report"
     unknown_is_foreign: bool = False
     label_noise: LabelNoise = LabelNoise()
+    on_disk: Literal["auto", "always", "never"] = "auto"
 
     def without(self, role: Role) -> bool:
         """Whether the run says that it has no examples of a role."""
         return self.rows.get(role) == 0
+
+    def lies_on_disk(self, role: FileRole) -> bool:
+        """Whether the inputs of a role with a file of its own are read into arrays on disk.
+
+        Raises:
+            InputError: If there is no such file.
+        """
+        if self.on_disk != "auto":
+            return self.on_disk == "always"
+        return num_bytes(self.files[role], role=role) > LARGE_BYTES
 
     @pydantic.model_validator(mode="after")
     def _every_role_has_a_source(self) -> "DataOptions":

@@ -1,12 +1,23 @@
 """Which examples play which role: files read, classes matched by name, roles drawn, repetitions found."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 
-from overproof.data import Examples, aligned, class_space, concatenate, duplicates, read, split
-from overproof.data_options import DataOptions
+from overproof.data import (
+    Examples,
+    aligned,
+    class_space,
+    concatenate,
+    duplicates,
+    num_distinct,
+    read,
+    read_on_disk,
+    split,
+)
+from overproof.data_options import DataOptions, FileRole
 from overproof.errors import InputError
 from overproof.experiment import MethodOptions
 
@@ -51,6 +62,7 @@ class Cast:
     fixed: Mapping[str, Examples]
     class_names: tuple[str, ...]
     repeated: Mapping[str, int]
+    _last: dict[int, Parties] = field(default_factory=dict)
 
     @property
     def reported(self) -> Mapping[str, int]:
@@ -59,6 +71,14 @@ class Cast:
 
     def parties(self, seed: int) -> Parties:
         """The roles as one seed sees them."""
+        # Kept for the seed that was asked for last: to draw from ten million rows takes seconds.
+        if seed not in self._last:
+            drawn = self._drawn(seed)
+            self._last.clear()
+            self._last[seed] = drawn
+        return self._last[seed]
+
+    def _drawn(self, seed: int) -> Parties:
         rows, fixed = self.options.rows, dict(self.fixed)
         if "train" in fixed:
             train = fixed.pop("train")
@@ -110,15 +130,19 @@ def check_budgets(methods: Iterable[MethodOptions], pool: Examples) -> None:
                 )
 
 
-def cast(options: DataOptions) -> Cast:
+def cast(options: DataOptions, folder: Path | None = None) -> Cast:
     """Read every file and draw what is the same for all seeds.
+
+    Args:
+        options: Which files, and how roles are drawn.
+        folder: Where the inputs of large files are kept; None holds everything in memory.
 
     Raises:
         InputError: A file cannot be read, roles have different classes, or more examples are asked for than there are.
     """
     rows: dict[str, int] = {role: count for role, count in options.rows.items() if count}
     absent = [role for role in options.rows if options.without(role)]
-    sets: dict[str, Examples] = {role: read(source, role=role) for role, source in options.files.items()}
+    sets: dict[str, Examples] = {role: _read(options, role, folder) for role in options.files}
     whole = sets.pop("all", None)
     for role in ("pool", "test", "validation", "original"):
         if role in sets and role in rows:
@@ -127,7 +151,7 @@ def cast(options: DataOptions) -> Cast:
         drawn: dict[str, int] = {
             role: rows[role] for role in ("test", "validation") if role not in sets and role in rows
         }
-        left = len(np.unique(whole.ids)) - sum(drawn.values())
+        left = num_distinct(whole) - sum(drawn.values())
         if "labelled" not in sets and "labelled" not in absent:
             drawn["labelled"] = rows["labelled"]
             left -= rows["labelled"]
@@ -155,14 +179,21 @@ def cast(options: DataOptions) -> Cast:
             sets[role] = sets[role].take(kept)
     return Cast(
         options=options,
-        fixed=sets,
+        fixed={role: each.settled() for role, each in sets.items()},
         class_names=class_names,
         repeated={role: len(found) for role, found in repeated.items()},
     )
 
 
+def _read(options: DataOptions, role: FileRole, folder: Path | None) -> Examples:
+    source = options.files[role]
+    if folder is not None and options.lies_on_disk(role):
+        return read_on_disk(source, role=role, folder=folder)
+    return read(source, role=role)
+
+
 def _need_enough(whole: Examples, drawn: Mapping[str, int]) -> None:
-    distinct = len(np.unique(whole.ids))
+    distinct = num_distinct(whole)
     if sum(drawn.values()) > distinct or min(drawn.values()) < 1:
         asked = ", ".join(f"{count} {role}" for role, count in drawn.items())
         raise InputError(

@@ -1,6 +1,8 @@
 """The one path: `run(experiment, folder)` asks the teacher, trains the students, judges them, and writes it all down.
 
     OUT/experiment.yaml        all of the run, every default spelt out
+    OUT/staged/…               inputs of large files, read into arrays (`data.on_disk`)
+    OUT/encoded/…              their encodings; both may be deleted and are made again
     OUT/features/…             a frozen encoder's features, asked once an example
     OUT/labels/seed-S/ROLE/…   the teacher's answers
     OUT/labels/seed-S/…        where there are several teachers: the others' answers, and weights.json
@@ -43,6 +45,9 @@ from overproof.tally import tally
 from overproof.verdict import Role as RowRole
 from overproof.verdict import Row, Summary, summarise
 from overproof.wild import wild_findings
+
+STAGED = "staged"
+"""The folder, in a run's, of inputs that were read into arrays on disk."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -235,7 +240,7 @@ class Work:
 
     @cached_property
     def _cast(self) -> Cast:
-        return roles.cast(self.experiment.data)
+        return roles.cast(self.experiment.data, self.folder / STAGED)
 
     @cached_property
     def _asking(self) -> Asking:
@@ -268,10 +273,18 @@ class Work:
                     f"folder."
                 )
             return
-        if self.folder.exists() and any(self.folder.iterdir()):
+        existed = self.folder.exists()
+        # A kill may have fallen before the first word about the run was written.
+        if existed and {each.name for each in self.folder.iterdir()} - {STAGED}:
             raise InputError(f"{str(self.folder)!r} is not empty and holds no run; choose another folder.")
-        self._asking.check()
-        roles.check_budgets(self.experiment.rows(), self._asking.parties(self.experiment.seeds[0]).pool)
+        try:
+            self._asking.check()
+            roles.check_budgets(self.experiment.rows(), self._asking.parties(self.experiment.seeds[0]).pool)
+        except InputError:
+            shutil.rmtree(self.folder / STAGED, ignore_errors=True)
+            if not existed and self.folder.exists():
+                self.folder.rmdir()
+            raise
         if leads():
             atomic.write_text(path, dump(self.experiment))
 

@@ -12,4 +12,7 @@ from overproof.data.source import ImageOptions as ImageOptions
 from overproof.data.source import Kind as Kind
 from overproof.data.source import Source as Source
 from overproof.data.splits import duplicates as duplicates
+from overproof.data.splits import num_distinct as num_distinct
 from overproof.data.splits import split as split
+from overproof.data.staged import num_bytes as num_bytes
+from overproof.data.staged import read_on_disk as read_on_disk

@@ -101,6 +101,10 @@ class Examples:
             yield replace(part, held=part.inputs)
         self.held.release()
 
+    def settled(self) -> "Examples":
+        """The same examples, as all that a run uses of their file where they lie on disk."""
+        return replace(self, held=self.held.settled()) if isinstance(self.held, Mapped) else self
+
     def used(self, rows: slice) -> "Examples":
         """Some of the rows that the run uses of a file on disk, in the order of the file, in memory; without labels.
 

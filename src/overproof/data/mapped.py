@@ -32,13 +32,13 @@ def arrays_of(inputs: InMemory, *, gaps: bool) -> dict[str, NDArray[Any]]:
     if isinstance(inputs, Tensor):
         return {_PIXELS: inputs.numpy()}
     if not isinstance(inputs, pa.Table):
-        return _strings(_TEXT, inputs)
+        return strings_of(_TEXT, inputs)
     for index, chunked in enumerate(inputs.columns):
         column = _whole(chunked)
         if gaps:
             arrays[f"{index}.missing"] = column.is_null().to_numpy(zero_copy_only=False)
         if pa.types.is_large_string(column.type):
-            arrays |= _strings(str(index), pc.fill_null(column, ""))
+            arrays |= strings_of(str(index), pc.fill_null(column, ""))
         elif not pa.types.is_null(column.type):
             raw = column.cast(pa.int8()) if pa.types.is_boolean(column.type) else column.view(_raw(column.type))
             arrays[f"{index}.values"] = pc.fill_null(raw, 0).to_numpy()
@@ -139,11 +139,20 @@ def mapped(arrays: Arrays, types: Mapping[str, pa.DataType]) -> Mapped:
     return Mapped(arrays={**arrays, **offsets}, types=types, used=everything, rows=everything)
 
 
-def _strings(place: str, words: pa.Array) -> dict[str, NDArray[Any]]:
+def strings_of(place: str, words: pa.Array) -> dict[str, NDArray[Any]]:
+    """Strings [N] without nulls as `place.bytes` and `place.lengths`."""
+    words = words.cast(pa.large_string())
     offsets = np.frombuffer(words.buffers()[1], np.int64, count=len(words) + 1, offset=8 * words.offset)
     data = words.buffers()[2]
     whole = np.empty(0, np.uint8) if data is None else np.frombuffer(data, np.uint8)
     return {f"{place}.bytes": whole[offsets[0] : offsets[-1]], f"{place}.lengths": np.diff(offsets)}
+
+
+def strings_in(arrays: Arrays, place: str) -> pa.Array:
+    """What `strings_of` made arrays of, mapped where they are."""
+    lengths, data = arrays[f"{place}.lengths"], arrays[f"{place}.bytes"]
+    offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+    return pa.LargeStringArray.from_buffers(len(lengths), pa.py_buffer(offsets), pa.py_buffer(data))
 
 
 def _raw(kind: pa.DataType) -> pa.DataType:

@@ -1,0 +1,164 @@
+"""Files of examples read piece by piece into memory-mapped arrays: what a pool larger than memory is read as.
+
+The files are read once, every row checked and given its id as `read` does, and what they hold lies in a folder that is
+gone on with after a kill and opened at once the next time, as long as the files and the options are the same.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from overproof import array_files
+from overproof.array_files import Arrays
+from overproof.atomic import write_json
+from overproof.data import columns
+from overproof.data.columns import UNKNOWN
+from overproof.data.examples import Examples
+from overproof.data.mapped import IDS, arrays_of, mapped, strings_in, strings_of
+from overproof.data.places import Place, find
+from overproof.data.read import open_pieces, read
+from overproof.data.source import COMPRESSED, Source, format_of
+from overproof.data.wording import listed
+from overproof.errors import InputError
+
+ROWS_PER_PIECE = 2**14
+"""Rows read at a time; of images a sixteenth of it."""
+
+_LABEL, _KEY = "label", "key"
+
+
+def num_bytes(source: Source, *, role: str) -> int:
+    """About how much memory the files of a source would take; nothing but their sizes is looked at.
+
+    Packed files count four times: compressed ones, Parquet and images.
+
+    Raises:
+        InputError: If there are no such files.
+    """
+    total = 0
+    for path in find(source.paths, role).files:
+        packed = path.suffix.lower() in COMPRESSED or format_of(path) in ("parquet", "picture")
+        total += path.stat().st_size * (4 if packed else 1)
+    return total
+
+
+def read_on_disk(source: Source, *, role: str, folder: Path) -> Examples:
+    """The same examples as `read` gives, their inputs on disk.
+
+    Args:
+        source: The files and what to read in them.
+        role: What the examples are for.
+        folder: What is read is kept in a folder within this one.
+
+    Raises:
+        InputError: As for `read`.
+    """
+    place = find(source.paths, role)
+    name = _key(source, place, role)[:32]
+    home = folder / name
+    arrays = array_files.fill(home, name, lambda done: _pieces(source, place, role, home, done))
+    if not arrays:
+        raise InputError(f"{place.name} has no rows; at least one is needed.")
+    about = json.loads((home / "about.json").read_text())
+    label, class_names = _labels(arrays, about)
+    types = {column: pa.type_for_alias(kind) for column, kind in about["types"]}
+    inputs = {array: values for array, values in arrays.items() if array.partition(".")[0] not in (_LABEL, _KEY)}
+    return Examples(
+        kind=about["kind"],
+        held=mapped(inputs, types),
+        label=label,
+        class_names=class_names,
+        keys=_keys(arrays, source, place),
+        source=place.name,
+        ids=np.array(arrays[IDS]).view("V16").reshape(-1),
+    )
+
+
+def _key(source: Source, place: Place, role: str) -> str:
+    """What the arrays follow from: the options, and each file's path, size and time of change."""
+    files = list(place.files)
+    if place.family == "arrays" and source.label is not None and format_of(files[0]) != "npz":
+        files += find((source.label,), role).files
+    seen = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+    return hashlib.blake2b(repr((1, source, seen)).encode(), digest_size=16).hexdigest()
+
+
+def _pieces(source: Source, place: Place, role: str, home: Path, done: int) -> Iterator[Arrays]:
+    about: dict[str, Any] = {}
+    for number, (part, fixed, order) in enumerate(_examples(source, place, role, done)):
+        if not about:
+            table = part.held if isinstance(part.held, pa.Table) else pa.table({})
+            types = [[column, str(table.schema.field(column).type)] for column in table.column_names]
+            about = {"kind": part.kind, "types": types, "classes": fixed, "order": order}
+            if number + done == 0:
+                write_json(home / "about.json", about)
+        words = pa.array([*part.class_names, ""], pa.large_string())
+        label = pa.array(np.where(part.label.numpy() < 0, len(part.class_names), part.label.numpy()))
+        yield {
+            IDS: part.ids.view(np.uint8).reshape(-1, 16),
+            **arrays_of(part.inputs, gaps=source.missing == "allow"),
+            **strings_of(_LABEL, words.take(label)),
+            **({} if part.keys is None else strings_of(_KEY, part.keys)),
+        }
+
+
+def _examples(
+    source: Source, place: Place, role: str, done: int
+) -> Iterator[tuple[Examples, tuple[str, ...] | None, str]]:
+    """The pieces that are not done yet, their class names where these are fixed, else by what they are sorted."""
+    if place.family == "arrays":
+        # One array is one piece to its reader.
+        whole = read(source, role=role)
+        for start in range(done * ROWS_PER_PIECE, len(whole), ROWS_PER_PIECE):
+            yield whole.take(np.arange(start, min(start + ROWS_PER_PIECE, len(whole)))), whole.class_names, ""
+        return
+    opened = open_pieces(source, role=role)
+    fixed = source.classes or opened.class_names or (() if source.label is None else None)
+    numbers = source.label is not None and _is_number(opened.types[source.label])
+    number = 0
+    for frame in opened.frames(ROWS_PER_PIECE // 16 if opened.kind == "image" else ROWS_PER_PIECE):
+        if not len(columns.chosen(frame, source).rows):
+            continue
+        number += 1
+        if number > done:
+            yield opened.examples(frame), fixed, "number" if numbers else "word"
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
+
+
+def _labels(arrays: Arrays, about: dict[str, Any]) -> tuple[Int64[Tensor, "N"], tuple[str, ...]]:
+    """Indices into the class names of all pieces, sorted as those of one whole file are."""
+    encoded = strings_in(arrays, _LABEL).dictionary_encode()
+    found = encoded.dictionary.to_pylist()
+    names = about["classes"]
+    if names is None:
+        names = sorted((word for word in found if word), key=int if about["order"] == "number" else str)
+    table = np.array([names.index(word) if word else UNKNOWN for word in found], np.int64)
+    return torch.from_numpy(table[encoded.indices.to_numpy()]), tuple(names)
+
+
+def _keys(arrays: Arrays, source: Source, place: Place) -> pa.Array | None:
+    if source.id is None:
+        return None
+    keys = strings_in(arrays, _KEY)
+    counted = keys.value_counts()
+    twice = counted.field("values").filter(pc.greater(counted.field("counts"), 1))
+    if len(twice):
+        raise InputError(
+            f"{place.name} has {listed(twice.slice(0, 10).to_pylist())} in column {source.id!r} twice; every row needs "
+            f"an id of its own."
+        )
+    return keys
