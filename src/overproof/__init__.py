@@ -1,6 +1,7 @@
 """Distillation with unlabelled examples: a small student, debiased from an imperfect teacher."""
 
 from overproof.arrays import distill as distill
+from overproof.deployment import export as export
 from overproof.distillation import Distilled as Distilled
 from overproof.errors import InputError as InputError
 from overproof.experiment import Experiment as Experiment

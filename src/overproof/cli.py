@@ -220,6 +220,38 @@ def predict(
     _console().print(f"{len(examples)} answers in {escape(str(answers))}.", soft_wrap=True)
 
 
+@app.command()
+def export(
+    source: Annotated[
+        Path, typer.Argument(metavar="STUDENT_OR_RUN", help="A student's folder, or a run's with --method.")
+    ],
+    folder: Annotated[Path, typer.Option("--out", help="Where to write it: an empty or new folder.")],
+    method: Annotated[str, typer.Option(help="For a run: which row of the table.")] = "",
+    seed: Annotated[int | None, typer.Option(help="For a run: which seed; its first by default.")] = None,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Also a graph with weights of eight bits, and its cost.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """A student as ONNX, safetensors and a model card, to run where overproof is not."""
+    from dataclasses import asdict
+
+    from overproof.deployment import export as export_student
+
+    written = export_student(source, folder, method=method, seed=seed, int8=int8)
+    if as_json:
+        typer.echo(json.dumps({**asdict(written), "folder": str(folder)}, indent=2, ensure_ascii=False))
+        return
+    _console().print(f"{escape(', '.join(written.files))} in {escape(str(folder))}.", soft_wrap=True)
+    if written.cost is not None:
+        ends = f"[{100 * written.cost.low:+.1f}, {100 * written.cost.high:+.1f}]"
+        _console().print(
+            f"Eight bits cost {100 * written.cost.difference:+.1f} points {ends} on {written.cost.num_examples} test "
+            f"examples.",
+            markup=False,
+        )
+
+
 @app.command(name="tune-xi")
 def tune_xi(
     file: Annotated[Path, typer.Argument(metavar="FEATURES", help="Frozen features: .npz or Parquet.")],

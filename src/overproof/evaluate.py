@@ -102,6 +102,38 @@ def accuracy_interval(num_right: int, num: int, *, level: float = 0.95) -> tuple
     return max(0.0, middle - half), min(1.0, middle + half)
 
 
+def paired_difference(
+    first: Bool[Tensor, "N"], second: Bool[Tensor, "N"], *, level: float = 0.95
+) -> tuple[float, float, float]:
+    """How much more often the second of two is right on the same examples, with the interval of Agresti and Min.
+
+    The difference is (b - c) / N, b being the examples that only the second has right and c those that only the first
+    has. Its interval is Wald's after one half was added to each of the four cells, so that two that never differ do not
+    get an interval of no width.
+
+    Args:
+        first: [N], whether the first is right (`correct`).
+        second: [N], whether the second is.
+        level: In (0, 1).
+
+    Returns:
+        The difference and the ends of its interval, in [-1, 1].
+
+    Example:
+        >>> same = torch.tensor([True, False, True])
+        >>> [round(each, 2) for each in paired_difference(same, same)]
+        [0.0, -0.39, 0.39]
+
+    Source: Agresti and Min (2005), Simple improved confidence intervals for comparing matched proportions, Statistics
+    in Medicine 24.
+    """
+    num = len(first)
+    won, lost = int((second & ~first).sum()), int((first & ~second).sum())
+    middle = (won - lost) / (num + 2)
+    half = float(ndtri((1 + level) / 2)) * ((won + lost + 1 - (won - lost) ** 2 / (num + 2)) ** 0.5) / (num + 2)
+    return (won - lost) / num, max(-1.0, middle - half), min(1.0, middle + half)
+
+
 def _check(student_probs: Tensor, label: Tensor, teacher_probs: Tensor) -> None:
     num, num_classes = student_probs.shape
     if teacher_probs.shape != student_probs.shape:

@@ -13,6 +13,9 @@ SCALE = 30.0
 """Length of every text's weight vector. It only sets the unit of the table, such that learning rates and weight decays
 that are usual elsewhere are right here too: 0.05 does what 45 would at length 1."""
 
+LEAST_SQUARE = 1e-12
+"""What the squared length of a text's weights is raised to, so that one without a known n-gram gets the bias alone."""
+
 
 class NgramBag(nn.Module):
     """Logits of a set of n-grams: the weighted sum of their rows in a table, plus a bias (and a layer, if asked for).
@@ -47,8 +50,7 @@ class NgramBag(nn.Module):
             ngrams: Buckets, each row padded with 0.
         """
         weight = _rows(self.idf, ngrams)
-        # A text without a known n-gram has length 0 and gets the bias alone.
-        length = weight.square().sum(dim=1, keepdim=True).clamp_min(1e-12).sqrt()
+        length = weight.square().sum(dim=1, keepdim=True).clamp_min(LEAST_SQUARE).sqrt()
         weight = weight * (SCALE / length)
         bag: Tensor = torch.bmm(weight.unsqueeze(1), _rows(self.table, ngrams)).squeeze(1)
         logits: Tensor = self.head(bag + self.bias)

