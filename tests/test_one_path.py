@@ -159,7 +159,7 @@ def test_another_experiment_in_the_folder_is_refused(content, tmp_path):
         (["data.rows.pool=5000"], "5000"),
         (["data.rows.labelled=2"], "labelled"),
         (["teacher.model=minilm"], "reads text"),
-        (["teacher.model=sklearn.linear_model:LogisticRegresion"], "cannot be imported"),
+        (["teacher.model=sklearn.linear_model:LogisticRegresion"], "nearest: 'LogisticRegression'"),
         (["teacher.options.C2=1"], "teacher.options"),
         (["teacher.model=sklearn.linear_model:Ridge"], "predict_proba"),
         (["student.name=mpl"], "mlp"),

@@ -22,8 +22,8 @@ from overproof.labels import compress
 from overproof.methods import method
 from overproof.models import build, load_student
 from overproof.noise import Noiseless, Published
-from overproof.saved_teacher import open_teacher
 from overproof.steps import open_run, run
+from overproof.teacher import open_teacher
 from overproof.train_options import TrainOptions
 
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -201,7 +201,7 @@ def test_the_teacher_is_asked_once_and_then_nobody(content, tmp_path, monkeypatc
     def refuse(*arguments, **options):
         raise AssertionError("asked twice")
 
-    monkeypatch.setattr("overproof.saved_teacher.SavedTeacher.probs", refuse)
+    monkeypatch.setattr("overproof.teacher.saved_student.SavedTeacher.probs", refuse)
     run(experiment, tmp_path / "run")
     assert {path: path.read_bytes() for path in before} == before
 
@@ -289,7 +289,7 @@ def test_what_is_wrong_with_a_saved_teacher_is_one_sentence(teacher, content, tm
         (["teacher.model=cnn"], "no teacher can be trained here"),
         (
             ["teacher.model=answers", "teacher.answers=[a.parquet]", "train.teacher_answers=online"],
-            "only one saved student can be asked anew",
+            "can be asked anew; name its folder",
         ),
         (["data.rows.original=100", "data.files={pool: {path: a.npz}, test: {path: a.npz}}"], "it has no file"),
         (["data.files={pool: {path: a.npz}, test: {path: a.npz}}"], "no such file"),

@@ -3,14 +3,20 @@
 A file of answers has a column `id` and one of these, the fullest of which counts:
 
 * one column for every class, named by it: the probabilities;
-* `probs`: a list of K probabilities in the order of the class names;
-* `top_classes` and `top_probs`: lists of the likeliest class names and their probabilities (what an API's top-5 gives);
-  the mass that is missing to one is spread evenly over the classes that a row does not name;
+* `probs`: K probabilities, as a list in the order of the classes or as an object with one number for every class;
+* `logprobs`: natural logarithms, as a list or as an object that may leave classes out (what an LLM says of the words
+  that name the classes);
+* `top_classes` with `top_probs` or `top_logprobs`: lists of the likeliest class names and their probabilities or
+  logarithms (what an API's top-5 gives);
+* `labels`: a list of class names, one an annotator; or `label` and `annotator`, a row for each answer, so that an id
+  stands in several rows: their votes (`overproof.answer_votes`);
+* `label` and `confidence`: the name of one class and its probability, the rest spread evenly over the others;
 * `label`: the name of one class, taken with certainty.
+
+`overproof.answer_forms` says what becomes of mass that no class is named for.
 """
 
 import io
-from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 
@@ -21,10 +27,12 @@ import pyarrow.csv
 import pyarrow.json
 import pyarrow.parquet as pq
 import torch
-from numpy.typing import NDArray
 
 from overproof import store
+from overproof.answer_forms import KNOWN, Rows, dense_reader, names_said
+from overproof.answer_votes import Vote, agreement, counted, has_votes, votes_in
 from overproof.atomic import write_bytes
+from overproof.data import check_classes
 from overproof.errors import InputError
 from overproof.labels import Answers, answers_of, compress, word_tensor
 from overproof.shard import Ids
@@ -32,16 +40,14 @@ from overproof.shard import Ids
 NUMBERS_AT_A_TIME = 2**22
 """How many probabilities are opened to all K classes at once (32 MB each time)."""
 
-Rows = NDArray[np.int64]
-Dense = Callable[[pa.Table, Rows], NDArray[np.float64]]
-"""Some rows of the file and their numbers in it -> their probabilities [n, K]."""
-
 
 def read_answers(
     path: str | Path,
     join: pa.Array | pa.ChunkedArray | Ids,
     class_names: tuple[str, ...],
     *,
+    classes: tuple[str, ...] = (),
+    vote: Vote = "soft",
     id_column: str = "id",
     source: str = "pool",
 ) -> Answers:
@@ -54,7 +60,9 @@ def read_answers(
         path: The file; this module's description says which columns it has.
         join: [N], what to look up in the file's id column: the user's own keys (`Examples.keys`), or content ids
             (`Examples.ids`), which a file spells in hex.
-        class_names: K names; the order of `probs`, and of the answers.
+        class_names: K names; the order of the answers.
+        classes: The same names in the order of the file's lists of K numbers, where that is another.
+        vote: What several answers to one example come to.
         id_column: The file's id column.
         source: What to call the examples in errors.
 
@@ -65,7 +73,13 @@ def read_answers(
     path = Path(path)
     if len(join) == 0:
         raise InputError(f"{source} has no examples; there must be at least one to look up in {path}.")
-    return _answers(path, _read_table(path, id_column), join, class_names, id_column, source)
+    if classes:
+        ordered = [name for name in class_names if name in classes]
+        check_classes(
+            class_names, ordered + [name for name in classes if name not in class_names], f"classes of {path}"
+        )
+    table = _read_table(path, id_column)
+    return _answers(path, table, join, class_names, classes or class_names, vote, id_column, source)
 
 
 def read_all_answers(path: str | Path, *, id_column: str = "id") -> tuple[Answers, pa.Array, tuple[str, ...]]:
@@ -88,27 +102,34 @@ def read_all_answers(path: str | Path, *, id_column: str = "id") -> tuple[Answer
         raise InputError(f"{path} has {what}; a file of answers needs some.")
     class_names = _names_in(path, table, id_column)
     ids = _as_text(table.column(id_column))
-    return _answers(path, table, ids, class_names, id_column, str(path)), ids, class_names
+    if has_votes(table):
+        ids = ids.unique()
+    return _answers(path, table, ids, class_names, class_names, "soft", id_column, str(path)), ids, class_names
+
+
+def vote_counts(path: str | Path, class_names: tuple[str, ...], *, id_column: str = "id") -> tuple[float, float] | None:
+    """Votes an example and the share of examples whose votes agree; None for a file that is not one of votes.
+
+    Args:
+        path: The file.
+        class_names: K names.
+        id_column: The file's id column.
+
+    Raises:
+        InputError: As `read_answers`.
+    """
+    path = Path(path)
+    table = _read_table(path, id_column)
+    if not has_votes(table) or set(class_names) <= set(table.column_names):
+        return None
+    return agreement(votes_in(path, table, _ids_of(path, table, id_column), class_names))
 
 
 def _names_in(path: Path, table: pa.Table, id_column: str) -> tuple[str, ...]:
-    known = {id_column, "label", "margin", "residual", "probs", "top_classes", "top_probs"}
-    names = [
-        field.name
-        for field in table.schema
-        if field.name not in known and (pa.types.is_floating(field.type) or pa.types.is_integer(field.type))
-    ]
-    if "top_classes" in table.column_names:
-        names = pc.unique(pc.list_flatten(table.column("top_classes"))).to_pylist()
-    elif "probs" in table.column_names:
-        lengths, _ = _lists(path, "probs", table, np.arange(len(table)))
-        names = [str(index) for index in range(int(lengths.max()))]
-        return tuple(names)
-    elif len(names) < 2 and "label" in table.column_names:
-        names = table.column("label").cast(pa.string()).unique().drop_null().to_pylist()
+    names = names_said(path, table, {id_column, *KNOWN})
     if len(names) < 2:
         raise InputError(f"{path} speaks of {len(names)} classes; answers are given among two or more.")
-    return tuple(sorted(names))
+    return names
 
 
 def _answers(
@@ -116,10 +137,15 @@ def _answers(
     table: pa.Table,
     join: pa.Array | pa.ChunkedArray | Ids,
     class_names: tuple[str, ...],
+    classes: tuple[str, ...],
+    vote: Vote,
     id_column: str,
     source: str,
 ) -> Answers:
-    dense = _dense_reader(path, table.column_names, class_names)
+    if has_votes(table) and not set(class_names) <= set(table.column_names):
+        ids = _ids_of(path, table, id_column)
+        table = counted(path, table, ids, class_names, vote, id_column=id_column)
+    dense = dense_reader(path, table.schema, class_names, classes)
     rows = _join(path, table, id_column, _as_text(join), source)
     parts = []
     step = max(NUMBERS_AT_A_TIME // len(class_names), 1)
@@ -215,14 +241,20 @@ def _as_text(ids: pa.Array | pa.ChunkedArray | Ids) -> pa.Array:
     return text.combine_chunks() if isinstance(text, pa.ChunkedArray) else text
 
 
-def _join(path: Path, table: pa.Table, id_column: str, wanted: pa.Array, source: str) -> Rows:
-    """The row of the file for each wanted id."""
+def _ids_of(path: Path, table: pa.Table, id_column: str) -> pa.Array:
+    """The id of every row, as text."""
     if id_column not in table.column_names:
         raise InputError(f"{path} has no column {id_column!r} for the ids; it has {', '.join(table.column_names)}.")
     ids = _as_text(table.column(id_column))
     if ids.null_count:
         row = int(np.argmax(ids.is_null().to_numpy(zero_copy_only=False)))
         raise InputError(f"{path}, row {row} (counted from 0): it has no {id_column}; every row needs one.")
+    return ids
+
+
+def _join(path: Path, table: pa.Table, id_column: str, wanted: pa.Array, source: str) -> Rows:
+    """The row of the file for each wanted id."""
+    ids = _ids_of(path, table, id_column)
     codes = ids.dictionary_encode().indices.to_numpy()
     first_rows = np.unique(codes, return_index=True)[1]
     if len(first_rows) < len(ids):
@@ -240,103 +272,3 @@ def _join(path: Path, table: pa.Table, id_column: str, wanted: pa.Array, source:
             f"row {row} (counted from 0), {id_column} {wanted[row].as_py()!r}."
         )
     return rows.to_numpy().astype(np.int64)
-
-
-# Its answers --------------------------------------------------------------------------------------------------------
-
-
-def _dense_reader(path: Path, columns: list[str], class_names: tuple[str, ...]) -> Dense:
-    missing = [name for name in class_names if name not in columns]
-    if not missing:
-        return lambda table, rows: np.stack([_numbers(path, name, table.column(name)) for name in class_names], axis=1)
-    if len(missing) < len(class_names):
-        raise InputError(
-            f"{path} has columns for {len(class_names) - len(missing)} of the {len(class_names)} classes and none for "
-            f"{', '.join(repr(name) for name in missing[:5])}{' …' if len(missing) > 5 else ''}; it needs all or none."
-        )
-    names = pa.array(class_names, pa.large_string())
-    if "probs" in columns:
-        return lambda table, rows: _listed_probs(path, table, rows, len(class_names))
-    if {"top_classes", "top_probs"} <= set(columns):
-        return lambda table, rows: _top_probs(path, table, rows, names)
-    if "label" in columns:
-        return lambda table, rows: _one_hot(_classes(path, table.column("label"), rows, names), len(names))
-    raise InputError(
-        f"{path} holds no answers: it needs a column for each class ({', '.join(class_names[:3])} …), or probs, "
-        f"or top_classes and top_probs, or label; it has {', '.join(columns)}."
-    )
-
-
-def _numbers(path: Path, name: str, column: pa.ChunkedArray | pa.Array) -> NDArray[np.float64]:
-    if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
-        raise InputError(f"{path}: column {name!r} holds {column.type}; it must hold numbers.")
-    return np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False))  # an empty place becomes NaN
-
-
-def _lists(path: Path, name: str, table: pa.Table, rows: Rows) -> tuple[Rows, pa.Array]:
-    """The length of each row's list, and all their elements."""
-    column = table.column(name).combine_chunks()
-    kinds = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
-    if not any(kind(column.type) for kind in kinds):
-        raise InputError(f"{path}: column {name!r} holds {column.type}; it must hold a list in every row.")
-    lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy().astype(np.int64)
-    return lengths, pc.list_flatten(column)
-
-
-def _listed_probs(path: Path, table: pa.Table, rows: Rows, num_classes: int) -> NDArray[np.float64]:
-    lengths, values = _lists(path, "probs", table, rows)
-    if (lengths != num_classes).any():
-        row = int(np.argmax(lengths != num_classes))
-        raise InputError(
-            f"{path}, row {rows[row]} (counted from 0): probs has {lengths[row]} numbers; "
-            f"it must have {num_classes}, one for each class."
-        )
-    return _numbers(path, "probs", values).reshape(-1, num_classes).copy()
-
-
-def _classes(path: Path, column: pa.ChunkedArray | pa.Array, rows: Rows, names: pa.Array) -> Rows:
-    """The index of each name; `rows` says where each stands in the file."""
-    text = column.cast(pa.large_string())
-    classes = pc.index_in(text, value_set=names)
-    if classes.null_count:
-        place = int(np.argmax(classes.is_null().to_numpy(zero_copy_only=False)))
-        raise InputError(
-            f"{path}, row {rows[place]} (counted from 0): there is no class {text[place].as_py()!r}; "
-            f"the classes are {', '.join(names.slice(0, 10).to_pylist())}{' …' if len(names) > 10 else ''}."
-        )
-    return classes.to_numpy().astype(np.int64)
-
-
-def _one_hot(classes: Rows, num_classes: int) -> NDArray[np.float64]:
-    probs = np.zeros((len(classes), num_classes))
-    probs[np.arange(len(classes)), classes] = 1
-    return probs
-
-
-def _top_probs(path: Path, table: pa.Table, rows: Rows, names: pa.Array) -> NDArray[np.float64]:
-    num_named, named = _lists(path, "top_classes", table, rows)
-    num_values, values = _lists(path, "top_probs", table, rows)
-    if (num_named != num_values).any():
-        row = int(np.argmax(num_named != num_values))
-        raise InputError(
-            f"{path}, row {rows[row]} (counted from 0): {num_named[row]} top_classes and {num_values[row]} top_probs; "
-            "there must be as many."
-        )
-    owner = np.repeat(np.arange(len(rows)), num_named)
-    classes = _classes(path, named, rows[owner], names)
-    times = np.zeros((len(rows), len(names)), np.int16)
-    np.add.at(times, (owner, classes), 1)
-    if (times > 1).any():
-        row, twice = (int(place) for place in np.argwhere(times > 1)[0])
-        raise InputError(f"{path}, row {rows[row]} (counted from 0): top_classes names {names[twice].as_py()!r} twice.")
-    probs = np.zeros(times.shape)
-    probs[owner, classes] = _numbers(path, "top_probs", values)
-    # What is not a number spreads nothing: it stays where it is, to be refused by name.
-    share = np.nan_to_num(1 - probs.sum(axis=1)).clip(min=0) / np.maximum((times == 0).sum(axis=1), 1)
-    if (too_much := share > 1.001 * probs.max(axis=1)).any():
-        row = int(np.argmax(too_much))
-        raise InputError(
-            f"{path}, row {rows[row]} (counted from 0): each class that it does not name would get {share[row]:.3g}, "
-            "more than those it names; give more of its probabilities."
-        )
-    return np.where(times == 0, share[:, None], probs)

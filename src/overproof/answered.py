@@ -48,7 +48,7 @@ class Answered:
                 if len(self) * self.answers.num_classes > MAX_OPENED
                 else Dense(values=self.answers.probs())
             ),
-            teacher_accuracy=noise.accuracy.lookup(margin),
+            teacher_accuracy=noise.accuracy_of(margin, self.answers.pseudo_label),
             num_candidates=noise.candidates(margin),
         )
 

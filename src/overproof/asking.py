@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from overproof import atomic
+from overproof.answer_findings import votes_found
 from overproof.answered import Answered
 from overproof.answering import STORED, Answering, Online
 from overproof.data import Examples
@@ -25,9 +26,8 @@ from overproof.processes import leads
 from overproof.progress import Progress
 from overproof.roles import Cast, Parties
 from overproof.sampler import derived_seed
-from overproof.saved_teacher import SavedTeacher, asked_once, open_teacher
 from overproof.synthetic import random_flips
-from overproof.teacher import cross_fitted, from_files, trainable
+from overproof.teacher import Brought, SavedTeacher, asked_once, cross_fitted, from_files, opened, trainable
 from overproof.train_options import TrainOptions
 
 ADVERSARY_FOLDS = 2
@@ -108,7 +108,12 @@ class Asking:
         """Who answers for the batches of a student trained by these options."""
         if options.teacher_answers == "stored":
             return STORED
-        teacher = self._saved(self.experiment.teacher)
+        teacher = self._brought(self.experiment.teacher, self._everyone)
+        if not isinstance(teacher, SavedTeacher):
+            raise InputError(
+                f"Option 'train.teacher_answers' is 'online', but {self.experiment.teacher.model!r} cannot be asked in "
+                f"a batch; a saved student or a torch module with 'teacher.weights' can."
+            )
         if teacher.kind != "image":
             raise InputError(
                 f"Option 'train.teacher_answers' is 'online', but the data are of kind {teacher.kind!r}; only images "
@@ -117,9 +122,11 @@ class Asking:
         return Online(module=teacher.student.module, order=teacher.order)
 
     def findings(self) -> list[str]:
-        """What became of several scorers: their weights, and the labelled log-loss of each alone and of all."""
+        """How votes were counted; what became of several scorers: their weights, and the labelled log-loss of each
+        alone and of all."""
+        counted = votes_found(self.scorers, self.cast.class_names)
         if len(self.scorers) == 1:
-            return []
+            return counted
         names = [scorer.model for scorer in self.scorers]
         kept = [json.loads(self._weights(seed).read_text()) for seed in self.experiment.seeds]
         parts = [
@@ -130,8 +137,9 @@ class Asking:
         ]
         together = fmean(each["log_loss"] for each in kept)
         return [
+            *counted,
             f"The teacher is a stack of {len(names)} scorers, weighed on labelled examples out of sample: "
-            f"{', '.join(parts)}; together {together:.3f}."
+            f"{', '.join(parts)}; together {together:.3f}.",
         ]
 
     def _home(self, seed: int) -> Path:
@@ -198,14 +206,17 @@ class Asking:
         asked = {"labelled": parties.labelled, **parties.others()}
         asked = {role: examples for role, examples in asked.items() if len(examples)}
         if scorer.answers:
-            return from_files(scorer.answers, asked, self.cast.class_names)
-        if scorer.saved:
-            counter = self.progress.counter(f"teacher, seed {seed}")
-            return asked_once(self._saved(scorer), asked, self.cast.class_names, folder=home, progress=counter)
-        teacher = self._trainable(scorer, parties)
+            return from_files(scorer.answers, asked, self.cast.class_names, classes=scorer.classes, vote=scorer.vote)
+        if scorer.brought:
+            teacher, counter = (
+                self._brought(scorer, next(iter(asked.values()))),
+                self.progress.counter(f"teacher, seed {seed}"),
+            )
+            return asked_once(teacher, asked, self.cast.class_names, folder=home, progress=counter)
+        trained = self._trainable(scorer, parties)
         with self.progress.task(f"teacher, seed {seed}", None) as advance:
             return cross_fitted(
-                teacher,
+                trained,
                 parties.labelled,
                 parties.others(),
                 num_folds=scorer.folds,
@@ -215,8 +226,15 @@ class Asking:
                 progress=lambda done, total: advance(done, f"of {total}"),
             )
 
-    def _saved(self, scorer: ScorerOptions) -> SavedTeacher:
-        return open_teacher(scorer.model, self.cast.class_names)
+    def _brought(self, scorer: ScorerOptions, examples: Examples) -> Brought:
+        return opened(
+            scorer.model,
+            scorer.options,
+            self.cast.class_names,
+            examples=examples,
+            classes=scorer.classes,
+            weights=scorer.weights,
+        )
 
     @cached_property
     def _everyone(self) -> Examples:

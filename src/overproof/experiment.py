@@ -128,10 +128,10 @@ class Experiment(_Options):
                 raise InputError(f"Option '{what}' holds {', '.join(twice)} twice; every row needs a name of its own.")
         if self.data.without("labelled") and any(each.method == "labelled_only" for each in self.methods):
             raise InputError("Option 'methods' names 'labelled_only', but 'data.rows.labelled' is 0.")
-        if self.data.without("labelled") and not (self.teacher.saved or self.teacher.answers):
+        if self.data.without("labelled") and self.teacher.trained_here:
             raise InputError(
                 "Option 'data.rows.labelled' is 0, so no teacher can be trained here; bring its answers, or name the "
-                "folder of a saved student in 'teacher.model'."
+                "folder of a saved student, or another model that was trained elsewhere, in 'teacher.model'."
             )
         for each in self.rows():
             if each.row in ("teacher", "oracle"):
@@ -155,9 +155,7 @@ class Experiment(_Options):
     def answers_out_of_sample(self) -> bool:
         """Whether the teacher's answers on the labelled examples are by one that did not see them."""
         scorers = (self.teacher, *self.teacher.others)
-        return not self.teacher.trained_on_labelled and all(
-            each.answers or each.saved or each.folds > 1 for each in scorers
-        )
+        return not self.teacher.trained_on_labelled and all(not each.trained_here or each.folds > 1 for each in scorers)
 
     def _check_method(self, each: MethodOptions) -> None:
         built, options = self.method_of(each), self.train_options(each)
@@ -166,10 +164,10 @@ class Experiment(_Options):
                 f"Row {each.row!r} stops early on held-out labelled examples, and there are none; set "
                 f"'train.early_stop_epochs' to 0."
             )
-        if options.teacher_answers == "online" and (not self.teacher.saved or self.teacher.others):
+        if options.teacher_answers == "online" and (not self.teacher.brought or self.teacher.others):
             raise InputError(
-                f"Row {each.row!r} has 'train.teacher_answers: online', but only one saved student can be asked anew; "
-                f"name its folder in 'teacher.model'."
+                f"Row {each.row!r} has 'train.teacher_answers: online', but only one saved student (or torch module "
+                f"with 'teacher.weights') can be asked anew; name its folder in 'teacher.model'."
             )
         if each.pool == "original" and "original" not in self.data.files:
             raise InputError(f"Row {each.row!r} is distilled on 'original', but 'data.files' has no such file.")
@@ -200,7 +198,7 @@ class Experiment(_Options):
             if found:
                 raise InputError(f"{option} is {each.rounds.most}, {why}; peer rounds correct the pool's answers.")
         # Peers must not touch the folds that the teacher's parts did not touch.
-        of_teachers = {scorer.folds for scorer in scorers if not scorer.answers and not scorer.saved} - {1}
+        of_teachers = {scorer.folds for scorer in scorers if scorer.trained_here} - {1}
         wanted = of_teachers | ({each.rounds.folds} - {"auto"} if of_teachers else set())
         if len(wanted) > 1:
             raise InputError(

@@ -99,7 +99,7 @@ class Material:
 def selection_of(material: Material, pool: Answered, result: Distilled, unknown_is_foreign: bool) -> dict[str, Any]:
     """What a method kept of a pool: how often the teacher is expected to be right there by its accuracy curve, and,
     where foreign examples are marked, how many are in-domain."""
-    kept, accuracy = result.kept, result.noise.accuracy.lookup(pool.answers.margin)
+    kept, accuracy = result.kept, result.noise.accuracy_of(pool.answers.margin, pool.answers.pseudo_label)
     facts: dict[str, Any] = {"num_pool": len(pool), "num_kept": len(kept)}
     if len(kept) == 0:
         return facts
@@ -111,12 +111,12 @@ def selection_of(material: Material, pool: Answered, result: Distilled, unknown_
             "of_all": own[kept].sum().item() / max(own.sum().item(), 1),
         }
     # A method that takes the teacher at its word expects nothing.
-    if len(result.noise.accuracy.knots) == 1:
+    if result.noise.is_constant:
         return facts
     facts["expected_accuracy"] = {"pool": accuracy.mean().item(), "kept": accuracy[kept].mean().item()}
     labelled = material.answered.get("validation", material.answered["labelled"])
     if len(labelled):
-        on_labelled = result.noise.accuracy.lookup(labelled.answers.margin)
+        on_labelled = result.noise.accuracy_of(labelled.answers.margin, labelled.answers.pseudo_label)
         facts["expected_accuracy"]["labelled"] = on_labelled.mean().item()
     return facts
 

@@ -26,6 +26,7 @@ from pathlib import Path
 from torch import Tensor
 
 from overproof import atomic, roles
+from overproof.answer_findings import hard_labels_found
 from overproof.asking import Asking
 from overproof.assess import Assessment, assess
 from overproof.costs import measured
@@ -208,6 +209,7 @@ class Work:
         findings = [
             *diagnose(rows, summary, details, self._cast.reported),
             *self._asking.findings(),
+            *hard_labels_found(details, self._cast.class_names),
             *wild_findings(details, self._cast.class_names, self.experiment.teacher.published_accuracy),
         ]
         if leads():

@@ -8,6 +8,10 @@ from overproof.models.encoders import Encoder as Encoder
 from overproof.models.encoders import ImageEncoder as ImageEncoder
 from overproof.models.encoders import NgramEncoder as NgramEncoder
 from overproof.models.encoders import PlainTable as PlainTable
+from overproof.models.image_embeddings import FROZEN as FROZEN
+from overproof.models.image_embeddings import ImageEmbedder as ImageEmbedder
+from overproof.models.image_embeddings import frozen_embedder as frozen_embedder
+from overproof.models.importing import is_estimator as is_estimator
 from overproof.models.inputs import Dense as Dense
 from overproof.models.inputs import Inputs as Inputs
 from overproof.models.inputs import OnDisk as OnDisk
@@ -22,5 +26,6 @@ from overproof.models.student import wrap as wrap
 from overproof.models.tables import TableEncoder as TableEncoder
 from overproof.models.zoo import ZOO as ZOO
 from overproof.models.zoo import ModelSpec as ModelSpec
+from overproof.models.zoo import module_of as module_of
 from overproof.models.zoo import optimizer_for as optimizer_for
 from overproof.models.zoo import resolved as resolved

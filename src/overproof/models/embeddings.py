@@ -63,7 +63,7 @@ class MiniLM:
         """
         if not texts:
             return torch.empty(0, 384)
-        with _quiet():
+        with quiet():
             vectors = _model(self.max_tokens).encode(
                 list(texts), batch_size=self.batch_size, convert_to_tensor=True, show_progress_bar=False
             )
@@ -139,7 +139,7 @@ def _model(max_tokens: int) -> Any:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Keep the libraries' own warnings and notices from the caller, who can do nothing about them."""
     loggers = [logging.getLogger(name) for name in ("transformers", "sentence_transformers")]
     levels = [logger.level for logger in loggers]

@@ -1,6 +1,7 @@
 """Import paths: `package.module:name`."""
 
 import importlib
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -36,3 +37,13 @@ def imported(path: str, *, what: str) -> Callable[..., Any]:
         raise InputError(f"The {what} {path!r} is a {type(found).__name__}; a factory that can be called is needed.")
     factory: Callable[..., Any] = found
     return factory
+
+
+def is_estimator(factory: Callable[..., Any]) -> bool:
+    """Whether a factory is the class of a scikit-learn estimator; scikit-learn is not imported to find out.
+
+    Example:
+        >>> is_estimator(dict)
+        False
+    """
+    return inspect.isclass(factory) and all(hasattr(factory, name) for name in ("fit", "get_params", "set_params"))

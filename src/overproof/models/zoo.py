@@ -14,7 +14,7 @@ from overproof.data import Examples, Kind
 from overproof.data.wording import listed, nearest, reason
 from overproof.errors import InputError
 from overproof.models import layers
-from overproof.models.encoders import EmbeddingEncoder, Encoder, ImageEncoder, NgramEncoder
+from overproof.models.encoders import EmbeddingEncoder, Encoder, ImageEncoder, NgramEncoder, Shape
 from overproof.models.importing import imported
 from overproof.models.inputs import Inputs
 from overproof.models.layers import Normalise, UnitRange
@@ -171,14 +171,24 @@ def assemble(spec: ModelSpec, encoder: Encoder, num_classes: int, seed: int) -> 
     Raises:
         InputError: An option is out of range, or an imported factory does not take the options or makes no module.
     """
+    body = module_of(spec, encoder.input_shape, num_classes, seed)
+    return with_front(body, Normalise(encoder.input_shape[0])) if encoder.kind == "image" else body
+
+
+def module_of(spec: ModelSpec, input_shape: Shape, num_classes: int, seed: int) -> nn.Module:
+    """What the factory of a resolved student makes, with first weights from the seed.
+
+    Raises:
+        InputError: The factory does not take the options, or makes no module.
+    """
     factory, options = _factory(spec)
     # The caller's random numbers stay as they are.
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
-        body = factory(encoder.input_shape, num_classes, **options)
+        body = factory(input_shape, num_classes, **options)
     if not isinstance(body, nn.Module):
         raise InputError(f"Student {spec.name!r} is a {type(body).__name__}; a torch.nn.Module is needed.")
-    return with_front(body, Normalise(encoder.input_shape[0])) if encoder.kind == "image" else body
+    return body
 
 
 def with_front(body: nn.Module, front: Normalise | UnitRange) -> nn.Module:

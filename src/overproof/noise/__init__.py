@@ -3,6 +3,7 @@
 from overproof.noise.accuracy import IsotonicAccuracy, isotonic_accuracy, lower_bound
 from overproof.noise.calibration import calibrate, fit_temperature
 from overproof.noise.candidates import CandidateRule, fixed_candidates, num_candidates
+from overproof.noise.class_accuracy import ClassAccuracy, class_accuracy
 from overproof.noise.crossfit import folds, out_of_fold
 from overproof.noise.estimate import NoiseEstimate, NoiseModel
 from overproof.noise.isotonic import Isotonic
@@ -22,6 +23,7 @@ from overproof.noise.transition import global_accuracy, transition_interval, tra
 
 __all__ = [
     "CandidateRule",
+    "ClassAccuracy",
     "Isotonic",
     "IsotonicAccuracy",
     "NeighbourAccuracy",
@@ -32,6 +34,7 @@ __all__ = [
     "QuantileGrid",
     "Stacking",
     "calibrate",
+    "class_accuracy",
     "fit_temperature",
     "fixed_candidates",
     "folds",

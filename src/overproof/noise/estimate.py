@@ -4,11 +4,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Float, Float32, Int, Int64
+from jaxtyping import Float, Float16, Float32, Int, Int64
 from torch import Tensor
 
 from overproof.noise.accuracy import IsotonicAccuracy
 from overproof.noise.candidates import CandidateRule
+from overproof.noise.class_accuracy import ClassAccuracy
 from overproof.noise.margins import margin
 
 SHOWN_MARGINS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -20,7 +21,7 @@ class NoiseEstimate:
     """How often the teacher is right, where, among which classes, and whom it mistakes for whom.
 
     Args:
-        accuracy: P(right) as a function of the teacher's margin.
+        accuracy: P(right) as a function of the teacher's margin, or of the class it names where all margins are equal.
         candidates: The number of candidates as a function of the teacher's margin.
         transition: [K, K], P(pseudo-label j | true class i); rows sum to one.
         temperature: Makes the teacher's probabilities mean what they say (`calibrate`).
@@ -28,7 +29,7 @@ class NoiseEstimate:
         num_examples: How many labelled examples it was fitted on.
     """
 
-    accuracy: IsotonicAccuracy
+    accuracy: IsotonicAccuracy | ClassAccuracy
     candidates: CandidateRule
     transition: Float32[Tensor, "K K"]
     temperature: float
@@ -42,14 +43,30 @@ class NoiseEstimate:
 
     def teacher_accuracy(self, teacher_probs: Float[Tensor, "N K"]) -> Float32[Tensor, "N"]:
         """P(the pseudo-label is right) of every answer."""
+        if isinstance(self.accuracy, ClassAccuracy):
+            return self.accuracy(teacher_probs.argmax(dim=1))
         return self.accuracy(margin(teacher_probs))
+
+    def accuracy_of(self, margin: Float16[Tensor, "N"], pseudo_label: Int[Tensor, "N"]) -> Float32[Tensor, "N"]:
+        """The same of stored answers: by their margins in half precision, or by the classes they name."""
+        if isinstance(self.accuracy, ClassAccuracy):
+            return self.accuracy(pseudo_label)
+        return self.accuracy.lookup(margin)
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether it expects the same accuracy of every answer, as one that takes the teacher at its word does."""
+        return isinstance(self.accuracy, IsotonicAccuracy) and len(self.accuracy.knots) == 1
 
     def num_candidates(self, teacher_probs: Float[Tensor, "N K"]) -> Int64[Tensor, "N"]:
         """How many of the likeliest classes hold the truth of every answer often enough, in 2..K."""
         return self.candidates(margin(teacher_probs))
 
     def summary(self) -> dict[str, Any]:
-        """The estimate for people and for JSON: curves at five margins; of the transition matrix the diagonal."""
+        """The estimate for people and for JSON: curves at five margins; of the transition matrix the diagonal.
+
+        Where all margins are equal there is no curve, and the accuracy of each class that may be named stands there.
+        """
         shown = torch.tensor(SHOWN_MARGINS)
         mean, low, high = self.mean_accuracy
         return {
@@ -57,7 +74,11 @@ class NoiseEstimate:
             "mean_accuracy": {"mean": mean, "low": low, "high": high},
             "lower_bound": self.lower_bound,
             "temperature": self.temperature,
-            "accuracy_at_margin": _at(self.accuracy(shown)),
+            **(
+                {"accuracy_by_answer": [round(value, 4) for value in self.accuracy.values.tolist()]}
+                if isinstance(self.accuracy, ClassAccuracy)
+                else {"accuracy_at_margin": _at(self.accuracy(shown))}
+            ),
             "num_candidates_at_margin": _at(self.candidates(shown)),
             "accuracy_by_class": [round(value, 4) for value in self.transition.diagonal().tolist()],
         }

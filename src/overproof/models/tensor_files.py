@@ -1,0 +1,90 @@
+"""Weights from safetensors files, put into a module or refused tensor by tensor."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import safetensors
+import safetensors.torch
+from torch import Tensor, nn
+
+from overproof.data.wording import listed, reason
+from overproof.errors import InputError
+
+PREFIXES = ("", "body.", "model.", "body.model.")
+"""What a wrapper of ours may put before a module's own names."""
+
+
+def read_tensors(path: Path | str, option: str) -> dict[str, Tensor]:
+    """All tensors of a safetensors file.
+
+    Args:
+        path: The file.
+        option: Who names it, for errors: "student.start".
+
+    Raises:
+        InputError: There is none, or it is not of that format.
+    """
+    path = Path(path)
+    if path.suffix != ".safetensors":
+        raise InputError(f"Option {option!r} is {str(path)!r}; a file that ends in .safetensors is needed.")
+    try:
+        return safetensors.torch.load(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"Option {option!r}: {path} cannot be read: {error.strerror}.") from None
+    except safetensors.SafetensorError as error:
+        raise InputError(f"Option {option!r}: {path} is no safetensors file: {reason(error)}.") from None
+
+
+def put_tensors(
+    module: nn.Module,
+    tensors: Mapping[str, Tensor],
+    source: str,
+    *,
+    afresh: Sequence[str] = (),
+    kept: Sequence[str] = (),
+) -> None:
+    """Give a module the tensors of a file, all of them or none.
+
+    Names may lack the prefix that a wrapper of ours puts before them.
+
+    Args:
+        module: Changed in place.
+        tensors: By name.
+        source: What to call them in errors.
+        afresh: Beginnings of names whose tensors stay as they are in the module, such as those of a head for other
+            classes.
+        kept: Names that stay as they are as well, and that nobody needs to speak of.
+
+    Example:
+        >>> layer = nn.Linear(1, 1, bias=False)
+        >>> put_tensors(layer, {"weight": 3 * layer.weight.detach() / layer.weight.detach()}, "weights")
+        >>> layer.weight.item()
+        3.0
+
+    Raises:
+        InputError: Tensors that are missing, unknown or of another shape, each named.
+    """
+    own = module.state_dict()
+    prefix = max(PREFIXES, key=lambda before: sum(f"{before}{name}" in own for name in tensors))
+    found = {f"{prefix}{name}": value for name, value in tensors.items()}
+    left = (*(each for each in afresh), *(f"{prefix}{each}" for each in afresh))
+
+    def asked(name: str) -> bool:
+        return name not in kept and not any(name == each or name.startswith(f"{each.rstrip('.')}.") for each in left)
+
+    missing = [name for name in own if asked(name) and name not in found]
+    unknown = [name for name in found if asked(name) and name not in own]
+    other = [
+        f"{name!r} is {tuple(found[name].shape)} and must be {tuple(own[name].shape)}"
+        for name in own
+        if asked(name) and name in found and found[name].shape != own[name].shape
+    ]
+    said = [
+        *([f"tensors are missing: {listed(missing, limit=5)}"] if missing else []),
+        *([f"tensors are unknown: {listed(unknown, limit=5)}"] if unknown else []),
+        *([f"shapes differ: {', '.join(other[:5])}{' …' if len(other) > 5 else ''}"] if other else []),
+    ]
+    if said:
+        raise InputError(f"{source} does not fit the module; {'; '.join(said)}.")
+    state = {name: value for name, value in found.items() if asked(name)}
+    module.load_state_dict(state, strict=False)

@@ -1,0 +1,178 @@
+"""What a scorer is: one that is trained on the labels, or one that somebody brought and that is asked as it is."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+import numpy as np
+import pydantic
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from overproof.data import Examples, Kind, check_classes
+from overproof.data.wording import listed, nearest, reason
+from overproof.errors import InputError
+from overproof.labels import Answers, answer
+from overproof.shard import StoreKey
+from overproof.store import Progress
+from overproof.version import __version__
+
+Options = TypeVar("Options", bound=pydantic.BaseModel)
+
+Predictor = Callable[[Examples], Float[Tensor, "N K"]]
+"""A fitted teacher: its probabilities for some examples."""
+
+CODE = f"overproof {__version__}"
+"""What is kept of a teacher's answers follows from this code too."""
+
+
+@runtime_checkable
+class Trainable(Protocol):
+    """A teacher that can be trained: what `cross_fitted` fits F times."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Everything its answers follow from, besides the examples and the seed."""
+        ...
+
+    def fit(self, labelled: Examples, *, num_classes: int, seed: int, folder: Path) -> Predictor:
+        """Train on labelled examples, none with an unknown label; `folder` may keep what a killed run goes on from."""
+        ...
+
+
+@runtime_checkable
+class Brought(Protocol):
+    """A teacher that was made elsewhere and saw none of the examples (or the user says that it did)."""
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of examples it reads."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Everything its answers follow from, besides the examples."""
+        ...
+
+    def probs(self, examples: Examples) -> Float[Tensor, "N K"]:
+        """Its probabilities, one column for each of the run's classes, in the run's order."""
+        ...
+
+
+def asked_once(
+    teacher: Brought,
+    parties: Mapping[str, Examples],
+    class_names: tuple[str, ...],
+    *,
+    folder: Path,
+    progress: Progress | None = None,
+) -> dict[str, Answers]:
+    """Answers for every role by one teacher that was made elsewhere; no folds, because it saw none of them.
+
+    Args:
+        teacher: Asked only where an answer is missing.
+        parties: Examples by role.
+        class_names: The run's, in order.
+        folder: Answers are kept in `folder/ROLE`.
+        progress: Told (rows done, rows in all) for each role in turn.
+
+    Raises:
+        InputError: Examples of another kind than it reads, or a store of another teacher or of other examples.
+    """
+    answers = {}
+    for role, examples in parties.items():
+
+        def ask(rows: slice, examples: Examples = examples) -> Tensor:
+            return teacher.probs(examples.take(torch.arange(rows.start, rows.stop)))
+
+        key = StoreKey(teacher=teacher.fingerprint, data=examples.digest(), transform=role, code=CODE)
+        answers[role] = answer(
+            folder / role,
+            examples.ids,
+            key,
+            class_names,
+            ask,
+            source=examples.source,
+            progress=progress,
+            mmap=examples.mapped is not None,
+        )
+    return answers
+
+
+def column_order(class_names: Sequence[str], own: Sequence[str], who: str) -> Int[Tensor, "K"]:
+    """Which of a teacher's columns each of the run's classes is: another order is no mistake, columns go by name.
+
+    Args:
+        class_names: The run's, in order.
+        own: The teacher's, in the order of its columns.
+        who: What to call the teacher in errors.
+
+    Example:
+        >>> column_order(("no", "yes"), ("yes", "no"), "teacher (model.onnx)").tolist()
+        [1, 0]
+
+    Raises:
+        InputError: They are not the same names.
+    """
+    own = list(own)
+    known = [name for name in class_names if name in own]
+    check_classes(class_names, known + [name for name in own if name not in class_names], who)
+    return torch.tensor([own.index(name) for name in class_names])
+
+
+def spread(probs: np.ndarray, classes: np.ndarray, num_classes: int) -> Float[Tensor, "N K"]:
+    """Columns of the classes a fit has seen, put in their places among all K.
+
+    Example:
+        >>> spread(np.array([[0.25, 0.75]]), np.array([2, 0]), 3).tolist()
+        [[0.75, 0.0, 0.25]]
+    """
+    whole = torch.zeros(len(probs), num_classes, dtype=torch.float64)
+    whole[:, torch.from_numpy(np.asarray(classes)).long()] = torch.from_numpy(np.asarray(probs, dtype=np.float64))
+    return whole
+
+
+def checked_options(model: type[Options], options: Mapping[str, Any], who: str) -> Options:
+    """A brought teacher's own options, as data.
+
+    Args:
+        model: Which there are.
+        options: As given in `teacher.options`.
+        who: What to call the teacher in errors.
+
+    Raises:
+        InputError: An option that does not exist, or a value that it cannot have.
+    """
+    for option in options:
+        if option not in model.model_fields:
+            raise InputError(
+                f"Option 'teacher.options.{option}' does not exist for {who}{nearest(option, model.model_fields)}; its "
+                f"options are {listed(model.model_fields)}."
+            )
+    try:
+        return model.model_validate(dict(options))
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(["teacher.options", *map(str, first["loc"])])
+        raise InputError(
+            f"Option {where!r} of {who} is {first['input']!r}: {reason(ValueError(first['msg']))}."
+        ) from None
+
+
+def hash_of_files(paths: Sequence[Path]) -> str:
+    """One word for the names and the content of some files.
+
+    Raises:
+        InputError: One of them cannot be read.
+    """
+    said = hashlib.blake2b(digest_size=16)
+    for path in paths:
+        said.update(path.name.encode() + b"\0")
+        try:
+            with path.open("rb") as file:
+                said.update(hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).digest())
+        except OSError as error:
+            raise InputError(f"{path} cannot be read: {error.strerror}.") from None
+    return said.hexdigest()

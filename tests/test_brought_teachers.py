@@ -1,0 +1,433 @@
+"""A teacher that was made elsewhere answers as it does there, column by class name, or is refused in one sentence."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pyarrow as pa
+import pytest
+import safetensors.torch
+import skops.io
+import torch
+import transformers
+import yaml
+from onnx import TensorProto, helper, numpy_helper
+from sklearn.compose import make_column_transformer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from tokenizers import Tokenizer, models, pre_tokenizers
+
+from overproof.cli import main
+from overproof.data import from_arrays
+from overproof.errors import InputError
+from overproof.models import FROZEN, frozen_embedder
+from overproof.models.image_embeddings import efficientnet_lite0
+from overproof.models.layers import linear
+from overproof.synthetic import blobs
+from overproof.teacher import cross_fitted, opened, trainable
+
+NAMES = ("blue", "green", "red")
+OWN = ("red", "blue", "green")
+"""The teacher's own order."""
+
+ORDER = [1, 2, 0]
+"""Which of its columns each of NAMES is."""
+
+WEIGHT = np.array([[1.0, -1.0, 0.5], [0.25, 2.0, -0.5]], np.float32)
+TABLE = from_arrays(pa.table({"a": [1.0, 0.0, -2.0], "b": [0.5, 1.0, 3.0]}), source="pool")
+LOGITS = np.stack([TABLE.inputs["a"].to_numpy(), TABLE.inputs["b"].to_numpy()], axis=1) @ WEIGHT
+
+
+def softmax(logits) -> torch.Tensor:
+    return torch.from_numpy(np.asarray(logits, np.float64)).softmax(dim=1)
+
+
+def save_onnx(path: Path, nodes, inputs, outputs, weights=(), metadata=None) -> Path:
+    tensors = [numpy_helper.from_array(value, name) for name, value in dict(weights).items()]
+    domains = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
+    model = helper.make_model(
+        helper.make_graph(nodes, "g", inputs, outputs, tensors), opset_imports=domains, ir_version=9
+    )
+    if metadata:
+        helper.set_model_props(model, metadata)
+    onnx.save(model, path)
+    return path
+
+
+def number(name: str, *shape, kind=TensorProto.FLOAT):
+    return helper.make_tensor_value_info(name, kind, list(shape))
+
+
+def linear_onnx(path: Path, metadata=None, softmax_too=False) -> Path:
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["logits"])]
+    outputs = [number("logits", None, 3)]
+    if softmax_too:
+        nodes.append(helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1))
+        outputs.append(number("probabilities", None, 3))
+    return save_onnx(path, nodes, [number("x", None, 2)], outputs, {"w": WEIGHT}, metadata)
+
+
+def probs_of(path: Path, examples=TABLE, classes=OWN, names=NAMES, **options) -> torch.Tensor:
+    return opened(str(path), options, names, examples=examples, classes=classes).probs(examples)
+
+
+# --- ONNX
+
+
+@pytest.mark.parametrize("softmax_too", [False, True])
+def test_an_onnx_file_answers_with_logits_or_probabilities(tmp_path: Path, softmax_too: bool):
+    path = linear_onnx(tmp_path / "a.onnx", softmax_too=softmax_too)
+    torch.testing.assert_close(probs_of(path).double(), softmax(LOGITS)[:, ORDER], atol=1e-6, rtol=0)
+    named = linear_onnx(tmp_path / "b.onnx", {"class_names": json.dumps(OWN)})
+    torch.testing.assert_close(probs_of(named, classes=()).double(), softmax(LOGITS)[:, ORDER], atol=1e-6, rtol=0)
+    turned = from_arrays(TABLE.inputs.select(["b", "a"]), source="pool")
+    torch.testing.assert_close(probs_of(path, turned, columns=["a", "b"]), probs_of(path))
+    assert opened(str(path), {}, NAMES, examples=TABLE, classes=OWN).fingerprint != (
+        opened(str(path), {}, NAMES, examples=TABLE, classes=NAMES).fingerprint
+    )
+
+
+def test_one_column_of_scores_is_that_of_the_second_class(tmp_path: Path):
+    for kind, nodes in (("MatMul", []), ("Sigmoid", [helper.make_node("Sigmoid", ["z"], ["y"])])):
+        first = helper.make_node("MatMul", ["x", "w"], ["z" if nodes else "y"])
+        path = save_onnx(
+            tmp_path / f"{kind}.onnx",
+            [first, *nodes],
+            [number("x", None, 2)],
+            [number("y", None, 1)],
+            {"w": WEIGHT[:, :1]},
+        )
+        second = torch.from_numpy(LOGITS[:, :1]).sigmoid()
+        expected = torch.cat([second, 1 - second], dim=1)
+        found = probs_of(path, classes=("no", "yes"), names=("yes", "no"))
+        torch.testing.assert_close(found.double(), expected.double(), atol=1e-6, rtol=0)
+
+
+def test_scikit_learns_converters_are_read_column_by_column_and_as_maps(tmp_path: Path):
+    nodes = [
+        helper.make_node("Concat", ["a", "b"], ["x"], axis=1),
+        helper.make_node("MatMul", ["x", "w"], ["z"]),
+        helper.make_node("Softmax", ["z"], ["p"], axis=1),
+        helper.make_node("ZipMap", ["p"], ["maps"], domain="ai.onnx.ml", classlabels_strings=list(OWN)),
+    ]
+    maps = helper.make_value_info(
+        "maps",
+        helper.make_sequence_type_proto(
+            helper.make_map_type_proto(TensorProto.STRING, helper.make_tensor_type_proto(TensorProto.FLOAT, []))
+        ),
+    )
+    path = save_onnx(tmp_path / "a.onnx", nodes, [number("a", None, 1), number("b", None, 1)], [maps], {"w": WEIGHT})
+    torch.testing.assert_close(probs_of(path, classes=()).double(), softmax(LOGITS)[:, ORDER], atol=1e-6, rtol=0)
+
+
+def image_onnx(path: Path, kind, shape) -> Path:
+    size = int(np.prod(shape[1:]))
+    weight = np.random.default_rng(0).normal(size=(size, 3)).astype(np.float32)
+    nodes = [
+        helper.make_node("Cast", ["x"], ["f"], to=TensorProto.FLOAT),
+        helper.make_node("Flatten", ["f"], ["flat"]),
+        helper.make_node("MatMul", ["flat", "w"], ["y"]),
+    ]
+    return save_onnx(path, nodes, [number("x", *shape, kind=kind)], [number("y", None, 3)], {"w": weight})
+
+
+@pytest.mark.parametrize("last", [False, True])
+@pytest.mark.parametrize("kind", [TensorProto.FLOAT, TensorProto.UINT8])
+def test_images_go_in_as_the_file_wants_them(tmp_path: Path, kind: int, last: bool):
+    images = torch.randint(0, 256, (5, 1, 4, 4), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    path = image_onnx(tmp_path / "a.onnx", kind, (None, 4, 4, 3) if last else (None, 3, 4, 4))
+    weight = numpy_helper.to_array(onnx.load(path).graph.initializer[0])
+    shown = images.expand(-1, 3, -1, -1).double()
+    shown = shown if kind == TensorProto.UINT8 else (shown / 255 - 0.5) / 0.25
+    flat = (shown.permute(0, 2, 3, 1) if last else shown).flatten(1).numpy()
+    options = {} if kind == TensorProto.UINT8 else {"mean": [0.5], "std": [0.25]}
+    found = probs_of(path, from_arrays(images), **options)
+    torch.testing.assert_close(found.double(), softmax(flat @ weight)[:, ORDER], atol=1e-4, rtol=0)
+    bigger = images.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
+    assert probs_of(path, from_arrays(bigger), **options).shape == (5, 3)
+
+
+def text_onnx(path: Path, kind: int) -> Path:
+    tokens = kind == TensorProto.INT64
+    pool = {"pool_int64s": [2, 3]} if tokens else {"pool_strings": ["good", "bad"]}
+    nodes = [
+        helper.make_node(
+            "TfIdfVectorizer", ["input_ids"], ["n"], mode="TF", min_gram_length=1, max_gram_length=1, max_skip_count=0,
+            ngram_counts=[0], ngram_indexes=[0, 1], **pool,
+        ),
+        helper.make_node("MatMul", ["n", "w"], ["y"]),
+    ]  # fmt: skip
+    weight = np.array([[0.0, 2.0], [3.0, 0.0]], np.float32)
+    shape = (None, None) if tokens else (None, 1)
+    return save_onnx(path, nodes, [number("input_ids", *shape, kind=kind)], [number("y", None, 2)], {"w": weight})
+
+
+def word_tokenizer() -> Tokenizer:
+    tokenizer = Tokenizer(
+        models.WordLevel({"[PAD]": 0, "[UNK]": 1, "good": 2, "bad": 3, "[CLS]": 4, "[SEP]": 5}, "[UNK]")
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    return tokenizer
+
+
+def test_texts_go_in_as_strings_or_as_token_ids(tmp_path: Path):
+    texts = from_arrays(["good", "bad"], source="pool")
+    two = ("neg", "pos")
+    found = probs_of(text_onnx(tmp_path / "strings.onnx", TensorProto.STRING), texts, two, two)
+    expected = softmax([[0.0, 2.0], [3.0, 0.0]])
+    torch.testing.assert_close(found.double(), expected, atol=1e-6, rtol=0)
+    path = text_onnx(tmp_path / "ids.onnx", TensorProto.INT64)
+    with pytest.raises(InputError, match=r"no tokenizer\.json beside it"):
+        probs_of(path, texts, two, two)
+    word_tokenizer().save(str(tmp_path / "tokenizer.json"))
+    longer = from_arrays(["good", "bad so bad", "good bad"], source="pool")
+    expected = softmax([[0.0, 2.0], [6.0, 0.0], [3.0, 2.0]])
+    torch.testing.assert_close(probs_of(path, longer, two, two).double(), expected, atol=1e-6, rtol=0)
+    cut = softmax([[0.0, 2.0], [3.0, 0.0], [0.0, 2.0]])
+    torch.testing.assert_close(probs_of(path, longer, two, two, max_tokens=1).double(), cut, atol=1e-6, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"classes": ()}, "does not name its 3 classes; give 'teacher.classes'"),
+        ({"classes": ("red", "blue")}, "answers for 3 classes, but 2 are named"),
+        ({"classes": ("red", "blue", "grey")}, "missing classes 'green' and extra classes 'grey'"),
+        ({"output": "logit"}, "no output 'logit'; it has 'logits'"),
+        ({"outptu": "logits"}, r"'teacher.options.outptu' does not exist .*nearest: 'output'"),
+        ({"scores": "odds"}, r"'teacher.options.scores' .* is 'odds'"),
+        ({"columns": ["a"]}, r"reads 2 numbers a row, and the data have 1 columns \('a'\)"),
+        ({"columns": ["a", "c"]}, "names 'c'; the data have 'a', 'b'"),
+        ({"examples": from_arrays(["text"])}, "for examples of kind 'text' one input of strings"),
+        ({"examples": from_arrays(pa.table({"a": ["x"], "b": [1.0]}))}, "in column 'a'"),
+    ],
+)
+def test_an_onnx_file_that_does_not_fit_is_refused(tmp_path: Path, change: dict, words: str):
+    with pytest.raises(InputError, match=words) as refusal:
+        probs_of(linear_onnx(tmp_path / "a.onnx"), **change)
+    assert str(refusal.value).count(". ") == 0
+
+
+def test_what_is_no_onnx_file_is_refused(tmp_path: Path):
+    (tmp_path / "a.onnx").write_bytes(b"no model")
+    with pytest.raises(InputError, match="cannot be opened by onnxruntime"):
+        probs_of(tmp_path / "a.onnx")
+    with pytest.raises(InputError, match=r"none\.onnx cannot be read"):
+        probs_of(tmp_path / "none.onnx")
+
+
+# --- skops
+
+
+def fitted_on_names() -> tuple[object, pa.Table]:
+    table = pa.table({"size": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0], "kind": list("xyxyzz")})
+    columns = make_column_transformer((StandardScaler(), ["size"]), (OneHotEncoder(), ["kind"]))
+    return make_pipeline(columns, LogisticRegression()).fit(
+        table, ["red", "blue", "red", "blue", "green", "green"]
+    ), table
+
+
+def test_a_skops_file_answers_by_column_name(tmp_path: Path):
+    estimator, table = fitted_on_names()
+    skops.io.dump(estimator, tmp_path / "a.skops")
+    turned = from_arrays(table.select(["kind", "size"]), source="pool")
+    found = probs_of(tmp_path / "a.skops", turned, classes=())
+    torch.testing.assert_close(found, torch.from_numpy(estimator.predict_proba(table)))
+    swapped = probs_of(tmp_path / "a.skops", turned, classes=(), names=("red", "green", "blue"))
+    torch.testing.assert_close(swapped, found[:, [2, 1, 0]])
+    with pytest.raises(InputError, match="was fitted on 'kind'; pool has 'size'"):
+        probs_of(tmp_path / "a.skops", from_arrays(table.select(["size"]), source="pool"), classes=())
+
+
+class Strange(LogisticRegression):
+    """A type that skops does not know."""
+
+
+def test_untrusted_types_are_named_and_not_opened(tmp_path: Path, monkeypatch):
+    skops.io.dump(Strange().fit([[0.0, 1.0], [1.0, 0.0]], ["no", "yes"]), tmp_path / "a.skops")
+    monkeypatch.setattr("skops.io.load", lambda *words, **more: pytest.fail("it was opened"))
+    with pytest.raises(InputError, match=r"not trusted: '.*Strange'; name them in 'teacher.options.trusted'"):
+        probs_of(tmp_path / "a.skops", TABLE, classes=(), names=("no", "yes"))
+
+
+def test_a_skops_file_without_probabilities_is_refused(tmp_path: Path):
+    skops.io.dump(StandardScaler().fit([[1.0, 2.0]]), tmp_path / "a.skops")
+    with pytest.raises(InputError, match="StandardScaler, without predict_proba"):
+        probs_of(tmp_path / "a.skops")
+    (tmp_path / "b.skops").write_bytes(b"no zip")
+    with pytest.raises(InputError, match="cannot be opened by skops"):
+        probs_of(tmp_path / "b.skops")
+
+
+# --- Hugging Face
+
+
+@pytest.fixture
+def text_folder(tmp_path: Path) -> Path:
+    folder = tmp_path / "text"
+    config = transformers.BertConfig(
+        vocab_size=6, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8,
+        max_position_embeddings=16, id2label=dict(enumerate(OWN)), label2id={name: i for i, name in enumerate(OWN)},
+    )  # fmt: skip
+    transformers.BertForSequenceClassification(config).eval().save_pretrained(folder)
+    tokenizer = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=word_tokenizer(), pad_token="[PAD]", unk_token="[UNK]", model_max_length=16
+    )
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def test_a_text_classifier_from_a_folder_answers_as_it_does_there(text_folder: Path):
+    texts = ["good bad good", "bad", "", "good " * 40]
+    found = probs_of(text_folder, from_arrays(texts, source="pool"), classes=(), max_tokens=8, batch_size=2)
+    model = transformers.AutoModelForSequenceClassification.from_pretrained(text_folder)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(text_folder)
+    with torch.no_grad():
+        for text, answer in zip(texts, found, strict=True):
+            batch = tokenizer(text or "[PAD]", truncation=True, max_length=8, return_tensors="pt")
+            if text:
+                torch.testing.assert_close(answer, model(**batch).logits[0].softmax(0)[ORDER], atol=1e-5, rtol=0)
+    torch.testing.assert_close(found.sum(dim=1), torch.ones(4))
+
+
+def test_an_image_classifier_from_a_folder_answers_as_it_does_there(tmp_path: Path):
+    config = transformers.ViTConfig(
+        hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8, image_size=8, patch_size=4,
+        id2label=dict(enumerate(OWN)), label2id={name: i for i, name in enumerate(OWN)},
+    )  # fmt: skip
+    model = transformers.ViTForImageClassification(config).eval()
+    model.save_pretrained(tmp_path / "vit")
+    transformers.ViTImageProcessorPil(size={"height": 8, "width": 8}).save_pretrained(tmp_path / "vit")
+    images = torch.randint(0, 256, (3, 1, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    found = probs_of(tmp_path / "vit", from_arrays(images), classes=())
+    with torch.no_grad():
+        shown = (images.expand(-1, 3, -1, -1) / 255 - 0.5) / 0.5
+        torch.testing.assert_close(found, model(shown).logits.softmax(dim=1)[:, ORDER], atol=1e-5, rtol=0)
+
+
+def edit(folder: Path, **changes) -> None:
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    path.write_text(json.dumps({**config, **changes}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"id2label": {"0": "LABEL_0", "1": "LABEL_1", "2": "LABEL_2"}}, "does not name its 3 classes"),
+        ({"id2label": {"0": "red", "1": "blue", "2": "grey"}}, "missing classes 'green' and extra classes 'grey'"),
+        ({"architectures": ["BertModel"]}, "is 'BertModel'; a classifier is needed"),
+        ({"architectures": ["ViTForImageClassification"]}, "reads images, but the data are of kind 'text'"),
+        ({"problem_type": "multi_label_classification"}, "one class an example is needed"),
+        ({"id2label": {"0": "red", "2": "blue"}}, "numbers its classes '0', '2'"),
+    ],
+)
+def test_a_folder_that_does_not_fit_is_refused(text_folder: Path, changes: dict, words: str):
+    edit(text_folder, **changes)
+    with pytest.raises(InputError, match=words):
+        probs_of(text_folder, from_arrays(["good"], source="pool"), classes=())
+
+
+def test_a_body_without_its_head_and_pickled_weights_are_refused(text_folder: Path):
+    weights = text_folder / "model.safetensors"
+    tensors = safetensors.torch.load(weights.read_bytes())
+    body = {name: value for name, value in tensors.items() if not name.startswith("classifier")}
+    safetensors.torch.save_file(body, weights, metadata={"format": "pt"})
+    with pytest.raises(InputError, match=r"lacks the weights 'classifier\.bias', 'classifier\.weight'"):
+        probs_of(text_folder, from_arrays(["good"], source="pool"), classes=())
+    weights.unlink()
+    torch.save(tensors, text_folder / "pytorch_model.bin")
+    with pytest.raises(InputError, match="holds no safetensors"):
+        probs_of(text_folder, from_arrays(["good"], source="pool"), classes=())
+
+
+# --- torch modules and frozen encoders
+
+
+def test_a_torch_module_with_weights_is_asked_as_it_is(tmp_path: Path):
+    module = linear((2,), 3)
+    safetensors.torch.save_file(module.state_dict(), tmp_path / "w.safetensors")
+    words = {"examples": TABLE, "weights": str(tmp_path / "w.safetensors")}
+    teacher = opened("overproof.models.layers:linear", {}, NAMES, classes=OWN, **words)
+    inputs = torch.tensor([[1.0, 0.5], [0.0, 1.0], [-2.0, 3.0]])
+    torch.testing.assert_close(teacher.probs(TABLE), module(inputs).softmax(dim=1)[:, ORDER].detach())
+    with pytest.raises(InputError, match=r"'teacher\.classes' is empty"):
+        opened("overproof.models.layers:linear", {}, NAMES, **words)
+    with pytest.raises(InputError, match=r"shapes differ: '.*weight' is \(3, 2\) and must be \(4, 2\)"):
+        opened("overproof.models.layers:linear", {}, NAMES, classes=(*OWN, "grey"), **words)
+
+
+def test_efficientnet_says_the_same_of_grey_and_of_three_grey_channels():
+    images = torch.randint(0, 256, (3, 1, 32, 32), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    encoder = efficientnet_lite0(size=64)
+    features = encoder.embed_images(images)
+    assert features.shape == (3, 1280)
+    assert features.std(dim=0).max() > 0.1
+    torch.testing.assert_close(encoder.embed_images(images.repeat(1, 3, 1, 1)), features)
+    with pytest.raises(InputError, match="size of 'efficientnet_lite0' is 3"):
+        efficientnet_lite0(size=3)
+
+
+def test_a_frozen_encoder_by_import_path_teaches(tmp_path: Path):
+    weight = torch.nn.Conv2d(3, 4, 2)
+    safetensors.torch.save_file(weight.state_dict(), tmp_path / "w.safetensors")
+    made = {"encoder": "torch.nn:Conv2d", "encoder_options": {"in_channels": 3, "out_channels": 4, "kernel_size": 2}}
+    generator = torch.Generator().manual_seed(0)
+    label = torch.arange(60) % 2
+    images = (torch.rand(60, 3, 4, 4, generator=generator) * 60 + 150 * label[:, None, None, None]).byte()
+    examples = from_arrays(images, label, class_names=["dark", "light"])
+    options = {**made, "weights": str(tmp_path / "w.safetensors")}
+    words = {
+        "everyone": examples,
+        "fitting": (examples,),
+        "folder": tmp_path / "f",
+        "train": lambda *words: None,
+        "recipe": "",
+    }
+    teacher = trainable("frozen_encoder", options, **words)
+    answers = cross_fitted(teacher, examples, {}, num_folds=2, seed=0, folder=tmp_path / "labels")["labelled"]
+    assert (answers.pseudo_label == label).float().mean() > 0.95
+    with pytest.raises(InputError, match="whose first weights are random"):
+        frozen_embedder("frozen_encoder", made)
+    with pytest.raises(InputError, match=r"has no option 'sise' \(nearest: 'size'\)"):
+        frozen_embedder("efficientnet_lite0", {"sise": 32})
+    with pytest.raises(InputError, match="reads image, but the data are of kind 'text'"):
+        trainable("efficientnet_lite0", {}, **{**words, "everyone": from_arrays(["a"])})
+    assert "minilm" in FROZEN
+
+
+# --- the whole way
+
+
+def test_the_same_teacher_brought_in_two_forms_gives_the_same_run(tmp_path: Path):
+    world = blobs(num_examples=300, num_classes=3, seed=0)
+    x = world.inputs.numpy()
+    columns = {f"x{index}": column for index, column in enumerate(x.T)}
+    columns["colour"] = np.array(OWN)[world.label.numpy()]
+    pa.csv.write_csv(pa.table(columns), tmp_path / "blobs.csv")
+    estimator = LogisticRegression(C=0.01).fit(x.astype(np.float64), columns["colour"])
+    skops.io.dump(estimator, tmp_path / "a.skops")
+    weights = {"w": estimator.coef_.T.astype(np.float32), "b": estimator.intercept_.astype(np.float32)}
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["z"]), helper.make_node("Add", ["z", "b"], ["logits"])]
+    save_onnx(tmp_path / "a.onnx", nodes, [number("x", None, x.shape[1])], [number("logits", None, 3)], weights)
+    content = {
+        "data": {
+            "files": {"all": {"path": str(tmp_path / "blobs.csv"), "label": "colour"}},
+            "rows": {"labelled": 40, "pool": 150, "test": 100},
+        },
+        "student": {"name": "linear"},
+        "train": {"epochs": 2},
+        "methods": ["hard"],
+        "seeds": [0],
+    }
+    (tmp_path / "e.yaml").write_text(yaml.safe_dump(content))
+    accuracies = []
+    for name, more in (("a.skops", []), ("a.onnx", ["--set", "teacher.classes=[blue, green, red]"])):
+        words = ["run", str(tmp_path / "e.yaml"), "--out", str(tmp_path / name[2:])]
+        main([*words, "--set", f"teacher.model={tmp_path / name}", *more])
+        rows = json.loads((tmp_path / name[2:] / "result.json").read_text())["rows"]
+        accuracies.append({row["method"]: row["metrics"]["accuracy"] for row in rows})
+    assert accuracies[0]["teacher"] > 0.6
+    assert accuracies[0] == accuracies[1]
