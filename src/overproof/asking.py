@@ -20,15 +20,27 @@ from overproof.errors import InputError
 from overproof.experiment import Experiment, ScorerOptions
 from overproof.labels import Answers, compress
 from overproof.methods import method
-from overproof.models import ModelSpec, Student, load_student, resolved
+from overproof.models import Student, is_estimator, load_student, resolved
+from overproof.models.importing import imported
 from overproof.noise import log_loss, stack_by_role, stacked_out_of_fold
 from overproof.processes import leads
 from overproof.progress import Progress
 from overproof.roles import Cast, Parties
 from overproof.sampler import derived_seed
 from overproof.synthetic import random_flips
-from overproof.teacher import Brought, SavedTeacher, asked_once, cross_fitted, from_files, opened, trainable
+from overproof.teacher import (
+    Brought,
+    Network,
+    SavedTeacher,
+    Trainable,
+    asked_once,
+    cross_fitted,
+    from_files,
+    opened,
+    trainable,
+)
 from overproof.train_options import TrainOptions
+from overproof.weighted_fit import check_fittable
 
 ADVERSARY_FOLDS = 2
 """Folds of the teacher that says which wrong class is likeliest, where given labels are corrupted adversarially."""
@@ -64,6 +76,10 @@ class Asking:
         """
         self.cast.parties(self.experiment.seeds[0])
         self.experiment.data.label_noise.check(self.cast.class_names)
+        name = self.experiment.student.name
+        if ":" in name and is_estimator(imported(name, what="student")):
+            for row in self.experiment.rows():
+                check_fittable(name, self.experiment.method_of(row), self.experiment.train_options(row))
 
     def parties(self, seed: int) -> Parties:
         """The roles as one seed sees them, with the labels they are given."""
@@ -240,12 +256,9 @@ class Asking:
     def _everyone(self) -> Examples:
         return self.cast.everyone(self.experiment.seeds)
 
-    def _trainable(self, scorer: ScorerOptions, parties: Parties) -> Any:
-        model, options, train = scorer.model, scorer.options, scorer.train
-        if model == "student":
-            own = self.experiment.student
-            spec = resolved(ModelSpec(name=own.name, options=own.options), parties.labelled)
-            model, options, train = spec.name, dict(spec.options), self.experiment.train
+    def _trainable(self, scorer: ScorerOptions, parties: Parties) -> Trainable:
+        own = scorer.model == "student"
+        train = self.experiment.train if own else scorer.train
 
         def train_network(student: Student, labelled: Examples, seed: int, checkpoint: Path) -> None:
             num_classes = len(self.cast.class_names)
@@ -261,13 +274,17 @@ class Asking:
                 checkpoint=checkpoint,
             )
 
+        fitting, recipe = (parties.labelled, parties.pool), train.model_dump_json()
+        if own:
+            spec = resolved(self.experiment.student.spec, parties.labelled)
+            return Network(spec=spec, examples=fitting, train=train_network, recipe=recipe)
         return trainable(
-            model,
-            options,
+            scorer.model,
+            scorer.options,
             everyone=self._everyone,
-            fitting=(parties.labelled, parties.pool),
+            fitting=fitting,
             folder=Path(scorer.features) if scorer.features else self.folder / "features",
             train=train_network,
-            recipe=train.model_dump_json(),
+            recipe=recipe,
             progress=self.progress.counter("teacher's features"),
         )

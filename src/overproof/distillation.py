@@ -19,13 +19,14 @@ from overproof.checkpoint import EpochRecord
 from overproof.errors import InputError
 from overproof.imitation import Choice, Judged, Notes, choose, judge
 from overproof.method import Memories, Method
-from overproof.models import Inputs, Placed, Student, optimizer_for
+from overproof.models import Inputs, Placed, Student, body_of, optimizer_for
 from overproof.noise import NoiseEstimate, Noiseless, folds
 from overproof.processes import leads, wait_for_all
 from overproof.sampler import derived_seed
 from overproof.select import ClassCounts, ShortClasses, class_counts
 from overproof.train import train
 from overproof.train_options import TrainOptions, batch_sizes
+from overproof.weighted_fit import check_fittable, fit_weighted
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -107,6 +108,8 @@ def distilled(
             refuses; a start from a teacher that is not given or of another kind.
     """
     check_trainable(method, options, unseen=trust_labelled_answers, validation=validation is not None)
+    if (body := body_of(student.module)) is not None:
+        check_fittable(body.path, method, options)
     if options.teacher_answers == "online" and isinstance(teacher, Stored):
         raise InputError(
             "Option 'train.teacher_answers' is 'online', but there is no teacher here that could be asked."
@@ -120,6 +123,7 @@ def distilled(
     if held_out is None and (method.needs_held_out or options.early_stop_epochs):
         labelled, held_out = _parted(labelled, held_out_share, seed)
     options = options.resolved(*optimizer_for(student.spec))
+    trainer = train if body_of(student.module) is None else fit_weighted
     try:
         chosen = method.select(pool.answers)
     except ShortClasses as error:
@@ -140,7 +144,7 @@ def distilled(
         # is no pool, an epoch is a pass over the labelled examples.
         labelled_size, pool_size = batch_sizes(options, len(labelled), len(pool))
         passed, size = (examples_per_epoch or len(pool), pool_size) if len(pool) else (len(labelled), labelled_size)
-        return train(
+        return trainer(
             learner.module,
             joined(labelled.rows(inputs, noise), kept.rows(inputs, noise)),
             num_labelled=len(labelled),

@@ -18,6 +18,7 @@ from overproof.distillation import check_trainable
 from overproof.errors import InputError
 from overproof.method import Method, override
 from overproof.methods import CONVENTIONAL, CONVENTIONAL_WITHOUT_POOL, method, papers_of
+from overproof.models import ModelSpec
 from overproof.noise import Noiseless, Published
 from overproof.papers import CO_TRAINING_1998, STACKING_1992
 from overproof.peers import PeerOptions
@@ -38,12 +39,23 @@ class StudentOptions(_Options):
     """The student.
 
     Args:
-        name: One by name, or the import path `package.module:factory`; `auto` suits the kind of data.
+        name: One by name, or the import path `package.module:factory` of a torch module or of a scikit-learn classifier
+            that takes sample weights; `auto` suits the kind of data.
         options: Its own options.
+        start: A safetensors file of first weights, such as another student's; empty draws them from the seed.
+        afresh: Beginnings of names of tensors that are drawn from the seed all the same, such as those of a head for
+            other classes.
     """
 
     name: str = "auto"
     options: dict[str, Any] = {}
+    start: str = ""
+    afresh: tuple[str, ...] = ()
+
+    @property
+    def spec(self) -> ModelSpec:
+        """As `overproof.models` reads it."""
+        return ModelSpec(name=self.name, options=self.options, start=self.start, afresh=self.afresh)
 
 
 def _first_of(value: Any) -> Any:

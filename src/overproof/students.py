@@ -16,7 +16,7 @@ from overproof.encoded import Shelf
 from overproof.experiment import Experiment, MethodOptions
 from overproof.material import Material, facts_of, knows_truth, learned_parts, shown
 from overproof.methods import CONVENTIONAL, CONVENTIONAL_WITHOUT_POOL
-from overproof.models import ModelSpec, build, join
+from overproof.models import build, join
 from overproof.noise import folds
 from overproof.peers import Peers
 from overproof.processes import leads
@@ -53,11 +53,10 @@ class Students:
     def material(self, seed: int) -> Material:
         """What every student of a seed is made from."""
         parties, answers, options = self.asking.parties(seed), self.asking.answers(seed), self.experiment.student
-        spec = ModelSpec(name=options.name, options=options.options)
         fitting = [parties.labelled, parties.pool]
         names = self.asking.cast.class_names
         shelf = Shelf(folder=self.folder / "encoded")
-        first = build(spec, fitting, class_names=names, seed=seed, encode=shelf.encode)
+        first = build(options.spec, fitting, class_names=names, seed=seed, encode=shelf.encode)
         held = {"labelled": parties.labelled, **parties.others()}
         # The test is opened by `evaluate` alone.
         trained_on = {"labelled": parties.labelled, "pool": parties.pool, **held}

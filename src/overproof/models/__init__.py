@@ -8,6 +8,7 @@ from overproof.models.encoders import Encoder as Encoder
 from overproof.models.encoders import ImageEncoder as ImageEncoder
 from overproof.models.encoders import NgramEncoder as NgramEncoder
 from overproof.models.encoders import PlainTable as PlainTable
+from overproof.models.estimator import body_of as body_of
 from overproof.models.image_embeddings import FROZEN as FROZEN
 from overproof.models.image_embeddings import ImageEmbedder as ImageEmbedder
 from overproof.models.image_embeddings import frozen_embedder as frozen_embedder

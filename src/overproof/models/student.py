@@ -20,6 +20,7 @@ from overproof.data import Examples, Kind, from_arrays
 from overproof.data.wording import reason
 from overproof.errors import InputError
 from overproof.models.encoders import Encoder, ImageEncoder, PlainTable, encoder_from
+from overproof.models.estimator import body_of
 from overproof.models.inputs import Dense, Inputs, Ragged
 from overproof.models.layers import UnitRange
 from overproof.models.options import check_options
@@ -67,8 +68,10 @@ class Student:
 
     @property
     def num_parameters(self) -> int:
-        """Numbers that training may change."""
-        return sum(each.numel() for each in self.module.parameters() if each.requires_grad)
+        """Numbers that training may change; of a scikit-learn estimator those of its fitted arrays."""
+        body = body_of(self.module)
+        fitted = 0 if body is None else body.num_numbers
+        return fitted + sum(each.numel() for each in self.module.parameters() if each.requires_grad)
 
     def encode(self, examples: Examples | Array) -> Dense | Ragged:
         """Examples, or what `from_arrays` takes, as its module reads them; worth keeping for a second question.
@@ -150,6 +153,8 @@ class Student:
     def save(self, folder: Path | str) -> None:
         """Write `student.safetensors`, then `student.json`, which holds the hash of the first.
 
+        Of a scikit-learn estimator the archive among the weights also lies beside them, as `estimator.skops`.
+
         Args:
             folder: Made if missing; a student already there is replaced.
         """
@@ -166,6 +171,8 @@ class Student:
         }
         if self.spec.name == GIVEN:
             about["note"] = "The module was made in Python: load_student(folder, module=...) needs one like it."
+        if (body := body_of(self.module)) is not None:
+            atomic.write_bytes(folder / "estimator.skops", body.archive.cpu().numpy().tobytes())
         atomic.write_bytes(folder / _WEIGHTS, weights)
         atomic.write_json(folder / _ABOUT, about)
 

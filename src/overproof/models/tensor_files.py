@@ -1,5 +1,7 @@
 """Weights from safetensors files, put into a module or refused tensor by tensor."""
 
+import functools
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -33,6 +35,19 @@ def read_tensors(path: Path | str, option: str) -> dict[str, Tensor]:
         raise InputError(f"Option {option!r}: {path} cannot be read: {error.strerror}.") from None
     except safetensors.SafetensorError as error:
         raise InputError(f"Option {option!r}: {path} is no safetensors file: {reason(error)}.") from None
+
+
+@functools.cache
+def hash_of_start(path: str) -> str:
+    """The hash of a file of first weights, read once.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    try:
+        return hashlib.blake2b(Path(path).read_bytes(), digest_size=8).hexdigest()
+    except OSError as error:
+        raise InputError(f"Option 'student.start': {path} cannot be read: {error.strerror}.") from None
 
 
 def put_tensors(

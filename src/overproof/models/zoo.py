@@ -4,7 +4,8 @@ import inspect
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -15,12 +16,14 @@ from overproof.data.wording import listed, nearest, reason
 from overproof.errors import InputError
 from overproof.models import layers
 from overproof.models.encoders import EmbeddingEncoder, Encoder, ImageEncoder, NgramEncoder, Shape
-from overproof.models.importing import imported
+from overproof.models.estimator import EstimatorBody
+from overproof.models.importing import imported, is_estimator
 from overproof.models.inputs import Inputs
 from overproof.models.layers import Normalise, UnitRange
 from overproof.models.ngram_bag import NgramBag, inverse_document_frequency
 from overproof.models.options import check_options
 from overproof.models.tables import TableEncoder
+from overproof.models.tensor_files import hash_of_start, put_tensors, read_tensors
 
 Optimizer = Literal["adamw", "sgd"]
 
@@ -31,18 +34,27 @@ FITTED = ("idf", "front.mean", "front.std")
 """Buffers that are set once, from labelled and pool examples, and not by training."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class ModelSpec:
     """Which student, and its options.
 
     Args:
         name: `auto` (by kind of data), a name of the zoo, or the import path of a factory
-            `factory(input_shape, num_classes, **options) -> torch.nn.Module`.
+            `factory(input_shape, num_classes, **options) -> torch.nn.Module`, or of a scikit-learn classifier.
         options: By name; JSON values.
+        start: A safetensors file of first weights; empty draws them from the seed.
+        afresh: Beginnings of names of tensors that are drawn from the seed all the same, such as a head's.
     """
 
     name: str = "auto"
     options: Mapping[str, Any] = field(default_factory=dict)
+    start: str = ""
+    afresh: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        # What answers are kept under: a student without a start is called what it was before there were any.
+        start = f", start={self.start!r} {hash_of_start(self.start)}, afresh={self.afresh!r}" if self.start else ""
+        return f"ModelSpec(name={self.name!r}, options={self.options!r}{start})"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -124,7 +136,7 @@ def resolved(spec: ModelSpec, examples: Examples) -> ModelSpec:
     """
     name = _DEFAULTS[examples.kind] if spec.name == "auto" else spec.name
     if ":" in name:
-        return ModelSpec(name=name, options=_as_json(name, spec.options))
+        return replace(spec, name=name, options=_as_json(name, spec.options))
     if name not in ZOO:
         raise InputError(
             f"There is no student {name!r}{nearest(name, ZOO)}; allowed are auto, {', '.join(ZOO)}, or an import path "
@@ -143,7 +155,7 @@ def resolved(spec: ModelSpec, examples: Examples) -> ModelSpec:
             raise InputError(f"Student {name!r} has no option {option!r}{nearest(option, defaults)}; {known}.")
     options = _as_json(name, {**defaults, **spec.options})
     check_options(name, options)
-    return ModelSpec(name=name, options=options)
+    return replace(spec, name=name, options=options)
 
 
 def fit_encoder(spec: ModelSpec, parts: Sequence[Examples]) -> Encoder:
@@ -172,7 +184,12 @@ def assemble(spec: ModelSpec, encoder: Encoder, num_classes: int, seed: int) -> 
         InputError: An option is out of range, or an imported factory does not take the options or makes no module.
     """
     body = module_of(spec, encoder.input_shape, num_classes, seed)
-    return with_front(body, Normalise(encoder.input_shape[0])) if encoder.kind == "image" else body
+    module = with_front(body, Normalise(encoder.input_shape[0])) if encoder.kind == "image" else body
+    if spec.start:
+        tensors = read_tensors(spec.start, "student.start")
+        # What is fitted on labelled and pool examples stays theirs.
+        put_tensors(module, tensors, f"student.start {spec.start!r}", afresh=spec.afresh, kept=FITTED)
+    return module
 
 
 def module_of(spec: ModelSpec, input_shape: Shape, num_classes: int, seed: int) -> nn.Module:
@@ -219,7 +236,7 @@ def fitted_buffers(
     Returns:
         Buffers by their names in the module.
     """
-    if isinstance(module, NgramBag):
+    if isinstance(module, NgramBag | EstimatorBody) and encoder.kind == "text":
         return {"idf": inverse_document_frequency([encode(encoder, part) for part in parts], len(module.idf))}
     if encoder.kind != "image":
         return {}
@@ -253,6 +270,8 @@ def _as_json(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
 def _factory(spec: ModelSpec) -> tuple[Callable[..., nn.Module], dict[str, Any]]:
     if spec.name not in ZOO:
         factory = imported(spec.name, what="student")
+        if is_estimator(factory):
+            return partial(EstimatorBody, factory, spec.options, spec.name), {}
         try:
             inspect.signature(factory).bind((), 0, **spec.options)
         except TypeError as error:

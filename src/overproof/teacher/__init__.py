@@ -5,6 +5,7 @@ from overproof.teacher.by_name import trainable as trainable
 from overproof.teacher.crossfit import cross_fitted as cross_fitted
 from overproof.teacher.estimator import Estimator as Estimator
 from overproof.teacher.fitted import cross_fitted_estimator as cross_fitted_estimator
+from overproof.teacher.network import Network as Network
 from overproof.teacher.opening import opened as opened
 from overproof.teacher.saved_student import SavedTeacher as SavedTeacher
 from overproof.teacher.saved_student import open_teacher as open_teacher

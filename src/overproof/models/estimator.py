@@ -1,0 +1,231 @@
+"""A scikit-learn classifier where a torch module stands: numbers in, log-probabilities out, fitted with weights."""
+
+import importlib.util
+import io
+import json
+import warnings
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Shaped, UInt8
+from torch import Tensor, nn
+
+from overproof.data.wording import listed, reason
+from overproof.errors import InputError
+from overproof.functional import SMALLEST_PROBABILITY
+
+ARCHIVE, IDF = "archive", "idf"
+
+
+class EstimatorBody(nn.Module):
+    """A classifier that is fitted and not trained step by step. It has no gradient.
+
+    Its state is a skops archive in a buffer: whatever saves, copies, loads and hashes modules does so with it, and
+    nothing is pickled. Before it is fitted it says that all classes are equally likely.
+
+    Args:
+        factory: The estimator's class.
+        options: Its arguments.
+        path: Its import path, for errors and as the one package beside scikit-learn whose types are trusted.
+        input_shape: What one example is.
+        num_classes: K.
+    """
+
+    archive: UInt8[Tensor, "_"]
+    idf: Float[Tensor, "_"]
+
+    def __init__(
+        self,
+        factory: Callable[..., Any],
+        options: Mapping[str, Any],
+        path: str,
+        input_shape: tuple[int, ...],
+        num_classes: int,
+    ) -> None:
+        super().__init__()
+        if importlib.util.find_spec("skops") is None:
+            raise InputError(
+                f"Student {path!r} needs the package skops; install it with: pip install 'overproof[sklearn]'."
+            )
+        self.factory, self.options, self.path, self.num_classes = factory, dict(options), path, num_classes
+        made = self.unfitted()
+        lacking = [name for name in ("fit", "predict_proba") if not hasattr(made, name)]
+        if lacking or not _takes_weights(made):
+            what = f"has no {lacking[0]}" if lacking else "does not take sample_weight in fit"
+            raise InputError(f"Student {path!r} {what}; a classifier with probabilities and sample weights is needed.")
+        self._estimator: Any = None
+        self.register_buffer(ARCHIVE, torch.empty(0, dtype=torch.uint8))
+        # Rareness of n-grams where the examples are texts; for tables it stays what it is.
+        self.register_buffer(IDF, torch.ones(input_shape[0] if len(input_shape) == 1 else 0))
+
+    def unfitted(self) -> Any:
+        """A new one with the student's options.
+
+        Raises:
+            InputError: It does not take them.
+        """
+        try:
+            return self.factory(**self.options)
+        except TypeError as error:
+            raise InputError(f"student.options do not fit {self.path!r}: {reason(error)}.") from None
+
+    @property
+    def estimator(self) -> Any:
+        """The fitted classifier, or None.
+
+        Raises:
+            InputError: The archive holds types that are neither scikit-learn's nor of the student's own package.
+        """
+        if self._estimator is None and len(self.archive):
+            self._estimator = opened(bytes(self.archive.cpu().numpy().tobytes()), self.path)
+        return self._estimator
+
+    @property
+    def num_numbers(self) -> int:
+        """How many numbers its fitted arrays hold; 0 before it is fitted."""
+        if not len(self.archive):
+            return 0
+        with zipfile.ZipFile(io.BytesIO(self.archive.cpu().numpy().tobytes())) as archive:
+            names = [name for name in archive.namelist() if name.endswith(".npy")]
+            arrays = [np.load(archive.open(name), allow_pickle=False) for name in names]
+        return sum(array.size for array in arrays if array.dtype.kind == "f")
+
+    def matrix(self, inputs: Shaped[Tensor, "B ..."]) -> Any:
+        """Examples as scikit-learn reads them: float32 [B, D], or for n-grams a sparse matrix of tf-idf without the tf,
+        each row of length one."""
+        if inputs.dtype != torch.int64:
+            return inputs.flatten(1).float().cpu().numpy()
+        from scipy.sparse import csr_array
+
+        ngrams = inputs.cpu()
+        present = ngrams > 0
+        columns = ngrams[present]
+        counts, weights = present.sum(dim=1), self.idf[columns].double()
+        owner = torch.repeat_interleave(torch.arange(len(ngrams)), counts)
+        length = torch.zeros(len(ngrams)).double().index_add_(0, owner, weights.square()).sqrt().clamp(min=1e-12)
+        data = (weights / length[owner]).float().numpy()
+        ends = np.concatenate([[0], counts.cumsum(0).numpy()])
+        return csr_array((data, columns.numpy(), ends), shape=(len(ngrams), len(self.idf)))
+
+    def fit(self, matrix: Any, label: np.ndarray, weight: np.ndarray, seed: int) -> None:
+        """Fit a new one in place of the old.
+
+        Args:
+            matrix: [M, D], as `matrix` gives it.
+            label: [M], classes.
+            weight: [M], at least 0.
+            seed: Its `random_state`, where it takes one that the options leave open.
+
+        Raises:
+            InputError: It refuses the examples.
+        """
+        estimator = self.unfitted()
+        if estimator.get_params().get("random_state", seed) is None:
+            estimator.set_params(random_state=seed % 2**32)
+        try:
+            estimator.fit(matrix, label, sample_weight=weight)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"Student {self.path!r} cannot be fitted on these examples: {reason(error)}.") from None
+        self._estimator = estimator
+        self.archive = torch.frombuffer(bytearray(archived(estimator)), dtype=torch.uint8)
+
+    def forward(self, inputs: Shaped[Tensor, "B ..."]) -> Float[Tensor, "B K"]:
+        """Logarithms of its probabilities, those below 1e-7 raised to that; a class it has not seen has no more."""
+        logits = torch.zeros(len(inputs), self.num_classes)
+        if self.estimator is None or not len(inputs):
+            return logits
+        probs = torch.from_numpy(np.asarray(self.estimator.predict_proba(self.matrix(inputs)), np.float64))
+        logits.fill_(float(np.log(SMALLEST_PROBABILITY)))
+        seen = torch.from_numpy(np.asarray(self.estimator.classes_)).long()
+        logits[:, seen] = probs.clamp(min=SMALLEST_PROBABILITY).log().float()
+        return logits
+
+    def _load_from_state_dict(self, state_dict: Any, prefix: str, *words: Any) -> None:
+        # Archives have no size of their own.
+        if (given := state_dict.get(f"{prefix}{ARCHIVE}")) is not None:
+            self.archive, self._estimator = given.detach().clone(), None
+        super()._load_from_state_dict(state_dict, prefix, *words)
+
+
+def body_of(module: nn.Module) -> EstimatorBody | None:
+    """The estimator within a student's module, or None where it is a network."""
+    return next((each for each in module.modules() if isinstance(each, EstimatorBody)), None)
+
+
+def stacked(parts: Sequence[Any]) -> Any:
+    """The rows of several matrices of `EstimatorBody.matrix`, in order, as one.
+
+    Example:
+        >>> stacked([np.ones((1, 2)), np.zeros((1, 2))]).tolist()
+        [[1.0, 1.0], [0.0, 0.0]]
+    """
+    from scipy.sparse import issparse, vstack
+
+    return vstack(parts, format="csr") if issparse(parts[0]) else np.concatenate(parts)
+
+
+def archived(estimator: Any) -> bytes:
+    """A fitted estimator as a skops archive, the same bytes for the same estimator.
+
+    skops numbers what it writes by addresses in memory and stamps files with the time; here they are numbered in the
+    order in which they are named, and dated 1980.
+    """
+    import skops.io
+
+    written = zipfile.ZipFile(io.BytesIO(skops.io.dumps(estimator)))
+    schema, numbers = json.loads(written.read("schema.json")), dict[int, int]()
+    files: dict[str, str] = {}
+
+    def renumbered(node: Any) -> Any:
+        if isinstance(node, list):
+            return [renumbered(each) for each in node]
+        if not isinstance(node, dict):
+            return node
+        found = {}
+        for key, value in node.items():
+            if key == "__id__" and isinstance(value, int):
+                value = numbers.setdefault(value, len(numbers) + 1)
+            elif key == "file" and isinstance(value, str) and value in names:
+                value = files.setdefault(value, f"{len(files)}{value[value.rindex('.') :]}")
+            found[key] = renumbered(value)
+        return found
+
+    names = set(written.namelist()) - {"schema.json"}
+    text = json.dumps(renumbered(schema), indent=2, sort_keys=True)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        for old, new in files.items():
+            archive.writestr(zipfile.ZipInfo(new), written.read(old), zipfile.ZIP_DEFLATED)
+        archive.writestr(zipfile.ZipInfo("schema.json"), text, zipfile.ZIP_DEFLATED)
+    return buffer.getvalue()
+
+
+def opened(archive: bytes, path: str) -> Any:
+    """The estimator in an archive.
+
+    Args:
+        archive: Of `archived`.
+        path: The import path of its class: types of the same package are trusted, and those that skops itself trusts.
+
+    Raises:
+        InputError: It holds others, each named.
+    """
+    import skops.io
+
+    package = path.partition(":")[0].partition(".")[0]
+    unknown = skops.io.get_untrusted_types(data=archive)
+    if strange := [name for name in unknown if name.partition(".")[0] != package]:
+        raise InputError(f"The student {path!r} holds types that are not trusted: {listed(strange)}.")
+    with warnings.catch_warnings():
+        # Another version of scikit-learn is the user's choice; what it cannot read it refuses.
+        warnings.simplefilter("ignore")
+        return skops.io.loads(archive, trusted=unknown)
+
+
+def _takes_weights(estimator: Any) -> bool:
+    from sklearn.utils.validation import has_fit_parameter
+
+    return bool(has_fit_parameter(estimator, "sample_weight"))
