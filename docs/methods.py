@@ -51,9 +51,7 @@ def section(entry: Entry) -> str:
 
 def composition(method: overproof.methods.Method) -> str:
     """The parts of a method, one a line."""
-    rows = [("noise", method.noise), ("select", method.select), *method.parts()]
-    rows += [("initial", method.initial)] if method.initial != "fresh" else []
-    return "\n".join(f"{path:16} {part!r}" for path, part in rows)
+    return "\n".join(f"{path:16} {part}" for path, part in method.described().items())
 
 
 if __name__ == "__main__":

@@ -256,7 +256,9 @@ def test_cite_prints_exactly_what_ran(content, tmp_path, capsys):
 
 def test_methods_are_listed(capsys):
     main(["methods"])
-    assert "slam" in capsys.readouterr().err
+    assert "slam" in capsys.readouterr().out
+    main(["methods", "slam", "--quiet"])
+    assert "StudentLabelMixing" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("words", [["ru"], ["run"], ["run", "x.yaml"], ["predict", "a", "b", "--out", "c.csv"]])

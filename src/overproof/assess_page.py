@@ -24,7 +24,7 @@ def page(assessment: Assessment) -> RenderableType:
             "labels alone", str(assessment.labels_alone), "linear probe on the student's features, cross-validated"
         )
     if assessment.alone_where_wrong is not None:
-        facts.add_row("… where wrong", str(assessment.alone_where_wrong), "the same, on the teacher's mistakes")
+        facts.add_row("where it errs", str(assessment.alone_where_wrong), "the same, on the teacher's mistakes")
     if assessment.labels_needed is not None:
         facts.add_row("more labels", str(assessment.labels_needed), "in all would tell teacher and labels alone apart")
     sure = "too sure" if assessment.temperature > 1 else "not sure enough"

@@ -10,25 +10,40 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from overproof.errors import InputError
+from overproof.terminal import (
+    EXIT_CODES,
+    App,
+    changes,
+    method_names,
+    print_json,
+    remarks,
+    results,
+    run_folders,
+    selector_names,
+)
 
-app = typer.Typer(
+app = App(
     name="overproof",
     help="Turn an imperfect teacher and a pile of unlabelled data into a small student you can deploy and trust.",
+    epilog=f"{EXIT_CODES} Results go to standard output, remarks to standard error; --json prints a result for "
+    "machines, --quiet leaves out bars and remarks, NO_COLOR leaves out colours.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 
 Changes = Annotated[
-    list[str], typer.Option("--set", metavar="OPTION=VALUE", help="Change an option, such as train.epochs=5.")
+    list[str],
+    typer.Option(
+        "--set", metavar="OPTION=VALUE", help="Change an option, such as train.epochs=5.", autocompletion=changes
+    ),
 ]
 RunFolder = Annotated[Path, typer.Option("--out", help="The run's folder; an unfinished run there is gone on with.")]
-Folder = Annotated[Path, typer.Argument(help="The folder of a run.", show_default=False)]
+Folder = Annotated[Path, typer.Argument(help="The folder of a run.", show_default=False, autocompletion=run_folders)]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 
@@ -87,15 +102,18 @@ def label(
     file: Annotated[Path, typer.Argument(help="An experiment in YAML.", show_default=False)],
     folder: RunFolder,
     change: Changes = [],  # noqa: B006
+    as_json: AsJson = False,
 ) -> None:
     """The first step of a run alone: ask the teacher about every example, once."""
     from overproof.experiment import load
     from overproof.progress import OnTerminal
     from overproof.steps import Work
 
-    console = _console()
+    console = remarks()
     with OnTerminal(console) as progress:
         Work(experiment=load(file, change), folder=folder, progress=progress).label()
+    if as_json:
+        print_json({"labels": str(folder / "labels")})
     console.print(f"The teacher's answers lie in {escape(str(folder / 'labels'))}.", soft_wrap=True)
 
 
@@ -118,27 +136,29 @@ def assess(
 
     if not file.is_dir() and folder is None:
         raise InputError("assess: an experiment needs --out, the folder where the teacher's answers are kept.")
-    with OnTerminal(_console()) as progress:
+    with OnTerminal(remarks()) as progress:
         if folder is None:
             work = open_run(file, progress=progress)
         else:
             work = Work(experiment=load(file, change), folder=folder, progress=progress)
         found = work.assess()
     if as_json:
-        typer.echo(json.dumps(asdict(found), indent=2, ensure_ascii=False))
+        print_json(asdict(found))
         return
-    Console().print(page(found))
+    results().print(page(found))
 
 
 @app.command()
-def distill(folder: Folder) -> None:
+def distill(folder: Folder, as_json: AsJson = False) -> None:
     """The second step alone: train every student of a run that is not trained yet."""
     from overproof.progress import OnTerminal
     from overproof.steps import open_run
 
-    console = _console()
+    console = remarks()
     with OnTerminal(console) as progress:
         open_run(folder, progress=progress).distill()
+    if as_json:
+        print_json({"students": str(folder / "students")})
     console.print(f"The students lie in {escape(str(folder / 'students'))}.", soft_wrap=True)
 
 
@@ -156,12 +176,15 @@ def report(
     file: Annotated[
         Path | None, typer.Option("--out", help="Where to write the page; by default RUN/report.html.")
     ] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Write a finished run as one page that holds all it shows: verdict, table, curves, mistakes, examples, costs."""
     from overproof.steps import open_run
 
     written = open_run(folder).report(file)
-    _console().print(f"The report lies in {escape(str(written))}.", soft_wrap=True)
+    if as_json:
+        print_json({"report": str(written)})
+    remarks().print(f"The report lies in {escape(str(written))}.", soft_wrap=True)
 
 
 @app.command()
@@ -169,7 +192,12 @@ def select(
     source: Annotated[
         Path, typer.Argument(help="A store of answers, such as RUN/labels/seed-0/pool, or a file of answers.")
     ],
-    rule: Annotated[str, typer.Option(help="confident, per_class, adaptive, random, everything or nothing.")],
+    rule: Annotated[
+        str,
+        typer.Option(
+            help="confident, per_class, adaptive, random, everything or nothing.", autocompletion=selector_names
+        ),
+    ],
     file: Annotated[Path, typer.Option("--out", help="Where to write the chosen rows: .parquet.")],
     budget: Annotated[float | None, typer.Option(help="Rows to keep; below one, the share of the pool.")] = None,
     quota: Annotated[
@@ -187,12 +215,12 @@ def select(
     options = {name: int(value) if value.is_integer() else value for name, value in named.items() if value is not None}
     chosen = write_selection(source, selector_of(rule, changed(options, change)), file, teacher=teacher)
     if as_json:
-        typer.echo(json.dumps({**chosen.described(), "file": str(file)}, indent=2, ensure_ascii=False))
+        print_json({**chosen.described(), "file": str(file)})
     else:
-        Console().print(chosen.table())
+        results().print(chosen.table())
     if chosen.classes.vanished:
-        _console().print(f"Warning: {escape(chosen.classes.warning())}", soft_wrap=True)
-    _console().print(f"{len(chosen.rows)} rows in {escape(str(file))}.", soft_wrap=True)
+        remarks().print(f"Warning: {escape(chosen.classes.warning())}", soft_wrap=True)
+    remarks().print(f"{len(chosen.rows)} rows in {escape(str(file))}.", soft_wrap=True)
 
 
 @app.command()
@@ -205,6 +233,7 @@ def predict(
         str | None, typer.Option("--id", help="The column of your own ids, repeated in the answers.")
     ] = None,
     missing: Annotated[str, typer.Option(help="Missing inputs: refuse, drop or allow.")] = "refuse",
+    as_json: AsJson = False,
 ) -> None:
     """Answer for a file of examples with a trained student: id, class and one probability a class."""
     from overproof.data import Source, read
@@ -217,7 +246,9 @@ def predict(
         raise InputError("predict: texts need --input, the column that holds them.")
     examples = read(Source(**source), role="input")
     write_answers(answers, examples, loaded)
-    _console().print(f"{len(examples)} answers in {escape(str(answers))}.", soft_wrap=True)
+    if as_json:
+        print_json({"answers": str(answers), "num_examples": len(examples)})
+    remarks().print(f"{len(examples)} answers in {escape(str(answers))}.", soft_wrap=True)
 
 
 @app.command()
@@ -274,39 +305,78 @@ def tune_xi(
 
     found = tune(file, label=label, target=target, features=features, truth=truth, folds=folds, seed=seed)
     if as_json:
-        typer.echo(json.dumps(found.as_json(), indent=2))
+        print_json(found.as_json())
     else:
-        Console().print(report(found))
+        results().print(report(found))
 
 
 @app.command()
-def methods() -> None:
-    """List the methods, what they do, and their papers."""
-    import overproof.methods  # noqa: F401
-    from overproof.registry import entries
+def methods(
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            help="One method, to see its parts and options.", show_default=False, autocompletion=method_names
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the methods, what they do, and their papers; or, of one, its parts with their options."""
+    import overproof.methods
+    from overproof.registry import entries, lookup
 
-    drawn = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for name in ("method", "what it does", "paper"):
-        drawn.add_column(name, no_wrap=name == "method")
+    if name is not None:
+        entry, parts = lookup("method", name), overproof.methods.method(name).described()
+        if as_json:
+            print_json(
+                {"name": name, "summary": entry.summary, "parts": parts, "paper": entry.paper and entry.paper.place}
+            )
+            return
+        results().print(f"{escape(entry.summary)}\n")
+        drawn = _table("option", "value")
+        for path, part in parts.items():
+            drawn.add_row(path, escape(part))
+        results().print(drawn)
+        if entry.paper:
+            typer.echo(f"\n{entry.paper.bibtex()}")
+        return
+    if as_json:
+        print_json(
+            [{"name": e.name, "summary": e.summary, "paper": e.paper and e.paper.place} for e in entries("method")]
+        )
+        return
+    drawn = _table("method", "what it does", "paper")
     for entry in entries("method"):
-        drawn.add_row(entry.name, entry.summary, entry.paper.place if entry.paper else "")
-    _console().print(drawn)
+        drawn.add_row(entry.name, escape(entry.summary), entry.paper.place if entry.paper else "")
+    results().print(drawn)
 
 
 @app.command()
-def cite(folder: Folder) -> None:
+def cite(folder: Folder, as_json: AsJson = False) -> None:
     """Print BibTeX for exactly what a run used."""
+    from dataclasses import asdict
+
     from overproof.steps import open_run
 
-    for paper in open_run(folder).experiment.papers():
+    papers = open_run(folder).experiment.papers()
+    if as_json:
+        print_json([asdict(paper) for paper in papers])
+        return
+    for paper in papers:
         typer.echo(paper.bibtex())
+
+
+def _table(*columns: str) -> Table:
+    drawn = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for number, column in enumerate(columns):
+        drawn.add_column(column, no_wrap=number == 0)
+    return drawn
 
 
 def _run(experiment: Any, folder: Path, as_json: bool) -> None:
     from overproof.progress import OnTerminal
     from overproof.steps import run as run_experiment
 
-    with OnTerminal(_console()) as progress:
+    with OnTerminal(remarks()) as progress:
         result = run_experiment(experiment, folder, report=True, progress=progress)
     _show(result, as_json)
 
@@ -319,9 +389,9 @@ def _show(result: Any, as_json: bool) -> None:
         return
     if as_json:
         content = json.loads((result.folder / "result.json").read_text())
-        typer.echo(json.dumps(content, indent=2, ensure_ascii=False))
+        print_json(content)
         return
-    console = Console()
+    console = results()
     console.print(table(result.summary))
     for finding in result.findings:
         console.print(f"\n{escape(finding)}")
@@ -329,10 +399,6 @@ def _show(result: Any, as_json: bool) -> None:
     console.print(
         f"\nEverything lies in {escape(str(result.folder))}: {page}result.json, students, labels.", soft_wrap=True
     )
-
-
-def _console() -> Console:
-    return Console(stderr=True)
 
 
 def _stop(words: str, code: int) -> None:

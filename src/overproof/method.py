@@ -156,6 +156,12 @@ class Method:
                 refreshed[path] = part.refresh(memories[path], replace(batch, memory=memories[path]))
         return refreshed
 
+    def described(self) -> dict[str, str]:
+        """Its parts with their options, by the path that changes them."""
+        parts = {"noise": self.noise, "select": self.select, **dict(self.parts())}
+        others = {"initial": self.initial} if self.initial != "fresh" else {}
+        return {path: repr(part) for path, part in {**parts, **others}.items()}
+
     def registered(self) -> tuple[Entry, ...]:
         """The entries of all parts, noise model and selector included."""
         return tuple(entry_of(part) for part in (self.noise, self.select, *(part for _, part in self.parts())))

@@ -55,7 +55,7 @@ class OnTerminal:
             TimeRemainingColumn(),
             console=console,
             transient=True,
-            disable=not console.is_terminal,
+            disable=console.quiet or not console.is_terminal,
         )
 
     def __enter__(self) -> "OnTerminal":
