@@ -1,5 +1,6 @@
 """The terminal: nothing cut at 80 columns, no unwanted colour, quiet and JSON on every command, completion."""
 
+import io
 import json
 import os
 import re
