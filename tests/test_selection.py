@@ -204,6 +204,8 @@ def test_the_options_of_the_command_are_these():
     assert {word for each in command.params for word in each.opts} == {
         "source",
         "--rule",
+        "--quiet",
+        "-q",
         "--out",
         "--budget",
         "--quota",

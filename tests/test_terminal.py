@@ -128,7 +128,7 @@ def test_a_quiet_console_has_no_bars(monkeypatch):
 
     with OnTerminal(Console(force_terminal=True, quiet=True)) as progress:
         assert progress._bars.disable
-    with OnTerminal(Console(force_terminal=True, file=open(os.devnull, "w"))) as progress:
+    with OnTerminal(Console(force_terminal=True, file=io.StringIO())) as progress:
         assert not progress._bars.disable
 
 

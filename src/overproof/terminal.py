@@ -17,6 +17,24 @@ from rich.console import Console
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No bars and no remarks: the result and errors alone.")]
 
+Changes = Annotated[
+    list[str],
+    typer.Option(
+        "--set",
+        metavar="OPTION=VALUE",
+        help="Change an option, such as train.epochs=5.",
+        autocompletion=lambda incomplete: changes(incomplete),
+    ),
+]
+RunFolder = Annotated[Path, typer.Option("--out", help="The run's folder; an unfinished run there is gone on with.")]
+Folder = Annotated[
+    Path,
+    typer.Argument(
+        help="The folder of a run.", show_default=False, autocompletion=lambda incomplete: run_folders(incomplete)
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
 _quiet: ContextVar[bool] = ContextVar("quiet", default=False)
 
 EXIT_CODES = "Exit codes: 0 done; 1 stopped or failed; 2 the input does not fit, and one sentence says how."
