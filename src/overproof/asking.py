@@ -76,6 +76,7 @@ class Asking:
         """
         self.cast.parties(self.experiment.seeds[0])
         self.experiment.data.label_noise.check(self.cast.class_names)
+        self.experiment.teacher.spoil.check(self.cast.class_names)
         name = self.experiment.student.name
         if ":" in name and is_estimator(imported(name, what="student")):
             for row in self.experiment.rows():
@@ -115,6 +116,15 @@ class Asking:
                     random_flips(
                         each.probs(), options.flip_share, derived_seed(seed, "flips", role.partition("-without")[0])
                     )[0]
+                )
+                for role, each in answers.items()
+            }
+        if options.spoil.changes_answers:
+            answers = {
+                role: each.saying(
+                    options.spoil.spoilt(
+                        each.probs(), self.cast.class_names, derived_seed(seed, "spoil", role.partition("-without")[0])
+                    )
                 )
                 for role, each in answers.items()
             }

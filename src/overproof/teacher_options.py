@@ -5,6 +5,7 @@ from typing import Any, Literal
 import pydantic
 
 from overproof.errors import InputError
+from overproof.spoil import Spoil
 from overproof.train_options import TrainOptions
 
 
@@ -90,12 +91,14 @@ class TeacherOptions(ScorerOptions):
         published_accuracy: How often the teacher is right, in (0, 1], as somebody published it. Methods that need to
             know take it where there are no labelled examples to estimate it on; elsewhere it is only compared.
         flip_share: For experiments: this share of all its answers is flipped at random, more at small margins.
+        spoil: For experiments: its answers are spoilt by class, biased, or reduced to one class (`overproof.spoil`).
     """
 
     others: tuple[ScorerOptions, ...] = ()
     trained_on_labelled: bool = False
     published_accuracy: float | None = None
     flip_share: float = pydantic.Field(0.0, ge=0, le=0.9)
+    spoil: Spoil = Spoil()
 
     @pydantic.model_validator(mode="after")
     def _accuracy_is_one(self) -> "TeacherOptions":

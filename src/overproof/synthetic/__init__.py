@@ -6,6 +6,8 @@ from overproof.synthetic.label_noise import asymmetric_noise as asymmetric_noise
 from overproof.synthetic.label_noise import corrupt as corrupt
 from overproof.synthetic.label_noise import hierarchical_noise as hierarchical_noise
 from overproof.synthetic.label_noise import symmetric_noise as symmetric_noise
+from overproof.synthetic.spoilt_answers import class_conditional_flips as class_conditional_flips
+from overproof.synthetic.spoilt_answers import favouring as favouring
 from overproof.synthetic.spoilt_answers import random_flips as random_flips
 from overproof.synthetic.worlds import World as World
 from overproof.synthetic.worlds import blobs as blobs

@@ -1,0 +1,89 @@
+"""A teacher's answers spoilt on purpose, for experiments: the option, and what it does to them."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import pydantic
+from jaxtyping import Float
+from torch import Tensor
+
+from overproof.errors import InputError
+from overproof.functional import one_hot
+from overproof.registry import suggest
+from overproof.synthetic import class_conditional_flips, favouring
+
+
+class Spoil(pydantic.BaseModel, frozen=True, extra="forbid"):
+    """For experiments: all the teacher's answers, those on the test too, are spoilt by a known law.
+
+    Args:
+        kind: `class_conditional` (a share of the answers of a class, at any margin, names another class:
+            `overproof.synthetic.class_conditional_flips`), `biased` (the odds of favoured classes are raised, nothing
+            is drawn: `overproof.synthetic.favouring`), or `none`.
+        share: For `class_conditional`: the chance of a flip, in [0, 1].
+        class_map: For `class_conditional`: from a class to the one it is taken for, by name; without it every class is
+            taken for the next one in order.
+        favoured: For `biased`: the favoured classes, by name.
+        log_odds: For `biased`: what is added to the natural logarithm of their odds.
+        hard: The answers are the likeliest class alone, with certainty, as from a model that only names one.
+    """
+
+    kind: Literal["none", "class_conditional", "biased"] = "none"
+    share: float = pydantic.Field(0.0, ge=0, le=1)
+    class_map: dict[str, str] = {}
+    favoured: tuple[str, ...] = ()
+    log_odds: pydantic.NonNegativeFloat = 0.0
+    hard: bool = False
+
+    @pydantic.model_validator(mode="after")
+    def _goes_together(self) -> "Spoil":
+        for option, kind in (
+            ("share", "class_conditional"),
+            ("class_map", "class_conditional"),
+            ("favoured", "biased"),
+            ("log_odds", "biased"),
+        ):
+            if getattr(self, option) and self.kind != kind:
+                raise InputError(f"Option 'teacher.spoil.{option}' goes with kind {kind!r}; the kind is {self.kind!r}.")
+        needed = {"none": (), "class_conditional": ("share",), "biased": ("favoured", "log_odds")}[self.kind]
+        for option in needed:
+            if not getattr(self, option):
+                raise InputError(f"Option 'teacher.spoil.kind' is {self.kind!r}, which needs 'teacher.spoil.{option}'.")
+        return self
+
+    @property
+    def changes_answers(self) -> bool:
+        """Whether there is anything to do."""
+        return self.kind != "none" or self.hard
+
+    def check(self, class_names: Sequence[str]) -> None:
+        """The classes it names exist.
+
+        Raises:
+            InputError: One does not.
+        """
+        for name in (*self.class_map, *self.class_map.values(), *self.favoured):
+            if name not in class_names:
+                raise InputError(f"Option 'teacher.spoil': there is no class {name!r}; {suggest(name, class_names)}.")
+
+    def spoilt(
+        self, teacher_probs: Float[Tensor, "N K"], class_names: Sequence[str], seed: int
+    ) -> Float[Tensor, "N K"]:
+        """Spoil answers.
+
+        Args:
+            teacher_probs: [N, K], as the teacher gave them.
+            class_names: K names.
+            seed: Draws the flips.
+
+        Raises:
+            InputError: They cannot be spoilt so, such as a bias of answers that are all certain.
+        """
+        number = {name: index for index, name in enumerate(class_names)}
+        if self.kind == "class_conditional":
+            pairs = self.class_map or dict(zip(class_names, [*class_names[1:], class_names[0]], strict=True))
+            class_map = {number[mistaken]: number[taken_for] for mistaken, taken_for in pairs.items()}
+            teacher_probs, _ = class_conditional_flips(teacher_probs, self.share, seed, class_map)
+        if self.kind == "biased":
+            teacher_probs, _ = favouring(teacher_probs, [number[name] for name in self.favoured], self.log_odds)
+        return one_hot(teacher_probs) if self.hard else teacher_probs
