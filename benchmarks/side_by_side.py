@@ -7,7 +7,8 @@ Every contender gets the very examples, labels and teacher's answers of the run,
 the same first weights, and as many steps of as many examples. The hand-written loop is what one would write without a
 library: some labels and some answers a batch, one cross-entropy, a cosine schedule. Its optimizer, its learning rate
 and whether the answers are hard or soft are chosen by accuracy on a third of the labels held out; then it is trained
-on all of them. scikit-learn's `SelfTrainingClassifier` asks no teacher (`recipes/self_training.py`).
+on all of them. scikit-learn's `SelfTrainingClassifier` asks no teacher (`recipes/self_training.py`); its perceptron
+takes as many steps in each of its fits.
 
 Each fit runs alone in a process of its own: seconds are that process's CPU seconds in the fit (one thread), its memory
 the peak of the whole process. Contenders take turns within a seed. The table lies in RUN/side_by_side.json afterwards.
@@ -87,8 +88,9 @@ def tuned_by_hand(material, options):
     seen = material.inputs.take(judges.place)
     found = {}
     for choice in GRID:
+        module = by_hand(material, kept, options, choice).module.eval()
         with torch.no_grad():
-            logits = by_hand(material, kept, options, choice).module.eval()(seen)
+            logits = module(seen)
         right = (logits.argmax(dim=1) == judges.label).double().mean().item()
         found[choice] = (right, -F.cross_entropy(logits, judges.label).item())
     best = max(found, key=found.__getitem__)
@@ -123,7 +125,9 @@ def one(folder, contender, seed):
     if contender == SELF_TRAINING:
         from self_training import predicted
 
-        answer, seconds = predicted(work, seed)
+        parties, options = work._parties(seed), work.experiment.train
+        _, pool_size = batch_sizes(options, len(parties.labelled), len(parties.pool))
+        answer, seconds = predicted(work, seed, options.epochs * round(len(parties.pool) / pool_size))
         answer, facts = torch.from_numpy(answer), {"seconds": seconds}
     else:
         material = work._material(seed)
@@ -149,6 +153,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("run", type=Path, nargs="?", default=Path("runs/adult"))
     parser.add_argument("--methods", nargs="+", default=["soft", "slam_soft"])
+    parser.add_argument("--seeds", nargs="+", type=int, help="Some of the run's; by default all.")
     parser.add_argument("--contender", help=argparse.SUPPRESS)
     parser.add_argument("--seed", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -158,7 +163,7 @@ def main():
     if not (arguments.run / "result.json").exists():
         print(f"{arguments.run} holds no finished run: overproof run recipes/adult.yaml --out {arguments.run}")
         return
-    seeds = open_run(arguments.run).experiment.seeds
+    seeds = arguments.seeds or open_run(arguments.run).experiment.seeds
     contenders = [*arguments.methods, BY_HAND, SELF_TRAINING]
     found = {(name, seed): fitted(arguments.run, name, seed) for seed in seeds for name in contenders}
     rows = [

@@ -41,7 +41,7 @@ def features(student, examples):
     return (values.flatten(1).float() / 255 if values.dtype == torch.uint8 else values.flatten(1)).numpy()
 
 
-def base(student, rows, label, seed):
+def base(student, rows, label, seed, steps=None):
     if not isinstance(rows, np.ndarray):
         fewest = int(np.bincount(label)[np.unique(label)].min())
         grid = LogisticRegressionCV(
@@ -53,12 +53,28 @@ def base(student, rows, label, seed):
             use_legacy_attributes=False,
         )
         return LogisticRegression(C=float(np.ravel(grid.fit(rows, label).C_)[0]), max_iter=300)
-    hidden = tuple(student.spec.options["hidden"])
-    return MLPClassifier(hidden, early_stopping=False, max_iter=60, random_state=seed)
+    hidden = tuple(student.spec.options.get("hidden", ()))
+    if steps is None:
+        return MLPClassifier(hidden, early_stopping=False, max_iter=60, random_state=seed)
+    return _of_steps(steps)(hidden, random_state=seed)
 
 
-def predicted(work, seed):
-    """The test's predicted classes [N], and the CPU seconds of the fit; nothing of the teacher is read."""
+def _of_steps(steps):
+    class OfSteps(MLPClassifier):
+        """As many steps a fit, however many examples the self-training has taken in by then."""
+
+        def fit(self, rows, label):
+            self.max_iter = max(1, round(steps * min(200, len(rows)) / len(rows)))
+            return super().fit(rows, label)
+
+    return OfSteps
+
+
+def predicted(work, seed, steps=None):
+    """The test's predicted classes [N], and the CPU seconds of the fit; nothing of the teacher is read.
+
+    With `steps` a perceptron takes as many in each of its up to ten fits; without, sixty passes.
+    """
     parties = work._parties(seed)
     options = work.experiment.student
     names = parties.labelled.class_names
@@ -69,7 +85,7 @@ def predicted(work, seed):
     stacked = np.vstack([labelled, pool]) if isinstance(labelled, np.ndarray) else vstack([labelled, pool]).tocsr()
     unknown = np.full(pool.shape[0], -1)
     start = time.process_time()
-    model = SelfTrainingClassifier(base(student, labelled, label, seed))
+    model = SelfTrainingClassifier(base(student, labelled, label, seed, steps))
     model.fit(stacked, np.concatenate([label, unknown]))
     seconds = time.process_time() - start
     return model.predict(test), seconds
