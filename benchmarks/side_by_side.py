@@ -121,16 +121,16 @@ def one(folder, contender, seed):
     """One fit, in this process: which test examples it gets right, seconds and memory."""
     torch.set_num_threads(1)
     work = open_run(folder)
-    test = work._parties(seed).test
+    test = work._asking.parties(seed).test
     if contender == SELF_TRAINING:
         from self_training import predicted
 
-        parties, options = work._parties(seed), work.experiment.train
+        parties, options = work._asking.parties(seed), work.experiment.train
         _, pool_size = batch_sizes(options, len(parties.labelled), len(parties.pool))
         answer, seconds = predicted(work, seed, options.epochs * round(len(parties.pool) / pool_size))
         answer, facts = torch.from_numpy(answer), {"seconds": seconds}
     else:
-        material = work._material(seed)
+        material = work._students.material(seed)
         if contender == BY_HAND:
             student, facts = tuned_by_hand(material, work.experiment.train)
         else:

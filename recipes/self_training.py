@@ -75,7 +75,7 @@ def predicted(work, seed, steps=None):
 
     With `steps` a perceptron takes as many in each of its up to ten fits; without, sixty passes.
     """
-    parties = work._parties(seed)
+    parties = work._asking.parties(seed)
     options = work.experiment.student
     names = parties.labelled.class_names
     spec = ModelSpec(name=options.name, options=options.options)
@@ -92,7 +92,7 @@ def predicted(work, seed, steps=None):
 
 
 def accuracy(work, seed):
-    return float((predicted(work, seed)[0] == work._parties(seed).test.label.numpy()).mean())
+    return float((predicted(work, seed)[0] == work._asking.parties(seed).test.label.numpy()).mean())
 
 
 def interval(values):

@@ -100,9 +100,9 @@ def class_conditional_flips(
         taken_for[mistaken] = other
     drawn = torch.rand(num_examples, generator=torch.Generator().manual_seed(seed), dtype=torch.float64) < share
     top = teacher_probs.argmax(dim=1)
-    other = torch.where(drawn.to(top.device), taken_for.to(top.device)[top], top)
-    pair = torch.stack([top, other], dim=1)
-    return teacher_probs.scatter(1, pair, teacher_probs.gather(1, pair.flip(1))), other != top
+    named = torch.where(drawn.to(top.device), taken_for.to(top.device)[top], top)
+    pair = torch.stack([top, named], dim=1)
+    return teacher_probs.scatter(1, pair, teacher_probs.gather(1, pair.flip(1))), named != top
 
 
 def favouring(
