@@ -27,6 +27,7 @@ from overproof.processes import leads
 from overproof.progress import Progress
 from overproof.roles import Cast, Parties
 from overproof.sampler import derived_seed
+from overproof.sharing import Shared
 from overproof.synthetic import random_flips
 from overproof.teacher import (
     Brought,
@@ -55,12 +56,14 @@ class Asking:
         cast: Its roles.
         folder: Where answers are kept.
         progress: Shows how far it is.
+        shared: What the run has in common with others.
     """
 
     experiment: Experiment
     cast: Cast
     folder: Path
     progress: Progress
+    shared: Shared = field(default_factory=Shared)
     _given: dict[int, dict[str, Tensor]] = field(default_factory=dict)
 
     @property
@@ -168,6 +171,13 @@ class Asking:
             f"{', '.join(parts)}; together {together:.3f}.",
         ]
 
+    def _elsewhere(self, home: Path) -> list[Path]:
+        """Where the same scorer may have answered for the same examples: under other seeds, and in other runs."""
+        _, *below = home.relative_to(self.folder / "labels").parts
+        runs = dict.fromkeys((self.folder, *self.shared.runs))
+        homes = [each for run in runs for each in sorted(run.glob("labels/seed-*"))]
+        return [each.joinpath(*below) for each in homes if each.joinpath(*below) != home]
+
     def _home(self, seed: int) -> Path:
         return self.folder / "labels" / f"seed-{seed}"
 
@@ -238,7 +248,14 @@ class Asking:
                 self._brought(scorer, next(iter(asked.values()))),
                 self.progress.counter(f"teacher, seed {seed}"),
             )
-            return asked_once(teacher, asked, self.cast.class_names, folder=home, progress=counter)
+            return asked_once(
+                teacher,
+                asked,
+                self.cast.class_names,
+                folder=home,
+                elsewhere=self._elsewhere(home),
+                progress=counter,
+            )
         trained = self._trainable(scorer, parties)
         with self.progress.task(f"teacher, seed {seed}", None) as advance:
             return cross_fitted(
@@ -293,7 +310,7 @@ class Asking:
             scorer.options,
             everyone=self._everyone,
             fitting=fitting,
-            folder=Path(scorer.features) if scorer.features else self.folder / "features",
+            folder=Path(scorer.features) if scorer.features else (self.shared.folder or self.folder) / "features",
             train=train_network,
             recipe=recipe,
             progress=self.progress.counter("teacher's features"),

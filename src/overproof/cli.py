@@ -78,6 +78,44 @@ def demo(
 
 
 @app.command()
+def compare(
+    file: Annotated[Path, typer.Argument(help="An experiment in YAML.", show_default=False)],
+    folder: Annotated[Path, typer.Option("--out", help="The comparison's folder; one begun there is gone on with.")],
+    labels: Annotated[str, typer.Option(metavar="NUMBERS", help="Label budgets, such as 100,200,500.")] = "",
+    methods: Annotated[str, typer.Option(metavar="NAMES", help="Rows in place of the file's, such as wd,slam.")] = "",
+    seeds: Annotated[str, typer.Option(metavar="NUMBERS", help="Seeds in place of the file's, such as 0,1,2.")] = "",
+    students: Annotated[str, typer.Option(metavar="NAMES", help="Students, such as mlp,linear.")] = "",
+    change: Changes = [],  # noqa: B006
+    as_json: AsJson = False,
+) -> None:
+    """Many methods, seeds, label budgets and students in one go: a run for each budget, one table of them all."""
+    from overproof.compare import compare as compare_all
+    from overproof.compare import load_comparison
+    from overproof.compare_page import page
+    from overproof.processes import leads
+    from overproof.progress import OnTerminal
+
+    comparison = load_comparison(
+        file,
+        change,
+        labels=_numbers(labels, "--labels"),
+        methods=_words(methods),
+        seeds=_numbers(seeds, "--seeds"),
+        students=_words(students),
+    )
+    with OnTerminal(remarks()) as progress:
+        compare_all(comparison, folder, progress=progress)
+    if not leads():
+        return
+    content = json.loads((folder / "compare.json").read_text())
+    if as_json:
+        print_json(content)
+        return
+    results().print(page(content))
+    remarks().print(f"\nEverything lies in {escape(str(folder))}: compare.json and a run a budget.", soft_wrap=True)
+
+
+@app.command()
 def label(
     file: Annotated[Path, typer.Argument(help="An experiment in YAML.", show_default=False)],
     folder: RunFolder,
@@ -275,6 +313,18 @@ def _show(result: Any, as_json: bool) -> None:
     console.print(
         f"\nEverything lies in {escape(str(result.folder))}: {page}result.json, students, labels.", soft_wrap=True
     )
+
+
+def _words(text: str) -> list[str]:
+    return [word.strip() for word in text.split(",") if word.strip()]
+
+
+def _numbers(text: str, option: str) -> list[int]:
+    words = _words(text)
+    for word in words:
+        if not word.isdecimal():
+            raise InputError(f"{option} {text!r}: {word!r} is no whole number; write numbers with commas between them.")
+    return [int(word) for word in words]
 
 
 def _stop(words: str, code: int) -> None:

@@ -266,14 +266,27 @@ class Experiment(_Options):
 
     def train_options(self, each: MethodOptions) -> TrainOptions:
         """How one method's student is trained."""
-        return _validated(TrainOptions, {**self.train.model_dump(), **each.train}, f"methods.{each.row}.train")
+        return validated(TrainOptions, {**self.train.model_dump(), **each.train}, f"methods.{each.row}.train")
 
 
 def load(path: Path | str, changes: Sequence[str] = ()) -> Experiment:
     """Read an experiment file and apply `a.b=value` changes, values being YAML.
 
+    Its group `compare`, if it has one, is for `overproof.compare` alone.
+
     Raises:
         InputError: No such file, not YAML, or an option that does not exist or has a wrong value.
+    """
+    content = changed(options_in(path), changes)
+    content.pop("compare", None)
+    return experiment_from(content)
+
+
+def options_in(path: Path | str) -> dict[str, Any]:
+    """What an experiment file holds: options by name, not yet checked.
+
+    Raises:
+        InputError: No such file, or not YAML.
     """
     path = Path(path)
     if not path.is_file():
@@ -289,7 +302,7 @@ def load(path: Path | str, changes: Sequence[str] = ()) -> Experiment:
         raise InputError(f"Experiment file {str(path)!r}{where} is not valid YAML.") from None
     if not isinstance(content, dict):
         raise InputError(f"Experiment file {str(path)!r} must hold options by name, not {type(content).__name__}.")
-    return experiment_from(content, changes)
+    return content
 
 
 def experiment_from(content: Mapping[str, Any], changes: Sequence[str] = ()) -> Experiment:
@@ -302,7 +315,7 @@ def experiment_from(content: Mapping[str, Any], changes: Sequence[str] = ()) -> 
     Raises:
         InputError: An option that does not exist or has a wrong value, named with the nearest known one.
     """
-    return _validated(Experiment, changed(content, changes), "")
+    return validated(Experiment, changed(content, changes), "")
 
 
 def changed(content: Mapping[str, Any], changes: Sequence[str]) -> dict[str, Any]:
@@ -336,7 +349,17 @@ def dump(experiment: Experiment) -> str:
     return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=100)
 
 
-def _validated(model: type[Model], content: Mapping[str, Any], within: str) -> Model:
+def validated(model: type[Model], content: Mapping[str, Any], within: str) -> Model:
+    """Options of some kind from plain data.
+
+    Args:
+        model: The kind.
+        content: Options by name.
+        within: The group they stand in, for errors.
+
+    Raises:
+        InputError: An option that does not exist or has a wrong value, named with the nearest known one.
+    """
     try:
         return model.model_validate(content)
     except pydantic.ValidationError as error:

@@ -1,6 +1,6 @@
 """Which examples play which role: files read, classes matched by name, roles drawn, repetitions found."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -130,19 +130,20 @@ def check_budgets(methods: Iterable[MethodOptions], pool: Examples) -> None:
                 )
 
 
-def cast(options: DataOptions, folder: Path | None = None) -> Cast:
+def cast(options: DataOptions, folder: Path | None = None, reading: Callable[..., Examples] = read) -> Cast:
     """Read every file and draw what is the same for all seeds.
 
     Args:
         options: Which files, and how roles are drawn.
         folder: Where the inputs of large files are kept; None holds everything in memory.
+        reading: As `overproof.data.read`; another one may know a file already.
 
     Raises:
         InputError: A file cannot be read, roles have different classes, or more examples are asked for than there are.
     """
     rows: dict[str, int] = {role: count for role, count in options.rows.items() if count}
     absent = [role for role in options.rows if options.without(role)]
-    sets: dict[str, Examples] = {role: _read(options, role, folder) for role in options.files}
+    sets: dict[str, Examples] = {role: _read(options, role, folder, reading) for role in options.files}
     whole = sets.pop("all", None)
     for role in ("pool", "test", "validation", "original"):
         if role in sets and role in rows:
@@ -185,11 +186,11 @@ def cast(options: DataOptions, folder: Path | None = None) -> Cast:
     )
 
 
-def _read(options: DataOptions, role: FileRole, folder: Path | None) -> Examples:
+def _read(options: DataOptions, role: FileRole, folder: Path | None, reading: Callable[..., Examples]) -> Examples:
     source = options.files[role]
     if folder is not None and options.lies_on_disk(role):
         return read_on_disk(source, role=role, folder=folder)
-    return read(source, role=role)
+    return reading(source, role=role)
 
 
 def _need_enough(whole: Examples, drawn: Mapping[str, int]) -> None:

@@ -41,6 +41,7 @@ from overproof.progress import Progress, Silent
 from overproof.report import write_report
 from overproof.result_file import write_found
 from overproof.roles import Cast
+from overproof.sharing import Shared
 from overproof.students import Students
 from overproof.tally import tally
 from overproof.verdict import Role as RowRole
@@ -112,16 +113,18 @@ class Work:
         experiment: All of the run.
         folder: Its folder.
         progress: Shows how far it is.
+        shared: What it has in common with other runs.
     """
 
     experiment: Experiment
     folder: Path
     progress: Progress
+    shared: Shared = field(default_factory=Shared)
     _begun: set[Path] = field(default_factory=set)
 
     def label(self) -> None:
         """Ask the teacher about every example of every seed, once."""
-        self._begin()
+        self.begin()
         # Of several processes one asks; the others find the answers in the store.
         for turn in (True, False):
             if leads() is turn:
@@ -154,7 +157,7 @@ class Work:
 
     def distill(self) -> None:
         """Train one student for each method and seed."""
-        self._begin()
+        self.begin()
         cells = [(seed, each) for seed in self.experiment.seeds for each in self._students.rows(seed)]
         finished = [(self._students.cell(seed, each.row) / "row.json").exists() for seed, each in cells]
         # Every process must have seen the same before one of them writes.
@@ -177,7 +180,7 @@ class Work:
 
     def evaluate(self) -> Result:
         """Open the test, judge teacher and students, and write `result.json`."""
-        self._begin()
+        self.begin()
         rows, tallies, details = [], [], {}
         for seed in self.experiment.seeds:
             parties, answers = self._asking.parties(seed), self._asking.answers(seed)
@@ -201,8 +204,8 @@ class Work:
                 if not (folder / "row.json").exists():
                     raise InputError(f"Student {each.row!r} of seed {seed} is not trained yet; run the distill step.")
                 student = load_student(folder)
-                with measured(self.folder, "answer", each.row, seed, len(test)):
-                    probs = student.probs(test)
+                with measured(self.folder, "answer", each.row, seed, len(test)) as spared:
+                    probs = student.probs(self._students.encoded(student, test, spared))
                 rows.append(row(each.row, self._students.role(each), probs))
                 details[each.row, seed] = json.loads((folder / "row.json").read_text())
         summary = summarise(rows)
@@ -240,13 +243,26 @@ class Work:
 
     # --- the roles and answers of a seed
 
+    @property
+    def _kept(self) -> Path:
+        """Where lies what may be deleted and is made again."""
+        return self.shared.folder or self.folder
+
     @cached_property
     def _cast(self) -> Cast:
-        return roles.cast(self.experiment.data, self.folder / STAGED)
+        found = roles.cast(self.experiment.data, self._kept / STAGED, self.shared.read)
+        self.shared.announce(found.fixed.values())
+        return found
 
     @cached_property
     def _asking(self) -> Asking:
-        return Asking(experiment=self.experiment, cast=self._cast, folder=self.folder, progress=self.progress)
+        return Asking(
+            experiment=self.experiment,
+            cast=self._cast,
+            folder=self.folder,
+            progress=self.progress,
+            shared=self.shared,
+        )
 
     @cached_property
     def _students(self) -> Students:
@@ -254,19 +270,33 @@ class Work:
 
     # --- the folder
 
-    def _begin(self) -> None:
-        """Make the folder, or make sure that what it holds is this experiment; once, however many steps follow."""
+    def begin(self) -> None:
+        """Make the folder, or make sure that what it holds is this experiment; once, however many steps follow.
+
+        Raises:
+            InputError: The data or the options do not fit, or the folder holds something else.
+        """
         if self.folder in self._begun:
             return
-        wait_for_all()
-        self._check_folder()
+        self.check()
+        path = self.folder / "experiment.yaml"
+        if leads() and not path.exists():
+            atomic.write_text(path, dump(self.experiment))
         wait_for_all()
         self._begun.add(self.folder)
 
-    def _check_folder(self) -> None:
-        path = self.folder / "experiment.yaml"
+    def check(self) -> None:
+        """Make sure that data, options and folder fit before anything is asked, and write nothing.
+
+        Raises:
+            InputError: They do not.
+        """
+        wait_for_all()
         if leads():
+            # What a kill inside a write has left.
             atomic.remove_leftovers(self.folder)
+        wait_for_all()
+        path = self.folder / "experiment.yaml"
         if path.exists():
             # As options, not as text: one written before an option was added means its default.
             if load(path) != self.experiment:
@@ -275,20 +305,18 @@ class Work:
                     f"folder."
                 )
             return
-        existed = self.folder.exists()
+        existed = self._kept.exists()
         # A kill may have fallen before the first word about the run was written.
-        if existed and {each.name for each in self.folder.iterdir()} - {STAGED}:
+        if self.folder.exists() and {each.name for each in self.folder.iterdir()} - {STAGED}:
             raise InputError(f"{str(self.folder)!r} is not empty and holds no run; choose another folder.")
         try:
             self._asking.check()
-            roles.check_budgets(self.experiment.rows(), self._asking.parties(self.experiment.seeds[0]).pool)
+            self._students.check()
         except InputError:
-            shutil.rmtree(self.folder / STAGED, ignore_errors=True)
-            if not existed and self.folder.exists():
-                self.folder.rmdir()
+            shutil.rmtree(self._kept / STAGED, ignore_errors=True)
+            if not existed and self._kept.exists():
+                self._kept.rmdir()
             raise
-        if leads():
-            atomic.write_text(path, dump(self.experiment))
 
     def _log(self, word: str, text: str) -> None:
         if not leads():

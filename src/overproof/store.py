@@ -10,7 +10,7 @@ decoded content inside the shard (enough to resume without a manifest), and the 
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from itertools import takewhile
 from pathlib import Path
@@ -119,6 +119,29 @@ def fill(
                 progress(rows.stop, header.num_rows)
         manifest = {"format": FORMAT, **asdict(header), "fingerprint": header.key.hex, "num_classes": len(class_names)}
         write_json(manifest_path, {**manifest, "class_names": class_names, "bytes_per_row": widths, "shards": shards})
+
+
+def borrow(folder: Path, key: StoreKey, others: Iterable[Path]) -> None:
+    """Copy a finished store of this key from the first of other folders that holds it, unless `folder` is finished.
+
+    Killed half-way, what it copied is as good as computed: `fill` goes on from there.
+
+    Args:
+        folder: Where the store shall be.
+        key: Whose it must be.
+        others: Where to look.
+
+    Raises:
+        InputError: One of them is damaged.
+    """
+    if (folder / "manifest.json").exists():
+        return
+    for other in others:
+        if (other / "manifest.json").exists() and (manifest := _read_manifest(other)).header.key == key:
+            names = [manifest.header.name(index) for index in range(manifest.header.num_shards())]
+            for name in (*names, "manifest.json"):
+                write_bytes(folder / name, (other / name).read_bytes())
+            return
 
 
 def _shard_files(folder: Path) -> list[Path]:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import safetensors.torch
@@ -11,15 +12,17 @@ import torch
 from overproof import atomic
 from overproof.answered import Answered
 from overproof.asking import Asking
+from overproof.data import Examples
 from overproof.distillation import distilled
 from overproof.encoded import Shelf
 from overproof.experiment import Experiment, MethodOptions
 from overproof.material import Material, facts_of, knows_truth, learned_parts, shown
 from overproof.methods import CONVENTIONAL, CONVENTIONAL_WITHOUT_POOL
-from overproof.models import build, join
+from overproof.models import Inputs, Student, build, join, resolved
 from overproof.noise import folds
 from overproof.peers import Peers
 from overproof.processes import leads
+from overproof.roles import check_budgets
 from overproof.rounds import Corrected, run_rounds
 from overproof.sampler import derived_seed
 from overproof.verdict import Role as RowRole
@@ -50,13 +53,23 @@ class Students:
             known, trained_like = knows_truth(self.asking.parties(seed).pool.label), "hard"
         return [*self.experiment.rows(), *([MethodOptions(method=trained_like, name="oracle")] if known else [])]
 
+    def check(self) -> None:
+        """Everything a user can get wrong about students shows here, before a teacher is asked.
+
+        Raises:
+            InputError: It does.
+        """
+        parties = self.asking.cast.parties(self.experiment.seeds[0])
+        check_budgets(self.experiment.rows(), parties.pool)
+        resolved(self.experiment.student.spec, parties.test)
+
     def material(self, seed: int) -> Material:
         """What every student of a seed is made from."""
         parties, answers, options = self.asking.parties(seed), self.asking.answers(seed), self.experiment.student
         fitting = [parties.labelled, parties.pool]
         names = self.asking.cast.class_names
-        shelf = Shelf(folder=self.folder / "encoded")
-        first = build(options.spec, fitting, class_names=names, seed=seed, encode=shelf.encode)
+        encode = partial(self.asking.shared.encode, self._shelf)
+        first = build(options.spec, fitting, class_names=names, seed=seed, encode=encode)
         held = {"labelled": parties.labelled, **parties.others()}
         # The test is opened by `evaluate` alone.
         trained_on = {"labelled": parties.labelled, "pool": parties.pool, **held}
@@ -69,7 +82,7 @@ class Students:
         return Material(
             seed=seed,
             first=first,
-            inputs=join([shelf.encode(first.encoder, examples) for examples in trained_on.values()]),
+            inputs=join([encode(first.encoder, examples) for examples in trained_on.values()]),
             answered=answered,
             ids={role: examples.ids for role, examples in trained_on.items()},
             without_fold=tuple(each for role, each in answers.items() if role.startswith("pool-without-fold-")),
@@ -152,6 +165,20 @@ class Students:
         for record in corrected.records:
             self.log("peers", f"{each.row}, seed {material.seed}, {record.sentence()}")
         return corrected
+
+    def encoded(self, student: Student, test: Examples, spared: list[float]) -> Inputs | Examples:
+        """The test as a student reads it, encoded once for all of them; where it lies on disk, as it is.
+
+        Args:
+            student: A trained one.
+            test: What it shall answer for.
+            spared: Gets the seconds that the encoding took when it was made, where it is made already.
+        """
+        return test if test.mapped else self.asking.shared.encode(self._shelf, student.encoder, test, spared)
+
+    @property
+    def _shelf(self) -> Shelf:
+        return Shelf(folder=(self.asking.shared.folder or self.folder) / "encoded")
 
     def role(self, each: MethodOptions) -> RowRole:
         """What a row is in the table."""

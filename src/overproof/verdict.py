@@ -4,21 +4,19 @@ Every row is compared with the best conventional one, seed by seed on the same t
 row with the highest mean on the test set itself: luck can only raise that bar, so the choice works against the methods.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool
-from numpy.typing import NDArray
 from rich.table import Table
-from scipy.special import ndtri, stdtrit
-from torch import Tensor
 
 from overproof.errors import InputError
 from overproof.evaluate import accuracy_interval
+from overproof.paired import Key, Means, means_of, ratio_of
+from overproof.paired import Role as Role
+from overproof.paired import Row as Row
 
-Role = Literal["reference", "conventional", "method"]
 Verdict = Literal["BEATS", "DOES NOT BEAT", "INCONCLUSIVE"]
 
 LABELLED_ONLY = "labelled_only"
@@ -32,31 +30,6 @@ LOWER_IS_BETTER = ("log_loss", "ece")
 """Metrics whose differences are turned round, so that a positive difference is always the better row."""
 
 _ORDER: tuple[Role, ...] = ("reference", "conventional", "method")
-_Key = tuple[int, str]
-_Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Row:
-    """One student (or the teacher) on one seed.
-
-    Args:
-        method: Its name; rows of one name are the seeds of one method.
-        seed: Rows of different methods are paired where seed and test set are the same.
-        metrics: What `overproof.evaluate.metrics` said.
-        role: "reference" (labelled-only, teacher, oracle), "conventional" or "method".
-        correct: [N], True where it is right (`overproof.evaluate.correct`); None leaves the luck of the test sample
-            out of the intervals, and one seed then has none.
-        test: Which test set, for instance `Examples.digest()`: rows with the same word saw the same examples in the
-            same order.
-    """
-
-    method: str
-    seed: int
-    metrics: Mapping[str, float]
-    role: Role
-    correct: Bool[Tensor, "N"] | None = None
-    test: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,6 +46,8 @@ class Summary:
         baseline: The best conventional row; None where the table has none.
         num_pairs: Seeds shared with the baseline: those behind `difference`.
         difference: This row less the baseline, positive where this row is better; None without a shared seed.
+        p_value: One less the level of the interval of the difference that ends at 0: below .05 exactly where that of
+            95 % does not hold 0. None without an interval.
         recovered: (this row - baseline) / (oracle - baseline) with its interval: 0 is the baseline, 1 the oracle.
             None where there is no oracle, and where the oracle is not clearly better than the baseline (the interval of
             their difference reaches 0): a share of a gap that may not exist means nothing.
@@ -93,6 +68,7 @@ class Summary:
     difference: float | None
     difference_low: float | None
     difference_high: float | None
+    p_value: float | None = None
     recovered: float | None
     recovered_low: float | None
     recovered_high: float | None
@@ -151,9 +127,9 @@ def summarise(rows: Sequence[Row], *, metric: str = "accuracy", level: float = 0
     oracle = methods.get(ORACLE, {})
     summaries = []
     for name, runs in methods.items():
-        own = _means([runs], [[1.0]], metric, level)
-        versus = _means([runs, baseline], [[sign, -sign]], metric, level)
-        share = _ratio(_means([runs, baseline, oracle], [[sign, -sign, 0.0], [0.0, -sign, sign]], metric, level))
+        own = means_of([runs], [[1.0]], metric, level)
+        versus = means_of([runs, baseline], [[sign, -sign]], metric, level)
+        share = ratio_of(means_of([runs, baseline, oracle], [[sign, -sign, 0.0], [0.0, -sign, sign]], metric, level))
         low, high = _range(runs, own, metric, level)
         difference_low, difference_high = versus.interval()
         judged = _role(runs) == "method" or (name == LABELLED_ONLY and _role(runs) == "reference")
@@ -172,6 +148,7 @@ def summarise(rows: Sequence[Row], *, metric: str = "accuracy", level: float = 0
                 difference=float(versus.mean[0]) if versus.num_seeds else None,
                 difference_low=difference_low,
                 difference_high=difference_high,
+                p_value=versus.p_value() if best is not None else None,
                 recovered=share[0],
                 recovered_low=share[1],
                 recovered_high=share[2],
@@ -201,85 +178,7 @@ def markdown(summaries: Sequence[Summary]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + f"\n\n{caption(summaries)}\n"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Means:
-    """Means over seeds of V contrasts between rows; `spread` [V, V] holds the squares of the half-widths of their
-    intervals, and of those of all their linear combinations. Without seeds or examples to tell, it is infinite."""
-
-    num_seeds: int
-    mean: _Floats
-    spread: _Floats
-    counts_test: bool
-
-    def interval(self) -> tuple[float | None, float | None]:
-        half = float(self.spread[0, 0]) ** 0.5
-        return (None, None) if half == np.inf else (float(self.mean[0]) - half, float(self.mean[0]) + half)
-
-    def counts(self) -> str:
-        if self.num_seeds == 0:
-            return "no shared seed: no interval"
-        if self.num_seeds == 1:
-            return "one seed: test sample only" if self.counts_test else "one seed: no interval"
-        return f"{self.num_seeds} seeds" + (" and the test sample" if self.counts_test else "")
-
-
-def _means(columns: list[dict[_Key, Row]], contrasts: list[list[float]], metric: str, level: float) -> _Means:
-    """`contrasts` is [V, C] for C columns of rows; only seeds that stand in every column are used."""
-    shared = sorted(key for key in columns[0] if all(key in column for column in columns))
-    num_seeds, weights, tail = len(shared), np.array(contrasts).T, (1 + level) / 2
-    nothing = np.full((len(contrasts), len(contrasts)), np.inf)
-    if num_seeds == 0:
-        return _Means(num_seeds=0, mean=np.zeros(len(contrasts)), spread=nothing, counts_test=False)
-    per_seed = np.array([[column[key].metrics[metric] for column in columns] for key in shared]) @ weights
-    per_example = (_right(columns, shared) if metric == "accuracy" else np.empty((0, len(columns)))) @ weights
-    parts = []
-    if num_seeds > 1:
-        parts.append(stdtrit(num_seeds - 1, tail) ** 2 * _covariance_of_mean(per_seed))
-    if len(per_example) > 1:
-        parts.append(ndtri(tail) ** 2 * _covariance_of_mean(per_example))
-    return _Means(
-        num_seeds=num_seeds,
-        mean=per_seed.mean(axis=0),
-        spread=np.sum(parts, axis=0) if parts else nothing,
-        counts_test=len(per_example) > 1,
-    )
-
-
-def _covariance_of_mean(sample: _Floats) -> _Floats:
-    return np.atleast_2d(np.cov(sample, rowvar=False)) / len(sample)
-
-
-def _right(columns: list[dict[_Key, Row]], shared: list[_Key]) -> _Floats:
-    """[N, C], how often each test example is right over the seeds; no rows where the seeds share no test set."""
-    sums = []
-    for column in columns:
-        marks = [column[key].correct for key in shared]
-        known = [mark.cpu().numpy() for mark in marks if mark is not None]
-        if len(known) < len(marks) or len({test for _, test in shared}) > 1:
-            return np.empty((0, len(columns)))
-        sums.append(known)
-    lengths = sorted({len(mark) for known in sums for mark in known})
-    if len(lengths) > 1:
-        raise InputError(
-            f"Rows of one test set ({shared[0][1] or 'unnamed'}) hold {lengths[0]} and {lengths[-1]} examples: rows of "
-            "different test sets need different values of `test`."
-        )
-    return np.array([np.mean(known, axis=0) for known in sums]).T
-
-
-def _ratio(means: _Means) -> tuple[float | None, float | None, float | None]:
-    """Fieller's interval for the first mean over the second; nothing where the second may be 0."""
-    top, bottom = (float(value) for value in means.mean)
-    room = bottom**2 - float(means.spread[1, 1])
-    if bottom <= 0 or room <= 0:
-        return None, None, None
-    middle = top * bottom - float(means.spread[0, 1])
-    # Never negative but for rounding: the spread is positive semi-definite.
-    half = max(0.0, middle**2 - room * (top**2 - float(means.spread[0, 0]))) ** 0.5
-    return top / bottom, (middle - half) / room, (middle + half) / room
-
-
-def _range(runs: dict[_Key, Row], own: _Means, metric: str, level: float) -> tuple[float | None, float | None]:
+def _range(runs: dict[Key, Row], own: Means, metric: str, level: float) -> tuple[float | None, float | None]:
     (row, *others) = runs.values()
     if not others and row.correct is not None and metric == "accuracy":
         return accuracy_interval(int(row.correct.sum()), len(row.correct), level=level)
@@ -307,8 +206,8 @@ def verdict_of(low: float | None, high: float | None) -> Verdict:
     return "DOES NOT BEAT" if high < PRACTICAL_MARGIN else "INCONCLUSIVE"
 
 
-def _by_method(rows: Sequence[Row], metric: str) -> dict[str, dict[_Key, Row]]:
-    methods: dict[str, dict[_Key, Row]] = {}
+def _by_method(rows: Sequence[Row], metric: str) -> dict[str, dict[Key, Row]]:
+    methods: dict[str, dict[Key, Row]] = {}
     for row in rows:
         runs = methods.setdefault(row.method, {})
         if (row.seed, row.test) in runs:
@@ -322,11 +221,11 @@ def _by_method(rows: Sequence[Row], metric: str) -> dict[str, dict[_Key, Row]]:
     return methods
 
 
-def _role(runs: dict[_Key, Row]) -> Role:
+def _role(runs: dict[Key, Row]) -> Role:
     return next(iter(runs.values())).role
 
 
-def _mean(runs: dict[_Key, Row], metric: str) -> float:
+def _mean(runs: dict[Key, Row], metric: str) -> float:
     return float(np.mean([row.metrics[metric] for row in runs.values()]))
 
 

@@ -16,7 +16,7 @@ from overproof.data.wording import listed, nearest, reason
 from overproof.errors import InputError
 from overproof.labels import Answers, answer
 from overproof.shard import StoreKey
-from overproof.store import Progress
+from overproof.store import Progress, borrow
 from overproof.version import __version__
 
 Options = TypeVar("Options", bound=pydantic.BaseModel)
@@ -67,6 +67,7 @@ def asked_once(
     class_names: tuple[str, ...],
     *,
     folder: Path,
+    elsewhere: Sequence[Path] = (),
     progress: Progress | None = None,
 ) -> dict[str, Answers]:
     """Answers for every role by one teacher that was made elsewhere; no folds, because it saw none of them.
@@ -76,6 +77,7 @@ def asked_once(
         parties: Examples by role.
         class_names: The run's, in order.
         folder: Answers are kept in `folder/ROLE`.
+        elsewhere: More such folders; what the teacher has said there of the very same examples is copied.
         progress: Told (rows done, rows in all) for each role in turn.
 
     Raises:
@@ -88,6 +90,7 @@ def asked_once(
             return teacher.probs(examples.take(torch.arange(rows.start, rows.stop)))
 
         key = StoreKey(teacher=teacher.fingerprint, data=examples.digest(), transform=role, code=CODE)
+        borrow(folder / role, key, [each / role for each in elsewhere])
         answers[role] = answer(
             folder / role,
             examples.ids,
