@@ -1,6 +1,7 @@
 """Students and encoders: exact hashes, exact identities, files that refuse to be wrong."""
 
 import json
+import math
 import sys
 import types
 import unicodedata
@@ -94,9 +95,15 @@ def trained_a_little(student, examples, steps=3):
 # --- the hash, in plain Python
 
 
-def plain_tokens(text):
+def plain_tokens(text, normalization):
     tokens, word = [], ""
-    for character in unicodedata.normalize("NFKC", text.replace("\0", " ")).lower():
+    spaced = text.replace("\0", " ")
+    if normalization == "casefold":
+        seen = "".join(each for each in unicodedata.normalize("NFKC", spaced) if not hashing._UNSEEN.match(each))
+        normal = unicodedata.normalize("NFKC", seen.casefold())
+    else:
+        normal = unicodedata.normalize("NFKC", spaced).lower()
+    for character in normal:
         code = ord(character)
         alone = any(first <= code <= last for first, last in hashing._UNSPACED)
         is_word = character.isalnum() or character == "_" or unicodedata.category(character)[0] == "M"
@@ -117,8 +124,8 @@ def plain_bucket(ngram, buckets, salt=0):
     return 1 + (h >> 32) % (buckets - 1)
 
 
-def plain_ngrams(text, words, characters, buckets):
-    tokens, found = plain_tokens(text), set()
+def plain_ngrams(text, words, characters, buckets, normalization="casefold"):
+    tokens, found = plain_tokens(text, normalization), set()
     for n in range(words[0], words[1] + 1) if words else ():
         found |= {plain_bucket(" ".join(tokens[i : i + n]), buckets) for i in range(len(tokens) - n + 1)}
     for n in range(characters[0], characters[1] + 1) if characters else ():
@@ -135,10 +142,58 @@ CHOICES = [((1, 2), (3, 5)), ((1, 1), None), (None, (2, 4)), ((2, 3), None), ((1
 
 
 @pytest.mark.parametrize(("words", "characters"), CHOICES)
+@pytest.mark.parametrize("normalization", ["casefold", "lower"])
 @pytest.mark.parametrize("buckets", [2, 1000, 2**18, 2**31])
-def test_the_hash_is_the_one_of_thirty_lines_of_plain_python(words, characters, buckets):
-    encoded = Ngrams(words=words, characters=characters, buckets=buckets).encode(pa.array(TEXTS, pa.large_string()))
-    assert rows_of(encoded) == [plain_ngrams(text, words, characters, buckets) for text in TEXTS]
+def test_the_hash_is_the_one_of_thirty_lines_of_plain_python(words, characters, buckets, normalization):
+    ngrams = Ngrams(words=words, characters=characters, buckets=buckets, normalization=normalization)
+    encoded = ngrams.encode(pa.array(TEXTS, pa.large_string()))
+    assert rows_of(encoded) == [plain_ngrams(text, words, characters, buckets, normalization) for text in TEXTS]
+
+
+@pytest.mark.parametrize(
+    ("text", "same"),
+    [
+        ("STRASSE", "Straße"),
+        ("ΣΊΣΥΦΟΣ", "σίσυφος"),
+        ("e\u0301t\u00e9", "\u00e9te\u0301"),
+        ("ﬁn Ⅷ ｆｕｌｌ ｶﾞ", "fin VIII full ガ"),
+        ("co\u00adop\u200berate\ufeff", "cooperate"),
+        ("می\u200cخواهم", "میخواهم"),
+        ("❤\ufe0f", "❤"),
+        ("ИВАН Ёлка", "иван ёЛКА"),
+        ("ǅ ŉ", "ǆ ʼn"),
+    ],
+)
+def test_spellings_of_one_text_are_one_text(text, same):
+    ngrams = Ngrams(words=(1, 2), characters=(2, 4), buckets=2**30)
+    assert rows_of(ngrams.encode(pa.array([text]))) == rows_of(ngrams.encode(pa.array([same])))
+
+
+def test_a_normalised_text_is_normal():
+    everything = "\0".join(chr(code) for code in range(sys.maxunicode + 1) if not 0xD800 <= code < 0xE000)
+    once = hashing.normalised(everything, "casefold")
+    assert hashing.normalised(once, "casefold") == once
+    assert once.count("\0") == everything.count("\0")
+
+
+def test_a_student_saved_before_there_was_a_choice_reads_as_it_did():
+    old = {"type": "ngram", "words": [1, 2], "characters": None, "buckets": 1000, "max_characters": 50}
+    encoder = encoder_from(old)
+    assert encoder.normalization == "lower"
+    assert rows_of(encoder.encode(texts(["Straße"]))) == [plain_ngrams("Straße", (1, 2), None, 1000, "lower")]
+    assert rows_of(encoder.encode(texts(["Straße"]))) != rows_of(encoder.encode(texts(["strasse"])))
+    assert build("ngram", [texts(["a"])], class_names=NAMES, seed=0).encoder.normalization == "casefold"
+
+
+def test_long_and_empty_texts_are_told():
+    encoder = NgramEncoder(words=(1, 1), characters=None, buckets=100, max_characters=5)
+    assert encoder.remarks(texts(["five.", "six..."])) == [
+        "Of 1 of the 2 texts of pool the student reads the first 5 characters alone (student.options.max_characters)."
+    ]
+    assert encoder.remarks(texts(["", " ", "a"])) == [
+        "2 of the 3 texts of pool are empty; the student answers all of them alike."
+    ]
+    assert encoder.remarks(texts(["a"])) == []
 
 
 @given(st.lists(st.text(max_size=30), max_size=6))
@@ -514,11 +569,68 @@ def test_missing_words_and_unseen_ones_share_a_slot():
     assert encoder.encode(asked).values.tolist() == [[0, 1, 0], [0, 0, 1], [0, 0, 1]]
 
 
-def test_columns_without_values_or_with_one_value_stay_finite():
+def test_columns_without_values_or_with_one_value_say_nothing():
     nothing = _with_gaps([None, None], pa.null())
-    assert TableEncoder.fit([nothing]).encode(nothing).values.tolist() == [[0, 1], [0, 1]]
-    same = table(size=[5.0, 5.0])
-    assert TableEncoder.fit([same]).encode(table(size=[5.0, 6.0])).values.tolist() == [[0], [1]]
+    with pytest.raises(InputError, match="pool has no value in any of its columns 'x'"):
+        TableEncoder.fit([nothing])
+    blank = pa.table({"x": pa.nulls(2), "size": [1.0, 3.0]})
+    encoder = TableEncoder.fit([_rows(blank)])
+    assert encoder.encode(_rows(blank)).values.tolist() == [[-1], [1]]
+    # Whatever it holds later, of any kind, was never learned from.
+    assert encoder.encode(table(x=["a", "b"], size=[3.0, 1.0])).values.tolist() == [[1], [-1]]
+    assert encoder_from(json.loads(json.dumps(encoder.config()))) == encoder
+    same = table(size=[0.1, 0.1, 0.1])
+    assert TableEncoder.fit([same]).encode(table(size=[0.1, 1e9])).values.tolist() == [[0], [0]]
+    # A student saved when such a column had the deviation 1 reads it as it did.
+    old = TableEncoder.from_config({"columns": [{"name": "size", "mean": 5.0, "std": 1.0, "gaps": False}]})
+    assert old.encode(table(size=[5.0, 6.0])).values.tolist() == [[0], [1]]
+
+
+def test_the_largest_numbers_stay_finite():
+    encoder = TableEncoder.fit([table(size=[1e308, -1e308, 0.0])])
+    assert encoder.encode(table(size=[1e308, 0.0])).values.flatten().tolist() == pytest.approx([1.5**0.5, 0])
+
+
+def test_numbers_that_are_names_are_met_as_numbers_later():
+    encoder = TableEncoder.fit([table(zip=["7", "12", "7"])])
+    expected = encoder.encode(table(zip=["12", "7", "9"])).values
+    assert torch.equal(encoder.encode(table(zip=[12, 7, 9])).values, expected)
+    assert torch.equal(encoder.encode(_rows(pa.table({"zip": [12.0, 7.0, None]}))).values, expected)
+    assert encoder.encode(table(zip=[7.5])).values.tolist() == [[0, 0, 1]]
+
+
+def _dates(*words):
+    return _rows(pa.table({"at": pa.array(words, pa.string()).cast(pa.timestamp("us"))}))
+
+
+def test_dates_lie_on_a_line_and_on_the_circles_of_week_and_year():
+    # A Thursday, then a Monday 4 days later, at midnight: no circle of the day.
+    encoder = TableEncoder.fit([_dates("1970-01-01", "1970-01-05")])
+    assert encoder.input_shape == (5,)
+    found = encoder.encode(_dates("1970-01-05", "1970-01-08")).values
+    assert found[0, :3].tolist() == [1, 0, 1]
+    third = 2 * math.pi * 3 / 7
+    assert found[1, :3].tolist() == pytest.approx([2.5, math.sin(third), math.cos(third)])
+    assert found[0, 3:].tolist() == pytest.approx([math.sin(2 * math.pi * 4 / 365), math.cos(2 * math.pi * 4 / 365)])
+    # One week or one leap year later the circles agree.
+    leap = encoder.encode(_dates("2024-02-29", "2024-01-01", "2025-01-01")).values
+    assert leap[1, 3:].tolist() == leap[2, 3:].tolist() == [0, 1]
+    timed = TableEncoder.fit([_dates("1970-01-01T06:00", None)])
+    assert timed.encode(_dates("1970-01-01T06:00", None)).values[:, 5:].tolist() == [
+        [1, pytest.approx(0, abs=1e-6), 0],
+        [0, 0, 1],
+    ]
+    assert not timed.encode(_dates(None)).values[0, :7].any()
+    assert encoder_from(json.loads(json.dumps(timed.config()))) == timed
+    with pytest.raises(InputError, match="has numbers in column 'at'; the student was fitted on dates there"):
+        timed.encode(table(at=[1.0]))
+
+
+def _rows(columns):
+    from overproof.data.examples import build as make
+
+    label = torch.full((len(columns),), -1)
+    return make(inputs=columns, label=label, class_names=(), keys=None, source="pool")
 
 
 def test_only_the_most_frequent_categories_have_a_slot():

@@ -213,6 +213,7 @@ class Work:
             *diagnose(rows, summary, details, self._cast.reported),
             *self._asking.findings(),
             *hard_labels_found(details, self._cast.class_names),
+            *(words for each in (parties.labelled, parties.pool, test) for words in student.remarks(each)),
             *wild_findings(details, self._cast.class_names, self.experiment.teacher.published_accuracy),
         ]
         if leads():

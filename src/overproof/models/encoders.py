@@ -13,7 +13,7 @@ from overproof.data import Examples, Kind
 from overproof.errors import InputError
 from overproof.models.embeddings import embedder_by_name
 from overproof.models.inputs import Dense, Ragged
-from overproof.models.ngrams import Ngrams
+from overproof.models.ngrams import Ngrams, Normalization
 from overproof.models.tables import TableEncoder, numbers_of, table_of
 
 Shape = tuple[int, ...]
@@ -112,12 +112,14 @@ class NgramEncoder:
         characters: Shortest and longest n-gram of characters within a word; None for no characters.
         buckets: Size of the embedding table, in 2..2**31.
         max_characters: A text is cut after that many characters, so that one endless text cannot fill a batch.
+        normalization: `casefold`, or the `lower` case of students saved before there was a choice.
     """
 
     words: tuple[int, int] | None
     characters: tuple[int, int] | None
     buckets: int
     max_characters: int
+    normalization: Normalization = "casefold"
 
     @property
     def kind(self) -> Kind:
@@ -133,7 +135,30 @@ class NgramEncoder:
         """The sorted set of buckets of every text; a batch is int64 [B, L] padded with 0."""
         check_kind(examples, "text")
         texts = pc.utf8_slice_codeunits(examples.inputs, 0, self.max_characters)
-        return Ngrams(words=self.words, characters=self.characters, buckets=self.buckets).encode(texts)
+        ngrams = Ngrams(
+            words=self.words, characters=self.characters, buckets=self.buckets, normalization=self.normalization
+        )
+        return ngrams.encode(texts)
+
+    def remarks(self, examples: Examples) -> list[str]:
+        """What a reader must know of these texts, in sentences: how many are not read to their end, or are empty."""
+        num_long, num_empty = 0, 0
+        for part in examples.parts():
+            lengths = pc.utf8_length(part.inputs)
+            num_long += pc.sum(pc.greater(lengths, self.max_characters)).as_py() or 0
+            num_empty += pc.sum(pc.equal(pc.utf8_trim_whitespace(part.inputs), "")).as_py() or 0
+        said = []
+        if num_long:
+            said.append(
+                f"Of {num_long} of the {len(examples)} texts of {examples.source} the student reads the first "
+                f"{self.max_characters} characters alone (student.options.max_characters)."
+            )
+        if num_empty:
+            said.append(
+                f"{num_empty} of the {len(examples)} texts of {examples.source} are empty; the student answers all of "
+                f"them alike."
+            )
+        return said
 
     def config(self) -> dict[str, Any]:
         """Its fields."""
@@ -147,6 +172,7 @@ class NgramEncoder:
             characters=_pair(config["characters"]),
             buckets=int(config["buckets"]),
             max_characters=int(config["max_characters"]),
+            normalization=config.get("normalization", "lower"),
         )
 
 

@@ -1,10 +1,12 @@
 """Text to hashed n-grams, whole batches at a time: no vocabulary, no Python loop over words.
 
-A text is normalised to NFKC and lower case and cut into tokens: a token is a run of word characters (letters, digits,
-`_` and combining marks), or one character that stands alone (an ideograph or kana, since those scripts put no spaces
-between words, or any other sign). Spaces only separate; so does U+0000. For texts without ideographs and marks the
-tokens are those of the regular expression `\\w+|[^\\w\\s]`. The normalised text is its tokens, each followed by one
-space, with one space before the first: " so good ! ".
+A text is normalised and cut into tokens. `casefold` is Unicode's NFKC_Casefold: NFKC without what cannot be seen (soft
+hyphens, zero-width spaces and joiners, variation selectors), full case folding (ß as ss, every sigma as σ), and NFKC
+again; `lower` is NFKC and lower case, as students saved before there was a choice read. A token is a run of word
+characters (letters, digits, `_` and combining marks), or one character that stands alone (an ideograph or kana, since
+those scripts put no spaces between words, or any other sign). Spaces only separate; so does U+0000. For texts without
+ideographs and marks the tokens are those of the regular expression `\\w+|[^\\w\\s]`. The normalised text is its tokens,
+each followed by one space, with one space before the first: " so good ! ".
 
     word n-gram        n neighbouring tokens and the single spaces between them
     character n-gram   n neighbouring characters of one token and the space on either side of it: " go", "goo", …
@@ -18,15 +20,18 @@ An n-gram c_0 … c_{n-1} of code points is hashed as
 
 Bucket 0 is kept for padding. A text becomes the sorted set of its buckets: whether an n-gram is there, not how often.
 
-Sources: the mixer, Steele, Lea and Flood, "Fast splittable pseudorandom number generators" (OOPSLA 2014); the hashing
-trick, Weinberger et al., "Feature hashing for large scale multitask learning" (ICML 2009).
+Sources: the normalisation, The Unicode Standard, section 3.13, and its list of default ignorable code points; the
+mixer, Steele, Lea and Flood, "Fast splittable pseudorandom number generators" (OOPSLA 2014); the hashing trick,
+Weinberger et al., "Feature hashing for large scale multitask learning" (ICML 2009).
 """
 
 import functools
+import re
 import sys
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -49,6 +54,14 @@ _SPACE, _WORD, _ALONE = range(3)
 # Hiragana and Katakana, CJK unified ideographs with extension A, compatibility ideographs, planes 2 and 3.
 _UNSPACED = ((0x3040, 0x30FF), (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF))
 
+# Default_Ignorable_Code_Point: it leaves no mark, and would cut a word in two.
+_UNSEEN = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f"
+    "\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+
+Normalization = Literal["casefold", "lower"]
+
 _Integers = NDArray[np.int64]
 _Hashes = NDArray[np.uint64]
 
@@ -61,6 +74,7 @@ class Ngrams:
         words: Shortest and longest word n-gram; None for no words.
         characters: Shortest and longest character n-gram; None for no characters.
         buckets: Size of the embedding table, padding's bucket 0 included; in 2..2**31.
+        normalization: `casefold` or `lower`.
 
     Example:
         >>> ngrams = Ngrams(words=(1, 2), characters=None, buckets=2**18)
@@ -71,6 +85,7 @@ class Ngrams:
     words: tuple[int, int] | None
     characters: tuple[int, int] | None
     buckets: int
+    normalization: Normalization = "casefold"
 
     def encode(self, texts: pa.Array) -> Ragged:
         """The sorted set of buckets of every text.
@@ -99,7 +114,7 @@ def _chunks(texts: pa.Array) -> Iterator[pa.Array]:
 
 def _encode(texts: list[str], ngrams: Ngrams) -> tuple[NDArray[np.int32], _Integers]:
     """Buckets of all texts end to end, and how many each text has."""
-    stream, starts, stops, text_of = _tokenise(texts)
+    stream, starts, stops, text_of = _tokenise(texts, ngrams.normalization)
     prefix, inverse = _prefix_sums(stream)
     buckets, owners = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     for n in _lengths(ngrams.words):
@@ -129,7 +144,24 @@ def _lengths(shortest_and_longest: tuple[int, int] | None) -> range:
     return range(0) if shortest_and_longest is None else range(shortest_and_longest[0], shortest_and_longest[1] + 1)
 
 
-def _tokenise(texts: list[str]) -> tuple[_Hashes, _Integers, _Integers, _Integers]:
+def normalised(text: str, normalization: Normalization) -> str:
+    """A text as its tokens are spelled.
+
+    Args:
+        text: Any.
+        normalization: `casefold` or `lower`.
+
+    Example:
+        >>> normalised("STRASSE Straße", "casefold"), normalised("STRASSE Straße", "lower")
+        ('strasse strasse', 'strasse straße')
+    """
+    if normalization == "lower":
+        return unicodedata.normalize("NFKC", text).lower()
+    folded = _UNSEEN.sub("", unicodedata.normalize("NFKC", text)).casefold()
+    return unicodedata.normalize("NFKC", folded)
+
+
+def _tokenise(texts: list[str], normalization: Normalization) -> tuple[_Hashes, _Integers, _Integers, _Integers]:
     """All tokens in one stream of code points, each followed by a space, one space first.
 
     Returns:
@@ -138,7 +170,7 @@ def _tokenise(texts: list[str]) -> tuple[_Hashes, _Integers, _Integers, _Integer
     separator = "\0"
     joined = separator.join(text.replace(separator, " ") for text in texts)
     # All texts at once: U+0000 neither composes nor takes part in casing, so that they cannot touch each other.
-    normal = unicodedata.normalize("NFKC", joined).lower()
+    normal = normalised(joined, normalization)
     codes = np.frombuffer(normal.encode("utf-32-le"), np.uint32)
     kind = _character_kinds()[codes]
     starts_token = kind == _ALONE

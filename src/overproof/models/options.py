@@ -32,6 +32,7 @@ ALLOWED: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "characters": _LENGTHS,
     "buckets": (lambda value: _is_whole(value, 2), "an integer from 2 to 2**31"),
     "max_characters": (lambda value: _is_whole(value, 1), "a positive integer"),
+    "normalization": (lambda value: value in ("casefold", "lower"), "'casefold' or 'lower'"),
     "max_tokens": (lambda value: _is_whole(value, 1, 512), "an integer from 1 to 512"),
     "embedder": (lambda value: isinstance(value, str), "'minilm' or an import path 'package.module:factory'"),
     "embedder_options": (lambda value: isinstance(value, dict), "options by name"),

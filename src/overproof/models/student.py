@@ -19,7 +19,7 @@ from overproof import atomic
 from overproof.data import Examples, Kind, from_arrays
 from overproof.data.wording import reason
 from overproof.errors import InputError
-from overproof.models.encoders import Encoder, ImageEncoder, PlainTable, encoder_from
+from overproof.models.encoders import Encoder, ImageEncoder, NgramEncoder, PlainTable, encoder_from
 from overproof.models.estimator import body_of
 from overproof.models.inputs import Dense, Inputs, Ragged
 from overproof.models.layers import UnitRange
@@ -82,6 +82,10 @@ class Student:
         return self.encoder.encode(
             examples if isinstance(examples, Examples) else from_arrays(examples, source="input")
         )
+
+    def remarks(self, examples: Examples) -> list[str]:
+        """What it does not see of these examples, in sentences; none where it sees all of them."""
+        return self.encoder.remarks(examples) if isinstance(self.encoder, NgramEncoder) else []
 
     def logits(self, examples: Examples | Inputs | Array, *, batch_size: int = 1024) -> Float32[Tensor, "N K"]:
         """Scores in evaluation mode, without gradient, on the CPU; the module's modes are as before afterwards.

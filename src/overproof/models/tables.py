@@ -1,4 +1,4 @@
-"""Tables to float32: numbers standardised, words one-hot, gaps said."""
+"""Tables to float32: numbers standardised, words one-hot, dates on circles, gaps said."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -14,8 +14,9 @@ from overproof.data import Examples, Kind
 from overproof.data.wording import listed
 from overproof.errors import InputError
 from overproof.models.inputs import Dense
+from overproof.models.moments import Moment
 
-Family = Literal["numbers", "booleans", "strings"]
+Family = Literal["numbers", "booleans", "strings", "dates"]
 
 MAX_CATEGORIES = 64
 """A column's most frequent categories keep a slot of their own; the rest share `other`."""
@@ -28,7 +29,8 @@ class Number:
     Args:
         name: The column.
         mean: Of the values seen at fitting; it stands in for a missing one.
-        std: Of the same values; 1 where they were all equal.
+        std: Of the same values; 0 where they were all equal. Such a column says nothing of the classes, and its slot is
+            always 0: no weight was ever fitted to another value.
         gaps: Whether any was missing at fitting; without, there is no second slot.
     """
 
@@ -51,7 +53,10 @@ class Number:
         """Fill `block` [N, width]."""
         values = numbers_of(column)
         missing = np.isnan(values)
-        block[:, 0] = np.where(missing, 0.0, (values - self.mean) / self.std)
+        if self.std > 0:
+            block[:, 0] = np.where(missing, 0.0, (values - self.mean) / self.std)
+        else:
+            block[:, 0] = 0
         if self.gaps:
             block[:, 1] = missing
 
@@ -75,6 +80,11 @@ class Words:
         """Slots it takes."""
         return len(self.categories) + 1
 
+    @property
+    def numbered(self) -> bool:
+        """Whether all categories are whole numbers, as where numbers are names."""
+        return all(category.removeprefix("-").isdigit() for category in self.categories)
+
     def encode(self, column: pa.ChunkedArray, block: NDArray[np.float32]) -> None:
         """Fill `block` [N, width]."""
         known = pa.array(self.categories, pa.large_string())
@@ -82,6 +92,33 @@ class Words:
         slot = pc.fill_null(place, len(self.categories)).to_numpy()
         block[:] = 0
         block[np.arange(len(block)), slot] = 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Blank:
+    """A column without any value at fitting: it takes no slot, and whatever it holds later is not looked at.
+
+    Args:
+        name: The column.
+    """
+
+    name: str
+
+    @property
+    def family(self) -> None:
+        """Any."""
+        return None
+
+    @property
+    def width(self) -> int:
+        """Slots it takes: none."""
+        return 0
+
+    def encode(self, column: pa.ChunkedArray, block: NDArray[np.float32]) -> None:
+        """There is nothing to fill."""
+
+
+Column = Number | Words | Moment | Blank
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,7 +135,7 @@ class TableEncoder:
         [[-1.0, 0.0, 1.0, 0.0], [1.0, 1.0, 0.0, 0.0]]
     """
 
-    columns: tuple[Number | Words, ...]
+    columns: tuple[Column, ...]
 
     @classmethod
     def fit(cls, parts: Sequence[Examples]) -> "TableEncoder":
@@ -113,7 +150,10 @@ class TableEncoder:
         names = parts[0].column_names if parts[0].kind == "table" else []
         for part in parts:
             check_columns(part, names)
-        return cls(columns=tuple(_fitted(name, parts) for name in names))
+        fitted = tuple(_fitted(name, parts) for name in names)
+        if not any(column.width for column in fitted):
+            raise InputError(f"{parts[0].source} has no value in any of its columns {listed(names)}; some are needed.")
+        return cls(columns=fitted)
 
     @property
     def kind(self) -> Kind:
@@ -136,9 +176,12 @@ class TableEncoder:
         start = 0
         for column in self.columns:
             values = table.column(column.name)
-            if _family(values) not in (column.family, None):
+            family = _family(values)
+            if family == "numbers" and isinstance(column, Words) and column.numbered:
+                values, family = _spelled(values), column.family
+            if column.family is not None and family not in (column.family, None):
                 raise InputError(
-                    f"{examples.source} has {_family(values)} in column {column.name!r}; the student was fitted on "
+                    f"{examples.source} has {family} in column {column.name!r}; the student was fitted on "
                     f"{column.family} there."
                 )
             column.encode(values, encoded[:, start : start + column.width])
@@ -152,14 +195,7 @@ class TableEncoder:
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "TableEncoder":
         """The inverse of `config`."""
-        return cls(
-            columns=tuple(
-                Words(**{**column, "categories": tuple(column["categories"])})
-                if "categories" in column
-                else Number(**column)
-                for column in config["columns"]
-            )
-        )
+        return cls(columns=tuple(map(_column_from, config["columns"])))
 
 
 def table_of(examples: Examples, expected: Sequence[str]) -> pa.Table:
@@ -199,24 +235,28 @@ def numbers_of(column: pa.ChunkedArray) -> NDArray[np.float64]:
     return values
 
 
-def _fitted(name: str, parts: Sequence[Examples]) -> Number | Words:
+def _fitted(name: str, parts: Sequence[Examples]) -> Column:
     # One column at a time, since a table on disk may be larger than memory.
     columns = [(part.source, table_of(part.only([name]), [name]).column(name)) for part in parts]
     families = {found: source for source, column in columns if (found := _family(column)) is not None}
     if len(families) > 1:
         said = " and ".join(f"{found} in {source}" for found, source in families.items())
         raise InputError(f"Column {name!r} holds {said}; one family of values is allowed.")
-    family: Family = next(iter(families), "numbers")
+    if not families:
+        return Blank(name=name)
+    family = next(iter(families))
+    if family == "dates":
+        return Moment.fit(name, [column for _, column in columns])
     if family == "numbers":
         values = np.concatenate([numbers_of(column) for _, column in columns])
         known = values[~np.isnan(values)]
-        std = float(known.std()) if len(known) else 0.0
-        return Number(
-            name=name,
-            mean=float(known.mean()) if len(known) else 0.0,
-            std=std if std > 0 else 1.0,
-            gaps=len(known) < len(values),
-        )
+        if len(known) == 0:
+            return Blank(name=name)
+        # Equal values may differ from their rounded mean; and squares of the largest numbers are infinite.
+        largest = float(np.abs(known).max())
+        scale = largest if largest > 1e150 else 1.0
+        std = float((known / scale).std()) * scale if (known != known[0]).any() else 0.0
+        return Number(name=name, mean=float((known / scale).mean()) * scale, std=std, gaps=len(known) < len(values))
     words = pa.chunked_array([_strings(column) for _, column in columns], pa.large_string())
     counts = words.value_counts()
     frequency = {entry["values"]: entry["counts"] for entry in counts.to_pylist() if entry["values"] is not None}
@@ -230,7 +270,25 @@ def _family(column: pa.ChunkedArray) -> Family | None:
         return None
     if pa.types.is_boolean(column.type):
         return "booleans"
+    if pa.types.is_timestamp(column.type):
+        return "dates"
     return "numbers" if pa.types.is_integer(column.type) or pa.types.is_floating(column.type) else "strings"
+
+
+def _column_from(config: Mapping[str, Any]) -> Column:
+    if "categories" in config:
+        return Words(**{**config, "categories": tuple(config["categories"])})
+    if "daily" in config:
+        return Moment(**config)
+    return Number(**config) if "mean" in config else Blank(**config)
+
+
+def _spelled(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Numbers as words, whole ones without a point."""
+    real = pc.fill_null(column.cast(pa.float64(), safe=False), float("nan"))
+    whole = pc.equal(pc.floor(real), real)
+    digits = pc.cast(pc.if_else(whole, real, None), pa.int64(), safe=False)
+    return pc.if_else(whole, digits.cast(pa.large_string()), real.cast(pa.large_string()))
 
 
 def _strings(column: pa.ChunkedArray) -> pa.Array:

@@ -76,7 +76,7 @@ class Architecture:
     encoder_options: Mapping[str, Any] = field(default_factory=dict)
 
 
-_NGRAMS = {"words": [1, 2], "characters": [4, 4], "buckets": 2**17, "max_characters": 4000}
+_NGRAMS = {"words": [1, 2], "characters": [4, 4], "buckets": 2**17, "max_characters": 4000, "normalization": "casefold"}
 
 ZOO: Mapping[str, Architecture] = {
     "linear": Architecture(factory=layers.linear, kinds=("image", "table"), learning_rate=3e-3),

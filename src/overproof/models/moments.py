@@ -1,0 +1,99 @@
+"""A column of dates as numbers: how late, and where in the week, the year and the day."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+_DAY = np.int64(86_400_000_000)
+_WEEK = 7 * _DAY
+# 1970-01-01 was a Thursday; weeks start on Monday.
+_MONDAY = 4 * _DAY
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Moment:
+    """A column of points in time: (time - mean) / std; then sine and cosine of the place in the week and in the year,
+    and in the day where times of day were seen; and a last slot that is 1 where the value is missing.
+
+    A missing value is 0 in all slots but the last.
+
+    Args:
+        name: The column.
+        mean: Of the times seen at fitting, in microseconds since 1970.
+        std: Of the same; 0 where they were all equal, and the first slot then is always 0.
+        daily: Whether a time of day other than midnight was seen at fitting.
+        gaps: Whether any was missing at fitting; without, there is no last slot.
+
+    Example:
+        Noon of the second of July 2026 is the middle of its day and of its year.
+
+        >>> moment = Moment(name="at", mean=0.0, std=0.0, daily=True, gaps=False)
+        >>> block = np.empty((1, moment.width), np.float32)
+        >>> moment.encode(pa.chunked_array([["2026-07-02 12:00:00"]]).cast(pa.timestamp("us")), block)
+        >>> block[0, 3:].round(3).tolist()
+        [0.0, -1.0, 0.0, -1.0]
+    """
+
+    name: str
+    mean: float
+    std: float
+    daily: bool
+    gaps: bool
+
+    @classmethod
+    def fit(cls, name: str, columns: list[pa.ChunkedArray]) -> "Moment":
+        """Mean, deviation, and what was seen, over all columns; at least one value is known."""
+        times = np.concatenate([_microseconds(column)[0] for column in columns])
+        missing = np.concatenate([_microseconds(column)[1] for column in columns])
+        known = times[~missing]
+        real = known.astype(np.float64)
+        return cls(
+            name=name,
+            mean=float(real.mean()),
+            std=float(real.std()) if (known != known[0]).any() else 0.0,
+            daily=bool((known % _DAY != 0).any()),
+            gaps=bool(missing.any()),
+        )
+
+    @property
+    def family(self) -> str:
+        """Dates."""
+        return "dates"
+
+    @property
+    def width(self) -> int:
+        """Slots it takes."""
+        return 5 + 2 * self.daily + self.gaps
+
+    def encode(self, column: pa.ChunkedArray, block: NDArray[np.float32]) -> None:
+        """Fill `block` [N, width]."""
+        times, missing = _microseconds(column)
+        block[:] = 0
+        if self.std > 0:
+            block[:, 0] = (times - self.mean) / self.std
+        _circle(((times - _MONDAY) % _WEEK) / _WEEK, block[:, 1:3])
+        year = times.view("M8[us]").astype("M8[Y]")
+        start, end = (each.astype("M8[us]").view(np.int64) for each in (year, year + 1))
+        _circle((times - start) / (end - start), block[:, 3:5])
+        if self.daily:
+            _circle((times % _DAY) / _DAY, block[:, 5:7])
+        block[missing] = 0
+        if self.gaps:
+            block[:, -1] = missing
+
+
+def _circle(share: NDArray[np.float64], block: NDArray[np.float32]) -> None:
+    """Sine and cosine of shares of a full turn."""
+    block[:, 0], block[:, 1] = np.sin(2 * np.pi * share), np.cos(2 * np.pi * share)
+
+
+def _microseconds(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+    """Microseconds since 1970, and where a value is missing (0 there)."""
+    missing: NDArray[np.bool_] = pc.is_null(column).to_numpy()
+    if pa.types.is_null(column.type):
+        return np.zeros(len(column), np.int64), missing
+    times: NDArray[np.int64] = pc.fill_null(column.cast(pa.timestamp("us")).cast(pa.int64()), 0).to_numpy()
+    return times, missing
