@@ -23,8 +23,9 @@ class TrainOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
         schedule: What follows: `cosine` falls to zero; `steps` falls to a tenth after 40 % of all steps and to a
             hundredth after 80 %.
         ema: Decay of an exponential moving average of the weights, which then is the student; 0 is none.
-        augmentation: For images: `none`, `crop` or `crop_flip`.
-        padding: Pixels by which a crop may shift.
+        augmentation: For images: `none`, `crop` or `crop_flip`; or a list of steps, each a name or options with a
+            `name`: `crop`, `flip`, `resized_crop`, `colour`, `cutout`, `rand_augment` (`overproof.augmentations`).
+        padding: Pixels by which a crop may shift; a step of a list has its own.
         teacher_answers: `stored` reads the teacher's answers to the images as they are (fast); `online` asks it anew
             about every augmented image (faithful to papers that do, and dearer); for that the teacher must be a saved
             student that reads images.
