@@ -35,6 +35,7 @@ from overproof.errors import InputError
 from overproof.evaluate import paired_difference
 from overproof.experiment import experiment_from
 from overproof.models import ZOO, EmbeddingEncoder, ModelSpec, PlainTable, Student, build, load_student, wrap
+from overproof.models.moments import DAY
 from overproof.models.ngram_bag import NgramBag
 from overproof.models.ngrams import Ngrams
 from overproof.models.zoo import assemble, resolved
@@ -77,6 +78,11 @@ def some_examples(name: str, options: dict):
             "colour": pa.array(words[rng.integers(0, 5, NUM_ROWS)], mask=rng.random(NUM_ROWS) < 0.1),
             "flag": pa.array(rng.random(NUM_ROWS) < 0.5, mask=rng.random(NUM_ROWS) < 0.1),
             "nothing": pa.array([None] * NUM_ROWS, pa.string()),
+            "never": pa.array([None] * NUM_ROWS, pa.float64()),
+            "always": pa.array([0.1] * NUM_ROWS),
+            "zip": [str(number) for number in rng.integers(0, 5, NUM_ROWS)],
+            "born": pa.array(rng.integers(-(2**52), 2**52, NUM_ROWS), pa.timestamp("us")),
+            "day": pa.array(rng.integers(0, 9999, NUM_ROWS) * DAY, pa.timestamp("us"), mask=rng.random(NUM_ROWS) < 0.2),
         }
     )
     return examples_of(
@@ -175,6 +181,7 @@ def test_a_graph_says_what_it_reads_and_nothing_of_the_machine(made):
     assert about["class_names"] == list(CLASSES)
     assert [each["name"] for each in about["inputs"]] == [each.name for each in model.graph.input]
     names = ["size", "count", "probs_", "student/0/IsNaN_", "colour", "flag", "nothing"]
+    names += ["always", "zip", "born", "day"]
     assert [each["name"] for each in about["inputs"]] == names
     assert all(each.type.tensor_type.shape.dim[0].dim_param == "batch" for each in model.graph.input)
     assert str(Path(__file__).parent).encode() not in graph
@@ -193,6 +200,11 @@ def test_unknown_words_and_gaps_go_where_the_student_puts_them(made):
             "colour": pa.array(["never seen", None, "größer"]),
             "flag": pa.array([None, True, False]),
             "nothing": pa.array(["something", None, ""]),
+            "never": pa.array([3.0, None, -1.0]),
+            "always": pa.array([None, 0.1, 7.0]),
+            "zip": pa.array([3, None, 77]),
+            "born": pa.array([None, 0, -1], pa.timestamp("us")),
+            "day": pa.array([None, int(DAY), -int(DAY) // 2], pa.timestamp("us")),
         }
     )
     examples = examples_of(inputs=strange, label=torch.full((3,), -1), class_names=(), keys=None, source="strange")
@@ -207,9 +219,9 @@ def test_unknown_words_and_gaps_go_where_the_student_puts_them(made):
 
 def test_the_scorer_is_short_and_knows_nothing_of_overproof():
     text = (Path(overproof.__file__).parent / "deployment/score.py").read_text()
-    assert len(text.splitlines()) <= 60
+    assert len(text.splitlines()) <= 70
     imported = set(re.findall(r"^(?:import|from) (\w+)", text, flags=re.MULTILINE))
-    assert imported == {"json", "sys", "unicodedata", "numpy", "onnxruntime"}
+    assert imported == {"json", "re", "sys", "unicodedata", "numpy", "onnxruntime"}
 
 
 @pytest.mark.parametrize("name", ["ngram", "ngram with a layer"])
@@ -250,13 +262,19 @@ def test_the_scorer_alone_says_what_the_student_says(made, name, tmp_path):
     assert said.stdout.splitlines() == shown
 
 
-@given(st.lists(st.text(max_size=40), max_size=4), st.sampled_from([((1, 2), (4, 4)), ((2, 3), None), (None, (1, 3))]))
-def test_the_hash_of_the_scorer_is_the_hash_of_the_student(texts, lengths):
+@given(
+    st.lists(st.text(max_size=40), max_size=4),
+    st.sampled_from([((1, 2), (4, 4)), ((2, 3), None), (None, (1, 3))]),
+    st.sampled_from(["casefold", "lower"]),
+)
+def test_the_hash_of_the_scorer_is_the_hash_of_the_student(texts, lengths, normalization):
     words, characters = lengths
     scorer = Scorer.__new__(Scorer)
     scorer.encoder = {"words": words, "characters": characters, "buckets": 997, "max_characters": 30}
+    if normalization == "casefold":
+        scorer.encoder["normalization"] = normalization
     cut = pa.array([text[:30] for text in texts], pa.large_string())
-    encoded = Ngrams(words=words, characters=characters, buckets=997).encode(cut)
+    encoded = Ngrams(words=words, characters=characters, buckets=997, normalization=normalization).encode(cut)
     ends = encoded.offsets.tolist()
     wanted = [encoded.values[first:last].tolist() for first, last in itertools.pairwise(ends)]
     assert [scorer.ngrams(text) for text in texts] == wanted

@@ -611,10 +611,12 @@ def test_dates_lie_on_a_line_and_on_the_circles_of_week_and_year():
     assert found[0, :3].tolist() == [1, 0, 1]
     third = 2 * math.pi * 3 / 7
     assert found[1, :3].tolist() == pytest.approx([2.5, math.sin(third), math.cos(third)])
-    assert found[0, 3:].tolist() == pytest.approx([math.sin(2 * math.pi * 4 / 365), math.cos(2 * math.pi * 4 / 365)])
-    # One week or one leap year later the circles agree.
-    leap = encoder.encode(_dates("2024-02-29", "2024-01-01", "2025-01-01")).values
-    assert leap[1, 3:].tolist() == leap[2, 3:].tolist() == [0, 1]
+    year = 2 * math.pi / 365.2425
+    assert found[0, 3:].tolist() == pytest.approx([math.sin(4 * year), math.cos(4 * year)])
+    # In any year its first day is near the top of the circle, and before 1970 too.
+    firsts = encoder.encode(_dates("1904-01-01", "2000-01-01", "2024-01-01", "2100-01-01")).values
+    assert firsts[:, 4].min() > math.cos(2 * year)
+    assert encoder.encode(_dates("1969-12-29")).values[0, 1:3].tolist() == [0, 1]
     timed = TableEncoder.fit([_dates("1970-01-01T06:00", None)])
     assert timed.encode(_dates("1970-01-01T06:00", None)).values[:, 5:].tolist() == [
         [1, pytest.approx(0, abs=1e-6), 0],

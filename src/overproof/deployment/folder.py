@@ -19,7 +19,8 @@ from overproof.deployment.provenance import Provenance, provenance_of, student_f
 from overproof.errors import InputError
 from overproof.experiment import dump
 from overproof.models import NgramEncoder, Student, TableEncoder, load_student
-from overproof.models.tables import Number, Words
+from overproof.models.moments import Moment
+from overproof.models.tables import Blank, Column, Number
 from overproof.version import __version__
 
 MANIFEST = "manifest.json"
@@ -185,10 +186,15 @@ def _made_up(student: Student) -> Examples:
     return examples_of(inputs=inputs, label=label, class_names=(), keys=None, source="made-up examples")
 
 
-def _values(column: Number | Words) -> pa.Array:
+def _values(column: Column) -> pa.Array:
     """Five values of a column: numbers about its mean and a gap, or its words, a strange one and a gap."""
     if isinstance(column, Number):
         return pa.array([column.mean + far * column.std for far in (-1.0, 0.0, 0.5, 3.0)] + [None])
+    if isinstance(column, Moment):
+        times = [int(column.mean + far * column.std) for far in (-1.0, 0.0, 0.5, 3.0)]
+        return pa.array([*times, None], pa.timestamp("us"))
+    if isinstance(column, Blank):
+        return pa.nulls(5)
     if column.family == "booleans":
         return pa.array([True, False, None, True, False])
     known = (*column.categories, "?", "??")

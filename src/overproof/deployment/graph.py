@@ -26,10 +26,11 @@ from overproof.data import Examples
 from overproof.deployment.layer_graph import add_module
 from overproof.deployment.nodes import ML, Nodes
 from overproof.deployment.own_module import add_own_module
-from overproof.deployment.table_graph import column_inputs, encode_table, missing_word
+from overproof.deployment.table_graph import NO_TIME, column_inputs, columns_read, encode_table, missing_word
 from overproof.errors import InputError
 from overproof.models import ZOO, EmbeddingEncoder, NgramEncoder, Ragged, Student, TableEncoder
-from overproof.models.tables import Number, Words, numbers_of
+from overproof.models.moments import Moment, microseconds
+from overproof.models.tables import Column, Number, Words, numbers_of
 from overproof.version import __version__
 
 LOGITS, PROBS = "logits", "probs"
@@ -148,7 +149,7 @@ def feed(student: Student, examples: Examples) -> dict[str, Any]:
         columns = examples.inputs
         return {
             name: _column(columns.column(column.name), column)
-            for (name, _, _), column in zip(column_inputs(student.encoder), student.encoder.columns, strict=True)
+            for (name, _, _), column in zip(column_inputs(student.encoder), columns_read(student.encoder), strict=True)
         }
     batch = encoded.take(torch.arange(len(encoded))) if isinstance(encoded, Ragged) else encoded.values
     return {graph_inputs(student)[0].name: batch.numpy()}
@@ -191,8 +192,13 @@ def need_onnx() -> None:
             raise InputError(f"Export needs the package {package}; install it with: pip install 'overproof[onnx]'.")
 
 
-def _column(values: pa.ChunkedArray, column: Number | Words) -> np.ndarray:
+def _column(values: pa.ChunkedArray, column: Column) -> np.ndarray:
     if isinstance(column, Number):
         return numbers_of(values)
+    if isinstance(column, Moment):
+        times, gaps = microseconds(values)
+        return np.where(gaps, NO_TIME, times)
+    assert isinstance(column, Words)
     missing = missing_word(column)
-    return np.array([missing if word is None else word for word in values.cast(pa.large_string()).to_pylist()], object)
+    words = column.words(values).to_pylist()
+    return np.array([missing if word is None else word for word in words], object)

@@ -56,6 +56,12 @@ class Nodes:
 
         return self.add("Cast", value, to=TensorProto.FLOAT)
 
+    def float64(self, value: str) -> str:
+        """Add a cast to float64."""
+        from onnx import TensorProto
+
+        return self.add("Cast", value, to=TensorProto.DOUBLE)
+
     def beside(self, values: Sequence[str], result: str = "") -> str:
         """Put matrices side by side."""
         return self.add("Concat", *values, result=result, axis=1)

@@ -6,20 +6,34 @@ import numpy as np
 
 from overproof.deployment.nodes import ML, Nodes
 from overproof.models import TableEncoder
-from overproof.models.tables import Number, Words
+from overproof.models.moments import Moment
+from overproof.models.tables import Blank, Column, Number, Words
 
 _TAKEN = re.compile("logits|probs|(student|module)/.*")
 """Names of outputs and inner values."""
 
 
+NO_TIME = np.int64(-(2**63))
+"""What stands for a missing point in time."""
+
+
+def columns_read(encoder: TableEncoder) -> list[Column]:
+    """The columns that have a slot, and so an input."""
+    return [column for column in encoder.columns if not isinstance(column, Blank)]
+
+
 def column_inputs(encoder: TableEncoder) -> list[tuple[str, str, str]]:
     """Name, type and meaning of each column's input; one called like another value gets an underscore behind it."""
     described = []
-    for column in encoder.columns:
+    for column in columns_read(encoder):
         name = f"{column.name}_" if _TAKEN.fullmatch(column.name) else column.name
         if isinstance(column, Number):
             described.append((name, "float64", "a number; NaN where it is missing"))
             continue
+        if isinstance(column, Moment):
+            described.append((name, "int64", f"microseconds since 1970, UTC; {NO_TIME} where it is missing"))
+            continue
+        assert isinstance(column, Words)
         words = "'true' or 'false'" if column.family == "booleans" else "a word"
         described.append((name, "str", f"{words}; {missing_word(column)!r} where it is missing"))
     return described
@@ -41,17 +55,47 @@ def encode_table(nodes: Nodes, encoder: TableEncoder) -> str:
     inputs = [name for name, _, _ in column_inputs(encoder)]
     blocks = [
         block
-        for column, name in zip(encoder.columns, inputs, strict=True)
-        for block in (_number(nodes, column, name) if isinstance(column, Number) else [_words(nodes, column, name)])
+        for column, name in zip(columns_read(encoder), inputs, strict=True)
+        for block in _blocks(nodes, column, name)
     ]
     return nodes.beside(blocks)
+
+
+def _blocks(nodes: Nodes, column: Column, name: str) -> list[str]:
+    if isinstance(column, Number):
+        return _number(nodes, column, name)
+    if isinstance(column, Moment):
+        return _moment(nodes, column, name)
+    assert isinstance(column, Words)
+    return [_words(nodes, column, name)]
+
+
+def _moment(nodes: Nodes, column: Moment, name: str) -> list[str]:
+    """A place on a line and on the circles of week, year and day; 0 for a gap, and a slot that says so."""
+    gap, axis = nodes.add("Equal", name, nodes.constant(NO_TIME)), nodes.constant(np.array([1]))
+    time = nodes.add("Where", gap, nodes.constant(np.int64(0)), name)
+    slots = [_scaled(nodes, nodes.float64(time), column.mean, column.std)]
+    for shift, turn in column.circles():
+        share = nodes.float64(nodes.add("Mod", nodes.add("Sub", time, nodes.constant(shift)), nodes.constant(turn)))
+        angle = nodes.float32(nodes.add("Mul", share, nodes.constant(2 * np.pi / np.float64(turn))))
+        slots += [nodes.add(operator, angle) for operator in ("Sin", "Cos")]
+    nothing = nodes.constant(np.float32(0))
+    filled = [nodes.add("Where", gap, nothing, nodes.float32(slot)) for slot in slots]
+    return [nodes.float32(nodes.add("Unsqueeze", slot, axis)) for slot in [*filled, *([gap] if column.gaps else [])]]
+
+
+def _scaled(nodes: Nodes, value: str, mean: float, std: float) -> str:
+    """(value - mean) / std; 0 where the values at fitting were all equal."""
+    centred = nodes.add("Sub", value, nodes.constant(np.float64(mean)))
+    if std == 0:
+        return nodes.add("Mul", centred, nodes.constant(np.float64(0)))
+    return nodes.add("Div", centred, nodes.constant(np.float64(std)))
 
 
 def _number(nodes: Nodes, column: Number, name: str) -> list[str]:
     """(value - mean) / std in double precision, as the student's encoder; 0 for a gap, and a slot that says so."""
     gap, axis = nodes.add("IsNaN", name), nodes.constant(np.array([1]))
-    centred = nodes.add("Sub", name, nodes.constant(np.float64(column.mean)))
-    scaled = nodes.add("Div", centred, nodes.constant(np.float64(column.std)))
+    scaled = _scaled(nodes, name, column.mean, column.std)
     filled = nodes.add("Where", gap, nodes.constant(np.float64(0)), scaled)
     slots = [filled, gap] if column.gaps else [filled]
     return [nodes.float32(nodes.add("Unsqueeze", slot, axis)) for slot in slots]

@@ -7,10 +7,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-_DAY = np.int64(86_400_000_000)
-_WEEK = 7 * _DAY
+DAY = np.int64(86_400_000_000)
+"""In microseconds."""
+WEEK = 7 * DAY
+# The mean year of the calendar, which no more than two days of any year leave behind.
+YEAR = np.int64(31_556_952_000_000)
 # 1970-01-01 was a Thursday; weeks start on Monday.
-_MONDAY = 4 * _DAY
+MONDAY = 4 * DAY
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,12 +31,12 @@ class Moment:
         gaps: Whether any was missing at fitting; without, there is no last slot.
 
     Example:
-        Noon of the second of July 2026 is the middle of its day and of its year.
+        Noon of the second of July 2026 is the middle of its day and, near enough, of its year.
 
         >>> moment = Moment(name="at", mean=0.0, std=0.0, daily=True, gaps=False)
         >>> block = np.empty((1, moment.width), np.float32)
         >>> moment.encode(pa.chunked_array([["2026-07-02 12:00:00"]]).cast(pa.timestamp("us")), block)
-        >>> block[0, 3:].round(3).tolist()
+        >>> block[0, 3:].round(2).tolist()
         [0.0, -1.0, 0.0, -1.0]
     """
 
@@ -46,15 +49,15 @@ class Moment:
     @classmethod
     def fit(cls, name: str, columns: list[pa.ChunkedArray]) -> "Moment":
         """Mean, deviation, and what was seen, over all columns; at least one value is known."""
-        times = np.concatenate([_microseconds(column)[0] for column in columns])
-        missing = np.concatenate([_microseconds(column)[1] for column in columns])
+        times = np.concatenate([microseconds(column)[0] for column in columns])
+        missing = np.concatenate([microseconds(column)[1] for column in columns])
         known = times[~missing]
         real = known.astype(np.float64)
         return cls(
             name=name,
             mean=float(real.mean()),
             std=float(real.std()) if (known != known[0]).any() else 0.0,
-            daily=bool((known % _DAY != 0).any()),
+            daily=bool((known % DAY != 0).any()),
             gaps=bool(missing.any()),
         )
 
@@ -68,18 +71,19 @@ class Moment:
         """Slots it takes."""
         return 5 + 2 * self.daily + self.gaps
 
+    def circles(self) -> list[tuple[np.int64, np.int64]]:
+        """Start and length of week, year and (where it has one) day, in microseconds."""
+        nothing = np.int64(0)
+        return [(MONDAY, WEEK), (nothing, YEAR), *([(nothing, DAY)] if self.daily else [])]
+
     def encode(self, column: pa.ChunkedArray, block: NDArray[np.float32]) -> None:
         """Fill `block` [N, width]."""
-        times, missing = _microseconds(column)
+        times, missing = microseconds(column)
         block[:] = 0
         if self.std > 0:
             block[:, 0] = (times - self.mean) / self.std
-        _circle(((times - _MONDAY) % _WEEK) / _WEEK, block[:, 1:3])
-        year = times.view("M8[us]").astype("M8[Y]")
-        start, end = (each.astype("M8[us]").view(np.int64) for each in (year, year + 1))
-        _circle((times - start) / (end - start), block[:, 3:5])
-        if self.daily:
-            _circle((times % _DAY) / _DAY, block[:, 5:7])
+        for number, (shift, turn) in enumerate(self.circles()):
+            _circle((times - shift) % turn / turn, block[:, 1 + 2 * number : 3 + 2 * number])
         block[missing] = 0
         if self.gaps:
             block[:, -1] = missing
@@ -90,7 +94,7 @@ def _circle(share: NDArray[np.float64], block: NDArray[np.float32]) -> None:
     block[:, 0], block[:, 1] = np.sin(2 * np.pi * share), np.cos(2 * np.pi * share)
 
 
-def _microseconds(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
+def microseconds(column: pa.ChunkedArray) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Microseconds since 1970, and where a value is missing (0 there)."""
     missing: NDArray[np.bool_] = pc.is_null(column).to_numpy()
     if pa.types.is_null(column.type):

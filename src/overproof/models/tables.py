@@ -85,10 +85,14 @@ class Words:
         """Whether all categories are whole numbers, as where numbers are names."""
         return all(category.removeprefix("-").isdigit() for category in self.categories)
 
+    def words(self, column: pa.ChunkedArray) -> pa.ChunkedArray:
+        """The column's values as categories are spelled: numbers too, where all categories are such."""
+        return _spelled(column) if _family(column) == "numbers" else column.cast(pa.large_string())
+
     def encode(self, column: pa.ChunkedArray, block: NDArray[np.float32]) -> None:
         """Fill `block` [N, width]."""
         known = pa.array(self.categories, pa.large_string())
-        place = pc.index_in(_strings(column), value_set=known, skip_nulls=True)
+        place = pc.index_in(_strings(self.words(column)), value_set=known, skip_nulls=True)
         slot = pc.fill_null(place, len(self.categories)).to_numpy()
         block[:] = 0
         block[np.arange(len(block)), slot] = 1
@@ -178,7 +182,7 @@ class TableEncoder:
             values = table.column(column.name)
             family = _family(values)
             if family == "numbers" and isinstance(column, Words) and column.numbered:
-                values, family = _spelled(values), column.family
+                family = column.family
             if column.family is not None and family not in (column.family, None):
                 raise InputError(
                     f"{examples.source} has {family} in column {column.name!r}; the student was fitted on "
