@@ -20,11 +20,13 @@ from overproof.encoded import Shelf
 from overproof.errors import InputError
 from overproof.experiment import load
 from overproof.holm import corrected, holm
+from overproof.labels import read
 from overproof.models import NgramEncoder
+from overproof.roles import cast
 from overproof.sharing import Shared
 from overproof.steps import run
 from overproof.synthetic import blobs
-from overproof.teacher import SavedTeacher
+from overproof.teacher import SavedTeacher, open_teacher
 from overproof.verdict import Row, summarise
 
 BUDGETS = (30, 60)
@@ -189,6 +191,30 @@ def test_a_saved_teacher_is_asked_once_about_the_same_examples(file, finished, t
     monkeypatch.undo()
     run(load(tmp_path / "e.yaml", ["data.rows.labelled=60"]), tmp_path / "alone")
     assert folder_bytes(tmp_path / "both/labels-60") == folder_bytes(tmp_path / "alone")
+
+
+def test_a_saved_teacher_is_asked_once_about_what_all_seeds_draw_from(file, finished, tmp_path, monkeypatch):
+    asked: list[int] = []
+    probs = SavedTeacher.probs
+    monkeypatch.setattr(SavedTeacher, "probs", lambda own, some: asked.append(len(some)) or probs(own, some))
+    content = yaml.safe_load(file.read_text())
+    del content["data"]["rows"]["pool"]
+    content["teacher"] = {"model": str(finished / "labels-60/students/seed-0/hard")}
+    content["methods"] = ["hard"]
+    (tmp_path / "e.yaml").write_text(yaml.safe_dump(content))
+    compare(load_comparison(tmp_path / "e.yaml"), tmp_path / "both")
+    # Labelled examples and pool of both seeds and both budgets are the same 300; and the test.
+    assert sorted(asked) == [100, 300]
+    monkeypatch.undo()
+    run(load(tmp_path / "e.yaml", ["data.rows.labelled=60"]), tmp_path / "alone")
+    assert folder_bytes(tmp_path / "both/labels-60") == folder_bytes(tmp_path / "alone")
+    # Each row holds what the teacher says of that very example.
+    roles = cast(load(tmp_path / "e.yaml", ["data.rows.labelled=60"]).data)
+    teacher = open_teacher(content["teacher"]["model"], roles.class_names)
+    for role in ("labelled", "pool"):
+        examples = getattr(roles.parties(1), role)
+        kept = read(tmp_path / f"both/labels-60/labels/seed-1/{role}", ids=examples.ids).probs()
+        torch.testing.assert_close(kept, teacher.probs(examples), atol=1e-3, rtol=0)
 
 
 def test_rows_of_a_shared_encoding_are_the_encoding_of_the_rows():

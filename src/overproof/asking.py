@@ -34,6 +34,7 @@ from overproof.teacher import (
     Network,
     SavedTeacher,
     Trainable,
+    Whole,
     asked_once,
     cross_fitted,
     from_files,
@@ -42,6 +43,9 @@ from overproof.teacher import (
 )
 from overproof.train_options import TrainOptions
 from overproof.weighted_fit import check_fittable
+
+ALL_SEEDS = "all-seeds"
+"""Where a brought teacher's answers to what every seed draws from are kept."""
 
 ADVERSARY_FOLDS = 2
 """Folds of the teacher that says which wrong class is likeliest, where given labels are corrupted adversarially."""
@@ -171,12 +175,22 @@ class Asking:
             f"{', '.join(parts)}; together {together:.3f}.",
         ]
 
-    def _elsewhere(self, home: Path) -> list[Path]:
+    def _elsewhere(self, home: Path, pattern: str = "seed-*") -> list[Path]:
         """Where the same scorer may have answered for the same examples: under other seeds, and in other runs."""
         _, *below = home.relative_to(self.folder / "labels").parts
         runs = dict.fromkeys((self.folder, *self.shared.runs))
-        homes = [each for run in runs for each in sorted(run.glob("labels/seed-*"))]
+        homes = [each for run in runs for each in sorted(run.glob(f"labels/{pattern}"))]
         return [each.joinpath(*below) for each in homes if each.joinpath(*below) != home]
+
+    def _whole(self, parties: Parties, home: Path) -> Whole | None:
+        """What the labelled examples and the pool of every seed are drawn from, where they are all of it."""
+        train, several = self.cast.fixed.get("train"), len(self.experiment.seeds) > 1
+        if train is None or not several or len(parties.labelled) + len(parties.pool) != len(train):
+            return None
+        _, *below = home.relative_to(self.folder / "labels").parts
+        folder = (self.folder / "labels" / ALL_SEEDS).joinpath(*below)
+        elsewhere = self._elsewhere(folder, ALL_SEEDS)
+        return Whole(examples=train, roles=("labelled", "pool"), folder=folder, elsewhere=elsewhere)
 
     def _home(self, seed: int) -> Path:
         return self.folder / "labels" / f"seed-{seed}"
@@ -254,6 +268,7 @@ class Asking:
                 self.cast.class_names,
                 folder=home,
                 elsewhere=self._elsewhere(home),
+                whole=self._whole(parties, home),
                 progress=counter,
             )
         trained = self._trainable(scorer, parties)

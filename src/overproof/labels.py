@@ -204,7 +204,7 @@ def answer(
     ids: Ids,
     key: StoreKey,
     class_names: tuple[str, ...],
-    ask: Callable[[slice], Tensor],
+    ask: Callable[[slice], Tensor | Answers],
     *,
     rows_per_shard: int = 4096,
     source: str = "pool",
@@ -221,7 +221,8 @@ def answer(
         ids: [N], the ids of the examples, `Examples.ids`.
         key: What the answers follow from.
         class_names: K names, in the order of the teacher's columns.
-        ask: Rows -> the teacher's probabilities [n, K] for them. Asked in order, once for each shard.
+        ask: Rows -> the teacher's probabilities [n, K] for them, or its answers as they are kept. Asked in order, once
+            for each shard.
         rows_per_shard: Rows answered between two commits: what a kill may cost. A store already begun keeps its own.
         source: What to call the examples in errors.
         progress: Told (rows done, rows in all) after every shard.
@@ -234,17 +235,17 @@ def answer(
     K = len(class_names)
 
     def compute(rows: slice) -> Block:
-        teacher_probs = ask(rows)
+        said = ask(rows)
+        if isinstance(said, Answers):
+            return _columns(said)
+        teacher_probs = said
         if teacher_probs.shape != (rows.stop - rows.start, K):
             raise InputError(
                 f"The teacher answered rows {rows.start} to {rows.stop - 1} of {source} with an array of shape "
                 f"{tuple(teacher_probs.shape)}; it must be {(rows.stop - rows.start, K)}: a row each, {K} classes."
             )
-        answers = compress(
-            teacher_probs, source=f"The teacher's answers for {source}", row_numbers=np.arange(rows.start, rows.stop)
-        )
-        parts = {name: getattr(answers, name) for name in ("class_indices", "class_probs", "margin", "residual")}
-        return {name: _as_bytes(part) for name, part in parts.items()}
+        numbers = np.arange(rows.start, rows.stop)
+        return _columns(compress(teacher_probs, source=f"The teacher's answers for {source}", row_numbers=numbers))
 
     header = _header("answers", ids, key, class_names, rows_per_shard, source)
     store.fill(Path(folder), ids, header, class_names, compute, source=source, progress=progress)
@@ -351,6 +352,11 @@ def embed(
         Path(folder), kind="embeddings", key=key, class_names=(), ids=ids, source=source, align=False, mmap=mmap
     )
     return torch.from_numpy(stored.columns["features"].view("<f4"))
+
+
+def _columns(answers: Answers) -> Block:
+    parts = {name: getattr(answers, name) for name in ("class_indices", "class_probs", "margin", "residual")}
+    return {name: _as_bytes(part) for name, part in parts.items()}
 
 
 def _header(

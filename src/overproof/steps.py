@@ -5,6 +5,7 @@
     OUT/encoded/…              their encodings; both may be deleted and are made again
     OUT/features/…             a frozen encoder's features, asked once an example
     OUT/labels/seed-S/ROLE/…   the teacher's answers
+    OUT/labels/all-seeds/…     a brought teacher's answers to all that labelled examples and pools are drawn from
     OUT/labels/seed-S/…        where there are several teachers: the others' answers, and weights.json
     OUT/labels/seed-S/peers/…  what peers said, where a row asks for rounds
     OUT/students/seed-S/ROW/…  one student: weights, what it is, what its method learned, and row.json, written last

@@ -12,4 +12,5 @@ from overproof.teacher.saved_student import open_teacher as open_teacher
 from overproof.teacher.scorers import Brought as Brought
 from overproof.teacher.scorers import Predictor as Predictor
 from overproof.teacher.scorers import Trainable as Trainable
+from overproof.teacher.scorers import Whole as Whole
 from overproof.teacher.scorers import asked_once as asked_once
