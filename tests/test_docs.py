@@ -9,14 +9,37 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 
-def test_the_methods_page_is_what_the_registry_says():
-    spec = importlib.util.spec_from_file_location("methods_page", ROOT / "docs/methods.py")
+@pytest.mark.parametrize("name", ["methods", "commands"])
+def test_a_generated_page_is_what_the_code_says(name):
+    assert (ROOT / f"docs/{name}.md").read_text() == loaded(name).page(), "run `make docs`"
+
+
+def loaded(name: str):
+    """A script of docs/ as a module."""
+    spec = importlib.util.spec_from_file_location(f"{name}_page", ROOT / f"docs/{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    assert (ROOT / "docs/methods.md").read_text() == module.page(), "run `make docs`"
+    return module
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/tutorial.md"])
+def test_every_page_has_a_place_in_the_navigation():
+    config = loaded("navigation").on_config({"docs_dir": str(ROOT / "docs")})
+    placed = re.findall(r"[\w/-]+\.md", repr(config["nav"]))
+    assert sorted(placed) == sorted(str(path.relative_to(ROOT / "docs")) for path in (ROOT / "docs").rglob("*.md"))
+    assert placed[0] == "index.md"
+
+
+def pages() -> list[str]:
+    """README and every page of the site that holds Python."""
+    paths = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    return [str(path.relative_to(ROOT)) for path in paths if "```python\n" in path.read_text()]
+
+
+def test_pages_with_code_are_found():
+    assert {"README.md", "docs/index.md", "docs/tutorial.md", "docs/howto/images.md"} <= set(pages())
+
+
+@pytest.mark.parametrize("name", pages())
 def test_every_python_block_runs(name, tmp_path, monkeypatch):
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(), flags=re.DOTALL)
     assert blocks

@@ -23,7 +23,7 @@ PICKLES = {"pickle", "_pickle", "cPickle", "cloudpickle", "dill", "joblib", "mar
 UNSAFE_YAML = {"load", "load_all", "full_load", "unsafe_load"}
 HEAVY = {"ray", "transformers", "matplotlib", "pandas", "sentence_transformers", "sklearn"}
 MAX_IMPORT_SECONDS = 3.0
-GENERATED = {"runs", "build", "dist", "__pycache__"}
+GENERATED = {"runs", "build", "dist", "site", "__pycache__"}
 # In two pieces, so that this file does not break its own rule.
 MACHINE_PATH = re.compile(r"(?<![\w.-])/" + r"(work/|tmp/brief)")
 

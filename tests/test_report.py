@@ -29,7 +29,7 @@ from overproof.verdict import Summary
 
 CLASSES = ["bread & butter", "<b>tea</b>", "café 茶 $x_1$"]
 WORDS = [["loaf", "crust", "flour"], ["leaf", "kettle", "steep"], ["bean", "roast", "cup"]]
-EVIL = "<script>document.title='stolen'</script><img src=http://example.invalid/x.png onerror=alert(1)>"
+EVIL = "<script>document.title='stolen'</script><img src=http://example.invalid/x.png onerror=document.title='stolen'>"
 SECTIONS = ["results", "findings", "learning", "belief", "mistakes", "reliability"]
 SECTIONS += ["disagreements", "doubted", "costs", "again", "citations"]
 
