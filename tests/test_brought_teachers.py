@@ -19,14 +19,20 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from tokenizers import Tokenizer, models, pre_tokenizers
 
+import overproof
 from overproof.cli import main
 from overproof.data import from_arrays
+from overproof.data.examples import build as examples_of
+from overproof.deployment import export
 from overproof.errors import InputError
-from overproof.models import FROZEN, frozen_embedder
+from overproof.models import FROZEN, build, frozen_embedder
 from overproof.models.image_embeddings import efficientnet_lite0
 from overproof.models.layers import linear
+from overproof.noise import folds
+from overproof.sampler import derived_seed
 from overproof.synthetic import blobs
-from overproof.teacher import cross_fitted, opened, trainable
+from overproof.teacher import cross_fitted, cross_fitted_estimator, opened, trainable
+from overproof.train_options import TrainOptions
 
 NAMES = ("blue", "green", "red")
 OWN = ("red", "blue", "green")
@@ -87,6 +93,14 @@ def test_an_onnx_file_answers_with_logits_or_probabilities(tmp_path: Path, softm
     assert opened(str(path), {}, NAMES, examples=TABLE, classes=OWN).fingerprint != (
         opened(str(path), {}, NAMES, examples=TABLE, classes=NAMES).fingerprint
     )
+
+
+@pytest.mark.parametrize("batch", [1, 2])
+def test_a_batch_that_the_file_fixes_is_filled(tmp_path: Path, batch: int):
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["logits"])]
+    inputs, outputs = [number("x", batch, 2)], [number("logits", batch, 3)]
+    path = save_onnx(tmp_path / "a.onnx", nodes, inputs, outputs, {"w": WEIGHT})
+    torch.testing.assert_close(probs_of(path).double(), softmax(LOGITS)[:, ORDER], atol=1e-6, rtol=0)
 
 
 def test_one_column_of_scores_is_that_of_the_second_class(tmp_path: Path):
@@ -431,3 +445,61 @@ def test_the_same_teacher_brought_in_two_forms_gives_the_same_run(tmp_path: Path
         accuracies.append({row["method"]: row["metrics"]["accuracy"] for row in rows})
     assert accuracies[0]["teacher"] > 0.6
     assert accuracies[0] == accuracies[1]
+
+
+def test_a_student_that_left_as_onnx_teaches(tmp_path: Path):
+    table = pa.table({"size": [1.0, None, 3.0, 4.0], "kind": ["x", "y", None, "x"], "old": [True, False, True, None]})
+    images = torch.randint(0, 256, (4, 1, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    for name, inputs in (("mlp", table), ("cnn", images)):
+        label = torch.full((4,), -1)
+        examples = examples_of(inputs=inputs, label=label, class_names=(), keys=None, source="pool")
+        student = build(name, [examples], class_names=OWN, seed=0)
+        export(student, tmp_path / name)
+        found = probs_of(tmp_path / name / "model.onnx", examples, classes=())
+        torch.testing.assert_close(found, student.probs(examples)[:, ORDER], atol=1e-5, rtol=0)
+
+
+# --- given from Python
+
+
+def test_an_unfitted_classifier_is_cross_fitted_and_a_fitted_one_asked():
+    world = blobs(num_examples=300, num_classes=3, seed=0)
+    few, rest = slice(0, 60), slice(60, 300)
+    labelled, pool = (
+        from_arrays(world.inputs[few], world.label[few], class_names=NAMES),
+        from_arrays(world.inputs[rest]),
+    )
+    teacher = LogisticRegression()
+    out_of_fold, answers = cross_fitted_estimator(teacher, labelled, pool, num_folds=5, seed=0)
+    assert not hasattr(teacher, "coef_")
+    by_hand, sums = torch.zeros(60, 3).double(), torch.zeros(240, 3).double()
+    fold = folds(labelled.label, 5, derived_seed(0, "teacher folds"))
+    x, y = world.inputs.double().numpy(), world.label.numpy()
+    for number in range(5):
+        fitted = LogisticRegression().fit(x[few][fold != number], y[few][fold != number])
+        by_hand[fold == number] = torch.from_numpy(fitted.predict_proba(x[few][fold == number]))
+        sums += torch.from_numpy(fitted.predict_proba(x[rest]))
+    torch.testing.assert_close(out_of_fold, by_hand, atol=1e-6, rtol=0)
+    torch.testing.assert_close(answers, sums / 5, atol=1e-6, rtol=0)
+    # A fitted one by the names of its classes, in its own order.
+    fitted = LogisticRegression().fit(x[rest], np.array(NAMES[::-1])[y[rest]])
+    asked, _ = cross_fitted_estimator(fitted, labelled, pool, num_folds=5, seed=0)
+    torch.testing.assert_close(asked, torch.from_numpy(fitted.predict_proba(x[few])))
+    other = LogisticRegression().fit(x[rest], np.array(["grey", "green", "red"])[y[rest]])
+    with pytest.raises(InputError, match="missing classes 'blue'"):
+        cross_fitted_estimator(other, labelled, pool, num_folds=5, seed=0)
+
+
+def test_distill_takes_a_classifier_for_its_answers():
+    world = blobs(num_examples=300, num_classes=3, seed=0)
+    few, rest = slice(0, 60), slice(60, 200)
+    train = TrainOptions(epochs=2)
+    words = {"labelled": world.inputs[few], "labels": world.label[few], "train": train, "method": "slam"}
+    result = overproof.distill("linear", world.inputs[rest], LogisticRegression(), **words)
+    assert 0.6 < result.noise.mean_accuracy[0] < 1
+    assert result.num_pool == 140
+    probs = world.teacher_probs[few]
+    with pytest.raises(InputError, match="left out where it is a classifier"):
+        overproof.distill("linear", world.inputs[rest], LogisticRegression(), labelled_teacher_probs=probs, **words)
+    with pytest.raises(InputError, match="is needed where teacher_probs is an array"):
+        overproof.distill("linear", world.inputs[rest], world.teacher_probs[rest], **words)

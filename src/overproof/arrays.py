@@ -24,7 +24,11 @@ from overproof.noise import folds
 from overproof.peers import PeerOptions, Peers
 from overproof.rounds import run_rounds
 from overproof.sampler import derived_seed
+from overproof.teacher import cross_fitted_estimator
 from overproof.train_options import TrainOptions
+
+NUM_FOLDS = 5
+"""Folds in which a classifier that is given unfitted is cross-fitted."""
 
 
 def distill(
@@ -33,7 +37,7 @@ def distill(
     teacher_probs: Any,
     labelled: Any,
     labels: Any,
-    labelled_teacher_probs: Any,
+    labelled_teacher_probs: Any = None,
     *,
     method: str | Method = "slam",
     class_names: Sequence[str] | None = None,
@@ -51,11 +55,14 @@ def distill(
         student: A student by name (`linear`, `mlp`, `cnn`, `resnet`, `ngram`), a `torch.nn.Module` that maps a batch of
             the inputs to logits [B, K] (trained in place), or a `ModelSpec`.
         pool: N unlabelled examples: images (uint8), numbers [N, D], or a list of texts; `Examples` too.
-        teacher_probs: [N, K], the teacher's probabilities on the pool; rows sum to one.
+        teacher_probs: [N, K], the teacher's probabilities on the pool; rows sum to one. Or a scikit-learn classifier:
+            one that is fitted already is asked about pool and labelled examples, which it must not have seen; another
+            is fitted on the labelled examples and cross-fitted.
         labelled: n labelled examples of the same kind.
         labels: [n], class indices 0..K-1.
         labelled_teacher_probs: [n, K], the teacher's probabilities on the labelled examples **by a teacher that was not
-            trained on them** (cross-fitted, or one that never saw them): in-sample ones say it is never wrong.
+            trained on them** (cross-fitted, or one that never saw them): in-sample ones say it is never wrong. Left out
+            where `teacher_probs` is a classifier.
         method: By name (`overproof methods` lists them) or composed.
         class_names: K names; 0..K-1 by default.
         train: Training options.
@@ -92,16 +99,12 @@ def distill(
         >>> result.student.probs(world.inputs[:5]).shape
         torch.Size([5, 3])
     """
-    pool_probs, labelled_probs = (
-        _matrix(teacher_probs, "teacher_probs"),
-        _matrix(labelled_teacher_probs, "labelled_teacher_probs"),
-    )
-    num_classes = pool_probs.shape[1]
-    if labelled_probs.shape[1] != num_classes:
+    classifier = teacher_probs if hasattr(teacher_probs, "predict_proba") else None
+    if (classifier is None) is (labelled_teacher_probs is None):
         raise InputError(
-            f"labelled_teacher_probs has {labelled_probs.shape[1]} columns and teacher_probs {num_classes}; both need "
-            f"one for each class."
+            "labelled_teacher_probs is needed where teacher_probs is an array, and left out where it is a classifier."
         )
+    num_classes = _num_classes(labels, class_names) if classifier is not None else _width(teacher_probs)
     names = tuple(class_names) if class_names is not None else tuple(str(index) for index in range(num_classes))
     if len(names) != num_classes:
         raise InputError(f"class_names holds {len(names)} names; there are {num_classes} columns in teacher_probs.")
@@ -111,6 +114,20 @@ def distill(
         row = int((labelled_examples.label < 0).int().argmax())
         raise InputError(
             f"labels, row {row}: the label is unknown; every labelled example needs one of 0..{num_classes - 1}."
+        )
+    if classifier is not None:
+        labelled_probs, pool_probs = cross_fitted_estimator(
+            classifier, labelled_examples, pool_examples, num_folds=NUM_FOLDS, seed=seed
+        )
+    else:
+        pool_probs, labelled_probs = (
+            _matrix(teacher_probs, "teacher_probs"),
+            _matrix(labelled_teacher_probs, "labelled_teacher_probs"),
+        )
+    if labelled_probs.shape[1] != num_classes:
+        raise InputError(
+            f"labelled_teacher_probs has {labelled_probs.shape[1]} columns and teacher_probs {num_classes}; both need "
+            f"one for each class."
         )
     parts = [labelled_examples, pool_examples]
     built = build(student, parts, class_names=names, seed=seed)
@@ -179,6 +196,20 @@ def distill(
         observe=observe,
     )
     return replace(result, rounds=facts)
+
+
+def _width(teacher_probs: Any) -> int:
+    return _matrix(teacher_probs, "teacher_probs").shape[1]
+
+
+def _num_classes(labels: Any, class_names: Sequence[str] | None) -> int:
+    """How many classes there are where only labels say so."""
+    if class_names is not None:
+        return len(class_names)
+    highest = np.asarray(labels).max(initial=0)
+    if not isinstance(highest, np.integer):
+        raise InputError("labels must be class indices 0..K-1, or give class_names.")
+    return int(highest) + 1
 
 
 def _matrix(values: Any, option: str) -> Tensor:

@@ -28,7 +28,7 @@ from overproof.deployment.nodes import ML, Nodes
 from overproof.deployment.own_module import add_own_module
 from overproof.deployment.table_graph import NO_TIME, column_inputs, columns_read, encode_table, missing_word
 from overproof.errors import InputError
-from overproof.models import ZOO, EmbeddingEncoder, NgramEncoder, Ragged, Student, TableEncoder
+from overproof.models import ZOO, EmbeddingEncoder, NgramEncoder, Ragged, Student, TableEncoder, TokenEncoder, body_of
 from overproof.models.moments import Moment, microseconds
 from overproof.models.tables import Column, Number, Words, numbers_of
 from overproof.version import __version__
@@ -67,6 +67,7 @@ def onnx_bytes(student: Student) -> bytes:
             whose batch may have any size.
     """
     need_onnx()
+    _check_writable(student)
     from onnx import TensorProto, helper
 
     inputs, nodes = graph_inputs(student), Nodes(prefix="student")
@@ -113,6 +114,19 @@ def onnx_bytes(student: Student) -> bytes:
         model.metadata_props.add(key=key, value=json.dumps(words, ensure_ascii=False))
     data: bytes = model.SerializeToString(deterministic=True)
     return data
+
+
+def _check_writable(student: Student) -> None:
+    if body_of(student.module) is not None:
+        raise InputError(
+            f"Student {student.spec.name!r} is a scikit-learn estimator, which is not written as ONNX: the "
+            f"estimator.skops in its folder is what leaves."
+        )
+    if isinstance(student.encoder, TokenEncoder):
+        raise InputError(
+            f"Student {student.spec.name!r} is a Hugging Face transformer, which is not written as ONNX yet: its "
+            f"folder holds weights, configuration and tokenizer."
+        )
 
 
 def graph_inputs(student: Student) -> tuple[GraphInput, ...]:

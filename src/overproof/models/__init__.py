@@ -25,6 +25,7 @@ from overproof.models.student import build as build
 from overproof.models.student import load_student as load_student
 from overproof.models.student import wrap as wrap
 from overproof.models.tables import TableEncoder as TableEncoder
+from overproof.models.transformer import TokenEncoder as TokenEncoder
 from overproof.models.zoo import ZOO as ZOO
 from overproof.models.zoo import ModelSpec as ModelSpec
 from overproof.models.zoo import module_of as module_of

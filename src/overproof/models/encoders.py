@@ -15,6 +15,7 @@ from overproof.models.embeddings import embedder_by_name
 from overproof.models.inputs import Dense, Ragged
 from overproof.models.ngrams import Ngrams, Normalization
 from overproof.models.tables import TableEncoder, numbers_of, table_of
+from overproof.models.transformer import TokenEncoder
 
 Shape = tuple[int, ...]
 
@@ -296,6 +297,7 @@ _BY_TYPE: dict[str, Callable[[Mapping[str, Any]], Encoder]] = {
     "embedding": EmbeddingEncoder.from_config,
     "plain": PlainTable.from_config,
     "table": TableEncoder.from_config,
+    "tokens": TokenEncoder.from_config,
 }
 
 

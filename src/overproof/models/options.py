@@ -34,6 +34,14 @@ ALLOWED: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "max_characters": (lambda value: _is_whole(value, 1), "a positive integer"),
     "normalization": (lambda value: value in ("casefold", "lower"), "'casefold' or 'lower'"),
     "max_tokens": (lambda value: _is_whole(value, 1, 512), "an integer from 1 to 512"),
+    "config": (
+        lambda value: value is None or isinstance(value, str | dict),
+        "the folder of a config.json, that file, or its content",
+    ),
+    "tokenizer": (
+        lambda value: value is None or isinstance(value, str | dict),
+        "the folder of a tokenizer.json, or that file",
+    ),
     "embedder": (lambda value: isinstance(value, str), "'minilm' or an import path 'package.module:factory'"),
     "embedder_options": (lambda value: isinstance(value, dict), "options by name"),
 }

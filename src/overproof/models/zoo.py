@@ -24,6 +24,7 @@ from overproof.models.ngram_bag import NgramBag, inverse_document_frequency
 from overproof.models.options import check_options
 from overproof.models.tables import TableEncoder
 from overproof.models.tensor_files import hash_of_start, put_tensors, read_tensors
+from overproof.models.transformer import spelt_out, token_encoder, transformer
 
 Optimizer = Literal["adamw", "sgd"]
 
@@ -106,6 +107,12 @@ ZOO: Mapping[str, Architecture] = {
         learning_rate=0.01,
         encoder_options={"embedder": None, "embedder_options": {}},
     ),
+    "transformer": Architecture(
+        factory=transformer,
+        kinds=("text",),
+        learning_rate=5e-4,
+        encoder_options={"tokenizer": None, "max_tokens": 128},
+    ),
 }
 
 _DEFAULTS: Mapping[Kind, str] = {"image": "cnn", "text": "ngram", "table": "mlp"}
@@ -155,6 +162,8 @@ def resolved(spec: ModelSpec, examples: Examples) -> ModelSpec:
             raise InputError(f"Student {name!r} has no option {option!r}{nearest(option, defaults)}; {known}.")
     options = _as_json(name, {**defaults, **spec.options})
     check_options(name, options)
+    if name == "transformer":
+        options = spelt_out(options)
     return replace(spec, name=name, options=options)
 
 
@@ -173,6 +182,8 @@ def fit_encoder(spec: ModelSpec, parts: Sequence[Examples]) -> Encoder:
         return EmbeddingEncoder.fit("minilm", {"max_tokens": options["max_tokens"]})
     if spec.name == "embedding":
         return EmbeddingEncoder.fit(options["embedder"], options["embedder_options"])
+    if spec.name == "transformer":
+        return token_encoder(options)
     # Somebody's own module reads the same n-grams; its options are its own.
     return NgramEncoder.from_config(options if spec.name == "ngram" else _NGRAMS)
 

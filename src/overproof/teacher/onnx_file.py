@@ -72,7 +72,7 @@ class OnnxTeacher:
             torch.from_numpy(self.scores(examples.take(rows)))
             for rows in torch.arange(len(examples)).split(self.batch_size)
         ]
-        scores = torch.cat(parts)
+        scores = torch.cat(parts).float()
         return (scores.softmax(dim=1) if self.logits else scores)[:, self.order]
 
 
@@ -126,8 +126,13 @@ def open_onnx(
     output = _output(session.get_outputs(), chosen.output, who)
     keys: list[Any] = []
 
+    declared = session.get_inputs()[0].shape[0]
+    fixed = declared if isinstance(declared, int) and declared > 0 else 0
+
     def scores(some: Examples) -> np.ndarray:
-        given = _asked(session, output, feed, some, who)
+        # Of a batch that the file fixes, the places that are left over are asked about the last example.
+        whole = some.take(torch.arange(max(len(some), fixed)).clamp(max=len(some) - 1)) if fixed else some
+        given = _asked(session, output, feed, whole, who)[: len(some)]
         if isinstance(given, list) and given and isinstance(given[0], dict):
             # scikit-learn's converters give one dictionary an example.
             keys[:] = keys or sorted(given[0])
@@ -139,7 +144,7 @@ def open_onnx(
             )
         return values.reshape(len(values), -1)
 
-    first = scores(examples.take(torch.arange(min(2, len(examples)))))
+    first = scores(examples.take(torch.arange(min(fixed or 2, len(examples)))))
     names = tuple(classes) or _named(session, who) or tuple(map(str, keys))
     width = max(first.shape[1], 2)
     if not names:
@@ -163,7 +168,7 @@ def open_onnx(
         order=column_order(class_names, names, who),
         scores=of_every_class,
         logits=logits,
-        batch_size=chosen.batch_size,
+        batch_size=fixed or chosen.batch_size,
     )
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -218,7 +219,9 @@ def _by_column(inputs: Sequence[Any], known: list[str], path: Path) -> Feed:
             assert isinstance(some.inputs, pa.Table)
             column = some.inputs.column(name)
             if kind == "tensor(string)":
-                values = np.array(["" if each is None else str(each) for each in column.to_pylist()], dtype=object)
+                # As Arrow spells them; a gap is the empty word.
+                words = pc.fill_null(column.cast(pa.large_string()), "")
+                values = np.array(words.to_pylist(), dtype=object)
             else:
                 values = number_matrix(some, [name], f"teacher ({path})")[:, 0].astype(TYPES[kind])
             given[name] = values.reshape(-1, *[1] * (rank - 1))

@@ -1,0 +1,216 @@
+"""A small transformer from a local configuration: token ids in, logits out, first weights from the seed."""
+
+import functools
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor, nn
+
+from overproof.data import Examples, Kind
+from overproof.data.wording import reason
+from overproof.errors import InputError
+from overproof.models.embeddings import quiet
+from overproof.models.inputs import Ragged
+
+AT_A_TIME = 4096
+"""Texts tokenised at a time."""
+
+_NOT_OURS = ("architectures", "id2label", "label2id", "num_labels", "problem_type", "transformers_version", "dtype")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TokenEncoder:
+    """Texts as token ids by a tokenizer that is kept with the student.
+
+    Args:
+        tokenizer: The content of a `tokenizer.json`.
+        max_tokens: A text is cut after that many tokens, special ones among them.
+    """
+
+    tokenizer: str
+    max_tokens: int
+
+    @property
+    def kind(self) -> Kind:
+        """Texts."""
+        return "text"
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The number of tokens there are."""
+        return (_tokenizer(self.tokenizer).get_vocab_size(),)
+
+    def encode(self, examples: Examples) -> Ragged:
+        """The tokens of every text in order, each number one higher than the tokenizer's; a batch is int64 [B, L],
+        padded with 0.
+
+        Raises:
+            InputError: They are no texts.
+        """
+        if examples.kind != "text":
+            raise InputError(f"{examples.source} holds examples of kind {examples.kind!r}; the student reads 'text'.")
+        tokenizer = _tokenizer(self.tokenizer)
+        tokenizer.enable_truncation(self.max_tokens)
+        tokenizer.no_padding()
+        assert isinstance(examples.inputs, pa.Array)
+        ids: list[list[int]] = []
+        for start in range(0, len(examples), AT_A_TIME):
+            texts = examples.inputs.slice(start, AT_A_TIME).to_pylist()
+            ids += [encoded.ids for encoded in tokenizer.encode_batch_fast(texts)]
+        lengths = np.array([len(each) for each in ids], np.int64)
+        values = np.fromiter((token + 1 for each in ids for token in each), np.int32, int(lengths.sum()))
+        offsets = np.concatenate([[0], lengths.cumsum()]).astype(np.int64)
+        return Ragged(values=torch.from_numpy(values), offsets=torch.from_numpy(offsets))
+
+    def config(self) -> dict[str, Any]:
+        """Its fields."""
+        return {"type": "tokens", "tokenizer": self.tokenizer, "max_tokens": self.max_tokens}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> "TokenEncoder":
+        """The inverse of `config`."""
+        return cls(tokenizer=str(config["tokenizer"]), max_tokens=int(config["max_tokens"]))
+
+
+class Transformer(nn.Module):
+    """A Hugging Face sequence classifier behind tokens that are padded with 0 and numbered from 1.
+
+    Args:
+        config: What `config.json` says, without classes.
+        num_classes: K.
+    """
+
+    def __init__(self, config: Mapping[str, Any], num_classes: int) -> None:
+        super().__init__()
+        transformers = _transformers()
+        known = {name: value for name, value in config.items() if name not in _NOT_OURS}
+        try:
+            made = transformers.AutoConfig.for_model(**known, num_labels=num_classes)
+            self.pad = made.pad_token_id = made.pad_token_id or 0
+            with quiet():
+                self.model = transformers.AutoModelForSequenceClassification.from_config(made)
+        except Exception as error:
+            raise InputError(f"Option config of student 'transformer' makes no classifier: {reason(error)}.") from None
+
+    def forward(self, tokens: Int64[Tensor, "B L"]) -> Float[Tensor, "B K"]:
+        """The classifier's logits; a text without tokens is one padding token."""
+        present = tokens > 0
+        ids = torch.where(present, tokens - 1, self.pad)
+        present = present | (torch.arange(tokens.shape[1], device=tokens.device) == 0)
+        logits: Tensor = self.model(input_ids=ids, attention_mask=present.long()).logits
+        return logits
+
+
+def transformer(input_shape: tuple[int, ...], num_classes: int, *, config: Any = None) -> Transformer:
+    """A transformer for texts.
+
+    Args:
+        input_shape: The number of tokens.
+        num_classes: K.
+        config: What `config.json` says.
+
+    Raises:
+        InputError: The configuration knows fewer tokens than the tokenizer, or makes no classifier.
+    """
+    if config.get("vocab_size", input_shape[0]) < input_shape[0]:
+        raise InputError(
+            f"Option config of student 'transformer' has vocab_size {config['vocab_size']}, but the tokenizer has "
+            f"{input_shape[0]} tokens."
+        )
+    return Transformer(config, num_classes)
+
+
+def spelt_out(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a transformer with the content of its configuration, and the hash of its tokenizer.
+
+    Args:
+        options: `config`, a folder with a `config.json` or such a file; `tokenizer`, the same for `tokenizer.json`, by
+            default beside it; `max_tokens`. What is spelt out already stays.
+
+    Raises:
+        InputError: A file is missing or is not JSON; more tokens than the configuration has places for.
+    """
+    config, tokenizer = options["config"], options["tokenizer"]
+    if config is None:
+        raise InputError(
+            "Option config of student 'transformer' is missing: the folder of a config.json, or that file."
+        )
+    if isinstance(config, str):
+        tokenizer = tokenizer or str(Path(config).parent if Path(config).suffix == ".json" else Path(config))
+        try:
+            config = json.loads(_file(config, "config.json").read_text())
+        except (OSError, ValueError) as error:
+            raise InputError(f"Option config of student 'transformer': {reason(error)}.") from None
+    if not isinstance(config, dict) or "model_type" not in config:
+        raise InputError("Option config of student 'transformer' names no model_type; a config.json does.")
+    if isinstance(tokenizer, str):
+        path = _file(tokenizer, "tokenizer.json")
+        try:
+            digest = hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+        except OSError as error:
+            raise InputError(f"Option tokenizer of student 'transformer': {path}: {error.strerror}.") from None
+        tokenizer = {"file": str(path), "blake2b": digest}
+    places = config.get("max_position_embeddings")
+    if isinstance(places, int) and options["max_tokens"] > places:
+        raise InputError(
+            f"Option max_tokens of student 'transformer' is {options['max_tokens']}, but its configuration has "
+            f"max_position_embeddings {places}."
+        )
+    return {"config": config, "tokenizer": tokenizer, "max_tokens": options["max_tokens"]}
+
+
+def token_encoder(options: Mapping[str, Any]) -> TokenEncoder:
+    """The encoder of a transformer whose options are spelt out.
+
+    Raises:
+        InputError: The tokenizer cannot be read, or is another than it was.
+    """
+    named = options["tokenizer"]
+    try:
+        data = Path(named["file"]).read_bytes()
+    except OSError as error:
+        raise InputError(f"Option tokenizer of student 'transformer': {named['file']}: {error.strerror}.") from None
+    if hashlib.blake2b(data, digest_size=16).hexdigest() != named["blake2b"]:
+        raise InputError(f"Option tokenizer of student 'transformer': {named['file']} is not what it was.")
+    encoder = TokenEncoder(tokenizer=data.decode(), max_tokens=options["max_tokens"])
+    try:
+        _ = encoder.input_shape
+    except ValueError as error:
+        raise InputError(f"{named['file']} is no tokenizer: {reason(error)}.") from None
+    return encoder
+
+
+def _file(path: str, name: str) -> Path:
+    return Path(path) if Path(path).suffix == ".json" else Path(path) / name
+
+
+def _transformers() -> Any:
+    try:
+        import transformers
+    except ImportError:
+        raise InputError(
+            "Student 'transformer' needs the package transformers; install it with: pip install 'overproof[text]'."
+        ) from None
+    return transformers
+
+
+@functools.lru_cache(maxsize=2)
+def _tokenizer(content: str) -> Any:
+    try:
+        from tokenizers import Tokenizer
+    except ImportError:
+        raise InputError(
+            "Student 'transformer' needs the package tokenizers; install it with: pip install 'overproof[text]'."
+        ) from None
+    try:
+        return Tokenizer.from_str(content)
+    except Exception as error:
+        raise ValueError(str(error)) from None
