@@ -5,6 +5,7 @@ from overproof.deployment import export as export
 from overproof.distillation import Distilled as Distilled
 from overproof.errors import InputError as InputError
 from overproof.experiment import Experiment as Experiment
+from overproof.models import ModelSpec as ModelSpec
 from overproof.self_distillation import self_distill as self_distill
 from overproof.steps import Result as Result
 from overproof.steps import run as run
