@@ -108,6 +108,24 @@ def test_a_saved_student_starts_another(tmp_path: Path):
         build(other, [examples], class_names=("a", "b", "c"), seed=0)
 
 
+def test_what_is_fitted_on_the_pool_stays_its_own(tmp_path: Path):
+    generator = torch.Generator().manual_seed(0)
+    dark = torch.randint(0, 50, (20, 1, 8, 8), generator=generator, dtype=torch.uint8)
+    first = build("cnn", [from_arrays(dark)], class_names=NAMES, seed=0)
+    first.save(tmp_path / "first")
+    spec = ModelSpec(name="cnn", start=str(tmp_path / "first/student.safetensors"))
+    second = build(spec, [from_arrays(dark + 200)], class_names=NAMES, seed=1).fresh(seed=2)
+    one, two = first.module.state_dict(), second.module.state_dict()
+    torch.testing.assert_close(two["front.mean"], one["front.mean"] + 200)
+    assert all(torch.equal(one[name], two[name]) for name in one if name.startswith("body"))
+    # A file without them is as good.
+    bare = {name.removeprefix("body."): value for name, value in one.items() if name.startswith("body")}
+    safetensors.torch.save_file(bare, tmp_path / "bare.safetensors")
+    spec = ModelSpec(name="cnn", start=str(tmp_path / "bare.safetensors"))
+    third = build(spec, [from_arrays(dark)], class_names=NAMES, seed=1)
+    assert torch.equal(third.logits(dark), first.logits(dark))
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
