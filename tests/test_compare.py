@@ -270,15 +270,20 @@ def test_what_does_not_fit_is_one_sentence_and_nothing_is_asked(file, tmp_path, 
     assert not list(tmp_path.iterdir())
 
 
-def test_the_terminal_gets_one_table_80_columns_wide_and_machines_the_file(file, finished, monkeypatch, capsys):
+def test_the_terminal_gets_one_table_80_columns_wide_and_machines_the_file(
+    file, finished, tmp_path, monkeypatch, capsys
+):
+    folder = tmp_path / "many"
+    shutil.copytree(finished, folder)
     monkeypatch.setenv("COLUMNS", "80")
-    main(["compare", str(file), "--out", str(finished)])
+    main(["compare", str(file), "--out", str(folder)])
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines[:-2])) <= 80
     assert sum(line.startswith(("30 ", "60 ")) for line in lines) == 2
     assert {line.split()[0] for line in lines if "slam" in line} >= {"slam"}
-    main(["compare", str(file), "--out", str(finished), "--json"])
-    assert json.loads(capsys.readouterr().out) == json.loads((finished / "compare.json").read_text())
+    assert all((folder / f"labels-{labels}/report.html").exists() for labels in BUDGETS)
+    main(["compare", str(file), "--out", str(folder), "--json"])
+    assert json.loads(capsys.readouterr().out) == json.loads((folder / "compare.json").read_text())
 
 
 # --- many methods, one table

@@ -104,7 +104,7 @@ def compare(
         students=_words(students),
     )
     with OnTerminal(remarks()) as progress:
-        compare_all(comparison, folder, progress=progress)
+        compare_all(comparison, folder, report=True, progress=progress)
     if not leads():
         return
     content = json.loads((folder / "compare.json").read_text())

@@ -165,12 +165,15 @@ def load_comparison(
     return Comparison(experiment=experiment_from(content), options=options)
 
 
-def compare(comparison: Comparison, folder: Path | str, *, progress: Progress | None = None) -> Compared:
+def compare(
+    comparison: Comparison, folder: Path | str, *, report: bool = False, progress: Progress | None = None
+) -> Compared:
     """Do all of it; what is finished is skipped, so that the same call goes on where it was stopped.
 
     Args:
         comparison: All of it.
         folder: Where it is kept. A comparison of the same experiment there gets the budgets and students it lacks.
+        report: Whether every run gets its report.html too, as the command line asks for.
         progress: Shows how far it is.
 
     Raises:
@@ -196,6 +199,8 @@ def compare(comparison: Comparison, folder: Path | str, *, progress: Progress | 
             one.label()
             one.distill()
             results.append(one.evaluate())
+            if report:
+                one.report()
     found = Compared(cells=cells, results=tuple(results), folder=folder)
     if leads():
         atomic.write_json(folder / "compare.json", _content(comparison, found))
