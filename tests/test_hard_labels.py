@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from overproof.answered import Answered
+from overproof.assess import ACCURACY_STEPS, assess
 from overproof.experiment import experiment_from
 from overproof.labels import compress
 from overproof.models import Dense
@@ -131,3 +132,18 @@ def test_a_run_on_votes_says_how_they_were_counted(content: dict, tmp_path: Path
     assert said["soft"].startswith("votes.jsonl holds 3.0 votes an example")
     assert "shares of the votes" in said["soft"]
     assert "Dawid and Skene" in said["reliability"]
+
+
+def test_an_assessment_goes_by_class_and_says_so():
+    named, truth = world(400)
+    pool, _ = world(1000, seed=1)
+    found = assess(truth, one_hot(named), one_hot(pool), class_names=["a", "b", "c"])
+    assert found.reliability == {}
+    assert any("follows from the class that each names" in finding for finding in found.findings)
+    # A third of the pool each: right 95, 80 and 60 times in a hundred.
+    shares = dict(zip((*ACCURACY_STEPS, 1.0), found.pool_by_accuracy, strict=True))
+    assert sum(share > 0.3 for share in shares.values()) == 3
+    with_margins = assess(
+        truth, 0.9 * one_hot(named) + 0.1 * torch.rand(400, 3).softmax(1), one_hot(pool), class_names=list("abc")
+    )
+    assert with_margins.reliability

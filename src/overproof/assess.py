@@ -15,6 +15,7 @@ from torch import Tensor
 from overproof.errors import InputError
 from overproof.evaluate import accuracy_interval, metrics
 from overproof.noise import (
+    class_accuracy,
     fit_temperature,
     folds,
     global_accuracy,
@@ -25,6 +26,7 @@ from overproof.noise import (
     transition_interval,
     transition_matrix,
 )
+from overproof.noise.class_accuracy import SAME_MARGINS, same_margins
 from overproof.sampler import derived_seed
 
 SHOWN_MARGINS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -69,7 +71,7 @@ class Assessment:
         accuracy: Of the teacher, out of sample.
         accuracy_by_class: By the true class.
         share_by_class: Of the pool's answers, by class.
-        reliability: Accuracy at `SHOWN_MARGINS`, with a pointwise bootstrap band.
+        reliability: Accuracy at `SHOWN_MARGINS`, with a pointwise bootstrap band; empty where all margins are equal.
         ece: Calibration error of its confidence.
         temperature: What would calibrate it; above one it is too sure.
         coverage: How often the truth is among its k likeliest classes, by k.
@@ -148,18 +150,16 @@ def assess(
     curve, band = _curve(margins, right, torch.tensor(SHOWN_MARGINS, dtype=torch.float64), pool_margins, seed)
     told = metrics(probs, labels, probs)
     accuracy = Estimate(**dict(zip(("mean", "low", "high"), global_accuracy(labels, probs), strict=True)))
-    alone, where_wrong, losses, gain, needed = (
-        None,
-        None,
-        {"teacher": float(log_loss(probs, labels).mean())},
-        None,
-        None,
-    )
+    alone, where_wrong, gain, needed = None, None, None, None
+    losses = {"teacher": float(log_loss(probs, labels).mean())}
     if features is not None:
         alone_probs = probe(features, labels, len(names), seed)
         alone, where_wrong, losses, gain, needed = _beside(probs, alone_probs, labels, seed)
     drift = float(ks_2samp(margins.numpy(), pool_margins.numpy()).pvalue)
-    pool_curve = isotonic_accuracy(margins, right, prior=PRIOR)(pool_margins)
+    pool_curve, hard = isotonic_accuracy(margins, right, prior=PRIOR)(pool_margins), same_margins(margins)
+    if hard:
+        named = class_accuracy(answer, right, len(names), lower=0.0, prior=PRIOR)
+        pool_curve = named(pool_teacher_probs.argmax(dim=1))
     recommendation, reason = recommend(accuracy, alone, where_wrong, gain, max(_shares(labels, len(names))))
     rank = 1 + (probs > probs.gather(1, labels.unsqueeze(1))).sum(dim=1)
     return Assessment(
@@ -168,7 +168,7 @@ def assess(
         accuracy=accuracy,
         accuracy_by_class=_by_class(labels, right, names),
         share_by_class=dict(zip(names, _shares(pool_teacher_probs.argmax(dim=1), len(names)), strict=True)),
-        reliability=dict(zip(SHOWN_MARGINS, curve, strict=True)),
+        reliability={} if hard else dict(zip(SHOWN_MARGINS, curve, strict=True)),
         ece=told["ece"],
         temperature=fit_temperature(probs, labels),
         coverage={k: (rank <= k).double().mean().item() for k in (1, 2, 3, 5, 10) if k <= len(names)},
@@ -186,7 +186,7 @@ def assess(
         labels_needed=needed,
         recommendation=recommendation,
         reason=reason,
-        findings=_findings(accuracy, band, drift, repeated or {}, labels, names),
+        findings=(*_findings(accuracy, band, drift, repeated or {}, labels, names), *([SAME_MARGINS] if hard else [])),
     )
 
 

@@ -33,13 +33,13 @@ def page(assessment: Assessment) -> RenderableType:
     facts.add_row("log-loss", losses, "nats, out of fold" if len(assessment.log_losses) > 1 else "nats")
     coverage = ", ".join(f"{share:.1%} in {k}" for k, share in assessment.coverage.items())
     facts.add_row("truth among", coverage, "likeliest classes")
+    curve: list[RenderableType] = [_reliability(assessment), Text()] if assessment.reliability else []
     shown: list[RenderableType] = [
         top,
         Text(),
         facts,
         Text(),
-        _reliability(assessment),
-        Text(),
+        *curve,
         _pool(assessment),
         Text(),
         _classes(assessment),

@@ -10,6 +10,12 @@ from overproof.functional import SMALLEST_PROBABILITY
 from overproof.noise.accuracy import LOWER_BOUNDS
 from overproof.noise.crossfit import folds
 
+SAME_MARGINS = (
+    "All answers have the same margin (hard labels only), which cannot tell where the teacher errs: what is expected "
+    "of its answers on the pool follows from the class that each names."
+)
+"""What a reader must know of a teacher without margins."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ClassAccuracy:
