@@ -13,7 +13,18 @@ import torch
 from PIL import Image
 
 from overproof import encoded
-from overproof.data import Examples, Source, duplicates, from_arrays, num_distinct, read, read_on_disk, split, staged
+from overproof.data import (
+    Examples,
+    Source,
+    concatenate,
+    duplicates,
+    from_arrays,
+    num_distinct,
+    read,
+    read_on_disk,
+    split,
+    staged,
+)
 from overproof.encoded import Shelf
 from overproof.errors import InputError
 from overproof.experiment import experiment_from
@@ -120,6 +131,19 @@ def test_arrays_are_put_on_disk_too(tmp_path):
     np.savez(tmp_path / "x.npz", images=pixels, y=np.arange(150) % 4)
     source = Source(path=str(tmp_path / "x.npz"), label="y")
     check_same(read_on_disk(source, role="pool", folder=tmp_path / "staged"), read(source, role="pool"))
+
+
+@pytest.mark.parametrize("name", ["table", "text", "image"])
+def test_sets_on_disk_are_put_end_to_end_without_being_read(name, tmp_path):
+    source = source_of(name, tmp_path)
+    here, there = read(source, role="pool"), read_on_disk(source, role="pool", folder=tmp_path / "staged")
+    few = np.array([3, 1, 100])
+    expected = concatenate([here, here.take(few)])
+    found = concatenate([there, here.take(few)])
+    assert not isinstance(found.held, torch.Tensor | pa.Array | pa.Table)
+    check_same(found, expected)
+    picked = np.random.default_rng(0).permutation(len(expected))[:60]
+    check_same(found.take(picked), expected.take(picked))
 
 
 def test_files_are_read_once_and_again_when_they_change(tmp_path, monkeypatch):

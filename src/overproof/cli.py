@@ -11,10 +11,11 @@ from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
+from rich.table import Table
 
 from overproof.commands import methods, select, tune_xi
 from overproof.errors import InputError
-from overproof.terminal import EXIT_CODES, App, AsJson, Changes, Folder, RunFolder, print_json, remarks, results
+from overproof.terminal import EXIT_CODES, App, AsJson, Changes, DryRun, Folder, RunFolder, print_json, remarks, results
 
 app = App(
     name="overproof",
@@ -53,12 +54,17 @@ def run(
     file: Annotated[Path, typer.Argument(help="An experiment in YAML.", show_default=False)],
     folder: RunFolder,
     change: Changes = [],  # noqa: B006
+    dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
     """Ask the teacher, train the students, judge them, write everything down."""
     from overproof.experiment import load
 
-    _run(load(file, change), folder, as_json)
+    experiment = load(file, change)
+    if dry_run:
+        _show_plan(experiment, folder, as_json)
+    else:
+        _run(experiment, folder, as_json)
 
 
 @app.command()
@@ -120,6 +126,7 @@ def label(
     file: Annotated[Path, typer.Argument(help="An experiment in YAML.", show_default=False)],
     folder: RunFolder,
     change: Changes = [],  # noqa: B006
+    dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
     """The first step of a run alone: ask the teacher about every example, once."""
@@ -127,6 +134,9 @@ def label(
     from overproof.progress import OnTerminal
     from overproof.steps import Work
 
+    if dry_run:
+        _show_plan(load(file, change), folder, as_json)
+        return
     console = remarks()
     with OnTerminal(console) as progress:
         Work(experiment=load(file, change), folder=folder, progress=progress).label()
@@ -294,6 +304,22 @@ def _run(experiment: Any, folder: Path, as_json: bool) -> None:
     with OnTerminal(remarks()) as progress:
         result = run_experiment(experiment, folder, report=True, progress=progress)
     _show(result, as_json)
+
+
+def _show_plan(experiment: Any, folder: Path, as_json: bool) -> None:
+    from dataclasses import asdict
+
+    from overproof.plan import check_room, dry_run
+
+    found = dry_run(experiment)
+    if as_json:
+        print_json(asdict(found))
+    else:
+        drawn = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=False)
+        for name, words in found.lines():
+            drawn.add_row(name, escape(words))
+        results().print(drawn)
+    check_room(folder, found.disk_bytes, "This run")
 
 
 def _show(result: Any, as_json: bool) -> None:

@@ -12,7 +12,6 @@ from typing import Annotated, Any, Literal, TypeVar
 import pydantic
 import yaml
 
-from overproof.data import Source
 from overproof.data_options import DataOptions
 from overproof.distillation import check_trainable
 from overproof.errors import InputError
@@ -20,6 +19,7 @@ from overproof.method import Method, override
 from overproof.methods import CONVENTIONAL, CONVENTIONAL_WITHOUT_POOL, method, papers_of
 from overproof.models import ModelSpec
 from overproof.noise import Noiseless, Published
+from overproof.option_names import KEY, known_keys, known_options
 from overproof.papers import CO_TRAINING_1998, STACKING_1992
 from overproof.peers import PeerOptions
 from overproof.registry import Paper, suggest
@@ -369,12 +369,14 @@ def validated(model: type[Model], content: Mapping[str, Any], within: str) -> Mo
 
 def _one_sentence(model: type[pydantic.BaseModel], error: Any, within: str) -> str:
     """What pydantic found, as one sentence with the option's path and the nearest known option."""
-    words = [str(word) for word in error["loc"] if not str(word).startswith("function-")]
+    words = [str(word) for word in error["loc"] if not str(word).startswith(("function-", "literal["))]
     path = ".".join([within, *words] if within else words)
     if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        known = _known_options(model, words[:-1])
+        known = known_options(model, words[:-1])
         hint = f"; {suggest(words[-1], known)}" if known else ""
         return f"There is no option {path!r}{hint}."
+    if words[-1:] == [KEY] and (known := known_keys(model, words[:-2])):
+        return f"There is no {path.removesuffix('.' + KEY)!r}; {suggest(words[-2], known)}."
     if error["type"] in ("missing", "missing_argument"):
         return f"Option {path!r} is missing and must be given."
     if error["type"] == "value_error":
@@ -382,13 +384,3 @@ def _one_sentence(model: type[pydantic.BaseModel], error: Any, within: str) -> s
         return str(error["ctx"]["error"])
     message = error["msg"][0].lower() + error["msg"][1:]
     return f"Option {path!r} is {error['input']!r}: {message}."
-
-
-def _known_options(model: Any, groups: Sequence[str]) -> list[str]:
-    """The options of the group a path leads to; `files` and `methods` lead through a role and a number."""
-    for group in groups:
-        if group in ("files", "methods"):
-            model = Source if group == "files" else MethodOptions
-        elif group in model.model_fields if model is not Source else False:
-            model = model.model_fields[group].annotation
-    return list(Source.__dataclass_fields__ if model is Source else model.model_fields)

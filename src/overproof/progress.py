@@ -24,6 +24,10 @@ class Progress(Protocol):
         """A bar that learns its total with the first call and goes when it is reached."""
         ...
 
+    def note(self, words: Callable[[], str]) -> None:
+        """A line that stays; the words are only made where somebody reads them."""
+        ...
+
 
 class Silent:
     """Shows nothing."""
@@ -36,6 +40,9 @@ class Silent:
     def counter(self, what: str) -> Callable[[int, int], None]:
         """A counter nobody sees."""
         return lambda done, total: None
+
+    def note(self, words: Callable[[], str]) -> None:
+        """Words nobody reads are not made."""
 
 
 class OnTerminal:
@@ -86,3 +93,8 @@ class OnTerminal:
                 self._bars.remove_task(bars.pop())
 
         return count
+
+    def note(self, words: Callable[[], str]) -> None:
+        """A line above the bars."""
+        if not self._bars.console.quiet:
+            self._bars.console.print(words(), soft_wrap=True, markup=False, highlight=False)

@@ -31,13 +31,18 @@ from overproof.answer_findings import hard_labels_found
 from overproof.asking import Asking
 from overproof.assess import Assessment, assess
 from overproof.costs import measured
+from overproof.data import num_bytes
+from overproof.data_options import LARGE_BYTES
 from overproof.diagnosis import diagnose
 from overproof.errors import InputError
 from overproof.evaluate import correct, metrics
 from overproof.experiment import Experiment, dump, load
 from overproof.material import Material
+from overproof.measuring import measure, sizes_of
 from overproof.models import as_matrix, load_student
-from overproof.processes import leads, wait_for_all
+from overproof.plan import Plan, check_room, plan
+from overproof.preflight import preflight
+from overproof.processes import leads, place, wait_for_all
 from overproof.progress import Progress, Silent
 from overproof.report import write_report
 from overproof.result_file import write_found
@@ -286,6 +291,13 @@ class Work:
             atomic.write_text(path, dump(self.experiment))
         wait_for_all()
         self._begun.add(self.folder)
+        # Of several runs that share what they read whoever began them says what they take.
+        if self.shared.folder is None and not (self.folder / "result.json").exists() and place()[1] == 1:
+            self.progress.note(lambda: self._plan().sentence())
+
+    def _plan(self) -> Plan:
+        found = sizes_of(self.experiment, self._cast)
+        return plan(self.experiment, found, measure(self.experiment, found))
 
     def check(self) -> None:
         """Make sure that data, options and folder fit before anything is asked, and write nothing.
@@ -311,9 +323,15 @@ class Work:
         # A kill may have fallen before the first word about the run was written.
         if self.folder.exists() and {each.name for each in self.folder.iterdir()} - {STAGED}:
             raise InputError(f"{str(self.folder)!r} is not empty and holds no run; choose another folder.")
+        preflight(self.experiment)
+        data = self.experiment.data
+        on_disk = sum(num_bytes(data.files[role], role=role) for role in data.files if data.lies_on_disk(role))
+        check_room(self._kept, on_disk, "What the run keeps of its files on disk")
         try:
             self._asking.check()
             self._students.check()
+            if on_disk > LARGE_BYTES and place()[1] == 1:
+                check_room(self.folder, self._plan().disk_bytes, "This run")
         except InputError:
             shutil.rmtree(self._kept / STAGED, ignore_errors=True)
             if not existed and self._kept.exists():

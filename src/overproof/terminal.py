@@ -33,6 +33,7 @@ Folder = Annotated[
         help="The folder of a run.", show_default=False, autocompletion=lambda incomplete: run_folders(incomplete)
     ),
 ]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what it would take; write nothing.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 _quiet: ContextVar[bool] = ContextVar("quiet", default=False)

@@ -6,6 +6,10 @@ from overproof.data.classes import class_space as class_space
 from overproof.data.examples import Examples as Examples
 from overproof.data.examples import concatenate as concatenate
 from overproof.data.examples import from_arrays as from_arrays
+from overproof.data.glance import Glance as Glance
+from overproof.data.glance import check_one_kind as check_one_kind
+from overproof.data.glance import first_rows as first_rows
+from overproof.data.glance import glance as glance
 from overproof.data.read import pieces as pieces
 from overproof.data.read import read as read
 from overproof.data.source import ImageOptions as ImageOptions

@@ -14,7 +14,7 @@ from torch import Tensor
 from overproof.data import ids as content
 from overproof.data.columns import UNKNOWN, Frame, indexed, renamed, unique_keys, whole
 from overproof.data.inputs import features, image_tensor
-from overproof.data.mapped import InMemory, Mapped
+from overproof.data.mapped import Chained, InMemory, Mapped
 from overproof.data.source import Kind
 from overproof.data.wording import at_row, listed, nearest
 from overproof.errors import InputError
@@ -43,7 +43,7 @@ class Examples:
     """
 
     kind: Kind
-    held: UInt8[Tensor, "N C H W"] | pa.Array | pa.Table | Mapped
+    held: UInt8[Tensor, "N C H W"] | pa.Array | pa.Table | Mapped | Chained
     label: Int64[Tensor, "N"]
     class_names: tuple[str, ...]
     keys: pa.Array | None
@@ -61,7 +61,7 @@ class Examples:
     @property
     def inputs(self) -> InMemory:
         """What they hold, in memory: all of it is read where it lies on disk, so ask `parts` where it may be much."""
-        return self.held.read() if isinstance(self.held, Mapped) else self.held
+        return self.held.read() if isinstance(self.held, Mapped | Chained) else self.held
 
     @property
     def mapped(self) -> Mapped | None:
@@ -72,20 +72,24 @@ class Examples:
     def image_shape(self) -> tuple[int, int, int]:
         """Channels, height and width of images."""
         assert self.kind == "image"
-        channels, height, width = (self.held.pixels if isinstance(self.held, Mapped) else self.held).shape[1:]
+        channels, height, width = (self.held.pixels if isinstance(self.held, Mapped) else self.inputs).shape[1:]
         return channels, height, width
 
     @property
     def column_names(self) -> list[str]:
         """The columns of a table."""
-        assert isinstance(self.held, Mapped | pa.Table)
-        return list(self.held.types) if isinstance(self.held, Mapped) else self.held.column_names
+        return list(self.held.types if isinstance(self.held, Mapped) else self._table.column_names)
 
     def only(self, names: Sequence[str]) -> "Examples":
         """The same rows of a table with some of its columns; ids stay as they are."""
-        assert isinstance(self.held, Mapped | pa.Table)
-        held = self.held.only(list(names)) if isinstance(self.held, Mapped) else self.held.select(list(names))
+        held = self.held.only(list(names)) if isinstance(self.held, Mapped) else self._table.select(list(names))
         return replace(self, held=held)
+
+    @property
+    def _table(self) -> pa.Table:
+        table = self.inputs
+        assert isinstance(table, pa.Table)
+        return table
 
     def parts(self, num_rows: int = 2**14) -> Iterator["Examples"]:
         """The examples in order, a few at a time where they lie on disk; all at once where they do not.
@@ -132,7 +136,7 @@ class Examples:
             self,
             held=held[index]
             if isinstance(held, Tensor)
-            else held.take(picked if isinstance(held, Mapped) else pa.array(picked)),
+            else held.take(picked if isinstance(held, Mapped | Chained) else pa.array(picked)),
             label=self.label[index],
             keys=None if self.keys is None else self.keys.take(pa.array(picked)),
             ids=self.ids[picked],
@@ -346,8 +350,10 @@ def _table(table: pa.Table, source: str) -> pa.Table:
     return features(frame, table.column_names, "refuse")[1]
 
 
-def _joined(parts: Sequence[Examples]) -> Tensor | pa.Array | pa.Table:
+def _joined(parts: Sequence[Examples]) -> Tensor | pa.Array | pa.Table | Chained:
     first = parts[0]
+    if any(isinstance(part.held, Mapped) for part in parts):
+        return Chained(parts=tuple(part.held for part in parts), rows=np.arange(sum(len(part) for part in parts)))
     if first.kind == "text":
         return pa.concat_arrays([part.inputs for part in parts])
     if first.kind == "image":

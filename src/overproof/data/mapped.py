@@ -123,6 +123,48 @@ class Mapped:
         return whole.take(pa.array(rows))
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Chained:
+    """N rows of several sets put end to end, some of them on disk; nothing is read or copied before it is asked for.
+
+    Args:
+        parts: The sets.
+        rows: [N], into all of them.
+    """
+
+    parts: tuple[InMemory | Mapped, ...]
+    rows: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, picked: NDArray[np.int64]) -> "Chained":
+        """Some of them; nothing is read."""
+        return replace(self, rows=self.rows[picked])
+
+    def read(self) -> InMemory:
+        """All of them, in memory."""
+        stops = np.cumsum([len(part) for part in self.parts])
+        owner = np.searchsorted(stops, self.rows, side="right")
+        order = np.argsort(owner, kind="stable")
+        pieces = [
+            _taken(part, self.rows[order[owner[order] == number]] - (stop - len(part)))
+            for number, (part, stop) in enumerate(zip(self.parts, stops, strict=True))
+        ]
+        back = np.argsort(order)
+        if isinstance(pieces[0], Tensor):
+            return torch.cat(pieces)[torch.from_numpy(back)]
+        if isinstance(pieces[0], pa.Table):
+            return pa.concat_tables(pieces, promote_options="permissive").take(pa.array(back)).combine_chunks()
+        return pa.concat_arrays(pieces).take(pa.array(back))
+
+
+def _taken(part: InMemory | Mapped, rows: NDArray[np.int64]) -> InMemory:
+    if isinstance(part, Mapped):
+        return part.take(rows).read()
+    return part[torch.from_numpy(rows)] if isinstance(part, Tensor) else part.take(pa.array(rows))
+
+
 def mapped(arrays: Arrays, types: Mapping[str, pa.DataType]) -> Mapped:
     """All rows of arrays that lie on disk.
 

@@ -83,12 +83,14 @@ class Opened:
         return examples_of(source, frame, inputs)
 
 
-def open_source(source: Source, place: Place) -> Opened:
+def open_source(source: Source, place: Place, *, keep: bool = True, peek: bool = False) -> Opened:
     """Open the files of a source and find out what their columns are.
 
     Args:
         source: What to read.
         place: Files of columns, or image files.
+        keep: Whether files that can only be read whole stay in memory until their rows are asked for.
+        peek: Look at the first lines alone where the columns stand nowhere else.
 
     Raises:
         InputError: If a file is damaged or empty, lacks a column that the source or another file has, or holds another
@@ -96,14 +98,17 @@ def open_source(source: Source, place: Place) -> Opened:
     """
     if place.family == "pictures":
         return _open_pictures(source, place)
-    rows = [open_rows(path, source, place.named(index)) for index, path in enumerate(place.files)]
+    rows = [open_rows(path, source, place.named(index), keep=keep, peek=peek) for index, path in enumerate(place.files)]
     for index, each in enumerate(rows):
         columns.check_names(place.named(index), each.columns, source)
     existing = [name for name in rows[0].columns]
     _check_same_columns(rows, place)
     words = _spelled_in_some(rows, existing, place)
     if words:
-        rows = [open_rows(path, source, place.named(index), words) for index, path in enumerate(place.files)]
+        rows = [
+            open_rows(path, source, place.named(index), words, keep=keep, peek=peek)
+            for index, path in enumerate(place.files)
+        ]
     types = {name: _common([_type(each, name) for each in rows], name, place) for name in existing}
     kind, inputs = _plan(types, existing, source, place.name)
     beside = [word for word in (source.label, source.id, *source.where) if word is not None]

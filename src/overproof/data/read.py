@@ -72,7 +72,7 @@ def open_pieces(source: Source, *, role: str) -> Opened:
     place = find(source.paths, role)
     if place.family == "arrays":
         raise InputError(f"{place.name} holds whole arrays, which cannot be read in pieces.")
-    return open_source(source, place)
+    return open_source(source, place, keep=False)
 
 
 def _read_arrays(source: Source, place: Place, role: str) -> Examples:

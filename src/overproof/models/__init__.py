@@ -31,3 +31,4 @@ from overproof.models.zoo import ModelSpec as ModelSpec
 from overproof.models.zoo import module_of as module_of
 from overproof.models.zoo import optimizer_for as optimizer_for
 from overproof.models.zoo import resolved as resolved
+from overproof.models.zoo import resolved_for as resolved_for

@@ -141,7 +141,21 @@ def resolved(spec: ModelSpec, examples: Examples) -> ModelSpec:
     Raises:
         InputError: An unknown name or option, or a student that reads another kind of examples.
     """
-    name = _DEFAULTS[examples.kind] if spec.name == "auto" else spec.name
+    return resolved_for(spec, examples.kind, examples.source)
+
+
+def resolved_for(spec: ModelSpec, kind: Kind, source: str) -> ModelSpec:
+    """`resolved` for examples of which no more is known than their kind.
+
+    Args:
+        spec: What the user asked for.
+        kind: What it is to read.
+        source: What to call the examples in errors.
+
+    Raises:
+        InputError: As for `resolved`.
+    """
+    name = _DEFAULTS[kind] if spec.name == "auto" else spec.name
     if ":" in name:
         return replace(spec, name=name, options=_as_json(name, spec.options))
     if name not in ZOO:
@@ -149,10 +163,10 @@ def resolved(spec: ModelSpec, examples: Examples) -> ModelSpec:
             f"There is no student {name!r}{nearest(name, ZOO)}; allowed are auto, {', '.join(ZOO)}, or an import path "
             f"'package.module:factory'."
         )
-    if examples.kind not in ZOO[name].kinds:
-        suited = [other for other, architecture in ZOO.items() if examples.kind in architecture.kinds]
+    if kind not in ZOO[name].kinds:
+        suited = [other for other, architecture in ZOO.items() if kind in architecture.kinds]
         raise InputError(
-            f"Student {name!r} does not read {examples.source}, which holds examples of kind {examples.kind!r}; "
+            f"Student {name!r} does not read {source}, which holds examples of kind {kind!r}; "
             f"allowed for these are {', '.join(suited)}."
         )
     defaults = {**ZOO[name].encoder_options, **_keywords(ZOO[name].factory)}

@@ -54,15 +54,30 @@ class Estimator:
 
     def fit(self, labelled: Examples, *, num_classes: int, seed: int, folder: Path) -> Predictor:
         """Fit a fresh estimator; one that takes `random_state` gets the seed."""
-        factory = imported(self.path, what="teacher")
-        options = dict(self.options)
-        if "random_state" in inspect.signature(factory).parameters:
-            options.setdefault("random_state", seed % 2**32)
-        try:
-            estimator = factory(**options)
-        except TypeError as error:
-            raise InputError(f"teacher.options do not fit {self.path!r}: {error}.") from None
-        if not hasattr(estimator, "predict_proba"):
-            raise InputError(f"teacher.model {self.path!r} has no predict_proba; a classifier with one is needed.")
+        estimator = made(self.path, self.options, seed)
         estimator.fit(self._of(labelled), labelled.label.numpy())
         return lambda examples: spread(estimator.predict_proba(self._of(examples)), estimator.classes_, num_classes)
+
+
+def made(path: str, options: Mapping[str, Any], seed: int = 0) -> Any:
+    """A fresh classifier; one that takes `random_state` gets the seed.
+
+    Args:
+        path: Import path `package.module:factory`.
+        options: Arguments of the factory.
+        seed: Decides what is random in it.
+
+    Raises:
+        InputError: There is no such factory, it does not take the options, or what it makes gives no probabilities.
+    """
+    factory = imported(path, what="teacher")
+    taken = dict(options)
+    if "random_state" in inspect.signature(factory).parameters:
+        taken.setdefault("random_state", seed % 2**32)
+    try:
+        estimator = factory(**taken)
+    except TypeError as error:
+        raise InputError(f"teacher.options do not fit {path!r}: {error}.") from None
+    if not hasattr(estimator, "predict_proba"):
+        raise InputError(f"teacher.model {path!r} has no predict_proba; a classifier with one is needed.")
+    return estimator

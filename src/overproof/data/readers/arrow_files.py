@@ -35,6 +35,11 @@ class ParquetRows:
         schema = self.file.schema_arrow
         return [schema.field(index).type for index, word in enumerate(schema.names) if word in self.columns]
 
+    @property
+    def num_rows(self) -> int:
+        """How many rows it has."""
+        return int(self.file.metadata.num_rows)
+
     def tables(self, columns: Sequence[str], max_rows: int | None = None) -> Iterator[pa.Table]:
         """These columns of all rows, in order."""
         if max_rows is None:
@@ -74,6 +79,12 @@ class ArrowRows:
     def types(self) -> list[pa.DataType]:
         """The type of each column."""
         return list(self.schema.types)
+
+    @property
+    def num_rows(self) -> int:
+        """How many rows it has; its mapped batches are counted, not read."""
+        with pa.memory_map(str(self.path)) as file:
+            return sum(batch.num_rows for batch in _batches(file))
 
     def tables(self, columns: Sequence[str], max_rows: int | None = None) -> Iterator[pa.Table]:
         """These columns of all rows, in order; at most `max_rows` at a time."""

@@ -1,6 +1,7 @@
 """CSV and JSON lines as Arrow tables."""
 
 import gzip
+import io
 import re
 import zlib
 from collections.abc import Collection
@@ -20,7 +21,9 @@ from overproof.errors import InputError
 _LARGEST_BLOCK_BYTES = 2**30
 
 
-def read_csv(path: Path, source: Source, name: str, strings: Collection[str] = ()) -> pa.Table:
+def read_csv(
+    path: Path, source: Source, name: str, strings: Collection[str] = (), data: bytes | None = None
+) -> pa.Table:
     """All columns of a CSV (.csv, .dat) or tab-separated (.tsv) file, also compressed.
 
     A column's type is decided by all of its rows: whole numbers, true/false, numbers, dates and times in ISO 8601, else
@@ -32,11 +35,12 @@ def read_csv(path: Path, source: Source, name: str, strings: Collection[str] = (
         source: Says which column is what, and whether there is a header.
         name: What to call the file in errors.
         strings: More columns that are strings whatever they look like.
+        data: The file's bytes, or those of its first lines; None reads all of them.
 
     Raises:
         InputError: If the file is not CSV in UTF-8, a row has more or fewer cells than the first, or a quote is open.
     """
-    data = file_bytes(path, name)
+    data = file_bytes(path, name) if data is None else data
     if b"\0" in data[:4096]:
         raise InputError(f"{name} is not a text file; a CSV file in UTF-8 is allowed.")
     if not source.header:
@@ -90,7 +94,7 @@ def read_csv(path: Path, source: Source, name: str, strings: Collection[str] = (
     return pa.table([_without_blanks(column) for column in table.columns], names=table.column_names)
 
 
-def read_json_lines(path: Path, source: Source, name: str) -> pa.Table:
+def read_json_lines(path: Path, source: Source, name: str, data: bytes | None = None) -> pa.Table:
     """All columns of a file with one JSON object a line, also compressed.
 
     A key that an object lacks is null. A column's type is decided by all of its rows, which must agree: numbers (whole
@@ -100,13 +104,14 @@ def read_json_lines(path: Path, source: Source, name: str) -> pa.Table:
         path: The file.
         source: Its text input and categories are strings even where all of them look like dates.
         name: What to call the file in errors.
+        data: The file's bytes, or those of its first lines; None reads all of them.
 
     Raises:
         InputError: If the file is not UTF-8, or a line is no JSON object, ends early or holds another type of value
             than the lines before it.
     """
     allowed = "one JSON object a line, with values of one type under each key, is allowed"
-    data = file_bytes(path, name)
+    data = file_bytes(path, name) if data is None else data
     if b"\0" in data[:4096]:
         raise InputError(f"{name} is not a text file; JSON lines in UTF-8 are allowed.")
     if not data.strip():
@@ -154,6 +159,36 @@ def file_bytes(path: Path, name: str) -> bytes:
         return gzip.decompress(data) if path.name.lower().endswith(".gz") else data
     except (ArrowException, OSError, EOFError, zlib.error) as error:
         raise InputError(f"{name} cannot be read ({reason(error)}); a whole file is needed.") from None
+
+
+def first_lines(path: Path, name: str, num_bytes: int = 2**20) -> tuple[bytes, float]:
+    """A file's first lines, unpacked, and about which share of the file they are; 1 where they are all of it.
+
+    Args:
+        path: The file.
+        name: What to call it in errors.
+        num_bytes: At most so many.
+
+    Raises:
+        InputError: If it cannot be read, or the compressed data are damaged.
+    """
+    ending = path.suffix.lower()
+    try:
+        with path.open("rb") as file:
+            # A small buffer, so that its place in the file says how much was unpacked.
+            raw = io.BufferedReader(file.raw, 2**12)
+            if ending == ".gz":
+                data = gzip.GzipFile(fileobj=raw).read(num_bytes)
+            elif ending == ".zst":
+                data = pa.CompressedInputStream(pa.PythonFile(raw), "zstd").read(num_bytes)
+            else:
+                data = raw.read(num_bytes)
+            if len(data) < num_bytes:
+                return data, 1.0
+            share = raw.tell() / path.stat().st_size
+    except (ArrowException, OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{name} cannot be read ({reason(error)}); a whole file is needed.") from None
+    return data[: data.rfind(b"\n") + 1], min(share, 1.0)
 
 
 def _check_utf8(data: bytes, name: str) -> None:

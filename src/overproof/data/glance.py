@@ -1,0 +1,131 @@
+"""What can be told of files before they are read: how many rows of what kind, and that the columns named are there."""
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from overproof.data.columns import check_names, chosen
+from overproof.data.examples import Examples
+from overproof.data.opened import open_source
+from overproof.data.places import find
+from overproof.data.read import read
+from overproof.data.readers.rows import Held
+from overproof.data.source import Kind, Source, format_of
+from overproof.errors import InputError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Glance:
+    """What the files of a source look like from outside.
+
+    Args:
+        name: What to call them in errors.
+        kind: What they hold; None where only reading them can tell.
+        num_rows: How many rows they have, before `where` and `missing` leave some out.
+        exact: Whether that was counted; else it follows from the length of the first lines.
+    """
+
+    name: str
+    kind: Kind | None
+    num_rows: int
+    exact: bool
+
+
+def glance(source: Source, *, role: str) -> Glance:
+    """Look at files without reading them: headers, schemas, and the first lines of text.
+
+    Args:
+        source: The files and what to read in them.
+        role: What the examples are for.
+
+    Raises:
+        InputError: If a file is missing or not what its name says, lacks a column that the source names, or its columns
+            cannot be what the source says.
+    """
+    place = find(source.paths, role)
+    if place.family == "arrays":
+        shapes = [_shape(path, source, place.named(index)) for index, path in enumerate(place.files)]
+        kinds = {kind for kind, _ in shapes}
+        if format_of(place.files[0]) != "npz" and source.label is not None:
+            find((source.label,), role)
+        rows = [num for _, num in shapes]
+        return Glance(
+            name=place.name,
+            kind=kinds.pop() if len(kinds) == 1 else None,
+            num_rows=sum(num for num in rows if num is not None),
+            exact=None not in rows,
+        )
+    opened = open_source(source, place, peek=True)
+    return Glance(
+        name=place.name,
+        kind=opened.kind,
+        num_rows=sum(rows.num_rows for rows in opened.rows),
+        exact=not any(isinstance(rows, Held) and rows.share < 1 for rows in opened.rows),
+    )
+
+
+def first_rows(source: Source, *, role: str, num_rows: int) -> Examples:
+    """The first examples of files, to measure on.
+
+    Args:
+        source: The files and what to read in them.
+        role: What the examples are for.
+        num_rows: At most so many.
+
+    Raises:
+        InputError: As for `read`.
+    """
+    place = find(source.paths, role)
+    if place.family == "arrays":
+        whole = read(source, role=role)
+        return whole.take(np.arange(min(num_rows, len(whole))))
+    opened = open_source(source, place, peek=True)
+    for frame in opened.frames(num_rows):
+        if len(chosen(frame, source).rows):
+            return opened.examples(frame)
+    return read(source, role=role)
+
+
+def _shape(path: Path, source: Source, name: str) -> tuple[Kind | None, int | None]:
+    """The kind and the number of rows of a file of arrays, as far as its header says."""
+    form = format_of(path)
+    if form == "npz":
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                check_names(name, [word.removesuffix(".npy") for word in archive.namelist()], source, what="array")
+        return "image", None
+    if form == "idx":
+        return "image", None
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        # What is wrong with it is said when it is read.
+        return None, None
+    if array.dtype.kind in "US":
+        return "text", len(array)
+    return ("image" if array.ndim in (3, 4) else "table"), len(array)
+
+
+def check_one_kind(glances: dict[str, Glance]) -> Kind | None:
+    """The kind that the files of all roles hold; None where none of them tells before it is read.
+
+    Args:
+        glances: By role.
+
+    Raises:
+        InputError: Two roles hold different kinds.
+
+    Example:
+        >>> check_one_kind({"pool": Glance(name="pool (x.csv)", kind="text", num_rows=3, exact=True)})
+        'text'
+    """
+    known = [each for each in glances.values() if each.kind is not None]
+    for each in known:
+        if each.kind != known[0].kind:
+            raise InputError(
+                f"{each.name} holds examples of kind {each.kind!r}, {known[0].name} of kind {known[0].kind!r}; all "
+                f"roles must hold one kind."
+            )
+    return known[0].kind if known else None
