@@ -35,7 +35,7 @@ from overproof.experiment import Experiment, experiment_from
 from overproof.progress import Silent
 from overproof.steps import Work
 
-NUM_LABELLED, NUM_TEST, ROWS_PER_SHARD, ROUNDS = 2_000, 10_000, 500_000, 5
+NUM_LABELLED, NUM_TEST, ROWS_PER_SHARD, ROWS_MADE, ROUNDS = 2_000, 10_000, 500_000, 50_000, 5
 NUM_COLUMNS, NUM_CLASSES = 12, 4
 IDX = ("images-idx3", "labels-idx1")
 
@@ -66,7 +66,7 @@ def text_rows(num: int, seed: int) -> pa.Table:
     lines = pa.array(chosen.ravel(), pa.string())
     offsets = pa.array(np.arange(num + 1) * 12, pa.int32())
     joined = pc.binary_join(pa.ListArray.from_arrays(offsets, lines), " ")
-    numbered = pc.binary_join_element_wise(joined, pa.array(np.arange(num)).cast(pa.string()), " ")
+    numbered = pc.binary_join_element_wise(joined, pa.array(seed + np.arange(num)).cast(pa.string()), " ")
     return pa.table({"line": numbered, "y": label})
 
 
@@ -74,7 +74,8 @@ def write_shards(folder: Path, name: str, num: int, seed: int, make: Any, *, lab
     """Rows as Parquet files of half a million each."""
     folder.mkdir(parents=True, exist_ok=True)
     for start in range(0, num, ROWS_PER_SHARD):
-        rows = make(min(ROWS_PER_SHARD, num - start), seed + start)
+        few = range(start, min(start + ROWS_PER_SHARD, num), ROWS_MADE)
+        rows = pa.concat_tables([make(min(ROWS_MADE, num - at), seed + at) for at in few])
         rows = rows if labelled else rows.drop_columns(["y"])
         pq.write_table(rows, folder / f"{name}-{start // ROWS_PER_SHARD:03d}.parquet", row_group_size=2**16)
 
