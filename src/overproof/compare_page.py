@@ -25,8 +25,7 @@ def page(content: Mapping[str, Any]) -> Group:
         if len(students) > 1:
             shown.append(Text(f"{student}\n"))
         shown.append(_table([row for row in content["rows"] if row["student"] == student]))
-    shown += [Text(f"\n{sentence}") for sentence in content["findings"]]
-    return Group(*shown)
+    return Group(*shown, Text(""), *(Text(sentence) for sentence in content["findings"]))
 
 
 def _table(rows: list[Mapping[str, Any]]) -> Table:
