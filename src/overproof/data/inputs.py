@@ -150,9 +150,10 @@ def _moments(column: pa.Array, frame: Frame, name: str) -> pa.Array:
     kind = column.type
     try:
         if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
-            # Not a checked cast as to nanoseconds, which no calendar needs; what does not fit at all still raises.
+            # Nanoseconds may go, which no calendar needs; what does not fit raises.
             zone = kind.tz if pa.types.is_timestamp(kind) else None
-            return column.cast(pa.timestamp("us", zone), safe=False).cast(pa.timestamp("us"))
+            cut = pc.CastOptions(target_type=pa.timestamp("us", zone), allow_time_truncate=True)
+            return pc.cast(column, options=cut).cast(pa.timestamp("us"))
         if pa.types.is_time(kind) or pa.types.is_duration(kind):
             units = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}[kind.unit]
             whole = column.cast(pa.int32() if pa.types.is_time32(kind) else pa.int64())

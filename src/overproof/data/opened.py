@@ -50,7 +50,7 @@ class Opened:
 
     def frames(self, max_rows: int | None = None) -> Iterator[columns.Frame]:
         """All rows in order, each frame from one file and of at most `max_rows` rows."""
-        several = len(self.rows) > 1
+        each = self.place.family == "columns" and self.place.names_each
         for index, rows in enumerate(self.rows):
             start = 0
             for table in rows.tables(list(self.types), max_rows):
@@ -58,8 +58,8 @@ class Opened:
                     name=self.place.name,
                     table=_as_types(table, self.types),
                     rows=np.arange(start, start + len(table)),
-                    files=(self.place.files[index].name,) if several else (),
-                    file=np.zeros(len(table) if several else 0, np.int32),
+                    files=(self.place.files[index].name,) if each else (),
+                    file=np.zeros(len(table) if each else 0, np.int32),
                 )
                 start += len(table)
                 yield frame

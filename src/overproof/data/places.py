@@ -36,10 +36,15 @@ class Place:
     roots: tuple[Path, ...] = ()
     data_set: Path | None = None
 
+    @property
+    def names_each(self) -> bool:
+        """Whether an error about a row must say in which file it is: the name of all does not."""
+        return len(self.files) > 1 or self.files[0].name not in self.name
+
     def named(self, index: int) -> str:
         """What to call one of the files in errors: the name of all says which role it is."""
         role = self.name.partition(" (")[0]
-        return self.name if len(self.files) == 1 else f"{role} ({self.files[index].name})"
+        return f"{role} ({self.files[index].name})" if self.names_each else self.name
 
 
 def find(paths: Sequence[str], role: str) -> Place:

@@ -92,7 +92,7 @@ def _read_arrays(source: Source, place: Place, role: str) -> Examples:
             frame, part = arrays.read_npy(path, label, source, name)
         frames.append(frame)
         inputs.append(part)
-    several = tuple(path.name for path in place.files) if len(frames) > 1 else ()
+    several = tuple(path.name for path in place.files) if place.names_each else ()
     try:
         frame = columns.joined(place.name, frames, several)
     except pa.ArrowException:

@@ -1,6 +1,7 @@
 """Images, numbers and texts from .npz archives, .npy files and IDX files."""
 
 import struct
+import tokenize
 import zipfile
 import zlib
 from pathlib import Path
@@ -19,6 +20,20 @@ from overproof.errors import InputError
 
 _CLASS_NAMES = "class_names"
 _IDX_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4"}
+_DAMAGE = (
+    OSError,
+    EOFError,
+    KeyError,
+    MemoryError,
+    NotImplementedError,
+    OverflowError,
+    RecursionError,
+    SyntaxError,
+    TypeError,
+    tokenize.TokenError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 TEXT = "\0text"
 """The column of the texts of an .npy file."""
 
@@ -159,7 +174,7 @@ def _npy_array(path: Path, name: str) -> np.ndarray:
                 f"dtype=object."
             ) from None
         raise InputError(f"{name} is damaged ({reason(error)}); {allowed}.") from None
-    except (OSError, EOFError, MemoryError, SyntaxError, TypeError, OverflowError) as error:
+    except _DAMAGE as error:
         raise InputError(f"{name} is damaged ({reason(error)}); {allowed}.") from None
     if array.ndim == 0 or array.dtype.hasobject or array.dtype.names is not None:
         raise InputError(
@@ -184,7 +199,7 @@ def _npz_arrays(path: Path, name: str) -> dict[str, np.ndarray]:
                 f"dtype=object."
             ) from None
         raise InputError(f"{name} is damaged ({reason(error)}); {allowed}.") from None
-    except (OSError, EOFError, KeyError, MemoryError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
+    except _DAMAGE as error:
         raise InputError(f"{name} is damaged ({reason(error)}); {allowed}.") from None
     # NumPy hands out any other member of the archive as raw bytes.
     if other := [key for key, array in arrays.items() if not isinstance(array, np.ndarray)]:

@@ -129,15 +129,11 @@ def read_json_lines(path: Path, source: Source, name: str, data: bytes | None = 
                 parse_options=pa.json.ParseOptions(explicit_schema=pa.schema([(each, pa.string()) for each in dates])),
             )
     except (ArrowException, ValueError) as error:
-        said = reason(error)
-        found = re.search(r" in row (\d+)$", said)
-        what = said.removeprefix("JSON parse error: ")
+        found = re.search(r"^JSON parse error: (.*?)\.? in row (\d+)$", str(error))
         if found is None:
-            raise InputError(f"{name} cannot be read as JSON lines ({what}); {allowed}.") from None
-        what = (
-            what.removesuffix(found.group()).rstrip(".").replace("Column(/", "column (").replace("Column()", "the line")
-        )
-        raise InputError(f"{name} has a line that does not fit ({what}), {at_row(int(found[1]))}; {allowed}.") from None
+            raise InputError(f"{name} cannot be read as JSON lines ({reason(error)}); {allowed}.") from None
+        what = found[1].replace("Column(/", "column (").replace("Column()", "the line")
+        raise InputError(f"{name} has a line that does not fit ({what}), {at_row(int(found[2]))}; {allowed}.") from None
     # A line that is `null` or `{}` says nothing, and Arrow would take it for a row of nulls.
     if table.num_columns == 0:
         raise InputError(f"{name} has no keys in any of its lines; {allowed}.")
