@@ -221,7 +221,7 @@ app.command()(select)
 @app.command()
 def predict(
     student: Annotated[Path, typer.Argument(help="A student's folder, such as RUN/students/seed-0/slam.")],
-    file: Annotated[Path, typer.Argument(help="Examples: CSV, Parquet, .npz or IDX.")],
+    file: Annotated[Path, typer.Argument(help="Examples: a file, a folder or a glob, of any form that a run reads.")],
     answers: Annotated[Path, typer.Option("--out", help="Where to write the answers: .parquet or .csv.")],
     column: Annotated[str | None, typer.Option("--input", help="The column or array of the inputs.")] = None,
     key: Annotated[
@@ -232,13 +232,15 @@ def predict(
 ) -> None:
     """Answer for a file of examples with a trained student: id, class and one probability a class."""
     from overproof.data import Source, read
-    from overproof.models import load_student
+    from overproof.models import ImageEncoder, load_student
     from overproof.predict import write_answers
 
     loaded = load_student(student)
     source: Any = {"path": str(file), "input": column, "id": key, "missing": missing}
     if loaded.kind == "text" and column is None:
         raise InputError("predict: texts need --input, the column that holds them.")
+    if isinstance(loaded.encoder, ImageEncoder):
+        source |= {"image": loaded.encoder.reading}
     examples = read(Source(**source), role="input")
     write_answers(answers, examples, loaded)
     if as_json:

@@ -15,7 +15,7 @@ from overproof.data import ids as content
 from overproof.data.columns import UNKNOWN, Frame, indexed, renamed, unique_keys, whole
 from overproof.data.inputs import features, image_tensor
 from overproof.data.mapped import Chained, InMemory, Mapped
-from overproof.data.source import Kind
+from overproof.data.source import AS_THEY_ARE, ImageOptions, Kind
 from overproof.data.wording import at_row, listed, nearest
 from overproof.errors import InputError
 
@@ -40,6 +40,7 @@ class Examples:
         keys: [N], the user's own ids as strings, or None where there are none.
         source: What to call these examples in errors: "pool (reviews.parquet)".
         ids: [N], dtype V16: the hash of each row's content (`overproof.data.ids`); the label is no part of it.
+        image: What images were made to look like while they were read; a student asks the same of later ones.
     """
 
     kind: Kind
@@ -49,6 +50,7 @@ class Examples:
     keys: pa.Array | None
     source: str
     ids: np.ndarray
+    image: ImageOptions = AS_THEY_ARE
 
     def __post_init__(self) -> None:
         keys = self.ids if self.keys is None else self.keys
@@ -262,6 +264,7 @@ def concatenate(parts: Sequence[Examples]) -> Examples:
         keys=None if any(part.keys is None for part in parts) else pa.concat_arrays([part.keys for part in parts]),
         source=" + ".join(dict.fromkeys(part.source for part in parts)),
         ids=np.concatenate([part.ids for part in parts]),
+        image=first.image,
     )
 
 

@@ -132,9 +132,9 @@ def examples_of(source: Source, frame: columns.Frame, inputs: torch.Tensor | pa.
         InputError: If a label or an id is none.
     """
     label, class_names = columns.labels(frame, source)
-    return build(
-        inputs=inputs, label=label, class_names=class_names, keys=columns.keys(frame, source), source=frame.name
-    )
+    keys = columns.keys(frame, source)
+    made = build(inputs=inputs, label=label, class_names=class_names, keys=keys, source=frame.name)
+    return replace(made, image=source.image)
 
 
 def _open_pictures(source: Source, place: Place) -> Opened:

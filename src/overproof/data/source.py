@@ -82,6 +82,10 @@ class ImageOptions:
         return (self.size, self.size) if isinstance(self.size, int) else self.size
 
 
+AS_THEY_ARE = ImageOptions()
+"""Images of one size and one kind of channels, left alone."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
     """Files of examples and the names of what to read in them.
@@ -132,7 +136,7 @@ class Source:
     classes: tuple[str, ...] = ()
     missing: Literal["refuse", "drop", "allow"] = "refuse"
     header: bool = True
-    image: ImageOptions = ImageOptions()
+    image: ImageOptions = AS_THEY_ARE
     folder: str | None = None
 
     def __post_init__(self) -> None:

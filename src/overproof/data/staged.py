@@ -80,6 +80,7 @@ def read_on_disk(source: Source, *, role: str, folder: Path) -> Examples:
         keys=_keys(arrays, source, place),
         source=place.name,
         ids=np.array(arrays[IDS]).view("V16").reshape(-1),
+        image=source.image,
     )
 
 

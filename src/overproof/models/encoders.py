@@ -1,7 +1,7 @@
 """Examples to tensors, fitted on labelled and pool examples and never on the test: pixels, n-grams, embeddings."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 import pyarrow as pa
@@ -9,7 +9,8 @@ import pyarrow.compute as pc
 import torch
 from torch import Tensor
 
-from overproof.data import Examples, Kind
+from overproof.data import Examples, ImageOptions, Kind
+from overproof.data.source import AS_THEY_ARE
 from overproof.errors import InputError
 from overproof.models.embeddings import embedder_by_name
 from overproof.models.inputs import Dense, Ragged
@@ -53,14 +54,16 @@ class ImageEncoder:
 
     Args:
         shape: Channels, height and width that every image must have.
+        image: How images were made to look like that while they were read, at fitting.
     """
 
     shape: tuple[int, int, int]
+    image: ImageOptions = AS_THEY_ARE
 
     @classmethod
     def fit(cls, parts: Sequence[Examples]) -> "ImageEncoder":
         """The shape of the first part; the others must have it too."""
-        encoder = cls(shape=_image_shape(parts[0]))
+        encoder = cls(shape=_image_shape(parts[0]), image=parts[0].image)
         for part in parts:
             encoder.check(part)
         return encoder
@@ -95,13 +98,24 @@ class ImageEncoder:
 
     def config(self) -> dict[str, Any]:
         """Its fields."""
-        return {"type": "image", "shape": list(self.shape)}
+        plain: dict[str, Any] = {"type": "image", "shape": list(self.shape)}
+        return plain if self.image == AS_THEY_ARE else {**plain, "image": asdict(self.image)}
+
+    @property
+    def reading(self) -> ImageOptions:
+        """What a `Source` of images for the student asks for: its channels, and its size where one was chosen."""
+        _, height, width = self.shape
+        size = None if self.image.size is None else (height, width)
+        return replace(self.image, size=size, channels="grey" if self.shape[0] == 1 else "rgb")
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "ImageEncoder":
         """The inverse of `config`."""
         channels, height, width = config["shape"]
-        return cls(shape=(int(channels), int(height), int(width)))
+        image = dict(config.get("image", {}))
+        if isinstance(image.get("size"), list):
+            image["size"] = tuple(image["size"])
+        return cls(shape=(int(channels), int(height), int(width)), image=ImageOptions(**image))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
