@@ -12,10 +12,12 @@ import pyarrow.ipc
 import pyarrow.parquet as pq
 import pytest
 import torch
+import yaml
 from PIL import Image
 
-from overproof.data import ImageOptions, Source, from_arrays, pieces, read
+from overproof.data import ImageOptions, Source, concatenate, from_arrays, pieces, read
 from overproof.errors import InputError
+from overproof.experiment import dump, experiment_from
 
 TABLE = pa.table(
     {
@@ -370,6 +372,33 @@ def test_images_of_any_size_are_fitted_into_one(tmp_path):
     assert torch.equal(sizes[0], torch.from_numpy(PIXELS[0]).permute(2, 0, 1))
     tall = decoded(tmp_path, encoded(np.zeros((1000, 3), np.uint8)), size=2, fit="pad")
     assert tall.shape == (1, 1, 2, 2)
+
+
+def test_a_student_asks_of_new_images_what_it_learned_from(tmp_path):
+    from overproof.models import build, load_student
+
+    options = ImageOptions(size=(4, 6), fit="pad", channels="grey")
+    pq.write_table(pa.table({"image": [encoded(each) for each in PIXELS]}), tmp_path / "a.parquet")
+    examples = read(Source(path=str(tmp_path / "a.parquet"), image=options), role="pool")
+    assert examples.take(np.array([1])).image == concatenate([examples, examples]).image == options
+    build("linear", [examples], class_names="ab", seed=0).save(tmp_path / "student")
+    reading = load_student(tmp_path / "student").encoder.reading
+    assert reading == options
+    # Where no size was chosen, images of another size stay refused; their channels are the student's all the same.
+    grey = from_arrays(PIXELS[..., 0])
+    plain = build("linear", [grey], class_names="ab", seed=0).encoder
+    assert plain.reading == ImageOptions(channels="grey")
+    assert plain.config() == {"type": "image", "shape": [1, 5, 4]}
+
+
+def test_an_unknown_option_of_an_image_is_told_the_nearest():
+    files = {"all": {"path": "a", "label": "folder", "image": {"sise": 3}}}
+    with pytest.raises(InputError, match=r"no option 'data\.files\.all\.image\.sise'; did you mean 'size'"):
+        experiment_from({"data": {"files": files, "rows": {"labelled": 1, "test": 1}}})
+    files["all"]["image"] = {"size": [4, 6]}
+    made = experiment_from({"data": {"files": files, "rows": {"labelled": 1, "test": 1}}})
+    assert made.data.files["all"].image.shape == (4, 6)
+    assert experiment_from(yaml.safe_load(dump(made))) == made
 
 
 def test_arrays_are_fitted_as_files_are(tmp_path):
