@@ -2,7 +2,7 @@
 
 import io
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -10,9 +10,11 @@ import torch
 from rich.console import Console
 from sklearn.linear_model import LogisticRegression
 
-from overproof.assess import Estimate, _coordinates, assess, probe, recommend
+from overproof.assess import Estimate, assess, recommend
 from overproof.assess_page import page
 from overproof.errors import InputError
+from overproof.probes import _coordinates, area_under_curve, error_probe, probe
+from overproof.report import assessment_page
 from overproof.synthetic import blobs
 
 NAMES = ("red", "green", "blue")
@@ -153,3 +155,67 @@ def test_the_page_fits_80_columns_and_the_numbers_fit_json():
     assert "teacher right" in shown
     told = json.loads(json.dumps(asdict(found)))
     assert told["accuracy"]["mean"] == found.accuracy.mean
+
+
+# --- can the mistakes be seen coming
+
+
+def flipped(world, share=0.3, region=None):
+    """Answers that are right with margin .6, and wrong at random or in a region of the inputs, with the same margin."""
+    draw = torch.Generator().manual_seed(3)
+    wrong = (torch.rand(len(world.label), generator=draw) < share) if region is None else region
+    named = torch.where(wrong, (world.label + 1) % 3, world.label)
+    return 0.2 + 0.4 * torch.nn.functional.one_hot(named, 3).double(), wrong
+
+
+def test_mistakes_that_follow_from_the_inputs_are_told_from_random_ones():
+    world = blobs(num_examples=900, num_classes=3, seed=0)
+    margins = torch.full((900,), 0.4)
+    random = error_probe(world.inputs.numpy(), flipped(world)[1], margins, 0)
+    assert not random.follows_from_inputs
+    assert random.by_inputs[1] < 0.5 < random.by_inputs[2] + 0.05
+    assert random.by_margin == (0.5, 0.5, 0.5)
+    assert "look random" in random.sentence()
+    region = world.inputs[:, 0] > world.inputs[:, 0].quantile(0.7)
+    systematic = error_probe(world.inputs.numpy(), region, margins, 0)
+    assert systematic.follows_from_inputs
+    assert systematic.by_inputs[0] > 0.95
+    assert "systematic" in systematic.sentence()
+    told = error_probe(world.inputs.numpy(), region, torch.where(region, 0.1, 0.9), 0)
+    assert told.by_margin[0] == 1.0
+    assert not told.follows_from_inputs, "the margin says it all"
+    assert error_probe(world.inputs.numpy(), region & (torch.arange(900) < 10), margins, 0) is None
+
+
+def test_an_area_is_the_chance_of_a_right_order():
+    draw = np.random.default_rng(0)
+    score, positive = draw.integers(5, size=60).astype(float), draw.random(60) < 0.4
+    pairs = [(a > b) + (a == b) / 2 for a in score[positive] for b in score[~positive]]
+    assert area_under_curve(score, positive) == pytest.approx(np.mean(pairs))
+
+
+def test_an_assessment_says_where_the_ceiling_is_and_what_repeats():
+    world = blobs(num_examples=1500, num_classes=3, seed=0)
+    found = assessed(world, features=world.inputs.numpy(), repeated={"pool": 7, "train": 0})
+    assert found.ceiling.mean >= max(found.accuracy.mean, found.labels_alone.mean) - 0.03
+    assert found.repeated == {"pool": 7, "train": 0}
+    for low, entry, high in zip(found.transition_low, found.transition, found.transition_high, strict=True):
+        assert all(a <= b + 1e-9 and b <= c + 1e-9 for a, b, c in zip(low, entry, high, strict=True))
+    assert found.errors is not None
+    assert found.errors.sentence() in found.findings
+    told = json.loads(json.dumps(asdict(found)))
+    assert len(told["errors"]["by_inputs"]) == 3
+
+
+def test_an_assessment_is_a_page(tmp_path):
+    world = blobs(num_examples=900, num_classes=3, seed=0)
+    found = assessed(world, features=world.inputs.numpy(), repeated={"pool": 7})
+    made = assessment_page(replace(found, share_by_class={"<b>": 1.0, "green": 0.0, "blue": 0.0}), "who & what")
+    assert f"Recommendation: {found.recommendation}" in made
+    assert "who &amp; what" in made
+    assert "<b>" not in made
+    assert "<script" not in made
+    assert "7 pool" in made
+    assert made.count('role="img"') == 3
+    assert str(found.ceiling) in made
+    assert assessment_page(found, "x") == assessment_page(found, "x")

@@ -318,7 +318,8 @@ def test_assess_looks_before_any_student_is_trained(content, tmp_path, capsys):
     main(["assess", str(tmp_path / "e.yaml"), "--out", str(tmp_path / "run")])
     assert capsys.readouterr().out.startswith("Recommendation: ")
     assert not (tmp_path / "run/students").exists()
-    main(["assess", str(tmp_path / "run"), "--json"])
+    main(["assess", str(tmp_path / "run"), "--json", "--html", str(tmp_path / "teacher.html")])
+    assert "Recommendation: " in (tmp_path / "teacher.html").read_text()
     told = json.loads(capsys.readouterr().out)
     assert told["num_labelled"] == 60
     assert told["num_pool"] == 200

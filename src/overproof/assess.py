@@ -17,7 +17,6 @@ from overproof.evaluate import accuracy_interval, metrics
 from overproof.noise import (
     class_accuracy,
     fit_temperature,
-    folds,
     global_accuracy,
     isotonic_accuracy,
     log_loss,
@@ -27,6 +26,7 @@ from overproof.noise import (
     transition_matrix,
 )
 from overproof.noise.class_accuracy import SAME_MARGINS, same_margins
+from overproof.probes import ErrorProbe, error_probe, probe
 from overproof.sampler import derived_seed
 
 SHOWN_MARGINS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
@@ -77,6 +77,8 @@ class Assessment:
         coverage: How often the truth is among its k likeliest classes, by k.
         confusions: (true class, named class, share with interval), the ten largest.
         transition: [K][K], P(named class | true class); rows sum to one.
+        transition_low: [K][K], where the interval of each entry begins.
+        transition_high: [K][K], where it ends.
         pool_accuracy: What the curve expects of its answers on the pool.
         pool_by_accuracy: Share of the pool below .5, between the steps, and above the last.
         drift: p-value of labelled and pool margins being alike (Kolmogorov and Smirnov).
@@ -84,7 +86,10 @@ class Assessment:
         alone_where_wrong: The same, where the teacher is wrong.
         log_losses: Of the teacher, the probe, and both stacked, out of fold, in nats.
         both_gain: How much lower the loss of both is than the better one's, in nats, with its interval.
+        ceiling: Accuracy of teacher and probe stacked, out of fold: what a student reaches that knows what both do.
+        errors: Whether the mistakes can be told from the inputs; None without features or with too few of either.
         labels_needed: How many labelled examples would tell teacher and probe apart; None where it is known already.
+        repeated: How many examples of each role also stand in the test.
         recommendation: What to run.
         reason: Why.
         findings: What else a reader must know.
@@ -101,6 +106,8 @@ class Assessment:
     coverage: dict[int, float]
     confusions: tuple[tuple[str, str, Estimate], ...]
     transition: tuple[tuple[float, ...], ...]
+    transition_low: tuple[tuple[float, ...], ...]
+    transition_high: tuple[tuple[float, ...], ...]
     pool_accuracy: Estimate
     pool_by_accuracy: tuple[float, ...]
     drift: float
@@ -108,7 +115,10 @@ class Assessment:
     alone_where_wrong: Estimate | None
     log_losses: dict[str, float]
     both_gain: Estimate | None
+    ceiling: Estimate | None
+    errors: ErrorProbe | None
     labels_needed: int | None
+    repeated: dict[str, int]
     recommendation: str
     reason: str
     findings: tuple[str, ...]
@@ -150,17 +160,19 @@ def assess(
     curve, band = _curve(margins, right, torch.tensor(SHOWN_MARGINS, dtype=torch.float64), pool_margins, seed)
     told = metrics(probs, labels, probs)
     accuracy = Estimate(**dict(zip(("mean", "low", "high"), global_accuracy(labels, probs), strict=True)))
-    alone, where_wrong, gain, needed = None, None, None, None
-    losses = {"teacher": float(log_loss(probs, labels).mean())}
+    beside = Beside(losses={"teacher": float(log_loss(probs, labels).mean())})
     if features is not None:
-        alone_probs = probe(features, labels, len(names), seed)
-        alone, where_wrong, losses, gain, needed = _beside(probs, alone_probs, labels, seed)
+        beside = _beside(probs, probe(features, labels, len(names), seed), labels, seed)
+    errors = None if features is None else error_probe(features, ~right, margins, seed)
+    matrix, (low, high) = transition_matrix(labels, probs), transition_interval(labels, probs)
     drift = float(ks_2samp(margins.numpy(), pool_margins.numpy()).pvalue)
     pool_curve, hard = isotonic_accuracy(margins, right, prior=PRIOR)(pool_margins), same_margins(margins)
     if hard:
         named = class_accuracy(answer, right, len(names), lower=0.0, prior=PRIOR)
         pool_curve = named(pool_teacher_probs.argmax(dim=1))
-    recommendation, reason = recommend(accuracy, alone, where_wrong, gain, max(_shares(labels, len(names))))
+    recommendation, reason = recommend(
+        accuracy, beside.alone, beside.where_wrong, beside.gain, max(_shares(labels, len(names)))
+    )
     rank = 1 + (probs > probs.gather(1, labels.unsqueeze(1))).sum(dim=1)
     return Assessment(
         num_labelled=len(labels),
@@ -172,65 +184,31 @@ def assess(
         ece=told["ece"],
         temperature=fit_temperature(probs, labels),
         coverage={k: (rank <= k).double().mean().item() for k in (1, 2, 3, 5, 10) if k <= len(names)},
-        confusions=_confusions(labels, probs, names),
-        transition=tuple(tuple(row) for row in transition_matrix(labels, probs).tolist()),
+        confusions=_confusions(labels, matrix, low, high, names),
+        transition=_rows(matrix),
+        transition_low=_rows(low),
+        transition_high=_rows(high),
         pool_accuracy=band,
         pool_by_accuracy=tuple(
             _shares(torch.bucketize(pool_curve, torch.tensor(ACCURACY_STEPS), right=True), len(ACCURACY_STEPS) + 1)
         ),
         drift=drift,
-        labels_alone=alone,
-        alone_where_wrong=where_wrong,
-        log_losses=losses,
-        both_gain=gain,
-        labels_needed=needed,
+        labels_alone=beside.alone,
+        alone_where_wrong=beside.where_wrong,
+        log_losses=beside.losses,
+        both_gain=beside.gain,
+        ceiling=beside.ceiling,
+        errors=errors,
+        labels_needed=beside.needed,
+        repeated=dict(repeated or {}),
         recommendation=recommendation,
         reason=reason,
-        findings=(*_findings(accuracy, band, drift, repeated or {}, labels, names), *([SAME_MARGINS] if hard else [])),
+        findings=(
+            *_findings(accuracy, band, drift, repeated or {}, labels, names),
+            *([SAME_MARGINS] if hard else []),
+            *([errors.sentence()] if errors is not None else []),
+        ),
     )
-
-
-def probe(features: Any, labels: Int[Tensor, "V"], num_classes: int, seed: int) -> Float[Tensor, "V K"]:
-    """What a linear model trained on the labels alone says of examples it never saw; [V, K], rows sum to one.
-
-    Logistic regression, five folds, its regularisation chosen by cross-validation within each.
-
-    Args:
-        features: [V, D], an array or a scipy sparse matrix.
-        labels: [V].
-        num_classes: K.
-        seed: Draws the folds.
-    """
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.model_selection import GridSearchCV, StratifiedKFold
-
-    features = _coordinates(features)
-    fold = folds(labels, 5, derived_seed(seed, "probe")).numpy()
-    label, probs = labels.numpy(), torch.zeros(len(labels), num_classes, dtype=torch.float64)
-    for number in range(5):
-        seen, unseen = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
-        model: Any = LogisticRegression(max_iter=1000)
-        fewest = int(np.unique(label[seen], return_counts=True)[1].min())
-        if fewest >= 2:
-            inner = StratifiedKFold(min(fewest, 3), shuffle=True, random_state=seed % 2**32)
-            model = GridSearchCV(model, {"C": [0.1, 1.0, 10.0, 100.0]}, scoring="neg_log_loss", cv=inner)
-        model.fit(features[seen], label[seen])
-        told = torch.from_numpy(model.predict_proba(features[unseen]).astype(np.float64))
-        probs[torch.from_numpy(unseen)[:, None], torch.from_numpy(model.classes_).long()[None, :]] = told
-    return probs
-
-
-def _coordinates(features: Any) -> Any:
-    """The same examples in as many coordinates as there are examples, where they have more: all inner products stay.
-
-    A linear model with a squared penalty sees inner products only, so its answers stay too, and 300 texts need 300
-    coordinates instead of a quarter of a million.
-    """
-    if features.shape[1] <= features.shape[0]:
-        return features
-    products = features @ features.T
-    values, vectors = np.linalg.eigh(products.toarray() if hasattr(products, "toarray") else products)
-    return vectors * np.sqrt(np.maximum(values, 0))
 
 
 def recommend(
@@ -303,9 +281,19 @@ def _curve(
     return estimates, Estimate(mean=means[0], low=float(pool_low), high=float(pool_high))
 
 
-def _beside(
-    probs: Tensor, alone_probs: Tensor, labels: Tensor, seed: int
-) -> tuple[Estimate, Estimate | None, dict[str, float], Estimate, int | None]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Beside:
+    """What the probe comes to beside the teacher; the losses of the teacher alone where there is no probe."""
+
+    losses: dict[str, float]
+    alone: Estimate | None = None
+    where_wrong: Estimate | None = None
+    gain: Estimate | None = None
+    ceiling: Estimate | None = None
+    needed: int | None = None
+
+
+def _beside(probs: Tensor, alone_probs: Tensor, labels: Tensor, seed: int) -> Beside:
     """The probe beside the teacher, and both together, on the same labelled examples."""
     right, alone_right = probs.argmax(dim=1) == labels, alone_probs.argmax(dim=1) == labels
     both = stacked_out_of_fold([probs, alone_probs], labels, seed=seed)
@@ -317,13 +305,13 @@ def _beside(
     together = log_loss(both, labels)
     better = min(single.values(), key=lambda losses: float(losses.mean()))
     losses = {word: float(each.mean()) for word, each in single.items()}
-    needed = _labels_needed((right.double() - alone_right.double()).numpy())
-    return (
-        _share(alone_right),
-        _share(alone_right[~right]) if (~right).any() else None,
-        {**losses, "both": float(together.mean())},
-        _mean_with_interval((better - together).numpy()),
-        needed,
+    return Beside(
+        alone=_share(alone_right),
+        where_wrong=_share(alone_right[~right]) if (~right).any() else None,
+        losses={**losses, "both": float(together.mean())},
+        gain=_mean_with_interval((better - together).numpy()),
+        ceiling=_share(both.argmax(dim=1) == labels),
+        needed=_labels_needed((right.double() - alone_right.double()).numpy()),
     )
 
 
@@ -340,8 +328,13 @@ def _by_class(labels: Tensor, right: Tensor, names: Sequence[str]) -> dict[str, 
     return {name: _share(right[labels == index]) for index, name in enumerate(names) if (labels == index).any()}
 
 
-def _confusions(labels: Tensor, probs: Tensor, names: Sequence[str]) -> tuple[tuple[str, str, Estimate], ...]:
-    matrix, (low, high) = transition_matrix(labels, probs), transition_interval(labels, probs)
+def _rows(matrix: Tensor) -> tuple[tuple[float, ...], ...]:
+    return tuple(tuple(row) for row in matrix.tolist())
+
+
+def _confusions(
+    labels: Tensor, matrix: Tensor, low: Tensor, high: Tensor, names: Sequence[str]
+) -> tuple[tuple[str, str, Estimate], ...]:
     seen = torch.bincount(labels, minlength=len(names)) > 0
     off = matrix.clone().fill_diagonal_(0) * seen[:, None]
     largest = off.flatten().sort(descending=True, stable=True).indices[:10]

@@ -5,7 +5,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from overproof.assess import ACCURACY_STEPS, Assessment
+from overproof.assess import ACCURACY_STEPS, DRIFT_LEVEL, Assessment
 
 BAR_WIDTH = 24
 """Characters of a whole bar."""
@@ -25,6 +25,8 @@ def page(assessment: Assessment) -> RenderableType:
         )
     if assessment.alone_where_wrong is not None:
         facts.add_row("where it errs", str(assessment.alone_where_wrong), "the same, on the teacher's mistakes")
+    if assessment.ceiling is not None:
+        facts.add_row("both together", str(assessment.ceiling), "stacked, out of fold: about what a student can reach")
     if assessment.labels_needed is not None:
         facts.add_row("more labels", str(assessment.labels_needed), "in all would tell teacher and labels alone apart")
     sure = "too sure" if assessment.temperature > 1 else "not sure enough"
@@ -33,6 +35,10 @@ def page(assessment: Assessment) -> RenderableType:
     facts.add_row("log-loss", losses, "nats, out of fold" if len(assessment.log_losses) > 1 else "nats")
     coverage = ", ".join(f"{share:.1%} in {k}" for k, share in assessment.coverage.items())
     facts.add_row("truth among", coverage, "likeliest classes")
+    unlike = "differ" if assessment.drift < DRIFT_LEVEL else "look alike"
+    facts.add_row("pool and labels", unlike, f"by the teacher's margins, p = {assessment.drift:.2g}")
+    told = ", ".join(f"{count} {role}" for role, count in assessment.repeated.items() if count)
+    facts.add_row("in the test too", told or "none", "examples that repeat there, letter for letter")
     curve: list[RenderableType] = [_reliability(assessment), Text()] if assessment.reliability else []
     shown: list[RenderableType] = [
         top,

@@ -151,15 +151,18 @@ def assess(
     folder: Annotated[
         Path | None, typer.Option("--out", help="The run's folder, where an experiment is given.")
     ] = None,
+    written: Annotated[Path | None, typer.Option("--html", help="Write it as a page that stands alone, too.")] = None,
     change: Changes = [],  # noqa: B006
     as_json: AsJson = False,
 ) -> None:
     """Is this teacher good enough, and what to run? From labels and the teacher's answers, before any training."""
     from dataclasses import asdict
 
+    from overproof import atomic
     from overproof.assess_page import page
     from overproof.experiment import load
     from overproof.progress import OnTerminal
+    from overproof.report import assessment_page
     from overproof.steps import Work, open_run
 
     if not file.is_dir() and folder is None:
@@ -170,6 +173,9 @@ def assess(
         else:
             work = Work(experiment=load(file, change), folder=folder, progress=progress)
         found = work.assess()
+    if written is not None:
+        atomic.write_text(written, assessment_page(found, work.experiment.name))
+        remarks().print(f"The page lies in {escape(str(written))}.", soft_wrap=True)
     if as_json:
         print_json(asdict(found))
         return

@@ -230,6 +230,49 @@ def reliability(name: str, bins: Sequence[tuple[int, int, float, int]], who: str
         return inline(figure, f"Reliability of {who}: calibration error {100 * gap:.1f} %, {sure} on the whole.")
 
 
+def accuracy_curve(points: Mapping[float, tuple[float, float, float]]) -> Markup:
+    """The teacher's accuracy by its margin, with its band.
+
+    Args:
+        points: By margin: accuracy, and where its interval begins and ends.
+    """
+    margins = list(points)
+    mean, low, high = (np.array([point[part] for point in points.values()]) for part in range(3))
+    with drawing("accuracy-curve", height=230) as figure:
+        axes = figure.subplots()
+        axes.fill_between(margins, 100 * low, 100 * high, color=ACCENT, alpha=0.16, linewidth=0)
+        axes.plot(margins, 100 * mean, color=ACCENT, marker="o", markersize=3.5)
+        axes.set(xlim=(0, 1), ylim=(0, 102), xlabel="margin of the teacher", ylabel="right, %")
+        ends = "; ".join(
+            f"at margin {at:.1f} {100 * mean[place]:.0f} % ({100 * low[place]:.0f} to {100 * high[place]:.0f})"
+            for place, at in enumerate(margins)
+            if place in (0, len(margins) // 2, len(margins) - 1)
+        )
+        return inline(figure, f"Accuracy of the teacher by its margin, with the band of its interval: {ends}.")
+
+
+def shares(name: str, values: Mapping[str, float], label: str) -> Markup:
+    """One bar a share, such as of a pool by expected accuracy.
+
+    Args:
+        name: Of the picture.
+        values: By what each bar is called.
+        label: What is shared out.
+    """
+    with drawing(name, height=60 + 22 * len(values)) as figure:
+        axes = figure.subplots()
+        places = range(len(values))
+        axes.barh(places, [100 * value for value in values.values()], color=ACCENT, alpha=0.85, height=0.62)
+        axes.set_yticks(places, [shortened(word, 22) for word in values])
+        axes.invert_yaxis()
+        axes.tick_params(axis="y", length=0, labelcolor=INK)
+        axes.grid(axis="y", visible=False)
+        axes.spines["left"].set_visible(False)
+        axes.set_xlabel(f"{label}, %")
+        told = "; ".join(f"{word} {100 * value:.1f} %" for word, value in values.items())
+        return inline(figure, f"{label}: {told}.")
+
+
 def _short(count: float) -> str:
     return f"{count / 1000:.0f}k" if count >= 10_000 else f"{count:.0f}"
 
