@@ -282,6 +282,7 @@ def test_the_terminal_gets_one_table_80_columns_wide_and_machines_the_file(
     assert sum(line.startswith(("30 ", "60 ")) for line in lines) == 2
     assert {line.split()[0] for line in lines if "slam" in line} >= {"slam"}
     assert all((folder / f"labels-{labels}/report.html").exists() for labels in BUDGETS)
+    assert "By number of labels" in (folder / "report.html").read_text()
     main(["compare", str(file), "--out", str(folder), "--json"])
     assert json.loads(capsys.readouterr().out) == json.loads((folder / "compare.json").read_text())
 

@@ -5,7 +5,7 @@ import json
 import re
 import shutil
 import subprocess
-from dataclasses import replace
+from dataclasses import asdict, replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from overproof.costs import costs_of
 from overproof.data import from_arrays
 from overproof.errors import InputError
 from overproof.experiment import experiment_from
-from overproof.report import Section, page, verdict_sentence
+from overproof.report import Section, comparison_page, page, verdict_sentence
 from overproof.report.charts import confusion, curves, differences
 from overproof.report.showing import shown
 from overproof.result_file import read_found
@@ -269,6 +269,52 @@ def test_pictures_say_what_they_show():
     assert "right on 90.0 %; most often it names dog for cat (20 %)" in told
     assert ">80<" in told
     assert confusion("m", [[8, 2], [0, 10]], ["cat", "dog"], "teacher") == told
+
+
+# --- a comparison
+
+
+def comparison(*verdicts: str) -> dict:
+    """What a compare.json holds: hard and slam at one number of labels after another."""
+    cells = [{"folder": f"labels-{100 * n}", "student": "mlp", "labels": 100 * n} for n in range(1, len(verdicts) + 1)]
+    rows, mean = [], [0.7 + 0.02 * n for n in range(len(verdicts))]
+    for cell, verdict, at in zip(cells, verdicts, mean, strict=True):
+        gain = {"BEATS": 0.05, "INCONCLUSIVE": 0.01, "DOES NOT BEAT": -0.02}[verdict]
+        judged = summary("<b>slam</b>", "method", at + gain, gain, (gain - 0.01, gain + 0.01), verdict)
+        for each, p_value in ((replace(HARD, mean=at), None), (judged, 0.0123)):
+            rows.append({**cell, **asdict(each), "p_holm": p_value, "verdict_holm": each.verdict})
+    points = {"labels": [cell["labels"] for cell in cells], "mean": mean, "low": [None] * len(cells)}
+    line = {"student": "mlp", "role": "method", "metric": "accuracy", **points, "high": [0.9] * len(cells)}
+    lines = [{**line, "method": method} for method in ("hard", "<b>slam</b>")]
+    return {"name": "by labels", "seeds": [0, 1], "cells": cells, "rows": rows, "curves": lines, "findings": ["a < b"]}
+
+
+def test_a_comparison_is_a_page_of_the_same_sections():
+    made = comparison_page(comparison("BEATS", "BEATS", "INCONCLUSIVE"))
+    assert re.findall(r'<section id="([^"]+)"', made) == ["budgets", "findings", "run-0", "run-1", "run-2"]
+    verdict = re.search(r'<p class="verdict">(.*?)</p>', made)[1]
+    assert "the best of 1 methods: BEATS the best conventional row with 100 labels and 200 labels" in verdict
+    assert verdict.endswith("; INCONCLUSIVE with 300 labels.")
+    assert made.count("0.012") == 3
+    assert "accuracy by labelled examples, 100 to 300" in made
+    assert "<b>slam" not in made
+    ids = [attrs["id"] for _, attrs in Elements(made).found if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    alone = comparison_page(comparison("DOES NOT BEAT"))
+    assert "budgets" not in re.findall(r'<section id="([^"]+)"', alone)
+    assert "DOES NOT BEAT the best conventional row with 100 labels" in alone
+
+
+def test_the_page_of_a_comparison_is_written_by_the_same_command(tmp_path, capsys):
+    (tmp_path / "compare.yaml").write_text("")
+    with pytest.raises(SystemExit) as stopped:
+        main(["report", str(tmp_path)])
+    assert stopped.value.code == 2
+    assert "has not come to its end" in capsys.readouterr().err
+    (tmp_path / "compare.json").write_text(json.dumps(comparison("BEATS", "BEATS")))
+    main(["report", str(tmp_path), "--json"])
+    assert json.loads(capsys.readouterr().out) == {"report": str(tmp_path / "report.html")}
+    assert "by labels" in (tmp_path / "report.html").read_text()
 
 
 # --- in a browser

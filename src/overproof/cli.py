@@ -208,14 +208,18 @@ def evaluate(folder: Folder, as_json: AsJson = False) -> None:
 def report(
     folder: Folder,
     file: Annotated[
-        Path | None, typer.Option("--out", help="Where to write the page; by default RUN/report.html.")
+        Path | None, typer.Option("--out", help="Where to write the page; by default report.html in the folder.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Write a finished run as one page that holds all it shows: verdict, table, curves, mistakes, examples, costs."""
+    """Write a finished run as one page that holds all it shows: verdict, table, curves, mistakes, examples, costs.
+
+    Of a comparison it holds the curves over the numbers of labels, and a table for each.
+    """
+    from overproof.compare import holds_comparison, report_comparison
     from overproof.steps import open_run
 
-    written = open_run(folder).report(file)
+    written = report_comparison(folder, file) if holds_comparison(folder) else open_run(folder).report(file)
     if as_json:
         print_json({"report": str(written)})
     remarks().print(f"The report lies in {escape(str(written))}.", soft_wrap=True)

@@ -5,7 +5,8 @@
     FOLDER/staged, encoded/…   inputs of large files and their encodings, shared; may be deleted and are made again
     FOLDER/labels-V/…          a run for each budget V, as `overproof run` leaves it
     FOLDER/STUDENT-labels-V/…  the same where there are several students
-    FOLDER/compare.json        one table of them all, written last
+    FOLDER/compare.json        one table of them all, written last of what is kept
+    FOLDER/report.html         the same for people, where it is asked for
 
 Every budget is a run of its own by the one path; what they share is asked, read and encoded once.
 """
@@ -25,6 +26,7 @@ from overproof.experiment import Experiment, StudentOptions, changed, dump, expe
 from overproof.holm import corrected
 from overproof.processes import leads, wait_for_all
 from overproof.progress import Progress, Silent
+from overproof.report import comparison_page
 from overproof.sharing import Shared
 from overproof.steps import STAGED, Result, Work
 
@@ -173,7 +175,7 @@ def compare(
     Args:
         comparison: All of it.
         folder: Where it is kept. A comparison of the same experiment there gets the budgets and students it lacks.
-        report: Whether every run gets its report.html too, as the command line asks for.
+        report: Whether every run and the whole get their report.html too, as the command line asks for.
         progress: Shows how far it is.
 
     Raises:
@@ -204,8 +206,33 @@ def compare(
     found = Compared(cells=cells, results=tuple(results), folder=folder)
     if leads():
         atomic.write_json(folder / "compare.json", _content(comparison, found))
+        if report:
+            report_comparison(folder)
     wait_for_all()
     return found
+
+
+def holds_comparison(folder: Path) -> bool:
+    """Whether a folder holds a comparison rather than a run."""
+    return (folder / "compare.yaml").is_file()
+
+
+def report_comparison(folder: Path, file: Path | None = None) -> Path:
+    """Write a finished comparison as one page, by default as report.html in its folder, and say where it lies.
+
+    Raises:
+        InputError: The comparison has not come to its end.
+    """
+    try:
+        content = json.loads((folder / "compare.json").read_text())
+    except (OSError, ValueError):
+        raise InputError(
+            f"{str(folder)!r} holds no compare.json that can be read: the comparison has not come to its end; run the "
+            f"same command again."
+        ) from None
+    file = file or folder / "report.html"
+    atomic.write_text(file, comparison_page(content))
+    return file
 
 
 def _check(comparison: Comparison, folder: Path) -> None:

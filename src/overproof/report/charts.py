@@ -14,13 +14,13 @@ Curve = Sequence[float | None]
 """One value an epoch; None where there is none."""
 
 
-def differences(summary: Sequence[Summary]) -> Markup | None:
+def differences(summary: Sequence[Summary], name: str = "differences") -> Markup | None:
     """Every row's difference to the baseline with its interval; None without a baseline or anything beside it."""
     rows = [row for row in summary if row.difference is not None and row.method != row.baseline]
     if not rows:
         return None
     scale, unit = (1.0, "") if rows[0].metric == "log_loss" else (100.0, " points")
-    with drawing("differences", height=46 + 22 * len(rows)) as figure:
+    with drawing(name, height=46 + 22 * len(rows)) as figure:
         axes = figure.subplots()
         axes.axvline(0, color=SOFT, linewidth=1)
         for place, row in enumerate(reversed(rows)):
@@ -52,12 +52,12 @@ def differences(summary: Sequence[Summary]) -> Markup | None:
         return inline(figure, f"Difference of every row to {rows[0].baseline} with its interval: {told}.")
 
 
-def recovered(summary: Sequence[Summary]) -> Markup | None:
+def recovered(summary: Sequence[Summary], name: str = "recovered") -> Markup | None:
     """How much of the way from the baseline to the oracle each row goes; None where that is not known."""
     rows = [row for row in summary if row.recovered is not None and row.role == "method"]
     if not rows:
         return None
-    with drawing("recovered", height=50 + 26 * len(rows)) as figure:
+    with drawing(name, height=50 + 26 * len(rows)) as figure:
         axes = figure.subplots()
         ends = [0.0, 1.0]
         for place, row in enumerate(reversed(rows)):
@@ -122,6 +122,35 @@ def curves(name: str, values: Mapping[str, Sequence[Curve]], label: str, *, shar
         axes.xaxis.get_major_locator().set_params(integer=True)
         figure.legend(loc="outside lower center", ncols=min(3, len(known)), handlelength=1.4, columnspacing=1.2)
         return inline(figure, f"{label} by epoch: {'; '.join(told)}{' %' if shares else ''}.")
+
+
+def budgets(name: str, lines: Sequence[Mapping[str, Any]]) -> Markup:
+    """A metric against the number of labelled examples, one line a method, with the intervals of its points.
+
+    Args:
+        name: Of the picture.
+        lines: Each with `method`, `metric`, and `labels`, `mean`, `low` and `high` of equal length.
+    """
+    scale = 1.0 if lines[0]["metric"] == "log_loss" else 100.0
+    with drawing(name, height=270 + 13 * ((len(lines) + 2) // 3)) as figure:
+        axes, told = figure.subplots(), []
+        for number, line in enumerate(lines):
+            labels, mean = line["labels"], [scale * value for value in line["mean"]]
+            axes.plot(labels, mean, color=colour(number), label=shortened(line["method"], 22), marker="o", markersize=4,
+                      linestyle=("-", (0, (5, 2)))[number >= 8])  # fmt: skip
+            for at, low, high in zip(labels, line["low"], line["high"], strict=True):
+                if low is not None and high is not None:
+                    axes.plot([at, at], [scale * low, scale * high], color=colour(number), linewidth=1, alpha=0.5)
+            told.append(f"{line['method']} from {mean[0]:.1f} to {mean[-1]:.1f}")
+        known = sorted({at for line in lines for at in line["labels"]})
+        axes.set_xscale("log")
+        axes.set_xticks(known, [f"{at:,}".replace(",", " ") for at in known])
+        axes.minorticks_off()
+        axes.set(xlabel="labelled examples", ylabel=lines[0]["metric"] + (", %" if scale > 1 else ""))
+        figure.legend(loc="outside lower center", ncols=min(3, len(lines)), handlelength=1.4, columnspacing=1.2)
+        return inline(
+            figure, f"{lines[0]['metric']} by labelled examples, {known[0]} to {known[-1]}: {'; '.join(told)}."
+        )
 
 
 def ridges(name: str, counts: Mapping[str, Sequence[int]], label: str, edges: tuple[str, str]) -> Markup:

@@ -62,36 +62,49 @@ class Bill:
     examples_per_second: float | None
 
 
-def results_section(summary: Sequence[Summary]) -> Section:
-    """The table with intervals and verdicts, and its differences and recovered shares as pictures."""
+def results_section(
+    summary: Sequence[Summary],
+    *,
+    name: str = "results",
+    title: str = "Results",
+    more: tuple[str, Mapping[str, str]] = ("", {}),
+) -> Section:
+    """The table with intervals and verdicts, and its differences and recovered shares as pictures.
+
+    Args:
+        summary: One a method.
+        name: The section's address.
+        title: Its heading.
+        more: A column more, if any: its title, and what stands there by method.
+    """
     rows, best = [], max((row.mean for row in summary if row.role == "method"), default=None)
     for row in in_order(summary):
-        name, mean, difference, share, verdict = cells(row)
+        method, mean, difference, share, verdict = cells(row)
         rows.append(
             {
                 "group": GROUPS[row.role],
-                "name": name,
+                "name": method,
                 "cells": [_split(each) for each in (mean, difference, share)],
+                "more": more[1].get(method, ""),
                 "verdict": verdict,
                 "best": row.role == "method" and row.mean == best,
             }
         )
+    pictures = (
+        ("Difference to the baseline", charts.differences(summary, f"{name}-differences"), DIFFERENCES_NOTE),
+        ("Recovered share", charts.recovered(summary, f"{name}-recovered"), RECOVERED_NOTE),
+    )
     return Section(
-        name="results",
-        title="Results",
+        name=name,
+        title=title,
         body=rendered(
             "results.html",
+            name=name,
             rows=rows,
+            more=more[0],
             header=header(summary),
             caption=caption(summary),
-            charts=[
-                each
-                for each in (
-                    ("Difference to the baseline", charts.differences(summary), DIFFERENCES_NOTE),
-                    ("Recovered share", charts.recovered(summary), RECOVERED_NOTE),
-                )
-                if each[1] is not None
-            ],
+            charts=[each for each in pictures if each[1] is not None],
         ),
     )
 

@@ -1,0 +1,90 @@
+"""A comparison as a page: what each method does at each number of labels, and a table for each."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from overproof.report import charts
+from overproof.report.page import Section, page, rendered
+from overproof.report.sections import findings_section, results_section
+from overproof.verdict import Summary
+
+HOLM = "p Holm"
+HOLM_NOTE = (
+    "p Holm is the p-value of no difference, corrected for the number of methods at a number of labels. A BEATS whose "
+    "p Holm is above one less the level does not survive the correction."
+)
+
+
+def comparison_page(content: Mapping[str, Any]) -> str:
+    """The page of a comparison.
+
+    Args:
+        content: Of a compare.json.
+    """
+    students = list(dict.fromkeys(cell["student"] for cell in content["cells"]))
+    sections = [_curves(content, students), findings_section(content["findings"])]
+    for number, cell in enumerate(content["cells"]):
+        rows = [row for row in content["rows"] if row["folder"] == cell["folder"]]
+        holm = {row["method"]: f"{row['p_holm']:.3f}" for row in rows if row["p_holm"] is not None}
+        title = _budget(cell["labels"]) + (f", {cell['student']}" if len(students) > 1 else "")
+        sections.append(
+            results_section([_summary(row) for row in rows], name=f"run-{number}", title=title, more=(HOLM, holm))
+        )
+    return page(
+        title=content["name"],
+        kind="Comparison",
+        verdict=_verdict(content),
+        sections=[section for section in sections if section is not None],
+        facts=[f"{len(content['cells'])} runs", f"{len(content['seeds'])} seeds", *map(str, students)],
+    )
+
+
+def _summary(row: Mapping[str, Any]) -> Summary:
+    return Summary(**{field.name: row[field.name] for field in fields(Summary)})
+
+
+def _budget(labels: int | None) -> str:
+    return "All labels" if labels is None else f"{labels:,} labels".replace(",", " ")
+
+
+def _curves(content: Mapping[str, Any], students: list[str]) -> Section | None:
+    """A metric against the number of labels, a picture a student; nothing where there is one number only."""
+    drawn = []
+    for number, student in enumerate(students):
+        lines = [line for line in content["curves"] if line["student"] == student and None not in line["labels"]]
+        if lines and max(len(line["labels"]) for line in lines) > 1:
+            drawn.append((student, charts.budgets(f"budgets-{number}", lines), "Bars are the intervals of the table."))
+    if not drawn:
+        return None
+    return Section(
+        name="budgets", title="By number of labels", body=rendered("charts.html", charts=drawn, intro=HOLM_NOTE)
+    )
+
+
+def _verdict(content: Mapping[str, Any]) -> str:
+    """Of the methods the one that BEATS most often, and where; of equals the one of the best mean."""
+    found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for row in content["rows"]:
+        if row["role"] == "method":
+            found.setdefault((row["student"], row["method"]), []).append(row)
+    if not found:
+        return "No method was tried."
+
+    def wins(rows: list[Mapping[str, Any]]) -> tuple[int, float]:
+        return sum(row["verdict"] == "BEATS" for row in rows), sum(row["difference"] or 0.0 for row in rows) / len(rows)
+
+    (student, method), rows = max(found.items(), key=lambda item: wins(item[1]))
+    several = len({each for each, _ in found}) > 1
+    said: dict[str, list[str]] = {}
+    for row in rows:
+        said.setdefault(row["verdict"] or "INCONCLUSIVE", []).append(_budget(row["labels"]).lower())
+    words = {"BEATS": "BEATS the best conventional row", "DOES NOT BEAT": "DOES NOT BEAT it"}
+    if "BEATS" not in said:
+        words["DOES NOT BEAT"] = "DOES NOT BEAT the best conventional row"
+    told = "; ".join(
+        f"{words.get(verdict, 'INCONCLUSIVE')} with {' and '.join(said[verdict])}"
+        for verdict in ("BEATS", "INCONCLUSIVE", "DOES NOT BEAT")
+        if verdict in said
+    )
+    return f"{method}{f' ({student})' if several else ''}, the best of {len(found)} methods: {told}."
