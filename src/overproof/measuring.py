@@ -26,7 +26,10 @@ from overproof.train_options import TrainOptions, batch_sizes
 ROLES = ("labelled", "pool", "test", "validation", "original")
 NUM_SAMPLED = 2_000
 """Examples that are measured on."""
+NUM_FEW = 32
+"""Examples that are measured on first, and at least."""
 MEASURED_SECONDS = 0.3
+"""About how long each thing is measured."""
 LONG = 10_000
 """A frozen encoder is only measured where it has more examples than this to read: to load it takes seconds."""
 
@@ -132,6 +135,15 @@ def measure(experiment: Experiment, found: Sizes) -> Rates:
     sample, names = found.sample, found.class_names if len(found.class_names) > 1 else ("0", "1")
     options = experiment.student
     student = build(ModelSpec(name=options.name, options=options.options), [sample], class_names=names, seed=0)
+    few = sample.take(np.arange(min(NUM_FEW, len(sample))))
+    # Tables that are made once, and a model's first pass, are no part of the rate.
+    student.encode(sample.take(np.arange(1)))
+    began = time.perf_counter()
+    student.encode(few)
+    encode_seconds = (time.perf_counter() - began) / len(few)
+    # A student behind a frozen encoder reads some dozens a second.
+    num = max(NUM_FEW, min(len(sample), round(MEASURED_SECONDS / max(encode_seconds, 1e-9))))
+    sample = sample.take(np.arange(min(num, len(sample))))
     began = time.perf_counter()
     inputs = student.encode(sample)
     encode_seconds = (time.perf_counter() - began) / len(sample)
@@ -172,7 +184,10 @@ def _step_seconds(student: Student, inputs: Any, options: TrainOptions, counts: 
     if body_of(student.module) is not None:
         # An estimator is fitted whole: as many examples as a step has take their share of that.
         return trained(1) * options.batch_size / num
-    return trained(max(3, min(200, round(MEASURED_SECONDS / trained(3)))))
+    # The first pays for what is imported and set up.
+    trained(1)
+    first = trained(1)
+    return first if first > MEASURED_SECONDS else trained(max(3, min(200, round(MEASURED_SECONDS / first))))
 
 
 def _answer_seconds(experiment: Experiment, sample: Examples, num_asked: int) -> float | None:

@@ -105,7 +105,7 @@ class Plan:
             ("time", f"{_time(self.train_seconds)} for all students (estimate, from a short measurement here)"),
             (
                 "",
-                "the teacher's own training is not estimated"
+                "the teacher's time is not estimated"
                 if self.teacher_seconds is None
                 else f"{_time(self.teacher_seconds)} for the teacher's answers (estimate)",
             ),
