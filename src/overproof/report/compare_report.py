@@ -78,13 +78,19 @@ def _verdict(content: Mapping[str, Any]) -> str:
     several = len({each for each, _ in found}) > 1
     said: dict[str, list[str]] = {}
     for row in rows:
-        said.setdefault(row["verdict"] or "INCONCLUSIVE", []).append(_budget(row["labels"]).lower())
+        labels = "all" if row["labels"] is None else f"{row['labels']:,}".replace(",", " ")
+        said.setdefault(row["verdict"] or "INCONCLUSIVE", []).append(labels)
     words = {"BEATS": "BEATS the best conventional row", "DOES NOT BEAT": "DOES NOT BEAT it"}
     if "BEATS" not in said:
         words["DOES NOT BEAT"] = "DOES NOT BEAT the best conventional row"
     told = "; ".join(
-        f"{words.get(verdict, 'INCONCLUSIVE')} with {' and '.join(said[verdict])}"
+        f"{words.get(verdict, 'INCONCLUSIVE')} with {_listed(said[verdict])} labels"
         for verdict in ("BEATS", "INCONCLUSIVE", "DOES NOT BEAT")
         if verdict in said
     )
-    return f"{method}{f' ({student})' if several else ''}, the best of {len(found)} methods: {told}."
+    chosen = f", the best of {len(found)} methods" if len(found) > 1 else ""
+    return f"{method}{f' ({student})' if several else ''}{chosen}: {told}."
+
+
+def _listed(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
