@@ -202,6 +202,43 @@ def test_texts_that_look_like_dates_stay_texts(tmp_path):
     assert found.class_names == ("2021-01-01",)
 
 
+def test_dates_are_the_same_in_every_form(tmp_path):
+    words = ["2020-01-31 12:30:00", None, "1969-12-31 23:59:59"]
+    times = pa.array(words).cast(pa.timestamp("s"))
+    # Half past twelve in coordinated time is half past one in Berlin.
+    berlin = times.cast(pa.timestamp("ns")).cast(pa.timestamp("ns", "Europe/Berlin"))
+    written(
+        tmp_path,
+        {
+            "a.csv": b"at,n\n" + b"".join(b"%s,1\n" % (word or "").encode() for word in words),
+            "b.jsonl": as_jsonl(pa.table({"at": words, "n": [1, 1, 1]})),
+            "c.parquet": as_parquet(pa.table({"at": times, "n": [1, 1, 1]})),
+            "d.arrow": as_arrow(pa.table({"at": berlin, "n": [1, 1, 1]})),
+        },
+    )
+    found = [read(Source(path=str(path), missing="allow"), role="pool") for path in sorted(tmp_path.iterdir())]
+    for each in found:
+        assert each.inputs.schema.field("at").type == pa.timestamp("us")
+        assert each.inputs["at"].cast(pa.int64()).to_pylist() == [1580473800 * 10**6, None, -(10**6)]
+        assert each.ids.tolist() == found[0].ids.tolist()
+    assert len(set(found[0].ids.tolist())) == 3
+    numbers = from_arrays(pa.table({"at": [1580473800 * 10**6], "n": [1]}))
+    assert numbers.ids[0] not in found[0].ids
+
+
+def test_days_are_dates_and_times_of_day_seconds(tmp_path):
+    (tmp_path / "a.csv").write_bytes(b"day,clock\n2020-01-31,00:01:30\n2020-02-01,23:59:59\n")
+    found = read(Source(path=str(tmp_path / "a.csv")), role="pool").inputs.to_pydict()
+    assert [str(day) for day in found["day"]] == ["2020-01-31 00:00:00", "2020-02-01 00:00:00"]
+    assert found["clock"] == [90.0, 86399.0]
+    spans = pa.table({"d": pa.array([1500, None], pa.duration("ms"))})
+    (tmp_path / "b.arrow").write_bytes(as_arrow(spans))
+    assert read(Source(path=str(tmp_path / "b.arrow"), missing="allow"), role="pool").inputs["d"].to_pylist() == [
+        1.5,
+        None,
+    ]
+
+
 # --- a data set saved by Hugging Face
 
 
