@@ -150,6 +150,7 @@ def test_the_examples_are_those_the_run_names(text, finished):
     assert facts["doubt"]["by"] == "weight"
     values = [each["value"] for each in facts["doubt"]["least"]]
     assert values == sorted(values)
+    assert values[-1] < 1, "the least, of weights of which the largest is one"
     assert f"{values[0]:.3g}" in text[text.index('id="doubted"') : text.index('id="costs"')]
     told = next(each for each in found.tallies if each.method == "wd" and each.seed == 0)
     assert all(each["teacher"] != each["student"] for each in told.disagreements)
