@@ -47,6 +47,15 @@ class Abstention:
         """Share of the calibration examples that are answered."""
         return self.num_accepted / self.num_calibration
 
+    def sentence(self) -> str:
+        """What is promised, and on what grounds."""
+        return (
+            f"It answers above a probability of {self.threshold:.4f}: at most {self.risk:.1%} of such answers are "
+            f"wrong, at confidence {self.confidence:.0%}, if what is to come is drawn like the {self.num_calibration} "
+            f"labelled examples that chose this ({self.num_wrong} wrong of {self.num_accepted} answered, coverage "
+            f"{self.coverage:.1%}, bound {self.bound:.2%})."
+        )
+
     def accepts(self, student_confidence: Float[np.ndarray, "N"]) -> Bool[np.ndarray, "N"]:
         """True where the student answers."""
         accepted: NDArray[np.bool_] = student_confidence > self.threshold

@@ -13,7 +13,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from overproof.commands import methods, select, tune_xi
+from overproof.commands import export, methods, predict, select, tune_xi
 from overproof.errors import InputError
 from overproof.terminal import EXIT_CODES, App, AsJson, Changes, DryRun, Folder, RunFolder, print_json, remarks, results
 
@@ -228,68 +228,8 @@ def report(
 app.command()(select)
 
 
-@app.command()
-def predict(
-    student: Annotated[Path, typer.Argument(help="A student's folder, such as RUN/students/seed-0/slam.")],
-    file: Annotated[Path, typer.Argument(help="Examples: a file, a folder or a glob, of any form that a run reads.")],
-    answers: Annotated[Path, typer.Option("--out", help="Where to write the answers: .parquet or .csv.")],
-    column: Annotated[str | None, typer.Option("--input", help="The column or array of the inputs.")] = None,
-    key: Annotated[
-        str | None, typer.Option("--id", help="The column of your own ids, repeated in the answers.")
-    ] = None,
-    missing: Annotated[str, typer.Option(help="Missing inputs: refuse, drop or allow.")] = "refuse",
-    as_json: AsJson = False,
-) -> None:
-    """Answer for a file of examples with a trained student: id, class and one probability a class."""
-    from overproof.data import Source, read
-    from overproof.models import ImageEncoder, load_student
-    from overproof.predict import write_answers
-
-    loaded = load_student(student)
-    source: Any = {"path": str(file), "input": column, "id": key, "missing": missing}
-    if loaded.kind == "text" and column is None:
-        raise InputError("predict: texts need --input, the column that holds them.")
-    if isinstance(loaded.encoder, ImageEncoder):
-        source |= {"image": loaded.encoder.reading}
-    examples = read(Source(**source), role="input")
-    write_answers(answers, examples, loaded)
-    if as_json:
-        print_json({"answers": str(answers), "num_examples": len(examples)})
-    remarks().print(f"{len(examples)} answers in {escape(str(answers))}.", soft_wrap=True)
-
-
-@app.command()
-def export(
-    source: Annotated[
-        Path, typer.Argument(metavar="STUDENT_OR_RUN", help="A student's folder, or a run's with --method.")
-    ],
-    folder: Annotated[Path, typer.Option("--out", help="Where to write it: an empty or new folder.")],
-    method: Annotated[str, typer.Option(help="For a run: which row of the table.")] = "",
-    seed: Annotated[int | None, typer.Option(help="For a run: which seed; its first by default.")] = None,
-    int8: Annotated[
-        bool, typer.Option("--int8", help="Also a graph with weights of eight bits, and its cost.")
-    ] = False,
-    as_json: AsJson = False,
-) -> None:
-    """A student as ONNX, safetensors and a model card, to run where overproof is not."""
-    from dataclasses import asdict
-
-    from overproof.deployment import export as export_student
-
-    written = export_student(source, folder, method=method, seed=seed, int8=int8)
-    if as_json:
-        print_json({**asdict(written), "folder": str(folder)})
-        return
-    remarks().print(f"{escape(', '.join(written.files))} in {escape(str(folder))}.", soft_wrap=True)
-    if written.cost is not None:
-        ends = f"[{100 * written.cost.low:+.1f}, {100 * written.cost.high:+.1f}]"
-        remarks().print(
-            f"Eight bits cost {100 * written.cost.difference:+.1f} points {ends} on {written.cost.num_examples} test "
-            f"examples.",
-            markup=False,
-        )
-
-
+app.command()(predict)
+app.command()(export)
 app.command(name="tune-xi")(tune_xi)
 app.command()(methods)
 

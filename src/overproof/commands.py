@@ -1,12 +1,13 @@
-"""Commands that need no run: choosing from a pool, tuning ξ on features, looking up methods."""
+"""Commands that need no run: choosing from a pool, asking and exporting a student, tuning ξ, looking up methods."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
+from overproof.errors import InputError
 from overproof.terminal import AsJson, Changes, method_names, print_json, remarks, results, selector_names
 
 
@@ -43,6 +44,89 @@ def select(
     if chosen.classes.vanished:
         remarks().print(f"Warning: {escape(chosen.classes.warning())}", soft_wrap=True)
     remarks().print(f"{len(chosen.rows)} rows in {escape(str(file))}.", soft_wrap=True)
+
+
+def predict(
+    student: Annotated[
+        Path, typer.Argument(help="A student's folder, such as RUN/students/seed-0/slam, or an export.")
+    ],
+    file: Annotated[str, typer.Argument(help="Examples: a file, a folder or a glob, of any form that a run reads.")],
+    answers: Annotated[Path, typer.Option("--out", help="Where to write the answers: .parquet or .csv.")],
+    column: Annotated[str | None, typer.Option("--input", help="The column or array of the inputs.")] = None,
+    key: Annotated[
+        str | None, typer.Option("--id", help="The column of your own ids, repeated in the answers.")
+    ] = None,
+    missing: Annotated[str, typer.Option(help="Missing inputs: refuse, drop or allow.")] = "refuse",
+    risk: Annotated[
+        float | None, typer.Option(help="Abstain, so that at most this share of the answers given is wrong.")
+    ] = None,
+    confidence: Annotated[float, typer.Option(help="How surely the risk is kept.")] = 0.95,
+    calibrate: Annotated[
+        str | None, typer.Option(help="Labelled examples that the student never saw; else its run's validation role.")
+    ] = None,
+    label: Annotated[str | None, typer.Option(help="The column of the true classes in --calibrate.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Answer for files of examples with a trained student: id, class and one probability a class."""
+    from dataclasses import asdict, replace
+
+    from overproof.data import Source
+    from overproof.models import ImageEncoder, load_student
+    from overproof.predict import predict as answer
+    from overproof.progress import OnTerminal
+    from overproof.withheld import choose_abstention, write_beside
+
+    if risk is None and (calibrate is not None or label is not None):
+        raise InputError("--calibrate and --label choose a threshold for --risk, which is not given.")
+    loaded = load_student(student)
+    if loaded.kind == "text" and column is None:
+        raise InputError("predict: texts need --input, the column that holds them.")
+    options: Any = {"missing": missing}
+    if isinstance(loaded.encoder, ImageEncoder):
+        options["image"] = loaded.encoder.reading
+    source = Source(path=file, kind=loaded.kind, input=column, id=key, **options)
+    abstention = None
+    if risk is not None:
+        withheld = None if calibrate is None else replace(source, path=calibrate, id=None, label=label)
+        abstention = choose_abstention(loaded, student, withheld, risk=risk, confidence=confidence)
+    with OnTerminal(remarks()) as progress:
+        written = answer(loaded, source, answers, abstention=abstention, progress=progress)
+    beside = None if abstention is None else write_beside(answers, abstention, written)
+    if as_json:
+        told = {**asdict(written), "file": str(answers), "rows_per_second": written.num_rows / written.seconds}
+        print_json({**told, "abstention": beside})
+    rate = f"{written.num_rows / written.seconds:,.0f} a second"
+    remarks().print(f"{written.num_rows} answers in {escape(str(answers))}, {rate}.", soft_wrap=True)
+    if abstention is not None:
+        remarks().print(escape(abstention.sentence()), soft_wrap=True)
+        remarks().print(f"Here {written.num_answered} of {written.num_rows} rows have a class.", soft_wrap=True)
+
+
+def export(
+    source: Annotated[
+        Path, typer.Argument(metavar="STUDENT_OR_RUN", help="A student's folder, or a run's with --method.")
+    ],
+    folder: Annotated[Path, typer.Option("--out", help="Where to write it: an empty or new folder.")],
+    method: Annotated[str, typer.Option(help="For a run: which row of the table.")] = "",
+    seed: Annotated[int | None, typer.Option(help="For a run: which seed; its first by default.")] = None,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Also a graph with weights of eight bits, and its cost.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """A student as ONNX, safetensors and a model card, to run where overproof is not."""
+    from dataclasses import asdict
+
+    from overproof.deployment import export as export_student
+
+    written = export_student(source, folder, method=method, seed=seed, int8=int8)
+    if as_json:
+        print_json({**asdict(written), "folder": str(folder)})
+    remarks().print(f"{escape(', '.join(written.files))} in {escape(str(folder))}.", soft_wrap=True)
+    if written.cost is not None:
+        ends = f"[{100 * written.cost.low:+.1f}, {100 * written.cost.high:+.1f}]"
+        cost = f"{100 * written.cost.difference:+.1f} points {ends}"
+        remarks().print(escape(f"Eight bits cost {cost} on {written.cost.num_examples} test examples."))
 
 
 def tune_xi(

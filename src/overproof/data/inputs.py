@@ -189,7 +189,11 @@ def _gaps(column: pa.Array) -> Bool[np.ndarray, "N"]:
     return gaps
 
 
+class NothingLeft(InputError):
+    """No row is left once those without an input are dropped: no error where another piece of the file has some."""
+
+
 def _left(frame: Frame, kept: Bool[np.ndarray, "N"]) -> Frame:
     if not kept.any():
-        raise InputError(f"{frame.name} has no row left after dropping those without input; at least one is needed.")
+        raise NothingLeft(f"{frame.name} has no row left after dropping those without input; at least one is needed.")
     return frame.keep(kept)

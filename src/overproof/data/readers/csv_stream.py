@@ -1,0 +1,157 @@
+"""A CSV file read block by block, where the types of its columns are known beforehand."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+from pyarrow.lib import ArrowException
+
+from overproof.data.wording import at_row, reason
+from overproof.errors import InputError
+
+BLOCK_BYTES = 2**24
+"""What is in memory at a time; no row may be longer."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class CsvStream:
+    """A CSV file with a header, of which nothing but the first block has been read.
+
+    Args:
+        path: The file.
+        name: What to call it in errors.
+        columns: The names of its columns.
+        types: Of each column: what is wanted, or what its first block looks like.
+    """
+
+    path: Path
+    name: str
+    columns: tuple[str, ...]
+    types: list[pa.DataType]
+
+    def tables(self, columns: Sequence[str], max_rows: int | None = None) -> Iterator[pa.Table]:
+        """These columns of all rows, in order; the last column is read along, since a quote may be open there.
+
+        Args:
+            columns: Which, and in what order.
+            max_rows: At most so many rows at a time.
+
+        Raises:
+            InputError: A row has more or fewer cells than the first, a value is not of its column's type, a quote is
+                open, or the text is not UTF-8.
+        """
+        last, watched = self.columns[-1], _Watched(self.path)
+        types = dict(zip(self.columns, self.types, strict=True))
+        wanted = list(dict.fromkeys([*columns, last]))
+        done, table = 0, None
+        for batch in self._batches(watched, {name: types[name] for name in wanted}, wanted):
+            table = pa.Table.from_batches([batch])
+            kept = pa.table([_without_blanks(table.column(name)) for name in columns], names=list(columns))
+            for start in range(0, len(kept), max_rows or max(len(kept), 1)):
+                yield kept.slice(start, max_rows)
+            done += len(kept)
+        if table is not None and len(table) and "\n" in str(table.column(last)[-1].as_py()) and not watched.ends_quoted:
+            raise InputError(
+                f"{self.name} opens a quote in {at_row(done - 1)} that never closes; each needs a closing one."
+            )
+
+    def _batches(
+        self, watched: "_Watched", types: Mapping[str, pa.DataType], columns: Sequence[str]
+    ) -> Iterator[pa.RecordBatch]:
+        odd_rows: list[Any] = []
+        done = 0
+        try:
+            for batch in _opened(watched, self.path, types, columns, odd_rows):
+                yield batch
+                done += len(batch)
+        except (ArrowException, ValueError) as error:
+            raise InputError(_sentence(self.name, error, odd_rows, done)) from None
+
+
+def open_csv_stream(path: Path, name: str, types: Mapping[str, pa.DataType]) -> CsvStream:
+    """Open a CSV (.csv, .dat) or tab-separated (.tsv) file with a header, also compressed, to be read block by block.
+
+    Args:
+        path: The file.
+        name: What to call it in errors.
+        types: What is wanted of columns; one that looks like dates in its first block stays so.
+
+    Raises:
+        InputError: It is empty, or not CSV in UTF-8.
+    """
+    odd_rows: list[Any] = []
+    try:
+        seen = _opened(_Watched(path), path, {}, (), odd_rows).schema
+    except (ArrowException, ValueError, OSError) as error:
+        raise InputError(_sentence(name, error, odd_rows, 0)) from None
+    found = [field.type if pa.types.is_temporal(field.type) else types.get(field.name, field.type) for field in seen]
+    return CsvStream(path=path, name=name, columns=tuple(seen.names), types=found)
+
+
+class _Watched:
+    """A file that remembers how it ended."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = pa.input_stream(str(path), compression="detect")
+        self._tail = b""
+        self.closed = False
+
+    @property
+    def ends_quoted(self) -> bool:
+        """Whether the last sign so far, but for space, is a quote."""
+        return self._tail.rstrip().endswith(b'"')
+
+    def read(self, num_bytes: int = -1) -> bytes:
+        data: bytes = self._file.read(num_bytes if num_bytes >= 0 else None)
+        self._tail = (self._tail + data)[-256:]
+        return data
+
+    def close(self) -> None:
+        self._file.close()
+        self.closed = True
+
+
+def _opened(
+    watched: _Watched, path: Path, types: Mapping[str, pa.DataType], columns: Sequence[str], odd_rows: list[Any]
+) -> Any:
+    def refuse(row: Any) -> str:
+        odd_rows.append(row)
+        return "error"
+
+    return pa.csv.open_csv(
+        pa.PythonFile(watched, mode="r"),
+        read_options=pa.csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
+        parse_options=pa.csv.ParseOptions(
+            delimiter="\t" if ".tsv" in path.name.lower() else ",", newlines_in_values=True, invalid_row_handler=refuse
+        ),
+        convert_options=pa.csv.ConvertOptions(column_types=dict(types), include_columns=list(columns) or None),
+    )
+
+
+def _sentence(name: str, error: Exception, odd_rows: Sequence[Any], done: int) -> str:
+    said = " ".join(str(error).split())
+    if odd_rows:
+        odd = odd_rows[0]
+        where = f"after row {done}" if odd.number is None else at_row(odd.number - 2)
+        return (
+            f"{name} has {odd.actual_columns} cells {where}; every row must have {odd.expected_columns} like the first."
+        )
+    if found := re.search(r"CSV conversion error to (\w+): invalid value '(.*)'", said):
+        row = re.search(r"Row #(\d+)", said)
+        where = f"after row {done}" if row is None else f"in {at_row(int(row[1]) - 2)}"
+        return f"{name} has {found[2]!r} {where}, where the student reads {found[1]} values."
+    if "straddling" in said:
+        return f"{name} has a row (or an open quote) longer than {BLOCK_BYTES:,} bytes after row {done}; no row may be."
+    if "Empty CSV file" in said:
+        return f"{name} is empty; at least one row is needed."
+    return f"{name} cannot be read as CSV ({reason(error)}); CSV in UTF-8 is allowed."
+
+
+def _without_blanks(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Null for the empty string: CSV has no other way to leave a cell empty."""
+    return pc.if_else(pc.equal(column, ""), None, column) if pa.types.is_string(column.type) else column

@@ -1,0 +1,388 @@
+"""Answers for files: in order, a piece at a time, whole or not at all; silence where a risk was promised."""
+
+import gzip
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.feather
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+import overproof
+from overproof.abstention import Abstention
+from overproof.cli import main
+from overproof.data import Source, from_arrays
+from overproof.errors import InputError
+from overproof.experiment import experiment_from
+from overproof.models import ModelSpec, build
+from overproof.predict import predict
+from overproof.synthetic import blobs
+from overproof.withheld import looks_at_validation
+
+NUM = 90
+WORDS = np.array(["red", "007", "1.5", 'a, "quoted"\nline', "größer"])
+
+
+def a_table():
+    """Numbers that look whole at first, words that look like numbers, gaps, a column nobody reads."""
+    rng = np.random.default_rng(0)
+    size = [float(i) if i < 60 else i + 0.25 for i in range(NUM)]
+    return pa.table(
+        {
+            "size": pa.array(size, mask=np.arange(NUM) % 11 == 3),
+            "word": pa.array(WORDS[np.arange(NUM) % 5], mask=np.arange(NUM) % 13 == 5),
+            "flag": pa.array(rng.random(NUM) < 0.5),
+            "key": [f"0{i}" for i in range(NUM)],
+            "other": ["x"] * NUM,
+        }
+    )
+
+
+def moved(student):
+    """First weights of some students are zeros: any others will do."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for value in student.module.parameters():
+            value += torch.randn(value.shape, generator=generator)
+    return student
+
+
+@pytest.fixture(scope="module")
+def tabular():
+    from overproof.data.examples import build as examples_of
+
+    table = a_table().select(["size", "word", "flag"])
+    examples = examples_of(
+        inputs=table.set_column(1, "word", table["word"].cast(pa.large_string())),
+        label=torch.full((NUM,), -1),
+        class_names=(),
+        keys=None,
+        source="table",
+    )
+    return moved(build(ModelSpec(name="mlp"), [examples], class_names=["no", "yes"], seed=0)), examples
+
+
+def written(file):
+    return pq.read_table(file) if file.suffix == ".parquet" else pyarrow.csv.read_csv(file)
+
+
+@pytest.fixture
+def small_pieces(monkeypatch):
+    """Blocks of a few rows and pieces of fewer."""
+    monkeypatch.setattr("overproof.predict.MAX_ROWS", 7)
+    monkeypatch.setattr("overproof.data.readers.csv_stream.BLOCK_BYTES", 300)
+
+
+@pytest.mark.parametrize("ending", [".csv", ".csv.gz", ".tsv", ".parquet", ".arrow", "-*.csv"])
+def test_pieces_of_a_table_say_what_the_whole_says(tabular, tmp_path, small_pieces, ending):
+    student, examples = tabular
+    table, path = a_table(), tmp_path / f"a{ending}"
+    if ending == ".parquet":
+        pq.write_table(table, path, row_group_size=20)
+    elif ending == ".arrow":
+        pyarrow.feather.write_feather(table, path, chunksize=20)
+    else:
+        options = pyarrow.csv.WriteOptions(delimiter="\t" if ending == ".tsv" else ",")
+        parts = [table.slice(0, 40), table.slice(40)] if ending == "-*.csv" else [table]
+        for number, part in enumerate(parts):
+            file = tmp_path / f"a-{number}.csv" if len(parts) > 1 else path
+            sink = pa.BufferOutputStream()
+            pyarrow.csv.write_csv(part, sink, options)
+            data = sink.getvalue().to_pybytes()
+            file.write_bytes(gzip.compress(data) if ending.endswith("gz") else data)
+    source = Source(path=str(path), kind="table", id="key", missing="allow")
+    done = predict(student, source, tmp_path / "answers.parquet")
+    assert (done.num_rows, done.num_answered) == (NUM, NUM)
+    answers = written(tmp_path / "answers.parquet")
+    assert answers["id"].to_pylist() == a_table()["key"].to_pylist()
+    wanted = student.probs(examples)
+    found = np.stack([answers[name].to_numpy() for name in ("no", "yes")], axis=1)
+    np.testing.assert_allclose(found, wanted.numpy(), rtol=0, atol=1e-5)
+    assert answers["label"].to_pylist() == [["no", "yes"][place] for place in wanted.argmax(dim=1).tolist()]
+    assert wanted.std(dim=0).min() > 0.05
+
+
+def test_without_ids_of_ones_own_there_are_those_of_the_content(tabular, tmp_path, small_pieces):
+    student, examples = tabular
+    pq.write_table(a_table(), tmp_path / "a.parquet")
+    pyarrow.csv.write_csv(a_table(), tmp_path / "a.csv")
+    for name in ("a.parquet", "a.csv"):
+        predict(student, Source(path=str(tmp_path / name), kind="table", missing="allow"), tmp_path / "answers.csv")
+        answers = written(tmp_path / "answers.csv")
+        assert answers["id"].to_pylist() == [bytes(each).hex() for each in examples.ids]
+
+
+TEXTS = ["so good", "bad, bad", 'he said "no"', "two\nlines", "日本語", "12", "fine"] * 9
+
+
+@pytest.mark.parametrize("ending", [".csv", ".jsonl"])
+def test_pieces_of_texts_say_what_the_whole_says(tmp_path, small_pieces, ending):
+    student = moved(
+        build(ModelSpec(name="ngram", options={"buckets": 512}), [from_arrays(TEXTS)], class_names="ab", seed=0)
+    )
+    table = pa.table({"n": range(len(TEXTS)), "text": TEXTS})
+    if ending == ".csv":
+        pyarrow.csv.write_csv(table, tmp_path / "a.csv")
+    else:
+        (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in table.to_pylist()))
+    source = Source(path=str(tmp_path / f"a{ending}"), kind="text", input="text", id="n")
+    predict(student, source, tmp_path / "answers.csv")
+    answers = written(tmp_path / "answers.csv")
+    np.testing.assert_allclose(answers["a"].to_numpy(), student.probs(TEXTS)[:, 0].numpy(), rtol=0, atol=1e-5)
+    assert answers["id"].to_pylist() == list(range(len(TEXTS)))
+
+
+def test_images_in_an_archive(tmp_path, small_pieces):
+    images = np.random.default_rng(0).integers(0, 256, (20, 8, 8), dtype=np.uint8)
+    student = moved(build("linear", [from_arrays(images)], class_names="ab", seed=0))
+    np.savez(tmp_path / "a.npz", images=images)
+    predict(student, Source(path=str(tmp_path / "a.npz"), kind="image"), tmp_path / "answers.parquet")
+    found = written(tmp_path / "answers.parquet")["b"].to_numpy()
+    np.testing.assert_allclose(found, student.probs(images)[:, 1].numpy(), rtol=0, atol=1e-5)
+
+
+def test_rows_without_an_input_may_be_dropped_even_all_of_a_piece(tmp_path, small_pieces):
+    student = build(ModelSpec(name="ngram", options={"buckets": 512}), [from_arrays(TEXTS)], class_names="ab", seed=0)
+    texts = ["so good"] * 10 + [None] * 30 + ["bad", None]
+    table = pa.table({"n": range(42), "text": texts})
+    pq.write_table(table, tmp_path / "a.parquet")
+    source = Source(path=str(tmp_path / "a.parquet"), kind="text", input="text", id="n", missing="drop")
+    assert predict(student, source, tmp_path / "answers.parquet").num_rows == 11
+    assert written(tmp_path / "answers.parquet")["id"].to_pylist() == [*map(str, range(10)), "40"]
+    pq.write_table(table.slice(10, 30), tmp_path / "a.parquet")
+    with pytest.raises(InputError, match="has no row to answer for"):
+        predict(student, source, tmp_path / "none.parquet")
+    assert not (tmp_path / "none.parquet").exists()
+
+
+GOOD = "size,word,flag,key\n1,red,true,a\n2,red,false,b\n"
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (GOOD.replace("2,", "two,"), r"has 'two' in row 1 \(counting from 0\), where the student reads double values"),
+        (GOOD.replace("false", "maybe"), "has 'maybe' in row 1"),
+        (GOOD.replace("false,b", "false"), r"has 3 cells row 1 \(counting from 0\); every row must have 4"),
+        (GOOD + '3,red,true,"c\n4,red,true,d\n', "opens a quote in row 2"),
+        (GOOD.replace("word", "wort"), "lacks the columns 'word'"),
+        (GOOD.replace("key", "kye"), r"has no column 'key' for `id` \(nearest: 'kye'\)"),
+        (GOOD + "3,red,true,a\n", "has the id 'a' in column 'key' twice"),
+        (GOOD.replace("2,", "inf,"), "numbers must be finite"),
+        (GOOD.replace("2,", ","), "has a missing value in column 'size', row 1"),
+        ("size,word,flag,key\n", "has no row to answer for"),
+        ("", "is empty"),
+    ],
+)
+def test_a_bad_file_leaves_nothing_behind(tabular, tmp_path, data, said):
+    (tmp_path / "a.csv").write_text(data)
+    with pytest.raises(InputError, match=said):
+        predict(tabular[0], Source(path=str(tmp_path / "a.csv"), kind="table", id="key"), tmp_path / "answers.csv")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
+
+
+def test_errors_in_a_later_piece_name_the_row_of_the_file(tabular, tmp_path, small_pieces):
+    rows = "".join(f"{i},red,true,k{i}\n" for i in range(50))
+    for data, said in (
+        (rows.replace("k44", "k2"), "1 ids in column 'key' that stood there before"),
+        (rows.replace("45,red", ",red"), "row 45"),
+        (rows.replace("\n46,", "\nforty,"), "'forty' in row 46"),
+        (rows.replace("red,true,k47", "red,k47"), "has 3 cells row 47"),
+    ):
+        (tmp_path / "a.csv").write_text("size,word,flag,key\n" + data)
+        with pytest.raises(InputError, match=said):
+            predict(tabular[0], Source(path=str(tmp_path / "a.csv"), kind="table", id="key"), tmp_path / "answers.csv")
+        assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
+
+
+@pytest.mark.slow
+def test_memory_does_not_grow_with_the_file(tabular, tmp_path):
+    """Two million rows take hardly more than two hundred thousand."""
+    import subprocess
+    import sys
+
+    tabular[0].save(tmp_path / "student")
+    code = """if True:
+        import resource, sys
+        from pathlib import Path
+        from overproof.data import Source
+        from overproof.models import load_student
+        from overproof.predict import predict
+        folder = Path(sys.argv[1])
+        source = Source(path=str(folder / sys.argv[2]), kind="table")
+        predict(load_student(folder / "student"), source, folder / "o.parquet")
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+    """
+    peaks = []
+    for name, num in (("few.csv", 200_000), ("many.csv", 2_000_000)):
+        table = pa.table({"size": np.arange(num) / 7, "word": WORDS[:2][np.arange(num) % 2], "flag": [True] * num})
+        pyarrow.csv.write_csv(table, tmp_path / name)
+        peaks.append(int(subprocess.check_output([sys.executable, "-c", code, str(tmp_path), name])))
+    assert peaks[1] < peaks[0] + 100
+
+
+# --- abstention
+
+
+def test_where_the_student_abstains_its_class_is_empty_and_a_column_says_so(tabular, tmp_path):
+    student, examples = tabular
+    table = a_table()
+    pyarrow.csv.write_csv(table, tmp_path / "a.csv")
+    confidence = student.probs(examples).amax(dim=1).numpy()
+    found = Abstention(
+        risk=0.1,
+        confidence=0.9,
+        threshold=float(np.median(confidence)),
+        bound=0.1,
+        num_calibration=1,
+        num_accepted=1,
+        num_wrong=0,
+    )
+    for name in ("answers.csv", "answers.parquet"):
+        source = Source(path=str(tmp_path / "a.csv"), kind="table", missing="allow")
+        done = predict(student, source, tmp_path / name, abstention=found)
+        answers = written(tmp_path / name)
+        silent = confidence <= found.threshold
+        assert answers["abstained"].to_pylist() == silent.tolist()
+        empty = pc.equal(pc.fill_null(answers["label"], ""), "").to_pylist()
+        assert empty == silent.tolist()
+        assert done.num_answered == (~silent).sum() < NUM
+        assert answers.column_names == ["id", "label", "abstained", "no", "yes"]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A run with validation labels that `hard` never looked at and `slam` did; files of labelled examples beside it."""
+    folder = tmp_path_factory.mktemp("finished")
+    # One draw of the labelled examples; over many of them the promise is tested in test_abstention.
+    world = blobs(num_examples=6000, num_classes=3, seed=3)
+    columns = {f"x{i}": pa.array(column) for i, column in enumerate(world.inputs.T.numpy())}
+    columns["colour"] = pa.array(np.array(["red", "green", "blue"])[world.label.numpy()])
+    columns["key"] = pa.array([f"row-{i}" for i in range(6000)])
+    table = pa.table(columns)
+    for name, start, num in (("all", 0, 1500), ("calibrate", 1500, 1000), ("new", 2500, 3500)):
+        pyarrow.csv.write_csv(table.slice(start, num), folder / f"{name}.csv")
+    content = {
+        "data": {
+            "files": {"all": {"path": str(folder / "all.csv"), "label": "colour", "id": "key"}},
+            "rows": {"labelled": 60, "validation": 600, "pool": 400, "test": 100},
+        },
+        "teacher": {"model": "sklearn.linear_model:LogisticRegression", "folds": 2},
+        "student": {"name": "mlp", "options": {"hidden": [16]}},
+        "train": {"epochs": 10, "batch_size": 32},
+        "methods": ["hard", "slam"],
+        "seeds": [0],
+    }
+    overproof.run(experiment_from(content), folder / "run")
+    return folder
+
+
+def ask(finished, *words, row="hard"):
+    student = finished / "run/students/seed-0" / row
+    main(["predict", str(student), str(finished / "new.csv"), "--id", "key", *words])
+
+
+@pytest.mark.parametrize("words", [[], ["--calibrate", "calibrate.csv", "--label", "colour"]])
+def test_a_risk_is_kept_against_the_truth(finished, tmp_path, capsys, words):
+    words = [str(finished / word) if word.endswith(".csv") else word for word in words]
+    ask(finished, "--out", str(tmp_path / "a.csv"), "--risk", "0.12", *words, "--json")
+    told = json.loads(capsys.readouterr().out)
+    beside = json.loads((tmp_path / "a.risk.json").read_text())
+    assert told["abstention"] == beside
+    assert (beside["risk"], beside["confidence"]) == (0.12, 0.95)
+    assert beside["bound"] <= 0.12
+    assert beside["num_calibration"] == (1000 if words else 600)
+    answers, truth = written(tmp_path / "a.csv"), written(finished / "new.csv")["colour"].to_pylist()
+    assert (told["num_rows"], told["num_answered"]) == (3500, beside["num_answered"])
+    given = [(a, b) for a, b in zip(answers["label"].to_pylist(), truth, strict=True) if a]
+    assert len(given) == told["num_answered"]
+    assert 0.3 * 3500 < len(given) < 3500
+    assert (
+        np.mean([a != b for a, b in given])
+        < 0.12
+        < np.mean([a != b for a, b in zip(best_guess(answers), truth, strict=True)])
+    )
+    assert told["rows_per_second"] > 0
+
+
+def best_guess(answers):
+    names = ["blue", "green", "red"]
+    return [names[place] for place in np.stack([answers[name].to_numpy() for name in names]).argmax(axis=0)]
+
+
+def test_the_promise_is_printed(finished, tmp_path, capsys):
+    ask(finished, "--out", str(tmp_path / "a.parquet"), "--risk", "0.15", "--confidence", "0.9")
+    said = " ".join(capsys.readouterr().err.split())
+    assert "at most 15.0% of such answers are wrong, at confidence 90%" in said
+    assert "of 3500 rows have a class." in said
+    assert "a second." in said
+
+
+@pytest.mark.parametrize(
+    ("row", "words", "said"),
+    [
+        ("slam", ["--risk", "0.1"], "had a say in this student (the teacher's errors were estimated on them)"),
+        ("hard", ["--risk", "0.0001"], "No threshold keeps the risk below 0.0001"),
+        ("hard", ["--risk", "1"], "must lie strictly between 0 and 1"),
+        ("hard", ["--label", "colour"], "--risk, which is not given"),
+        ("hard", ["--risk", "0.1", "--calibrate", "calibrate.csv"], "needs --label"),
+        (
+            "hard",
+            ["--risk", "0.1", "--calibrate", "all.csv", "--label", "colour"],
+            "of the labelled examples that the st",
+        ),
+        ("hard", ["--risk", "0.1", "--calibrate", "odd.csv", "--label", "colour"], "'pink'"),
+        ("hard", ["--risk", "0.1", "--calibrate", "gap.csv", "--label", "colour"], "has no label in row 1"),
+    ],
+)
+def test_what_guarantees_nothing_is_refused(finished, tmp_path, capsys, row, words, said):
+    table = written(finished / "calibrate.csv")
+    for name, colour in (("odd.csv", "pink"), ("gap.csv", None)):
+        changed = pa.array([table["colour"][0].as_py(), colour, *table["colour"].to_pylist()[2:]])
+        place = table.column_names.index("colour")
+        pyarrow.csv.write_csv(table.set_column(place, "colour", changed), finished / name)
+    words = [str(finished / word) if word.endswith(".csv") else word for word in words]
+    with pytest.raises(SystemExit) as stopped:
+        ask(finished, "--out", str(tmp_path / "a.csv"), *words, row=row)
+    error = capsys.readouterr().err.strip()
+    assert stopped.value.code == 2
+    assert said in error
+    assert "\n" not in error
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_student_outside_of_its_run_needs_a_file(finished, tmp_path, capsys):
+    overproof.export(finished / "run/students/seed-0/hard", tmp_path / "export")
+    words = ["predict", str(tmp_path / "export"), str(finished / "new.csv"), "--out", str(tmp_path / "a.csv")]
+    with pytest.raises(SystemExit):
+        main([*words, "--risk", "0.1"])
+    assert "lies in no run" in capsys.readouterr().err
+    main([*words, "--risk", "0.12", "--calibrate", str(finished / "calibrate.csv"), "--label", "colour"])
+    assert (tmp_path / "a.risk.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ([], ""),
+        (["train.early_stop_epochs=2"], "stopped early"),
+        (["methods=[{method: hard, name: one, rounds: 1}]"], "peer rounds"),
+        (["methods=[{method: wd, name: one}]"], "estimated on them"),
+        (["teacher=[{model: mlp}, {model: linear}]"], "teachers were weighed"),
+        (["methods=[{method: labelled_only, name: one}]"], ""),
+    ],
+)
+def test_what_looks_at_the_validation_labels(changes, said):
+    content = {
+        "data": {"files": {"all": {"path": "a.csv"}}, "rows": {"labelled": 9, "validation": 9, "test": 9}},
+        "methods": [{"method": "hard", "name": "one"}],
+    }
+    experiment = experiment_from(content, changes)
+    row = next(each for each in experiment.rows() if each.row == "one")
+    found = looks_at_validation(experiment, row)
+    assert said in found if said else found == ""
+    assert bool(looks_at_validation(experiment, None)) == ("stopped" in said)
