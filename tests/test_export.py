@@ -457,6 +457,13 @@ def test_a_module_that_is_no_graph_is_refused(module, said, tmp_path):
     assert not (tmp_path / "a").exists()
 
 
+def test_an_estimator_is_told_to_go_by_itself(tmp_path):
+    name = "sklearn.linear_model:LogisticRegression"
+    student = build(ModelSpec(name=name), [from_arrays(np.eye(3))], class_names=CLASSES, seed=0)
+    with pytest.raises(InputError, match=r"only networks are exported; its folder holds estimator\.skops"):
+        overproof.export(student, tmp_path / "a")
+
+
 def test_a_graph_that_answers_otherwise_is_refused(made, tmp_path, monkeypatch):
     student, _, _ = made("linear")
     other = shaken(build(ModelSpec(name="linear"), [some_examples("linear", {})], class_names=CLASSES, seed=0))

@@ -15,6 +15,7 @@ from overproof.data.wording import reason
 from overproof.deployment.nodes import Nodes
 from overproof.errors import InputError
 from overproof.models import NgramEncoder, Student
+from overproof.models.estimator import body_of
 
 _INPUT, _ANSWER = "input", "answer"
 _PREFIX = "module/"
@@ -40,8 +41,14 @@ def add_own_module(nodes: Nodes, student: Student, value: str, *, opset: int) ->
         opset: The operator set.
 
     Raises:
-        InputError: onnxscript is missing, or the module cannot be written as a graph whose batch may have any size.
+        InputError: onnxscript is missing, the module is an estimator's, or it cannot be written as a graph whose batch
+            may have any size.
     """
+    if body_of(student.module) is not None:
+        raise InputError(
+            f"Student {student.spec.name!r} is a scikit-learn estimator, and only networks are exported; its folder "
+            f"holds estimator.skops, which scikit-learn and skops read by themselves."
+        )
     if importlib.util.find_spec("onnxscript") is None:
         raise InputError("A module of your own needs the package onnxscript; install: pip install 'overproof[onnx]'.")
     import onnx.compose
