@@ -36,6 +36,8 @@ def a_table():
             "size": pa.array(size, mask=np.arange(NUM) % 11 == 3),
             "word": pa.array(WORDS[np.arange(NUM) % 5], mask=np.arange(NUM) % 13 == 5),
             "flag": pa.array(rng.random(NUM) < 0.5),
+            "born": pa.array([None, *range(1, NUM)], pa.timestamp("s")),
+            "never": pa.nulls(NUM, pa.float64()),
             "key": [f"0{i}" for i in range(NUM)],
             "other": ["x"] * NUM,
         }
@@ -55,9 +57,11 @@ def moved(student):
 def tabular():
     from overproof.data.examples import build as examples_of
 
-    table = a_table().select(["size", "word", "flag"])
+    table = a_table().select(["size", "word", "flag", "born", "never"])
     examples = examples_of(
-        inputs=table.set_column(1, "word", table["word"].cast(pa.large_string())),
+        inputs=table.set_column(1, "word", table["word"].cast(pa.large_string())).set_column(
+            3, "born", table["born"].cast(pa.timestamp("us"))
+        ),
         label=torch.full((NUM,), -1),
         class_names=(),
         keys=None,
@@ -159,22 +163,26 @@ def test_rows_without_an_input_may_be_dropped_even_all_of_a_piece(tmp_path, smal
     assert not (tmp_path / "none.parquet").exists()
 
 
-GOOD = "size,word,flag,key\n1,red,true,a\n2,red,false,b\n"
+HEADER = "size,word,flag,born,never,key\n"
+GOOD = HEADER + "1,red,true,1970-01-01,x,a\n2,red,false,1970-01-01 00:00:07,x,b\n"
 
 
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (GOOD.replace("2,", "two,"), r"has 'two' in row 1 \(counting from 0\), where the student reads double values"),
+        (
+            GOOD.replace("\n2,", "\ntwo,"),
+            r"has 'two' in row 1 \(counting from 0\), where the student reads double values",
+        ),
         (GOOD.replace("false", "maybe"), "has 'maybe' in row 1"),
-        (GOOD.replace("false,b", "false"), r"has 3 cells row 1 \(counting from 0\); every row must have 4"),
-        (GOOD + '3,red,true,"c\n4,red,true,d\n', "opens a quote in row 2"),
+        (GOOD.replace("x,b", "x"), r"has 5 cells row 1 \(counting from 0\); every row must have 6"),
+        (GOOD + '3,red,true,1970-01-01,x,"c\n4,red,true,1970-01-01,x,d\n', "opens a quote in row 2"),
         (GOOD.replace("word", "wort"), "lacks the columns 'word'"),
         (GOOD.replace("key", "kye"), r"has no column 'key' for `id` \(nearest: 'kye'\)"),
-        (GOOD + "3,red,true,a\n", "has the id 'a' in column 'key' twice"),
-        (GOOD.replace("2,", "inf,"), "numbers must be finite"),
-        (GOOD.replace("2,", ","), "has a missing value in column 'size', row 1"),
-        ("size,word,flag,key\n", "has no row to answer for"),
+        (GOOD + "3,red,true,1970-01-01,x,a\n", "has the id 'a' in column 'key' twice"),
+        (GOOD.replace("\n2,", "\ninf,"), "numbers must be finite"),
+        (GOOD.replace("\n2,", "\n,"), "has a missing value in column 'size', row 1"),
+        (HEADER, "has no row to answer for"),
         ("", "is empty"),
     ],
 )
@@ -186,14 +194,14 @@ def test_a_bad_file_leaves_nothing_behind(tabular, tmp_path, data, said):
 
 
 def test_errors_in_a_later_piece_name_the_row_of_the_file(tabular, tmp_path, small_pieces):
-    rows = "".join(f"{i},red,true,k{i}\n" for i in range(50))
+    rows = "".join(f"{i},red,true,1970-01-01,x,k{i}\n" for i in range(50))
     for data, said in (
         (rows.replace("k44", "k2"), "1 ids in column 'key' that stood there before"),
         (rows.replace("45,red", ",red"), "row 45"),
         (rows.replace("\n46,", "\nforty,"), "'forty' in row 46"),
-        (rows.replace("red,true,k47", "red,k47"), "has 3 cells row 47"),
+        (rows.replace("x,k47", "k47"), "has 5 cells row 47"),
     ):
-        (tmp_path / "a.csv").write_text("size,word,flag,key\n" + data)
+        (tmp_path / "a.csv").write_text(HEADER + data)
         with pytest.raises(InputError, match=said):
             predict(tabular[0], Source(path=str(tmp_path / "a.csv"), kind="table", id="key"), tmp_path / "answers.csv")
         assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
@@ -219,7 +227,8 @@ def test_memory_does_not_grow_with_the_file(tabular, tmp_path):
     """
     peaks = []
     for name, num in (("few.csv", 200_000), ("many.csv", 2_000_000)):
-        table = pa.table({"size": np.arange(num) / 7, "word": WORDS[:2][np.arange(num) % 2], "flag": [True] * num})
+        columns = {"size": np.arange(num) / 7, "word": WORDS[:2][np.arange(num) % 2], "flag": [True] * num}
+        table = pa.table({**columns, "born": pa.array([7] * num, pa.timestamp("s")), "never": ["x"] * num})
         pyarrow.csv.write_csv(table, tmp_path / name)
         peaks.append(int(subprocess.check_output([sys.executable, "-c", code, str(tmp_path), name])))
     assert peaks[1] < peaks[0] + 100

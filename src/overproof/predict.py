@@ -35,7 +35,14 @@ MAX_ROWS = 2**16
 ABSTAINED = "abstained"
 """The column that says where the student says nothing; its class is then empty."""
 
-_TYPES = {"numbers": pa.float64(), "booleans": pa.bool_(), "strings": pa.string()}
+_TYPES = {
+    "numbers": pa.float64(),
+    "booleans": pa.bool_(),
+    "strings": pa.string(),
+    "dates": pa.timestamp("us"),
+    # A column that said nothing at fitting is not looked at.
+    None: pa.string(),
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -145,11 +152,11 @@ def _opened(student: Student, source: Source, place: Place) -> Opened:
         opened = open_pieces(source, role="input")
         if opened.kind == "table" and names and source.input is None:
             inputs = [name for name in names if name in opened.inputs]
-            types = {name: kind for name, kind in opened.types.items() if name in (*inputs, source.id)}
+            types = {name: kind for name, kind in opened.types.items() if name in inputs or name == source.id}
             opened = replace(opened, inputs=inputs, types=types)
         return opened
     encoder = student.encoder
-    wanted = {name: pa.float64() for name in names} if student.kind == "table" else {str(source.input): pa.string()}
+    wanted: dict[str, pa.DataType] = dict.fromkeys(names, pa.float64()) or {str(source.input): pa.string()}
     if isinstance(encoder, TableEncoder):
         wanted = {column.name: _TYPES[column.family] for column in encoder.columns}
     if source.id is not None:

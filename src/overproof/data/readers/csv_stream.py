@@ -79,7 +79,7 @@ def open_csv_stream(path: Path, name: str, types: Mapping[str, pa.DataType]) -> 
     Args:
         path: The file.
         name: What to call it in errors.
-        types: What is wanted of columns; one that looks like dates in its first block stays so.
+        types: What is wanted of columns; where dates are wanted, of the kind that the first block shows, if it does.
 
     Raises:
         InputError: It is empty, or not CSV in UTF-8.
@@ -89,7 +89,10 @@ def open_csv_stream(path: Path, name: str, types: Mapping[str, pa.DataType]) -> 
         seen = _opened(_Watched(path), path, {}, (), odd_rows).schema
     except (ArrowException, ValueError, OSError) as error:
         raise InputError(_sentence(name, error, odd_rows, 0)) from None
-    found = [field.type if pa.types.is_temporal(field.type) else types.get(field.name, field.type) for field in seen]
+    found = []
+    for field in seen:
+        wanted = types.get(field.name, field.type)
+        found.append(field.type if pa.types.is_temporal(wanted) and pa.types.is_temporal(field.type) else wanted)
     return CsvStream(path=path, name=name, columns=tuple(seen.names), types=found)
 
 
