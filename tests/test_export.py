@@ -150,7 +150,33 @@ def made():
 
 
 def test_every_student_of_the_zoo_is_here():
-    assert {name.partition(" ")[0] for name in STUDENTS} == set(ZOO)
+    assert {*(name.partition(" ")[0] for name in STUDENTS), "transformer"} == set(ZOO)
+
+
+@pytest.mark.slow
+def test_a_transformer_leaves_with_its_tokenizer(tmp_path):
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    texts = some_examples("ngram", {})
+    words = sorted({word for text in texts.inputs.to_pylist() for word in text.split()})[:300]
+    tokenizer = Tokenizer(models.WordLevel({word: place for place, word in enumerate(["?", *words])}, unk_token="?"))
+    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
+    config = {"model_type": "bert", "vocab_size": 301, "max_position_embeddings": 64, **sizes}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    spec = ModelSpec(name="transformer", options={"config": str(tmp_path), "max_tokens": 48})
+    student = shaken(build(spec, [texts], class_names=CLASSES, seed=0))
+    assert "tokenizer.json" in overproof.export(student, tmp_path / "a").files
+    session = onnxruntime.InferenceSession(tmp_path / "a/model.onnx", providers=["CPUExecutionProvider"])
+    read = Tokenizer.from_file(str(tmp_path / "a/tokenizer.json"))
+    wanted = student.probs(texts).numpy()
+    for rows in (range(NUM_ROWS), [3], range(NUM_ROWS - 9, NUM_ROWS)):
+        ids = [[token + 1 for token in read.encode(texts.inputs[row].as_py()).ids[:48]] for row in rows]
+        longest = max(1, *map(len, ids)) if len(ids) > 1 else max(1, len(ids[0]))
+        tokens = np.array([each + [0] * (longest - len(each)) for each in ids], np.int64)
+        (probs,) = session.run(["probs"], {"tokens": tokens})
+        np.testing.assert_allclose(probs, wanted[list(rows)], rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", STUDENTS)
@@ -460,7 +486,7 @@ def test_a_module_that_is_no_graph_is_refused(module, said, tmp_path):
 def test_an_estimator_is_told_to_go_by_itself(tmp_path):
     name = "sklearn.linear_model:LogisticRegression"
     student = build(ModelSpec(name=name), [from_arrays(np.eye(3))], class_names=CLASSES, seed=0)
-    with pytest.raises(InputError, match=r"only networks are exported; its folder holds estimator\.skops"):
+    with pytest.raises(InputError, match=r"estimator\.skops in its folder is what leaves"):
         overproof.export(student, tmp_path / "a")
 
 

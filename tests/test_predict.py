@@ -49,7 +49,7 @@ def moved(student):
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for value in student.module.parameters():
-            value += torch.randn(value.shape, generator=generator)
+            value += 0.3 * torch.randn(value.shape, generator=generator)
     return student
 
 

@@ -133,6 +133,7 @@ def _use(exportee: Exportee) -> Iterator[str]:
         "student.safetensors": "the weights",
         "student.json": "what the student reads, and its class names; `overproof predict` takes this folder",
         "score.py": "classes of texts with numpy and onnxruntime alone",
+        "tokenizer.json": "texts to tokens, for the package tokenizers",
         "experiment.yaml": "all of the run it comes from",
     }
     for name, words in told.items():

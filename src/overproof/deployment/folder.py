@@ -18,7 +18,7 @@ from overproof.deployment.int8 import Int8Cost, int8_cost, quantised
 from overproof.deployment.provenance import Provenance, provenance_of, student_folder
 from overproof.errors import InputError
 from overproof.experiment import dump
-from overproof.models import NgramEncoder, Student, TableEncoder, load_student
+from overproof.models import NgramEncoder, Student, TableEncoder, TokenEncoder, load_student
 from overproof.models.moments import Moment
 from overproof.models.tables import Blank, Column, Number
 from overproof.version import __version__
@@ -38,8 +38,9 @@ _GRAPH, _SMALL, _CARD, _SCORER, _EXPERIMENT = (
     "score.py",
     "experiment.yaml",
 )
+_TOKENIZER = "tokenizer.json"
 _STUDENT = ("student.safetensors", "student.json")
-_OURS = {_GRAPH, _SMALL, _CARD, _SCORER, _EXPERIMENT, MANIFEST, *_STUDENT}
+_OURS = {_GRAPH, _SMALL, _CARD, _SCORER, _TOKENIZER, _EXPERIMENT, MANIFEST, *_STUDENT}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,6 +107,8 @@ def export(
         cost = None if test is None else int8_cost(graph, contents[_SMALL], student, test)
     if isinstance(student.encoder, NgramEncoder):
         contents[_SCORER] = (resources.files("overproof.deployment") / _SCORER).read_bytes()
+    if isinstance(student.encoder, TokenEncoder):
+        contents[_TOKENIZER] = student.encoder.tokenizer.encode()
     if provenance is not None:
         contents[_EXPERIMENT] = dump(provenance.experiment).encode()
     atomic.remove_leftovers(folder)

@@ -2,7 +2,8 @@
 
     images       `images` uint8 [batch, C, H, W]; the pixel scaling is in the graph
     texts        `ngrams` int64 [batch, length], the buckets of each text padded with 0 (`score.py` makes them), or
-                 `embeddings` float32 [batch, D] of a frozen encoder, which stays outside
+                 `tokens` int64 [batch, length] of a tokenizer, or `embeddings` float32 [batch, D] of a frozen encoder,
+                 which both stay outside
     tables       one input [batch] a column, numbers as float64 and words as strings; scaling, one-hot and gaps are in
                  the graph
     plain tables `numbers` float32 [batch, D]
@@ -60,7 +61,8 @@ class GraphInput:
 def onnx_bytes(student: Student) -> bytes:
     """The graph of a student, the same bytes for the same student.
 
-    A student of the zoo is written layer by layer; somebody's own module goes through `torch.onnx.export`.
+    A student of the zoo is written layer by layer; a transformer and somebody's own module go through
+    `torch.onnx.export`.
 
     Raises:
         InputError: The packages of the extra `onnx` are missing, or a module of one's own cannot be written as a graph
@@ -74,7 +76,7 @@ def onnx_bytes(student: Student) -> bytes:
     functions: list[Any] = []
     is_table = isinstance(student.encoder, TableEncoder)
     value = encode_table(nodes, student.encoder) if isinstance(student.encoder, TableEncoder) else inputs[0].name
-    if student.spec.name in ZOO:
+    if student.spec.name in ZOO and not isinstance(student.encoder, TokenEncoder):
         logits = add_module(nodes, student.module, value)
     else:
         logits, functions = add_own_module(nodes, student, value, opset=OPSET)
@@ -122,11 +124,6 @@ def _check_writable(student: Student) -> None:
             f"Student {student.spec.name!r} is a scikit-learn estimator, which is not written as ONNX: the "
             f"estimator.skops in its folder is what leaves."
         )
-    if isinstance(student.encoder, TokenEncoder):
-        raise InputError(
-            f"Student {student.spec.name!r} is a Hugging Face transformer, which is not written as ONNX yet: its "
-            f"folder holds weights, configuration and tokenizer."
-        )
 
 
 def graph_inputs(student: Student) -> tuple[GraphInput, ...]:
@@ -140,6 +137,9 @@ def graph_inputs(student: Student) -> tuple[GraphInput, ...]:
     if isinstance(encoder, NgramEncoder):
         meaning = "the buckets of each text's n-grams, in any order, padded with 0; score.py makes them"
         return (GraphInput(name="ngrams", type="int64", shape=("batch", "length"), meaning=meaning),)
+    if isinstance(encoder, TokenEncoder):
+        meaning = f"ids of tokenizer.json, each plus one, at most {encoder.max_tokens} a text, padded with 0"
+        return (GraphInput(name="tokens", type="int64", shape=("batch", "length"), meaning=meaning),)
     shape: tuple[int | str, ...] = ("batch", *encoder.input_shape)
     if encoder.kind == "image":
         return (GraphInput(name="images", type="uint8", shape=shape, meaning="pixels, channels first"),)

@@ -1,4 +1,4 @@
-"""Somebody's own torch module as ONNX nodes, through `torch.onnx.export`."""
+"""A transformer, or somebody's own torch module, as ONNX nodes, through `torch.onnx.export`."""
 
 import copy
 import importlib.util
@@ -14,8 +14,7 @@ from torch import Tensor, nn
 from overproof.data.wording import reason
 from overproof.deployment.nodes import Nodes
 from overproof.errors import InputError
-from overproof.models import NgramEncoder, Student
-from overproof.models.estimator import body_of
+from overproof.models import NgramEncoder, Student, TokenEncoder
 
 _INPUT, _ANSWER = "input", "answer"
 _PREFIX = "module/"
@@ -41,16 +40,13 @@ def add_own_module(nodes: Nodes, student: Student, value: str, *, opset: int) ->
         opset: The operator set.
 
     Raises:
-        InputError: onnxscript is missing, the module is an estimator's, or it cannot be written as a graph whose batch
-            may have any size.
+        InputError: onnxscript is missing, or the module cannot be written as a graph whose batch may have any size.
     """
-    if body_of(student.module) is not None:
-        raise InputError(
-            f"Student {student.spec.name!r} is a scikit-learn estimator, and only networks are exported; its folder "
-            f"holds estimator.skops, which scikit-learn and skops read by themselves."
-        )
     if importlib.util.find_spec("onnxscript") is None:
-        raise InputError("A module of your own needs the package onnxscript; install: pip install 'overproof[onnx]'.")
+        raise InputError(
+            f"The export of student {student.spec.name!r} needs the package onnxscript; install it with: "
+            f"pip install 'overproof[onnx]'."
+        )
     import onnx.compose
 
     model = _traced(student, opset)
@@ -63,9 +59,9 @@ def add_own_module(nodes: Nodes, student: Student, value: str, *, opset: int) ->
 
 
 def _traced(student: Student, opset: int) -> Any:
-    ragged = isinstance(student.encoder, NgramEncoder)
+    ragged = isinstance(student.encoder, NgramEncoder | TokenEncoder)
     if ragged:
-        example = torch.ones(2, 3, dtype=torch.int64)
+        example = torch.tensor([[1, 1, 1], [1, 1, 0]])
     else:
         kind = torch.uint8 if student.kind == "image" else torch.float32
         example = torch.zeros(2, *student.encoder.input_shape, dtype=kind)
