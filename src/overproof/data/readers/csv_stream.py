@@ -14,7 +14,7 @@ from pyarrow.lib import ArrowException
 from overproof.data.wording import at_row, reason
 from overproof.errors import InputError
 
-BLOCK_BYTES = 2**24
+BLOCK_BYTES = 2**23
 """What is in memory at a time; no row may be longer."""
 
 
