@@ -27,12 +27,14 @@ class CsvStream:
         name: What to call it in errors.
         columns: The names of its columns.
         types: Of each column: what is wanted, or what its first block looks like.
+        num_rows: About how many rows there are, by the first block; of a compressed file at least so many.
     """
 
     path: Path
     name: str
     columns: tuple[str, ...]
     types: list[pa.DataType]
+    num_rows: int
 
     def tables(self, columns: Sequence[str], max_rows: int | None = None) -> Iterator[pa.Table]:
         """These columns of all rows, in order; the last column is read along, since a quote may be open there.
@@ -86,14 +88,16 @@ def open_csv_stream(path: Path, name: str, types: Mapping[str, pa.DataType]) -> 
     """
     odd_rows: list[Any] = []
     try:
-        seen = _opened(_Watched(path), path, {}, (), odd_rows).schema
+        reader = _opened(_Watched(path), path, {}, (), odd_rows)
+        seen, first = reader.schema, next((len(batch) for batch in reader), 0)
     except (ArrowException, ValueError, OSError) as error:
         raise InputError(_sentence(name, error, odd_rows, 0)) from None
     found = []
     for field in seen:
         wanted = types.get(field.name, field.type)
         found.append(field.type if pa.types.is_temporal(wanted) and pa.types.is_temporal(field.type) else wanted)
-    return CsvStream(path=path, name=name, columns=tuple(seen.names), types=found)
+    about = round(first * max(path.stat().st_size / BLOCK_BYTES, 1.0))
+    return CsvStream(path=path, name=name, columns=tuple(seen.names), types=found, num_rows=about)
 
 
 class _Watched:
