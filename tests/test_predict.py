@@ -20,6 +20,7 @@ from overproof.errors import InputError
 from overproof.experiment import experiment_from
 from overproof.models import ModelSpec, build
 from overproof.predict import predict
+from overproof.roles import cast
 from overproof.synthetic import blobs
 from overproof.withheld import looks_at_validation
 
@@ -286,7 +287,11 @@ def finished(tmp_path_factory):
         "methods": ["hard", "slam"],
         "seeds": [0],
     }
-    overproof.run(experiment_from(content), folder / "run")
+    experiment = experiment_from(content)
+    overproof.run(experiment, folder / "run")
+    parties = cast(experiment.data).parties(0)
+    seen = pc.is_in(table["key"], pa.concat_arrays([parties.labelled.keys, parties.pool.keys]).cast(pa.string()))
+    pyarrow.csv.write_csv(table.filter(seen), folder / "seen.csv")
     return folder
 
 
@@ -323,6 +328,15 @@ def best_guess(answers):
     return [names[place] for place in np.stack([answers[name].to_numpy() for name in names]).argmax(axis=0)]
 
 
+def test_what_it_was_trained_on_is_left_out(finished, tmp_path, capsys):
+    """Of 1,500 labelled rows the student has seen 460, as labels or in the pool."""
+    calibrate = ["--calibrate", str(finished / "all.csv"), "--label", "colour"]
+    ask(finished, "--out", str(tmp_path / "a.parquet"), "--risk", "0.15", *calibrate)
+    beside = json.loads((tmp_path / "a.risk.json").read_text())
+    assert (beside["num_left_out"], beside["num_calibration"]) == (460, 1040)
+    assert "460 labelled examples were left out: it was trained on them." in " ".join(capsys.readouterr().err.split())
+
+
 def test_the_promise_is_printed(finished, tmp_path, capsys):
     ask(finished, "--out", str(tmp_path / "a.parquet"), "--risk", "0.15", "--confidence", "0.9")
     said = " ".join(capsys.readouterr().err.split())
@@ -339,11 +353,7 @@ def test_the_promise_is_printed(finished, tmp_path, capsys):
         ("hard", ["--risk", "1"], "must lie strictly between 0 and 1"),
         ("hard", ["--label", "colour"], "--risk, which is not given"),
         ("hard", ["--risk", "0.1", "--calibrate", "calibrate.csv"], "needs --label"),
-        (
-            "hard",
-            ["--risk", "0.1", "--calibrate", "all.csv", "--label", "colour"],
-            "of the labelled examples that the st",
-        ),
+        ("hard", ["--risk", "0.1", "--calibrate", "seen.csv", "--label", "colour"], "holds only examples that the"),
         ("hard", ["--risk", "0.1", "--calibrate", "odd.csv", "--label", "colour"], "'pink'"),
         ("hard", ["--risk", "0.1", "--calibrate", "gap.csv", "--label", "colour"], "has no label in row 1"),
     ],

@@ -85,13 +85,13 @@ def predict(
     if isinstance(loaded.encoder, ImageEncoder):
         options["image"] = loaded.encoder.reading
     source = Source(path=file, kind=loaded.kind, input=column, id=key, **options)
-    abstention = None
+    abstention, left_out = None, 0
     if risk is not None:
         withheld = None if calibrate is None else replace(source, path=calibrate, id=None, label=label)
-        abstention = choose_abstention(loaded, student, withheld, risk=risk, confidence=confidence)
+        abstention, left_out = choose_abstention(loaded, student, withheld, risk=risk, confidence=confidence)
     with OnTerminal(remarks()) as progress:
         written = answer(loaded, source, answers, abstention=abstention, progress=progress)
-    beside = None if abstention is None else write_beside(answers, abstention, written)
+    beside = None if abstention is None else write_beside(answers, abstention, left_out, written)
     if as_json:
         told = {**asdict(written), "file": str(answers), "rows_per_second": written.num_rows / written.seconds}
         print_json({**told, "abstention": beside})
@@ -99,6 +99,8 @@ def predict(
     remarks().print(f"{written.num_rows} answers in {escape(str(answers))}, {rate}.", soft_wrap=True)
     if abstention is not None:
         remarks().print(escape(abstention.sentence()), soft_wrap=True)
+        if left_out:
+            remarks().print(f"{left_out} labelled examples were left out: it was trained on them.", soft_wrap=True)
         remarks().print(f"Here {written.num_answered} of {written.num_rows} rows have a class.", soft_wrap=True)
 
 

@@ -30,8 +30,10 @@ _NEEDED = (
 
 def choose_abstention(
     student: Student, folder: Path, source: Source | None, *, risk: float, confidence: float
-) -> Abstention:
+) -> tuple[Abstention, int]:
     """The threshold that keeps a student's risk, chosen on labelled examples that it never saw.
+
+    Examples of the file that it was trained on are left out, so that the promise is for those that it was not.
 
     Args:
         student: Who is to abstain.
@@ -40,17 +42,28 @@ def choose_abstention(
         risk: Allowed share of wrong answers among those given, in (0, 1).
         confidence: How surely, in (0, 1).
 
+    Returns:
+        When it abstains, and how many examples were left out.
+
     Raises:
         InputError: There are none but those that it was trained on, or that its training has looked at; an example has
             no label; no threshold keeps the risk.
     """
-    found = _validation(folder) if source is None else _own_file(student, folder, source)
+    given = _validation(folder) if source is None else _own_file(student, source)
+    seen = np.isin(_ids(given, student), np.concatenate([_trained_on(folder, role) for role in ("labelled", "pool")]))
+    if seen.all():
+        raise InputError(
+            f"{given.source} holds only examples that the student was trained on; its answers there say nothing of its "
+            f"mistakes elsewhere, so others are needed."
+        )
+    found = given.take(~seen)
     probs = student.probs(only_read(found, student))
     wrong = ~correct(probs, found.label).numpy()
-    return choose_threshold(probs.amax(dim=1).double().numpy(), wrong, risk=risk, confidence=confidence)
+    chosen = choose_threshold(probs.amax(dim=1).double().numpy(), wrong, risk=risk, confidence=confidence)
+    return chosen, int(seen.sum())
 
 
-def _own_file(student: Student, folder: Path, source: Source) -> Examples:
+def _own_file(student: Student, source: Source) -> Examples:
     if source.label is None:
         raise InputError("--calibrate needs --label, the column that holds the true classes.")
     found = aligned({"calibrate": read(source, role="calibrate")}, student.class_names)["calibrate"]
@@ -60,15 +73,6 @@ def _own_file(student: Student, folder: Path, source: Source) -> Examples:
             f"{found.source} has no label in {at_row(int(unknown[0]))} ({len(unknown)} have none); leaving some out "
             f"would make the others unlike what is to come, so every row needs one."
         )
-    for role in ("labelled", "pool"):
-        known = np.flatnonzero(np.isin(_ids(found, student), _trained_on(folder, role)))
-        if len(known):
-            what = "labelled" if role == "labelled" else "unlabelled"
-            raise InputError(
-                f"{found.source} holds {len(known)} of the {what} examples that the student was trained on ("
-                f"{at_row(int(known[0]))} is the first); its answers there say nothing of its mistakes elsewhere, so "
-                f"leave them out."
-            )
     return found
 
 
@@ -109,18 +113,20 @@ def _validation(folder: Path) -> Examples:
     return found
 
 
-def write_beside(answers: Path, abstention: Abstention, written: Predicted) -> dict[str, Any]:
+def write_beside(answers: Path, abstention: Abstention, left_out: int, written: Predicted) -> dict[str, Any]:
     """Write what is promised, and on what grounds, as `NAME.risk.json` beside the answers; its content.
 
     Args:
         answers: The file of answers.
         abstention: When the student said nothing.
+        left_out: Calibration examples that the student was trained on.
         written: What came of it.
     """
     content: dict[str, Any] = {
         "format": 1,
         **asdict(abstention),
         "coverage": abstention.coverage,
+        "num_left_out": left_out,
         "num_rows": written.num_rows,
         "num_answered": written.num_answered,
     }
