@@ -89,6 +89,10 @@ def _key(source: Source, place: Place, role: str) -> str:
     files = list(place.files)
     if place.family == "arrays" and source.label is not None and format_of(files[0]) != "npz":
         files += find((source.label,), role).files
+    if source.kind == "image" and place.family == "columns":
+        # The table may name them.
+        beside = files[0].parent if source.folder is None else Path(source.folder)
+        files += sorted(path for path in beside.rglob("*") if format_of(path) == "picture" and path.is_file())
     seen = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
     return hashlib.blake2b(repr((1, source, seen)).encode(), digest_size=16).hexdigest()
 

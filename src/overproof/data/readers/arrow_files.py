@@ -1,6 +1,7 @@
 """Parquet and Arrow files as Arrow tables."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,9 +83,12 @@ class ArrowRows:
 
     @property
     def num_rows(self) -> int:
-        """How many rows it has; its mapped batches are counted, not read."""
-        with pa.memory_map(str(self.path)) as file:
-            return sum(batch.num_rows for batch in _batches(file))
+        """How many rows it has; its mapped batches are counted, not read. Damage is told when the rows are read."""
+        count = 0
+        with suppress(*_DAMAGE), pa.memory_map(str(self.path)) as file:
+            for batch in _batches(file):
+                count += batch.num_rows
+        return count
 
     def tables(self, columns: Sequence[str], max_rows: int | None = None) -> Iterator[pa.Table]:
         """These columns of all rows, in order; at most `max_rows` at a time."""
