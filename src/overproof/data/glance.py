@@ -11,6 +11,7 @@ from overproof.data.examples import Examples
 from overproof.data.opened import open_source
 from overproof.data.places import find
 from overproof.data.read import read
+from overproof.data.readers.arrays import DAMAGE
 from overproof.data.readers.rows import Held
 from overproof.data.source import Kind, Source, format_of
 from overproof.errors import InputError
@@ -91,17 +92,22 @@ def first_rows(source: Source, *, role: str, num_rows: int) -> Examples:
 def _shape(path: Path, source: Source, name: str) -> tuple[Kind | None, int | None]:
     """The kind and the number of rows of a file of arrays, as far as its header says."""
     form = format_of(path)
-    if form == "npz":
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as archive:
-                check_names(name, [word.removesuffix(".npy") for word in archive.namelist()], source, what="array")
-        return "image", None
     if form == "idx":
         return "image", None
+    # What is wrong with a file is said when it is read.
     try:
+        if form == "npz":
+            if zipfile.is_zipfile(path):
+                with zipfile.ZipFile(path) as archive:
+                    names = [word.removesuffix(".npy") for word in archive.namelist()]
+                check_names(name, names, source, what="array")
+            return "image", None
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError):
-        # What is wrong with it is said when it is read.
+    except InputError:
+        raise
+    except DAMAGE:
+        return None, None
+    if array.ndim == 0:
         return None, None
     if array.dtype.kind in "US":
         return "text", len(array)

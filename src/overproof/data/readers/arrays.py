@@ -20,7 +20,7 @@ from overproof.errors import InputError
 
 _CLASS_NAMES = "class_names"
 _IDX_TYPES = {0x08: "u1", 0x09: "i1", 0x0B: ">i2", 0x0C: ">i4"}
-_DAMAGE = (
+DAMAGE = (
     OSError,
     EOFError,
     KeyError,
@@ -33,7 +33,9 @@ _DAMAGE = (
     tokenize.TokenError,
     zipfile.BadZipFile,
     zlib.error,
+    ValueError,
 )
+"""What NumPy raises at a damaged file."""
 TEXT = "\0text"
 """The column of the texts of an .npy file."""
 
@@ -174,7 +176,7 @@ def _npy_array(path: Path, name: str) -> np.ndarray:
                 f"dtype=object."
             ) from None
         raise InputError(f"{name} is damaged ({reason(error)}); {allowed}.") from None
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise InputError(f"{name} is damaged ({reason(error)}); {allowed}.") from None
     if array.ndim == 0 or array.dtype.hasobject or array.dtype.names is not None:
         raise InputError(
@@ -199,7 +201,7 @@ def _npz_arrays(path: Path, name: str) -> dict[str, np.ndarray]:
                 f"dtype=object."
             ) from None
         raise InputError(f"{name} is damaged ({reason(error)}); {allowed}.") from None
-    except _DAMAGE as error:
+    except DAMAGE as error:
         raise InputError(f"{name} is damaged ({reason(error)}); {allowed}.") from None
     # NumPy hands out any other member of the archive as raw bytes.
     if other := [key for key, array in arrays.items() if not isinstance(array, np.ndarray)]:
