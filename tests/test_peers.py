@@ -537,9 +537,16 @@ def test_several_teachers_cannot_be_weighed_without_labels(content, tmp_path):
         run(experiment_from(content), tmp_path / "run")
 
 
-@pytest.mark.parametrize(("both", "words"), [(0.55, "corrects its answers"), (0.59, "no more than an average")])
-def test_a_round_that_wins_little_is_not_called_a_correction(both, words):
-    record = {"number": 1, "before": 0.6, "peer": 0.6, "both": both, "standard_error": 0.002, "distance_before": 0.01}
+@pytest.mark.parametrize(
+    ("peer", "both", "words"),
+    [
+        (0.5, 0.45, "corrects its answers."),
+        (0.6, 0.59, "no more than an average"),
+        (0.6, 0.5, "peers alone are no better than the teacher"),
+    ],
+)
+def test_the_findings_say_whose_gain_a_round_is(peer, both, words):
+    record = {"number": 1, "before": 0.6, "peer": peer, "both": both, "standard_error": 0.002, "distance_before": 0.01}
     facts = {"rounds": {"taken": 1, "records": [{**record, "taken": True, "distance_after": 0.01}]}}
     (said,) = rounds_found({("slam_rounds", 0): facts})
     assert words in said
