@@ -11,7 +11,6 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 import overproof
 from overproof.data import from_arrays
-from overproof.deployment import export
 from overproof.errors import InputError
 from overproof.experiment import experiment_from
 from overproof.models import ModelSpec, build, load_student
@@ -72,8 +71,6 @@ def test_it_learns_is_saved_whole_and_predicts_where_its_folder_is_gone(folder: 
     for path in folder.iterdir():
         path.unlink()
     assert torch.equal(load_student(tmp_path / "student").probs(TEXTS), probs)
-    with pytest.raises(InputError, match="is a Hugging Face transformer, which is not written as ONNX"):
-        export(results[0].student, tmp_path / "export")
 
 
 def test_a_start_from_a_file_is_what_the_file_says_but_for_the_head(folder: Path):

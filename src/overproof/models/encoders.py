@@ -319,8 +319,8 @@ def encoder_from(config: Mapping[str, Any]) -> Encoder:
     """The encoder that gave this `config()`.
 
     Example:
-        >>> encoder_from({"type": "image", "shape": [1, 28, 28]})
-        ImageEncoder(shape=(1, 28, 28))
+        >>> encoder_from({"type": "image", "shape": [1, 28, 28]}).shape
+        (1, 28, 28)
     """
     return _BY_TYPE[config["type"]](config)
 
