@@ -14,8 +14,8 @@ from pyarrow.lib import ArrowException
 from overproof.data.wording import at_row, reason
 from overproof.errors import InputError
 
-BLOCK_BYTES = 2**23
-"""What is in memory at a time; no row may be longer."""
+BLOCK_BYTES = 2**21
+"""What is parsed at a time; no row may be longer. Arrow reads up to 32 blocks ahead."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -153,7 +153,7 @@ def _sentence(name: str, error: Exception, odd_rows: Sequence[Any], done: int) -
         where = f"after row {done}" if row is None else f"in {at_row(int(row[1]) - 2)}"
         return f"{name} has {found[2]!r} {where}, where the student reads {found[1]} values."
     if "straddling" in said:
-        return f"{name} has a row (or an open quote) longer than {BLOCK_BYTES:,} bytes after row {done}; no row may be."
+        return f"{name} has a row or an open quote of over {BLOCK_BYTES:,} bytes after row {done}; none may be so long."
     if "Empty CSV file" in said:
         return f"{name} is empty; at least one row is needed."
     return f"{name} cannot be read as CSV ({reason(error)}); CSV in UTF-8 is allowed."
