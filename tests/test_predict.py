@@ -210,7 +210,7 @@ def test_errors_in_a_later_piece_name_the_row_of_the_file(tabular, tmp_path, sma
 
 @pytest.mark.slow
 def test_memory_does_not_grow_with_the_file(tabular, tmp_path):
-    """Several blocks of the file, and five times as many: hardly a difference."""
+    """Five times as many rows cost less memory than a row takes on disk; held whole, each takes hundreds of bytes."""
     import subprocess
     import sys
 
@@ -224,15 +224,16 @@ def test_memory_does_not_grow_with_the_file(tabular, tmp_path):
         folder = Path(sys.argv[1])
         source = Source(path=str(folder / sys.argv[2]), kind="table")
         predict(load_student(folder / "student"), source, folder / "o.parquet")
-        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
     """
     peaks = []
-    for name, num in (("few.csv", 500_000), ("many.csv", 2_500_000)):
+    for name, num in (("few.csv", 1_000_000), ("many.csv", 5_000_000)):
         columns = {"size": np.arange(num) / 7, "word": WORDS[:2][np.arange(num) % 2], "flag": [True] * num}
         table = pa.table({**columns, "born": pa.array([7] * num, pa.timestamp("s")), "never": ["x"] * num})
         pyarrow.csv.write_csv(table, tmp_path / name)
         peaks.append(int(subprocess.check_output([sys.executable, "-c", code, str(tmp_path), name])))
-    assert peaks[1] < peaks[0] + 100
+    # The allocator keeps some 30 bytes a row of what is long done with.
+    assert peaks[1] - peaks[0] < 64 * 4_000_000
 
 
 # --- abstention

@@ -16,7 +16,7 @@ never saw an answer."""
 CORRECTED = 0.95
 """Rounds that leave more than this share of the teacher's log-loss win what an average over students of one kind wins:
 1.8 % on Fashion-MNIST with one network on both sides, 4 to 34 % on nine other settings. Where peers alone have more
-than this share of it, no student gained (docs/results_peer_rounds.md)."""
+than this share of it, one student of five gained (docs/results_peer_rounds.md)."""
 
 DRIFT = 0.05
 """Rounds that move the pool's class shares this much further from the labelled examples' (total variation) are told
@@ -172,8 +172,8 @@ def rounds_found(details: Mapping[tuple[str, int], Mapping[str, Any]]) -> list[s
         elif peers and fmean(peers) > CORRECTED * teacher:
             came_to = (
                 "The student sees what the teacher does not, and corrects its answers; but peers alone are no better "
-                "than the teacher, and on real data no student gained where that was so: compare the row with its "
-                "method without rounds."
+                "than the teacher, and the student gained in only one of five settings where that was so: compare the "
+                "row with its method without rounds."
             )
         else:
             came_to = "The student sees what the teacher does not, and corrects its answers."
