@@ -104,7 +104,8 @@ def distill(
         raise InputError(
             "labelled_teacher_probs is needed where teacher_probs is an array, and left out where it is a classifier."
         )
-    num_classes = _num_classes(labels, class_names) if classifier is not None else _width(teacher_probs)
+    given = _matrix(teacher_probs, "teacher_probs") if classifier is None else None
+    num_classes = _num_classes(labels, class_names) if given is None else given.shape[1]
     names = tuple(class_names) if class_names is not None else tuple(str(index) for index in range(num_classes))
     if len(names) != num_classes:
         raise InputError(f"class_names holds {len(names)} names; there are {num_classes} columns in teacher_probs.")
@@ -115,15 +116,12 @@ def distill(
         raise InputError(
             f"labels, row {row}: the label is unknown; every labelled example needs one of 0..{num_classes - 1}."
         )
-    if classifier is not None:
+    if given is None:
         labelled_probs, pool_probs = cross_fitted_estimator(
             classifier, labelled_examples, pool_examples, num_folds=NUM_FOLDS, seed=seed
         )
     else:
-        pool_probs, labelled_probs = (
-            _matrix(teacher_probs, "teacher_probs"),
-            _matrix(labelled_teacher_probs, "labelled_teacher_probs"),
-        )
+        pool_probs, labelled_probs = given, _matrix(labelled_teacher_probs, "labelled_teacher_probs")
     if labelled_probs.shape[1] != num_classes:
         raise InputError(
             f"labelled_teacher_probs has {labelled_probs.shape[1]} columns and teacher_probs {num_classes}; both need "
@@ -196,10 +194,6 @@ def distill(
         observe=observe,
     )
     return replace(result, rounds=facts)
-
-
-def _width(teacher_probs: Any) -> int:
-    return _matrix(teacher_probs, "teacher_probs").shape[1]
 
 
 def _num_classes(labels: Any, class_names: Sequence[str] | None) -> int:

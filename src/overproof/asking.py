@@ -1,6 +1,7 @@
 """What is given and who is asked: the labels of a seed, and the answers of one scorer or the stack of several."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -116,25 +117,17 @@ class Asking:
         # Nobody is asked about a role that the run does not have.
         nothing = compress(torch.empty(0, len(self.cast.class_names)))
         answers = {"labelled": nothing, "pool": nothing, **answers}
+
+        def changed(word: str, change: Callable[[Tensor, int], Tensor]) -> dict[str, Answers]:
+            # The parts of a teacher are changed as the whole of it is.
+            draws = {role: derived_seed(seed, word, role.partition("-without")[0]) for role in answers}
+            return {role: each.saying(change(each.probs(), draws[role])) for role, each in answers.items()}
+
         if options.flip_share:
-            answers = {
-                # The parts of a teacher are flipped as the whole of it is.
-                role: each.saying(
-                    random_flips(
-                        each.probs(), options.flip_share, derived_seed(seed, "flips", role.partition("-without")[0])
-                    )[0]
-                )
-                for role, each in answers.items()
-            }
+            answers = changed("flips", lambda probs, draw: random_flips(probs, options.flip_share, draw)[0])
         if options.spoil.changes_answers:
-            answers = {
-                role: each.saying(
-                    options.spoil.spoilt(
-                        each.probs(), self.cast.class_names, derived_seed(seed, "spoil", role.partition("-without")[0])
-                    )
-                )
-                for role, each in answers.items()
-            }
+            names = self.cast.class_names
+            answers = changed("spoil", lambda probs, draw: options.spoil.spoilt(probs, names, draw))
         return answers
 
     def answering(self, options: TrainOptions) -> Answering:

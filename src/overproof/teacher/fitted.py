@@ -20,7 +20,7 @@ from overproof.errors import InputError
 from overproof.noise import folds
 from overproof.sampler import derived_seed
 from overproof.teacher.onnx_inputs import number_matrix
-from overproof.teacher.scorers import checked_options, column_order, hash_of_files, spread
+from overproof.teacher.scorers import check_named, checked_options, column_order, hash_of_files, spread
 
 
 class SkopsOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
@@ -103,8 +103,7 @@ def open_skops(
         raise InputError(f"{who} cannot be opened by skops: {reason(error)}.") from None
     own = tuple(map(str, checked_classes(estimator, who)))
     names = tuple(classes) or own
-    if len(names) != len(own):
-        raise InputError(f"{who} answers for {len(own)} classes, but {len(names)} are named: {listed(names)}.")
+    check_named(len(own), names, who)
     return FittedEstimator(
         kind=examples.kind,
         fingerprint=fingerprint,

@@ -18,7 +18,7 @@ from overproof.data import Examples, Kind
 from overproof.data.wording import listed, reason
 from overproof.errors import InputError
 from overproof.models.embeddings import quiet
-from overproof.teacher.scorers import checked_options, column_order, hash_of_files
+from overproof.teacher.scorers import check_named, checked_options, column_order, hash_of_files
 
 KINDS: Mapping[str, Kind] = {"ForSequenceClassification": "text", "ForImageClassification": "image"}
 """What the end of an architecture's name says that it reads."""
@@ -120,10 +120,7 @@ def open_hugging_face(
     made = json.dumps({"hugging face": chosen.model_dump(mode="json"), "classes": list(names)}, sort_keys=True)
     files = hash_of_files(sorted([*weights, *folder.glob("*.json"), *folder.glob("*.txt"), *folder.glob("*.model")]))
     model, inputs, version = _loaded(folder, kind, chosen, who)
-    if model.config.num_labels != len(names):
-        raise InputError(
-            f"{who} answers for {model.config.num_labels} classes, but {len(names)} are named: {listed(names)}."
-        )
+    check_named(model.config.num_labels, names, who)
     return HuggingFaceTeacher(
         kind=kind,
         fingerprint=f"{made} transformers={version} files={files}",

@@ -17,7 +17,7 @@ from overproof.data import Examples, Kind
 from overproof.data.wording import listed, reason
 from overproof.errors import InputError
 from overproof.teacher.onnx_inputs import Feed, reader_for
-from overproof.teacher.scorers import checked_options, column_order, hash_of_files
+from overproof.teacher.scorers import check_named, checked_options, column_order, hash_of_files
 
 METADATA = ("class_names", "classes")
 """Where a file may say what its classes are called: a JSON list under one of these keys of its metadata."""
@@ -151,8 +151,7 @@ def open_onnx(
         raise InputError(
             f"{who} does not name its {width} classes; give 'teacher.classes', their names in the order of its outputs."
         )
-    if len(names) != width:
-        raise InputError(f"{who} answers for {width} classes, but {len(names)} are named: {listed(names)}.")
+    check_named(width, names, who)
     binary = first.shape[1] == 1
     logits = chosen.scores == "logits" or (chosen.scores == "auto" and not _is_distribution(first))
 

@@ -140,6 +140,21 @@ def asked_once(
     return answers
 
 
+def check_named(width: int, names: Sequence[str], who: str) -> None:
+    """A teacher has a name for each of the classes that it answers for.
+
+    Args:
+        width: How many it answers for.
+        names: Their names.
+        who: What to call the teacher in errors.
+
+    Raises:
+        InputError: There are more or fewer.
+    """
+    if len(names) != width:
+        raise InputError(f"{who} answers for {width} classes, but {len(names)} are named: {listed(names)}.")
+
+
 def column_order(class_names: Sequence[str], own: Sequence[str], who: str) -> Int[Tensor, "K"]:
     """Which of a teacher's columns each of the run's classes is: another order is no mistake, columns go by name.
 

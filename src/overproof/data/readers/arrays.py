@@ -4,6 +4,8 @@ import struct
 import tokenize
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -158,15 +160,11 @@ def read_npy(
     return whole(name, pa.table(columns)), inputs
 
 
-def _npy_array(path: Path, name: str) -> np.ndarray:
-    allowed = "a whole .npy file of numbers or strings is needed"
-    if path.stat().st_size == 0:
-        raise InputError(f"{name} is empty; {allowed}.")
+@contextmanager
+def _readable(name: str, allowed: str) -> Iterator[None]:
+    """What NumPy says of a file it cannot read, as one sentence."""
     try:
-        with path.open("rb") as file:
-            if file.read(6) != np.lib.format.MAGIC_PREFIX:
-                raise InputError(f"{name} does not start as an .npy file does; {allowed}.")
-        array = np.load(path, allow_pickle=False)
+        yield
     except InputError:
         raise
     except ValueError as error:
@@ -178,6 +176,17 @@ def _npy_array(path: Path, name: str) -> np.ndarray:
         raise InputError(f"{name} is damaged ({reason(error)}); {allowed}.") from None
     except DAMAGE as error:
         raise InputError(f"{name} is damaged ({reason(error)}); {allowed}.") from None
+
+
+def _npy_array(path: Path, name: str) -> np.ndarray:
+    allowed = "a whole .npy file of numbers or strings is needed"
+    if path.stat().st_size == 0:
+        raise InputError(f"{name} is empty; {allowed}.")
+    with _readable(name, allowed):
+        with path.open("rb") as file:
+            if file.read(6) != np.lib.format.MAGIC_PREFIX:
+                raise InputError(f"{name} does not start as an .npy file does; {allowed}.")
+        array = np.load(path, allow_pickle=False)
     if array.ndim == 0 or array.dtype.hasobject or array.dtype.names is not None:
         raise InputError(
             f"{name} holds type {array.dtype} of shape {array.shape}; one array with a row an example is needed."
@@ -191,18 +200,8 @@ def _npz_arrays(path: Path, name: str) -> dict[str, np.ndarray]:
         raise InputError(f"{name} is empty; {allowed}.")
     if not zipfile.is_zipfile(path):
         raise InputError(f"{name} is not a .npz archive, or a truncated one; {allowed}.")
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in archive.files}
-    except ValueError as error:
-        if "Object arrays" in str(error):
-            raise InputError(
-                f"{name} holds an array of pickled objects, which could run code; save strings and numbers without "
-                f"dtype=object."
-            ) from None
-        raise InputError(f"{name} is damaged ({reason(error)}); {allowed}.") from None
-    except DAMAGE as error:
-        raise InputError(f"{name} is damaged ({reason(error)}); {allowed}.") from None
+    with _readable(name, allowed), np.load(path, allow_pickle=False) as archive:
+        arrays = {key: archive[key] for key in archive.files}
     # NumPy hands out any other member of the archive as raw bytes.
     if other := [key for key, array in arrays.items() if not isinstance(array, np.ndarray)]:
         raise InputError(f"{name} holds {listed(other)} beside arrays; {allowed}.")
