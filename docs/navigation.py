@@ -8,7 +8,16 @@ ORDER: dict[str, list[str]] = {
     "How to": ["howto/images.md", "howto/texts.md", "howto/tables.md", "howto/llm_answers.md", "howto/own_loop.md"],
     "Guides": ["data.md", "teachers.md", "howto/report.md", "compare.md", "export.md", "peer_rounds.md"],
     "Reference": ["methods.md", "commands.md", "reference.md", "notation.md"],
-    "Evidence": ["results.md", "results_peer_rounds.md", "log.md"],
+    "Evidence": [
+        "results.md",
+        "results_texts.md",
+        "results_images.md",
+        "results_tables.md",
+        "results_peer_rounds.md",
+        "results_self_distillation.md",
+        "results_costs.md",
+        "log.md",
+    ],
     "Decisions": [],
 }
 
