@@ -94,7 +94,7 @@ def test_one_table_holds_what_every_run_says(finished):
 
 
 def test_stopped_anywhere_the_same_call_goes_on_to_the_same_bytes(file, finished, tmp_path, monkeypatch):
-    whole = students.distilled
+    whole = students.distilling
     for stop in (3, 9):
         trained: list[str] = []
 
@@ -104,11 +104,11 @@ def test_stopped_anywhere_the_same_call_goes_on_to_the_same_bytes(file, finished
                 raise KeyboardInterrupt
             return whole(*arguments, **options)
 
-        monkeypatch.setattr("overproof.students.distilled", stopping)
+        monkeypatch.setattr("overproof.students.distilling", stopping)
         with pytest.raises(KeyboardInterrupt):
             compare(load_comparison(file), tmp_path / "killed")
     assert not (tmp_path / "killed/compare.json").exists()
-    monkeypatch.setattr("overproof.students.distilled", whole)
+    monkeypatch.setattr("overproof.students.distilling", whole)
     compare(load_comparison(file), tmp_path / "killed")
     assert folder_bytes(tmp_path / "killed") == folder_bytes(finished)
 
@@ -117,13 +117,13 @@ def test_a_second_call_trains_nobody_and_another_budget_alone_is_added(file, fin
     shutil.copytree(finished, tmp_path / "more")
     (tmp_path / "more/.compare.json.x.partial").write_text("half")
     count: list[int] = []
-    whole = students.distilled
+    whole = students.distilling
 
     def counting(*arguments, **options):
         count.append(len(arguments[2]))
         return whole(*arguments, **options)
 
-    monkeypatch.setattr("overproof.students.distilled", counting)
+    monkeypatch.setattr("overproof.students.distilling", counting)
     compare(load_comparison(file), tmp_path / "more")
     assert count == []
     assert folder_bytes(tmp_path / "more") == folder_bytes(finished)

@@ -149,15 +149,15 @@ def test_the_teacher_is_of_the_students_kind_and_answers_in_sample(content, tmp_
 def test_same_seed_same_bytes_and_a_killed_search_goes_on(content, tmp_path, monkeypatch):
     content["methods"] = [{"method": "self_distilled", "options": FEW}]
     run(experiment_from(content), tmp_path / "whole")
-    train, calls = distillation.train, []
+    training, calls = distillation.training, []
 
     def dies(*arguments, **options):
         calls.append(options["method"])
         if len(calls) == 5:
             raise KeyboardInterrupt
-        return train(*arguments, **options)
+        return training(*arguments, **options)
 
-    monkeypatch.setattr(distillation, "train", dies)
+    monkeypatch.setattr(distillation, "training", dies)
     with pytest.raises(KeyboardInterrupt):
         run(experiment_from(content), tmp_path / "killed")
     assert (tmp_path / "killed/students/seed-0/self_distilled/checkpoint/notes.json").exists()

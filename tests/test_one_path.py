@@ -77,7 +77,7 @@ def test_a_run_holds_every_row_and_a_second_call_asks_nobody(content, tmp_path, 
         raise AssertionError("asked twice")
 
     monkeypatch.setattr(teacher.Estimator, "fit", refuse)
-    monkeypatch.setattr("overproof.students.distilled", refuse)
+    monkeypatch.setattr("overproof.students.distilling", refuse)
     run(experiment_from(content), tmp_path / "run")
     assert folder_bytes(tmp_path / "run") == before
 

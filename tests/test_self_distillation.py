@@ -283,14 +283,14 @@ def test_a_chosen_number_trains_the_student_of_that_number(noisy):
 def test_tries_do_not_train_on_the_labels_that_judge_them(noisy, monkeypatch):
     import overproof.distillation as module
 
-    train, seen = module.train, []
+    training, seen = module.training, []
 
     def watched(student, rows, **options):
         judges = options["held_out"]
         seen.append((set(rows.place.tolist()), set() if judges is None else set(judges.place.tolist())))
-        return train(student, rows, **options)
+        return training(student, rows, **options)
 
-    monkeypatch.setattr(module, "train", watched)
+    monkeypatch.setattr(module, "training", watched)
     learn(noisy, "self_distilled")
     *tries, (last, _) = seen
     everyone = set(range(200))
@@ -368,16 +368,16 @@ def test_a_killed_search_goes_on_and_ends_in_the_same_bytes(noisy, tmp_path, mon
 
     few = {"labelled__target__search__candidates": [0.0, 1.0, 2.0], "labelled__target__search__halvings": 0}
     whole = learn(noisy, "self_distilled", **few)
-    train, finished = module.train, []
+    training, finished = module.training, []
     last = 1 if in_the_search else len(whole.choices[0].tried)
 
     def dies(*arguments, **options):
         if len(finished) == last:
             raise Killed
         finished.append(options["method"].labelled.target.imitation)
-        return train(*arguments, **options)
+        return training(*arguments, **options)
 
-    monkeypatch.setattr(module, "train", dies)
+    monkeypatch.setattr(module, "training", dies)
     with pytest.raises(Killed):
         learn(noisy, "self_distilled", checkpoint=tmp_path / "killed.pt", **few)
     last = 1000
@@ -394,15 +394,15 @@ def test_finished_generations_are_not_trained_again(noisy, tmp_path, monkeypatch
     import overproof.distillation as module
 
     whole = learn(noisy, "born_again", generations=3)
-    train, calls = module.train, []
+    training, calls = module.training, []
 
     def dies_in_the_third(*arguments, **options):
         calls.append(0)
         if len(calls) == 3:
             raise Killed
-        return train(*arguments, **options)
+        return training(*arguments, **options)
 
-    monkeypatch.setattr(module, "train", dies_in_the_third)
+    monkeypatch.setattr(module, "training", dies_in_the_third)
     with pytest.raises(Killed):
         learn(noisy, "born_again", generations=3, checkpoint=tmp_path / "c.pt")
     again = learn(noisy, "born_again", generations=3, checkpoint=tmp_path / "c.pt")

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from overproof.labels import Answers
-from overproof.models import Dense, Inputs, Placed, Student, join
+from overproof.models import Batches, Dense, Inputs, Placed, Student, join
 from overproof.noise import NoiseEstimate
 from overproof.rows import Rows
 
@@ -36,7 +36,7 @@ class Answered:
         """Some of them."""
         return Answered(place=self.place[rows], label=self.label[rows], answers=self.answers.take(rows))
 
-    def rows(self, inputs: Inputs, noise: NoiseEstimate) -> Rows:
+    def rows(self, inputs: Batches, noise: NoiseEstimate) -> Rows:
         """As the training loop reads them."""
         margin = self.answers.margin
         return Rows(

@@ -7,12 +7,14 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from overproof.models import Ragged
+
 
 @runtime_checkable
 class Answering(Protocol):
     """The teacher's probabilities for the examples of a batch."""
 
-    def probs(self, stored: Float[Tensor, "B K"], inputs: Tensor) -> Float[Tensor, "B K"]:
+    def probs(self, stored: Float[Tensor, "B K"], inputs: Tensor | Ragged) -> Float[Tensor, "B K"]:
         """Probabilities [B, K], from the stored answers of these examples and from what the student sees of them."""
         ...
 
@@ -30,7 +32,7 @@ class Stored:
         [[0.25, 0.75]]
     """
 
-    def probs(self, stored: Float[Tensor, "B K"], inputs: Tensor) -> Float[Tensor, "B K"]:
+    def probs(self, stored: Float[Tensor, "B K"], inputs: Tensor | Ragged) -> Float[Tensor, "B K"]:
         """The stored answers."""
         return stored
 
@@ -62,7 +64,7 @@ class Online:
     module: nn.Module
     order: Int[Tensor, "K"]
 
-    def probs(self, stored: Float[Tensor, "B K"], inputs: Tensor) -> Float[Tensor, "B K"]:
+    def probs(self, stored: Float[Tensor, "B K"], inputs: Tensor | Ragged) -> Float[Tensor, "B K"]:
         """The teacher's answers to what the student sees."""
         self.module.eval()
         with torch.no_grad():

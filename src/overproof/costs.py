@@ -41,8 +41,12 @@ def measured(folder: Path, work: Work, row: str, seed: int, num_examples: int) -
     already, and would have had to be done."""
     began, spared = time.perf_counter(), list[float]()
     yield spared
-    seconds = round(time.perf_counter() - began + sum(spared), 4)
-    cost = Cost(work=work, row=row, seed=seed, seconds=seconds, num_examples=num_examples)
+    note(folder, work, row, seed, num_examples, time.perf_counter() - began + sum(spared))
+
+
+def note(folder: Path, work: Work, row: str, seed: int, num_examples: int, seconds: float) -> None:
+    """Note what a piece of work took that was measured elsewhere."""
+    cost = Cost(work=work, row=row, seed=seed, seconds=round(seconds, 4), num_examples=num_examples)
     if leads():
         with (folder / FILE).open("a") as file:
             file.write(json.dumps(asdict(cost)) + "\n")

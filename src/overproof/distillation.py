@@ -18,13 +18,14 @@ from overproof.answering import STORED, Answering, Stored
 from overproof.checkpoint import EpochRecord
 from overproof.errors import InputError
 from overproof.imitation import Choice, Judged, Notes, choose, judge
+from overproof.in_turn import Training, alone, at_once, to_its_end
 from overproof.method import Memories, Method
-from overproof.models import Inputs, Placed, Student, body_of, optimizer_for
+from overproof.models import Inputs, Placed, Student, as_read, body_of, optimizer_for
 from overproof.noise import NoiseEstimate, Noiseless, folds
 from overproof.processes import leads, wait_for_all
 from overproof.sampler import derived_seed
 from overproof.select import ClassCounts, ShortClasses, class_counts
-from overproof.train import train
+from overproof.train import training
 from overproof.train_options import TrainOptions, batch_sizes
 from overproof.weighted_fit import check_fittable, fit_weighted
 
@@ -63,7 +64,7 @@ class Distilled:
         return len(self.kept)
 
 
-def distilled(
+def distilling(
     student: Student,
     inputs: Inputs,
     labelled: Answered,
@@ -80,8 +81,10 @@ def distilled(
     examples_per_epoch: int | None = None,
     checkpoint: Path | None = None,
     observe: Callable[[EpochRecord], None] = lambda record: None,
-) -> Distilled:
+) -> Training[Distilled]:
     """Train one student by one method: once, or as often as its generations and the search for ξ ask for.
+
+    It stops after every step of what is kept of it, so that students may take theirs in turn; `distilled` takes all.
 
     Args:
         student: Freshly built; trained in place.
@@ -123,7 +126,8 @@ def distilled(
     if held_out is None and (method.needs_held_out or options.early_stop_epochs):
         labelled, held_out = _parted(labelled, held_out_share, seed)
     options = options.resolved(*optimizer_for(student.spec))
-    trainer = train if body_of(student.module) is None else fit_weighted
+    trainer = training if body_of(student.module) is None else at_once(fit_weighted)
+    read = as_read(student.module, inputs)
     try:
         chosen = method.select(pool.answers)
     except ShortClasses as error:
@@ -139,14 +143,14 @@ def distilled(
         seed: int,
         checkpoint: Path | None,
         observe: Callable[[EpochRecord], None] = lambda record: None,
-    ) -> tuple[list[EpochRecord], Memories]:
+    ) -> Training[tuple[list[EpochRecord], Memories]]:
         # Steps follow the whole pool, so that a method which keeps less of it sees as many examples in all; where there
         # is no pool, an epoch is a pass over the labelled examples.
         labelled_size, pool_size = batch_sizes(options, len(labelled), len(pool))
         passed, size = (examples_per_epoch or len(pool), pool_size) if len(pool) else (len(labelled), labelled_size)
         return trainer(
             learner.module,
-            joined(labelled.rows(inputs, noise), kept.rows(inputs, noise)),
+            joined(labelled.rows(read, noise), kept.rows(read, noise)),
             num_labelled=len(labelled),
             method=method,
             transition=noise.transition,
@@ -154,7 +158,7 @@ def distilled(
             steps_per_epoch=max(1, round(passed / size)),
             seed=seed,
             teacher=teacher,
-            held_out=None if held_out is None else held_out.rows(inputs, noise),
+            held_out=None if held_out is None else held_out.rows(read, noise),
             checkpoint=checkpoint,
             observe=observe,
         )
@@ -181,7 +185,7 @@ def distilled(
             learner.module.load_state_dict(safetensors.torch.load_file(finished))
         else:
             own = checkpoint if folder is None or last else folder / f"generation-{generation}.pt"
-            history, memories = trained(
+            history, memories = yield from trained(
                 learner, settled, labelled, held_out, own_seed, own, observe if last else lambda record: None
             )
         if last:
@@ -204,6 +208,9 @@ def distilled(
         pool_classes=class_counts(pool.answers, chosen, student.class_names),
         choices=tuple(choices),
     )
+
+
+distilled = alone(distilling)
 
 
 def check_trainable(method: Method, options: TrainOptions, *, unseen: bool, validation: bool) -> None:
@@ -260,7 +267,7 @@ def _judged(
     labelled: Answered,
     judges: Answered,
     method: Method,
-    trained: Callable[..., Any],
+    trained: Callable[..., Training[Any]],
     seed: int,
     notes: Notes,
     prefix: str,
@@ -271,7 +278,7 @@ def _judged(
     if name not in notes.found:
         copied = replace(learner, module=copy.deepcopy(learner.module))
         checkpoint = None if notes.folder is None else notes.folder / f"{prefix}, {imitation!r}.pt"
-        trained(copied, method.with_imitation(imitation), labelled, judges, seed, checkpoint)
+        to_its_end(trained(copied, method.with_imitation(imitation), labelled, judges, seed, checkpoint))
         probs = copied.probs(Placed(inputs=inputs, place=judges.place))
         assert method.sought is not None
         found = judge(method.sought.search, judges.label, judges.answers.probs(), probs)

@@ -7,7 +7,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from overproof.contract import Batch
-from overproof.models import Inputs
+from overproof.models import Batches, Inputs, Ragged
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -23,7 +23,7 @@ class Rows:
         num_candidates: [N], in 1..K.
     """
 
-    inputs: Inputs
+    inputs: Batches
     place: Int[Tensor, "N"]
     label: Int[Tensor, "N"]
     teacher_probs: Inputs
@@ -44,7 +44,7 @@ class Rows:
             num_candidates=self.num_candidates.to(device),
         )
 
-    def take(self, rows: Tensor) -> Tensor:
+    def take(self, rows: Tensor) -> Tensor | Ragged:
         """What the student sees of these rows."""
         return self.inputs.take(self.place.index_select(0, rows))
 

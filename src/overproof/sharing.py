@@ -109,8 +109,4 @@ def _taken(inputs: Inputs, rows: Int64[Tensor, "M"]) -> Inputs:
     if isinstance(inputs, Dense):
         return Dense(values=inputs.take(rows))
     assert isinstance(inputs, Ragged), "encoders of examples in memory make these two"
-    lengths = inputs.offsets.diff()[rows]
-    offsets = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
-    # Feature number f of a row stands f places behind where the row starts.
-    shift = (inputs.offsets[rows] - offsets[:-1]).repeat_interleave(lengths)
-    return Ragged(values=inputs.values[torch.arange(int(offsets[-1])) + shift], offsets=offsets)
+    return inputs.part(rows)

@@ -30,13 +30,14 @@ from overproof import atomic, roles
 from overproof.answer_findings import hard_labels_found
 from overproof.asking import Asking
 from overproof.assess import Assessment, assess
-from overproof.costs import measured
+from overproof.costs import measured, note
 from overproof.data import num_bytes
 from overproof.data_options import LARGE_BYTES
 from overproof.diagnosis import diagnose
 from overproof.errors import InputError
 from overproof.evaluate import correct, metrics
-from overproof.experiment import Experiment, dump, load
+from overproof.experiment import Experiment, MethodOptions, dump, load
+from overproof.in_turn import Training, in_turn, timed
 from overproof.material import Material
 from overproof.measuring import measure, sizes_of
 from overproof.models import as_matrix, load_student
@@ -165,24 +166,39 @@ class Work:
         """Train one student for each method and seed."""
         self.begin()
         cells = [(seed, each) for seed in self.experiment.seeds for each in self._students.rows(seed)]
-        finished = [(self._students.cell(seed, each.row) / "row.json").exists() for seed, each in cells]
+        finished = [cell for cell in cells if (self._students.cell(cell[0], cell[1].row) / "row.json").exists()]
         # Every process must have seen the same before one of them writes.
         wait_for_all()
-        material: Material | None = None
         with self.progress.task("students", len(cells)) as advance:
-            for number, (seed, each) in enumerate(cells):
-                folder = self._students.cell(seed, each.row)
-                if not finished[number]:
-                    if material is None or material.seed != seed:
-                        material = self._students.material(seed)
-                    with measured(self.folder, "train", each.row, seed, material.num_for(each.pool)):
-                        self._students.train(material, each, folder)
-                if leads():
-                    # A kill may have fallen between the row and this line.
-                    (folder / "checkpoint.pt").unlink(missing_ok=True)
-                    shutil.rmtree(folder / "checkpoint", ignore_errors=True)
+            for number, (seed, each) in enumerate(finished):
+                self._tidy(self._students.cell(seed, each.row))
                 advance(number + 1, f"{each.row}, seed {seed}")
+            done = len(finished)
+            for seed in self.experiment.seeds:
+                rows = [each for other, each in cells if other == seed and (seed, each) not in finished]
+                if not rows:
+                    continue
+                # One seed's material is held at a time.
+                material = self._students.material(seed)
+                for group in self._students.groups(material, rows):
+                    in_turn([self._trained(material, each) for each in group])
+                    done += len(group)
+                    advance(done, f"{', '.join(each.row for each in group)}, seed {seed}")
         wait_for_all()
+
+    def _trained(self, material: Material, each: MethodOptions) -> Training[None]:
+        """One student, step by step: trained, written down, and its own seconds noted."""
+        seed, folder = material.seed, self._students.cell(material.seed, each.row)
+        _, seconds = yield from timed(self._students.training(material, each, folder))
+        note(self.folder, "train", each.row, seed, material.num_for(each.pool), seconds)
+        self._log("student", f"{each.row}, seed {seed}: {seconds:.1f} s")
+        self._tidy(folder)
+
+    def _tidy(self, folder: Path) -> None:
+        """Away with what a finished student was trained from; a kill may have fallen between its row and this line."""
+        if leads():
+            (folder / "checkpoint.pt").unlink(missing_ok=True)
+            shutil.rmtree(folder / "checkpoint", ignore_errors=True)
 
     def evaluate(self) -> Result:
         """Open the test, judge teacher and students, and write `result.json`."""

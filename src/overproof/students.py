@@ -1,7 +1,6 @@
 """The students of a run: each made from a seed's material, trained by one method, and written down, its row last."""
 
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,19 +12,24 @@ from overproof import atomic
 from overproof.answered import Answered
 from overproof.asking import Asking
 from overproof.data import Examples
-from overproof.distillation import distilled
+from overproof.distillation import distilling
 from overproof.encoded import Shelf
 from overproof.experiment import Experiment, MethodOptions
+from overproof.in_turn import Training
 from overproof.material import Material, facts_of, knows_truth, learned_parts, shown
 from overproof.methods import CONVENTIONAL, CONVENTIONAL_WITHOUT_POOL
-from overproof.models import Inputs, Student, build, join, resolved
+from overproof.models import Inputs, Student, Unpadded, as_read, build, join, resolved
 from overproof.noise import folds
 from overproof.peers import Peers
-from overproof.processes import leads
+from overproof.processes import leads, place
 from overproof.roles import check_budgets
 from overproof.rounds import Corrected, run_rounds
 from overproof.sampler import derived_seed
 from overproof.verdict import Role as RowRole
+
+MOST_TOGETHER, MOST_NUMBERS = 8, 2**26
+"""Students trained side by side, at most, and the numbers that may be trained in all of them (256 MiB, four times that
+with what moves them)."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -90,9 +94,9 @@ class Students:
             trust_labelled_answers=self.experiment.answers_out_of_sample,
         )
 
-    def train(self, material: Material, each: MethodOptions, folder: Path) -> None:
-        """Train one student and write it down, `row.json` last."""
-        began, pool = time.perf_counter(), material.answered[each.pool]
+    def training(self, material: Material, each: MethodOptions, folder: Path) -> Training[None]:
+        """Train one student, step by step, and write it down, `row.json` last."""
+        pool = material.answered[each.pool]
         options = self.experiment.train_options(each)
         if each.row == "oracle":
             pool = pool.take((pool.label >= 0).nonzero()[:, 0])
@@ -107,7 +111,7 @@ class Students:
         corrected = self._corrected(material, each, answered)
         answered, pool = corrected.answered, replace(pool, answers=corrected.answered["pool"].answers)
         built = self.experiment.method_of(each)
-        result = distilled(
+        result = yield from distilling(
             material.fresh(),
             material.inputs,
             answered["labelled"],
@@ -136,7 +140,19 @@ class Students:
         atomic.write_json(folder / "row.json", facts)
         if facts.get("classes_vanish"):
             self.log("warning", f"{each.row}, seed {material.seed}: {facts['classes_vanish']}")
-        self.log("student", f"{each.row}, seed {material.seed}: {time.perf_counter() - began:.1f} s")
+
+    def groups(self, material: Material, rows: Sequence[MethodOptions]) -> list[list[MethodOptions]]:
+        """Which students are trained side by side: those whose batches are worth sharing, as many as memory is light.
+
+        Args:
+            material: Of their seed.
+            rows: Of one seed, none finished.
+        """
+        module = material.first.module
+        shares = isinstance(as_read(module, material.inputs), Unpadded) and place()[1] == 1
+        numbers = sum(each.numel() for each in module.parameters())
+        size = max(1, min(MOST_TOGETHER, MOST_NUMBERS // max(numbers, 1))) if shares else 1
+        return [list(rows[start : start + size]) for start in range(0, len(rows), size)]
 
     def _corrected(self, material: Material, each: MethodOptions, answered: Mapping[str, Answered]) -> Corrected:
         """The answers after the rounds of peers that the row asks for."""

@@ -18,7 +18,9 @@ from overproof.checkpoint import EpochRecord, State, load, save
 from overproof.contract import Batch
 from overproof.errors import InputError
 from overproof.functional import label_distribution, soft_cross_entropy
+from overproof.in_turn import Training, alone
 from overproof.method import Memories, Method
+from overproof.models import Ragged
 from overproof.optimizers import learning_rate_share, optimizer_of
 from overproof.pass_counts import no_counts, summed
 from overproof.processes import place
@@ -27,9 +29,7 @@ from overproof.sampler import Shuffled, derived_seed
 from overproof.train_options import TrainOptions, batch_sizes
 
 
-# The loop seeds the global generator at every step, for dropout; nobody else shall notice.
-@torch.random.fork_rng()
-def train(
+def training(
     student: nn.Module,
     rows: Rows,
     *,
@@ -43,8 +43,11 @@ def train(
     held_out: Rows | None = None,
     checkpoint: Path | None = None,
     observe: Callable[[EpochRecord], None] = lambda record: None,
-) -> tuple[list[EpochRecord], Memories]:
+) -> Training[tuple[list[EpochRecord], Memories]]:
     """Train `student` in place; the same arguments give the same bytes, killed and resumed or not.
+
+    It stops after every step, so that students may take theirs in turn; `train` takes them all. The global random
+    generator is seeded at every step, for dropout; whoever takes the steps sees to it that nobody else notices.
 
     The objective is the mean over the batch's examples, labelled and pool alike, of weight times loss; it is divided
     by the number of examples, never by the sum of the weights, because that is what makes debiasing weights unbiased.
@@ -109,7 +112,7 @@ def train(
     fingerprint = repr((options.model_dump(exclude={"checkpoint_seconds"}), method, num_labelled, num_pool, seed))
     if checkpoint is not None and checkpoint.exists():
         load(checkpoint, fingerprint, student, optimizers, state)
-    forward: Callable[[Tensor], Tensor] = student
+    forward: Callable[[Tensor | Ragged], Tensor] = student
     if world > 1:
         forward = nn.parallel.DistributedDataParallel(student)
     if options.compile:
@@ -139,7 +142,7 @@ def train(
         ):
             taken = torch.cat([labelled_part, pool_part]).to(device)
             inputs = rows.take(taken)
-            if inputs.ndim == 4:
+            if isinstance(inputs, Tensor) and inputs.ndim == 4:
                 inputs = augment(inputs, options.augmentation, options.padding, torch.default_generator)
                 inputs = inputs.contiguous(memory_format=torch.channels_last)
             with torch.autocast("cuda", torch.bfloat16) if autocast else nullcontext():
@@ -170,10 +173,14 @@ def train(
         if checkpoint is not None and time.monotonic() - last_save >= options.checkpoint_seconds and rank == 0:
             save(checkpoint, fingerprint, student, optimizers, state)
             last_save = time.monotonic()
+        yield state.step / total_steps
 
     if state.best or state.average:
         student.load_state_dict(state.best or state.average)
     return state.history, state.memories
+
+
+train = alone(training)
 
 
 def _seed(device: torch.device, seed: int) -> None:

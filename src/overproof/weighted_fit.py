@@ -21,6 +21,7 @@ from overproof.errors import InputError
 from overproof.functional import label_distribution, soft_cross_entropy
 from overproof.losses import CrossEntropy
 from overproof.method import Memories, Method
+from overproof.models import Ragged
 from overproof.models.estimator import body_of, stacked
 from overproof.rows import Rows
 from overproof.select import Nothing
@@ -212,8 +213,9 @@ def _parts(start: int, stop: int) -> tuple[Tensor, ...]:
     return torch.arange(start, stop).split(AT_A_TIME) if stop > start else ()
 
 
-def _front(student: nn.Module, inputs: Tensor) -> Tensor:
+def _front(student: nn.Module, inputs: Tensor | Ragged) -> Tensor:
     """What the estimator gets of a batch: images pass what turns pixels into numbers."""
+    assert isinstance(inputs, Tensor), "only bags of n-grams read sets without padding"
     front = getattr(student, "front", None)
     return inputs if front is None else front(inputs)
 

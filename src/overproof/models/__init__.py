@@ -13,13 +13,16 @@ from overproof.models.image_embeddings import FROZEN as FROZEN
 from overproof.models.image_embeddings import ImageEmbedder as ImageEmbedder
 from overproof.models.image_embeddings import frozen_embedder as frozen_embedder
 from overproof.models.importing import is_estimator as is_estimator
+from overproof.models.inputs import Batches as Batches
 from overproof.models.inputs import Dense as Dense
 from overproof.models.inputs import Inputs as Inputs
 from overproof.models.inputs import OnDisk as OnDisk
 from overproof.models.inputs import Placed as Placed
 from overproof.models.inputs import Ragged as Ragged
+from overproof.models.inputs import Unpadded as Unpadded
 from overproof.models.inputs import as_matrix as as_matrix
 from overproof.models.inputs import join as join
+from overproof.models.ngram_bag import as_read as as_read
 from overproof.models.student import Student as Student
 from overproof.models.student import build as build
 from overproof.models.student import load_student as load_student

@@ -1,6 +1,6 @@
 """Encoded examples as a module reads them: tensors, taken by row without a Python loop."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol, runtime_checkable
@@ -10,6 +10,9 @@ import torch
 from jaxtyping import Int, Int32, Int64, Shaped
 from torch import Tensor
 from torch.nn import functional as F
+
+KEPT_PARTS, MOST_KEPT_ROWS = 4, 1024
+"""How many parts of sets of features are kept for whoever asks next, and how many rows they have at most."""
 
 
 @runtime_checkable
@@ -24,6 +27,21 @@ class Inputs(Protocol):
 
     def to(self, device: torch.device) -> "Inputs":
         """The same inputs on another device."""
+        ...
+
+
+@runtime_checkable
+class Batches(Protocol):
+    """`Inputs`, or sets of features whose batches are sets of features: what training loops over."""
+
+    def __len__(self) -> int: ...
+
+    def take(self, rows: Int[Tensor, "B"]) -> "Tensor | Ragged":
+        """The batch of these rows."""
+        ...
+
+    def to(self, device: torch.device) -> "Batches":
+        """The same on another device."""
         ...
 
 
@@ -54,7 +72,7 @@ class Dense:
         return Dense(values=self.values.to(device))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Ragged:
     """Examples that are sets of features, each of another size, laid end to end.
 
@@ -70,25 +88,70 @@ class Ragged:
 
     values: Int32[Tensor, "T"]
     offsets: Int64[Tensor, "N_plus_1"]
+    _parts: dict[bytes, "Ragged"] = field(default_factory=dict, init=False, repr=False)
+    _made: list[tuple[Tensor, Tensor]] = field(default_factory=list, init=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
     def take(self, rows: Int[Tensor, "B"]) -> Int64[Tensor, "B L"]:
         """The features of these rows, each padded with 0 to the longest among them (and to one at least)."""
-        starts = self.offsets[rows]
-        lengths = self.offsets[rows + 1] - starts
+        part = self.part(rows)
+        lengths = part.offsets.diff()
         longest = max(int(lengths.max()), 1) if len(rows) else 1
-        position = torch.arange(longest, device=lengths.device)
-        inside = position < lengths.unsqueeze(1)
-        where = (starts.unsqueeze(1) + position).masked_fill_(~inside, 0)
-        if not len(self.values):
-            return where
-        return self.values.index_select(0, where.reshape(-1)).reshape(where.shape).masked_fill_(~inside, 0).long()
+        padded = torch.zeros(len(rows), longest, dtype=torch.int64, device=lengths.device)
+        inside = torch.arange(longest, device=lengths.device) < lengths.unsqueeze(1)
+        return padded.masked_scatter_(inside, part.values.long())
+
+    def part(self, rows: Int[Tensor, "B"]) -> "Ragged":
+        """These rows as inputs of their own, without padding: for long texts a third of the numbers.
+
+        The last few small ones are kept, because students that are trained side by side ask for the same batches.
+
+        Example:
+            >>> values = torch.tensor([7, 8, 9], dtype=torch.int32)
+            >>> Ragged(values=values, offsets=torch.tensor([0, 1, 3])).part(torch.tensor([1, 0])).values.tolist()
+            [8, 9, 7]
+        """
+        key = rows.numpy().tobytes() if rows.device.type == "cpu" and len(rows) <= MOST_KEPT_ROWS else b""
+        found = self._parts.pop(key, None)
+        if found is None:
+            starts = self.offsets.index_select(0, rows)
+            lengths = self.offsets.index_select(0, rows + 1) - starts
+            offsets = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
+            # Feature number f of a row stands f places behind where the row starts.
+            shift = (starts - offsets[:-1]).repeat_interleave(lengths)
+            place = torch.arange(int(offsets[-1]), device=shift.device).add_(shift)
+            found = Ragged(values=self.values.index_select(0, place), offsets=offsets)
+        if key:
+            self._parts[key] = found
+            for oldest in list(self._parts)[:-KEPT_PARTS]:
+                del self._parts[oldest]
+        return found
+
+    @cached_property
+    def owner(self) -> Int64[Tensor, "T"]:
+        """[T], the example that each feature belongs to."""
+        lengths = self.offsets.diff()
+        return torch.arange(len(self), device=lengths.device).repeat_interleave(lengths)
+
+    @cached_property
+    def index(self) -> Int64[Tensor, "T"]:
+        """`values` as long integers, which some operations need to be fast."""
+        return self.values.long()
+
+    def once(self, known: Tensor, make: Callable[[], Tensor]) -> Tensor:
+        """What `make` makes of a tensor and these examples, made once for equal tensors."""
+        for other, made in self._made:
+            if other is known or torch.equal(other, known):
+                return made
+        self._made[:] = [(known, make())]
+        return self._made[0][1]
 
     def to(self, device: torch.device) -> "Ragged":
         """The same inputs on another device."""
-        return Ragged(values=self.values.to(device), offsets=self.offsets.to(device))
+        values, offsets = self.values.to(device), self.offsets.to(device)
+        return self if values is self.values else Ragged(values=values, offsets=offsets)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -207,6 +270,40 @@ def join(parts: Sequence[Inputs]) -> Dense | Ragged | Joined:
     lengths = torch.cat([part.offsets.diff() for part in ragged])
     offsets = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
     return Ragged(values=torch.cat([part.values for part in ragged]), offsets=offsets)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Unpadded:
+    """Sets of features whose batches are `Ragged` themselves, for a module that reads those.
+
+    Args:
+        inputs: Sets of features, wherever they lie.
+    """
+
+    inputs: Inputs
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def take(self, rows: Int[Tensor, "B"]) -> Ragged:
+        """The batch of these rows."""
+        return _part_of(self.inputs, rows)
+
+    def to(self, device: torch.device) -> "Unpadded":
+        """The same inputs on another device."""
+        return Unpadded(inputs=self.inputs.to(device))
+
+
+def _part_of(inputs: Inputs, rows: Tensor) -> Ragged:
+    if isinstance(inputs, Ragged):
+        return inputs.part(rows)
+    if isinstance(inputs, Placed):
+        return _part_of(inputs.inputs, inputs.place.index_select(0, rows))
+    if isinstance(inputs, OnDisk):
+        return _part_of(inputs.inputs, rows.cpu()).to(inputs.device)
+    padded = inputs.take(rows)
+    counts = (padded > 0).sum(dim=1)
+    return Ragged(values=padded[padded > 0].int(), offsets=torch.cat([counts.new_zeros(1), counts.cumsum(0)]))
 
 
 def num_with_feature(inputs: Inputs, num_features: int) -> Int64[Tensor, "V"]:

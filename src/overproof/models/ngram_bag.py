@@ -1,13 +1,14 @@
 """The n-gram student: a bag of hashed n-grams, weighted by how rare they are."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from overproof.models.inputs import Inputs, num_with_feature
+from overproof.models.inputs import Batches, Inputs, Ragged, Unpadded, num_with_feature
 
 SCALE = 30.0
 """Length of every text's weight vector. It only sets the unit of the table, such that learning rates and weight decays
@@ -43,25 +44,82 @@ class NgramBag(nn.Module):
             nn.init.normal_(self.table, std=1 / SCALE)
             self.head = nn.Sequential(nn.ReLU(), nn.Dropout(dropout), nn.Linear(dim, num_classes))
 
-    def forward(self, ngrams: Int64[Tensor, "B L"]) -> Float[Tensor, "B K"]:
+    def forward(self, ngrams: Int64[Tensor, "B L"] | Ragged) -> Float[Tensor, "B K"]:
         """Logits.
 
         Args:
-            ngrams: Buckets, each row padded with 0.
+            ngrams: Buckets of B texts; or each row padded with 0, for other people's loops and for export: the same
+                but for rounding, slower, and in operations that every exporter knows.
         """
-        weight = _rows(self.idf, ngrams)
-        length = weight.square().sum(dim=1, keepdim=True).clamp_min(LEAST_SQUARE).sqrt()
-        weight = weight * (SCALE / length)
-        bag: Tensor = torch.bmm(weight.unsqueeze(1), _rows(self.table, ngrams)).squeeze(1)
+        if isinstance(ngrams, Ragged):
+            bag = bags(self.table, ngrams, ngrams.once(self.idf, lambda: weights(self.idf, ngrams)))
+        else:
+            weight = self.idf[ngrams]
+            length = weight.square().sum(dim=1, keepdim=True).clamp_min(LEAST_SQUARE).sqrt()
+            bag = torch.bmm((weight * (SCALE / length)).unsqueeze(1), self.table[ngrams]).squeeze(1)
         logits: Tensor = self.head(bag + self.bias)
         return logits
 
 
-def _rows(table: Tensor, ngrams: Int64[Tensor, "B L"]) -> Tensor:
-    """What indexing gives, bit for bit, gradient and all; on a CPU a training step then takes a third of the time."""
-    if table.is_cuda:
-        return F.embedding(ngrams, table) if table.ndim == 2 else table[ngrams]
-    return table.index_select(0, ngrams.reshape(-1)).reshape(*ngrams.shape, *table.shape[1:])
+def as_read(module: nn.Module, inputs: Inputs) -> Batches:
+    """Inputs as a module reads them in batches: without padding for a bag of n-grams, else as they are."""
+    return Unpadded(inputs=inputs) if isinstance(module, NgramBag) else inputs
+
+
+def weights(idf: Float[Tensor, "V"], texts: Ragged) -> Float[Tensor, "T"]:
+    """What each n-gram weighs: its idf, to Euclidean length 30 in each text.
+
+    Args:
+        idf: [V], of each bucket.
+        texts: B texts of T n-grams in all.
+    """
+    rareness = idf.index_select(0, texts.values)
+    square = _sums(idf.square().unsqueeze(1), texts, None)[:, 0]
+    return rareness * (SCALE / square.clamp_min_(LEAST_SQUARE).sqrt_()).index_select(0, texts.owner)
+
+
+def bags(table: Float[Tensor, "V C"], texts: Ragged, weight: Float[Tensor, "T"]) -> Float[Tensor, "B C"]:
+    """The weighted sum of each text's rows of a table, n-gram by n-gram in their order; zero for a text without any.
+
+    Example:
+        >>> texts = Ragged(values=torch.tensor([1, 2], dtype=torch.int32), offsets=torch.tensor([0, 2, 2]))
+        >>> bags(torch.tensor([[0.0], [1.0], [10.0]]), texts, torch.tensor([2.0, 3.0]))
+        tensor([[32.],
+                [ 0.]])
+    """
+    bag: Tensor = _Bags.apply(table, texts, weight)
+    return bag
+
+
+class _Bags(torch.autograd.Function):
+    """PyTorch's own bag forward; its backward sorts the buckets first, which takes longer than all the rest."""
+
+    @staticmethod
+    def forward(ctx: Any, table: Tensor, texts: Ragged, weight: Tensor) -> Tensor:
+        ctx.save_for_backward(texts.index, texts.owner, weight)
+        ctx.size = table.shape
+        return _sums(table, texts, weight)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        index, owner, weight = ctx.saved_tensors
+        rows = grad.index_select(0, owner).mul_(weight.unsqueeze(1))
+        whole = grad.new_zeros(ctx.size)
+        # On a GPU adding is in no fixed order; putting sorts, and the same seed gives the same bytes.
+        if grad.is_cuda:
+            return whole.index_put_((index,), rows, accumulate=True), None, None
+        return whole.index_add_(0, index, rows), None, None
+
+
+def _sums(table: Tensor, texts: Ragged, weight: Tensor | None) -> Tensor:
+    return F.embedding_bag(
+        texts.values,
+        table,
+        texts.offsets.to(texts.values.dtype),
+        mode="sum",
+        per_sample_weights=weight,
+        include_last_offset=True,
+    )
 
 
 def inverse_document_frequency(parts: Sequence[Inputs], buckets: int) -> Float[Tensor, "V"]:

@@ -23,6 +23,7 @@ from overproof.models.encoders import Encoder, ImageEncoder, NgramEncoder, Plain
 from overproof.models.estimator import body_of
 from overproof.models.inputs import Dense, Inputs, Ragged
 from overproof.models.layers import UnitRange
+from overproof.models.ngram_bag import as_read
 from overproof.models.options import check_options
 from overproof.models.zoo import (
     FITTED,
@@ -103,9 +104,10 @@ class Student:
             return torch.cat(parts) if parts else torch.empty(0, len(self.class_names))
         # A tensor has every method of `Inputs`, and yet is an array.
         if isinstance(examples, Inputs) and not isinstance(examples, Tensor | Examples):
-            inputs: Inputs = examples
+            encoded: Inputs = examples
         else:
-            inputs = self.encode(examples)
+            encoded = self.encode(examples)
+        inputs = as_read(self.module, encoded)
         device = next((each.device for each in self.module.parameters()), torch.device("cpu"))
         num_classes = len(self.class_names)
         modes = [(module, module.training) for module in self.module.modules()]
@@ -151,7 +153,9 @@ class Student:
         else:
             module = assemble(self.spec, self.encoder, len(self.class_names), seed)
             buffers = dict(self.module.named_buffers())
-            module.load_state_dict({name: buffers[name] for name in FITTED if name in buffers}, strict=False)
+            fitted = {name: buffers[name] for name in FITTED if name in buffers}
+            # The very tensors: nobody changes them, and students side by side see that theirs are the same.
+            module.load_state_dict(fitted, strict=False, assign=True)
         return Student(module=module, encoder=self.encoder, class_names=self.class_names, spec=self.spec)
 
     def save(self, folder: Path | str) -> None:
