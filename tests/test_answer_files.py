@@ -10,7 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from overproof.answer_files import export_parquet, export_store, read_answers
+from overproof import answer_files
+from overproof.answer_files import ParsedFiles, export_parquet, export_store, read_answers, vote_counts
 from overproof.errors import InputError
 from overproof.labels import answer, compress
 from overproof.shard import StoreKey
@@ -153,6 +154,32 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, name: str, conten
         (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=words):
         read_answers(tmp_path / name, KEYS, CLASSES)
+
+
+def test_a_file_is_parsed_once_for_as_long_as_it_stays_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path, parses, counts = tmp_path / "votes.csv", [], []
+    parse, count = answer_files._read_table, answer_files.counted
+    monkeypatch.setattr(answer_files, "_read_table", lambda *words: parses.append(words) or parse(*words))
+    monkeypatch.setattr(answer_files, "counted", lambda *words, **more: counts.append(words) or count(*words, **more))
+    path.write_text("id,annotator,label\na,x,no\na,y,yes\na,z,yes\nb,x,no\n")
+    files, names = ParsedFiles(), ("no", "yes")
+
+    def said(vote: str) -> list[list[float]]:
+        found = [read_answers(path, pa.array([name]), names, vote=vote, parsed=files) for name in ("a", "b")]
+        assert vote_counts(path, names, parsed=files) is not None
+        return [[round(number, 3) for number in each.probs()[0].tolist()] for each in found]
+
+    assert said("soft") == [[0.333, 0.667], [1.0, 0.0]]
+    assert said("soft") == [[0.333, 0.667], [1.0, 0.0]]
+    assert (len(parses), len(counts)) == (1, 1)
+    assert said("majority") == [[0.0, 1.0], [1.0, 0.0]]
+    assert (len(parses), len(counts)) == (1, 2)
+    path.write_text("id,annotator,label\na,x,no\nb,y,yes\n")
+    assert said("majority") == [[1.0, 0.0], [0.0, 1.0]]
+    assert (len(parses), len(counts)) == (2, 3)
+    path.unlink()
+    with pytest.raises(InputError, match="There is no file"):
+        read_answers(path, pa.array(["a"]), names, parsed=files)
 
 
 def test_an_empty_pool_is_refused(tmp_path: Path):

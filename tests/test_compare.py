@@ -12,7 +12,7 @@ import pytest
 import torch
 import yaml
 
-from overproof import sharing, students
+from overproof import answer_files, sharing, students
 from overproof.cli import main
 from overproof.compare import Comparison, compare, load_comparison
 from overproof.data import from_arrays
@@ -26,7 +26,7 @@ from overproof.roles import cast
 from overproof.sharing import Shared
 from overproof.steps import run
 from overproof.synthetic import blobs
-from overproof.teacher import SavedTeacher, open_teacher
+from overproof.teacher import SavedTeacher, open_teacher, opening
 from overproof.verdict import Row, summarise
 
 BUDGETS = (30, 60)
@@ -161,21 +161,26 @@ def test_what_the_runs_share_is_read_once_and_encoded_once(tmp_path, monkeypatch
         "seeds": [0, 1],
     }
     (tmp_path / "e.yaml").write_text(yaml.safe_dump(content))
-    reads, encoded = [], []
-    read, encode = sharing.read, NgramEncoder.encode
+    reads, encoded, parsed = [], [], []
+    read, encode, parse = sharing.read, NgramEncoder.encode, answer_files._read_table
+    monkeypatch.setattr(answer_files, "_read_table", lambda *words: parsed.append(words[0]) or parse(*words))
     monkeypatch.setattr(sharing, "read", lambda source, *, role: reads.append(role) or read(source, role=role))
     monkeypatch.setattr(NgramEncoder, "encode", lambda own, some: encoded.append(len(some)) or encode(own, some))
     found = compare(load_comparison(tmp_path / "e.yaml", labels=[10, 20]), tmp_path / "both")
     assert len(found.results[0].rows) == 2 * 5
     assert reads == ["all"]
+    # By four seeds of runs in three steps and by what is said of the votes.
+    assert parsed == [tmp_path / "answers.parquet"]
     # Labelled examples and pool are drawn from the same 100 by every seed and budget; the rest is the test.
     assert sorted(encoded) == [60, 100]
 
 
 def test_a_saved_teacher_is_asked_once_about_the_same_examples(file, finished, tmp_path, monkeypatch):
     asked: list[int] = []
-    probs = SavedTeacher.probs
+    openings: list[object] = []
+    probs, open_it = SavedTeacher.probs, opening.open_teacher
     monkeypatch.setattr(SavedTeacher, "probs", lambda own, some: asked.append(len(some)) or probs(own, some))
+    monkeypatch.setattr(opening, "open_teacher", lambda *words: openings.append(words[0]) or open_it(*words))
     content = yaml.safe_load(file.read_text())
     files = {}
     for role, rows in (("labelled", slice(0, 100)), ("pool", slice(100, 290)), ("test", slice(290, 400))):
@@ -188,6 +193,7 @@ def test_a_saved_teacher_is_asked_once_about_the_same_examples(file, finished, t
     compare(load_comparison(tmp_path / "e.yaml"), tmp_path / "both")
     # Two budgets of two seeds: the labelled examples differ, pool and test are the same for all.
     assert sorted(asked) == [30, 30, 60, 60, 110, 190]
+    assert len(openings) == 1
     monkeypatch.undo()
     run(load(tmp_path / "e.yaml", ["data.rows.labelled=60"]), tmp_path / "alone")
     assert folder_bytes(tmp_path / "both/labels-60") == folder_bytes(tmp_path / "alone")

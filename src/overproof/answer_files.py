@@ -17,7 +17,7 @@ A file of answers has a column `id` and one of these, the fullest of which count
 """
 
 import io
-from dataclasses import fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +41,46 @@ NUMBERS_AT_A_TIME = 2**22
 """How many probabilities are opened to all K classes at once (32 MB each time)."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ParsedFiles:
+    """Files of answers, each parsed once for as long as it stays as it is, and its votes counted once."""
+
+    _tables: dict[tuple[Path, str], tuple[tuple[int, int], pa.Table]] = field(default_factory=dict)
+    _counted: dict[tuple[Path, str], tuple[pa.Table, tuple[tuple[str, ...], Vote], pa.Table]] = field(
+        default_factory=dict
+    )
+
+    def table(self, path: Path, id_column: str) -> pa.Table:
+        """The content of a file.
+
+        Raises:
+            InputError: It cannot be read.
+        """
+        try:
+            stamp = (path.stat().st_size, path.stat().st_mtime_ns)
+        except OSError:
+            # Whoever reads it says what is wrong with it.
+            return _read_table(path, id_column)
+        kept = self._tables.get((path, id_column))
+        if kept is None or kept[0] != stamp:
+            kept = self._tables[path, id_column] = stamp, _read_table(path, id_column)
+        return kept[1]
+
+    def counted(self, path: Path, id_column: str, class_names: tuple[str, ...], vote: Vote) -> pa.Table:
+        """A file of votes as one of answers.
+
+        Raises:
+            InputError: As `overproof.answer_votes.counted`.
+        """
+        table, how = self.table(path, id_column), (class_names, vote)
+        kept = self._counted.get((path, id_column))
+        if kept is None or kept[0] is not table or kept[1] != how:
+            ids = _ids_of(path, table, id_column)
+            made = counted(path, table, ids, class_names, vote, id_column=id_column)
+            kept = self._counted[path, id_column] = table, how, made
+        return kept[2]
+
+
 def read_answers(
     path: str | Path,
     join: pa.Array | pa.ChunkedArray | Ids,
@@ -50,6 +90,7 @@ def read_answers(
     vote: Vote = "soft",
     id_column: str = "id",
     source: str = "pool",
+    parsed: ParsedFiles | None = None,
 ) -> Answers:
     """Read a file of answers (`.parquet`, `.csv`, `.jsonl`) for these examples, in their order.
 
@@ -65,6 +106,7 @@ def read_answers(
         vote: What several answers to one example come to.
         id_column: The file's id column.
         source: What to call the examples in errors.
+        parsed: Keeps the file's content for who asks again.
 
     Raises:
         InputError: No such column; ids missing, repeated or without an answer; an unknown class; a row that is no
@@ -78,8 +120,8 @@ def read_answers(
         check_classes(
             class_names, ordered + [name for name in classes if name not in class_names], f"classes of {path}"
         )
-    table = _read_table(path, id_column)
-    return _answers(path, table, join, class_names, classes or class_names, vote, id_column, source)
+    files = parsed or ParsedFiles()
+    return _answers(path, files, join, class_names, classes or class_names, vote, id_column, source)
 
 
 def read_all_answers(path: str | Path, *, id_column: str = "id") -> tuple[Answers, pa.Array, tuple[str, ...]]:
@@ -96,7 +138,8 @@ def read_all_answers(path: str | Path, *, id_column: str = "id") -> tuple[Answer
         InputError: As `read_answers`; or fewer than two classes.
     """
     path = Path(path)
-    table = _read_table(path, id_column)
+    files = ParsedFiles()
+    table = files.table(path, id_column)
     if len(table) == 0 or id_column not in table.column_names:
         what = "no rows" if len(table) == 0 else f"no column {id_column!r} for the ids"
         raise InputError(f"{path} has {what}; a file of answers needs some.")
@@ -104,22 +147,25 @@ def read_all_answers(path: str | Path, *, id_column: str = "id") -> tuple[Answer
     ids = _as_text(table.column(id_column))
     if has_votes(table):
         ids = ids.unique()
-    return _answers(path, table, ids, class_names, class_names, "soft", id_column, str(path)), ids, class_names
+    return _answers(path, files, ids, class_names, class_names, "soft", id_column, str(path)), ids, class_names
 
 
-def vote_counts(path: str | Path, class_names: tuple[str, ...], *, id_column: str = "id") -> tuple[float, float] | None:
+def vote_counts(
+    path: str | Path, class_names: tuple[str, ...], *, id_column: str = "id", parsed: ParsedFiles | None = None
+) -> tuple[float, float] | None:
     """Votes an example and the share of examples whose votes agree; None for a file that is not one of votes.
 
     Args:
         path: The file.
         class_names: K names.
         id_column: The file's id column.
+        parsed: Keeps the file's content for who asks again.
 
     Raises:
         InputError: As `read_answers`.
     """
     path = Path(path)
-    table = _read_table(path, id_column)
+    table = (parsed or ParsedFiles()).table(path, id_column)
     if not has_votes(table) or set(class_names) <= set(table.column_names):
         return None
     return agreement(votes_in(path, table, _ids_of(path, table, id_column), class_names))
@@ -134,7 +180,7 @@ def _names_in(path: Path, table: pa.Table, id_column: str) -> tuple[str, ...]:
 
 def _answers(
     path: Path,
-    table: pa.Table,
+    files: ParsedFiles,
     join: pa.Array | pa.ChunkedArray | Ids,
     class_names: tuple[str, ...],
     classes: tuple[str, ...],
@@ -142,9 +188,9 @@ def _answers(
     id_column: str,
     source: str,
 ) -> Answers:
+    table = files.table(path, id_column)
     if has_votes(table) and not set(class_names) <= set(table.column_names):
-        ids = _ids_of(path, table, id_column)
-        table = counted(path, table, ids, class_names, vote, id_column=id_column)
+        table = files.counted(path, id_column, class_names, vote)
     dense = dense_reader(path, table.schema, class_names, classes)
     rows = _join(path, table, id_column, _as_text(join), source)
     parts = []

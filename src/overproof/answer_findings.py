@@ -5,7 +5,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from overproof.answer_files import vote_counts
+from overproof.answer_files import ParsedFiles, vote_counts
 from overproof.teacher_options import ScorerOptions
 
 NUM_SHOWN = 5
@@ -43,17 +43,20 @@ def hard_labels_found(details: Mapping[tuple[str, int], Mapping[str, Any]], clas
     ]
 
 
-def votes_found(scorers: Sequence[ScorerOptions], class_names: tuple[str, ...]) -> list[str]:
+def votes_found(
+    scorers: Sequence[ScorerOptions], class_names: tuple[str, ...], parsed: ParsedFiles | None = None
+) -> list[str]:
     """A sentence for every file of votes: how many there are, how often they agree, and how they were counted.
 
     Args:
         scorers: Everybody who is asked.
         class_names: K names.
+        parsed: Keeps the files' content.
     """
     sentences = []
     for scorer in scorers:
         for path in scorer.answers:
-            if (counts := vote_counts(path, class_names)) is not None:
+            if (counts := vote_counts(path, class_names, parsed=parsed)) is not None:
                 sentences.append(
                     f"{Path(path).name} holds {counts[0]:.1f} votes an example, which agree on {counts[1]:.1%} of "
                     f"them; {COUNTED[scorer.vote]}."

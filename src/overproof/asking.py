@@ -31,7 +31,6 @@ from overproof.sampler import derived_seed
 from overproof.sharing import Shared
 from overproof.synthetic import random_flips
 from overproof.teacher import (
-    Brought,
     Network,
     SavedTeacher,
     Trainable,
@@ -39,7 +38,6 @@ from overproof.teacher import (
     asked_once,
     cross_fitted,
     from_files,
-    opened,
     trainable,
 )
 from overproof.train_options import TrainOptions
@@ -134,7 +132,7 @@ class Asking:
         """Who answers for the batches of a student trained by these options."""
         if options.teacher_answers == "stored":
             return STORED
-        teacher = self._brought(self.experiment.teacher, self._everyone)
+        teacher = self.shared.opened(self.experiment.teacher, self.cast.class_names, self._everyone)
         if not isinstance(teacher, SavedTeacher):
             raise InputError(
                 f"Option 'train.teacher_answers' is 'online', but {self.experiment.teacher.model!r} cannot be asked in "
@@ -150,7 +148,7 @@ class Asking:
     def findings(self) -> list[str]:
         """How votes were counted; what became of several scorers: their weights, and the labelled log-loss of each
         alone and of all."""
-        counted = votes_found(self.scorers, self.cast.class_names)
+        counted = votes_found(self.scorers, self.cast.class_names, self.shared.answer_files)
         if len(self.scorers) == 1:
             return counted
         names = [scorer.model for scorer in self.scorers]
@@ -249,10 +247,17 @@ class Asking:
         asked = {"labelled": parties.labelled, **parties.others()}
         asked = {role: examples for role, examples in asked.items() if len(examples)}
         if scorer.answers:
-            return from_files(scorer.answers, asked, self.cast.class_names, classes=scorer.classes, vote=scorer.vote)
+            return from_files(
+                scorer.answers,
+                asked,
+                self.cast.class_names,
+                classes=scorer.classes,
+                vote=scorer.vote,
+                parsed=self.shared.answer_files,
+            )
         if scorer.brought:
             teacher, counter = (
-                self._brought(scorer, next(iter(asked.values()))),
+                self.shared.opened(scorer, self.cast.class_names, next(iter(asked.values()))),
                 self.progress.counter(f"teacher, seed {seed}"),
             )
             return asked_once(
@@ -276,16 +281,6 @@ class Asking:
                 apart=("pool",) if self.experiment.has_rounds and scorer.folds > 1 and len(parties.pool) else (),
                 progress=lambda done, total: advance(done, f"of {total}"),
             )
-
-    def _brought(self, scorer: ScorerOptions, examples: Examples) -> Brought:
-        return opened(
-            scorer.model,
-            scorer.options,
-            self.cast.class_names,
-            examples=examples,
-            classes=scorer.classes,
-            weights=scorer.weights,
-        )
 
     @cached_property
     def _everyone(self) -> Examples:

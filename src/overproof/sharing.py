@@ -1,4 +1,4 @@
-"""What the students of a run, and the runs of a comparison, have in common: files read and examples encoded once."""
+"""What the runs of a comparison, and the students of a run, need to do once: reading, opening teachers, encoding."""
 
 import json
 import time
@@ -7,13 +7,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from overproof.answer_files import ParsedFiles
 from overproof.data import Examples, Source, read
 from overproof.encoded import Shelf
 from overproof.models import Dense, Encoder, Inputs, Ragged
+from overproof.teacher import Brought, opened
+from overproof.teacher_options import ScorerOptions
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
@@ -36,10 +40,13 @@ class Shared:
         folder: Where the runs of a comparison keep together what lies on disk and can be made again, and a frozen
             encoder's features; None where each keeps its own.
         runs: The runs' folders, in which a teacher's answers to the same examples are looked for before it is asked.
+        answer_files: Files of answers that somebody brought, each parsed once.
     """
 
     folder: Path | None = None
     runs: tuple[Path, ...] = ()
+    answer_files: ParsedFiles = field(default_factory=ParsedFiles)
+    _opened: dict[str, Brought] = field(default_factory=dict)
     _read: dict[str, Examples] = field(default_factory=dict)
     _wholes: dict[str, _Whole] = field(default_factory=dict)
 
@@ -49,6 +56,30 @@ class Shared:
         if key not in self._read:
             self._read[key] = read(source, role=role)
         return self._read[key]
+
+    def opened(self, scorer: ScorerOptions, class_names: tuple[str, ...], examples: Examples) -> Brought:
+        """As `overproof.teacher.opened`, each model once for as long as its files stay as they are.
+
+        Args:
+            scorer: Brought as a model.
+            class_names: The run's, in order.
+            examples: Some of what it will be asked about; the model is opened anew for others of another form.
+
+        Raises:
+            InputError: There is no such teacher, or it does not suit the examples or the classes.
+        """
+        said = [scorer.model, scorer.options, scorer.classes, scorer.weights, class_names, _form_of(examples)]
+        key = json.dumps([*said, _stamps(scorer.model), _stamps(scorer.weights)], sort_keys=True, default=str)
+        if key not in self._opened:
+            self._opened[key] = opened(
+                scorer.model,
+                scorer.options,
+                class_names,
+                examples=examples,
+                classes=scorer.classes,
+                weights=scorer.weights,
+            )
+        return self._opened[key]
 
     def announce(self, wholes: Iterable[Examples]) -> None:
         """Say which sets the examples to be encoded are drawn from: seeds draw other roles from the same sets."""
@@ -83,6 +114,24 @@ class Shared:
                     spared.append(whole.seconds * len(rows) / len(whole.ids))
                 return _taken(made, rows)
         return shelf.encode(encoder, examples)
+
+
+def _form_of(examples: Examples) -> list[str]:
+    """What a model that is opened for some examples may take for granted of others: their kind and what they are."""
+    first = examples.take(np.arange(min(len(examples), 1)))
+    if first.kind == "image":
+        return [first.kind, repr(first.image_shape), repr(first.image)]
+    return [first.kind, str(first.inputs.schema if isinstance(first.inputs, pa.Table) else "")]
+
+
+def _stamps(model: str) -> list[tuple[str, int, int]]:
+    """Names, sizes and times of a model's files: those in its folder, or its file and what stands beside it."""
+    if not model:
+        return []
+    path = Path(model)
+    files = sorted(path.iterdir()) if path.is_dir() else [path, Path(f"{path}.data"), path.parent / "tokenizer.json"]
+    found = [(each.name, each.stat()) for each in files if each.is_file()]
+    return [(name, about.st_size, about.st_mtime_ns) for name, about in found]
 
 
 def _rows_of(examples: Examples, whole: _Whole) -> Int64[Tensor, "M"] | None:

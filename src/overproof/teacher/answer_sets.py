@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from overproof.answer_files import Vote, read_answers
+from overproof.answer_files import ParsedFiles, Vote, read_answers
 from overproof.data import Examples
 from overproof.errors import InputError
 from overproof.labels import Answers
@@ -15,6 +15,7 @@ def from_files(
     *,
     classes: Sequence[str] = (),
     vote: Vote = "soft",
+    parsed: ParsedFiles | None = None,
 ) -> dict[str, Answers]:
     """Answers by role from files somebody brought, joined by the id column of the data (or by content id).
 
@@ -26,17 +27,18 @@ def from_files(
         class_names: The run's, in order.
         classes: The order of the files' lists of probabilities, where it is another.
         vote: What several answers to one example come to.
+        parsed: Keeps the files' content, for the other roles and for who asks again.
 
     Raises:
         InputError: A role that no file answers; the sentence is that of the last file tried.
     """
-    answers = {}
+    answers, files = {}, parsed or ParsedFiles()
     for role, examples in parties.items():
         join = examples.ids if examples.keys is None else examples.keys
         for path in paths:
             try:
                 answers[role] = read_answers(
-                    path, join, class_names, classes=tuple(classes), vote=vote, source=examples.source
+                    path, join, class_names, classes=tuple(classes), vote=vote, source=examples.source, parsed=files
                 )
                 break
             except InputError:
