@@ -259,6 +259,9 @@ def test_tables_and_large_students_are_trained_one_by_one(asked, tmp_path, monke
     assert [len(group) for group in work._students.groups(material, rows)] == [len(rows)]
     monkeypatch.setattr(students, "MOST_NUMBERS", 2 * 1026)
     assert {len(group) for group in work._students.groups(material, rows[:4])} == {2}
+    # Short texts and a large table: nothing is won.
+    monkeypatch.setattr(students, "SHARED_SHARE", 2.0)
+    assert {len(group) for group in work._students.groups(material, rows)} == {1}
     numbers = {"name": "linear", "options": {}}
     pa.csv.write_csv(
         pa.table({"x": torch.randn(260).tolist(), "class": [f"c{i % 2}" for i in range(260)]}), tmp_path / "t.csv"

@@ -31,6 +31,10 @@ MOST_TOGETHER, MOST_NUMBERS = 8, 2**26
 """Students trained side by side, at most, and the numbers that may be trained in all of them (256 MiB, four times that
 with what moves them)."""
 
+SHARED_SHARE = 0.1
+"""A batch is worth sharing where it has at least this many n-grams for every number of the table: with .44 it was
+measured to save a quarter of the steps' time, with .04 and less nothing (docs/results_costs.md)."""
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Students:
@@ -142,16 +146,21 @@ class Students:
             self.log("warning", f"{each.row}, seed {material.seed}: {facts['classes_vanish']}")
 
     def groups(self, material: Material, rows: Sequence[MethodOptions]) -> list[list[MethodOptions]]:
-        """Which students are trained side by side: those whose batches are worth sharing, as many as memory is light.
+        """Which students are trained side by side: bags of n-grams of long texts, where a shared batch saves more than
+        several tables in the processor's caches cost; as many as memory is light.
 
         Args:
             material: Of their seed.
             rows: Of one seed, none finished.
         """
-        module = material.first.module
-        shares = isinstance(as_read(module, material.inputs), Unpadded) and place()[1] == 1
+        module, size = material.first.module, 1
         numbers = sum(each.numel() for each in module.parameters())
-        size = max(1, min(MOST_TOGETHER, MOST_NUMBERS // max(numbers, 1))) if shares else 1
+        inputs = as_read(module, material.inputs)
+        if isinstance(inputs, Unpadded) and place()[1] == 1:
+            some = inputs.take(torch.arange(min(256, len(inputs))))
+            batch = self.experiment.train.batch_size * len(some.values) / len(some)
+            if batch >= SHARED_SHARE * numbers:
+                size = max(1, min(MOST_TOGETHER, MOST_NUMBERS // numbers))
         return [list(rows[start : start + size]) for start in range(0, len(rows), size)]
 
     def _corrected(self, material: Material, each: MethodOptions, answered: Mapping[str, Answered]) -> Corrected:
