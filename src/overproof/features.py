@@ -27,8 +27,8 @@ def gather(
     """The features of every distinct example: those that a store in the folder holds are read, the others computed.
 
     What is computed is kept in a store of its own within the folder, so that a folder which several runs share grows
-    by what each of them was the first to ask. (A text's features may differ in the last bit with the texts it was
-    encoded beside; a run that finds them in a store has that store's.)
+    by what each of them was the first to ask. (An encoder whose numbers differ in the last bit with what an example is
+    encoded beside makes runs differ too; `minilm` does not.)
 
     Args:
         folder: Of the stores, one for each set of examples that was new when it was asked about.

@@ -93,8 +93,8 @@ class Shared:
     def encode(self, shelf: Shelf, encoder: Encoder, examples: Examples, spared: list[float] | None = None) -> Inputs:
         """The encoding of examples: some rows of that of the set they were drawn from, which is encoded once.
 
-        Always the whole set, so that a student on a frozen encoder, whose numbers may differ in the last bit with the
-        texts beside a text, gets the same ones however often the run was killed.
+        Always the whole set, so that a student on an encoder of one's own, whose numbers may differ in the last bit
+        with what stands beside an example, gets the same ones however often the run was killed.
 
         Args:
             shelf: Encodes what lies on disk.
