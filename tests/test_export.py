@@ -34,7 +34,7 @@ from overproof.deployment.score import Scorer
 from overproof.errors import InputError
 from overproof.evaluate import paired_difference
 from overproof.experiment import experiment_from
-from overproof.models import ZOO, EmbeddingEncoder, ModelSpec, PlainTable, Student, build, load_student, wrap
+from overproof.models import ZOO, EmbeddingEncoder, ModelSpec, PlainTable, Student, body_of, build, load_student, wrap
 from overproof.models.moments import DAY
 from overproof.models.ngram_bag import NgramBag
 from overproof.models.ngrams import Ngrams
@@ -483,11 +483,93 @@ def test_a_module_that_is_no_graph_is_refused(module, said, tmp_path):
     assert not (tmp_path / "a").exists()
 
 
-def test_an_estimator_is_told_to_go_by_itself(tmp_path):
-    name = "sklearn.linear_model:LogisticRegression"
-    student = build(ModelSpec(name=name), [from_arrays(np.eye(3))], class_names=CLASSES, seed=0)
-    with pytest.raises(InputError, match=r"estimator\.skops in its folder is what leaves"):
-        overproof.export(student, tmp_path / "a")
+def estimator_student(name, examples, options=None, *, num=300, label=None) -> Student:
+    """A scikit-learn student fitted on some of the examples, with weights, to labels that follow from the inputs."""
+    student = build(ModelSpec(name=name, options=options or {}), [examples], class_names=CLASSES, seed=0)
+    body, rows = body_of(student.module), torch.arange(num)
+    before = torch.nn.Identity() if body is student.module else student.module.front
+    matrix = body.matrix(before(student.encode(examples).take(rows)))
+    if label is None:
+        score = np.asarray(matrix @ np.random.default_rng(2).normal(size=matrix.shape[1])).ravel()
+        label = np.searchsorted(np.quantile(score, [0.3, 0.7]), score)
+    body.fit(matrix, label, np.random.default_rng(1).uniform(0.5, 1.5, num), seed=0)
+    return student
+
+
+ESTIMATORS = {
+    "sklearn.linear_model:LogisticRegression": {"max_iter": 300},
+    "sklearn.linear_model:SGDClassifier": {"loss": "log_loss", "alpha": 0.01},
+    "sklearn.tree:DecisionTreeClassifier": {"max_depth": 12},
+    "sklearn.ensemble:RandomForestClassifier": {"n_estimators": 10},
+    "sklearn.ensemble:GradientBoostingClassifier": {"n_estimators": 5},
+    "sklearn.ensemble:HistGradientBoostingClassifier": {"max_iter": 10},
+}
+
+
+@pytest.mark.parametrize("name", ESTIMATORS)
+def test_an_estimator_leaves_as_a_graph_too(name, tmp_path):
+    """On 1,000 rows of a table with everything, of which the estimator saw 300."""
+    examples = some_examples(name, {})
+    student = estimator_student(name, examples, ESTIMATORS[name])
+    exported = overproof.export(student, tmp_path / "a")
+    graph, probs = (tmp_path / "a/model.onnx").read_bytes(), student.probs(examples)
+    assert probs.std(dim=0).min() > 0.05
+    for size in (256, 1):
+        some = examples if size > 1 else examples.take(torch.arange(3))
+        (found,) = graph_logits([graph], student, some, batch_size=size)
+        assert (found.softmax(dim=1) - probs[: len(some)]).abs().max() < 1e-4
+    assert onnx_bytes(student) == graph
+    model = onnx.load_from_string(graph)
+    onnx.checker.check_model(model, full_check=True)
+    about = {each.key: json.loads(each.value) for each in model.metadata_props}
+    assert about["class_names"] == list(CLASSES)
+    listed = json.loads((tmp_path / "a/manifest.json").read_text())["files"]
+    assert {each.name for each in (tmp_path / "a").iterdir()} == {*listed, "manifest.json"} == {*exported.files}
+    assert "estimator.skops" in listed
+    assert torch.equal(load_student(tmp_path / "a").probs(examples), probs)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "encoding"), [("ngram", {}, "ngrams"), ("cnn", {"image": (8, 8, 3)}, "images")]
+)
+def test_an_estimator_of_texts_or_images_leaves_with_what_stands_before_it(kind, options, encoding, tmp_path):
+    """Rareness and length of n-grams, or the scaling of pixels; one of three classes was never seen."""
+    examples = some_examples(kind, options)
+    examples = examples.take(torch.arange(len(examples) - 200, len(examples)))
+    label = np.arange(150) % 2 * 2
+    student = estimator_student("sklearn.linear_model:LogisticRegression", examples, num=150, label=label)
+    exported = overproof.export(student, tmp_path / "a")
+    assert [each.name for each in exported.inputs] == [encoding]
+    assert ("score.py" in exported.files) == (kind == "ngram")
+    (found,) = graph_logits([(tmp_path / "a/model.onnx").read_bytes()], student, examples, batch_size=64)
+    probs = student.probs(examples)
+    assert (found.softmax(dim=1) - probs).abs().max() < 1e-4
+    assert probs[:, 1].max() < 1e-6
+    assert probs[:, 0].std() > 0.01
+
+
+def test_an_estimator_that_cannot_leave_is_one_sentence(tmp_path, monkeypatch):
+    examples, name = (
+        from_arrays(np.random.default_rng(0).normal(size=(60, 3))),
+        "sklearn.linear_model:LogisticRegression",
+    )
+    unfitted = build(ModelSpec(name=name), [examples], class_names=CLASSES, seed=0)
+    with pytest.raises(InputError, match="is not fitted yet; there is nothing to export"):
+        overproof.export(unfitted, tmp_path / "a")
+    with pytest.raises(InputError, match="no weights that eight bits make smaller"):
+        overproof.export(unfitted, tmp_path / "a", int8=True)
+    process = estimator_student("sklearn.ensemble:HistGradientBoostingClassifier", examples, {"max_iter": 2}, num=60)
+    monkeypatch.setattr("skl2onnx.convert_sklearn", lambda *words, **options: {}["a part"])
+    with pytest.raises(
+        InputError, match=r"cannot be written as an ONNX graph by skl2onnx .*estimator\.skops"
+    ) as raised:
+        overproof.export(process, tmp_path / "a")
+    assert "\n" not in str(raised.value)
+    monkeypatch.setattr("overproof.deployment.estimator_graph.importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("overproof.deployment.graph.need_onnx", lambda: None)
+    with pytest.raises(InputError, match=r"skl2onnx; install it with: pip install 'overproof\[onnx\]'"):
+        overproof.export(process, tmp_path / "a")
+    assert not (tmp_path / "a").exists()
 
 
 def test_a_graph_that_answers_otherwise_is_refused(made, tmp_path, monkeypatch):

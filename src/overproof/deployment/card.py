@@ -132,6 +132,7 @@ def _use(exportee: Exportee) -> Iterator[str]:
         "model.int8.onnx": "the same with weights of eight bits",
         "student.safetensors": "the weights",
         "student.json": "what the student reads, and its class names; `overproof predict` takes this folder",
+        "estimator.skops": "the fitted estimator, for scikit-learn and skops",
         "score.py": "classes of texts with numpy and onnxruntime alone",
         "tokenizer.json": "texts to tokens, for the package tokenizers",
         "experiment.yaml": "all of the run it comes from",

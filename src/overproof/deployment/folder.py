@@ -18,7 +18,7 @@ from overproof.deployment.int8 import Int8Cost, int8_cost, quantised
 from overproof.deployment.provenance import Provenance, provenance_of, student_folder
 from overproof.errors import InputError
 from overproof.experiment import dump
-from overproof.models import NgramEncoder, Student, TableEncoder, TokenEncoder, load_student
+from overproof.models import NgramEncoder, Student, TableEncoder, TokenEncoder, body_of, load_student
 from overproof.models.moments import Moment
 from overproof.models.tables import Blank, Column, Number
 from overproof.version import __version__
@@ -39,8 +39,8 @@ _GRAPH, _SMALL, _CARD, _SCORER, _EXPERIMENT = (
     "experiment.yaml",
 )
 _TOKENIZER = "tokenizer.json"
-_STUDENT = ("student.safetensors", "student.json")
-_OURS = {_GRAPH, _SMALL, _CARD, _SCORER, _TOKENIZER, _EXPERIMENT, MANIFEST, *_STUDENT}
+_STUDENT, _ESTIMATOR = ("student.safetensors", "student.json"), "estimator.skops"
+_OURS = {_GRAPH, _SMALL, _CARD, _SCORER, _TOKENIZER, _EXPERIMENT, _ESTIMATOR, MANIFEST, *_STUDENT}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,6 +98,10 @@ def export(
         place = student_folder(source, method, seed)
         student, provenance = load_student(place), provenance_of(place)
     test = None if provenance is None else provenance.test
+    is_estimator = body_of(student.module) is not None
+    if int8 and is_estimator:
+        raise InputError(f"Student {student.spec.name!r} has no weights that eight bits make smaller; leave them out.")
+    own = (*_STUDENT, _ESTIMATOR) if is_estimator else _STUDENT
     graph = onnx_bytes(student)
     _compare(graph, student, test)
     contents = {_GRAPH: graph}
@@ -113,17 +117,17 @@ def export(
         contents[_EXPERIMENT] = dump(provenance.experiment).encode()
     atomic.remove_leftovers(folder)
     (folder / MANIFEST).unlink(missing_ok=True)
-    for stale in _OURS - {*contents, *_STUDENT, _CARD}:
+    for stale in _OURS - {*contents, *own, _CARD}:
         (folder / stale).unlink(missing_ok=True)
     for name, data in contents.items():
         atomic.write_bytes(folder / name, data)
     student.save(folder)
-    sizes = {name: (folder / name).stat().st_size for name in (*contents, *_STUDENT)}
+    sizes = {name: (folder / name).stat().st_size for name in (*contents, *own)}
     exportee = Exportee(
         student=student, inputs=graph_inputs(student), provenance=provenance, sizes=sizes, int8=int8, cost=cost
     )
     atomic.write_text(folder / _CARD, card(exportee))
-    files = (*contents, *_STUDENT, _CARD)
+    files = (*contents, *own, _CARD)
     described = {
         "format": 1,
         "overproof": __version__,

@@ -24,6 +24,7 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from overproof.data import Examples
+from overproof.deployment.estimator_graph import add_estimator
 from overproof.deployment.layer_graph import add_module
 from overproof.deployment.nodes import ML, Nodes
 from overproof.deployment.own_module import add_own_module
@@ -62,21 +63,25 @@ def onnx_bytes(student: Student) -> bytes:
     """The graph of a student, the same bytes for the same student.
 
     A student of the zoo is written layer by layer; a transformer and somebody's own module go through
-    `torch.onnx.export`.
+    `torch.onnx.export`, a scikit-learn estimator through skl2onnx.
 
     Raises:
         InputError: The packages of the extra `onnx` are missing, or a module of one's own cannot be written as a graph
             whose batch may have any size.
     """
     need_onnx()
-    _check_writable(student)
     from onnx import TensorProto, helper
 
     inputs, nodes = graph_inputs(student), Nodes(prefix="student")
     functions: list[Any] = []
-    is_table = isinstance(student.encoder, TableEncoder)
+    body = body_of(student.module)
+    needs_ml = isinstance(student.encoder, TableEncoder) or body is not None
     value = encode_table(nodes, student.encoder) if isinstance(student.encoder, TableEncoder) else inputs[0].name
-    if student.spec.name in ZOO and not isinstance(student.encoder, TokenEncoder):
+    if body is not None:
+        for layer in student.module.children() if student.module is not body else ():
+            value = value if layer is body else add_module(nodes, layer, value)
+        logits = add_estimator(nodes, student, value, opset=OPSET, ml_opset=ML_OPSET)
+    elif student.spec.name in ZOO and not isinstance(student.encoder, TokenEncoder):
         logits = add_module(nodes, student.module, value)
     else:
         logits, functions = add_own_module(nodes, student, value, opset=OPSET)
@@ -96,7 +101,7 @@ def onnx_bytes(student: Student) -> bytes:
         [helper.make_tensor_value_info(name, TensorProto.FLOAT, answer) for name in (LOGITS, PROBS)],
         nodes.constants,
     )
-    opsets = [helper.make_opsetid("", OPSET), *([helper.make_opsetid(ML, ML_OPSET)] if is_table else [])]
+    opsets = [helper.make_opsetid("", OPSET), *([helper.make_opsetid(ML, ML_OPSET)] if needs_ml else [])]
     model = helper.make_model(
         graph,
         functions=functions,
@@ -116,14 +121,6 @@ def onnx_bytes(student: Student) -> bytes:
         model.metadata_props.add(key=key, value=json.dumps(words, ensure_ascii=False))
     data: bytes = model.SerializeToString(deterministic=True)
     return data
-
-
-def _check_writable(student: Student) -> None:
-    if body_of(student.module) is not None:
-        raise InputError(
-            f"Student {student.spec.name!r} is a scikit-learn estimator, which is not written as ONNX: the "
-            f"estimator.skops in its folder is what leaves."
-        )
 
 
 def graph_inputs(student: Student) -> tuple[GraphInput, ...]:

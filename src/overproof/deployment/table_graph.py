@@ -77,8 +77,10 @@ def _moment(nodes: Nodes, column: Moment, name: str) -> list[str]:
     slots = [_scaled(nodes, nodes.float64(time), column.mean, column.std)]
     for shift, turn in column.circles():
         share = nodes.float64(nodes.add("Mod", nodes.add("Sub", time, nodes.constant(shift)), nodes.constant(turn)))
-        angle = nodes.float32(nodes.add("Mul", share, nodes.constant(2 * np.pi / np.float64(turn))))
-        slots += [nodes.add(operator, angle) for operator in ("Sin", "Cos")]
+        # In double precision, as the student's encoder: trees have thresholds at the very values they were fitted on.
+        angle = nodes.add("Mul", nodes.add("Div", share, nodes.constant(np.float64(turn))), nodes.constant(2 * np.pi))
+        # onnxruntime has no cosine of double precision everywhere.
+        slots += [nodes.add("Sin", each) for each in (angle, nodes.add("Add", angle, nodes.constant(np.pi / 2)))]
     nothing = nodes.constant(np.float32(0))
     filled = [nodes.add("Where", gap, nothing, nodes.float32(slot)) for slot in slots]
     return [nodes.float32(nodes.add("Unsqueeze", slot, axis)) for slot in [*filled, *([gap] if column.gaps else [])]]

@@ -38,7 +38,7 @@ class Embedder(Protocol):
         ...
 
 
-LENGTHS = 16
+LENGTHS = 8
 """A text is padded to the next multiple of so many word pieces."""
 
 SHAPES = " shapes="
