@@ -380,6 +380,10 @@ def test_efficientnet_says_the_same_of_grey_and_of_three_grey_channels():
     assert features.shape == (3, 1280)
     assert features.std(dim=0).max() > 0.1
     torch.testing.assert_close(encoder.embed_images(images.repeat(1, 3, 1, 1)), features)
+    # To the last bit, alone and in other company.
+    assert torch.equal(encoder.embed_images(images[1:2])[0], features[1])
+    assert torch.equal(encoder.embed_images(images.flip(0).repeat(13, 1, 1, 1))[-3:], features.flip(0))
+    assert encoder.fingerprint != efficientnet_lite0(size=64, batch_size=31).fingerprint
     with pytest.raises(InputError, match="size of 'efficientnet_lite0' is 3"):
         efficientnet_lite0(size=3)
 

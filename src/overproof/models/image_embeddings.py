@@ -45,13 +45,16 @@ class ImageEmbedder(Protocol):
 class FrozenModule:
     """A torch module that answers with features, in evaluation mode and without gradient.
 
+    Batches always have the same number of images, since the last bits of what a module says depend on it; an image's
+    features then follow from the image alone, whatever it is asked about with it.
+
     Args:
         module: Normalised images [B, 3, H, W] to features [B, D]; what has more axes is averaged over places.
         fingerprint: Everything its vectors follow from.
         size: Height and width that images are resized to; 0 leaves them as they are.
         mean: Subtracted of each channel after pixels are scaled to [0, 1].
         std: What the channel is divided by.
-        batch_size: Images at a time.
+        batch_size: Images at a time; the last batch is filled up with copies.
     """
 
     module: nn.Module = field(repr=False)
@@ -68,12 +71,14 @@ class FrozenModule:
         mean, std = (torch.tensor(each, device=device).view(1, -1, 1, 1) for each in (self.mean, self.std))
         parts = []
         with torch.no_grad():
-            for batch in images.split(self.batch_size):
+            for some in images.split(self.batch_size):
+                batch = torch.cat([some, some[:1].expand(self.batch_size - len(some), -1, -1, -1)])
                 shown = batch.to(device).float().expand(-1, 3, -1, -1) / 255
                 if self.size and shown.shape[2:] != (self.size, self.size):
                     shown = F.interpolate(shown, (self.size, self.size), mode="bilinear", antialias=True)
                 features = module((shown - mean) / std)
-                parts.append(features.flatten(2).mean(dim=2) if features.ndim > 2 else features)
+                pooled = features.flatten(2).mean(dim=2) if features.ndim > 2 else features
+                parts.append(pooled[: len(some)])
         return torch.cat(parts).float().cpu()
 
 
@@ -101,7 +106,9 @@ def efficientnet_lite0(*, size: int = 224, batch_size: int = 32) -> FrozenModule
                 f"{package.replace('_', '-')}."
             )
     module, word = _lite0()
-    return FrozenModule(module=module, fingerprint=f"{word} size={size}", size=size, batch_size=batch_size)
+    return FrozenModule(
+        module=module, fingerprint=f"{word} size={size} batch={batch_size}", size=size, batch_size=batch_size
+    )
 
 
 def frozen_encoder(
@@ -150,7 +157,7 @@ def frozen_encoder(
     word = hashlib.blake2b(Path(weights).read_bytes(), digest_size=16).hexdigest()
     return FrozenModule(
         module=made.eval(),
-        fingerprint=f"{said} weights={word}",
+        fingerprint=f"{said} weights={word} batch={batch_size}",
         size=size,
         mean=tuple(mean),
         std=tuple(std),
