@@ -8,13 +8,16 @@ import numpy as np
 import pytest
 import torch
 from rich.console import Console
+from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
 
 from overproof.assess import Estimate, assess, recommend
 from overproof.assess_page import page
 from overproof.errors import InputError
-from overproof.probes import _coordinates, area_under_curve, error_probe, probe
+from overproof.noise import folds, log_loss
+from overproof.probes import PENALTIES, _coordinates, area_under_curve, error_probe, probe
 from overproof.report import assessment_page
+from overproof.sampler import derived_seed
 from overproof.synthetic import blobs
 
 NAMES = ("red", "green", "blue")
@@ -96,11 +99,59 @@ def test_many_features_are_as_many_coordinates_as_examples():
     padded = np.concatenate([features, np.zeros((60, 500))], axis=1)
     torch.testing.assert_close(probe(padded, labels, 3, seed=0), wide, atol=5e-3, rtol=0)
     direct = LogisticRegression(max_iter=10_000, tol=1e-9).fit(features[:40], labels[:40]).predict_proba(features[40:])
+    centred = features - features.mean(axis=0)
+    for given in (features, csr_matrix(features), features[:, :50]):
+        turned, own = _coordinates(given), centred[:, : given.shape[1]]
+        assert turned.shape == (60, min(60, given.shape[1]))
+        np.testing.assert_allclose(turned @ turned.T, own @ own.T, atol=1e-9)
     turned = _coordinates(features)
-    assert turned.shape == (60, 60)
-    np.testing.assert_allclose(turned @ turned.T, features @ features.T, atol=1e-9)
     told = LogisticRegression(max_iter=10_000, tol=1e-9).fit(turned[:40], labels[:40]).predict_proba(turned[40:])
     np.testing.assert_allclose(told, direct, atol=1e-5)
+
+
+def test_the_probe_is_logistic_regression_with_the_penalty_of_least_loss(monkeypatch):
+    """scikit-learn's, on the same folds, where one penalty is allowed; of several the one that its inner folds say."""
+    generator = torch.Generator().manual_seed(4)
+    labels = torch.randint(3, (150,), generator=generator)
+    features = (torch.randn(150, 30, generator=generator) + torch.eye(30)[labels] * 1.5).numpy().astype(np.float64)
+    fold = folds(labels, 5, derived_seed(0, "probe")).numpy()
+
+    def by_hand(penalty: float) -> np.ndarray:
+        probs = np.zeros((150, 3))
+        for number in range(5):
+            model = LogisticRegression(C=1 / penalty, max_iter=10_000, tol=1e-10)
+            model.fit(features[fold != number], labels.numpy()[fold != number])
+            probs[fold == number] = model.predict_proba(features[fold == number])
+        return probs
+
+    losses = {}
+    for penalty in PENALTIES:
+        with monkeypatch.context() as changed:
+            changed.setattr("overproof.probes.PENALTIES", (penalty,))
+            alone = probe(features, labels, 3, seed=0)
+        if penalty >= 0.1:
+            np.testing.assert_allclose(alone.numpy(), by_hand(penalty), atol=0.01)
+        losses[penalty] = log_loss(alone, labels).mean().item()
+    chosen = log_loss(probe(features, labels, 3, seed=0), labels).mean().item()
+    assert chosen < min(losses.values()) + 0.01 < max(losses.values()) - 0.01
+
+
+def test_axes_that_say_nothing_are_left_out_only_where_there_are_many():
+    generator = torch.Generator().manual_seed(5)
+    spread = torch.where(torch.arange(500) < 310, 1.0, 0.01)
+    features = (torch.randn(600, 500, generator=generator) * spread).numpy()
+    left = _coordinates(features).shape[1]
+    assert 300 <= left < 310
+    assert ((_coordinates(features) ** 2).sum() / ((features - features.mean(axis=0)) ** 2).sum()) > 0.99
+    assert _coordinates(features[:, 250:400]).shape[1] == 150
+
+
+def test_a_class_that_a_fold_lacks_has_no_probability_there():
+    labels = torch.tensor([0, 1] * 20 + [2])
+    features = torch.nn.functional.one_hot(labels, 3).double().numpy()
+    probs = probe(features, labels, 3, seed=0)
+    assert probs[-1, 2] == 0
+    torch.testing.assert_close(probs.sum(dim=1), torch.ones(41, dtype=torch.float64))
 
 
 def test_a_view_that_adds_calls_for_peer_rounds_and_one_that_does_not_for_none():
