@@ -3,6 +3,7 @@
 import gzip
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -238,6 +239,7 @@ def test_a_plan_by_hand(folder):
         encoded_bytes=40.0,
         encode_seconds=0.0,
         step_seconds=0.5,
+        fitted=False,
         num_parameters=10,
         answer_seconds=0.001,
     )
@@ -251,6 +253,41 @@ def test_a_plan_by_hand(folder):
     # Read and encoded; answers of 20 bytes and ids of 16, and those of the pool again to be mapped; students.
     assert planned.disk_bytes == 10_000 * (100 + 32 + 40) + 11_000 * 36 + 10_000 * 36 + 3 * 40 + 4 * 40
     assert planned.on_disk == ("pool",)
+    assert ("steps", "228 a training") in planned.lines()
+    whole = plan.plan(experiment, found, replace(rates, fitted=True))
+    assert whole.steps == {"labelled_only": 2, "soft": 2, "hard": 2}
+    assert whole.train_seconds == planned.train_seconds
+    assert not any("steps" in name for name, _ in whole.lines())
+    (said,) = (words for name, words in whole.lines() if name == "fits")
+    assert said.startswith("at most 2 a training (the student is fitted whole, without steps")
+
+
+@pytest.mark.parametrize(("name", "word"), [("sklearn.linear_model:LogisticRegression", "fits"), ("linear", "steps")])
+def test_a_plan_speaks_of_steps_only_where_there_are_any(name, word, tmp_path, capsys):
+    """A forest or a logistic regression is fitted whole: at most once an epoch."""
+    rng = np.random.default_rng(0)
+    table = pa.table(
+        {**{f"c{k}": rng.normal(size=300) for k in range(3)}, "label": rng.integers(0, 2, 300).astype(str)}
+    )
+    pq.write_table(table, tmp_path / "all.parquet")
+    found = {
+        "name": "planned",
+        "data": {
+            "files": {"all": {"path": str(tmp_path / "all.parquet"), "label": "label"}},
+            "rows": {"labelled": 40, "pool": 200, "test": 60},
+        },
+        "teacher": {"model": "linear"},
+        "student": {"name": name},
+        "train": {"epochs": 4},
+        "methods": ["hard"],
+        "seeds": [0],
+    }
+    (tmp_path / "e.yaml").write_text(yaml.safe_dump(found))
+    main(["run", str(tmp_path / "e.yaml"), "--out", str(tmp_path / "run"), "--dry-run"])
+    said = [line.split() for line in capsys.readouterr().out.splitlines() if line]
+    (line,) = (words for words in said if words[0] in ("fits", "steps"))
+    assert line[0] == word
+    assert (line[1:4] == ["at", "most", "4"]) == (word == "fits")
 
 
 def test_what_does_not_fit_the_disk_is_refused_and_nothing_is_left(folder, monkeypatch, capsys):

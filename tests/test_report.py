@@ -314,7 +314,8 @@ def test_the_page_of_a_comparison_is_written_by_the_same_command(tmp_path, capsy
     assert "has not come to its end" in capsys.readouterr().err
     (tmp_path / "compare.json").write_text(json.dumps(comparison("BEATS", "BEATS")))
     main(["report", str(tmp_path), "--json"])
-    assert json.loads(capsys.readouterr().out) == {"report": str(tmp_path / "report.html")}
+    page = tmp_path / "report.html"
+    assert json.loads(capsys.readouterr().out) == {"file": str(page), "num_bytes": page.stat().st_size}
     assert "by labels" in (tmp_path / "report.html").read_text()
 
 

@@ -131,6 +131,7 @@ def label(
 ) -> None:
     """The first step of a run alone: ask the teacher about every example, once."""
     from overproof.experiment import load
+    from overproof.for_machines import Earlier, answers_told
     from overproof.progress import OnTerminal
     from overproof.steps import Work
 
@@ -138,10 +139,11 @@ def label(
         _show_plan(load(file, change), folder, as_json)
         return
     console = remarks()
+    experiment, earlier = load(file, change), Earlier.of(folder)
     with OnTerminal(console) as progress:
-        Work(experiment=load(file, change), folder=folder, progress=progress).label()
+        rows = Work(experiment=experiment, folder=folder, progress=progress).label()
     if as_json:
-        print_json({"labels": str(folder / "labels")})
+        print_json(answers_told(experiment, folder, rows, earlier))
     console.print(f"The teacher's answers lie in {escape(str(folder / 'labels'))}.", soft_wrap=True)
 
 
@@ -185,14 +187,15 @@ def assess(
 @app.command()
 def distill(folder: Folder, as_json: AsJson = False) -> None:
     """The second step alone: train every student of a run that is not trained yet."""
+    from overproof.for_machines import Earlier, students_told
     from overproof.progress import OnTerminal
     from overproof.steps import open_run
 
-    console = remarks()
+    console, earlier = remarks(), Earlier.of(folder)
     with OnTerminal(console) as progress:
         open_run(folder, progress=progress).distill()
     if as_json:
-        print_json({"students": str(folder / "students")})
+        print_json(students_told(folder, earlier))
     console.print(f"The students lie in {escape(str(folder / 'students'))}.", soft_wrap=True)
 
 
@@ -217,11 +220,12 @@ def report(
     Of a comparison it holds the curves over the numbers of labels, and a table for each.
     """
     from overproof.compare import holds_comparison, report_comparison
+    from overproof.for_machines import file_told
     from overproof.steps import open_run
 
     written = report_comparison(folder, file) if holds_comparison(folder) else open_run(folder).report(file)
     if as_json:
-        print_json({"report": str(written)})
+        print_json(file_told(written))
     remarks().print(f"The report lies in {escape(str(written))}.", soft_wrap=True)
 
 

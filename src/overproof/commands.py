@@ -93,8 +93,9 @@ def predict(
         written = answer(loaded, source, answers, abstention=abstention, progress=progress)
     beside = None if abstention is None else write_beside(answers, abstention, left_out, written)
     if as_json:
+        share = 1 - written.num_answered / written.num_rows
         told = {**asdict(written), "file": str(answers), "rows_per_second": written.num_rows / written.seconds}
-        print_json({**told, "abstention": beside})
+        print_json({**told, "abstained_share": share, "abstention": beside})
     rate = f"{written.num_rows / written.seconds:,.0f} a second"
     remarks().print(f"{written.num_rows} answers in {escape(str(answers))}, {rate}.", soft_wrap=True)
     if abstention is not None:

@@ -112,7 +112,8 @@ class Rates:
         raw_bytes: Of one example as it is read.
         encoded_bytes: Of one example as the student reads it.
         encode_seconds: For one example.
-        step_seconds: For one step of training.
+        step_seconds: For one step of training; of a student that is fitted whole, for its share of a fit.
+        fitted: Whether the student is fitted whole, as estimators like scikit-learn's are: it takes no steps.
         num_parameters: Of the student.
         answer_seconds: For one answer of the teacher, all its scorers together; None where only training it would tell.
     """
@@ -121,6 +122,7 @@ class Rates:
     encoded_bytes: float
     encode_seconds: float
     step_seconds: float
+    fitted: bool
     num_parameters: int
     answer_seconds: float | None
 
@@ -153,6 +155,7 @@ def measure(experiment: Experiment, found: Sizes) -> Rates:
         encoded_bytes=sum(each.numel() * each.element_size() for each in held) / len(sample),
         encode_seconds=encode_seconds,
         step_seconds=_step_seconds(student, inputs, experiment.train, found.counts),
+        fitted=body_of(student.module) is not None,
         num_parameters=student.num_parameters,
         answer_seconds=_answer_seconds(experiment, sample, sum(found.counts.values())),
     )

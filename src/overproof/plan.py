@@ -31,7 +31,8 @@ class Plan:
         num_shards: Files of answers.
         num_students: Students that the table shows.
         num_peers: Students that rounds of peers train besides, at most.
-        steps: Steps of a training, by row.
+        steps: Steps of a training, by row; fits at most, where the student is fitted whole.
+        fitted: Whether it is, as estimators like scikit-learn's are: they take no steps.
         encoded_bytes: All that students read, encoded.
         memory_bytes: At the highest.
         disk_bytes: What the run leaves in its folder.
@@ -47,6 +48,7 @@ class Plan:
     num_students: int
     num_peers: int
     steps: Mapping[str, int]
+    fitted: bool
     encoded_bytes: int
     memory_bytes: int
     disk_bytes: int
@@ -66,6 +68,7 @@ class Plan:
             ...     num_students=15,
             ...     num_peers=0,
             ...     steps={"soft": 700},
+            ...     fitted=False,
             ...     encoded_bytes=0,
             ...     memory_bytes=2**30,
             ...     disk_bytes=2**20,
@@ -87,7 +90,8 @@ class Plan:
     def lines(self) -> list[tuple[str, str]]:
         """The plan as names and values."""
         counted = "counted" if self.exact else "about, from the files' first lines and schemas"
-        steps = sorted(set(self.steps.values()))
+        steps = " or ".join(f"{each:,}" for each in sorted(set(self.steps.values())))
+        whole = "the student is fitted whole, without steps; again where weights or targets move with it"
         return [
             ("examples", f"{', '.join(f'{role} {count:,}' for role, count in self.counts.items())} ({counted})"),
             ("inputs", f"on disk: {', '.join(self.on_disk)}" if self.on_disk else "in memory"),
@@ -98,7 +102,7 @@ class Plan:
             ("answers", f"{self.num_shards:,} shards of at most {ROWS_PER_SHARD:,} rows"),
             ("students", f"{self.num_students}: {', '.join(self.steps)}"),
             *([("peers", f"at most {self.num_peers}, each on half of the pool")] if self.num_peers else []),
-            ("steps", " or ".join(f"{each:,}" for each in steps) + " a training"),
+            ("fits", f"at most {steps} a training ({whole})") if self.fitted else ("steps", f"{steps} a training"),
             ("encoded", _size(self.encoded_bytes)),
             ("memory", f"{_size(self.memory_bytes)} (estimate)"),
             ("disk", f"{_size(self.disk_bytes)} (estimate)"),
@@ -117,7 +121,8 @@ def plan(experiment: Experiment, found: Sizes, rates: Rates) -> Plan:
     counts, seeds = found.counts, len(experiment.seeds)
     num_pool, num_labelled = counts.get("pool", 0), counts.get("labelled", 0)
     rows = [*experiment.rows(), *([MethodOptions(method="hard", name="oracle")] if found.knows_truth else [])]
-    steps = {each.row: _num_steps(experiment.train_options(each), num_labelled, num_pool) for each in rows}
+    options = {each.row: experiment.train_options(each) for each in rows}
+    steps = {row: _num_steps(each, num_labelled, num_pool) for row, each in options.items()}
     trainings = {each.row: each.build().num_trainings for each in rows}
     peers = {each.row: each.rounds.most * _num_folds(experiment, each) for each in rows}
     num_steps = sum(steps[row] * (trainings[row] + peers[row] / 2) for row in steps)
@@ -144,7 +149,8 @@ def plan(experiment: Experiment, found: Sizes, rates: Rates) -> Plan:
         num_shards=seeds * scorers * sum(-(-count // ROWS_PER_SHARD) for count in counts.values()),
         num_students=seeds * len(rows),
         num_peers=seeds * sum(peers.values()),
-        steps=steps,
+        steps={row: each.epochs for row, each in options.items()} if rates.fitted else steps,
+        fitted=rates.fitted,
         encoded_bytes=int(encoded),
         memory_bytes=int(
             BASE_BYTES

@@ -54,12 +54,14 @@ class Predicted:
         num_rows: Rows, one an example.
         num_answered: Those with a class.
         seconds: From the first to the last row.
+        columns: Of the file, in order.
     """
 
     file: Path
     num_rows: int
     num_answered: int
     seconds: float
+    columns: tuple[str, ...]
 
 
 def predict(
@@ -109,7 +111,13 @@ def predict(
                 f"{listed(source.paths)} has {twice} ids in column {source.id!r} that stood there before; every row "
                 f"needs an id of its own."
             )
-    return Predicted(file=file, num_rows=num_rows, num_answered=num_answered, seconds=time.perf_counter() - began)
+    return Predicted(
+        file=file,
+        num_rows=num_rows,
+        num_answered=num_answered,
+        seconds=time.perf_counter() - began,
+        columns=tuple(schema.names),
+    )
 
 
 def _repeated(seen: list[np.ndarray]) -> int:

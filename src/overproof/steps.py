@@ -129,19 +129,22 @@ class Work:
     shared: Shared = field(default_factory=Shared)
     _begun: set[Path] = field(default_factory=set)
 
-    def label(self) -> None:
-        """Ask the teacher about every example of every seed, once."""
+    def label(self) -> dict[int, dict[str, int]]:
+        """Ask the teacher about every example of every seed, once; how many examples have answers, by seed and role."""
         self.begin()
+        answered: dict[int, dict[str, int]] = {}
         # Of several processes one asks; the others find the answers in the store.
         for turn in (True, False):
             if leads() is turn:
                 for seed in self.experiment.seeds:
                     parties = self._cast.parties(seed)
-                    asked = len(parties.labelled) + sum(map(len, parties.others().values()))
-                    with measured(self.folder, "ask", "teacher", seed, asked):
+                    roles_of_seed = {"labelled": parties.labelled, **parties.others()}
+                    answered[seed] = {role: len(each) for role, each in roles_of_seed.items() if len(each)}
+                    with measured(self.folder, "ask", "teacher", seed, sum(answered[seed].values())):
                         self._asking.answers(seed)
             wait_for_all()
         self._log("labels", "every example is answered")
+        return answered
 
     def assess(self) -> Assessment:
         """Judge the teacher by the first seed's labelled examples and answers, before any student is trained.

@@ -69,8 +69,11 @@ def results() -> Console:
 
 
 def print_json(value: Any) -> None:
-    """A result for machines, on standard output."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+    """A result for machines, on standard output; of several processes the first one speaks."""
+    from overproof.processes import leads
+
+    if leads():
+        typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def _quietable(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -1,31 +1,26 @@
-"""Classes of texts from the `model.onnx` beside this file, with nothing but numpy and onnxruntime.
-
-`python score.py < texts.txt` prints class and probability, one text a line; from Python: `Scorer().probs(["so good"])`.
-"""
+"""Classes of texts by the model.onnx beside this file: `python score.py < texts.txt`, or `Scorer().probs(["good"])`."""
 
 import json
 import re
 import sys
-import unicodedata
+from unicodedata import category, normalize
 
 import numpy as np
 import onnxruntime
 
 BASE, SALT, MASK = 0x9E3779B97F4A7C15, 0xD1B54A32D192ED03, 2**64 - 1
-UNSPACED = ((0x3040, 0x30FF), (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF))
-UNSEEN = re.compile(
-    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f"
-    "\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
-)
+# Ideographs and kana; signs that nobody sees.
+UNSPACED = "[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
+UNSEEN = "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
+UNSEEN += "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 
 
 def tokens(text: str, casefold: bool) -> list[str]:
     """Runs of letters, digits, marks and `_`; every other sign, ideograph or kana alone."""
-    signs = unicodedata.normalize("NFKC", text.replace("\0", " "))
-    signs = unicodedata.normalize("NFKC", UNSEEN.sub("", signs).casefold()) if casefold else signs.lower()
-    words = [s.isalnum() or s == "_" or unicodedata.category(s)[0] == "M" for s in signs]
-    joins = [w and not any(a <= ord(s) <= b for a, b in UNSPACED) for s, w in zip(signs, words, strict=True)]
-    return "".join(s if join else f" {s} " for s, join in zip(signs, joins, strict=True)).split()
+    text = normalize("NFKC", text.replace("\0", " "))
+    text = normalize("NFKC", re.sub(UNSEEN, "", text).casefold()) if casefold else text.lower()
+    text = re.sub(UNSPACED, r" \g<0> ", text)
+    return "".join(s if s.isalnum() or s == "_" or category(s)[0] == "M" else f" {s} " for s in text).split()
 
 
 def bucket(ngram: str, salt: int, buckets: int) -> int:
@@ -45,13 +40,11 @@ class Scorer:
         self.class_names, self.encoder = json.loads(about["class_names"]), json.loads(about["encoder"])
 
     def ngrams(self, text: str) -> list[int]:
-        casefold = self.encoder.get("normalization", "lower") == "casefold"
-        read = tokens(text[: self.encoder["max_characters"]], casefold)
+        read = tokens(text[: self.encoder["max_characters"]], self.encoder.get("normalization") == "casefold")
         spans = [self.encoder[kind] or (1, 0) for kind in ("words", "characters")]
-        words, characters = (range(shortest, longest + 1) for shortest, longest in spans)
+        words, signs = (range(shortest, longest + 1) for shortest, longest in spans)
         found = {(" ".join(read[i : i + n]), 0) for n in words for i in range(len(read) - n + 1)}
-        for token in {f" {token} " for token in read}:
-            found |= {(token[i : i + n], SALT) for n in characters for i in range(len(token) - n + 1)}
+        found |= {(t[i : i + n], SALT) for t in map(" {} ".format, read) for n in signs for i in range(len(t) - n + 1)}
         return sorted({bucket(ngram, salt, self.encoder["buckets"]) for ngram, salt in found})
 
     def probs(self, texts: list[str]) -> np.ndarray:
