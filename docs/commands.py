@@ -17,23 +17,24 @@ This page is written by `make docs` from the commands themselves.
 
 `overproof --install-completion` teaches your shell the commands, their options, methods, selectors and run folders.
 
-With `--json` a command prints one JSON value on standard output and nothing else there; remarks and bars go to standard error,
-and `--quiet` leaves them out.
+With `--json` a command prints one JSON value on standard output and nothing else there; remarks and bars go to standard
+error, and `--quiet` leaves them out:
 
-| command | what `--json` says |
-| --- | --- |
-| `run`, `demo`, `evaluate` | the run's `result.json`: rows, summary with intervals and verdicts, findings |
-| `run --dry-run`, `label --dry-run` | the plan: examples by role, steps or fits, memory, disk, seconds |
-| `compare` | the comparison's `compare.json` |
-| `label` | `folder`, `teacher`, `asked` in all, and `answers`: for each `seed`, `role` and `teacher` its `rows`, how many of them were `asked` for by this call and how many were `cached` (in a store, or brought in files); `seed` is null for what all seeds draw from |
-| `assess` | every estimate with its interval, the recommendation and its reason |
-| `distill` | `folder` and `students`: for each `seed` and `row` its `folder`, the `seconds` it took and whether it was `finished` "before" this call or "now" |
-| `report` | `file`, `num_bytes` |
-| `select` | `file`, the classes before and after, what was kept |
-| `predict` | `file`, its `columns`, `num_rows`, `num_answered`, `abstained_share`, `seconds`, `rows_per_second`, and the `abstention` with its guarantee, or null |
-| `export` | `folder`, `files`, the cost of eight bits |
-| `tune-xi` | the pairs tried, the best, what it wins |
-| `methods`, `cite` | a list: names, summaries and papers; the works to cite |
+* `run`, `demo`, `evaluate`: the run's `result.json`, which holds rows, summary with intervals and verdicts, findings.
+  With `--dry-run` (`label` too) the plan: examples by role, steps or fits, memory, disk, seconds. `compare`: its
+  `compare.json`.
+* `label`: `folder`, `teacher`, how many answers were `asked` for in all, and `answers`: for each `seed`, `role` and
+  `teacher` its `rows`, how many of them were `asked` for by this call and how many were `cached` (in a store, or
+  brought in files). `seed` is null for the examples that all seeds draw from.
+* `distill`: `folder` and `students`: for each `seed` and `row` its `folder`, the `seconds` it took, and whether it was
+  `finished` "before" this call or "now".
+* `assess`: every estimate with its interval, the recommendation and its reason.
+* `report`: `file` and `num_bytes`.
+* `select`: `file`, what was kept, the classes before and after.
+* `predict`: `file`, its `columns`, `num_rows`, `num_answered`, `abstained_share`, `seconds`, `rows_per_second`, and the
+  `abstention` with its guarantee, or null.
+* `export`: `folder`, `files`, what eight bits cost. `tune-xi`: the pairs tried, the best, what it wins.
+* `methods`, `cite`: a list, of names, summaries and papers, and of the works to cite.
 """
 
 

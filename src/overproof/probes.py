@@ -11,7 +11,6 @@ from scipy.special import softmax
 from scipy.stats import rankdata
 from torch import Tensor
 
-from overproof.linear.heads import Problem
 from overproof.noise import folds, log_loss
 from overproof.sampler import derived_seed
 
@@ -174,6 +173,8 @@ class _Probe:
     """Logistic regression on some examples; a weaker penalty is fitted from where the one before it ended."""
 
     def __init__(self, inputs: Matrix, label: NDArray[np.int64], num_classes: int) -> None:
+        from overproof.linear.heads import Problem
+
         # A class without an example here has no weights to be found, and no probability.
         self.classes, place = np.unique(label, return_inverse=True)
         self.mean, self.num_classes = inputs.mean(axis=0), num_classes
