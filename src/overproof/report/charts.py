@@ -180,6 +180,31 @@ def ridges(name: str, counts: Mapping[str, Sequence[int]], label: str, edges: tu
         return inline(figure, f"Histograms of the {label}. {'; '.join(told)}.")
 
 
+def believed(name: str, counts: Sequence[int], curve: Mapping[str, float]) -> Markup:
+    """How often the teacher is expected to be right: by its margin, and beside it how many examples have how much.
+
+    Args:
+        name: Of the picture.
+        counts: How many examples lie in each bin of estimated accuracy, from 0 to 1.
+        curve: By margin, as a word: the estimated accuracy.
+    """
+    shares = np.array(counts, dtype=float) / max(sum(counts), 1)
+    margins, accuracy = [float(margin) for margin in curve], [100 * value for value in curve.values()]
+    with drawing(name, height=230) as figure:
+        line, bars = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
+        line.plot(margins, accuracy, color=ACCENT, marker="o", markersize=3.5)
+        line.set(xlim=(-0.02, 1.02), ylim=(0, 102), xlabel="margin of the teacher", ylabel="expected right, %")
+        places = 100 * (np.arange(len(shares)) + 0.5) / len(shares)
+        bars.barh(places, 100 * shares, height=86 / len(shares), color=ACCENT, alpha=0.85)
+        bars.set(xlabel="of the pool, %")
+        ends = (
+            f"{accuracy[0]:.0f} % at margin {margins[0]:g}, {accuracy[-1]:.0f} % at margin {margins[-1]:g}"
+            if curve
+            else ""
+        )
+        return inline(figure, f"Estimated accuracy of the teacher: {ends}. Of the pool: {_share_below_half(shares)}.")
+
+
 def _share_below_half(shares: Any) -> str:
     half = len(shares) // 2
     return f"{100 * shares[:half].sum():.0f} % below one half, {100 * shares[-1]:.0f} % in the highest bin"

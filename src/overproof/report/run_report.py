@@ -50,7 +50,7 @@ def write_report(asking: Asking, file: Path) -> None:
         InputError: The run has not come to its end.
     """
     found, experiment, folder = read_found(asking.folder), asking.experiment, asking.folder
-    detailed = rows_in_detail(found)
+    detailed, rows = rows_in_detail(found), experiment.rows()
     seed = experiment.seeds[0]
     parties = asking.parties(seed)
     labelled, pool, test = len(parties.labelled), len(parties.pool), len(parties.test)
@@ -58,7 +58,7 @@ def write_report(asking: Asking, file: Path) -> None:
         results_section(found.summary),
         findings_section(found.findings),
         curves_section(found.students),
-        belief_section(found.students),
+        belief_section(found.students, [row.row for row in rows if experiment.method_of(row).needs_held_out]),
         mistakes_section(found.tallies, found.class_names, [TEACHER, *detailed]),
         reliability_section(found.tallies, [TEACHER, *detailed]),
         _disagreements(found, parties.test, detailed[0], seed),

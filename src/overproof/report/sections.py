@@ -1,6 +1,6 @@
 """The sections of a report from plain values: a run uses all of them, any other set of rows those it has values for."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -140,24 +140,31 @@ def curves_section(students: Sequence[Facts]) -> Section | None:
     return Section(name="learning", title="Learning curves", body=rendered("charts.html", charts=drawn, intro=""))
 
 
-def belief_section(students: Sequence[Facts]) -> Section | None:
-    """How much the examples counted, at several epochs, and how often the teacher is estimated to be right."""
+def belief_section(students: Sequence[Facts], refreshed: Collection[str]) -> Section | None:
+    """How much the examples counted, at several epochs, and how often the teacher is estimated to be right.
+
+    Args:
+        students: Of all rows and seeds; the first seed of each row is shown.
+        refreshed: Rows whose weights are estimated anew before every epoch.
+    """
     first_seed: dict[str, Facts] = {}
     for facts in students:
         first_seed.setdefault(facts["method"], facts)
-    drawn = []
+    drawn, moving, fixed = [], list[str](), list[str]()
     for method, facts in first_seed.items():
         counted = {each["epoch"]: each["weight_counts"] for each in facts["history"] if each.get("weight_counts")}
-        varied = {epoch: counts for epoch, counts in counted.items() if max(counts) < sum(counts)}
-        if varied and facts.get("num_pool", 0):
-            epochs = _spread(sorted(counted), NUM_HISTOGRAMS)
-            chart = charts.ridges(
-                f"weights-{method}",
-                {f"epoch {epoch}": counted[epoch] for epoch in epochs},
-                "weight of a pool example",
-                ("0", "1 or more"),
-            )
-            note = "How much the pool's examples counted, from the first epoch to the last."
+        if facts.get("num_pool", 0) and any(max(counts) < sum(counts) for counts in counted.values()):
+            (moving if method in refreshed else fixed).append(method)
+            if method in refreshed:
+                shown = {f"epoch {epoch}": counted[epoch] for epoch in _spread(sorted(counted), NUM_HISTOGRAMS)}
+                note = (
+                    "How much the pool's examples counted, from the first epoch to the last; estimated anew before "
+                    "every epoch but the first, in which all count one."
+                )
+            else:
+                shown = {"every epoch": counted[max(counted)]}
+                note = "How much the pool's examples counted: fixed before training, the same at every epoch."
+            chart = charts.ridges(f"weights-{method}", shown, "weight of a pool example", ("0", "1 or more"))
             drawn.append((f"{method}: weights", chart, note))
     alike: dict[tuple[int, ...], list[str]] = {}
     for method, facts in first_seed.items():
@@ -165,18 +172,33 @@ def belief_section(students: Sequence[Facts]) -> Section | None:
         if counts:
             alike.setdefault(tuple(counts), []).append(method)
     for number, (counts, methods) in enumerate(alike.items()):
-        chart = charts.ridges(f"accuracy-{number}", {"pool": counts}, "estimated accuracy of the teacher", ("0", "1"))
+        curve = first_seed[methods[0]].get("noise", {}).get("accuracy_at_margin", {})
+        by, chart = "by its margin", charts.believed(f"accuracy-{number}", counts, curve)
+        if len(set(curve.values())) < 2:
+            by, label = "by the class it names", "estimated accuracy of the teacher"
+            chart = charts.ridges(f"accuracy-{number}", {"pool": counts}, label, ("0", "1"))
         note = (
-            "How often the teacher is expected to be right, by its margin, on the pool examples of "
-            f"{', '.join(methods)}. The estimate comes from labels the teacher did not see and does not change while "
-            "the student trains."
+            f"How often the teacher is expected to be right, {by}, and on how many of the pool examples of "
+            f"{', '.join(methods)}. Estimated once, before training, from labels that the teacher did not see: it is "
+            "the same at every epoch."
         )
         drawn.append(("Estimated teacher accuracy", chart, note))
     if not drawn:
         return None
-    intro = "What the methods made of the teacher's answers (first seed)."
+    intro = f"What the methods made of the teacher's answers (first seed). {_what_changes(moving, fixed)}"
     return Section(
         name="belief", title="Whom the student believed", body=rendered("charts.html", charts=drawn, intro=intro)
+    )
+
+
+def _what_changes(moving: Sequence[str], fixed: Sequence[str]) -> str:
+    once = "how often the teacher is right is estimated once, before training"
+    held = f", as are the weights of {', '.join(fixed)}" if fixed else ""
+    if not moving:
+        return f"None of it changes while the student trains: {once}{held}."
+    return (
+        f"While the student trains only weights change, those of {', '.join(moving)}: they are estimated anew before "
+        f"every epoch, on held-out labels and with the student as it is by then; {once}{held}."
     )
 
 
