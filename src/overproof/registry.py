@@ -1,12 +1,11 @@
 """Names to parts and methods: what the command line can spell, the docs list and the contract tests visit."""
 
-import difflib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, is_dataclass
 from typing import Any, Literal, TypeVar
 
 from overproof.claims import Claim
-from overproof.errors import InputError
+from overproof.errors import InputError, nearest_word
 
 Kind = Literal["loss", "weight", "target", "select", "noise", "method"]
 Part = TypeVar("Part", bound=Callable[..., Any])
@@ -119,5 +118,5 @@ def kind_of(part: object, option: str) -> Kind:
 def suggest(word: str, known: Iterable[str]) -> str:
     """`did you mean 'slam'` where one known word is near, else the list of them all."""
     known = sorted(known)
-    close = difflib.get_close_matches(word, known, n=1)
-    return f"did you mean {close[0]!r}" if close else f"choose from {', '.join(known)}"
+    nearest = nearest_word(word, known)
+    return f"choose from {', '.join(known)}" if nearest is None else f"did you mean {nearest!r}"

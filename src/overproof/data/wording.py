@@ -1,7 +1,8 @@
 """Turns of phrase that the errors of this package share: where, what was found, what is allowed."""
 
-import difflib
 from collections.abc import Iterable
+
+from overproof.errors import nearest_word
 
 
 def listed(values: Iterable[object], *, limit: int = 10) -> str:
@@ -25,8 +26,8 @@ def nearest(word: str, allowed: Iterable[str]) -> str:
         >>> nearest("txt", ["text", "label"])
         " (nearest: 'text')"
     """
-    close = difflib.get_close_matches(word, list(allowed), n=1, cutoff=0.5)
-    return f" (nearest: {close[0]!r})" if close else ""
+    found = nearest_word(word, allowed)
+    return "" if found is None else f" (nearest: {found!r})"
 
 
 def at_row(row: int) -> str:
