@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from overproof.contract import Batch, Memory, Remembering
-from overproof.functional import soft_cross_entropy
+from overproof.functional import one_hot, soft_cross_entropy
 
 
 @runtime_checkable
@@ -89,6 +89,21 @@ class ConventionalWithoutNoise:
 
 
 @dataclass(frozen=True, slots=True)
+class HardWithoutNoise:
+    """With a perfect teacher the loss is the cross-entropy with the target's likeliest class, bit for bit."""
+
+    def check(self, part: Any) -> None:
+        """Compare the loss under a perfect teacher with the plain cross-entropy, in both precisions."""
+        for batch in (perfect_batch(), replace(perfect_batch(), target_probs=noisy_batch().target_probs)):
+            for kind in (torch.float64, torch.float32):
+                logits, identity = batch.student_logits.to(kind), batch.transition.to(kind)
+                logits = (30 * logits).requires_grad_()
+                loss = part(started(part, replace(batch, student_logits=logits, transition=identity)))
+                plain = soft_cross_entropy(logits, one_hot(batch.target_probs).to(kind))
+                torch.testing.assert_close(loss, plain, rtol=0, atol=0)
+
+
+@dataclass(frozen=True, slots=True)
 class LinearInTheTarget:
     """The loss of a mixture of targets is the mixture of the losses, beyond the end points too."""
 
@@ -138,6 +153,23 @@ class ConsistentUnderCandidateNoise:
         loss = expected_loss(part, started(part, replace(batch, student_logits=logits)), noisy_law)
         (gradient,) = torch.autograd.grad(loss.sum(), logits)
         torch.testing.assert_close(gradient, torch.zeros_like(gradient), atol=1e-10, rtol=0)
+
+
+@dataclass(frozen=True, slots=True)
+class ConsistentUnderTransition:
+    """The expected loss is stationary at the true posterior when labels are drawn from the transition's rows."""
+
+    def check(self, part: Any) -> None:
+        """Put the student on the posterior and take the gradient of the exact expectation, for 2, 4 and 11 classes."""
+        for num_classes in (2, 4, 11):
+            batch = noisy_batch(num_classes=num_classes)
+            posterior = batch.target_probs
+            logits = posterior.log().requires_grad_()
+            loss = expected_loss(
+                part, started(part, replace(batch, student_logits=logits)), posterior @ batch.transition
+            )
+            (gradient,) = torch.autograd.grad(loss.sum(), logits)
+            torch.testing.assert_close(gradient, torch.zeros_like(gradient), atol=1e-10, rtol=0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,20 @@
 
 from collections.abc import Iterable
 
-from overproof.losses import AdaptationMatrix, GeneralizedCrossEntropy, StudentLabelMixing, TemperedDivergence
+from overproof.losses import (
+    AdaptationMatrix,
+    ForwardCorrection,
+    GeneralizedCrossEntropy,
+    StudentLabelMixing,
+    TemperedDivergence,
+)
 from overproof.method import Method, Objective
 from overproof.noise import Noiseless
 from overproof.papers import (
     BORN_AGAIN_2018,
     DFND_2021,
     FIDELITY_2018,
+    FORWARD_2017,
     GCE_2018,
     HINTON_2015,
     PARTIAL_LABEL_2024,
@@ -111,6 +118,12 @@ def slam_soft() -> Method:
 def slam_normalized() -> Method:
     """Student-label mixing on hard labels with the exact law of the noisy label."""
     return Method(pool=Objective(target=Hard(), loss=StudentLabelMixing(normalized=True)))
+
+
+@register("method", paper=FORWARD_2017)
+def forward() -> Method:
+    """Forward correction: the teacher's class, expected of the student behind the estimated matrix of its mistakes."""
+    return Method(pool=Objective(target=Hard(), loss=ForwardCorrection()))
 
 
 @register("method", paper=DFND_2021)

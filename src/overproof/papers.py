@@ -28,6 +28,14 @@ SLAM_2023 = Paper(
     year=2023,
     arxiv="2302.03806",
 )
+FORWARD_2017 = Paper(
+    key="patrini2017making",
+    title="Making Deep Neural Networks Robust to Label Noise: A Loss Correction Approach",
+    authors="Patrini, Giorgio and Rozza, Alessandro and Menon, Aditya Krishna and Nock, Richard and Qu, Lizhen",
+    venue="CVPR 2017",
+    year=2017,
+    arxiv="1609.03683",
+)
 FIDELITY_2018 = Paper(
     key="dehghani2018fidelity",
     title="Fidelity-Weighted Learning",
