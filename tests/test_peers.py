@@ -18,6 +18,7 @@ from overproof.errors import InputError
 from overproof.experiment import experiment_from
 from overproof.experiment import load as load_experiment
 from overproof.forked import run_jobs
+from overproof.functional import one_hot
 from overproof.labels import compress, read
 from overproof.method import override
 from overproof.methods import method
@@ -26,7 +27,7 @@ from overproof.noise import Stacking, folds, global_accuracy
 from overproof.peers import PeerOptions, Peers
 from overproof.rounds import run_rounds
 from overproof.steps import run
-from overproof.synthetic import two_views
+from overproof.synthetic import favouring, two_views
 from overproof.train_options import TrainOptions
 
 LEARNS = TrainOptions(epochs=3, batch_size=64, learning_rate=0.05)
@@ -190,7 +191,8 @@ def taught(world, labelled: int, fold, given: Peers) -> Peers:
     return replace(given, answered=answered, fold=fold, without_fold=[compress(each[labelled:]) for each in without])
 
 
-def test_an_examples_label_reaches_its_own_scores_in_no_round(tmp_path, monkeypatch):
+@pytest.mark.parametrize("names_only", [False, True])
+def test_an_examples_label_reaches_its_own_scores_in_no_round(tmp_path, monkeypatch, names_only):
     """With the weights of the stack held still, a label is never seen again: neither by way of the other peers nor by
     way of the teacher, which was trained on it."""
 
@@ -207,6 +209,8 @@ def test_an_examples_label_reaches_its_own_scores_in_no_round(tmp_path, monkeypa
             world.label[changed] = (world.label[changed] + 1) % 3
         given = peers_of(world, tmp_path / name, labelled=42, name="soft", most=3)
         peers, told, scored = taught(world, 42, fold, given), [], Peers.scored
+        if names_only:
+            peers = naming(peers)
 
         def listen(self, number, chains, after, told=told, scored=scored):
             told.append(scored(self, number, chains, after))
@@ -217,13 +221,27 @@ def test_an_examples_label_reaches_its_own_scores_in_no_round(tmp_path, monkeypa
             patch.setattr(rounds_module, "helps", lambda gain, standard_errors: True)
             run_rounds(peers)
         said.append(told)
-    assert len(said[0]) == 4  # the labels alone, and three rounds
+    # The labels alone and three rounds; where classes are named only, then students of the answers before and after.
+    assert len(said[0]) == (6 if names_only else 4)
     for before, after in zip(*said, strict=True):
         same = (before.judged["labelled"] == after.judged["labelled"]).all(dim=1)
         assert same[fold == 1].all()  # row 7 among them
         assert not same[fold != 1].any()  # whose peers and teachers did see it
         assert torch.equal(before.chains[1], after.chains[1])
         assert not torch.equal(before.chains[0], after.chains[0])
+
+
+def naming(peers: Peers) -> Peers:
+    """The same peers with a teacher that names its likeliest class and says no more."""
+
+    def named(answers):
+        return answers.saying(one_hot(answers.probs()))
+
+    return replace(
+        peers,
+        answered={role: replace(each, answers=named(each.answers)) for role, each in peers.answered.items()},
+        without_fold=[named(answers) for answers in peers.without_fold],
+    )
 
 
 def test_every_example_is_scored_by_peers_that_were_not_trained_on_it(tmp_path, monkeypatch):
@@ -247,6 +265,69 @@ def test_every_example_is_scored_by_peers_that_were_not_trained_on_it(tmp_path, 
         assert pool | set(asked.tolist()) == set(range(90, 700))
         assert torch.equal(given.trained_on(2, fold), given.asked_about(1, fold))
     assert len({frozenset(pool) for _, pool in trained}) == 2
+
+
+# --- a teacher of hard labels
+
+
+def test_a_teacher_with_margins_is_heard_as_ever(tmp_path, monkeypatch):
+    def refuse(*arguments, **options):
+        raise AssertionError("only for teachers of hard labels")
+
+    for name in ("named_posterior", "named_posterior_by_role", "StudentRecord"):
+        monkeypatch.setattr(rounds_module, name, refuse)
+    given = peers_of(two_views(700, 3, seed=1), tmp_path, labelled=100)
+    done = run_rounds(given)
+    assert done.taken
+    assert set(done.facts()) == {"taken", "records"}
+    assert not given.hears_names_only
+    assert given.words.split(" on answers ")[1].isalnum()  # what peers are kept by is what it was
+    with pytest.raises(AssertionError, match="only for"):
+        run_rounds(naming(peers_of(two_views(700, 3, seed=1), tmp_path, labelled=100)))
+
+
+def biased(seed: int, added: float):
+    """Two views, and a teacher that says class 0 wherever it is in some doubt."""
+    world = two_views(1700, 4, seed, added=added, radius=2.0)
+    favoured, _ = favouring(world.teacher_probs, [0], 2.5)
+    return replace(world, teacher_probs=favoured)
+
+
+def test_a_named_class_weighs_what_it_is_worth(tmp_path):
+    right_after = {}
+    for posterior in (True, False):
+        world = biased(seed=0, added=1.0)
+        given = naming(peers_of(world, tmp_path / str(posterior), standard_errors=-1e6, most=1))
+        if not posterior:
+            given.__dict__["hears_names_only"] = False
+        done = run_rounds(given)
+        right_after[posterior] = right(done.answered["pool"], world.label[200:])
+        assert (done.students is not None) is posterior
+    before = (world.teacher_probs.argmax(dim=1) == world.label)[200:].double().mean().item()
+    assert right_after[True] > right_after[False] + 0.01
+    assert right_after[True] > before + 0.05
+
+
+def test_corrected_answers_are_handed_on_where_students_win_by_them_and_only_there(tmp_path):
+    # A bias towards a class is what a student learns; corrected answers have less of it, and the labels show it.
+    won = run_rounds(naming(peers_of(biased(seed=0, added=1.0), tmp_path / "biased", name="hard", most=1)))
+    assert won.students.taken
+    assert won.students.own - won.students.corrected > won.students.standard_error
+    assert won.taken == sum(record.taken for record in won.records) > 0
+    assert "answers handed on" in won.sentences()[-1]
+    # Mistakes at random from where the student stands: it averages them out, and correction by its own view wins
+    # nothing for it, although the answers are better.
+    world = two_views(1700, 3, seed=0)
+    given = naming(peers_of(world, tmp_path / "random", name="hard", most=1))
+    lost = run_rounds(given)
+    assert lost.records[0].taken
+    assert lost.taken == 0
+    assert lost.answered is given.answered
+    assert lost.facts()["students"]["taken"] is False
+    assert "not handed on" in lost.sentences()[-1]
+    forced = run_rounds(naming(peers_of(world, tmp_path / "random", name="hard", most=1, standard_errors=-1e6)))
+    assert forced.taken == 2
+    assert right(forced.answered["pool"], world.label[200:]) > right(given.answered["pool"], world.label[200:]) + 0.03
 
 
 def test_a_teacher_that_saw_the_labels_is_weighed_on_the_validation_examples(tmp_path):
@@ -550,6 +631,24 @@ def test_the_findings_say_whose_gain_a_round_is(peer, both, words):
     facts = {"rounds": {"taken": 1, "records": [{**record, "taken": True, "distance_after": 0.01}]}}
     (said,) = rounds_found({("slam_rounds", 0): facts})
     assert words in said
+
+
+def test_the_findings_say_where_students_would_lose_by_a_round():
+    record = {"number": 1, "before": 0.6, "peer": 0.5, "both": 0.4, "standard_error": 0.02, "taken": True}
+    record |= {"distance_before": 0.01, "distance_after": 0.01}
+    students = {"own": 0.45, "corrected": 0.48, "standard_error": 0.01, "taken": False}
+    details = {
+        ("slam_rounds", 0): {"rounds": {"taken": 0, "records": [record], "students": students}},
+        ("slam_rounds", 1): {"rounds": {"taken": 0, "records": [record], "students": {**students, "own": 0.47}}},
+    }
+    (said,) = rounds_found(details)
+    assert "0.460 for students of the teacher's own answers, 0.480 for students of the corrected ones" in said
+    assert "handed on by 0 of 2 seeds" in said
+    assert said.endswith("and students of them are not, and the row is what it is without rounds.")
+    details["slam_rounds", 1]["rounds"] |= {"taken": 1, "students": {**students, "taken": True}}
+    (said,) = rounds_found(details)
+    assert "handed on by 1 of 2 seeds" in said
+    assert said.endswith("corrects its answers.")
 
 
 def test_classes_that_drift_are_told_of():

@@ -150,11 +150,20 @@ def rounds_found(details: Mapping[tuple[str, int], Mapping[str, Any]]) -> list[s
             )
         words = f"{row}: on labelled examples out of sample the log-loss is {'; '.join(told)}"
         taken = [each for each in rounds if each["taken"]]
-        if not taken:
-            found.append(
-                f"{words}. No round was taken: the student sees nothing that the teacher does not, and the row is what "
-                f"it is without rounds."
+        if judged := [each["students"] for each in rounds if "students" in each]:
+            words += (
+                f"; {fmean(each['own'] for each in judged):.3f} for students of the teacher's own answers, "
+                f"{fmean(each['corrected'] for each in judged):.3f} for students of the corrected ones (gain's "
+                f"standard error {fmean(each['standard_error'] for each in judged):.3f}; handed on by "
+                f"{sum(each['taken'] for each in judged)} of {len(rounds)} seeds)"
             )
+        if not taken:
+            why = (
+                "The corrected answers were not handed on: they are better and students of them are not"
+                if judged
+                else "No round was taken: the student sees nothing that the teacher does not"
+            )
+            found.append(f"{words}. {why}, and the row is what it is without rounds.")
             continue
         drift = fmean(
             [record for record in each["records"] if record["taken"]][-1]["distance_after"]

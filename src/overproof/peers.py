@@ -12,6 +12,9 @@ the next round the fold's peer is trained on that other half, corrected by what 
 label of an example enters no score of that example, in no round, by whatever way; what all examples share are the
 weights of the stack and the curve of the teacher's accuracy. A round costs F trainings on half of the pool.
 
+A teacher of hard labels names classes and says no more; it enters the stack as the posterior of the true class given
+the one it names, counted on labelled examples of other folds, so that each class it names weighs what it is worth.
+
 Before the first round the same is done with students of the labels alone, round 0: what they know owes nothing to the
 teacher, so that they may correct it before anybody has learned its mistakes. They stay in the stack.
 """
@@ -38,6 +41,7 @@ from overproof.labels import Answers, answer
 from overproof.method import Method, override
 from overproof.methods import labelled_only
 from overproof.models import Inputs, Placed, Student
+from overproof.noise import same_margins
 from overproof.processes import leads, wait_for_all
 from overproof.sampler import derived_seed
 from overproof.shard import Ids, StoreKey, digest_of_ids
@@ -122,6 +126,11 @@ class Peers:
         return torch.randperm(len(self.answered["pool"]), generator=generator) % 2
 
     @functools.cached_property
+    def hears_names_only(self) -> bool:
+        """Whether all the teacher's answers are equally sure: it names classes, and what a name is worth is counted."""
+        return same_margins(torch.cat([each.answers.margin for each in self.answered.values()]))
+
+    @functools.cached_property
     def words(self) -> str:
         """Everything the peers' scores follow from, besides the round."""
         said = hashlib.blake2b(digest_size=16)
@@ -142,7 +151,8 @@ class Peers:
             self.held_out_share,
             self.seed,
         )
-        return f"peers {recipe!r} on answers {said.hexdigest()}"
+        by_name = " by the posterior of the class each names" if self.hears_names_only else ""
+        return f"peers {recipe!r} on answers {said.hexdigest()}{by_name}"
 
     @functools.cached_property
     def home(self) -> Path:

@@ -1,7 +1,7 @@
 """Peer rounds: students correct their teacher for as long as the labelled examples say that it helps."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch import Tensor
 from overproof.answered import Answered
 from overproof.errors import InputError
 from overproof.labels import Answers
-from overproof.noise import log_loss, stack_by_role
+from overproof.noise import log_loss, named_posterior, named_posterior_by_role, stack_by_role
 from overproof.peers import Peers, Scores
 from overproof.sampler import derived_seed
 
@@ -57,6 +57,32 @@ class RoundRecord:
         )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StudentRecord:
+    """What students of the corrected answers come to beside students of the teacher's own.
+
+    Args:
+        own: Mean log-loss, on labelled examples out of sample, of students of the teacher's own answers, their sureness
+            corrected.
+        corrected: The same of students of the answers after the last round.
+        standard_error: Of the mean of the paired differences `own` less `corrected`.
+        taken: Whether the corrected answers are handed on.
+    """
+
+    own: float
+    corrected: float
+    standard_error: float
+    taken: bool
+
+    def sentence(self) -> str:
+        """For the log."""
+        word = "handed on" if self.taken else "not handed on"
+        return (
+            f"corrected answers {word}: labelled log-loss {self.own:.4f} for students of the teacher's own, "
+            f"{self.corrected:.4f} for students of them (standard error of the difference {self.standard_error:.4f})"
+        )
+
+
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Corrected:
     """What the rounds made of the answers.
@@ -64,19 +90,29 @@ class Corrected:
     Args:
         answered: As given, with the answers of the last round that was taken; untouched where none was.
         records: One a round that was tried; the last may not have been taken.
+        students: Where the teacher gives hard labels only and a round was taken: what students come to with it.
     """
 
     answered: Mapping[str, Answered]
     records: tuple[RoundRecord, ...]
+    students: StudentRecord | None = None
 
     @property
     def taken(self) -> int:
-        """How many rounds were taken, that of the labels alone among them."""
+        """How many rounds were taken, that of the labels alone among them; none where students lose by them."""
+        if self.students is not None and not self.students.taken:
+            return 0
         return sum(record.taken for record in self.records)
+
+    def sentences(self) -> list[str]:
+        """For the log."""
+        told = [record.sentence() for record in self.records]
+        return told if self.students is None else [*told, self.students.sentence()]
 
     def facts(self) -> dict[str, Any]:
         """For JSON."""
-        return {"taken": self.taken, "records": [asdict(record) for record in self.records]}
+        found = {"taken": self.taken, "records": [asdict(record) for record in self.records]}
+        return found if self.students is None else {**found, "students": asdict(self.students)}
 
 
 def run_rounds(peers: Peers) -> Corrected:
@@ -85,6 +121,12 @@ def run_rounds(peers: Peers) -> Corrected:
     A round is taken when the mean log-loss of the stack on the labelled examples, all out of sample, is lower than
     that of the answers the round began with by more than `standard_errors` of the paired difference. The teacher is
     never asked again, and no test example is looked at.
+
+    A teacher of hard labels alone is heard as the posterior of the true class given the one it names, whose labels are
+    those of other folds. What its answers are worth is then known for each class without any round, and correcting
+    them may cost the student more than it wins: so the corrected answers are handed on only where students of them,
+    out of sample, have less log-loss than students of the teacher's own, by the same rule. That costs two more
+    trainings for each fold.
 
     Raises:
         InputError: Fewer labelled examples than folds, or a pool of fewer than two.
@@ -105,19 +147,24 @@ def run_rounds(peers: Peers) -> Corrected:
     def loss_of(probs: Mapping[str, Tensor]) -> Tensor:
         return torch.cat([log_loss(probs[role], each) for role, each in label.items()])
 
-    said = {role: each.answers.probs() for role, each in teacher.items()}
+    given_without = [answers.probs() for answers in peers.without_fold]
+    said, said_without = _heard(peers, label, given_without)
     current: Mapping[str, Answered] = teacher
-    pool, said_without = teacher["pool"], [answers.probs() for answers in peers.without_fold]
+    pool = teacher["pool"]
 
     def chain_of(number: int, fold: int, probs: Tensor) -> Answered:
         """The pool examples that the peer of a fold is trained on, with these answers."""
         rows = pool.take(peers.trained_on(number, fold))
         return replace(rows, answers=rows.answers.saying(probs))
 
-    chains: list[Mapping[str, Answered]] = [
-        {**teacher, "pool": chain_of(1, fold, without[peers.trained_on(1, fold)])}
-        for fold, without in enumerate(said_without)
-    ]
+    def own_chains(number: int) -> list[Mapping[str, Answered]]:
+        """The same with the teacher's own answers, whatever was corrected."""
+        return [
+            {**teacher, "pool": chain_of(number, fold, without[peers.trained_on(number, fold)])}
+            for fold, without in enumerate(given_without)
+        ]
+
+    chains = own_chains(1)
     loss, records, alone = loss_of(weigh([said])[0]), list[RoundRecord](), list[Scores]()
     for number in range(0 if options.alone else 1, options.most + 1):
         scores = peers.scored(number, chains, [record.number for record in records if record.taken])
@@ -150,7 +197,40 @@ def run_rounds(peers: Peers) -> Corrected:
             parts.append(own if number else own[rows])
             chains.append({**corrected, "pool": chain_of(number + 1, fold, fitted(parts))})
         alone += [] if number else [scores]
-    return Corrected(answered=current, records=tuple(records))
+    found = Corrected(answered=current, records=tuple(records))
+    if not (peers.hears_names_only and found.taken):
+        return found
+    after = [record.number for record in records if record.taken]
+    number = after[-1] + 1
+    # On the same halves, from the same weights and in the same order: the answers are all that differs.
+    own, theirs = (
+        loss_of(weigh([{**scores.judged, "pool": scores.pool}])[0])
+        for scores in (peers.scored(number, own_chains(number), ()), peers.scored(number, chains, after))
+    )
+    students = StudentRecord(
+        own=own.mean().item(),
+        corrected=theirs.mean().item(),
+        standard_error=(own - theirs).std().item() / len(own) ** 0.5,
+        taken=helps(own - theirs, options.standard_errors),
+    )
+    return replace(found, answered=current if students.taken else teacher, students=students)
+
+
+def _heard(
+    peers: Peers, label: Mapping[str, Tensor], given_without: Sequence[Tensor]
+) -> tuple[dict[str, Tensor], list[Tensor]]:
+    """What the stack hears of the teacher: by role, and for every fold of the pool what owes nothing to its labels."""
+    said = {role: each.answers.probs() for role, each in peers.answered.items()}
+    if not peers.hears_names_only:
+        return said, list(given_without)
+    without = []
+    for fold, given in enumerate(given_without):
+        rest = {role: peers.fold != fold if role == "labelled" else slice(None) for role in label}
+        known = torch.cat([each[rest[role]] for role, each in label.items()])
+        answers = torch.cat([said[role][rows] for role, rows in rest.items()])
+        without.append(named_posterior(known, answers)[given.argmax(dim=1)].float())
+    heard = named_posterior_by_role(said, label, seed=derived_seed(peers.seed, "posterior"))
+    return {role: probs.float() for role, probs in heard.items()}, without
 
 
 def helps(gain: Float[Tensor, "V"], standard_errors: float) -> bool:

@@ -187,8 +187,8 @@ class Students:
             held_out_share=self.experiment.held_out_share,
         )
         corrected = run_rounds(peers)
-        for record in corrected.records:
-            self.log("peers", f"{each.row}, seed {material.seed}, {record.sentence()}")
+        for sentence in corrected.sentences():
+            self.log("peers", f"{each.row}, seed {material.seed}, {sentence}")
         return corrected
 
     def encoded(self, student: Student, test: Examples, spared: list[float]) -> Inputs | Examples:

@@ -3,11 +3,12 @@
 from overproof.noise.accuracy import IsotonicAccuracy, isotonic_accuracy, lower_bound
 from overproof.noise.calibration import calibrate, fit_temperature
 from overproof.noise.candidates import CandidateRule, fixed_candidates, num_candidates
-from overproof.noise.class_accuracy import ClassAccuracy, class_accuracy
+from overproof.noise.class_accuracy import ClassAccuracy, class_accuracy, same_margins
 from overproof.noise.crossfit import folds, out_of_fold
 from overproof.noise.estimate import NoiseEstimate, NoiseModel
 from overproof.noise.isotonic import Isotonic
 from overproof.noise.margins import margin
+from overproof.noise.named_posterior import named_posterior, named_posterior_by_role
 from overproof.noise.neighbours import (
     NeighbourAccuracy,
     QuantileGrid,
@@ -44,11 +45,14 @@ __all__ = [
     "log_loss",
     "lower_bound",
     "margin",
+    "named_posterior",
+    "named_posterior_by_role",
     "nearest_neighbour_mean",
     "num_candidates",
     "num_cells",
     "num_neighbours",
     "out_of_fold",
+    "same_margins",
     "stack",
     "stack_by_role",
     "stacked_out_of_fold",

@@ -1,0 +1,92 @@
+"""What a class that is named says of the true one: the answer of a teacher of hard labels as a probability."""
+
+from collections.abc import Callable, Mapping
+
+import torch
+from jaxtyping import Float, Float64, Int
+from torch import Tensor
+
+from overproof.noise.crossfit import folds, out_of_fold
+from overproof.noise.transition import transition_matrix
+
+NUM_FOLDS = 10
+"""Folds of labelled examples for posteriors that must be out of sample."""
+
+PRIOR = 4.0
+"""Imaginary examples of every class, as in the noise model (`Isotonic.prior`)."""
+
+
+def named_posterior(
+    labels: Int[Tensor, "_"], teacher_probs: Float[Tensor, "_ _"], prior: float = PRIOR
+) -> Float64[Tensor, "K K"]:
+    """P(true class i | the teacher names j), in row j: the transition matrix turned around by Bayes' rule.
+
+    In proportion to P(j | i), with the prior of `transition_matrix`, times the frequency of class i with one more
+    example of each class. So how far an answer is believed follows from the class that it names, and where it is not
+    the other classes are as likely as the teacher mistakes them for that one.
+
+    Args:
+        labels: [V], the true classes, in 0..K-1.
+        teacher_probs: [V, K], out of sample; only the likeliest class counts.
+        prior: Imaginary examples of every class, above 0.
+
+    Returns:
+        [K, K]; rows sum to one.
+
+    Example:
+        The teacher names class 1 every time it is true, and every other time that class 0 is.
+
+        >>> answers = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0], [0.0, 1.0]])
+        >>> named_posterior(torch.tensor([0, 0, 1, 1]), answers, prior=1e-9)
+        tensor([[1.0000, 0.0000],
+                [0.3333, 0.6667]], dtype=torch.float64)
+
+    Raises:
+        InputError: As in `transition_matrix`.
+
+    Source: Dawid and Skene (1979), Applied Statistics 28, equation 2.5, for one annotator whose error rates are known.
+    """
+    frequency = torch.bincount(labels.long().cpu(), minlength=teacher_probs.shape[1]).double() + 1
+    joint = transition_matrix(labels, teacher_probs, prior).double().cpu() * frequency.unsqueeze(1)
+    # A teacher that was wrong every time never names some classes: of those the frequencies are all that is known.
+    joint = joint.where((joint > 0).any(dim=0), frequency.unsqueeze(1))
+    return (joint / joint.sum(dim=0)).T
+
+
+def named_posterior_by_role(
+    teacher_probs: Mapping[str, Float[Tensor, "_ _"]],
+    label: Mapping[str, Int[Tensor, "_"]],
+    *,
+    seed: int,
+    prior: float = PRIOR,
+) -> dict[str, Float64[Tensor, "_ _"]]:
+    """The posterior of every answer, by set; on the sets with labels by labels of other folds.
+
+    Args:
+        teacher_probs: By set [N, K], out of sample; only the likeliest class counts.
+        label: The labels of some sets, two or more in all.
+        seed: Draws the ten folds (as many as there are examples where those are fewer).
+        prior: As in `named_posterior`.
+
+    Example:
+        >>> answers = torch.tensor([[1.0, 0.0], [0.0, 1.0]]).repeat(20, 1)
+        >>> truth = {"labelled": torch.tensor([0, 1]).repeat(20)}
+        >>> found = named_posterior_by_role({"labelled": answers, "pool": answers[:2]}, truth, seed=0)
+        >>> (found["pool"].diagonal() > 0.9).all().item(), found["labelled"].shape
+        (True, torch.Size([40, 2]))
+
+    Raises:
+        InputError: As in `named_posterior`, or fewer than two labels.
+    """
+    joined, truth = torch.cat([teacher_probs[role] for role in label]), torch.cat(list(label.values()))
+
+    def fit(rows: Tensor) -> Callable[[Tensor], Tensor]:
+        table = named_posterior(truth[rows], joined[rows], prior)
+        return lambda held_out: table[joined[held_out].argmax(dim=1)]
+
+    held_out = out_of_fold(fit, folds(truth, max(2, min(NUM_FOLDS, len(truth))), seed))
+    judged = dict(zip(label, held_out.split([len(each) for each in label.values()]), strict=True))
+    table = named_posterior(truth, joined, prior)
+    return {
+        role: judged[role] if role in judged else table[probs.argmax(dim=1)] for role, probs in teacher_probs.items()
+    }
