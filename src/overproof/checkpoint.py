@@ -47,19 +47,22 @@ class EpochRecord:
 class State:
     """All that changes during training, besides the student and its optimizers.
 
-    Batches, dropout and augmentation are functions of seed and step, so no random state is kept. `passes` and
-    `counts` hold what is known of the passes of the epoch under way.
+    Batches, dropout and augmentation are functions of seed and step, so no random state is kept. The first `num_passes`
+    rows of `passes` and `counts` hold what is known of the passes of the epoch under way: rows of one tensor, since
+    a small tensor a pass that lives to the end of the epoch would lie between the large ones that go, and memory would
+    fill with holes (ten million lines of text took four GiB more).
     """
 
     step: int
     memories: Memories
     average: dict[str, Tensor]
     counts: PassCounts
+    passes: Tensor
+    num_passes: int = 0
     history: list[EpochRecord] = field(default_factory=list)
     best_loss: float = math.inf
     best_epoch: int = 0
     best: dict[str, Tensor] = field(default_factory=dict)
-    passes: list[Tensor] = field(default_factory=list)
 
 
 def save(
@@ -84,7 +87,7 @@ def save(
         "average": state.average,
         "history": [asdict(record) for record in state.history],
         "best": (state.best_loss, state.best_epoch, state.best),
-        "passes": state.passes,
+        "passes": state.passes[: state.num_passes].clone(),
         "counts": state.counts.settle(),
     }
     torch.save(content, buffer)
@@ -126,6 +129,9 @@ def load(
     state.average = content["average"]
     state.history = [EpochRecord(**record) for record in content["history"]]
     state.best_loss, state.best_epoch, state.best = content["best"]
-    state.passes = content["passes"]
+    passes = content["passes"]
+    state.num_passes = len(passes)
+    for row, kept in zip(state.passes, passes, strict=False):
+        row.copy_(kept)
     # A checkpoint of an earlier version counted nothing: its epoch is counted from here.
     state.counts = PassCounts(total=content.get("counts", state.counts.total))

@@ -108,6 +108,7 @@ def training(
         memories=memories,
         average=weights_of(student) if options.ema else {},
         counts=no_counts(device),
+        passes=torch.zeros(steps_per_epoch * options.accumulate, 4, dtype=torch.float64, device=device),
     )
     fingerprint = repr((options.model_dump(exclude={"checkpoint_seconds"}), method, num_labelled, num_pool, seed))
     if checkpoint is not None and checkpoint.exists():
@@ -153,10 +154,11 @@ def training(
             # The only place in the package where examples are averaged.
             mean_loss = torch.dot(weight, loss) * (world / (labelled_size + pool_size))
             mean_loss.backward()
-            state.passes.append(_noted(mean_loss.detach(), weight[len(labelled_part) if num_pool else 0 :]))
+            state.passes[state.num_passes] = _noted(mean_loss.detach(), weight[len(labelled_part) if num_pool else 0 :])
+            state.num_passes += 1
             state.counts.add(batch, weight, len(labelled_part))
         # On a GPU the look would wait for the device, so it is taken now and then.
-        if (device.type == "cpu" or step % 64 == 63) and not math.isfinite(state.passes[-1][0]):
+        if (device.type == "cpu" or step % 64 == 63) and not math.isfinite(state.passes[state.num_passes - 1, 0]):
             raise FloatingPointError(f"The loss is not finite at step {step} of {total_steps} (epoch {epoch + 1}).")
         for value in learned_parts if world > 1 else []:
             dist.all_reduce(value.grad, op=dist.ReduceOp.AVG)
@@ -216,7 +218,7 @@ def _close_epoch(
     options: TrainOptions,
 ) -> EpochRecord:
     """Record the epoch, start the next one's sums, and keep the best student where early stopping asks for it."""
-    passes = torch.stack(state.passes)
+    passes = state.passes[: state.num_passes]
     held_out_loss = None
     if held_out is not None:
         batch = _held_out_batch(student, held_out, transition)
@@ -235,7 +237,7 @@ def _close_epoch(
         **asdict(summed(state.counts.settle())),
     )
     state.history.append(record)
-    state.passes, state.counts = [], no_counts(state.counts.total.device)
+    state.num_passes, state.counts = 0, no_counts(state.counts.total.device)
     return record
 
 
