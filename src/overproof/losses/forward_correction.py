@@ -26,6 +26,7 @@ class ForwardCorrection:
         answer 1 in three cases of four, and pays -log .75.
 
         >>> from dataclasses import replace
+        >>> import torch
         >>> from overproof.claims import noisy_batch
         >>> flips = torch.tensor([[0.5, 0.5], [0.0, 1.0]])
         >>> batch = replace(noisy_batch(1, 2), student_logits=torch.zeros(1, 2), transition=flips)

@@ -37,7 +37,7 @@ def named_posterior(
         The teacher names class 1 every time it is true, and every other time that class 0 is.
 
         >>> answers = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0], [0.0, 1.0]])
-        >>> named_posterior(torch.tensor([0, 0, 1, 1]), answers, prior=1e-9)
+        >>> named_posterior(torch.tensor([0, 0, 1, 1]), answers, prior=1e-9).round(decimals=4)
         tensor([[1.0000, 0.0000],
                 [0.3333, 0.6667]], dtype=torch.float64)
 
