@@ -7,7 +7,7 @@ import torch
 
 from overproof.answered import Opened
 from overproof.labels import compress
-from overproof.models import Dense, OnDisk, Placed, as_matrix, join
+from overproof.models import Dense, OnDisk, Placed, Unpadded, as_matrix, join
 from overproof.models.inputs import Joined, num_with_feature
 from overproof.models.ngrams import Ngrams
 
@@ -46,6 +46,19 @@ def test_joined_parts_give_what_one_copied_whole_gives(name, rows):
         assert found.dtype == expected.dtype
         assert torch.equal(found, expected)
     assert torch.equal(lazy.to(torch.device("cpu")).take(torch.arange(5)), whole.take(torch.arange(5)))
+
+
+@pytest.mark.parametrize("rows", [[4, 0, 2, 2], [0, 1], [3], [1, 1], []])
+def test_sets_without_padding_are_the_same_wherever_they_lie(rows):
+    rows = torch.tensor(rows, dtype=torch.int64)
+    parts = PARTS["ragged"]
+    whole = join(parts)
+    on_disk = Placed(inputs=OnDisk(inputs=parts[1]), place=torch.arange(len(parts[1])))
+    lazy = Unpadded(inputs=join([parts[0], on_disk]))
+    found, expected = lazy.take(rows), whole.part(rows)
+    assert torch.equal(found.values, expected.values)
+    assert torch.equal(found.offsets, expected.offsets)
+    assert lazy.take(rows.clone()) is found
 
 
 def test_features_are_counted_alike_wherever_they_lie():

@@ -15,6 +15,25 @@ KEPT_PARTS, MOST_KEPT_ROWS = 4, 1024
 """How many parts of sets of features are kept for whoever asks next, and how many rows they have at most."""
 
 
+class Recent:
+    """The last few small parts of sets of features, for whoever asks for the same rows next."""
+
+    def __init__(self) -> None:
+        self._parts: dict[bytes, Ragged] = {}
+
+    def part(self, rows: Int[Tensor, "B"], make: Callable[[], "Ragged"]) -> "Ragged":
+        """The part of these rows, made where it is not at hand."""
+        if rows.device.type != "cpu" or len(rows) > MOST_KEPT_ROWS:
+            return make()
+        key = rows.numpy().tobytes()
+        # Asked for again, it is young again.
+        found = self._parts.pop(key, None)
+        found = self._parts[key] = make() if found is None else found
+        for oldest in list(self._parts)[:-KEPT_PARTS]:
+            del self._parts[oldest]
+        return found
+
+
 @runtime_checkable
 class Inputs(Protocol):
     """N encoded examples; `take` gives what a module's `forward` gets."""
@@ -88,7 +107,7 @@ class Ragged:
 
     values: Int32[Tensor, "T"]
     offsets: Int64[Tensor, "N_plus_1"]
-    _parts: dict[bytes, "Ragged"] = field(default_factory=dict, init=False, repr=False)
+    _recent: Recent = field(default_factory=Recent, init=False, repr=False)
     _made: list[tuple[Tensor, Tensor]] = field(default_factory=list, init=False, repr=False)
 
     def __len__(self) -> int:
@@ -113,21 +132,16 @@ class Ragged:
             >>> Ragged(values=values, offsets=torch.tensor([0, 1, 3])).part(torch.tensor([1, 0])).values.tolist()
             [8, 9, 7]
         """
-        key = rows.numpy().tobytes() if rows.device.type == "cpu" and len(rows) <= MOST_KEPT_ROWS else b""
-        found = self._parts.pop(key, None)
-        if found is None:
-            starts = self.offsets.index_select(0, rows)
-            lengths = self.offsets.index_select(0, rows + 1) - starts
-            offsets = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
-            # Feature number f of a row stands f places behind where the row starts.
-            shift = (starts - offsets[:-1]).repeat_interleave(lengths)
-            place = torch.arange(int(offsets[-1]), device=shift.device).add_(shift)
-            found = Ragged(values=self.values.index_select(0, place), offsets=offsets)
-        if key:
-            self._parts[key] = found
-            for oldest in list(self._parts)[:-KEPT_PARTS]:
-                del self._parts[oldest]
-        return found
+        return self._recent.part(rows, lambda: self._part(rows))
+
+    def _part(self, rows: Tensor) -> "Ragged":
+        starts = self.offsets.index_select(0, rows)
+        lengths = self.offsets.index_select(0, rows + 1) - starts
+        offsets = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
+        # Feature number f of a row stands f places behind where the row starts.
+        shift = (starts - offsets[:-1]).repeat_interleave(lengths)
+        place = torch.arange(int(offsets[-1]), device=shift.device).add_(shift)
+        return Ragged(values=self.values.index_select(0, place), offsets=offsets)
 
     @cached_property
     def owner(self) -> Int64[Tensor, "T"]:
@@ -216,6 +230,7 @@ class Joined:
     """
 
     parts: tuple[Inputs, ...]
+    _recent: Recent = field(default_factory=Recent, init=False, repr=False)
 
     @cached_property
     def _stops(self) -> Tensor:
@@ -226,13 +241,8 @@ class Joined:
 
     def take(self, rows: Int[Tensor, "B"]) -> Tensor:
         """The batch of these rows; sets of features are padded with 0 to the longest of all of them."""
-        stops = self._stops.to(rows.device)
-        owner = torch.bucketize(rows, stops, right=True)
-        places = [(owner == number).nonzero()[:, 0] for number in range(len(self.parts))]
-        pieces = [
-            part.take(rows[place] - (stop - len(part)))
-            for part, place, stop in zip(self.parts, places, stops, strict=True)
-        ]
+        places, own = self._owners(rows)
+        pieces = [part.take(some) for part, some in zip(self.parts, own, strict=True)]
         rest = [max(sizes) for sizes in zip(*(piece.shape[1:] for piece in pieces), strict=True)]
         # Whole rows are copied, at most twice: much faster than to write them to their places number by number.
         together = torch.cat(
@@ -242,8 +252,25 @@ class Joined:
             ]
         )
         place = torch.cat(places)
-        in_order = bool((place[1:] > place[:-1]).all())
-        return together if in_order else together.index_select(0, place.argsort())
+        return together if _rise(place) else together.index_select(0, place.argsort())
+
+    def part(self, rows: Int[Tensor, "B"]) -> Ragged:
+        """The batch of these rows of sets of features, without padding."""
+        return self._recent.part(rows, lambda: self._part(rows))
+
+    def _part(self, rows: Tensor) -> Ragged:
+        places, own = self._owners(rows)
+        place = torch.cat(places)
+        together = _end_to_end([part_of(part, some) for part, some in zip(self.parts, own, strict=True)])
+        return together if _rise(place) else together.part(place.argsort())
+
+    def _owners(self, rows: Tensor) -> tuple[list[Tensor], list[Tensor]]:
+        """For each set: which of the rows are its own, and where they stand in it."""
+        stops = self._stops.to(rows.device)
+        owner = torch.bucketize(rows, stops, right=True)
+        places = [(owner == number).nonzero()[:, 0] for number in range(len(self.parts))]
+        starts = [stop - len(part) for part, stop in zip(self.parts, stops, strict=True)]
+        return places, [rows[place] - start for place, start in zip(places, starts, strict=True)]
 
     def to(self, device: torch.device) -> "Joined":
         """The same inputs on another device."""
@@ -267,9 +294,17 @@ def join(parts: Sequence[Inputs]) -> Dense | Ragged | Joined:
     ragged = [part for part in parts if isinstance(part, Ragged)]
     if len(ragged) < len(parts):
         return Joined(parts=tuple(parts))
-    lengths = torch.cat([part.offsets.diff() for part in ragged])
+    return _end_to_end(ragged)
+
+
+def _end_to_end(parts: Sequence[Ragged]) -> Ragged:
+    lengths = torch.cat([part.offsets.diff() for part in parts])
     offsets = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
-    return Ragged(values=torch.cat([part.values for part in ragged]), offsets=offsets)
+    return Ragged(values=torch.cat([part.values for part in parts]), offsets=offsets)
+
+
+def _rise(place: Tensor) -> bool:
+    return bool((place[1:] > place[:-1]).all())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -287,20 +322,21 @@ class Unpadded:
 
     def take(self, rows: Int[Tensor, "B"]) -> Ragged:
         """The batch of these rows."""
-        return _part_of(self.inputs, rows)
+        return part_of(self.inputs, rows)
 
     def to(self, device: torch.device) -> "Unpadded":
         """The same inputs on another device."""
         return Unpadded(inputs=self.inputs.to(device))
 
 
-def _part_of(inputs: Inputs, rows: Tensor) -> Ragged:
-    if isinstance(inputs, Ragged):
+def part_of(inputs: Inputs, rows: Int[Tensor, "B"]) -> Ragged:
+    """The batch of these rows of sets of features, wherever they lie, without padding."""
+    if isinstance(inputs, Ragged | Joined):
         return inputs.part(rows)
     if isinstance(inputs, Placed):
-        return _part_of(inputs.inputs, inputs.place.index_select(0, rows))
+        return part_of(inputs.inputs, inputs.place.index_select(0, rows))
     if isinstance(inputs, OnDisk):
-        return _part_of(inputs.inputs, rows.cpu()).to(inputs.device)
+        return part_of(inputs.inputs, rows.cpu()).to(inputs.device)
     padded = inputs.take(rows)
     counts = (padded > 0).sum(dim=1)
     return Ragged(values=padded[padded > 0].int(), offsets=torch.cat([counts.new_zeros(1), counts.cumsum(0)]))
