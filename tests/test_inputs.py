@@ -8,7 +8,8 @@ import torch
 from overproof.answered import Opened
 from overproof.labels import compress
 from overproof.models import Dense, OnDisk, Placed, Unpadded, as_matrix, join
-from overproof.models.inputs import Joined, num_with_feature
+from overproof.models.inputs import Joined
+from overproof.models.matrices import num_with_feature
 from overproof.models.ngrams import Ngrams
 
 TEXTS = ["so good", "", "so", "a much longer text than any other one", "good good good"]

@@ -14,27 +14,6 @@ Training = Generator[float, None, Result]
 """A training under way: after every step it says what share of its steps are done; it returns what came of it."""
 
 
-def to_its_end(training: Training[Result]) -> Result:
-    """Let a training take all its steps."""
-    while True:
-        try:
-            next(training)
-        except StopIteration as stop:
-            result: Result = stop.value
-            return result
-
-
-def alone(training: Callable[Given, Training[Result]]) -> Callable[Given, Result]:
-    """The function that takes all steps of such a training; the global random numbers are nobody else's meanwhile."""
-
-    @wraps(training)
-    def whole(*args: Given.args, **kwargs: Given.kwargs) -> Result:
-        with torch.random.fork_rng():
-            return to_its_end(training(*args, **kwargs))
-
-    return whole
-
-
 def at_once(fit: Callable[Given, Result]) -> Callable[Given, Training[Result]]:
     """A fit without steps as a training that comes to its end in one turn."""
 
@@ -47,7 +26,8 @@ def at_once(fit: Callable[Given, Result]) -> Callable[Given, Training[Result]]:
 
 
 def in_turn(trainings: Sequence[Training[Result]]) -> list[Result]:
-    """Let trainings take their steps in turn, always the one that has done least; each is what it is alone.
+    """Let trainings take their steps in turn, always the one that has done least; each is what it is alone, and the
+    global random numbers are nobody else's meanwhile.
 
     Students of the same seed see the same batches in the same order. Those that take the same step one after the other
     find the batch made (`overproof.models.Ragged.part`), however far a kill had let each of them come.
@@ -74,6 +54,21 @@ def in_turn(trainings: Sequence[Training[Result]]) -> list[Result]:
             for training in trainings:
                 training.close()
     return [results[number] for number in range(len(trainings))]
+
+
+def to_its_end(training: Training[Result]) -> Result:
+    """Let a training take all its steps, nobody beside it."""
+    return in_turn([training])[0]
+
+
+def alone(training: Callable[Given, Training[Result]]) -> Callable[Given, Result]:
+    """The function that takes all steps of such a training."""
+
+    @wraps(training)
+    def whole(*args: Given.args, **kwargs: Given.kwargs) -> Result:
+        return to_its_end(training(*args, **kwargs))
+
+    return whole
 
 
 def timed(training: Training[Result]) -> Training[tuple[Result, float]]:

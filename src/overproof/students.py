@@ -153,9 +153,8 @@ class Students:
             material: Of their seed.
             rows: Of one seed, none finished.
         """
-        module, size = material.first.module, 1
-        numbers = sum(each.numel() for each in module.parameters())
-        inputs = as_read(module, material.inputs)
+        numbers, size = material.first.num_parameters, 1
+        inputs = as_read(material.first.module, material.inputs)
         if isinstance(inputs, Unpadded) and place()[1] == 1:
             some = inputs.take(torch.arange(min(256, len(inputs))))
             batch = self.experiment.train.batch_size * len(some.values) / len(some)

@@ -20,8 +20,8 @@ from overproof.models.inputs import OnDisk as OnDisk
 from overproof.models.inputs import Placed as Placed
 from overproof.models.inputs import Ragged as Ragged
 from overproof.models.inputs import Unpadded as Unpadded
-from overproof.models.inputs import as_matrix as as_matrix
 from overproof.models.inputs import join as join
+from overproof.models.matrices import as_matrix as as_matrix
 from overproof.models.ngram_bag import as_read as as_read
 from overproof.models.student import Student as Student
 from overproof.models.student import build as build

@@ -3,9 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
-import numpy as np
 import torch
 from jaxtyping import Int, Int32, Int64, Shaped
 from torch import Tensor
@@ -137,7 +136,7 @@ class Ragged:
     def _part(self, rows: Tensor) -> "Ragged":
         starts = self.offsets.index_select(0, rows)
         lengths = self.offsets.index_select(0, rows + 1) - starts
-        offsets = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
+        offsets = _offsets(lengths)
         # Feature number f of a row stands f places behind where the row starts.
         shift = (starts - offsets[:-1]).repeat_interleave(lengths)
         place = torch.arange(int(offsets[-1]), device=shift.device).add_(shift)
@@ -299,8 +298,11 @@ def join(parts: Sequence[Inputs]) -> Dense | Ragged | Joined:
 
 def _end_to_end(parts: Sequence[Ragged]) -> Ragged:
     lengths = torch.cat([part.offsets.diff() for part in parts])
-    offsets = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
-    return Ragged(values=torch.cat([part.values for part in parts]), offsets=offsets)
+    return Ragged(values=torch.cat([part.values for part in parts]), offsets=_offsets(lengths))
+
+
+def _offsets(lengths: Tensor) -> Tensor:
+    return torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
 
 
 def _rise(place: Tensor) -> bool:
@@ -338,61 +340,5 @@ def part_of(inputs: Inputs, rows: Int[Tensor, "B"]) -> Ragged:
     if isinstance(inputs, OnDisk):
         return part_of(inputs.inputs, rows.cpu()).to(inputs.device)
     padded = inputs.take(rows)
-    counts = (padded > 0).sum(dim=1)
-    return Ragged(values=padded[padded > 0].int(), offsets=torch.cat([counts.new_zeros(1), counts.cumsum(0)]))
-
-
-def num_with_feature(inputs: Inputs, num_features: int) -> Int64[Tensor, "V"]:
-    """How many examples hold each feature, of sets of features; those of padding are 0.
-
-    Args:
-        inputs: Sets of features, read a few at a time where they are not all in memory.
-        num_features: V, above every feature.
-
-    Example:
-        >>> inputs = Ragged(values=torch.tensor([1, 1, 2], dtype=torch.int32), offsets=torch.tensor([0, 1, 3]))
-        >>> num_with_feature(inputs, 4).tolist()
-        [0, 2, 1, 0]
-    """
-    if isinstance(inputs, Ragged):
-        return torch.bincount(inputs.values, minlength=num_features)
-    counts = torch.zeros(num_features, dtype=torch.int64)
-    for rows in torch.arange(len(inputs)).split(4096):
-        counts += torch.bincount(inputs.take(rows).flatten(), minlength=num_features)
-    counts[0] = 0
-    return counts
-
-
-def as_matrix(inputs: Inputs, rows: Int[Tensor, "B"]) -> Any:
-    """Some examples as one matrix, for estimators that know nothing of ours.
-
-    Args:
-        inputs: Encoded examples.
-        rows: [B], which of them.
-
-    Returns:
-        A float32 array [B, D], flattened, bytes scaled to [0, 1]; for sets of features a scipy sparse matrix in which
-        each example has length one and rare features weigh more (tf-idf without the tf, counted over all of `inputs`).
-
-    Example:
-        >>> two = Ragged(values=torch.tensor([1, 2], dtype=torch.int32), offsets=torch.tensor([0, 1, 2]))
-        >>> as_matrix(two, torch.tensor([1])).toarray().tolist()
-        [[0.0, 0.0, 1.0]]
-    """
-    from scipy.sparse import csr_array
-
-    values = inputs.take(rows)
-    # Only sets of features are whole numbers of eight bytes.
-    if values.dtype != torch.int64:
-        flat = values.flatten(1).float().numpy()
-        return flat / 255 if values.dtype == torch.uint8 else flat
-    width = 1 + max((int(inputs.take(some).max()) for some in torch.arange(len(inputs)).split(4096)), default=0)
-    num_with = num_with_feature(inputs, width).numpy()
-    idf = (np.log((1 + len(inputs)) / (1 + num_with)) + 1).astype(np.float32)
-    features = values.numpy()
-    counts = (features > 0).sum(axis=1)
-    columns = features[features > 0]
-    data = idf[columns]
-    where = np.repeat(np.arange(len(rows)), counts)
-    length = np.sqrt(np.bincount(where, data.astype(np.float64) ** 2, minlength=len(rows))).astype(np.float32)
-    return csr_array((data / length[where], columns, np.concatenate([[0], counts.cumsum()])), shape=(len(rows), width))
+    inside = padded > 0
+    return Ragged(values=padded[inside].int(), offsets=_offsets(inside.sum(dim=1)))

@@ -8,7 +8,8 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from overproof.models.inputs import Batches, Inputs, Ragged, Unpadded, num_with_feature
+from overproof.models.inputs import Batches, Inputs, Ragged, Unpadded
+from overproof.models.matrices import num_with_feature
 
 SCALE = 30.0
 """Length of every text's weight vector. It only sets the unit of the table, such that learning rates and weight decays

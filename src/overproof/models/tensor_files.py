@@ -72,7 +72,7 @@ def put_tensors(
 
     Example:
         >>> layer = nn.Linear(1, 1, bias=False)
-        >>> put_tensors(layer, {"weight": 3 * layer.weight.detach() / layer.weight.detach()}, "weights")
+        >>> put_tensors(layer, {"weight": torch.full((1, 1), 3.0)}, "weights")
         >>> layer.weight.item()
         3.0
 

@@ -186,7 +186,7 @@ def believed(name: str, counts: Sequence[int], curve: Mapping[str, float]) -> Ma
     Args:
         name: Of the picture.
         counts: How many examples lie in each bin of estimated accuracy, from 0 to 1.
-        curve: By margin, as a word: the estimated accuracy.
+        curve: By margin, as a word: the estimated accuracy; at least one.
     """
     shares = np.array(counts, dtype=float) / max(sum(counts), 1)
     margins, accuracy = [float(margin) for margin in curve], [100 * value for value in curve.values()]
@@ -197,11 +197,7 @@ def believed(name: str, counts: Sequence[int], curve: Mapping[str, float]) -> Ma
         places = 100 * (np.arange(len(shares)) + 0.5) / len(shares)
         bars.barh(places, 100 * shares, height=86 / len(shares), color=ACCENT, alpha=0.85)
         bars.set(xlabel="of the pool, %")
-        ends = (
-            f"{accuracy[0]:.0f} % at margin {margins[0]:g}, {accuracy[-1]:.0f} % at margin {margins[-1]:g}"
-            if curve
-            else ""
-        )
+        ends = f"{accuracy[0]:.0f} % at margin {margins[0]:g}, {accuracy[-1]:.0f} % at margin {margins[-1]:g}"
         return inline(figure, f"Estimated accuracy of the teacher: {ends}. Of the pool: {_share_below_half(shares)}.")
 
 

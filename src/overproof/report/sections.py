@@ -173,8 +173,9 @@ def belief_section(students: Sequence[Facts], refreshed: Collection[str]) -> Sec
             alike.setdefault(tuple(counts), []).append(method)
     for number, (counts, methods) in enumerate(alike.items()):
         curve = first_seed[methods[0]].get("noise", {}).get("accuracy_at_margin", {})
-        by, chart = "by its margin", charts.believed(f"accuracy-{number}", counts, curve)
-        if len(set(curve.values())) < 2:
+        if len(set(curve.values())) > 1:
+            by, chart = "by its margin", charts.believed(f"accuracy-{number}", counts, curve)
+        else:
             by, label = "by the class it names", "estimated accuracy of the teacher"
             chart = charts.ridges(f"accuracy-{number}", {"pool": counts}, label, ("0", "1"))
         note = (
