@@ -71,6 +71,7 @@ def put_tensors(
         kept: Names that stay as they are as well, and that nobody needs to speak of.
 
     Example:
+        >>> import torch
         >>> layer = nn.Linear(1, 1, bias=False)
         >>> put_tensors(layer, {"weight": torch.full((1, 1), 3.0)}, "weights")
         >>> layer.weight.item()
