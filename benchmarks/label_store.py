@@ -21,9 +21,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import torch
 
+from overproof.answers.predictions import Answers, answer, compress, embed, read
 from overproof.errors import InputError
-from overproof.labels import Answers, answer, compress, embed, read
-from overproof.shard import StoreKey, decode_shard
+from overproof.storage.shard import StoreKey, decode_shard
 
 KEY = StoreKey(teacher="benchmark", data="random", transform="none", code="1")
 COLUMNS = ("class_indices", "class_probs", "margin", "residual")

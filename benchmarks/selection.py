@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 
-from overproof import select
+from overproof.methods import selectors as select
 
 BLOCK = 10**7
 CLASSES = 10

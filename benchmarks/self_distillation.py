@@ -24,12 +24,12 @@ from features import CACHE, load
 from numpy.typing import NDArray
 from scipy.stats import t as student_t
 
-from overproof import atomic
+from overproof.evaluation.verdict import Row, summarise
 from overproof.linear import RidgeSelfDistillation, RidgeSelfDistillationCV
 from overproof.linear.heads import Head, Problem
 from overproof.linear.softmax import IMITATIONS, ImitationPath
+from overproof.storage import atomic
 from overproof.synthetic import adversarial_noise, hierarchical_noise, symmetric_noise
-from overproof.verdict import Row, summarise
 
 OUT = Path("runs/self_distillation")
 NUM_TRAIN, NUM_HELD_OUT = 5000, 2500

@@ -27,14 +27,14 @@ from statistics import fmean
 import torch
 import torch.nn.functional as F
 
-from overproof import atomic
-from overproof.distillation import distilled
+from overproof.cross_fitting import folds
+from overproof.evaluation.verdict import Row, markdown, summarise
 from overproof.functional import one_hot
-from overproof.noise import folds
-from overproof.sampler import derived_seed
-from overproof.steps import open_run
-from overproof.train_options import batch_sizes
-from overproof.verdict import Row, markdown, summarise
+from overproof.runs.pipeline import open_run
+from overproof.seeds import derived_seed
+from overproof.storage import atomic
+from overproof.training.distillation import distilled
+from overproof.training.options import batch_sizes
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "recipes"))
 

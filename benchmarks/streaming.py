@@ -31,11 +31,11 @@ import pyarrow.parquet as pq
 import torch
 import yaml
 
-from overproof.distillation import distilled
-from overproof.experiment import Experiment, experiment_from
-from overproof.methods import method
+from overproof.methods.published import method
 from overproof.progress import Silent
-from overproof.steps import Work
+from overproof.runs.experiment import Experiment, experiment_from
+from overproof.runs.pipeline import Run
+from overproof.training.distillation import distilled
 
 NUM_LABELLED, NUM_TEST, ROWS_PER_SHARD, ROWS_MADE, ROUNDS = 2_000, 10_000, 500_000, 50_000, 5
 NUM_COLUMNS, NUM_CLASSES = 12, 4
@@ -190,7 +190,7 @@ def beside(told: dict[str, Any], folder: Path, num_beside: int) -> None:
     for where in ("never", "always"):
         change = [f"data.on_disk={where}", f"data.rows.pool={num_beside}"]
         experiment: Experiment = experiment_from(told, change)
-        work = Work(experiment=experiment, folder=folder / f"beside-{where}", progress=Silent())
+        work = Run(experiment=experiment, folder=folder / f"beside-{where}", progress=Silent())
         work.label()
         materials[where] = (experiment, work._students.material(0))
     seconds: dict[str, list[tuple[float, float]]] = {where: [] for where in materials}

@@ -14,12 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from overproof.method import Method
-from overproof.methods import method
+from overproof.methods.composition import Method
+from overproof.methods.published import method
 from overproof.models import Dense
-from overproof.rows import Rows
-from overproof.train import train
-from overproof.train_options import TrainOptions
+from overproof.training.loop import train
+from overproof.training.options import TrainOptions
+from overproof.training.rows import Rows
 
 ROUNDS = 7
 NUM_LABELLED, NUM_POOL, NUM_CLASSES, BATCH = 1000, 16000, 10, 256

@@ -9,7 +9,7 @@ os.environ.update(COLUMNS="88", NO_COLOR="1", TERMINAL_WIDTH="88")
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from overproof.cli import app
+from overproof.commands.main import app
 
 INTRODUCTION = """# The command line
 

@@ -3,7 +3,7 @@
 import inspect
 from pathlib import Path
 
-import overproof.methods
+import overproof.methods.published
 from overproof.registry import Entry, entries
 
 INTRODUCTION = """# Methods
@@ -25,7 +25,7 @@ TITLES = {
 
 def page() -> str:
     """The whole page."""
-    assert overproof.methods.method_names()
+    assert overproof.methods.published.method_names()
     parts = [INTRODUCTION]
     for kind, title in TITLES.items():
         parts.append(f"## {title}\n")
@@ -49,7 +49,7 @@ def section(entry: Entry) -> str:
     return "\n".join(lines)
 
 
-def composition(method: overproof.methods.Method) -> str:
+def composition(method: overproof.methods.published.Method) -> str:
     """The parts of a method, one a line."""
     return "\n".join(f"{path:16} {part}" for path, part in method.described().items())
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from markdown.extensions.toc import slugify
 
+from overproof.evaluation.verdict import Summary, cells, markdown, summarise
 from overproof.models import load_student
-from overproof.steps import open_run
-from overproof.verdict import Summary, cells, markdown, summarise
+from overproof.runs.pipeline import open_run
 
 
 def section(folder: Path, command: str, against: str | None = None) -> str:

@@ -25,9 +25,9 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.preprocessing import normalize
 from sklearn.semi_supervised import SelfTrainingClassifier
 
-from overproof import atomic
 from overproof.models import ModelSpec, Ragged, build
-from overproof.steps import open_run
+from overproof.runs.pipeline import open_run
+from overproof.storage import atomic
 
 
 def features(student, examples):

@@ -22,18 +22,18 @@ from rich.console import Console
 from wild_pool import SETUPS, build
 
 import overproof
-from overproof import atomic
-from overproof.answered import Answered
+from overproof.answers.predictions import compress
 from overproof.data import Source, read, split
-from overproof.distillation import distilled
-from overproof.experiment import load
-from overproof.labels import compress
-from overproof.methods import method
+from overproof.evaluation.verdict import table
+from overproof.methods.published import method
 from overproof.models import ModelSpec, load_student
 from overproof.models import build as build_student
 from overproof.progress import OnTerminal
-from overproof.train_options import TrainOptions
-from overproof.verdict import table
+from overproof.runs.experiment import load
+from overproof.storage import atomic
+from overproof.training.distillation import distilled
+from overproof.training.examples import Answered
+from overproof.training.options import TrainOptions
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

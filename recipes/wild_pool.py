@@ -22,8 +22,8 @@ from pathlib import Path
 
 import numpy as np
 
-from overproof import atomic
 from overproof.data import Source, read
+from overproof.storage import atomic
 
 FASHION = Path("/usr/share/datasets/fashion-mnist")
 FASHION_NAMES = ("t-shirt", "trouser", "pullover", "dress", "coat", "sandal", "shirt", "sneaker", "bag", "ankle boot")

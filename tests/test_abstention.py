@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom
 
-from overproof.abstention import NUM_COVERAGES, choose_threshold, risk_bound
+from overproof.deployment.abstention import NUM_COVERAGES, choose_threshold, risk_bound
 from overproof.errors import InputError
 
 REPETITIONS = 2000

@@ -17,7 +17,7 @@ from overproof.functional import (
     soft_cross_entropy,
     tempered_divergence,
 )
-from overproof.losses import AdaptationMatrix
+from overproof.methods.losses import AdaptationMatrix
 from overproof.papers import DFND_2021, SLAM_2023
 
 

@@ -10,11 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from overproof import answer_files
-from overproof.answer_files import ParsedFiles, export_parquet, export_store, read_answers, vote_counts
+from overproof.answers import files as answer_files
+from overproof.answers.files import ParsedFiles, export_parquet, export_store, read_answers, vote_counts
+from overproof.answers.predictions import answer, compress
 from overproof.errors import InputError
-from overproof.labels import answer, compress
-from overproof.shard import StoreKey
+from overproof.storage.shard import StoreKey
 
 CLASSES = ("cat", "cow", "dog")
 KEYS = pa.array(["007", "b", "c"])
@@ -216,7 +216,7 @@ def test_a_store_is_exported_with_its_own_ids_and_names(tmp_path: Path):
 
 
 def test_many_rows_are_opened_a_few_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("overproof.answer_files.NUMBERS_AT_A_TIME", 6)
+    monkeypatch.setattr("overproof.answers.files.NUMBERS_AT_A_TIME", 6)
     path = write(tmp_path, {"id": FILE_IDS, "probs": FILE_PROBS})
     assert read_answers(path, KEYS, CLASSES).probs().tolist() == PROBS
     with pytest.raises(InputError, match=r"row 0 .*sum to 0.5"):

@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from overproof.answer_files import read_all_answers, read_answers
-from overproof.answer_votes import Votes, agreement, posterior, reliability
+from overproof.answers.files import read_all_answers, read_answers
+from overproof.answers.votes import Votes, agreement, posterior, reliability
 from overproof.errors import InputError
 
 CLASSES = ("cat", "cow", "dog")

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from overproof import array_files
+from overproof.storage import arrays as array_files
 
 
 def blocks_from(data, lengths, size=3):

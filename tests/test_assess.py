@@ -11,13 +11,14 @@ from rich.console import Console
 from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
 
-from overproof.assess import Estimate, assess, recommend
-from overproof.assess_page import page
+from overproof.assessment.assess import Estimate, assess, recommend
+from overproof.assessment.probes import PENALTIES, _coordinates, area_under_curve, error_probe, probe
+from overproof.commands.assess_table import page
+from overproof.cross_fitting import folds
 from overproof.errors import InputError
-from overproof.noise import folds, log_loss
-from overproof.probes import PENALTIES, _coordinates, area_under_curve, error_probe, probe
+from overproof.noise import log_loss
 from overproof.report import assessment_page
-from overproof.sampler import derived_seed
+from overproof.seeds import derived_seed
 from overproof.synthetic import blobs
 
 NAMES = ("red", "green", "blue")
@@ -127,7 +128,7 @@ def test_the_probe_is_logistic_regression_with_the_penalty_of_least_loss(monkeyp
     losses = {}
     for penalty in PENALTIES:
         with monkeypatch.context() as changed:
-            changed.setattr("overproof.probes.PENALTIES", (penalty,))
+            changed.setattr("overproof.assessment.probes.PENALTIES", (penalty,))
             alone = probe(features, labels, 3, seed=0)
         if penalty >= 0.1:
             np.testing.assert_allclose(alone.numpy(), by_hand(penalty), atol=0.01)

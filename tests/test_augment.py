@@ -7,11 +7,11 @@ from PIL import Image, ImageEnhance, ImageOps
 from torch.nn import functional as F
 
 from overproof import TrainOptions
-from overproof.augment import STEPS, augment
-from overproof.augmentations import Colour, Crop, CutOut, Flip, ResizedCrop
 from overproof.errors import InputError
-from overproof.experiment import experiment_from
-from overproof.rand_augment import OPERATIONS, RandAugment, operate
+from overproof.runs.experiment import experiment_from
+from overproof.training.augmentation import STEPS, augment
+from overproof.training.image_operations import Colour, Crop, CutOut, Flip, ResizedCrop
+from overproof.training.rand_augment import OPERATIONS, RandAugment, operate
 
 # Grey and colour, a smooth ramp, noise, and one flat image.
 NOISE = torch.randint(40, 200, (4, 3, 9, 12), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)

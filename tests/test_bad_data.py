@@ -20,7 +20,7 @@ import torch
 import yaml
 from PIL import Image
 
-from overproof import cli
+from overproof.commands import main as cli
 from overproof.data import (
     ImageOptions,
     Source,

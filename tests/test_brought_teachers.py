@@ -20,7 +20,8 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 import overproof
-from overproof.cli import main
+from overproof.commands.main import main
+from overproof.cross_fitting import folds
 from overproof.data import from_arrays
 from overproof.data.examples import build as examples_of
 from overproof.deployment import export
@@ -28,11 +29,10 @@ from overproof.errors import InputError
 from overproof.models import FROZEN, build, frozen_embedder
 from overproof.models.image_embeddings import efficientnet_lite0
 from overproof.models.layers import linear
-from overproof.noise import folds
-from overproof.sampler import derived_seed
+from overproof.seeds import derived_seed
 from overproof.synthetic import blobs
-from overproof.teacher import cross_fitted, cross_fitted_estimator, opened, trainable
-from overproof.train_options import TrainOptions
+from overproof.teachers import cross_fitted, cross_fitted_estimator, opened, trainable
+from overproof.training.options import TrainOptions
 
 NAMES = ("blue", "green", "red")
 OWN = ("red", "blue", "green")

@@ -12,22 +12,24 @@ import pytest
 import torch
 import yaml
 
-from overproof import answer_files, sharing, students
-from overproof.cli import main
-from overproof.compare import Comparison, compare, load_comparison
+from overproof.answers import files as answer_files
+from overproof.answers.predictions import read
+from overproof.api import run
+from overproof.commands.main import main
 from overproof.data import from_arrays
-from overproof.encoded import Shelf
 from overproof.errors import InputError
-from overproof.experiment import load
-from overproof.holm import corrected, holm
-from overproof.labels import read
+from overproof.evaluation.holm import corrected, holm
+from overproof.evaluation.verdict import Row, summarise
 from overproof.models import NgramEncoder
-from overproof.roles import cast
-from overproof.sharing import Shared
-from overproof.steps import run
+from overproof.models.encoding_cache import Shelf
+from overproof.runs import caches as sharing
+from overproof.runs import students
+from overproof.runs.caches import Shared
+from overproof.runs.comparison import Comparison, compare, load_comparison
+from overproof.runs.experiment import load
+from overproof.runs.roles import cast
 from overproof.synthetic import blobs
-from overproof.teacher import SavedTeacher, open_teacher, opening
-from overproof.verdict import Row, summarise
+from overproof.teachers import SavedTeacher, open_teacher, opening
 
 BUDGETS = (30, 60)
 
@@ -104,11 +106,11 @@ def test_stopped_anywhere_the_same_call_goes_on_to_the_same_bytes(file, finished
                 raise KeyboardInterrupt
             return whole(*arguments, **options)
 
-        monkeypatch.setattr("overproof.students.distilling", stopping)
+        monkeypatch.setattr("overproof.runs.students.distilling", stopping)
         with pytest.raises(KeyboardInterrupt):
             compare(load_comparison(file), tmp_path / "killed")
     assert not (tmp_path / "killed/compare.json").exists()
-    monkeypatch.setattr("overproof.students.distilling", whole)
+    monkeypatch.setattr("overproof.runs.students.distilling", whole)
     compare(load_comparison(file), tmp_path / "killed")
     assert folder_bytes(tmp_path / "killed") == folder_bytes(finished)
 
@@ -123,7 +125,7 @@ def test_a_second_call_trains_nobody_and_another_budget_alone_is_added(file, fin
         count.append(len(arguments[2]))
         return whole(*arguments, **options)
 
-    monkeypatch.setattr("overproof.students.distilling", counting)
+    monkeypatch.setattr("overproof.runs.students.distilling", counting)
     compare(load_comparison(file), tmp_path / "more")
     assert count == []
     assert folder_bytes(tmp_path / "more") == folder_bytes(finished)

@@ -7,11 +7,11 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-import overproof.losses
+import overproof.methods.losses
+import overproof.methods.selectors
+import overproof.methods.targets
+import overproof.methods.weights
 import overproof.noise
-import overproof.select
-import overproof.targets
-import overproof.weights
 from overproof import registry
 from overproof.claims import (
     Claim,
@@ -31,9 +31,9 @@ from overproof.claims import (
     started,
 )
 from overproof.contract import Batch
-from overproof.losses import AdaptationMatrix, CrossEntropy, StudentLabelMixing
-from overproof.methods import method, method_names
-from overproof.targets import Soft
+from overproof.methods.losses import AdaptationMatrix, CrossEntropy, StudentLabelMixing
+from overproof.methods.published import method, method_names
+from overproof.methods.targets import Soft
 
 parts = [entry for entry in registry.entries() if entry.kind in ("loss", "weight", "target")]
 each_part = pytest.mark.parametrize("entry", parts, ids=lambda entry: f"{entry.kind}-{entry.name}")
@@ -149,8 +149,8 @@ class Halved(Drifting):
         (ConsistentUnderCandidateNoise(4), StudentLabelMixing()),
         (ConsistentUnderTransition(), AdaptationMatrix(divergence=0.0)),
         (HardWithoutNoise(), CrossEntropy()),
-        (LinearInTheTarget(), overproof.losses.TemperedDivergence()),
-        (ConventionalWithoutNoise(), overproof.losses.TemperedDivergence()),
+        (LinearInTheTarget(), overproof.methods.losses.TemperedDivergence()),
+        (ConventionalWithoutNoise(), overproof.methods.losses.TemperedDivergence()),
         (ZeroAtTheTarget(), CrossEntropy()),
         (OneWithoutNoise(), lambda batch: torch.full_like(batch.teacher_accuracy, 0.9)),
         (SumsToOne(), lambda batch: batch.teacher_probs * 0.9),
@@ -166,10 +166,10 @@ def test_the_checks_have_teeth(claim, broken):
 @pytest.mark.parametrize(
     ("package", "kind"),
     [
-        (overproof.losses, "loss"),
-        (overproof.weights, "weight"),
-        (overproof.targets, "target"),
-        (overproof.select, "select"),
+        (overproof.methods.losses, "loss"),
+        (overproof.methods.weights, "weight"),
+        (overproof.methods.targets, "target"),
+        (overproof.methods.selectors, "select"),
     ],
 )
 def test_every_file_is_a_registered_part(package, kind):

@@ -17,7 +17,7 @@ from PIL import Image
 
 from overproof.data import ImageOptions, Source, concatenate, from_arrays, pieces, read
 from overproof.errors import InputError
-from overproof.experiment import dump, experiment_from
+from overproof.runs.experiment import dump, experiment_from
 
 TABLE = pa.table(
     {

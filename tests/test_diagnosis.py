@@ -2,8 +2,8 @@
 
 import pytest
 
-from overproof.diagnosis import diagnose
-from overproof.verdict import Row, summarise
+from overproof.evaluation.findings.regime import diagnose
+from overproof.evaluation.verdict import Row, summarise
 
 
 def findings(learned, right_where_wrong, hard=0.8, alone=0.7, repeated=0):

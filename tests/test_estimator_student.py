@@ -14,18 +14,18 @@ import yaml
 from sklearn.linear_model import LogisticRegression
 
 import overproof
-from overproof.answered import Answered
-from overproof.cli import main
+from overproof.answers.predictions import compress
+from overproof.commands.main import main
 from overproof.data import from_arrays
-from overproof.distillation import distilled
 from overproof.errors import InputError
 from overproof.functional import soft_cross_entropy
-from overproof.labels import compress
-from overproof.methods import method
+from overproof.methods.published import method
 from overproof.models import ModelSpec, build, load_student
 from overproof.models.estimator import EstimatorBody, body_of, opened
 from overproof.synthetic import blobs, random_flips
-from overproof.train_options import TrainOptions
+from overproof.training.distillation import distilled
+from overproof.training.examples import Answered
+from overproof.training.options import TrainOptions
 
 LOGISTIC = ModelSpec(name="sklearn.linear_model:LogisticRegression", options={"C": 0.5, "max_iter": 1000})
 NAMES = ("a", "b", "c")

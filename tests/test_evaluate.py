@@ -13,8 +13,8 @@ from scipy.stats import norm, t
 from sklearn.metrics import f1_score, log_loss
 
 from overproof.errors import InputError
-from overproof.evaluate import accuracy_interval, correct, metrics
-from overproof.verdict import Row, markdown, summarise, table
+from overproof.evaluation.metrics import accuracy_interval, correct, metrics
+from overproof.evaluation.verdict import Row, markdown, summarise, table
 
 
 def answers(num=400, num_classes=5, seed=0):

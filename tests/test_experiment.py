@@ -4,12 +4,12 @@ import pytest
 import yaml
 
 from overproof.errors import InputError
-from overproof.experiment import MethodOptions, dump, experiment_from, load
-from overproof.losses import StudentLabelMixing
-from overproof.method import Objective
-from overproof.noise import Isotonic
-from overproof.select import Confident
-from overproof.targets import Soft
+from overproof.methods.composition import Objective
+from overproof.methods.losses import StudentLabelMixing
+from overproof.methods.noise_models import Isotonic
+from overproof.methods.selectors import Confident
+from overproof.methods.targets import Soft
+from overproof.runs.experiment import MethodOptions, dump, experiment_from, load
 
 
 def content(**changes):

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import overproof
-from overproof.cli import main
+from overproof.commands.main import main
 from overproof.data import Source, from_arrays, read
 from overproof.data.examples import build as examples_of
 from overproof.deployment import feed, graph_logits, onnx_bytes, quantised
@@ -32,13 +32,13 @@ from overproof.deployment.card import Exportee, card
 from overproof.deployment.provenance import provenance_of
 from overproof.deployment.score import Scorer
 from overproof.errors import InputError
-from overproof.evaluate import paired_difference
-from overproof.experiment import experiment_from
+from overproof.evaluation.metrics import paired_difference
 from overproof.models import ZOO, EmbeddingEncoder, ModelSpec, PlainTable, Student, body_of, build, load_student, wrap
 from overproof.models.moments import DAY
 from overproof.models.ngram_bag import NgramBag
 from overproof.models.ngrams import Ngrams
 from overproof.models.zoo import assemble, resolved
+from overproof.runs.experiment import experiment_from
 from overproof.synthetic import blobs
 
 NUM_ROWS = 1000

@@ -6,8 +6,8 @@ import torch
 
 from overproof.data import from_arrays
 from overproof.errors import InputError
-from overproof.features import gather
-from overproof.shard import StoreKey
+from overproof.storage.shard import StoreKey
+from overproof.teachers.feature_cache import gather
 
 KEY = StoreKey(teacher="lengths", data="", transform="text", code="1")
 

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from overproof.cli import main
+from overproof.commands.main import main
 
 COUNTS = {"labelled": 40, "pool": 200, "test": 60}
 

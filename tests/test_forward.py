@@ -7,7 +7,7 @@ import torch
 
 from overproof import TrainOptions, distill
 from overproof.claims import noisy_batch
-from overproof.losses import ForwardCorrection
+from overproof.methods.losses import ForwardCorrection
 from overproof.synthetic import blobs, class_conditional_flips
 
 FLIPS = torch.tensor([[0.6, 0.4, 0.0], [0.0, 0.7, 0.3], [0.2, 0.0, 0.8]], dtype=torch.float64)

@@ -6,16 +6,16 @@ import pyarrow.csv
 import pytest
 import torch
 
-from overproof import distillation
-from overproof.asking import Asking
+from overproof.api import run
 from overproof.errors import InputError
-from overproof.experiment import experiment_from
-from overproof.label_noise import LabelNoise
 from overproof.models import load_student
 from overproof.progress import Silent
-from overproof.roles import cast
-from overproof.steps import run
+from overproof.runs.asking import Asking
+from overproof.runs.experiment import experiment_from
+from overproof.runs.roles import cast
 from overproof.synthetic import blobs
+from overproof.synthetic.label_options import LabelNoise
+from overproof.training import distillation
 
 
 @pytest.fixture

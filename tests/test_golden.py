@@ -10,7 +10,7 @@ import pytest
 
 from overproof import TrainOptions, distill
 from overproof.data import from_arrays
-from overproof.methods import method, method_names
+from overproof.methods.published import method, method_names
 from overproof.models import build
 from overproof.synthetic import blobs
 

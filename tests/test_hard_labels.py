@@ -9,15 +9,16 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from overproof.answered import Answered
-from overproof.assess import ACCURACY_STEPS, assess
-from overproof.experiment import experiment_from
-from overproof.labels import compress
+from overproof.answers.predictions import compress
+from overproof.api import run
+from overproof.assessment.assess import ACCURACY_STEPS, assess
+from overproof.methods.noise_models import Isotonic
 from overproof.models import Dense
-from overproof.noise import ClassAccuracy, Isotonic, IsotonicAccuracy, class_accuracy
+from overproof.noise import ClassAccuracy, IsotonicAccuracy, class_accuracy
 from overproof.noise.class_accuracy import same_margins
-from overproof.steps import run
+from overproof.runs.experiment import experiment_from
 from overproof.synthetic import blobs
+from overproof.training.examples import Answered
 
 RIGHT = torch.tensor([0.95, 0.8, 0.6])
 """P(right | the class the teacher names)."""

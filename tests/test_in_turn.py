@@ -7,15 +7,15 @@ import pyarrow.csv
 import pytest
 import torch
 
-from overproof import students
-from overproof.distillation import distilled, distilling
-from overproof.experiment import MethodOptions, experiment_from
-from overproof.in_turn import in_turn, timed, to_its_end
 from overproof.models import Dense, Ragged, Unpadded, as_read
 from overproof.models.ngram_bag import NgramBag
 from overproof.progress import Silent
-from overproof.steps import Work
-from overproof.train_options import TrainOptions
+from overproof.runs import students
+from overproof.runs.experiment import MethodOptions, experiment_from
+from overproof.runs.pipeline import Run
+from overproof.training.distillation import distilled, distilling
+from overproof.training.interleaved import in_turn, timed, to_its_end
+from overproof.training.options import TrainOptions
 
 ROWS = ("hard", "soft", "slam", "wd", "fidelity")
 
@@ -168,7 +168,7 @@ def asked(tmp_path_factory):
     """An experiment whose teacher has answered, and its folder."""
     folder = tmp_path_factory.mktemp("turns")
     experiment = experiment_from(content(folder))
-    Work(experiment=experiment, folder=folder / "asked", progress=Silent()).label()
+    Run(experiment=experiment, folder=folder / "asked", progress=Silent()).label()
     return experiment, folder / "asked"
 
 
@@ -182,7 +182,7 @@ def whole(asked):
 def trained(experiment, folder, copied):
     if not copied.exists():
         shutil.copytree(folder, copied)
-    Work(experiment=experiment, folder=copied, progress=Silent()).distill()
+    Run(experiment=experiment, folder=copied, progress=Silent()).distill()
     return bytes_of(copied)
 
 
@@ -194,7 +194,7 @@ def test_a_run_in_turn_is_the_run_one_by_one_byte_for_byte(asked, whole, tmp_pat
 
 
 def test_a_batch_is_made_once_for_all_who_ask_for_it(asked, monkeypatch):
-    work = Work(experiment=asked[0], folder=asked[1], progress=Silent())
+    work = Run(experiment=asked[0], folder=asked[1], progress=Silent())
     material, made, original = work._students.material(0), [], Ragged.part
 
     def watched(self, rows):
@@ -254,7 +254,7 @@ def test_killed_between_any_two_steps_it_goes_on_to_the_same_bytes(asked, whole,
 
 
 def test_tables_and_large_students_are_trained_one_by_one(asked, tmp_path, monkeypatch):
-    work = Work(experiment=asked[0], folder=asked[1], progress=Silent())
+    work = Run(experiment=asked[0], folder=asked[1], progress=Silent())
     material, rows = work._students.material(0), work._students.rows(0)
     assert [len(group) for group in work._students.groups(material, rows)] == [len(rows)]
     monkeypatch.setattr(students, "MOST_NUMBERS", 2 * 1026)
@@ -269,7 +269,7 @@ def test_tables_and_large_students_are_trained_one_by_one(asked, tmp_path, monke
     files = {"all": {"path": str(tmp_path / "t.csv"), "label": "class"}}
     table = content(tmp_path, student=numbers, teacher={"model": "linear", "folds": 2, "train": {"epochs": 1}})
     table["data"]["files"] = files
-    work = Work(experiment=experiment_from(table), folder=tmp_path / "table", progress=Silent())
+    work = Run(experiment=experiment_from(table), folder=tmp_path / "table", progress=Silent())
     assert {len(group) for group in work._students.groups(work._students.material(0), rows)} == {1}
 
 

@@ -5,12 +5,12 @@ import pyarrow as pa
 import pytest
 import torch
 
-from overproof.answered import Opened
-from overproof.labels import compress
+from overproof.answers.predictions import compress
 from overproof.models import Dense, OnDisk, Placed, Unpadded, as_matrix, join
 from overproof.models.inputs import Joined
 from overproof.models.matrices import num_with_feature
 from overproof.models.ngrams import Ngrams
+from overproof.training.examples import Opened
 
 TEXTS = ["so good", "", "so", "a much longer text than any other one", "good good good"]
 
@@ -83,7 +83,7 @@ def test_answers_are_compressed_in_blocks_as_at_once(monkeypatch):
     probs = torch.rand(301, 7, generator=torch.Generator().manual_seed(0))
     probs /= probs.sum(dim=1, keepdim=True)
     at_once = compress(probs, 3)
-    monkeypatch.setattr("overproof.labels._ROWS_COMPRESSED", 50)
+    monkeypatch.setattr("overproof.answers.predictions._ROWS_COMPRESSED", 50)
     in_blocks = compress(probs, 3)
     for name in ("class_indices", "class_probs", "margin", "residual", "id_word"):
         assert torch.equal(getattr(at_once, name), getattr(in_blocks, name))

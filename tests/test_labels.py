@@ -18,9 +18,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from overproof.answers.predictions import Answers, answer, compress, embed, read
 from overproof.errors import InputError
-from overproof.labels import Answers, answer, compress, embed, read
-from overproof.shard import StoreKey, decode_shard
+from overproof.storage.shard import StoreKey, decode_shard
 
 CLASSES = ("cat", "cow", "dog")
 KEY = StoreKey(teacher="net a", data="pool 1", transform="none", code="1")
@@ -221,7 +221,7 @@ def test_a_failure_keeps_what_was_committed_and_the_same_bytes_come_in_the_end(t
 CHILD = """
 import os, signal, sys
 import numpy as np, torch
-from overproof.labels import StoreKey, answer
+from overproof.answers.predictions import StoreKey, answer
 folder, moment = sys.argv[1:]
 table, ids = np.load(folder + "/../table.npy"), np.load(folder + "/../ids.npy")
 asked, replaced, replace = [], [], os.replace

@@ -3,9 +3,10 @@
 import pytest
 import torch
 
+from overproof.cross_fitting import folds
 from overproof.errors import InputError
 from overproof.functional import one_hot
-from overproof.noise import folds, log_loss, named_posterior, named_posterior_by_role, transition_matrix
+from overproof.noise import log_loss, named_posterior, named_posterior_by_role, transition_matrix
 from overproof.synthetic import corrupt
 
 FLIPS = torch.tensor([[0.9, 0.1, 0.0], [0.0, 0.6, 0.4], [0.3, 0.0, 0.7]])

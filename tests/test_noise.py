@@ -10,16 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
+from overproof.cross_fitting import folds, out_of_fold
 from overproof.errors import InputError
+from overproof.methods.noise_models import Isotonic, Noiseless
 from overproof.noise import (
-    Isotonic,
-    Noiseless,
     NoiseModel,
     QuantileGrid,
     calibrate,
     fit_temperature,
     fixed_candidates,
-    folds,
     global_accuracy,
     isotonic_accuracy,
     knn_accuracy,
@@ -29,7 +28,6 @@ from overproof.noise import (
     num_candidates,
     num_cells,
     num_neighbours,
-    out_of_fold,
     transition_interval,
     transition_matrix,
 )

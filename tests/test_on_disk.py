@@ -12,7 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from overproof import encoded
+from overproof.api import run
 from overproof.data import (
     Examples,
     Source,
@@ -25,12 +25,13 @@ from overproof.data import (
     split,
     staged,
 )
-from overproof.encoded import Shelf
 from overproof.errors import InputError
-from overproof.experiment import experiment_from
 from overproof.models import OnDisk, Placed, TableEncoder
+from overproof.models import encoding_cache as encoded
 from overproof.models.encoders import NgramEncoder
-from overproof.steps import open_run, run
+from overproof.models.encoding_cache import Shelf
+from overproof.runs.experiment import experiment_from
+from overproof.runs.pipeline import open_run
 from overproof.synthetic import blobs
 
 WORDS = ["so good", "bad", "a fine one", "", "good and bad", "never again", "é", "日本"]
@@ -164,7 +165,7 @@ def test_files_are_read_once_and_again_when_they_change(tmp_path, monkeypatch):
 
 def test_a_killed_reading_goes_on(tmp_path, monkeypatch):
     source, seen = source_of("table", tmp_path), []
-    monkeypatch.setattr("overproof.array_files.SECONDS_BETWEEN_NOTES", 0.0)
+    monkeypatch.setattr("overproof.storage.arrays.SECONDS_BETWEEN_NOTES", 0.0)
     whole = staged._pieces
 
     def killed(*arguments):
@@ -293,7 +294,7 @@ def content_of(kind, folder):
 
 @pytest.mark.parametrize("kind", ["table", "text", "image"])
 def test_students_from_disk_are_those_from_memory_byte_for_byte(kind, tmp_path, monkeypatch):
-    monkeypatch.setattr("overproof.answered.MAX_OPENED", 10)
+    monkeypatch.setattr("overproof.training.examples.MAX_OPENED", 10)
     content = content_of(kind, tmp_path)
     run(experiment_from(content, ["data.on_disk=never"]), tmp_path / "memory")
     assert not {"staged", "encoded"} & {each.name for each in (tmp_path / "memory").iterdir()}

@@ -15,11 +15,12 @@ import pytest
 import yaml
 
 import overproof
-from overproof import teacher
-from overproof.cli import main
+from overproof import teachers
+from overproof.api import run
+from overproof.commands.main import main
 from overproof.errors import InputError
-from overproof.experiment import experiment_from
-from overproof.steps import open_run, run
+from overproof.runs.experiment import experiment_from
+from overproof.runs.pipeline import open_run
 from overproof.synthetic import blobs
 
 
@@ -76,8 +77,8 @@ def test_a_run_holds_every_row_and_a_second_call_asks_nobody(content, tmp_path, 
     def refuse(*arguments, **options):
         raise AssertionError("asked twice")
 
-    monkeypatch.setattr(teacher.Estimator, "fit", refuse)
-    monkeypatch.setattr("overproof.students.distilling", refuse)
+    monkeypatch.setattr(teachers.Estimator, "fit", refuse)
+    monkeypatch.setattr("overproof.runs.students.distilling", refuse)
     run(experiment_from(content), tmp_path / "run")
     assert folder_bytes(tmp_path / "run") == before
 
@@ -329,7 +330,7 @@ def test_assess_looks_before_any_student_is_trained(content, tmp_path, capsys):
 def test_a_run_looks_at_its_folder_once(content, tmp_path, monkeypatch):
     """Three steps, one sweep and one reading of experiment.yaml; a step called alone looks for itself."""
     swept = []
-    monkeypatch.setattr(overproof.steps.atomic, "remove_leftovers", swept.append)
+    monkeypatch.setattr(overproof.runs.pipeline.atomic, "remove_leftovers", swept.append)
     run(experiment_from(content, ["methods=[hard]", "seeds=[0]", "train.epochs=1"]), tmp_path / "run")
     assert swept == [tmp_path / "run"]
     open_run(tmp_path / "run").evaluate()

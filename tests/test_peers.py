@@ -8,27 +8,27 @@ from pathlib import Path
 import pytest
 import torch
 
-from overproof import peers as peers_module
-from overproof import rounds as rounds_module
-from overproof.answered import Answered
-from overproof.arrays import distill
+from overproof.answers.predictions import compress, read
+from overproof.api import distill, run
+from overproof.cross_fitting import folds
 from overproof.data import from_arrays
-from overproof.diagnosis import rounds_found
 from overproof.errors import InputError
-from overproof.experiment import experiment_from
-from overproof.experiment import load as load_experiment
-from overproof.forked import run_jobs
+from overproof.evaluation.findings.regime import rounds_found
 from overproof.functional import one_hot
-from overproof.labels import compress, read
-from overproof.method import override
-from overproof.methods import method
+from overproof.methods.composition import override
+from overproof.methods.published import method
 from overproof.models import ModelSpec, build
-from overproof.noise import Stacking, folds, global_accuracy
-from overproof.peers import PeerOptions, Peers
-from overproof.rounds import run_rounds
-from overproof.steps import run
+from overproof.noise import Stacking, global_accuracy
+from overproof.runs.experiment import experiment_from
+from overproof.runs.experiment import load as load_experiment
 from overproof.synthetic import favouring, two_views
-from overproof.train_options import TrainOptions
+from overproof.training.examples import Answered
+from overproof.training.options import TrainOptions
+from overproof.training.parallel import run_jobs
+from overproof.training.peer_rounds import peers as peers_module
+from overproof.training.peer_rounds import rounds as rounds_module
+from overproof.training.peer_rounds.peers import PeerOptions, Peers
+from overproof.training.peer_rounds.rounds import run_rounds
 
 LEARNS = TrainOptions(epochs=3, batch_size=64, learning_rate=0.05)
 

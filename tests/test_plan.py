@@ -13,16 +13,17 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from overproof import data_options, measuring, plan
-from overproof.cli import main
+from overproof.api import run
+from overproof.commands.main import main
 from overproof.data import Source, glance
+from overproof.data import options as data_options
 from overproof.errors import InputError
-from overproof.experiment import experiment_from
-from overproof.measuring import Rates, Sizes, sizes
 from overproof.models import build
-from overproof.plan import check_room, dry_run
-from overproof.preflight import preflight
-from overproof.steps import run
+from overproof.runs import measuring, plan
+from overproof.runs.experiment import experiment_from
+from overproof.runs.measuring import Rates, Sizes, sizes
+from overproof.runs.plan import check_room, dry_run
+from overproof.runs.preflight import preflight
 
 
 def texts(num, start=0):
@@ -136,8 +137,8 @@ def test_what_does_not_fit_is_refused_before_anything_is_read(name, folder, monk
     def refuse(*arguments, **options):
         raise AssertionError("read")
 
-    monkeypatch.setattr("overproof.roles.read", refuse)
-    monkeypatch.setattr("overproof.measuring.cast", refuse)
+    monkeypatch.setattr("overproof.runs.roles.read", refuse)
+    monkeypatch.setattr("overproof.runs.measuring.cast", refuse)
     changes, words = REFUSED[name]
     experiment = experiment_from(content(folder), [change.replace("FOLDER", str(folder)) for change in changes])
     before = everything(folder)

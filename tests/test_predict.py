@@ -13,16 +13,16 @@ import pytest
 import torch
 
 import overproof
-from overproof.abstention import Abstention
-from overproof.cli import main
+from overproof.commands.main import main
 from overproof.data import Source, from_arrays
+from overproof.deployment.abstention import Abstention
+from overproof.deployment.calibration import looks_at_validation
+from overproof.deployment.predict import predict
 from overproof.errors import InputError
-from overproof.experiment import experiment_from
 from overproof.models import ModelSpec, build
-from overproof.predict import predict
-from overproof.roles import cast
+from overproof.runs.experiment import experiment_from
+from overproof.runs.roles import cast
 from overproof.synthetic import blobs
-from overproof.withheld import looks_at_validation
 
 NUM = 90
 WORDS = np.array(["red", "007", "1.5", 'a, "quoted"\nline', "größer"])
@@ -78,7 +78,7 @@ def written(file):
 @pytest.fixture
 def small_pieces(monkeypatch):
     """Blocks of a few rows and pieces of fewer."""
-    monkeypatch.setattr("overproof.predict.MAX_ROWS", 7)
+    monkeypatch.setattr("overproof.deployment.predict.MAX_ROWS", 7)
     monkeypatch.setattr("overproof.data.readers.csv_stream.BLOCK_BYTES", 300)
 
 
@@ -220,7 +220,7 @@ def test_memory_does_not_grow_with_the_file(tabular, tmp_path):
         from pathlib import Path
         from overproof.data import Source
         from overproof.models import load_student
-        from overproof.predict import predict
+        from overproof.deployment.predict import predict
         folder = Path(sys.argv[1])
         source = Source(path=str(folder / sys.argv[2]), kind="table")
         predict(load_student(folder / "student"), source, folder / "o.parquet")

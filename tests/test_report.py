@@ -15,17 +15,18 @@ import pyarrow.csv
 import pytest
 import torch
 
-from overproof.cli import main
-from overproof.costs import costs_of
+from overproof.api import run
+from overproof.commands.main import main
 from overproof.data import from_arrays
 from overproof.errors import InputError
-from overproof.experiment import experiment_from
-from overproof.report import Section, comparison_page, page, verdict_sentence
+from overproof.evaluation.verdict import Summary
+from overproof.report import Section, comparison_page, page, verdict_sentence, write_report
 from overproof.report.charts import confusion, curves, differences
 from overproof.report.showing import shown
-from overproof.result_file import read_found
-from overproof.steps import open_run, run
-from overproof.verdict import Summary
+from overproof.runs.costs import costs_of
+from overproof.runs.experiment import experiment_from
+from overproof.runs.pipeline import open_run
+from overproof.runs.result_file import read_found
 
 CLASSES = ["bread & butter", "<b>tea</b>", "café 茶 $x_1$"]
 WORDS = [["loaf", "crust", "flour"], ["leaf", "kettle", "steep"], ["bean", "roast", "cup"]]
@@ -189,7 +190,7 @@ def test_a_run_that_is_not_finished_has_no_report(finished, tmp_path, capsys):
     assert not (tmp_path / "run/report.html").exists()
     (tmp_path / "run/result.json").write_text('{"name": 1')
     with pytest.raises(InputError, match="damaged"):
-        open_run(tmp_path / "run").report()
+        write_report(open_run(tmp_path / "run"))
 
 
 # --- its parts

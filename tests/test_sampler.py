@@ -4,7 +4,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from overproof.sampler import Shuffled
+from overproof.training.sampler import Shuffled
 
 
 @given(num_rows=st.integers(1, 40), start=st.integers(0, 200), count=st.integers(0, 100))

@@ -9,14 +9,16 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from overproof import distillation, ranking, select
-from overproof.arrays import distill
+from overproof.answers.predictions import compress
+from overproof.api import distill
 from overproof.data import from_arrays
 from overproof.errors import InputError
-from overproof.labels import compress
-from overproof.methods import method
+from overproof.functional import top_k as ranking
+from overproof.methods import selectors as select
+from overproof.methods.published import method
 from overproof.synthetic import blobs
-from overproof.train_options import TrainOptions
+from overproof.training import distillation
+from overproof.training.options import TrainOptions
 
 
 @pytest.fixture(autouse=True, params=["dense", "dense and misled", "sparse and misled"])

@@ -9,15 +9,16 @@ import pytest
 import torch
 import typer
 
-from overproof import select, store
-from overproof.answer_files import export_store
-from overproof.cli import app, main
+from overproof.answers.files import export_store
+from overproof.answers.predictions import answer, read
+from overproof.api import run
+from overproof.commands.main import app, main
 from overproof.errors import InputError
-from overproof.experiment import experiment_from
-from overproof.labels import answer, read
+from overproof.methods import selectors as select
 from overproof.registry import entries
-from overproof.shard import StoreKey
-from overproof.steps import run
+from overproof.runs.experiment import experiment_from
+from overproof.storage import store
+from overproof.storage.shard import StoreKey
 from overproof.synthetic import blobs
 
 

@@ -18,15 +18,15 @@ from overproof.functional import (
     self_distilled_target,
     soft_cross_entropy,
 )
-from overproof.imitation import Choice, Judged, Notes, choose, judge
-from overproof.losses import CrossEntropy, GeneralizedCrossEntropy, TemperedDivergence
-from overproof.method import Method, Objective, override
-from overproof.methods import method
+from overproof.methods.composition import Method, Objective, override
+from overproof.methods.losses import CrossEntropy, GeneralizedCrossEntropy, TemperedDivergence
+from overproof.methods.published import method
+from overproof.methods.targets import SelfDistilled, Soft, TopCandidates
+from overproof.methods.targets.self_distilled import ImitationSearch
+from overproof.methods.weights import Consensus
 from overproof.models import build
 from overproof.synthetic import blobs, symmetric_noise
-from overproof.targets import SelfDistilled, Soft, TopCandidates
-from overproof.targets.self_distilled import ImitationSearch
-from overproof.weights import Consensus
+from overproof.training.imitation_search import Choice, Judged, Notes, choose, judge
 
 BATCH = noisy_batch()
 TRAIN = TrainOptions(epochs=2, batch_size=32, learning_rate=0.01, optimizer="adamw")
@@ -281,7 +281,7 @@ def test_a_chosen_number_trains_the_student_of_that_number(noisy):
 
 
 def test_tries_do_not_train_on_the_labels_that_judge_them(noisy, monkeypatch):
-    import overproof.distillation as module
+    import overproof.training.distillation as module
 
     training, seen = module.training, []
 
@@ -364,7 +364,7 @@ class Killed(Exception):
 
 @pytest.mark.parametrize("in_the_search", [True, False])
 def test_a_killed_search_goes_on_and_ends_in_the_same_bytes(noisy, tmp_path, monkeypatch, in_the_search):
-    import overproof.distillation as module
+    import overproof.training.distillation as module
 
     few = {"labelled__target__search__candidates": [0.0, 1.0, 2.0], "labelled__target__search__halvings": 0}
     whole = learn(noisy, "self_distilled", **few)
@@ -391,7 +391,7 @@ def test_a_killed_search_goes_on_and_ends_in_the_same_bytes(noisy, tmp_path, mon
 
 
 def test_finished_generations_are_not_trained_again(noisy, tmp_path, monkeypatch):
-    import overproof.distillation as module
+    import overproof.training.distillation as module
 
     whole = learn(noisy, "born_again", generations=3)
     training, calls = module.training, []

@@ -5,12 +5,12 @@ import json
 import pytest
 import torch
 
+from overproof.answers.predictions import compress
 from overproof.errors import InputError
 from overproof.functional import margin
-from overproof.labels import compress
 from overproof.noise import transition_matrix
-from overproof.spoil import Spoil
 from overproof.synthetic import class_conditional_flips, favouring
+from overproof.synthetic.answer_options import Spoil
 
 
 def some_answers(size=4000, num_classes=4, seed=0):
@@ -139,8 +139,9 @@ def test_hard_answers_survive_the_store():
 
 
 def test_a_run_sees_the_spoilt_answers_and_the_store_keeps_the_teachers_own(tmp_path):
-    from overproof.experiment import experiment_from
-    from overproof.steps import open_run, run
+    from overproof.api import run
+    from overproof.runs.experiment import experiment_from
+    from overproof.runs.pipeline import open_run
 
     rows = torch.randn(400, 3, generator=torch.Generator().manual_seed(0))
     path = tmp_path / "all.csv"

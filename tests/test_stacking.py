@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
+from overproof.cross_fitting import folds
 from overproof.errors import InputError
-from overproof.noise import fit_temperature, folds, log_loss, stack, stacked_out_of_fold
+from overproof.noise import fit_temperature, log_loss, stack, stacked_out_of_fold
 from overproof.synthetic import two_views
 
 

@@ -183,7 +183,7 @@ def test_the_new_class_is_any_of_the_others_evenly():
 @settings(max_examples=30)
 @given(st.floats(0, 1), st.sampled_from([0.3, 1.0, 6.0]))
 def test_the_chance_of_a_flip_falls_with_the_margin_and_has_the_mean_asked_for(rate, sharpness):
-    from overproof.synthetic.spoilt_answers import _scaled_to
+    from overproof.synthetic.corrupt_answers import _scaled_to
 
     doubt = 1 - margin((torch.randn(300, 4, generator=torch.Generator().manual_seed(0)) * sharpness).softmax(1))
     rate = min(rate, (doubt > 0).double().mean().item())

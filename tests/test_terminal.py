@@ -12,13 +12,13 @@ import pytest
 import torch
 from typer.main import get_command
 
-from overproof.assess import assess as assessed
-from overproof.assess_page import page as assess_page
-from overproof.cli import app, main
+from overproof.assessment.assess import assess as assessed
+from overproof.commands.assess_table import page as assess_page
+from overproof.commands.main import app, main
+from overproof.commands.terminal import changes, method_names, remarks, results, run_folders, selector_names
+from overproof.evaluation.verdict import Row, summarise, table
 from overproof.progress import OnTerminal
 from overproof.synthetic import margin_world
-from overproof.terminal import changes, method_names, remarks, results, run_folders, selector_names
-from overproof.verdict import Row, summarise, table
 
 LONG = "wd_agreement_soft_stopped_early"
 
@@ -183,6 +183,6 @@ def test_a_shell_asks_and_is_answered(tmp_path):
         "COMP_WORDS": "overproof methods sl",
         "COMP_CWORD": "2",
     }
-    code = "import sys; sys.argv = ['overproof']; from overproof.cli import main; main()"
+    code = "import sys; sys.argv = ['overproof']; from overproof.commands.main import main; main()"
     done = subprocess.run([sys.executable, "-c", code], env=asked, capture_output=True, text=True, cwd=Path(tmp_path))
     assert "slam" in done.stdout.split(), done.stderr

@@ -9,18 +9,19 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from overproof.augment import augment
-from overproof.checkpoint import EpochRecord
 from overproof.contract import Batch, PerExample
-from overproof.losses import CrossEntropy
-from overproof.method import Method, Objective
-from overproof.methods import method
+from overproof.methods.composition import Method, Objective
+from overproof.methods.losses import CrossEntropy
+from overproof.methods.published import method
 from overproof.models import Dense
-from overproof.pass_counts import no_counts, summed
-from overproof.rows import Rows
-from overproof.sampler import Shuffled, derived_seed
-from overproof.train import train
-from overproof.train_options import TrainOptions, batch_sizes
+from overproof.seeds import derived_seed
+from overproof.training.augmentation import augment
+from overproof.training.checkpoint import EpochRecord
+from overproof.training.epoch_counts import no_counts, summed
+from overproof.training.loop import train
+from overproof.training.options import TrainOptions, batch_sizes
+from overproof.training.rows import Rows
+from overproof.training.sampler import Shuffled
 
 K = 3
 
@@ -312,7 +313,7 @@ def test_an_epoch_is_counted_and_counting_is_seen_by_nobody(monkeypatch):
         assert record.labelled_right * num_labelled == pytest.approx(round(record.labelled_right * num_labelled))
         assert record.pool_agreement * num_pool == pytest.approx(round(record.pool_agreement * num_pool))
     assert history[-1].pool_agreement > history[0].pool_agreement
-    monkeypatch.setattr("overproof.pass_counts.MOST_WAITING", 1)
+    monkeypatch.setattr("overproof.training.epoch_counts.MOST_WAITING", 1)
     again = student()
     assert trained(again, rows, method_name=weighted, epochs=8)[0] == history
     assert torch.equal(weights(again), weights(module))

@@ -12,10 +12,10 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 import overproof
 from overproof.data import from_arrays
 from overproof.errors import InputError
-from overproof.experiment import experiment_from
 from overproof.models import ModelSpec, build, load_student
+from overproof.runs.experiment import experiment_from
 from overproof.synthetic import blobs
-from overproof.train_options import TrainOptions
+from overproof.training.options import TrainOptions
 
 WORDS = ["[PAD]", "[UNK]", "good", "bad", "film", "very", "not"]
 NAMES = ("no", "yes")

@@ -7,11 +7,11 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
-from overproof.cli import main
+from overproof.commands.main import main
 from overproof.data.feature_file import read_features
 from overproof.linear import RidgeSelfDistillationCV
 from overproof.linear.splits import content_folds
-from overproof.tuning import tune, tune_classification, tune_regression
+from overproof.linear.tuning import tune, tune_classification, tune_regression
 
 
 def regression(n=400, seed=0):

@@ -10,21 +10,21 @@ import torch
 import yaml
 from sklearn.datasets import load_digits
 
-from overproof.answered import Answered
-from overproof.answering import Online, Stored
-from overproof.arrays import distill
-from overproof.cli import main
+from overproof.answers.predictions import compress
+from overproof.api import distill, run
+from overproof.commands.main import main
 from overproof.data import Source, read
-from overproof.distillation import distilled
 from overproof.errors import InputError
-from overproof.experiment import experiment_from, load
-from overproof.labels import compress
-from overproof.methods import method
+from overproof.methods.noise_models import Noiseless, Published
+from overproof.methods.published import method
 from overproof.models import build, load_student
-from overproof.noise import Noiseless, Published
-from overproof.steps import open_run, run
-from overproof.teacher import open_teacher
-from overproof.train_options import TrainOptions
+from overproof.runs.experiment import experiment_from, load
+from overproof.runs.pipeline import open_run
+from overproof.teachers import open_teacher
+from overproof.training.distillation import distilled
+from overproof.training.examples import Answered
+from overproof.training.options import TrainOptions
+from overproof.training.teacher_source import Online, Stored
 
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
@@ -169,7 +169,7 @@ def test_with_a_few_labels_the_diagonal_is_estimated_and_a_shift_is_said(content
 
 
 def test_a_shift_of_accuracy_is_said_only_beyond_the_interval():
-    from overproof.wild import wild_findings
+    from overproof.evaluation.findings.wild_pool import wild_findings
 
     def said(kept):
         details = {
@@ -201,7 +201,7 @@ def test_the_teacher_is_asked_once_and_then_nobody(content, tmp_path, monkeypatc
     def refuse(*arguments, **options):
         raise AssertionError("asked twice")
 
-    monkeypatch.setattr("overproof.teacher.saved_student.SavedTeacher.probs", refuse)
+    monkeypatch.setattr("overproof.teachers.brought.saved_student.SavedTeacher.probs", refuse)
     run(experiment, tmp_path / "run")
     assert {path: path.read_bytes() for path in before} == before
 

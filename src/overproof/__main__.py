@@ -1,5 +1,5 @@
 """`python -m overproof` is `overproof`."""
 
-from overproof.cli import main
+from overproof.commands.main import main
 
 main()

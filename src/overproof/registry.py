@@ -42,7 +42,7 @@ class Entry:
 
     Args:
         kind: What it is.
-        name: How it is spelt; for parts, the name of the file that defines it.
+        name: How it is spelt; the word in experiments and on the command line.
         make: Builds it from its options, by keyword.
         paper: Where it comes from; None for a baseline nobody claims.
         claims: What it promises, each checked by the contract tests.
@@ -60,15 +60,14 @@ class Entry:
 _entries: dict[tuple[Kind, str], Entry] = {}
 
 
-def register(kind: Kind, *, paper: Paper | None, claims: tuple[Claim, ...] = ()) -> Callable[[Part], Part]:
-    """Register a dataclass under the name of its file, or a function that composes a method under its own name."""
+def register(kind: Kind, name: str, *, paper: Paper | None, claims: tuple[Claim, ...] = ()) -> Callable[[Part], Part]:
+    """Register a dataclass (a part) or a function that composes a method under a name.
+
+    The name is what experiments and the command line spell; it is stored with results and never follows a file's name.
+    """
 
     def add(make: Part) -> Part:
-        if kind == "method":
-            name = make.__name__
-        else:
-            assert is_dataclass(make), f"{make.__name__} must be a dataclass: its fields are its options"
-            name = make.__module__.rpartition(".")[-1]
+        assert kind == "method" or is_dataclass(make), f"{make} must be a dataclass: its fields are its options"
         assert (kind, name) not in _entries, f"{kind} {name!r} is already registered"
         summary = (make.__doc__ or "").strip().partition("\n")[0]
         _entries[kind, name] = Entry(kind=kind, name=name, make=make, paper=paper, claims=claims, summary=summary)

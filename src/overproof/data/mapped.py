@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from overproof.array_files import Arrays, release
+from overproof.storage.arrays import Arrays, release
 
 InMemory: TypeAlias = Tensor | pa.Array | pa.Table
 """Images uint8 [N, C, H, W], texts as large_string [N], or a table of N rows."""

@@ -17,9 +17,6 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from overproof import array_files
-from overproof.array_files import Arrays
-from overproof.atomic import write_json
 from overproof.data import columns
 from overproof.data.columns import UNKNOWN
 from overproof.data.examples import Examples
@@ -29,6 +26,9 @@ from overproof.data.read import open_pieces, read
 from overproof.data.source import COMPRESSED, Source, format_of
 from overproof.data.wording import listed
 from overproof.errors import InputError
+from overproof.storage import arrays as array_files
+from overproof.storage.arrays import Arrays
+from overproof.storage.atomic import write_json
 
 ROWS_PER_PIECE = 2**14
 """Rows read at a time; of images a sixteenth of it."""

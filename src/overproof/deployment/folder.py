@@ -9,7 +9,6 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from overproof import atomic
 from overproof.data import Examples
 from overproof.data.examples import build as examples_of
 from overproof.deployment.card import Exportee, card
@@ -17,10 +16,11 @@ from overproof.deployment.graph import GraphInput, graph_inputs, graph_logits, o
 from overproof.deployment.int8 import Int8Cost, int8_cost, quantised
 from overproof.deployment.provenance import Provenance, provenance_of, student_folder
 from overproof.errors import InputError
-from overproof.experiment import dump
 from overproof.models import NgramEncoder, Student, TableEncoder, TokenEncoder, body_of, load_student
 from overproof.models.moments import Moment
 from overproof.models.tables import Blank, Column, Number
+from overproof.runs.experiment import dump
+from overproof.storage import atomic
 from overproof.version import __version__
 
 MANIFEST = "manifest.json"

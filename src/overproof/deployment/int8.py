@@ -9,7 +9,7 @@ from pathlib import Path
 
 from overproof.data import Examples
 from overproof.deployment.graph import graph_logits, need_onnx
-from overproof.evaluate import accuracy_interval, correct, paired_difference
+from overproof.evaluation.metrics import accuracy_interval, correct, paired_difference
 from overproof.models import Student
 
 

@@ -10,11 +10,11 @@ from typing import Any
 from overproof.data import Examples
 from overproof.data.wording import listed, nearest, reason
 from overproof.errors import InputError
-from overproof.experiment import Experiment, MethodOptions, load
-from overproof.methods import papers_of
+from overproof.methods.published import papers_of
 from overproof.papers import CO_TRAINING_1998, STACKING_1992
 from overproof.registry import Paper
-from overproof.roles import cast
+from overproof.runs.experiment import Experiment, MethodOptions, load
+from overproof.runs.roles import cast
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -15,7 +15,6 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor, nn
 
-from overproof import atomic
 from overproof.data import Examples, Kind, from_arrays
 from overproof.data.wording import reason
 from overproof.errors import InputError
@@ -38,6 +37,7 @@ from overproof.models.zoo import (
     resolved,
     with_front,
 )
+from overproof.storage import atomic
 
 Array = np.ndarray | Tensor | Sequence[Any] | pa.Table
 

@@ -4,9 +4,7 @@ from overproof.noise.accuracy import IsotonicAccuracy, isotonic_accuracy, lower_
 from overproof.noise.calibration import calibrate, fit_temperature
 from overproof.noise.candidates import CandidateRule, fixed_candidates, num_candidates
 from overproof.noise.class_accuracy import ClassAccuracy, class_accuracy, same_margins
-from overproof.noise.crossfit import folds, out_of_fold
 from overproof.noise.estimate import NoiseEstimate, NoiseModel
-from overproof.noise.isotonic import Isotonic
 from overproof.noise.margins import margin
 from overproof.noise.named_posterior import named_posterior, named_posterior_by_role
 from overproof.noise.neighbours import (
@@ -17,28 +15,22 @@ from overproof.noise.neighbours import (
     num_cells,
     num_neighbours,
 )
-from overproof.noise.noiseless import Noiseless
-from overproof.noise.published import Published
 from overproof.noise.stacking import Stacking, log_loss, stack, stack_by_role, stacked_out_of_fold
 from overproof.noise.transition import global_accuracy, transition_interval, transition_matrix
 
 __all__ = [
     "CandidateRule",
     "ClassAccuracy",
-    "Isotonic",
     "IsotonicAccuracy",
     "NeighbourAccuracy",
     "NoiseEstimate",
     "NoiseModel",
-    "Noiseless",
-    "Published",
     "QuantileGrid",
     "Stacking",
     "calibrate",
     "class_accuracy",
     "fit_temperature",
     "fixed_candidates",
-    "folds",
     "global_accuracy",
     "isotonic_accuracy",
     "knn_accuracy",
@@ -51,7 +43,6 @@ __all__ = [
     "num_candidates",
     "num_cells",
     "num_neighbours",
-    "out_of_fold",
     "same_margins",
     "stack",
     "stack_by_role",

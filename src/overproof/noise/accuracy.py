@@ -10,9 +10,9 @@ from jaxtyping import Float16, Float32, Float64
 from numpy.typing import NDArray
 from torch import Tensor
 
+from overproof.cross_fitting import folds as fold_of
 from overproof.errors import InputError
 from overproof.functional import SMALLEST_PROBABILITY
-from overproof.noise.crossfit import folds as fold_of
 from overproof.noise.margins import MARGIN_OF_BITS, bits_of_margin, check_margin
 
 Numbers = Tensor | NDArray[Any] | Sequence[float] | Sequence[int] | Sequence[bool]

@@ -6,9 +6,9 @@ import torch
 from jaxtyping import Bool, Float, Float32, Float64, Int
 from torch import Tensor
 
+from overproof.cross_fitting import folds
 from overproof.functional import SMALLEST_PROBABILITY
 from overproof.noise.accuracy import LOWER_BOUNDS
-from overproof.noise.crossfit import folds
 
 SAME_MARGINS = (
     "All answers have the same margin (hard labels only), which cannot tell where the teacher errs: what is expected "

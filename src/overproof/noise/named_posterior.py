@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
-from overproof.noise.crossfit import folds, out_of_fold
+from overproof.cross_fitting import folds, out_of_fold
 from overproof.noise.transition import transition_matrix
 
 NUM_FOLDS = 10

@@ -10,9 +10,9 @@ from jaxtyping import Float, Float64, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
+from overproof.cross_fitting import folds, out_of_fold
 from overproof.errors import InputError
 from overproof.functional import SMALLEST_PROBABILITY
-from overproof.noise.crossfit import folds, out_of_fold
 from overproof.noise.transition import check_labelled
 
 NUM_FOLDS = 10

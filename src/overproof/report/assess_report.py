@@ -1,10 +1,10 @@
 """An assessment as a page: the recommendation on top, and what it rests on."""
 
-from overproof.assess import ACCURACY_STEPS, DRIFT_LEVEL, Assessment, Estimate
+from overproof.assessment.assess import ACCURACY_STEPS, DRIFT_LEVEL, Assessment, Estimate
+from overproof.evaluation.confusions import MAX_MATRIX
 from overproof.report import charts
 from overproof.report.page import Section, page, rendered
 from overproof.report.sections import findings_section
-from overproof.tally import MAX_MATRIX
 
 
 def assessment_page(assessment: Assessment, title: str) -> str:

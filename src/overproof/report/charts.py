@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from overproof.evaluate import NUM_BINS
+from overproof.evaluation.metrics import NUM_BINS
+from overproof.evaluation.verdict import LOWER_IS_BETTER, Summary
 from overproof.report.drawing import ACCENT, CARD, INK, LINE, SOFT, WIDTH, colour, drawing, inline, shortened
-from overproof.verdict import LOWER_IS_BETTER, Summary
 
 Curve = Sequence[float | None]
 """One value an epoch; None where there is none."""

@@ -1,19 +1,41 @@
 """A comparison as a page: what each method does at each number of labels, and a table for each."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
+from overproof.errors import InputError
+from overproof.evaluation.verdict import Summary
 from overproof.report import charts
 from overproof.report.page import Section, page, rendered
 from overproof.report.sections import findings_section, results_section
-from overproof.verdict import Summary
+from overproof.storage import atomic
 
 HOLM = "p Holm"
 HOLM_NOTE = (
     "p Holm is the p-value of no difference, corrected for the number of methods at a number of labels. A BEATS whose "
     "p Holm is above one less the level does not survive the correction."
 )
+
+
+def write_comparison_report(folder: Path, file: Path | None = None) -> Path:
+    """Write a finished comparison as one page, by default as report.html in its folder, and return its path.
+
+    Raises:
+        InputError: The comparison is not finished.
+    """
+    try:
+        content = json.loads((folder / "compare.json").read_text())
+    except (OSError, ValueError):
+        raise InputError(
+            f"{str(folder)!r} holds no compare.json that can be read: the comparison has not come to its end; run the "
+            f"same command again."
+        ) from None
+    file = file or folder / "report.html"
+    atomic.write_text(file, comparison_page(content))
+    return file
 
 
 def comparison_page(content: Mapping[str, Any]) -> str:

@@ -9,11 +9,9 @@ from statistics import fmean
 import numpy as np
 import torch
 
-from overproof import atomic
-from overproof.asking import Asking
-from overproof.costs import Cost, Work, costs_of
 from overproof.data import Examples
-from overproof.experiment import dump
+from overproof.evaluation.verdict import LABELLED_ONLY
+from overproof.processes import leads
 from overproof.report.page import Section, page
 from overproof.report.sections import (
     Bill,
@@ -31,28 +29,35 @@ from overproof.report.sections import (
 )
 from overproof.report.sentence import best_of, verdict_sentence
 from overproof.report.showing import shown
-from overproof.result_file import Found, read_found
-from overproof.roles import Parties
-from overproof.verdict import LABELLED_ONLY
+from overproof.runs.costs import Cost, costs_of
+from overproof.runs.costs import Work as Kind
+from overproof.runs.experiment import dump
+from overproof.runs.pipeline import Run
+from overproof.runs.result_file import Found, read_found
+from overproof.runs.roles import Parties
+from overproof.storage import atomic
 from overproof.version import __version__
 
 TEACHER = "teacher"
 
 
-def write_report(asking: Asking, file: Path) -> None:
-    """Write the page of a finished run.
+def write_report(run: Run, file: Path | None = None) -> Path:
+    """Write a finished run as one page, by default as report.html in its folder, and return its path.
 
     Args:
-        asking: The run's experiment, roles and folder.
+        run: The run.
         file: Where to write the page; another one there is replaced.
 
     Raises:
         InputError: The run has not come to its end.
     """
-    found, experiment, folder = read_found(asking.folder), asking.experiment, asking.folder
+    file = file or run.folder / "report.html"
+    if not leads():
+        return file
+    found, experiment, folder = read_found(run.folder), run.experiment, run.folder
     detailed, rows = rows_in_detail(found), experiment.rows()
     seed = experiment.seeds[0]
-    parties = asking.parties(seed)
+    parties = run.parties(seed)
     labelled, pool, test = len(parties.labelled), len(parties.pool), len(parties.test)
     sections = [
         results_section(found.summary),
@@ -91,6 +96,7 @@ def write_report(asking: Asking, file: Path) -> None:
         facts=facts,
     )
     atomic.write_text(file, text)
+    return file
 
 
 def rows_in_detail(found: Found) -> list[str]:
@@ -169,8 +175,8 @@ def _place(examples: Examples, content_id: str) -> int | None:
     return int(rows[0]) if len(rows) else None
 
 
-def _costs(found: Found, parties: Parties, folder: Path, costs: Mapping[tuple[Work, str, int], Cost]) -> Section:
-    def seconds(work: Work, row: str) -> list[Cost]:
+def _costs(found: Found, parties: Parties, folder: Path, costs: Mapping[tuple[Kind, str, int], Cost]) -> Section:
+    def seconds(work: Kind, row: str) -> list[Cost]:
         return [cost for (kind, method, _), cost in costs.items() if kind == work and method == row]
 
     asked = seconds("ask", TEACHER)

@@ -6,11 +6,11 @@ from typing import Any
 
 from markupsafe import Markup
 
+from overproof.evaluation.confusions import MAX_MATRIX, Tally
+from overproof.evaluation.verdict import ORACLE, Role, Summary, caption, cells, header, in_order
 from overproof.registry import Paper
 from overproof.report import charts
 from overproof.report.page import Section, rendered
-from overproof.tally import MAX_MATRIX, Tally
-from overproof.verdict import ORACLE, Role, Summary, caption, cells, header, in_order
 
 Facts = Mapping[str, Any]
 """What is known of one training: its row.json with `method` and `seed`."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from overproof.verdict import LABELLED_ONLY, LOWER_IS_BETTER, Summary
+from overproof.evaluation.verdict import LABELLED_ONLY, LOWER_IS_BETTER, Summary
 
 
 def best_of(summary: Sequence[Summary], roles: Sequence[str]) -> Summary | None:

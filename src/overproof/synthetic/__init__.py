@@ -1,14 +1,14 @@
 """Truth that is known: worlds with their posterior, answers spoilt at random, labels corrupted by a known law."""
 
-from overproof.synthetic.label_noise import NoisyLabels as NoisyLabels
-from overproof.synthetic.label_noise import adversarial_noise as adversarial_noise
-from overproof.synthetic.label_noise import asymmetric_noise as asymmetric_noise
-from overproof.synthetic.label_noise import corrupt as corrupt
-from overproof.synthetic.label_noise import hierarchical_noise as hierarchical_noise
-from overproof.synthetic.label_noise import symmetric_noise as symmetric_noise
-from overproof.synthetic.spoilt_answers import class_conditional_flips as class_conditional_flips
-from overproof.synthetic.spoilt_answers import favouring as favouring
-from overproof.synthetic.spoilt_answers import random_flips as random_flips
+from overproof.synthetic.corrupt_answers import class_conditional_flips as class_conditional_flips
+from overproof.synthetic.corrupt_answers import favouring as favouring
+from overproof.synthetic.corrupt_answers import random_flips as random_flips
+from overproof.synthetic.corrupt_labels import NoisyLabels as NoisyLabels
+from overproof.synthetic.corrupt_labels import adversarial_noise as adversarial_noise
+from overproof.synthetic.corrupt_labels import asymmetric_noise as asymmetric_noise
+from overproof.synthetic.corrupt_labels import corrupt as corrupt
+from overproof.synthetic.corrupt_labels import hierarchical_noise as hierarchical_noise
+from overproof.synthetic.corrupt_labels import symmetric_noise as symmetric_noise
 from overproof.synthetic.worlds import World as World
 from overproof.synthetic.worlds import blobs as blobs
 from overproof.synthetic.worlds import margin_world as margin_world

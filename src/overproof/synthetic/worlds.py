@@ -13,7 +13,7 @@ from torch import Tensor
 
 from overproof.errors import InputError
 from overproof.functional import one_hot
-from overproof.synthetic.label_noise import check_classes
+from overproof.synthetic.corrupt_labels import check_classes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -1,0 +1,381 @@
+"""What a teacher said, asked once and kept: its top classes, their probabilities, and the mass it gave to the rest.
+
+For up to 32 classes everything a teacher says is kept, beyond that its ten likeliest classes. The mass of the others is
+kept as one number, `residual`, and spread over them when the row is opened again: it is never renormalised away.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float16, Float32, Int, Int16, Int64
+from numpy.typing import NDArray
+from torch import Tensor
+
+from overproof.errors import InputError
+from overproof.functional.top_k import words_of
+from overproof.storage import store
+from overproof.storage.shard import Block, Header, Ids, StoreKey, digest_of_ids, digest_of_names
+
+MAX_ALL_KEPT = 32
+"""Up to so many classes, every probability is kept."""
+
+NUM_KEPT = 10
+"""Beyond that, so many of the likeliest."""
+
+_ROWS_COMPRESSED = 2**16
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Answers:
+    """A teacher's answers to N examples, aligned with them row by row. k of K classes are kept.
+
+    A teacher's probability p comes back from `probs` as q. Rounding to half precision moves a value v by at most
+    r(v) = max(v / 2^11, 2^-25), and single precision adds 2^-24 of it where the residual is divided:
+
+    * a kept class: |q - p| <= r(p);
+    * any other: p and q, the mean of the others, both lie between 0 and the smallest kept one m, so
+      |q - p| <= m + r(m); summed over the others, |q - p| is at most twice their mass, and its rounding;
+    * the row: |sum q - sum p| <= sum p / 2^11 + (k + 1) / 2^25. Nothing is divided by the sum: it stays what it is.
+
+    Args:
+        class_indices: [N, k], the likeliest classes, by falling probability; of those equal in single precision the
+            lower index first.
+        class_probs: [N, k], their probabilities.
+        margin: [N], likeliest minus second, in [0, 1], rounded once (and not the difference of rounded parts).
+        residual: [N], the mass of the classes that are not kept; 0 where all are.
+        num_classes: K.
+        id_word: [N], 64 bits of each example's id, or the row numbers where no ids are known. They decide between equal
+            answers, so that what is chosen does not depend on the order of the rows.
+    """
+
+    class_indices: Int16[Tensor, "N k"]
+    class_probs: Float16[Tensor, "N k"]
+    margin: Float16[Tensor, "N"]
+    residual: Float16[Tensor, "N"]
+    num_classes: int
+    id_word: Int64[Tensor, "N"]
+
+    def __len__(self) -> int:
+        return len(self.margin)
+
+    @property
+    def pseudo_label(self) -> Int64[Tensor, "N"]:
+        """The likeliest class of every row; of equal ones the lowest index."""
+        return self.class_indices[:, 0].long()
+
+    def identified(self, ids: Any) -> "Answers":
+        """The same answers as those of the examples with these ids [N]: content ids, whole numbers or texts."""
+        return replace(self, id_word=word_tensor(ids))
+
+    def saying(self, probs: Float[Tensor, "N K"]) -> "Answers":
+        """Other answers for the same examples, kept as `compress` keeps them."""
+        return replace(compress(probs), id_word=self.id_word)
+
+    def take(self, rows: Int[Tensor, "B"] | slice) -> "Answers":
+        """The answers of some rows, in the order given; of a slice nothing is copied."""
+        return Answers(
+            class_indices=self.class_indices[rows],
+            class_probs=self.class_probs[rows],
+            margin=self.margin[rows],
+            residual=self.residual[rows],
+            num_classes=self.num_classes,
+            id_word=self.id_word[rows],
+        )
+
+    def probs(self, rows: Int[Tensor, "B"] | None = None) -> Float32[Tensor, "B K"]:
+        """The probability of every class: the kept ones in their places, the residual evenly on the others.
+
+        Args:
+            rows: [B], which rows, in which order; None for all N (as B).
+
+        Example:
+            One of three classes is kept; the other two share a quarter.
+
+            >>> compress(torch.tensor([[0.25, 0.75, 0.0]]), num_kept=1).probs()
+            tensor([[0.1250, 0.7500, 0.1250]])
+        """
+        parts = (self.class_indices, self.class_probs, self.residual)
+        indices, kept, residual = parts if rows is None else (part[rows] for part in parts)
+        num_others = self.num_classes - indices.shape[1]
+        share = residual.float() / max(num_others, 1)
+        dense = share[:, None].repeat(1, self.num_classes)
+        return dense.scatter_(1, indices.long(), kept.float())
+
+
+def compress(
+    teacher_probs: Float[Tensor, "N K"],
+    num_kept: int | None = None,
+    *,
+    source: str = "teacher_probs",
+    row_numbers: NDArray[np.int64] | None = None,
+) -> Answers:
+    """Keep the likeliest classes of every row in half precision.
+
+    Args:
+        teacher_probs: [N, K], finite, not negative; rows sum to one within .001 and are kept as they are.
+        num_kept: k, in 1..K. By default all of up to 32 classes, and 10 of more.
+        source: What to call the array in errors.
+        row_numbers: [N], what to call its rows in errors; by default 0..N-1.
+
+    Example:
+        >>> answers = compress(torch.tensor([[0.125, 0.625, 0.25]]))
+        >>> answers.class_indices.tolist(), answers.margin.item(), answers.residual.item()
+        ([[1, 2, 0]], 0.375, 0.0)
+
+    Raises:
+        InputError: A row is not a distribution, or `num_kept` does not fit.
+    """
+    K = teacher_probs.shape[1]
+    if not 2 <= K <= 32767:
+        raise InputError(f"{source} has {K} columns; there must be one for each of 2 to 32767 classes.")
+    k = (K if K <= MAX_ALL_KEPT else NUM_KEPT) if num_kept is None else num_kept
+    if not 1 <= k <= K:
+        raise InputError(f"num_kept is {k}; it must lie in 1..{K}, the number of classes.")
+    numbers = np.arange(len(teacher_probs)) if row_numbers is None else row_numbers
+    # In blocks, since what lies between takes ten times the room of the answers.
+    starts = range(0, max(len(teacher_probs), 1), _ROWS_COMPRESSED)
+    blocks = [slice(start, start + _ROWS_COMPRESSED) for start in starts]
+    parts = [_compressed(teacher_probs[rows], k, source, numbers[rows]) for rows in blocks]
+    class_indices, class_probs, margin, residual = (
+        torch.from_numpy(np.concatenate(each)) for each in zip(*parts, strict=True)
+    )
+    return Answers(
+        class_indices=class_indices,
+        class_probs=class_probs,
+        margin=margin,
+        residual=residual,
+        num_classes=K,
+        id_word=torch.arange(len(teacher_probs)),
+    )
+
+
+def _compressed(
+    teacher_probs: Tensor, k: int, source: str, row_numbers: NDArray[np.int64]
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Class indices, their probabilities, margin and residual."""
+    K = teacher_probs.shape[1]
+    probs = teacher_probs.detach().cpu().double().numpy()
+    _refuse_bad_rows(probs, source, row_numbers)
+    # The bits of a positive float sort as the float does: with the class below them, equal ones fall in class order.
+    bits = (torch.from_numpy(probs).float() + 0.0).view(torch.int32).long()
+    ranked = (bits * 2**32 + torch.arange(K - 1, -1, -1)).topk(max(k, 2), dim=1).values
+    class_indices = (K - 1 - ranked % 2**32).numpy()
+    top = np.take_along_axis(probs, class_indices, axis=1)
+    residual = np.maximum(probs.sum(axis=1) - top[:, :k].sum(axis=1), 0.0) if k < K else np.zeros(len(probs))
+    margin = np.maximum(top[:, 0] - top[:, 1], 0.0)
+    kept = class_indices[:, :k].astype(np.int16), top[:, :k].astype(np.float16)
+    return *kept, margin.astype(np.float16), residual.astype(np.float16)
+
+
+def _refuse_bad_rows(probs: NDArray[np.float64], source: str, row_numbers: NDArray[np.int64]) -> None:
+    total = probs.sum(axis=1)
+    # Written so that NaN fails it.
+    good = (probs.min(axis=1, initial=np.inf) >= 0) & (np.abs(total - 1) <= 1e-3)
+    if good.all():
+        return
+    row = int(np.argmin(good))
+    where = f"{source}, row {row_numbers[row]} (counted from 0)"
+    wrong = np.flatnonzero(~np.isfinite(probs[row]) | (probs[row] < 0))
+    if len(wrong):
+        value = probs[row, wrong[0]]
+        raise InputError(f"{where}: class {wrong[0]} has probability {value:g}; it must be a number from 0 to 1.")
+    raise InputError(f"{where}: the probabilities sum to {total[row]:.6g}; they must sum to 1 (within 0.001).")
+
+
+def word_tensor(ids: Any) -> Int64[Tensor, "N"]:
+    """`ranking.words_of` as a tensor; copied only where the ids must not be written to.
+
+    Args:
+        ids: [N], content ids, whole numbers or texts.
+    """
+    words = words_of(ids)
+    return torch.from_numpy(words if words.flags.writeable else words.copy())
+
+
+# The store of answers -----------------------------------------------------------------------------------------------
+
+
+def answer(
+    folder: str | Path,
+    ids: Ids,
+    key: StoreKey,
+    class_names: tuple[str, ...],
+    ask: Callable[[slice], Tensor | Answers],
+    *,
+    rows_per_shard: int = 4096,
+    source: str = "pool",
+    progress: store.Progress | None = None,
+    mmap: bool = False,
+) -> Answers:
+    """Ask a teacher about every example that it has not answered yet, keep what it says, and read it all back.
+
+    Killed at any moment and called again, it goes on with the first shard that is not there; called when all are there
+    it reads and asks nothing. The files do not depend on how often it was interrupted.
+
+    Args:
+        folder: Where the answers are kept; one folder for one key.
+        ids: [N], the ids of the examples, `Examples.ids`.
+        key: What the answers follow from.
+        class_names: K names, in the order of the teacher's columns.
+        ask: Rows -> the teacher's probabilities [n, K] for them, or its answers as they are kept. Asked in order, once
+            for each shard.
+        rows_per_shard: Rows answered between two commits: what a kill may cost. A store already begun keeps its own.
+        source: What to call the examples in errors.
+        progress: Told (rows done, rows in all) after every shard.
+        mmap: As in `read`.
+
+    Raises:
+        InputError: The folder belongs to another key or to other examples, a shard is damaged, or the teacher's answer
+            is not a distribution over the classes. What was committed stays.
+    """
+    K = len(class_names)
+
+    def compute(rows: slice) -> Block:
+        said = ask(rows)
+        if isinstance(said, Answers):
+            return _columns(said)
+        teacher_probs = said
+        if teacher_probs.shape != (rows.stop - rows.start, K):
+            raise InputError(
+                f"The teacher answered rows {rows.start} to {rows.stop - 1} of {source} with an array of shape "
+                f"{tuple(teacher_probs.shape)}; it must be {(rows.stop - rows.start, K)}: a row each, {K} classes."
+            )
+        numbers = np.arange(rows.start, rows.stop)
+        return _columns(compress(teacher_probs, source=f"The teacher's answers for {source}", row_numbers=numbers))
+
+    header = _header("answers", ids, key, class_names, rows_per_shard, source)
+    store.fill(Path(folder), ids, header, class_names, compute, source=source, progress=progress)
+    return read(folder, ids=ids, key=key, class_names=class_names, source=source, mmap=mmap)
+
+
+def read(
+    folder: str | Path,
+    *,
+    ids: Ids | None = None,
+    key: StoreKey | None = None,
+    class_names: tuple[str, ...] | None = None,
+    source: str = "pool",
+    align: bool = False,
+    mmap: bool = False,
+) -> Answers:
+    """Read kept answers for exactly these examples, in their order, or say why that cannot be.
+
+    Args:
+        folder: Where `answer` kept them.
+        ids: [N], the ids of the examples to read for; None reads all rows as they were asked.
+        key: The key they must have been kept under; None takes any.
+        class_names: The class names they must have, in order; None takes any.
+        source: What to call the examples in errors.
+        align: Look each example up by id: the examples may then be reordered, or be some of those answered.
+        mmap: Keep the answers on disk, mapped from a cache that is rebuilt whenever the store has changed, for pools
+            larger than memory. (With reordered examples they are copied into memory all the same.)
+
+    Raises:
+        InputError: Unfinished or damaged; another key; other classes; examples that are new, edited or reordered.
+    """
+    stored = store.load(
+        Path(folder),
+        kind="answers",
+        key=key,
+        class_names=class_names,
+        ids=ids,
+        source=source,
+        align=align,
+        mmap=mmap,
+    )
+    return answers_of(stored)
+
+
+def answers_of(stored: store.Stored) -> Answers:
+    """The columns of a store of answers as tensors, nothing copied."""
+    columns = stored.columns
+    return Answers(
+        class_indices=torch.from_numpy(columns["class_indices"].view("<i2")),
+        class_probs=torch.from_numpy(columns["class_probs"].view("<f2")),
+        margin=torch.from_numpy(columns["margin"].view("<f2").reshape(-1)),
+        residual=torch.from_numpy(columns["residual"].view("<f2").reshape(-1)),
+        num_classes=len(stored.class_names),
+        id_word=word_tensor(stored.ids),
+    )
+
+
+def embed(
+    folder: str | Path,
+    ids: Ids,
+    key: StoreKey,
+    compute: Callable[[slice], Tensor],
+    *,
+    rows_per_shard: int = 512,
+    source: str = "pool",
+    progress: store.Progress | None = None,
+    mmap: bool = False,
+) -> Float32[Tensor, "N D"]:
+    """Compute an encoder's features for every example that has none yet, keep them, and read them all back.
+
+    As `answer`, for the dear half of a teacher that is a frozen encoder and a head: single precision, bit for bit.
+
+    Args:
+        folder: Where the features are kept; one folder for one key.
+        ids: [N], the ids of the examples, `Examples.ids`.
+        key: What the features follow from; `teacher` names the encoder.
+        compute: Rows -> their features, single precision [n, D]. Asked in order, once for each shard.
+        rows_per_shard: Rows computed between two commits: what a kill may cost. A store already begun keeps its own.
+        source: What to call the examples in errors.
+        progress: Told (rows done, rows in all) after every shard.
+        mmap: As in `read`.
+
+    Raises:
+        InputError: The folder belongs to another key or to other examples, a shard is damaged, or features are not
+            finite. What was committed stays.
+    """
+
+    def checked(rows: slice) -> Block:
+        features = compute(rows).detach().cpu()
+        if features.dtype != torch.float32 or features.ndim != 2 or len(features) != rows.stop - rows.start:
+            raise InputError(
+                f"The encoder answered rows {rows.start} to {rows.stop - 1} of {source} with {features.dtype} of shape "
+                f"{tuple(features.shape)}; it must be torch.float32, a row each."
+            )
+        finite = features.isfinite().all(dim=1)
+        if not finite.all():
+            row = rows.start + int(finite.int().argmin())
+            raise InputError(f"The encoder's features for row {row} (counted from 0) of {source} are not finite.")
+        return {"features": _as_bytes(features)}
+
+    header = _header("embeddings", ids, key, (), rows_per_shard, source)
+    store.fill(Path(folder), ids, header, (), checked, source=source, progress=progress)
+    stored = store.load(
+        Path(folder), kind="embeddings", key=key, class_names=(), ids=ids, source=source, align=False, mmap=mmap
+    )
+    return torch.from_numpy(stored.columns["features"].view("<f4"))
+
+
+def _columns(answers: Answers) -> Block:
+    parts = {name: getattr(answers, name) for name in ("class_indices", "class_probs", "margin", "residual")}
+    return {name: _as_bytes(part) for name, part in parts.items()}
+
+
+def _header(
+    kind: str, ids: Ids, key: StoreKey, class_names: tuple[str, ...], rows_per_shard: int, source: str
+) -> Header:
+    if len(ids) == 0:
+        raise InputError(f"{source} has no examples; there must be at least one.")
+    if rows_per_shard < 1:
+        raise InputError(f"rows_per_shard is {rows_per_shard}; it must be at least 1.")
+    return Header(
+        kind=kind,
+        key=key,
+        classes=digest_of_names(class_names),
+        ids=digest_of_ids(ids),
+        num_rows=len(ids),
+        rows_per_shard=rows_per_shard,
+    )
+
+
+def _as_bytes(part: Tensor) -> NDArray[np.uint8]:
+    array = np.ascontiguousarray(part.numpy()).reshape(len(part), -1)
+    return array.astype(array.dtype.newbyteorder("<"), copy=False).view(np.uint8)

@@ -1,0 +1,363 @@
+"""The Python front door for arrays: `overproof.distill` and `overproof.self_distill`.
+
+Both call the same functions as the command line.
+"""
+
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from overproof.answers.predictions import compress
+from overproof.cross_fitting import folds
+from overproof.data import Examples, from_arrays
+from overproof.errors import InputError
+from overproof.methods.composition import Method
+from overproof.methods.published import method as method_by_name
+from overproof.models import ModelSpec, build, join
+from overproof.progress import Progress, Silent
+from overproof.report import write_report
+from overproof.runs.experiment import Experiment
+from overproof.runs.pipeline import Result, Run
+from overproof.seeds import derived_seed
+from overproof.teachers import cross_fitted_estimator
+from overproof.training.checkpoint import EpochRecord
+from overproof.training.distillation import Distilled, check_trainable, distilled
+from overproof.training.examples import Answered, answered_by
+from overproof.training.options import TrainOptions
+from overproof.training.peer_rounds.peers import PeerOptions, Peers
+from overproof.training.peer_rounds.rounds import run_rounds
+from overproof.training.teacher_source import STORED, Online
+
+NUM_FOLDS = 5
+"""Folds in which a classifier that is given unfitted is cross-fitted."""
+
+
+def run(
+    experiment: Experiment, folder: Path | str, *, report: bool = False, progress: Progress | None = None
+) -> Result:
+    """Run an experiment: label, distill, evaluate, and report where asked for.
+
+    Args:
+        experiment: All of the run.
+        folder: Output folder. If it already holds this run, the run resumes.
+        report: Whether to write report.html too, as the command line does.
+        progress: Shows how far it is.
+
+    Raises:
+        InputError: A file, an option or the folder's content does not fit; nothing half-written is left.
+    """
+    work = Run(experiment=experiment, folder=Path(folder), progress=progress or Silent())
+    result = work.all_steps()
+    if report:
+        write_report(work)
+    return result
+
+
+def distill(
+    student: str | nn.Module | ModelSpec,
+    pool: Any,
+    teacher_probs: Any,
+    labelled: Any,
+    labels: Any,
+    labelled_teacher_probs: Any = None,
+    *,
+    method: str | Method = "slam",
+    class_names: Sequence[str] | None = None,
+    train: TrainOptions | None = None,
+    seed: int = 0,
+    held_out_share: float = 0.3,
+    teacher: nn.Module | None = None,
+    rounds: int | PeerOptions = 0,
+    checkpoint: Path | str | None = None,
+    observe: Callable[[EpochRecord], None] = lambda record: None,
+) -> Distilled:
+    """Distil a student from your own arrays.
+
+    Args:
+        student: A student by name (`linear`, `mlp`, `cnn`, `resnet`, `ngram`), a `torch.nn.Module` that maps a batch of
+            the inputs to logits [B, K] (trained in place), or a `ModelSpec`.
+        pool: N unlabelled examples: images (uint8), numbers [N, D], or a list of texts; `Examples` too.
+        teacher_probs: [N, K], the teacher's probabilities on the pool; rows sum to one. Or a scikit-learn classifier:
+            one that is fitted already is asked about pool and labelled examples, which it must not have seen; another
+            is fitted on the labelled examples and cross-fitted.
+        labelled: n labelled examples of the same kind.
+        labels: [n], class indices 0..K-1.
+        labelled_teacher_probs: [n, K], the teacher's probabilities on the labelled examples **by a teacher that was not
+            trained on them** (cross-fitted, or one that never saw them): in-sample ones say it is never wrong. Left out
+            where `teacher_probs` is a classifier.
+        method: By name (`overproof methods` lists them) or composed.
+        class_names: K names; 0..K-1 by default.
+        train: Training options.
+        seed: Decides everything random; the same seed gives the same student.
+        held_out_share: Share of the labelled examples that methods which need it keep out of training.
+        teacher: The teacher itself, for methods that start from its weights (a module of the student's kind then), and
+            for `train.teacher_answers: online`: it gets what the student's module gets (images as uint8 [B, C, H, W])
+            and answers with logits [B, K].
+        rounds: Rounds of peers at most, in 0..3, or options: students first correct the teacher, for as long as the
+            labelled examples say that it helps. Where the teacher was trained on these labels
+            its answers on the pool pass some of them on to the peers, who then look better than they are: use an
+            experiment, which keeps that apart.
+        checkpoint: File to resume from after a kill; what peers say is kept beside it.
+        observe: Called with an `EpochRecord` after every epoch.
+
+    Returns:
+        The trained student (`.student.probs(x)`, `.student.save(folder)`), its history, and the noise estimate.
+
+    Raises:
+        InputError: Arrays that do not fit together, named with their shapes.
+
+    Example:
+        >>> from overproof.synthetic import blobs
+        >>> world = blobs(num_examples=400, num_classes=3, seed=0)
+        >>> result = distill(
+        ...     "linear",
+        ...     world.inputs[100:],
+        ...     world.teacher_probs[100:],
+        ...     world.inputs[:100],
+        ...     world.label[:100],
+        ...     world.teacher_probs[:100],
+        ...     train=TrainOptions(epochs=2),
+        ... )
+        >>> result.student.probs(world.inputs[:5]).shape
+        torch.Size([5, 3])
+    """
+    classifier = teacher_probs if hasattr(teacher_probs, "predict_proba") else None
+    if (classifier is None) is (labelled_teacher_probs is None):
+        raise InputError(
+            "labelled_teacher_probs is needed where teacher_probs is an array, and left out where it is a classifier."
+        )
+    given = _matrix(teacher_probs, "teacher_probs") if classifier is None else None
+    num_classes = _num_classes(labels, class_names) if given is None else given.shape[1]
+    names = tuple(class_names) if class_names is not None else tuple(str(index) for index in range(num_classes))
+    if len(names) != num_classes:
+        raise InputError(f"class_names holds {len(names)} names; there are {num_classes} columns in teacher_probs.")
+    pool_examples = _examples(pool, None, names, "pool")
+    labelled_examples = _examples(labelled, labels, names, "labelled")
+    if (labelled_examples.label < 0).any():
+        row = int((labelled_examples.label < 0).int().argmax())
+        raise InputError(
+            f"labels, row {row}: the label is unknown; every labelled example needs one of 0..{num_classes - 1}."
+        )
+    if given is None:
+        labelled_probs, pool_probs = cross_fitted_estimator(
+            classifier, labelled_examples, pool_examples, num_folds=NUM_FOLDS, seed=seed
+        )
+    else:
+        pool_probs, labelled_probs = given, _matrix(labelled_teacher_probs, "labelled_teacher_probs")
+    if labelled_probs.shape[1] != num_classes:
+        raise InputError(
+            f"labelled_teacher_probs has {labelled_probs.shape[1]} columns and teacher_probs {num_classes}; both need "
+            f"one for each class."
+        )
+    parts = [labelled_examples, pool_examples]
+    built = build(student, parts, class_names=names, seed=seed)
+    inputs = join([built.encode(labelled_examples), built.encode(pool_examples)])
+    num_labelled = len(labelled_examples)
+    for probs, examples, option in (
+        (pool_probs, pool_examples, "teacher_probs"),
+        (labelled_probs, labelled_examples, "labelled_teacher_probs"),
+    ):
+        if len(probs) != len(examples):
+            raise InputError(
+                f"{option} has {len(probs)} rows for {len(examples)} {examples.source} examples; each needs one."
+            )
+    built_method = method_by_name(method) if isinstance(method, str) else method
+    options = train or TrainOptions()
+    answered: Mapping[str, Answered] = {
+        "labelled": Answered(
+            place=torch.arange(num_labelled),
+            label=labelled_examples.label,
+            answers=compress(labelled_probs, source="labelled_teacher_probs"),
+        ),
+        "pool": Answered(
+            place=num_labelled + torch.arange(len(pool_examples)),
+            label=torch.full((len(pool_examples),), -1),
+            answers=compress(pool_probs, source="teacher_probs").identified(pool_examples.ids),
+        ),
+    }
+    peer_options = PeerOptions(most=rounds) if isinstance(rounds, int) else rounds
+    num_folds = 2 if peer_options.folds == "auto" else peer_options.folds
+    facts: dict[str, Any] = {}
+    if peer_options.most:
+        with tempfile.TemporaryDirectory() as temporary:
+            corrected = run_rounds(
+                Peers(
+                    fresh=lambda: built.fresh(seed=seed),
+                    inputs=inputs,
+                    answered=answered,
+                    ids={"labelled": labelled_examples.ids, "pool": pool_examples.ids},
+                    method=built_method,
+                    train=options,
+                    options=peer_options,
+                    seed=derived_seed(seed, "rounds"),
+                    fold=folds(labelled_examples.label, num_folds, seed),
+                    without_fold=[answered["pool"].answers] * num_folds,
+                    folder=Path(temporary) if checkpoint is None else Path(checkpoint).parent / "peers",
+                    held_out_share=held_out_share,
+                )
+            )
+        answered, facts = corrected.answered, corrected.facts()
+    result = distilled(
+        built,
+        inputs,
+        answered["labelled"],
+        answered["pool"],
+        method=built_method,
+        options=options,
+        seed=seed,
+        held_out_share=held_out_share,
+        teacher=(
+            Online(module=teacher, order=torch.arange(num_classes))
+            if teacher is not None and options.teacher_answers == "online"
+            else STORED
+        ),
+        teacher_weights=None if teacher is None else teacher.state_dict(),
+        checkpoint=None if checkpoint is None else Path(checkpoint),
+        observe=observe,
+    )
+    return replace(result, rounds=facts)
+
+
+def _num_classes(labels: Any, class_names: Sequence[str] | None) -> int:
+    """How many classes there are where only labels say so."""
+    if class_names is not None:
+        return len(class_names)
+    highest = np.asarray(labels).max(initial=0)
+    if not isinstance(highest, np.integer):
+        raise InputError("labels must be class indices 0..K-1, or give class_names.")
+    return int(highest) + 1
+
+
+def _matrix(values: Any, option: str) -> Tensor:
+    matrix = torch.as_tensor(np.asarray(values) if not isinstance(values, Tensor) else values)
+    if matrix.ndim != 2 or not matrix.is_floating_point():
+        raise InputError(
+            f"{option} is an array of {matrix.dtype} with shape {tuple(matrix.shape)}; it must hold probabilities, "
+            f"one row an example and one column a class."
+        )
+    return matrix
+
+
+def _examples(values: Any, labels: Any, names: tuple[str, ...], source: str) -> Examples:
+    if isinstance(values, Examples) and labels is None:
+        return values
+    if isinstance(values, Examples):
+        values = values.inputs
+    return from_arrays(values, labels, class_names=names, source=source)
+
+
+def self_distill(
+    student: str | nn.Module | ModelSpec,
+    inputs: Any,
+    labels: Any,
+    *,
+    held_out: Any = None,
+    held_out_labels: Any = None,
+    method: str | Method = "self_distilled",
+    class_names: Sequence[str] | None = None,
+    train: TrainOptions | None = None,
+    seed: int = 0,
+    checkpoint: Path | str | None = None,
+    observe: Callable[[EpochRecord], None] = lambda record: None,
+) -> Distilled:
+    """Fit a network to noisy labels and let it teach one of its own kind on the same examples.
+
+    Args:
+        student: As for `overproof.distill`; a module of your own is copied for the teacher and trained in place.
+        inputs: N examples: images (uint8), numbers [N, D], or a list of texts.
+        labels: [N], class indices 0..K-1, some of them wrong.
+        held_out: More examples, which neither teacher nor student is trained on: they choose ξ. Needed where the method
+            leaves it to them, as the default does.
+        held_out_labels: Theirs; as noisy as the others will do.
+        method: By name (`self_distilled`, `born_again`, `retrained`, `consensus`, `partial_label`) or composed.
+        class_names: K names; by default 0 to the largest label.
+        train: Training options, the same for teacher and student.
+        seed: Decides everything random; the same seed gives the same student.
+        checkpoint: File to resume from after a kill; the teacher's stands beside it.
+        observe: Called with an `EpochRecord` after every epoch of the student.
+
+    Returns:
+        The trained student, its history, and the ξ chosen with all that were tried (`.choices`).
+
+    Raises:
+        InputError: Arrays that do not fit together; a method that needs held-out labels and gets none; an imitation
+            beyond [0, 1] without weight decay.
+
+    Example:
+        >>> from overproof.methods.published import method
+        >>> from overproof.methods.composition import override
+        >>> from overproof.synthetic import blobs, symmetric_noise
+        >>> world = blobs(num_examples=300, num_classes=3, seed=0)
+        >>> noisy = symmetric_noise(world.label, 3, share=0.3, seed=0).label
+        >>> twice = override(method("self_distilled"), "labelled.target.imitation", 2.0)
+        >>> result = self_distill("linear", world.inputs, noisy, method=twice, train=TrainOptions(epochs=2))
+        >>> result.student.probs(world.inputs[:5]).shape
+        torch.Size([5, 3])
+
+    Source: Das and Sanghavi (2023), arXiv 2301.13304, section 2.
+    """
+    built_method = method_by_name(method) if isinstance(method, str) else method
+    options = train or TrainOptions()
+    check_trainable(built_method, options, unseen=False, validation=held_out is not None)
+    if (held_out is None) != (held_out_labels is None):
+        raise InputError("held_out and held_out_labels go together; give both or neither.")
+    given = [_known(inputs, labels, class_names, "inputs", "labels")]
+    names = given[0].class_names
+    if held_out is not None:
+        given.append(_known(held_out, held_out_labels, names, "held_out", "held_out_labels"))
+    built = build(student, given, class_names=names, seed=seed)
+    encoded = join([built.encode(examples) for examples in given])
+    answered, start = [], 0
+    for examples in given:
+        unasked = compress(torch.full((len(examples), len(names)), 1 / len(names))).identified(examples.ids)
+        place = torch.arange(start, start + len(examples))
+        answered.append(Answered(place=place, label=examples.label, answers=unasked))
+        start += len(examples)
+    nobody = answered[0].take(torch.arange(0))
+    path = None if checkpoint is None else Path(checkpoint)
+
+    teacher = built.fresh(seed=derived_seed(seed, "teacher"))
+    distilled(
+        teacher,
+        encoded,
+        answered[0],
+        nobody,
+        method=method_by_name("labelled_only"),
+        options=options.model_copy(update={"early_stop_epochs": 0}),
+        seed=derived_seed(seed, "teacher"),
+        checkpoint=None if path is None else path.with_name(f"{path.stem}-teacher{path.suffix}"),
+    )
+    labelled, *validation = (answered_by(teacher, encoded, each) for each in answered)
+    return distilled(
+        built,
+        encoded,
+        labelled,
+        nobody,
+        method=built_method,
+        options=options,
+        seed=seed,
+        validation=validation[0] if validation else None,
+        trust_labelled_answers=False,
+        teacher_weights=teacher.module.state_dict(),
+        checkpoint=path,
+        observe=observe,
+    )
+
+
+def _known(inputs: Any, labels: Any, names: Sequence[str] | None, source: str, option: str) -> Examples:
+    """Examples whose every label is known."""
+    examples = from_arrays(inputs, np.asarray(labels), class_names=names, source=source)
+    if len(examples) == 0:
+        raise InputError(f"{source} holds no example; at least one is needed.")
+    if (examples.label < 0).any():
+        row = int((examples.label < 0).int().argmax())
+        raise InputError(f"{option}, row {row}: the label is unknown; every example needs one.")
+    if len(examples.class_names) < 2 or (names is None and len(examples.label.unique()) < 2):
+        raise InputError(f"{option} holds one class only; there must be two at least.")
+    return examples

@@ -1,0 +1,100 @@
+"""An assessment as one page for a terminal."""
+
+from rich.console import Group, RenderableType
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from overproof.assessment.assess import ACCURACY_STEPS, DRIFT_LEVEL, Assessment
+
+BAR_WIDTH = 24
+"""Characters of a whole bar."""
+
+
+def page(assessment: Assessment) -> RenderableType:
+    """Recommendation first, then what it rests on."""
+    top = Text.assemble(("Recommendation: ", "bold"), (assessment.recommendation, "bold"), "\n", assessment.reason)
+    facts = _table("", "", "")
+    facts.add_row(
+        "teacher right", str(assessment.accuracy), f"out of sample, {assessment.num_labelled} labelled examples"
+    )
+    facts.add_row("on the pool", str(assessment.pool_accuracy), f"expected by margin, {assessment.num_pool} examples")
+    if assessment.labels_alone is not None:
+        facts.add_row(
+            "labels alone", str(assessment.labels_alone), "linear probe on the student's features, cross-validated"
+        )
+    if assessment.alone_where_wrong is not None:
+        facts.add_row("where it errs", str(assessment.alone_where_wrong), "the same, on the teacher's mistakes")
+    if assessment.ceiling is not None:
+        facts.add_row("both together", str(assessment.ceiling), "stacked, out of fold: about what a student can reach")
+    if assessment.labels_needed is not None:
+        facts.add_row("more labels", str(assessment.labels_needed), "in all would tell teacher and labels alone apart")
+    sure = "too sure" if assessment.temperature > 1 else "not sure enough"
+    facts.add_row("calibration", f"error {assessment.ece:.1%}", f"{sure}: temperature {assessment.temperature:.2f}")
+    losses = ", ".join(f"{word} {loss:.3f}" for word, loss in assessment.log_losses.items())
+    facts.add_row("log-loss", losses, "nats, out of fold" if len(assessment.log_losses) > 1 else "nats")
+    coverage = ", ".join(f"{share:.1%} in {k}" for k, share in assessment.coverage.items())
+    facts.add_row("truth among", coverage, "likeliest classes")
+    unlike = "differ" if assessment.drift < DRIFT_LEVEL else "look alike"
+    facts.add_row("pool and labels", unlike, f"by the teacher's margins, p = {assessment.drift:.2g}")
+    told = ", ".join(f"{count} {role}" for role, count in assessment.repeated.items() if count)
+    facts.add_row("in the test too", told or "none", "examples that repeat there, letter for letter")
+    curve: list[RenderableType] = [_reliability(assessment), Text()] if assessment.reliability else []
+    shown: list[RenderableType] = [
+        top,
+        Text(),
+        facts,
+        Text(),
+        *curve,
+        _pool(assessment),
+        Text(),
+        _classes(assessment),
+    ]
+    if assessment.confusions:
+        shown += [Text(), _confusions(assessment)]
+    for finding in assessment.findings:
+        shown += [Text(), Text(finding)]
+    return Group(*shown)
+
+
+def _reliability(assessment: Assessment) -> Table:
+    drawn = _table("margin", "right there", "band", "")
+    for at, estimate in assessment.reliability.items():
+        drawn.add_row(
+            f"{at:.1f}", f"{estimate.mean:.1%}", f"{estimate.low:.1%} to {estimate.high:.1%}", _bar(estimate.mean)
+        )
+    return drawn
+
+
+def _pool(assessment: Assessment) -> Table:
+    drawn = _table("expected accuracy", "of the pool", "")
+    ends = (0.0, *ACCURACY_STEPS, 1.0)
+    for low, high, share in zip(ends[:-1], ends[1:], assessment.pool_by_accuracy, strict=True):
+        drawn.add_row(f"{low:.0%} to {high:.0%}", f"{share:.1%}", _bar(share))
+    return drawn
+
+
+def _classes(assessment: Assessment) -> Table:
+    drawn = _table("class", "teacher right", "of the pool's answers")
+    for name, share in assessment.share_by_class.items():
+        estimate = assessment.accuracy_by_class.get(name)
+        drawn.add_row(escape(name), "no labelled example" if estimate is None else str(estimate), f"{share:.1%}")
+    return drawn
+
+
+def _confusions(assessment: Assessment) -> Table:
+    drawn = _table("true class", "named instead", "share")
+    for true, named, estimate in assessment.confusions:
+        drawn.add_row(escape(true), escape(named), str(estimate))
+    return drawn
+
+
+def _bar(share: float) -> str:
+    return "█" * round(share * BAR_WIDTH)
+
+
+def _table(*columns: str) -> Table:
+    drawn = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=any(columns))
+    for column in columns:
+        drawn.add_column(column)
+    return drawn

@@ -1,0 +1,234 @@
+"""A student's answers for files of examples, in their order, a piece at a time."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+import torch
+from torch import Tensor
+
+from overproof.data import Examples, Source, read
+from overproof.data.columns import check_names
+from overproof.data.inputs import NothingLeft
+from overproof.data.opened import Opened
+from overproof.data.places import Place, find
+from overproof.data.read import open_pieces
+from overproof.data.readers.csv_stream import open_csv_stream
+from overproof.data.source import check_format
+from overproof.data.wording import listed
+from overproof.deployment.abstention import Abstention
+from overproof.errors import InputError
+from overproof.models import PlainTable, Student, TableEncoder
+from overproof.progress import Progress, Silent
+from overproof.storage import atomic
+
+MAX_ROWS = 2**16
+"""Rows in memory at a time, of files that are read in pieces: CSV, Parquet and Arrow."""
+
+ABSTAINED = "abstained"
+"""The column that says where the student says nothing; its class is then empty."""
+
+_TYPES = {
+    "numbers": pa.float64(),
+    "booleans": pa.bool_(),
+    "strings": pa.string(),
+    "dates": pa.timestamp("us"),
+    # A column that said nothing at fitting is not looked at.
+    None: pa.string(),
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Predicted:
+    """What was written.
+
+    Args:
+        file: Where.
+        num_rows: Rows, one an example.
+        num_answered: Those with a class.
+        seconds: From the first to the last row.
+        columns: Of the file, in order.
+    """
+
+    file: Path
+    num_rows: int
+    num_answered: int
+    seconds: float
+    columns: tuple[str, ...]
+
+
+def predict(
+    student: Student,
+    source: Source,
+    file: Path,
+    *,
+    abstention: Abstention | None = None,
+    progress: Progress | None = None,
+) -> Predicted:
+    """Write id, likeliest class and the probability of every class, one row an example, order kept.
+
+    The id is the user's own where the source names a column for it, else the content id, in hex, of what the student
+    reads. With an `abstention` a column `abstained` says where the class is left empty. Without one the file is what
+    `overproof.answers.files` reads, so that one student can teach the next.
+
+    CSV with a header, Parquet, Arrow and image files are read and answered a piece at a time, whatever their size, and
+    16 bytes a row are kept to find ids that stand twice; JSON lines and arrays are read whole.
+
+    Args:
+        student: Who answers.
+        source: What to answer; of a table only the columns that the student reads are read.
+        file: `.parquet` or `.csv`; it appears when all of it is written.
+        abstention: When to say nothing.
+        progress: Shows how far it is.
+
+    Raises:
+        InputError: The extension is another, the examples are not such as the student reads, or an id stands twice;
+            nothing is written then.
+    """
+    schema, began, seen, num_answered = _schema(student, abstention), time.perf_counter(), [], 0
+    num_rows = 0
+    with _writer(file, schema) as write, (progress or Silent()).task("answers", None) as advance:
+        for examples in _pieces(student, source):
+            probs = student.probs(examples)
+            table, answered = _table(student, examples, probs, abstention, schema)
+            write(table)
+            if examples.keys is not None:
+                seen.append(np.fromiter(map(hash, examples.keys.to_pylist()), np.int64, len(examples)))
+            num_rows += len(examples)
+            num_answered += answered
+            advance(num_rows, "")
+        if num_rows == 0:
+            raise InputError(f"{listed(source.paths)} has no row to answer for; at least one is needed.")
+        if twice := _repeated(seen):
+            raise InputError(
+                f"{listed(source.paths)} has {twice} ids in column {source.id!r} that stood there before; every row "
+                f"needs an id of its own."
+            )
+    return Predicted(
+        file=file,
+        num_rows=num_rows,
+        num_answered=num_answered,
+        seconds=time.perf_counter() - began,
+        columns=tuple(schema.names),
+    )
+
+
+def _repeated(seen: list[np.ndarray]) -> int:
+    """How many hashes stood there before; sorted in place, as `np.unique` would take forty bytes for each."""
+    hashes = np.concatenate([np.empty(0, np.int64), *seen])
+    seen.clear()
+    hashes.sort()
+    return int(np.count_nonzero(hashes[1:] == hashes[:-1]))
+
+
+def only_read(examples: Examples, student: Student) -> Examples:
+    """Tables without the columns that the student does not read, such as a label."""
+    names = _column_names(student)
+    if not names or examples.kind != "table":
+        return examples
+    return examples.only([name for name in names if name in examples.column_names])
+
+
+def _column_names(student: Student) -> list[str]:
+    encoder = student.encoder
+    if isinstance(encoder, TableEncoder):
+        return [column.name for column in encoder.columns]
+    return list(encoder.columns) if isinstance(encoder, PlainTable) else []
+
+
+def _pieces(student: Student, source: Source) -> Iterator[Examples]:
+    place = find(source.paths, "input")
+    if place.family == "arrays":
+        whole = only_read(read(source, role="input"), student)
+        for rows in torch.arange(len(whole)).split(MAX_ROWS):
+            yield whole.take(rows)
+        return
+    opened = _opened(student, source, place)
+    for frame in opened.frames(MAX_ROWS):
+        if not len(frame.rows):
+            continue
+        try:
+            yield opened.examples(frame)
+        except NothingLeft:
+            continue
+
+
+def _opened(student: Student, source: Source, place: Place) -> Opened:
+    """The files with the columns that the student reads; of CSV, whose types it knows, only the first block is read."""
+    names = _column_names(student)
+    formats = {check_format(path, place.name) for path in place.files}
+    if formats != {"csv"} or not source.header or student.kind == "image":
+        opened = open_pieces(source, role="input")
+        if opened.kind == "table" and names and source.input is None:
+            inputs = [name for name in names if name in opened.inputs]
+            types = {name: kind for name, kind in opened.types.items() if name in inputs or name == source.id}
+            opened = replace(opened, inputs=inputs, types=types)
+        return opened
+    encoder = student.encoder
+    wanted: dict[str, pa.DataType] = dict.fromkeys(names, pa.float64()) or {str(source.input): pa.string()}
+    if isinstance(encoder, TableEncoder):
+        wanted = {column.name: _TYPES[column.family] for column in encoder.columns}
+    if source.id is not None:
+        wanted[source.id] = pa.string()
+    rows = [open_csv_stream(path, place.named(index), wanted) for index, path in enumerate(place.files)]
+    for index, each in enumerate(rows):
+        check_names(place.named(index), each.columns, source)
+        if lacking := [name for name in names if name not in each.columns]:
+            raise InputError(
+                f"{place.named(index)} lacks the columns {listed(lacking)}; the student reads {listed(names)}."
+            )
+    first = dict(zip(rows[0].columns, rows[0].types, strict=True))
+    return Opened(
+        source=source,
+        place=place,
+        rows=tuple(rows),
+        kind=student.kind,
+        inputs=names or [str(source.input)],
+        types={name: first[name] for name in wanted},
+        class_names=(),
+        folder=place.files[0].parent,
+    )
+
+
+def _schema(student: Student, abstention: Abstention | None) -> pa.Schema:
+    fields = [("id", pa.large_string()), ("label", pa.string())]
+    fields += [(ABSTAINED, pa.bool_())] if abstention is not None else []
+    if clash := sorted({name for name, _ in fields} & set(student.class_names)):
+        raise InputError(f"A class is called {clash[0]!r}, like a column of the answers; rename the class.")
+    return pa.schema([*fields, *((name, pa.float32()) for name in student.class_names)])
+
+
+def _table(
+    student: Student, examples: Examples, probs: Tensor, abstention: Abstention | None, schema: pa.Schema
+) -> tuple[pa.Table, int]:
+    """The rows of a piece, and how many of them have a class."""
+    confidence, place = probs.max(dim=1)
+    answered = np.ones(len(probs), bool) if abstention is None else abstention.accepts(confidence.numpy())
+    names = pa.array(student.class_names).take(pa.array(place.numpy(), mask=~answered))
+    columns = [examples.keys if examples.keys is not None else _hex(examples.ids), names]
+    columns += [pa.array(~answered)] if abstention is not None else []
+    columns += [pa.array(column.numpy()) for column in probs.T.contiguous()]
+    return pa.Table.from_arrays(columns, schema=schema), int(answered.sum())
+
+
+def _hex(ids: np.ndarray) -> pa.Array:
+    """Content ids as words of 32 signs."""
+    signs = ids.tobytes().hex().encode()
+    stops = np.arange(0, len(signs) + 1, 32, dtype=np.int64)
+    return pa.LargeStringArray.from_buffers(len(ids), pa.py_buffer(stops), pa.py_buffer(signs))
+
+
+@contextmanager
+def _writer(path: Path, schema: pa.Schema) -> Iterator[Any]:
+    makers = {".parquet": pq.ParquetWriter, ".csv": pyarrow.csv.CSVWriter}
+    if path.suffix not in makers:
+        raise InputError(f"--out {str(path)!r} must end in .parquet or .csv, not {path.suffix!r}.")
+    with atomic.replacing(path) as file, makers[path.suffix](file, schema) as writer:
+        yield writer.write_table if path.suffix == ".parquet" else writer.write

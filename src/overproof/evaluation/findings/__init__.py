@@ -1,0 +1,1 @@
+"""Sentences beside the table: what a reader must know of a finished run."""

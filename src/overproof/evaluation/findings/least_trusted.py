@@ -1,0 +1,77 @@
+"""Whom a method believed least: the pool examples that counted least, or where it expects the teacher to be wrong."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from overproof.methods.composition import Memories, Method
+from overproof.models import Inputs
+from overproof.noise import NoiseEstimate
+from overproof.training.examples import Answered
+
+NUM_DOUBTED = 12
+"""How many examples are named."""
+
+NUM_BINS = 20
+"""Bins of the teacher's estimated accuracy, of equal width."""
+
+
+def doubt_of(
+    method: Method,
+    inputs: Inputs,
+    pool: Answered,
+    student_logits: Float[Tensor, "N K"],
+    noise: NoiseEstimate,
+    memories: Memories,
+) -> dict[str, Any]:
+    """What a trained student's method thinks of the pool examples it was trained on.
+
+    Args:
+        method: Which.
+        inputs: Encoded examples.
+        pool: [N], the examples that were kept.
+        student_logits: [N, K], the trained student's, in evaluation mode.
+        noise: What was estimated of the teacher's errors.
+        memories: What the method's parts had learned at the end.
+
+    Returns:
+        Nothing where every example counts the same and the teacher is taken at its word. Else `by`, "weight" or
+        "teacher accuracy"; `least`, the rows among the N with the smallest values, of equal ones those whose
+        pseudo-label the student finds least likely; and `accuracy_counts`, how many examples lie in each of 20 bins of
+        estimated teacher accuracy, where it varies.
+    """
+    if len(pool) == 0:
+        return {}
+    rows, weights, agreements = pool.rows(inputs, noise), [], []
+    for part in torch.arange(len(pool)).split(65536):
+        batch = rows.batch(part, student_logits[part], rows.teacher_probs.take(part), noise.transition)
+        memory = {path: {name: value.detach().cpu() for name, value in each.items()} for path, each in memories.items()}
+        matched = method.pool.matched(batch, memory, "pool")
+        weights.append(method.pool.weight(replace(matched, memory=memory["pool.weight"])))
+        chosen = pool.answers.pseudo_label[part].unsqueeze(1)
+        agreements.append(student_logits[part].softmax(dim=1).gather(1, chosen)[:, 0])
+    weight, accuracy, agreement = torch.cat(weights), rows.teacher_accuracy, torch.cat(agreements)
+    found: dict[str, Any] = {}
+    by, value = "weight", weight
+    if weight.min() == weight.max():
+        by, value = "teacher accuracy", accuracy
+    if accuracy.min() < accuracy.max():
+        bins = (accuracy.double() * NUM_BINS).long().clamp(0, NUM_BINS - 1)
+        found["accuracy_counts"] = torch.bincount(bins, minlength=NUM_BINS).tolist()
+    if value.min() < value.max():
+        order = np.lexsort((agreement.numpy(), value.numpy()))[:NUM_DOUBTED].tolist()
+        found["by"] = by
+        found["least"] = [
+            {
+                "row": row,
+                "teacher": int(pool.answers.pseudo_label[row]),
+                "value": round(float(value[row]), 4),
+                "student_prob": round(float(agreement[row]), 4),
+            }
+            for row in order
+        ]
+    return found

@@ -1,0 +1,170 @@
+"""Rows of a table paired by seed: means over seeds, their intervals of two parts, p-values, and ratios of them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+from scipy.special import ndtri, stdtrit
+from torch import Tensor
+
+from overproof.errors import InputError
+
+Role = Literal["reference", "conventional", "method"]
+
+Key = tuple[int, str]
+"""Which rows are paired: those of one seed and one test set."""
+
+_Floats = NDArray[np.float64]
+_SMALLEST_P = 1e-12
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Row:
+    """One student (or the teacher) on one seed.
+
+    Args:
+        method: Its name; rows of one name are the seeds of one method.
+        seed: Rows of different methods are paired where seed and test set are the same.
+        metrics: What `overproof.evaluation.metrics.metrics` said.
+        role: "reference" (labelled-only, teacher, oracle), "conventional" or "method".
+        correct: [N], True where it is right (`evaluation.metrics.correct`); None leaves the luck of the test sample
+            out of the intervals, and one seed then has none.
+        test: Which test set, for instance `Examples.digest()`: rows with the same word saw the same examples in the
+            same order.
+    """
+
+    method: str
+    seed: int
+    metrics: Mapping[str, float]
+    role: Role
+    correct: Bool[Tensor, "N"] | None = None
+    test: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Means:
+    """Means over seeds of V contrasts between rows.
+
+    Args:
+        num_seeds: S, the seeds behind them.
+        mean: [V].
+        over_seeds: [V, V], the covariance of the means that the seeds tell of; None of fewer than two.
+        over_test: [V, V], the covariance that the test examples tell of; None where they tell nothing.
+        level: How often intervals cover, in (0, 1).
+    """
+
+    num_seeds: int
+    mean: _Floats
+    over_seeds: _Floats | None
+    over_test: _Floats | None
+    level: float
+
+    @property
+    def spread(self) -> _Floats:
+        """[V, V], squares of the half-widths of the intervals, and of those of all their linear combinations; infinite
+        where there are neither seeds nor examples to tell."""
+        return self._spread(self.level)
+
+    def interval(self) -> tuple[float | None, float | None]:
+        """The ends of the first mean's interval; None where it has none."""
+        half = float(self.spread[0, 0]) ** 0.5
+        return (None, None) if half == np.inf else (float(self.mean[0]) - half, float(self.mean[0]) + half)
+
+    def p_value(self) -> float | None:
+        """One less the level of the interval of the first mean that ends at 0; None where it has no interval.
+
+        So it is below .05 exactly where the interval of 95 % does not hold 0. Values below 1e-12 are given as 0.
+        """
+        size, half = abs(float(self.mean[0])), float(self.spread[0, 0]) ** 0.5
+        if half == np.inf:
+            return None
+        if size == 0 or half == 0:
+            return float(size == 0)
+
+        def beyond(p: float) -> float:
+            return float(self._spread(1 - p)[0, 0]) ** 0.5 - size
+
+        return 0.0 if beyond(_SMALLEST_P) <= 0 else float(brentq(beyond, _SMALLEST_P, 1.0))
+
+    def counts(self) -> str:
+        """What the intervals count."""
+        if self.num_seeds == 0:
+            return "no shared seed: no interval"
+        if self.num_seeds == 1:
+            return "one seed: no interval" if self.over_test is None else "one seed: test sample only"
+        return f"{self.num_seeds} seeds" + ("" if self.over_test is None else " and the test sample")
+
+    def _spread(self, level: float) -> _Floats:
+        tail, parts = (1 + level) / 2, []
+        if self.over_seeds is not None:
+            parts.append(stdtrit(self.num_seeds - 1, tail) ** 2 * self.over_seeds)
+        if self.over_test is not None:
+            parts.append(ndtri(tail) ** 2 * self.over_test)
+        nothing = np.full((len(self.mean), len(self.mean)), np.inf)
+        whole: _Floats = np.sum(parts, axis=0) if parts else nothing
+        return whole
+
+
+def means_of(columns: list[dict[Key, Row]], contrasts: list[list[float]], metric: str, level: float) -> Means:
+    """Means over the seeds that stand in every column of rows.
+
+    Args:
+        columns: C of them, each a method's rows.
+        contrasts: [V, C], how much each column counts in each mean.
+        metric: A key of the rows' metrics; the test sample is counted for the accuracy alone.
+        level: In (0, 1).
+
+    Raises:
+        InputError: Two rows of one test set differ in length.
+    """
+    shared = sorted(key for key in columns[0] if all(key in column for column in columns))
+    num_seeds, weights = len(shared), np.array(contrasts).T
+    if num_seeds == 0:
+        return Means(num_seeds=0, mean=np.zeros(len(contrasts)), over_seeds=None, over_test=None, level=level)
+    per_seed = np.array([[column[key].metrics[metric] for column in columns] for key in shared]) @ weights
+    per_example = (_right(columns, shared) if metric == "accuracy" else np.empty((0, len(columns)))) @ weights
+    return Means(
+        num_seeds=num_seeds,
+        mean=per_seed.mean(axis=0),
+        over_seeds=_covariance_of_mean(per_seed) if num_seeds > 1 else None,
+        over_test=_covariance_of_mean(per_example) if len(per_example) > 1 else None,
+        level=level,
+    )
+
+
+def ratio_of(means: Means) -> tuple[float | None, float | None, float | None]:
+    """The first mean over the second with Fieller's interval; nothing where the second may be 0."""
+    top, bottom = (float(value) for value in means.mean)
+    room = bottom**2 - float(means.spread[1, 1])
+    if bottom <= 0 or room <= 0:
+        return None, None, None
+    middle = top * bottom - float(means.spread[0, 1])
+    # Never negative but for rounding: the spread is positive semi-definite.
+    half = max(0.0, middle**2 - room * (top**2 - float(means.spread[0, 0]))) ** 0.5
+    return top / bottom, (middle - half) / room, (middle + half) / room
+
+
+def _covariance_of_mean(sample: _Floats) -> _Floats:
+    return np.atleast_2d(np.cov(sample, rowvar=False)) / len(sample)
+
+
+def _right(columns: list[dict[Key, Row]], shared: list[Key]) -> _Floats:
+    """[N, C], how often each test example is right over the seeds; no rows where the seeds share no test set."""
+    sums = []
+    for column in columns:
+        marks = [column[key].correct for key in shared]
+        known = [mark.cpu().numpy() for mark in marks if mark is not None]
+        if len(known) < len(marks) or len({test for _, test in shared}) > 1:
+            return np.empty((0, len(columns)))
+        sums.append(known)
+    lengths = sorted({len(mark) for known in sums for mark in known})
+    if len(lengths) > 1:
+        raise InputError(
+            f"Rows of one test set ({shared[0][1] or 'unnamed'}) hold {lengths[0]} and {lengths[-1]} examples: rows of "
+            "different test sets need different values of `test`."
+        )
+    return np.array([np.mean(known, axis=0) for known in sums]).T

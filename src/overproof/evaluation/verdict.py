@@ -1,0 +1,283 @@
+"""What a table of runs allows one to say: means with intervals, paired differences, and a verdict that may be no.
+
+Every row is compared with the best conventional one, seed by seed on the same test examples. "Best" is the conventional
+row with the highest mean on the test set itself: luck can only raise that bar, so the choice works against the methods.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from rich.table import Table
+
+from overproof.errors import InputError
+from overproof.evaluation.metrics import accuracy_interval
+from overproof.evaluation.paired import Key, Means, means_of, ratio_of
+from overproof.evaluation.paired import Role as Role
+from overproof.evaluation.paired import Row as Row
+
+Verdict = Literal["BEATS", "DOES NOT BEAT", "INCONCLUSIVE"]
+
+LABELLED_ONLY = "labelled_only"
+"""The reference that is a competitor too: it gets a verdict like any method. (Without a pool it is conventional.)"""
+ORACLE = "oracle"
+"""The reference trained on the pool's true labels: the other end of `recovered`."""
+PRACTICAL_MARGIN = 0.005
+"""Half a point, the gain below which nobody would change the method: an interval that holds 0 and ends below it says
+DOES NOT BEAT, one that goes on says INCONCLUSIVE."""
+LOWER_IS_BETTER = ("log_loss", "ece")
+"""Metrics whose differences are turned round, so that a positive difference is always the better row."""
+
+_ORDER: tuple[Role, ...] = ("reference", "conventional", "method")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Summary:
+    """One method over its seeds; fit for JSON through `dataclasses.asdict`.
+
+    Args:
+        method: As in its rows.
+        role: As in its rows.
+        metric: Which metric the numbers are of.
+        level: How often intervals cover, in (0, 1).
+        num_seeds: Seeds behind `mean`.
+        mean: Over the seeds, with `low` and `high`; these are None where one seed without `correct` is all there is.
+        baseline: The best conventional row; None where the table has none.
+        num_pairs: Seeds shared with the baseline: those behind `difference`.
+        difference: This row less the baseline, positive where this row is better; None without a shared seed.
+        p_value: One less the level of the interval of the difference that ends at 0: below .05 exactly where that of
+            95 % does not hold 0. None without an interval.
+        recovered: (this row - baseline) / (oracle - baseline) with its interval: 0 is the baseline, 1 the oracle.
+            None where there is no oracle, and where the oracle is not clearly better than the baseline (the interval of
+            their difference reaches 0): a share of a gap that may not exist means nothing.
+        verdict: BEATS, DOES NOT BEAT or INCONCLUSIVE for methods and labelled-only; None for the others.
+        interval: What the interval of the difference (of the mean, without a baseline) counts.
+    """
+
+    method: str
+    role: Role
+    metric: str
+    level: float
+    num_seeds: int
+    mean: float
+    low: float | None
+    high: float | None
+    baseline: str | None
+    num_pairs: int
+    difference: float | None
+    difference_low: float | None
+    difference_high: float | None
+    p_value: float | None = None
+    recovered: float | None
+    recovered_low: float | None
+    recovered_high: float | None
+    verdict: Verdict | None
+    interval: str
+
+
+def summarise(rows: Sequence[Row], *, metric: str = "accuracy", level: float = 0.95) -> list[Summary]:
+    """Every method over its seeds, compared with the best conventional one.
+
+    Interval of a mean over S >= 2 seeds: the mean plus and minus sqrt(t(S-1)^2 variance over seeds / S + z^2 variance
+    over test examples / N), where the second variance is that of each example's mean over the seeds and t and z are the
+    quantiles of Student's and the normal law. The second part is the luck of the one test set that all seeds share; it
+    is known for the accuracy only, where the rows bring `correct`, and 0 where every seed has a test set of its own
+    (the first part holds it already). What is random in seed and example at once stands in both parts, so that the
+    interval is a little wide. One seed has the second part alone, and Wilson's interval for the accuracy itself. A
+    difference is such a mean, of what two rows differ by on one seed.
+
+    BEATS: the interval of the difference lies above 0. DOES NOT BEAT: it does not, and ends below `PRACTICAL_MARGIN`,
+    so that a tie known exactly is no win. INCONCLUSIVE: neither, or no interval. At level 0.95 a method no better than
+    the baseline is said to beat it in about 2.5 % of tables or fewer.
+
+    `recovered` is a ratio of mean differences with Fieller's interval: the ratios r for which the interval of
+    (method - baseline) - r (oracle - baseline) holds 0.
+
+    Args:
+        rows: Of any methods and seeds, in any order; only shared seeds are paired.
+        metric: A key of the rows' metrics.
+        level: In (0, 1).
+
+    Returns:
+        One summary a method: references, conventional rows, methods, each in order of first appearance.
+
+    Example:
+        >>> def row(method, role, accuracy, seed):
+        ...     return Row(method=method, role=role, seed=seed, metrics={"accuracy": accuracy})
+        >>> hard = [row("hard", "conventional", accuracy, seed) for seed, accuracy in enumerate([0.5, 0.75])]
+        >>> ours = [row("ours", "method", accuracy + 0.25, seed) for seed, accuracy in enumerate([0.5, 0.75])]
+        >>> summary = summarise([*hard, *ours])[1]
+        >>> summary.difference, summary.verdict
+        (0.25, 'BEATS')
+
+    Raises:
+        InputError: A row stands there twice or lacks the metric; two rows of one test set differ in length.
+
+    Source: Banerjee (1960), Approximate confidence interval for linear functions of means of k populations when the
+    population variances are not equal, Sankhya 22 (the two parts under one root cover at least as often as they say);
+    Fieller (1954), Some problems in interval estimation, JRSS B 16.
+    """
+    methods = _by_method(rows, metric)
+    sign = -1.0 if metric in LOWER_IS_BETTER else 1.0
+    conventional = [name for name, runs in methods.items() if _role(runs) == "conventional"]
+    best = max(conventional, key=lambda name: sign * _mean(methods[name], metric), default=None)
+    # An absent row shares no seed with any other: no difference, no ratio, no verdict but INCONCLUSIVE.
+    baseline = methods[best] if best is not None else {}
+    oracle = methods.get(ORACLE, {})
+    summaries = []
+    for name, runs in methods.items():
+        own = means_of([runs], [[1.0]], metric, level)
+        versus = means_of([runs, baseline], [[sign, -sign]], metric, level)
+        share = ratio_of(means_of([runs, baseline, oracle], [[sign, -sign, 0.0], [0.0, -sign, sign]], metric, level))
+        low, high = _range(runs, own, metric, level)
+        difference_low, difference_high = versus.interval()
+        judged = _role(runs) == "method" or (name == LABELLED_ONLY and _role(runs) == "reference")
+        summaries.append(
+            Summary(
+                method=name,
+                role=_role(runs),
+                metric=metric,
+                level=level,
+                num_seeds=own.num_seeds,
+                mean=float(own.mean[0]),
+                low=low,
+                high=high,
+                baseline=best,
+                num_pairs=versus.num_seeds,
+                difference=float(versus.mean[0]) if versus.num_seeds else None,
+                difference_low=difference_low,
+                difference_high=difference_high,
+                p_value=versus.p_value() if best is not None else None,
+                recovered=share[0],
+                recovered_low=share[1],
+                recovered_high=share[2],
+                verdict=verdict_of(difference_low, difference_high) if judged else None,
+                interval=(own if best is None else versus).counts(),
+            )
+        )
+    return in_order(summaries)
+
+
+def table(summaries: Sequence[Summary]) -> Table:
+    """The summaries for a terminal 80 columns wide: references first, then the conventional rows, then the methods."""
+    colours = {"BEATS": "green", "DOES NOT BEAT": "red", "INCONCLUSIVE": "yellow"}
+    drawn = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, caption=caption(summaries), caption_justify="left")
+    for name in header(summaries):
+        drawn.add_column(name, no_wrap=name in ("method", "verdict"))
+    for row in in_order(summaries):
+        *numbers, verdict = cells(row)
+        drawn.add_row(*numbers, f"[{colours[verdict]}]{verdict}[/]" if verdict else "")
+    return drawn
+
+
+def markdown(summaries: Sequence[Summary]) -> str:
+    """The summaries as a table in Markdown, with what its numbers mean below it; rows as in `table`."""
+    titles = header(summaries)
+    lines = [titles, ["---"] * len(titles), *(cells(row) for row in in_order(summaries))]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines) + f"\n\n{caption(summaries)}\n"
+
+
+def _range(runs: dict[Key, Row], own: Means, metric: str, level: float) -> tuple[float | None, float | None]:
+    (row, *others) = runs.values()
+    if not others and row.correct is not None and metric == "accuracy":
+        return accuracy_interval(int(row.correct.sum()), len(row.correct), level=level)
+    low, high = own.interval()
+    if low is None or high is None:
+        return None, None
+    return max(0.0, low), high if metric == "log_loss" else min(1.0, high)
+
+
+def verdict_of(low: float | None, high: float | None) -> Verdict:
+    """What the interval of a difference says: BEATS above 0, DOES NOT BEAT below `PRACTICAL_MARGIN`, else INCONCLUSIVE.
+
+    Args:
+        low: Its lower end, positive differences being the better; None where there is no interval.
+        high: Its upper end.
+
+    Example:
+        >>> verdict_of(0.01, 0.03), verdict_of(-0.02, 0.001), verdict_of(-0.02, 0.03)
+        ('BEATS', 'DOES NOT BEAT', 'INCONCLUSIVE')
+    """
+    if low is None or high is None:
+        return "INCONCLUSIVE"
+    if low > 0:
+        return "BEATS"
+    return "DOES NOT BEAT" if high < PRACTICAL_MARGIN else "INCONCLUSIVE"
+
+
+def _by_method(rows: Sequence[Row], metric: str) -> dict[str, dict[Key, Row]]:
+    methods: dict[str, dict[Key, Row]] = {}
+    for row in rows:
+        runs = methods.setdefault(row.method, {})
+        if (row.seed, row.test) in runs:
+            raise InputError(f"The row of {row.method!r} with seed {row.seed} stands there twice: one seed, one row.")
+        if metric not in row.metrics:
+            raise InputError(
+                f"The row of {row.method!r} with seed {row.seed} has no metric {metric!r}: it has "
+                f"{', '.join(sorted(row.metrics)) or 'none'}."
+            )
+        runs[row.seed, row.test] = row
+    return methods
+
+
+def _role(runs: dict[Key, Row]) -> Role:
+    return next(iter(runs.values())).role
+
+
+def _mean(runs: dict[Key, Row], metric: str) -> float:
+    return float(np.mean([row.metrics[metric] for row in runs.values()]))
+
+
+def in_order(summaries: Sequence[Summary]) -> list[Summary]:
+    """References first, then the conventional rows, then the methods."""
+    return sorted(summaries, key=lambda summary: _ORDER.index(summary.role))
+
+
+def header(summaries: Sequence[Summary]) -> list[str]:
+    """The titles of a table's columns."""
+    metric = summaries[0].metric if summaries else "accuracy"
+    baseline = summaries[0].baseline if summaries else None
+    unit = "" if metric == "log_loss" else " %"
+    return ["method", metric + unit, f"vs {baseline or 'conventional'}", "recovered %", "verdict"]
+
+
+def cells(row: Summary) -> list[str]:
+    """A row of a table in words: name, mean, difference, recovered share, verdict."""
+
+    def points(value: float, sign: str = "") -> str:
+        return f"{value:{sign}.3f}" if row.metric == "log_loss" else f"{100 * value:{sign}.1f}"
+
+    def ends(low: float | None, high: float | None, written: Callable[[float], str]) -> str:
+        return "" if low is None or high is None else f" [{written(low)}, {written(high)}]"
+
+    def share(value: float) -> str:
+        return f"{100 * value:z.0f}"
+
+    def gain(value: float) -> str:
+        return points(value, "+z")
+
+    mean, difference, recovered = points(row.mean), "", ""
+    if row.low is not None and row.high is not None:
+        mean += f" ± {points((row.high - row.low) / 2)}"
+    if row.method == row.baseline:
+        difference = "baseline"
+    elif row.difference is not None:
+        difference = gain(row.difference) + ends(row.difference_low, row.difference_high, gain)
+    if row.recovered is not None:
+        recovered = share(row.recovered) + ends(row.recovered_low, row.recovered_high, share)
+    return [row.method, mean, difference, recovered, row.verdict or ""]
+
+
+def caption(summaries: Sequence[Summary]) -> str:
+    """What the intervals of a table count, and what its rows are compared with."""
+    if not summaries:
+        return ""
+    first = summaries[0]
+    counted = "; ".join(dict.fromkeys(row.interval for row in summaries))
+    text = f"Intervals: {100 * first.level:g} % ({counted})."
+    if first.baseline is not None:
+        text += f" {first.baseline} is the best conventional row; a positive difference is better."
+        if all(row.recovered is None for row in summaries):
+            text += " recovered: not known without an oracle clearly better than that row."
+    return text

@@ -1,0 +1,38 @@
+"""The mathematics of every method as plain functions on tensors, for any training loop.
+
+All losses return one number per example, [B]; nothing is averaged. Probabilities in half precision are raised to
+float32 first; float64 stays float64. Imports `contract` and `errors` alone.
+"""
+
+from overproof.functional.losses import (
+    candidate_mask,
+    generalized_cross_entropy,
+    mix_student_label,
+    soft_cross_entropy,
+    student_label_mixing,
+    tempered_divergence,
+)
+from overproof.functional.probabilities import SMALLEST_PROBABILITY, label_distribution, margin, one_hot
+from overproof.functional.targets import calibrated_target, held_out_imitation, self_distilled_target
+from overproof.functional.transition import adaptation_nll, adaptation_nll_of_logs, log_adaptation_matrix
+from overproof.functional.weights import debiased_weight
+
+__all__ = [
+    "SMALLEST_PROBABILITY",
+    "adaptation_nll",
+    "adaptation_nll_of_logs",
+    "calibrated_target",
+    "candidate_mask",
+    "debiased_weight",
+    "generalized_cross_entropy",
+    "held_out_imitation",
+    "label_distribution",
+    "log_adaptation_matrix",
+    "margin",
+    "mix_student_label",
+    "one_hot",
+    "self_distilled_target",
+    "soft_cross_entropy",
+    "student_label_mixing",
+    "tempered_divergence",
+]

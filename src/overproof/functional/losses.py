@@ -1,0 +1,169 @@
+"""Losses of distillation under label noise, one number per example."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from overproof.contract import PerExample
+from overproof.functional.probabilities import SMALLEST_PROBABILITY, at_least_float32
+
+
+def soft_cross_entropy(student_logits: Float[Tensor, "B K"], teacher_probs: Float[Tensor, "B K"]) -> PerExample:
+    """Cross-entropy of the student with a given distribution: minus the sum of target times log-probability.
+
+    Linear in `teacher_probs`, which may therefore be any mixture of distributions, even with negative entries.
+
+    Args:
+        student_logits: [B, K], unbounded scores.
+        teacher_probs: [B, K], what the student is asked to match; rows sum to one.
+
+    Returns:
+        [B], in nats.
+
+    Example:
+        An undecided student pays log 2 whatever it is asked.
+
+        >>> soft_cross_entropy(torch.zeros(1, 2), torch.tensor([[0.25, 0.75]])).item()
+        0.6931471824645996
+
+    Source: Hinton, Vinyals and Dean (2015), arXiv 1503.02531, section 2, at temperature one.
+    """
+    # The sign goes to the side without a gradient: one step less on the way back.
+    return (-teacher_probs * at_least_float32(student_logits).log_softmax(dim=1)).sum(dim=1)
+
+
+def tempered_divergence(
+    student_logits: Float[Tensor, "B K"], teacher_probs: Float[Tensor, "B K"], temperature: float
+) -> PerExample:
+    """Squared temperature times KL(softened teacher || softened student).
+
+    Args:
+        student_logits: [B, K].
+        teacher_probs: [B, K], at temperature one; softened here as p^(1/temperature), renormalised.
+        temperature: Positive; above one both sides are flattened.
+
+    Returns:
+        [B], in nats, zero where the student equals the teacher.
+
+    Source: Hinton, Vinyals and Dean (2015), section 2.1 (the factor keeps gradients of one scale).
+    """
+    # A class the teacher calls impossible stays (almost) impossible at any temperature.
+    teacher_log_probs = (
+        at_least_float32(teacher_probs).clamp(min=torch.finfo(torch.float32).tiny).log() / temperature
+    ).log_softmax(dim=1)
+    student_log_probs = (at_least_float32(student_logits) / temperature).log_softmax(dim=1)
+    return temperature**2 * (teacher_log_probs.exp() * (teacher_log_probs - student_log_probs)).sum(dim=1)
+
+
+def candidate_mask(teacher_probs: Float[Tensor, "B K"], num_candidates: int | Int[Tensor, "B"]) -> Tensor:
+    """True for the teacher's `num_candidates` likeliest classes, [B, K].
+
+    Classes tied with the last candidate are candidates too, so that renaming the classes changes nothing: a teacher
+    that gives hard labels only (all the others tied at zero) makes every class a candidate.
+
+    Example:
+        >>> candidate_mask(torch.tensor([[0.5, 0.3, 0.2]]), 2).tolist()
+        [[True, True, False]]
+    """
+    ranked = teacher_probs.sort(dim=1, descending=True).values
+    if isinstance(num_candidates, int):
+        last = ranked[:, num_candidates - 1 : num_candidates]
+    else:
+        last = ranked.gather(1, num_candidates.unsqueeze(1) - 1)
+    return teacher_probs >= last
+
+
+def mix_student_label(
+    student_probs: Float[Tensor, "B K"],
+    candidates: Tensor,
+    teacher_accuracy: Float[Tensor, "B"],
+    normalized: bool = False,
+) -> Float[Tensor, "B K"]:
+    """The student's prediction with the teacher's noise mixed in, so that it can be compared with a noisy label.
+
+    accuracy * f + (1 - accuracy) * (1 - f) on the candidates; `normalized` divides the second term by the number of
+    candidates less one, which makes it the exact law of a label that is right with probability `teacher_accuracy`
+    and else uniform over the other candidates.
+
+    Args:
+        student_probs: [B, K], rows sum to one.
+        candidates: [B, K] bool, the teacher's likeliest classes (`candidate_mask`).
+        teacher_accuracy: [B], in [0, 1]; sensible above 1/2 (above 1/candidates when normalised): at 1/2 the gradient
+            on the candidates vanishes, and below it mass is pushed out of them.
+        normalized: Divide by the number of candidates less one.
+
+    Returns:
+        [B, K]; rows sum to one only when `normalized` and the student's mass lies on the candidates.
+
+    Source: Kontonis et al. (2023), arXiv 2302.03806, section 3 (un-normalised); the normalised form is derived.
+    """
+    accuracy = teacher_accuracy.unsqueeze(1)
+    error = (1 - accuracy) * candidates
+    if normalized:
+        error = error / (candidates.sum(dim=1, keepdim=True) - 1).clamp(min=1)
+    # accuracy * f + error * (1 - f), with one operation on the side that has a gradient.
+    return torch.addcmul(error, accuracy - error, student_probs)
+
+
+def student_label_mixing(
+    student_logits: Float[Tensor, "B K"],
+    teacher_probs: Float[Tensor, "B K"],
+    teacher_accuracy: Float[Tensor, "B"],
+    num_candidates: int | Int[Tensor, "B"],
+    normalized: bool = False,
+    target_probs: Float[Tensor, "B K"] | None = None,
+) -> PerExample:
+    """SLaM: cross-entropy of the teacher's label with the student's *noisy* prediction. Predict with the student alone.
+
+    Args:
+        student_logits: [B, K].
+        teacher_probs: [B, K], rows sum to one; their largest entries are the candidates.
+        teacher_accuracy: [B], P(the teacher's top class is right), in [0, 1]; see `mix_student_label` for its range.
+        num_candidates: How many of the teacher's top classes are candidates, an int or [B], in 1..K.
+        normalized: See `mix_student_label`.
+        target_probs: [B, K], the label to compare with when it is not `teacher_probs` itself: one-hot for hard labels.
+
+    Returns:
+        [B], in nats. Where `teacher_accuracy` is one, exactly `soft_cross_entropy` (bit for bit).
+
+    Example:
+        A teacher right half of the time between two classes tells nothing: log 2 whatever the student says.
+
+        >>> logits, teacher = torch.tensor([[3.0, -3.0]]), torch.tensor([[0.0, 1.0]])
+        >>> round(student_label_mixing(logits, teacher, torch.tensor([0.5]), 2).item(), 4)
+        0.6931
+
+    Source: Kontonis et al. (2023), arXiv 2302.03806, equation of the training objective, section 3.
+    Differs from the paper: probabilities are clamped at 1e-7 before the logarithm, except where the accuracy is one.
+    """
+    log_probs = at_least_float32(student_logits).log_softmax(dim=1)
+    mixed = mix_student_label(
+        log_probs.exp(), candidate_mask(teacher_probs, num_candidates), teacher_accuracy, normalized
+    )
+    # The logarithm of an exponential is not exact, and the clamp would bound the loss: with a perfect teacher neither
+    # may happen, because SLaM is then plain distillation.
+    log_mixed = torch.where(teacher_accuracy.unsqueeze(1) == 1, log_probs, mixed.clamp(min=SMALLEST_PROBABILITY).log())
+    return -((teacher_probs if target_probs is None else target_probs) * log_mixed).sum(dim=1)
+
+
+def generalized_cross_entropy(
+    student_logits: Float[Tensor, "B K"], target_probs: Float[Tensor, "B K"], power: float
+) -> PerExample:
+    """The sum over classes of target times (1 - p^power) / power, p being the student's probability.
+
+    Args:
+        student_logits: [B, K].
+        target_probs: [B, K], rows sum to one; with even shares on some classes it is the mean over them.
+        power: In (0, 1]: towards 0 it is the cross-entropy, at 1 the mean absolute error, 1 - p.
+
+    Returns:
+        [B]; at most 1 / power for a distribution.
+
+    Example:
+        >>> generalized_cross_entropy(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]]), 1.0).item()
+        0.5
+
+    Source: Zhang and Sabuncu (2018), arXiv 1805.07836, equation 6.
+    """
+    raised = (power * at_least_float32(student_logits).log_softmax(dim=1)).exp()
+    return (target_probs * (1 - raised)).sum(dim=1) / power

@@ -1,0 +1,46 @@
+"""Functions of probability vectors that every other file of this folder builds on."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from overproof.contract import PerExample
+
+SMALLEST_PROBABILITY = 1e-7
+"""Mixed probabilities are clamped here before the logarithm: a floor of -log 1e-7 = 16.1 nats."""
+
+
+def one_hot(probs: Float[Tensor, "B K"]) -> Float[Tensor, "B K"]:
+    """The likeliest class of every row as a distribution, [B, K]; the first one where several tie.
+
+    Example:
+        >>> one_hot(torch.tensor([[0.2, 0.8]])).tolist()
+        [[0.0, 1.0]]
+    """
+    return torch.zeros_like(probs).scatter_(1, probs.argmax(dim=1, keepdim=True), 1.0)
+
+
+def label_distribution(label: Int[Tensor, "B"], like: Float[Tensor, "B K"]) -> Float[Tensor, "B K"]:
+    """Given labels as distributions, [B, K], of the width, type and device of `like`; every label must be known.
+
+    Example:
+        >>> label_distribution(torch.tensor([1]), torch.tensor([[0.6, 0.4]])).tolist()
+        [[0.0, 1.0]]
+    """
+    return torch.zeros_like(like).scatter_(1, label.unsqueeze(1), 1.0)
+
+
+def margin(probs: Float[Tensor, "B K"]) -> PerExample:
+    """Largest probability less the second largest, in [0, 1].
+
+    Example:
+        >>> margin(torch.tensor([[0.5, 0.25, 0.25]])).item()
+        0.25
+    """
+    top = probs.topk(2, dim=1).values
+    return top[:, 0] - top[:, 1]
+
+
+def at_least_float32(values: Tensor) -> Tensor:
+    """The same numbers in float32 where they are in half precision."""
+    return values if values.dtype == torch.float64 else values.float()

@@ -1,0 +1,241 @@
+"""A method: what is asked of the pool and of the labelled examples, and how the teacher's noise is estimated.
+
+A published method is a combination of parts; `methods.py` lists the combinations by name.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields, is_dataclass, replace
+from typing import Any, Literal, TypeVar, cast, get_type_hints
+
+import pydantic
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from overproof.claims import LinearInTheTarget
+from overproof.contract import Batch, Extrapolating, Loss, Memory, PerExample, Refreshing, Remembering, Target, Weight
+from overproof.errors import InputError
+from overproof.methods.losses import CrossEntropy
+from overproof.methods.noise_models import Isotonic
+from overproof.methods.selectors import Everything, Selector
+from overproof.methods.targets import Given, Hard, SelfDistilled
+from overproof.methods.weights import Uniform
+from overproof.noise import NoiseModel
+from overproof.registry import Entry, entry_of, kind_of, lookup, suggest
+
+Memories = Mapping[str, Memory]
+"""The memory of every part of a method, by the part's path, such as `pool.weight`."""
+
+Node = TypeVar("Node")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Objective:
+    """What is asked of one kind of example: weight times loss against the target.
+
+    Args:
+        target: What the student is asked to match.
+        weight: How much each example counts.
+        loss: What is compared with what.
+
+    Raises:
+        InputError: A target that mixes label and answer with a loss that is not linear in the target.
+    """
+
+    target: Target = field(default_factory=Hard)
+    weight: Weight = field(default_factory=Uniform)
+    loss: Loss = field(default_factory=CrossEntropy)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.target, Extrapolating) and not _linear_in_the_target(self.loss):
+            raise InputError(
+                f"Target {type(self.target).__name__} mixes label and answer, which makes one loss of two only where "
+                f"the loss is linear in the target; {type(self.loss).__name__} is not."
+            )
+
+    def matched(self, batch: Batch, memories: Memories, path: str) -> Batch:
+        """The batch with this objective's target in it."""
+        return replace(batch, target_probs=self.target(_with_memory(batch, memories[f"{path}.target"])))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Method:
+    """All of a method as data.
+
+    Args:
+        noise: How the teacher's errors are estimated from its out-of-sample answers on labelled examples.
+        select: Which of the pool to keep.
+        labelled: What is asked of labelled examples; by default their label, in full.
+        pool: What is asked of pool examples.
+        initial: The student's first weights: `fresh`, or those of the `teacher`, which then must be of its kind.
+        generations: How many students in a row, each of which answers for the labelled examples that the next one
+            trains on; the last one is the student.
+
+    Raises:
+        InputError: Fewer than one generation.
+    """
+
+    noise: NoiseModel = field(default_factory=Isotonic)
+    select: Selector = field(default_factory=Everything)
+    labelled: Objective = field(default_factory=lambda: Objective(target=Given()))
+    pool: Objective = field(default_factory=Objective)
+    initial: Literal["fresh", "teacher"] = "fresh"
+    generations: int = 1
+
+    def __post_init__(self) -> None:
+        if self.generations < 1:
+            raise InputError(f"Option 'generations' is {self.generations}; it must be at least 1.")
+
+    def parts(self) -> Iterator[tuple[str, Any]]:
+        """Every target, weight and loss with its path."""
+        for side in ("labelled", "pool"):
+            for role in ("target", "weight", "loss"):
+                yield f"{side}.{role}", getattr(getattr(self, side), role)
+
+    @property
+    def needs_held_out(self) -> bool:
+        """Whether a part looks at labelled examples that the student must not train on."""
+        return any(isinstance(part, Refreshing) for _, part in self.parts())
+
+    @property
+    def extrapolates(self) -> bool:
+        """Whether a target may have negative entries: the student's weights must then decay."""
+        return any(isinstance(part, Extrapolating) and part.extrapolates for _, part in self.parts())
+
+    @property
+    def sought(self) -> SelfDistilled | None:
+        """The target of the labelled examples where its ξ is still to be chosen on held-out labels."""
+        target = self.labelled.target
+        return target if isinstance(target, SelfDistilled) and target.imitation == "auto" else None
+
+    @property
+    def num_trainings(self) -> int:
+        """How many students are trained for one, at least; more than two where ξ is sought."""
+        return self.generations + (self.sought is not None)
+
+    def with_imitation(self, imitation: float) -> "Method":
+        """The same with that ξ."""
+        return override(self, "labelled.target.imitation", imitation)
+
+    def __call__(self, batch: Batch, memories: Memories, num_labelled: int) -> tuple[PerExample, PerExample]:
+        """Loss and weight of every example of a batch, labelled ones first; the loss alone has a gradient.
+
+        Where both sides ask for the same loss it is asked once, of all of them: a loss is one number per example, and
+        one pass back costs half of two.
+        """
+        sides = (("labelled", self.labelled, slice(0, num_labelled)), ("pool", self.pool, slice(num_labelled, None)))
+        # Targets and weights have no gradient, and slices of what has one cost a copy on the way back.
+        seen = replace(batch, student_logits=batch.student_logits.detach())
+        matched = [objective.matched(_part(seen, rows), memories, side) for side, objective, rows in sides]
+        weight = torch.cat(
+            [
+                objective.weight(_with_memory(part, memories[f"{side}.weight"]))
+                for (side, objective, _), part in zip(sides, matched, strict=True)
+            ]
+        ).detach()
+        learned = memories["labelled.loss"] or memories["pool.loss"]
+        if self.labelled.loss == self.pool.loss and not learned:
+            target_probs = torch.cat([part.target_probs for part in matched])
+            return self.pool.loss(replace(batch, target_probs=target_probs)), weight
+        losses = [
+            objective.loss(replace(part, student_logits=batch.student_logits[rows], memory=memories[f"{side}.loss"]))
+            for (side, objective, rows), part in zip(sides, matched, strict=True)
+        ]
+        return torch.cat(losses), weight
+
+    def start(self, transition: Float[Tensor, "K K"]) -> Memories:
+        """The memory of every part before the first step."""
+        return {path: part.start(transition) if isinstance(part, Remembering) else {} for path, part in self.parts()}
+
+    def refresh(self, memories: Memories, held_out: Batch) -> Memories:
+        """Let every part that wants to look at held-out examples do so, each with its own objective's target."""
+        refreshed = dict(memories)
+        for path, part in self.parts():
+            if isinstance(part, Refreshing):
+                side = path.partition(".")[0]
+                batch = getattr(self, side).matched(held_out, memories, side)
+                refreshed[path] = part.refresh(memories[path], replace(batch, memory=memories[path]))
+        return refreshed
+
+    def described(self) -> dict[str, str]:
+        """Its parts with their options, by the path that changes them."""
+        parts = {"noise": self.noise, "select": self.select, **dict(self.parts())}
+        others = {"initial": self.initial} if self.initial != "fresh" else {}
+        return {path: repr(part) for path, part in {**parts, **others}.items()}
+
+    def registered(self) -> tuple[Entry, ...]:
+        """The entries of all parts, noise model and selector included."""
+        return tuple(entry_of(part) for part in (self.noise, self.select, *(part for _, part in self.parts())))
+
+
+def _linear_in_the_target(loss: Loss) -> bool:
+    """What the claim's check says, so that a loss of one's own needs no registration."""
+    try:
+        LinearInTheTarget().check(loss)
+    except AssertionError:
+        return False
+    return True
+
+
+def _with_memory(batch: Batch, memory: Memory) -> Batch:
+    # Most parts have none, and a copy costs as much as a loss on a small batch.
+    return replace(batch, memory=memory) if memory or batch.memory else batch
+
+
+def _part(batch: Batch, rows: slice) -> Batch:
+    per_example = {
+        f.name: getattr(batch, f.name)[rows] for f in fields(batch) if f.name not in ("transition", "memory")
+    }
+    return replace(batch, **per_example)
+
+
+def override(node: Node, path: str, value: Any, *, whole_path: str | None = None) -> Node:
+    """A copy of a frozen tree of dataclasses with one option changed: `override(method, "noise.lower_bound", 0.6)`.
+
+    A part is replaced by its name, alone or with its options: `override(method, "select", "confident")`, or
+    `override(method, "select", {"name": "confident", "budget": 20_000})`. Options without a name change the part there
+    is.
+
+    Raises:
+        InputError: No such option or part, or a value of the wrong kind; the sentence names those there are.
+    """
+    whole_path = whole_path or path
+    head, _, rest = path.partition(".")
+    assert is_dataclass(node)
+    known = [f.name for f in fields(node)]
+    if head not in known:
+        if not known:
+            raise InputError(f"Option {whole_path!r}: {type(node).__name__} has no options.")
+        raise InputError(f"Option {whole_path!r}: {type(node).__name__} has no {head!r}; {suggest(head, known)}.")
+    if rest:
+        return _with(node, head, override(getattr(node, head), rest, value, whole_path=whole_path))
+    if is_dataclass(part := getattr(node, head)):
+        return _with(node, head, _changed(part, value, whole_path))
+    hint = get_type_hints(type(node))[head]
+    try:
+        checked = pydantic.TypeAdapter(hint).validate_python(value)
+    except pydantic.ValidationError:
+        allowed = getattr(hint, "__name__", str(hint).replace("typing.", ""))
+        raise InputError(f"Option {whole_path!r} is {value!r}; it must be {allowed}.") from None
+    return _with(node, head, checked)
+
+
+def _changed(part: Node, value: Any, whole_path: str) -> Node:
+    """Another part of the same kind by its name, or this one, with some of its options changed."""
+    named = {"name": value} if isinstance(value, str) else value
+    if not isinstance(named, Mapping):
+        raise InputError(
+            f"Option {whole_path!r} is {value!r}, but it is a group of options: give the name of a part, options by "
+            f"name, or set one of them by its path."
+        )
+    options = dict(named)
+    if "name" in options:
+        part = lookup(kind_of(part, whole_path), options.pop("name")).make()
+    for option, each in options.items():
+        part = override(part, option, each, whole_path=f"{whole_path}.{option}")
+    return part
+
+
+def _with(node: Node, name: str, value: Any) -> Node:
+    changed: Node = replace(cast(Any, node), **{name: value})
+    return changed

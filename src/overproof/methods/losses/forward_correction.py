@@ -1,0 +1,44 @@
+"""Forward correction: the student explains the teacher's class through the estimated matrix of its mistakes."""
+
+from dataclasses import dataclass
+
+from overproof.claims import ConsistentUnderTransition, HardWithoutNoise
+from overproof.contract import Batch, PerExample
+from overproof.functional import SMALLEST_PROBABILITY, adaptation_nll
+from overproof.papers import FORWARD_2017
+from overproof.registry import register
+
+
+@register("loss", "forward_correction", paper=FORWARD_2017, claims=(HardWithoutNoise(), ConsistentUnderTransition()))
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ForwardCorrection:
+    """Minus the log-probability of the target's likeliest class behind the estimated transition matrix.
+
+    -log sum over true classes i of f_i Q[i, M],  M the target's likeliest class, f the student's probabilities and
+    Q[i, j] = P(the teacher says j | i is true). Mistakes that follow from the true class alone are explained whatever
+    their margin, those that follow from the inputs are not. Predict with the student alone, never with f Q.
+
+    A class that the teacher was never seen to name, whatever was true, says nothing of the truth when it does (only
+    where the noise model has no prior): such examples cost the same whatever the student says.
+
+    Example:
+        Of class 0 half is called 1, and class 1 always is. A student that does not know which is true expects the
+        answer 1 in three cases of four, and pays -log .75.
+
+        >>> from dataclasses import replace
+        >>> import torch
+        >>> from overproof.claims import noisy_batch
+        >>> flips = torch.tensor([[0.5, 0.5], [0.0, 1.0]])
+        >>> batch = replace(noisy_batch(1, 2), student_logits=torch.zeros(1, 2), transition=flips)
+        >>> round(ForwardCorrection()(replace(batch, target_probs=torch.tensor([[0.0, 1.0]]))).item(), 4)
+        0.2877
+
+    Source: Patrini et al. (2017), arXiv 1609.03683, section 3.2 (theorem 2).
+    Differs from the paper: it reads the matrix off a network trained on the noisy labels, at the examples that network
+    is surest of; here it is counted on true labels that the teacher never saw, with a prior (`noise.prior`).
+    """
+
+    def __call__(self, batch: Batch) -> PerExample:
+        transition = batch.transition
+        transition = transition.where((transition > 0).any(dim=0), SMALLEST_PROBABILITY)
+        return adaptation_nll(batch.student_logits, batch.target_probs.argmax(dim=1), transition)

@@ -1,0 +1,32 @@
+"""A loss that forgives what the student holds impossible: between cross-entropy and mean absolute error."""
+
+from dataclasses import dataclass
+
+from overproof.claims import LinearInTheTarget
+from overproof.contract import Batch, PerExample
+from overproof.errors import InputError
+from overproof.functional import generalized_cross_entropy
+from overproof.papers import GCE_2018
+from overproof.registry import register
+
+
+@register("loss", "generalized_cross_entropy", paper=GCE_2018, claims=(LinearInTheTarget(),))
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GeneralizedCrossEntropy:
+    """The mean over the target of (1 - p^power) / power, p being the student's probability of a class.
+
+    Args:
+        power: In (0, 1]: towards 0 it is the cross-entropy, at 1 the mean absolute error.
+
+    Raises:
+        InputError: A power outside (0, 1].
+    """
+
+    power: float = 0.7
+
+    def __post_init__(self) -> None:
+        if not 0 < self.power <= 1:
+            raise InputError(f"loss.power is {self.power}; it must be in (0, 1].")
+
+    def __call__(self, batch: Batch) -> PerExample:
+        return generalized_cross_entropy(batch.student_logits, batch.target_probs, self.power)

@@ -1,0 +1,41 @@
+"""SLaM: mix the teacher's noise into the student's prediction, then compare."""
+
+from dataclasses import dataclass
+
+from overproof.claims import ConsistentUnderCandidateNoise, ConventionalWithoutNoise, LinearInTheTarget
+from overproof.contract import Batch, PerExample
+from overproof.functional import student_label_mixing
+from overproof.papers import SLAM_2023
+from overproof.registry import register
+
+
+@register(
+    "loss",
+    "student_label_mixing",
+    paper=SLAM_2023,
+    claims=(ConventionalWithoutNoise(), ConsistentUnderCandidateNoise(), LinearInTheTarget()),
+)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StudentLabelMixing:
+    """Cross-entropy of the target with the student's noisy prediction.
+
+    Args:
+        normalized: Divide the noise by the number of candidates less one: the exact law of the noisy label. With two
+            classes both forms are the same. Un-normalised students are over-confident by construction: recalibrate
+            before their confidence is used.
+
+    Claims: consistency holds for the normalised form; the un-normalised one is the paper's and does not make it beyond
+    two classes (the claim's check says which form it tests).
+    """
+
+    normalized: bool = False
+
+    def __call__(self, batch: Batch) -> PerExample:
+        return student_label_mixing(
+            batch.student_logits,
+            batch.teacher_probs,
+            batch.teacher_accuracy,
+            batch.num_candidates,
+            normalized=self.normalized,
+            target_probs=batch.target_probs,
+        )

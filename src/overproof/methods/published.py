@@ -1,0 +1,200 @@
+"""The published methods by name, each a few lines that combine parts."""
+
+from collections.abc import Iterable
+
+from overproof.methods.composition import Method, Objective
+from overproof.methods.losses import (
+    AdaptationMatrix,
+    ForwardCorrection,
+    GeneralizedCrossEntropy,
+    StudentLabelMixing,
+    TemperedDivergence,
+)
+from overproof.methods.noise_models import Noiseless
+from overproof.methods.selectors import Confident, Nothing
+from overproof.methods.targets import Calibrated, Given, Hard, SelfDistilled, Soft, TopCandidates
+from overproof.methods.weights import Consensus, Debiased, Fidelity
+from overproof.papers import (
+    BORN_AGAIN_2018,
+    DFND_2021,
+    FIDELITY_2018,
+    FORWARD_2017,
+    GCE_2018,
+    HINTON_2015,
+    PARTIAL_LABEL_2024,
+    RETRAINING_2024,
+    SELF_DISTILLATION_2023,
+    SLAM_2023,
+    WD_2022,
+)
+from overproof.registry import Paper, entries, lookup, register
+
+CONVENTIONAL = ("hard", "soft")
+"""The rows every method is compared with: they stand in every table of a run with a pool."""
+
+CONVENTIONAL_WITHOUT_POOL = ("labelled_only", "born_again")
+"""Those of a run without a pool: the fit to the given labels, and plain self-distillation."""
+
+
+@register("method", "labelled_only", paper=None)
+def labelled_only() -> Method:
+    """The labelled examples alone, no pool: what distillation must beat."""
+    return Method(noise=Noiseless(), select=Nothing())
+
+
+@register("method", "hard", paper=HINTON_2015)
+def hard() -> Method:
+    """Conventional distillation: cross-entropy with the teacher's top class."""
+    return Method(noise=Noiseless())
+
+
+@register("method", "soft", paper=HINTON_2015)
+def soft() -> Method:
+    """Conventional distillation: cross-entropy with the teacher's probabilities."""
+    return Method(noise=Noiseless(), pool=Objective(target=Soft()))
+
+
+@register("method", "soft_tempered", paper=HINTON_2015)
+def soft_tempered() -> Method:
+    """Conventional distillation at a temperature: KL between both sides softened."""
+    return Method(noise=Noiseless(), pool=Objective(target=Soft(), loss=TemperedDivergence()))
+
+
+@register("method", "calibrated_soft", paper=None)
+def calibrated_soft() -> Method:
+    """Cross-entropy with a target as sure as the teacher has been right."""
+    return Method(pool=Objective(target=Calibrated()))
+
+
+@register("method", "fidelity", paper=FIDELITY_2018)
+def fidelity() -> Method:
+    """Hard labels, each weighted by the teacher's estimated accuracy there."""
+    return Method(pool=Objective(weight=Fidelity()))
+
+
+@register("method", "wd", paper=WD_2022)
+def wd() -> Method:
+    """Weighted distillation: hard labels with debiasing weights re-estimated every epoch (ratio of mean losses)."""
+    return Method(pool=Objective(target=Hard(), weight=Debiased()))
+
+
+@register("method", "wd_soft", paper=WD_2022)
+def wd_soft() -> Method:
+    """Weighted distillation of the teacher's probabilities."""
+    return Method(pool=Objective(target=Soft(), weight=Debiased()))
+
+
+@register("method", "wd_separate", paper=WD_2022)
+def wd_separate() -> Method:
+    """Weighted distillation, error and distortion estimated apart."""
+    return Method(pool=Objective(target=Hard(), weight=Debiased(estimator="separate")))
+
+
+@register("method", "wd_agreement", paper=WD_2022)
+def wd_agreement() -> Method:
+    """Weighted distillation that also sees whether the student agrees with the teacher's class, weights up to ten."""
+    return Method(pool=Objective(target=Hard(), weight=Debiased(student_covariate="agreement", cap=10.0)))
+
+
+@register("method", "wd_agreement_soft", paper=WD_2022)
+def wd_agreement_soft() -> Method:
+    """The same on the teacher's probabilities; best when stopped on the labels it holds out (`early_stop_epochs`)."""
+    return Method(pool=Objective(target=Soft(), weight=Debiased(student_covariate="agreement", cap=10.0)))
+
+
+@register("method", "slam", paper=SLAM_2023)
+def slam() -> Method:
+    """Student-label mixing on hard labels, un-normalised as in the paper's experiments."""
+    return Method(pool=Objective(target=Hard(), loss=StudentLabelMixing()))
+
+
+@register("method", "slam_soft", paper=SLAM_2023)
+def slam_soft() -> Method:
+    """Student-label mixing on the teacher's probabilities."""
+    return Method(pool=Objective(target=Soft(), loss=StudentLabelMixing()))
+
+
+@register("method", "slam_normalized", paper=SLAM_2023)
+def slam_normalized() -> Method:
+    """Student-label mixing on hard labels with the exact law of the noisy label."""
+    return Method(pool=Objective(target=Hard(), loss=StudentLabelMixing(normalized=True)))
+
+
+@register("method", "forward", paper=FORWARD_2017)
+def forward() -> Method:
+    """Forward correction: the teacher's class, expected of the student behind the estimated matrix of its mistakes."""
+    return Method(pool=Objective(target=Hard(), loss=ForwardCorrection()))
+
+
+@register("method", "dfnd", paper=DFND_2021)
+def dfnd() -> Method:
+    """Students in the wild: what the teacher is surest of, its class behind a learned matrix of its mistakes."""
+    return Method(select=Confident(), pool=Objective(target=Soft(), loss=AdaptationMatrix()))
+
+
+@register("method", "born_again", paper=BORN_AGAIN_2018)
+def born_again() -> Method:
+    """Plain self-distillation, ξ = 1: the teacher's probabilities on the labelled examples, no pool."""
+    return Method(noise=Noiseless(), select=Nothing(), labelled=Objective(target=Soft()))
+
+
+@register("method", "self_distilled", paper=SELF_DISTILLATION_2023)
+def self_distilled() -> Method:
+    """Self-distillation with ξ chosen on held-out labels: ξ times the answer plus (1 - ξ) times the given label."""
+    return Method(noise=Noiseless(), select=Nothing(), labelled=Objective(target=SelfDistilled(imitation="auto")))
+
+
+@register("method", "retrained", paper=RETRAINING_2024)
+def retrained() -> Method:
+    """Retraining on the teacher's top class for every labelled example."""
+    return Method(noise=Noiseless(), select=Nothing(), labelled=Objective(target=Hard()))
+
+
+@register("method", "consensus", paper=RETRAINING_2024)
+def consensus() -> Method:
+    """Retraining on the given labels that the teacher agrees with, and on no others."""
+    return Method(noise=Noiseless(), select=Nothing(), labelled=Objective(target=Given(), weight=Consensus()))
+
+
+@register("method", "partial_label", paper=PARTIAL_LABEL_2024)
+def partial_label() -> Method:
+    """The teacher's two likeliest classes as a partial label, generalised cross-entropy, started from the teacher."""
+    objective = Objective(target=TopCandidates(), loss=GeneralizedCrossEntropy())
+    return Method(noise=Noiseless(), select=Nothing(), labelled=objective, initial="teacher")
+
+
+@register("method", "labelled_gce", paper=GCE_2018)
+def labelled_gce() -> Method:
+    """The given labels alone under generalised cross-entropy: robustness without a teacher."""
+    objective = Objective(target=Given(), loss=GeneralizedCrossEntropy())
+    return Method(noise=Noiseless(), select=Nothing(), labelled=objective)
+
+
+def method(name: str) -> Method:
+    """The method of that name with its default options.
+
+    Raises:
+        InputError: There is none of that name.
+    """
+    made = lookup("method", name).make()
+    assert isinstance(made, Method)
+    return made
+
+
+def method_names() -> tuple[str, ...]:
+    """All method names, references first."""
+    return tuple(entry.name for entry in entries("method"))
+
+
+def papers_of(rows: Iterable[tuple[str, Method]]) -> list[Paper]:
+    """The works behind some methods and all their parts, each once.
+
+    Args:
+        rows: Names of registered methods, each with the method as it was built.
+    """
+    found: dict[str, Paper] = {}
+    for name, built in rows:
+        for entry in (lookup("method", name), *built.registered()):
+            if entry.paper is not None:
+                found.setdefault(entry.paper.key, entry.paper)
+    return list(found.values())

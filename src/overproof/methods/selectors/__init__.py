@@ -1,0 +1,17 @@
+"""Which of the pool to keep: row numbers from stored answers alone, never from the inputs."""
+
+from overproof.methods.selectors.adaptive import Adaptive as Adaptive
+from overproof.methods.selectors.adaptive import adaptive as adaptive
+from overproof.methods.selectors.confident import Confident as Confident
+from overproof.methods.selectors.confident import confident as confident
+from overproof.methods.selectors.everything import Everything as Everything
+from overproof.methods.selectors.nothing import Nothing as Nothing
+from overproof.methods.selectors.per_class import PerClass as PerClass
+from overproof.methods.selectors.per_class import ShortClasses as ShortClasses
+from overproof.methods.selectors.per_class import per_class as per_class
+from overproof.methods.selectors.random import Random as Random
+from overproof.methods.selectors.random import random as random
+from overproof.methods.selectors.selector import ClassCounts as ClassCounts
+from overproof.methods.selectors.selector import Selector as Selector
+from overproof.methods.selectors.selector import class_counts as class_counts
+from overproof.methods.selectors.selector import log_confidence as log_confidence

@@ -1,0 +1,8 @@
+"""What the student is asked to match: one distribution per example."""
+
+from overproof.methods.targets.calibrated import Calibrated as Calibrated
+from overproof.methods.targets.given import Given as Given
+from overproof.methods.targets.hard import Hard as Hard
+from overproof.methods.targets.self_distilled import SelfDistilled as SelfDistilled
+from overproof.methods.targets.soft import Soft as Soft
+from overproof.methods.targets.top_candidates import TopCandidates as TopCandidates

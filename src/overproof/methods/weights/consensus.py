@@ -1,0 +1,22 @@
+"""An example counts where the teacher agrees with its given label, and not at all elsewhere."""
+
+from dataclasses import dataclass
+
+from overproof.claims import NoGradient, OneWithoutNoise
+from overproof.contract import Batch, PerExample
+from overproof.papers import RETRAINING_2024
+from overproof.registry import register
+
+
+@register("weight", "consensus", paper=RETRAINING_2024, claims=(OneWithoutNoise(), NoGradient()))
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Consensus:
+    """One where the teacher's likeliest class is the given label, else zero; zero where no label is given.
+
+    Source: Das et al. (2024), arXiv 2406.11206, section 1 (consensus-based retraining).
+    Differs from the paper: examples without consensus stay in the batches at weight zero, so that every row of a table
+    takes as many steps; for plain gradient descent that is a lower learning rate.
+    """
+
+    def __call__(self, batch: Batch) -> PerExample:
+        return (batch.teacher_probs.argmax(dim=1) == batch.label).to(batch.student_logits.dtype)

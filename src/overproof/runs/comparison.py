@@ -1,0 +1,303 @@
+"""Many methods, seeds, label budgets and students in one go: `overproof compare`.
+
+    FOLDER/compare.yaml        all of the comparison, as `overproof compare` reads it
+    FOLDER/features/…          a frozen encoder's features, shared by all budgets
+    FOLDER/staged, encoded/…   inputs of large files and their encodings, shared; may be deleted and are made again
+    FOLDER/labels-V/…          a run for each budget V, as `overproof run` leaves it
+    FOLDER/STUDENT-labels-V/…  the same where there are several students
+    FOLDER/compare.json        one table of them all, written last of what is kept
+    FOLDER/report.html         the same for people, where it is asked for
+
+Every budget is a run of its own by the one path; what they share is asked, read and encoded once.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import pydantic
+import yaml
+
+from overproof.storage import atomic
+from overproof.errors import InputError
+from overproof.runs.experiment import Experiment, StudentOptions, changed, dump, experiment_from, options_in, validated
+from overproof.evaluation.holm import corrected
+from overproof.processes import leads, wait_for_all
+from overproof.progress import Progress, Silent
+from overproof.runs.caches import Shared
+from overproof.runs.pipeline import STAGED, Result, Run
+
+FORMAT = 1
+
+
+def _named(value: Any) -> Any:
+    return {"name": value} if isinstance(value, str) else value
+
+
+class CompareOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
+    """What is varied besides methods and seeds: the group `compare` of an experiment file.
+
+    Args:
+        labels: Label budgets: how many labelled examples a run takes; without any the experiment's own number.
+        students: Students by name, or with their options; without any the experiment's own.
+    """
+
+    labels: tuple[pydantic.PositiveInt, ...] = ()
+    students: tuple[Annotated[StudentOptions, pydantic.BeforeValidator(_named)], ...] = ()
+
+    @pydantic.model_validator(mode="after")
+    def _each_once(self) -> "CompareOptions":
+        for option, names in (("labels", self.labels), ("students", [each.name for each in self.students])):
+            twice = sorted({str(name) for name in names if list(names).count(name) > 1})
+            if twice:
+                raise InputError(f"Option 'compare.{option}' holds {', '.join(twice)} twice; every cell needs its own.")
+        return self
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cell:
+    """One run of a comparison.
+
+    Args:
+        name: Of its folder.
+        labels: Labelled examples; None where the experiment takes a whole file of them.
+        student: By name.
+        experiment: All of the run.
+    """
+
+    name: str
+    labels: int | None
+    student: str
+    experiment: Experiment
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Comparison:
+    """All of a comparison.
+
+    Args:
+        experiment: What every run is made from: its methods are the rows, its seeds pair them.
+        options: What is varied.
+
+    Raises:
+        InputError: A budget or a student does not fit the experiment.
+    """
+
+    experiment: Experiment
+    options: CompareOptions
+
+    def cells(self) -> tuple[Cell, ...]:
+        """The runs, by student and rising budget."""
+        own = self.experiment.data.rows.get("labelled")
+        students = self.options.students or (self.experiment.student,)
+        budgets: tuple[int | None, ...] = tuple(sorted(self.options.labels)) or (own,)
+        return tuple(self._cell(student, labels, len(students) > 1) for student in students for labels in budgets)
+
+    def text(self) -> str:
+        """As YAML that `load_comparison` reads back, every default spelt out."""
+        group = json.loads(self.options.model_dump_json())
+        return dump(self.experiment) + yaml.safe_dump({"compare": group}, sort_keys=False, allow_unicode=True)
+
+    def _cell(self, student: StudentOptions, labels: int | None, several: bool) -> Cell:
+        content = json.loads(self.experiment.model_dump_json())
+        content["student"] = json.loads(student.model_dump_json())
+        if labels is not None:
+            content["data"]["rows"]["labelled"] = labels
+        name = f"labels-{'all' if labels is None else labels}"
+        return Cell(
+            # The import path of a student is no name for a folder.
+            name=f"{student.name.replace(':', '.').replace('/', '.')}-{name}" if several else name,
+            labels=labels,
+            student=student.name,
+            experiment=experiment_from(content),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Compared:
+    """What a comparison found.
+
+    Args:
+        cells: Its runs.
+        results: What each of them found, in the same order.
+        folder: Where everything lies.
+    """
+
+    cells: tuple[Cell, ...]
+    results: tuple[Result, ...]
+    folder: Path
+
+
+def load_comparison(
+    path: Path | str,
+    changes: Sequence[str] = (),
+    *,
+    labels: Sequence[int] = (),
+    methods: Sequence[str] = (),
+    seeds: Sequence[int] = (),
+    students: Sequence[str] = (),
+) -> Comparison:
+    """Read an experiment file, with or without a group `compare`.
+
+    Args:
+        path: The file.
+        changes: `a.b=value` words, values being YAML.
+        labels: Label budgets in place of the file's.
+        methods: Rows in place of the file's; one that the file names keeps the options it has there.
+        seeds: Seeds in place of the file's.
+        students: Students in place of the file's.
+
+    Raises:
+        InputError: No such file, or an option that does not exist or has a wrong value.
+    """
+    content = changed(options_in(path), changes)
+    group = content.pop("compare", None) or {}
+    if not isinstance(group, dict):
+        raise InputError(f"Option 'compare' is {group!r}; it holds options by name, such as labels: [100, 200].")
+    given: dict[str, Any] = {"labels": list(labels), "students": list(students)}
+    options = validated(CompareOptions, {**group, **{name: each for name, each in given.items() if each}}, "compare")
+    if methods:
+        known = {_row(each): each for each in content.get("methods", [])}
+        content["methods"] = [known.get(name, name) for name in methods]
+    if seeds:
+        content["seeds"] = list(seeds)
+    return Comparison(experiment=experiment_from(content), options=options)
+
+
+def compare(
+    comparison: Comparison,
+    folder: Path | str,
+    *,
+    finished: Callable[[Run], object] = lambda run: None,
+    progress: Progress | None = None,
+) -> Compared:
+    """Do all of it; what is finished is skipped, so that the same call goes on where it was stopped.
+
+    Args:
+        comparison: All of it.
+        folder: Where it is kept. A comparison of the same experiment there gets the budgets and students it lacks.
+        finished: Called with every run once its result is written, while its data are still in memory.
+        progress: Shows how far it is.
+
+    Raises:
+        InputError: A file, an option or the folder's content does not fit; that shows before anything is asked.
+    """
+    folder, shown, cells = Path(folder), progress or Silent(), comparison.cells()
+    _check(comparison, folder)
+    shared = Shared(folder=folder, runs=tuple(folder / cell.name for cell in cells))
+
+    def work(cell: Cell) -> Run:
+        return Run(experiment=cell.experiment, folder=folder / cell.name, progress=shown, shared=shared)
+
+    for cell in cells:
+        work(cell).check()
+    if leads():
+        atomic.write_text(folder / "compare.yaml", comparison.text())
+    results = []
+    with shown.task("runs", len(cells)) as advance:
+        for number, cell in enumerate(cells):
+            advance(number, cell.name)
+            # One run at a time is held in memory.
+            one = work(cell)
+            one.label()
+            one.distill()
+            results.append(one.evaluate())
+            finished(one)
+    found = Compared(cells=cells, results=tuple(results), folder=folder)
+    if leads():
+        atomic.write_json(folder / "compare.json", _content(comparison, found))
+    wait_for_all()
+    return found
+
+
+def holds_comparison(folder: Path) -> bool:
+    """Whether a folder holds a comparison rather than a run."""
+    return (folder / "compare.yaml").is_file()
+
+
+def _check(comparison: Comparison, folder: Path) -> None:
+    """Make sure that what the folder holds, if anything, is a comparison of this experiment."""
+    path = folder / "compare.yaml"
+    if leads():
+        for leftover in folder.glob(".compare.*.partial"):
+            leftover.unlink(missing_ok=True)
+    wait_for_all()
+    if path.exists():
+        if load_comparison(path).experiment != comparison.experiment:
+            raise InputError(
+                f"{str(folder)!r} holds a comparison of another experiment (its compare.yaml differs); choose another "
+                f"folder."
+            )
+    elif folder.exists() and {each.name for each in folder.iterdir()} - {STAGED}:
+        raise InputError(f"{str(folder)!r} is not empty and holds no comparison; choose another folder.")
+
+
+def _content(comparison: Comparison, found: Compared) -> dict[str, Any]:
+    rows: list[dict[str, Any]] = []
+    for cell, result in zip(found.cells, found.results, strict=True):
+        judged = corrected(result.summary)
+        for each in result.summary:
+            own = judged.get(each.method)
+            holm = {"p_holm": own and own.p_value, "verdict_holm": own and own.verdict}
+            rows.append({"folder": cell.name, "student": cell.student, "labels": cell.labels, **asdict(each), **holm})
+    return {
+        "format": FORMAT,
+        "name": comparison.experiment.name,
+        "seeds": list(comparison.experiment.seeds),
+        "cells": [{"folder": cell.name, "student": cell.student, "labels": cell.labels} for cell in found.cells],
+        "rows": rows,
+        "curves": curves(found),
+        "findings": findings(found),
+    }
+
+
+def curves(found: Compared) -> list[dict[str, Any]]:
+    """Accuracy against labels, ready to be plotted: one line a student and method, its points by rising budget.
+
+    Args:
+        found: A comparison.
+    """
+    lines: dict[tuple[str, str], dict[str, Any]] = {}
+    for cell, result in zip(found.cells, found.results, strict=True):
+        for each in result.summary:
+            start = {"student": cell.student, "method": each.method, "role": each.role, "metric": each.metric}
+            line = lines.setdefault(
+                (cell.student, each.method), {**start, "labels": [], "mean": [], "low": [], "high": []}
+            )
+            for name, value in (("labels", cell.labels), ("mean", each.mean), ("low", each.low), ("high", each.high)):
+                line[name].append(value)
+    return list(lines.values())
+
+
+def findings(found: Compared) -> list[str]:
+    """At which budgets each method BEATS the best conventional row there, in sentences.
+
+    Args:
+        found: A comparison.
+    """
+    said: dict[tuple[str, str], dict[str, list[str]]] = {}
+    for cell, result in zip(found.cells, found.results, strict=True):
+        for each in result.summary:
+            if each.verdict is not None:
+                verdicts = said.setdefault((cell.student, each.method), {})
+                verdicts.setdefault(each.verdict, []).append("all" if cell.labels is None else str(cell.labels))
+    several = len({student for student, _ in said}) > 1
+    return [
+        f"{method}{f' ({student})' if several else ''}: "
+        + "; ".join(f"{verdict} with {_listed(budgets)} labels" for verdict, budgets in verdicts.items())
+        + "."
+        for (student, method), verdicts in said.items()
+    ]
+
+
+def _listed(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def _row(each: Any) -> str:
+    """What a method of an experiment file is called in the table."""
+    if isinstance(each, Mapping):
+        return str(each.get("name") or each.get("method"))
+    return str(each)

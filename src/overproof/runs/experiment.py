@@ -1,0 +1,386 @@
+"""All of a run as data: read from YAML, changed by `--set`, checked before any file is opened.
+
+An experiment file can run no code; what it names by import path (a model, an estimator) is imported when it is used.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+import pydantic
+import yaml
+
+from overproof.data.options import DataOptions
+from overproof.training.distillation import check_trainable
+from overproof.errors import InputError
+from overproof.methods.composition import Method, override
+from overproof.methods.published import CONVENTIONAL, CONVENTIONAL_WITHOUT_POOL, method, papers_of
+from overproof.models import ModelSpec
+from overproof.methods.noise_models import Noiseless, Published
+from overproof.options import KEY, known_keys, known_options
+from overproof.papers import CO_TRAINING_1998, STACKING_1992
+from overproof.training.peer_rounds.peers import PeerOptions
+from overproof.registry import Paper, suggest
+from overproof.methods.selectors import Nothing
+from overproof.teachers.options import ScorerOptions as ScorerOptions
+from overproof.teachers.options import TeacherOptions as TeacherOptions
+from overproof.training.options import TrainOptions
+
+Model = TypeVar("Model", bound=pydantic.BaseModel)
+
+
+class _Options(pydantic.BaseModel, frozen=True, extra="forbid"):
+    pass
+
+
+class StudentOptions(_Options):
+    """The student.
+
+    Args:
+        name: One by name, or the import path `package.module:factory` of a torch module or of a scikit-learn classifier
+            that takes sample weights; `auto` suits the kind of data.
+        options: Its own options.
+        start: A safetensors file of first weights, such as another student's; empty draws them from the seed.
+        afresh: Beginnings of names of tensors that are drawn from the seed all the same, such as those of a head for
+            other classes.
+    """
+
+    name: str = "auto"
+    options: dict[str, Any] = {}
+    start: str = ""
+    afresh: tuple[str, ...] = ()
+
+    @property
+    def spec(self) -> ModelSpec:
+        """As `overproof.models` reads it."""
+        return ModelSpec(name=self.name, options=self.options, start=self.start, afresh=self.afresh)
+
+
+def _first_of(value: Any) -> Any:
+    if isinstance(value, list | tuple) and value and isinstance(value[0], dict):
+        return {**value[0], "others": value[1:]}
+    return value
+
+
+def _counted(value: Any) -> Any:
+    return {"most": value} if isinstance(value, int) else value
+
+
+class MethodOptions(_Options):
+    """A method of the table.
+
+    Args:
+        method: By name; `overproof methods` lists them.
+        name: What to call it in the table, when one method stands there twice with other options.
+        options: Its options by path, such as `noise.lower_bound` or `pool.loss.normalized`.
+        pool: What it is distilled on: the `pool`, or the `original` data of the teacher; both see as many examples.
+        train: Training options that differ for this method alone.
+        rounds: Peer rounds before the student is trained: how many at most, or options (`overproof.training.peer_rounds.peers`).
+    """
+
+    method: str
+    name: str = ""
+    options: dict[str, Any] = {}
+    pool: Literal["pool", "original"] = "pool"
+    train: dict[str, Any] = {}
+    rounds: Annotated[PeerOptions, pydantic.BeforeValidator(_counted)] = PeerOptions()
+
+    @property
+    def row(self) -> str:
+        """What it is called in the table."""
+        return self.name or self.method
+
+    def build(self) -> Method:
+        """The method with its options set."""
+        built = method(self.method)
+        for path, value in self.options.items():
+            built = override(built, path, value)
+        return built
+
+
+def _spelt_out(value: Any) -> Any:
+    return {"method": value} if isinstance(value, str) else value
+
+
+class Experiment(_Options):
+    """All of a run.
+
+    Args:
+        name: What to call it.
+        data: Which examples play which role.
+        teacher: Who answers.
+        student: Who learns.
+        train: How.
+        methods: The rows of the table; `labelled_only` and (with a pool) `hard` and `soft` or (without) `born_again`
+            are added where they are missing, because no verdict can be given without them.
+        seeds: One student a method and seed; rows are paired by seed.
+        held_out_share: Share of the labelled examples that methods which need held-out labels (and early stopping)
+            keep out of training, when there is no validation role.
+    """
+
+    name: str = "experiment"
+    data: DataOptions
+    teacher: Annotated[TeacherOptions, pydantic.BeforeValidator(_first_of)] = TeacherOptions()
+    student: StudentOptions = StudentOptions()
+    train: TrainOptions = TrainOptions()
+    methods: tuple[Annotated[MethodOptions, pydantic.BeforeValidator(_spelt_out)], ...] = pydantic.Field(
+        tuple(MethodOptions(method=name) for name in ("labelled_only", *CONVENTIONAL, "wd", "slam")), min_length=1
+    )
+    seeds: tuple[pydantic.NonNegativeInt, ...] = pydantic.Field((0, 1, 2), min_length=1)
+    held_out_share: float = pydantic.Field(0.3, gt=0, lt=1)
+
+    @pydantic.model_validator(mode="after")
+    def _consistent(self) -> "Experiment":
+        rows = [each.row for each in self.rows()]
+        for names, what in ((rows, "methods"), ([str(seed) for seed in self.seeds], "seeds")):
+            twice = sorted({name for name in names if names.count(name) > 1})
+            if twice:
+                raise InputError(f"Option '{what}' holds {', '.join(twice)} twice; every row needs a name of its own.")
+        if self.data.without("labelled") and any(each.method == "labelled_only" for each in self.methods):
+            raise InputError("Option 'methods' names 'labelled_only', but 'data.rows.labelled' is 0.")
+        if self.data.without("labelled") and self.teacher.trained_here:
+            raise InputError(
+                "Option 'data.rows.labelled' is 0, so no teacher can be trained here; bring its answers, or name the "
+                "folder of a saved student, or another model that was trained elsewhere, in 'teacher.model'."
+            )
+        for each in self.rows():
+            if each.row in ("teacher", "oracle"):
+                raise InputError(f"Option 'methods' calls a row {each.row!r}; that name is taken.")
+            self._check_method(each)
+        if self.teacher.model == "student" and (
+            self.teacher.options or self.teacher.train != ScorerOptions.model_fields["train"].default
+        ):
+            raise InputError(
+                "Option 'teacher.model' is 'student', so the teacher is made and trained as the student is; leave "
+                "'teacher.options' and 'teacher.train' out."
+            )
+        if self.teacher.trained_on_labelled and "validation" not in {*self.data.files, *self.data.rows}:
+            raise InputError(
+                "Option 'teacher.trained_on_labelled' is true, so a 'validation' role of labelled examples that the "
+                "teacher never saw is needed; there is none in 'data'."
+            )
+        return self
+
+    @property
+    def answers_out_of_sample(self) -> bool:
+        """Whether the teacher's answers on the labelled examples are by one that did not see them."""
+        scorers = (self.teacher, *self.teacher.others)
+        return not self.teacher.trained_on_labelled and all(not each.trained_here or each.folds > 1 for each in scorers)
+
+    def _check_method(self, each: MethodOptions) -> None:
+        built, options = self.method_of(each), self.train_options(each)
+        if options.early_stop_epochs and not self.has_labels:
+            raise InputError(
+                f"Row {each.row!r} stops early on held-out labelled examples, and there are none; set "
+                f"'train.early_stop_epochs' to 0."
+            )
+        if options.teacher_answers == "online" and (not self.teacher.brought or self.teacher.others):
+            raise InputError(
+                f"Row {each.row!r} has 'train.teacher_answers: online', but only one saved student (or torch module "
+                f"with 'teacher.weights') can be asked anew; name its folder in 'teacher.model'."
+            )
+        if each.pool == "original" and "original" not in self.data.files:
+            raise InputError(f"Row {each.row!r} is distilled on 'original', but 'data.files' has no such file.")
+        check_trainable(
+            built,
+            options,
+            unseen=self.answers_out_of_sample,
+            validation="validation" in {*self.data.files, *self.data.rows},
+        )
+        if built.initial == "teacher" and (self.teacher.model != "student" or self.teacher.folds != 1):
+            raise InputError(
+                f"Option 'methods.{each.row}' starts from the teacher's weights, so teacher.model must be 'student' "
+                f"and teacher.folds 1; they are {self.teacher.model!r} and {self.teacher.folds}."
+            )
+        if each.rounds.most:
+            self._check_rounds(each, built)
+
+    def _check_rounds(self, each: MethodOptions, built: Method) -> None:
+        option, scorers = f"Option 'methods.{each.row}.rounds'", (self.teacher, *self.teacher.others)
+        refused = {
+            f"but {each.method!r} does not look at the pool": isinstance(built.select, Nothing),
+            "but there are no labelled examples to weigh teacher and peers on": not self.has_labels,
+            f"but the row is distilled on {each.pool!r}": each.pool != "pool",
+            "but the row starts from the teacher's weights": built.initial == "teacher",
+            "but the teacher is asked online": self.train_options(each).teacher_answers == "online",
+        }
+        for why, found in refused.items():
+            if found:
+                raise InputError(f"{option} is {each.rounds.most}, {why}; peer rounds correct the pool's answers.")
+        # Peers must not touch the folds that the teacher's parts did not touch.
+        of_teachers = {scorer.folds for scorer in scorers if scorer.trained_here} - {1}
+        wanted = of_teachers | ({each.rounds.folds} - {"auto"} if of_teachers else set())
+        if len(wanted) > 1:
+            raise InputError(
+                f"{option} needs the same folds for peers and every teacher trained on the labels; there are "
+                f"{' and '.join(map(str, sorted(wanted)))}."
+            )
+
+    def rows(self) -> tuple[MethodOptions, ...]:
+        """The methods of the table, the ones no verdict can do without first.
+
+        Without labelled examples nothing is trained on them alone; without a pool nothing is distilled from it.
+        """
+        pooled = not self.data.without("pool")
+        named = {each.method if pooled or not each.options else each.row for each in self.methods}
+        alone = () if self.data.without("labelled") else ("labelled_only",)
+        wanted = dict.fromkeys((*alone, *(CONVENTIONAL if pooled else CONVENTIONAL_WITHOUT_POOL)))
+        added = tuple(MethodOptions(method=name) for name in wanted if name not in named)
+        return (*added, *self.methods)
+
+    def papers(self) -> list[Paper]:
+        """The works behind its methods, its rounds of peers and its stack of teachers, each once."""
+        found = papers_of((each.method, each.build()) for each in self.rows())
+        found += [CO_TRAINING_1998] if self.has_rounds else []
+        return found + ([STACKING_1992] if self.has_rounds or self.teacher.others else [])
+
+    @property
+    def has_rounds(self) -> bool:
+        """Whether a row asks for peers."""
+        return any(each.rounds.most for each in self.methods)
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether there are labelled examples beside the test."""
+        return not self.data.without("labelled") or "validation" in {*self.data.files, *self.data.rows}
+
+    def method_of(self, each: MethodOptions) -> Method:
+        """One row's method; where there are no labels to look at, the teacher is as good as was published.
+
+        Raises:
+            InputError: It must know how often the teacher is right, and nothing says so.
+        """
+        built, published = each.build(), self.teacher.published_accuracy
+        if self.has_labels or isinstance(built.noise, Noiseless | Published):
+            return built
+        if built.needs_held_out:
+            raise InputError(f"Row {each.row!r} looks at labelled examples, and 'data.rows.labelled' is 0.")
+        if published is None:
+            raise InputError(
+                f"Row {each.row!r} must know how often the teacher is right, and there are no labelled examples to "
+                f"find out; give 'teacher.published_accuracy', in (0, 1]."
+            )
+        return replace(built, noise=Published(accuracy=published))
+
+    def train_options(self, each: MethodOptions) -> TrainOptions:
+        """How one method's student is trained."""
+        return validated(TrainOptions, {**self.train.model_dump(), **each.train}, f"methods.{each.row}.train")
+
+
+def load(path: Path | str, changes: Sequence[str] = ()) -> Experiment:
+    """Read an experiment file and apply `a.b=value` changes, values being YAML.
+
+    Its group `compare`, if it has one, is for `overproof.runs.comparison` alone.
+
+    Raises:
+        InputError: No such file, not YAML, or an option that does not exist or has a wrong value.
+    """
+    content = changed(options_in(path), changes)
+    content.pop("compare", None)
+    return experiment_from(content)
+
+
+def options_in(path: Path | str) -> dict[str, Any]:
+    """What an experiment file holds: options by name, not yet checked.
+
+    Raises:
+        InputError: No such file, or not YAML.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"There is no experiment file {str(path)!r}.")
+    try:
+        content = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        where = (
+            f", line {error.problem_mark.line + 1}"
+            if isinstance(error, yaml.MarkedYAMLError) and (error.problem_mark is not None)
+            else ""
+        )
+        raise InputError(f"Experiment file {str(path)!r}{where} is not valid YAML.") from None
+    if not isinstance(content, dict):
+        raise InputError(f"Experiment file {str(path)!r} must hold options by name, not {type(content).__name__}.")
+    return content
+
+
+def experiment_from(content: Mapping[str, Any], changes: Sequence[str] = ()) -> Experiment:
+    """An experiment from plain data.
+
+    Args:
+        content: Options by name, nested.
+        changes: `a.b=value` words, the value being YAML.
+
+    Raises:
+        InputError: An option that does not exist or has a wrong value, named with the nearest known one.
+    """
+    return validated(Experiment, changed(content, changes), "")
+
+
+def changed(content: Mapping[str, Any], changes: Sequence[str]) -> dict[str, Any]:
+    """A copy of some options with `a.b=value` words applied, the value being YAML.
+
+    Raises:
+        InputError: A word of another form.
+    """
+    copy: dict[str, Any] = json.loads(json.dumps(content))
+    for change in changes:
+        path, equals, text = change.partition("=")
+        if not equals or not path:
+            raise InputError(f"--set {change!r} must look like option=value, for instance train.epochs=5.")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError:
+            raise InputError(f"--set {change!r}: the value is not valid YAML.") from None
+        node: Any = copy
+        *groups, last = path.split(".")
+        for group in groups:
+            if not isinstance(node.setdefault(group, {}), dict):
+                raise InputError(f"--set {change!r}: {group!r} is a value or a list, not a group of options.")
+            node = node[group]
+        node[last] = value
+    return copy
+
+
+def dump(experiment: Experiment) -> str:
+    """The whole experiment, every default spelt out, as YAML that `load` reads back."""
+    plain = json.loads(experiment.model_dump_json())
+    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=100)
+
+
+def validated(model: type[Model], content: Mapping[str, Any], within: str) -> Model:
+    """Options of some kind from plain data.
+
+    Args:
+        model: The kind.
+        content: Options by name.
+        within: The group they stand in, for errors.
+
+    Raises:
+        InputError: An option that does not exist or has a wrong value, named with the nearest known one.
+    """
+    try:
+        return model.model_validate(content)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        raise InputError(_one_sentence(model, first, within)) from None
+
+
+def _one_sentence(model: type[pydantic.BaseModel], error: Any, within: str) -> str:
+    """What pydantic found, as one sentence with the option's path and the nearest known option."""
+    words = [str(word) for word in error["loc"] if not str(word).startswith(("function-", "literal["))]
+    path = ".".join([within, *words] if within else words)
+    if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        known = known_options(model, words[:-1])
+        hint = f"; {suggest(words[-1], known)}" if known else ""
+        return f"There is no option {path!r}{hint}."
+    if words[-1:] == [KEY] and (known := known_keys(model, words[:-2])):
+        return f"There is no {path.removesuffix('.' + KEY)!r}; {suggest(words[-2], known)}."
+    if error["type"] in ("missing", "missing_argument"):
+        return f"Option {path!r} is missing and must be given."
+    if error["type"] == "value_error":
+        # An InputError raised by a check of ours, already a sentence.
+        return str(error["ctx"]["error"])
+    message = error["msg"][0].lower() + error["msg"][1:]
+    return f"Option {path!r} is {error['input']!r}: {message}."

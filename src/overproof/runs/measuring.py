@@ -1,0 +1,235 @@
+"""How much there is of everything and how fast it goes: counted, and measured on a few examples, before a run."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from overproof.training.examples import Answered
+from overproof.data import Examples, Glance, Kind, first_rows, num_bytes
+from overproof.data.options import LARGE_BYTES
+from overproof.training.distillation import distilled
+from overproof.runs.experiment import Experiment, ScorerOptions
+from overproof.answers.predictions import compress
+from overproof.runs.seed_inputs import knows_truth
+from overproof.methods.published import method
+from overproof.models import Dense, ModelSpec, Student, body_of, build, load_student, minilm
+from overproof.runs.roles import Cast, cast
+from overproof.training.options import TrainOptions, batch_sizes
+
+ROLES = ("labelled", "pool", "test", "validation", "original")
+NUM_SAMPLED = 2_000
+"""Examples that are measured on."""
+NUM_FEW = 32
+"""Examples that are measured on first, and at least."""
+NUM_ROWS = 8
+"""Texts, and times each of them, that a frozen encoder is measured on."""
+MEASURED_SECONDS = 0.3
+"""About how long each thing is measured."""
+LONG = 10_000
+"""A frozen encoder is only measured where it has more examples than this to read: to load it takes seconds."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Sizes:
+    """How much there is of everything.
+
+    Args:
+        counts: Examples by role.
+        exact: Whether they were counted, or follow from the length of the files' first lines.
+        class_names: The classes, as far as they have been seen.
+        sample: A few examples to measure on.
+        on_disk: Roles whose inputs lie on disk.
+        knows_truth: Whether the pool's labels are known, so that an oracle is trained.
+    """
+
+    counts: Mapping[str, int]
+    exact: bool
+    class_names: tuple[str, ...]
+    sample: Examples
+    on_disk: frozenset[str]
+    knows_truth: bool
+
+
+def sizes(experiment: Experiment, glances: Mapping[str, Glance]) -> Sizes:
+    """Count the examples: by reading them where they are few, else from outside. Nothing is written.
+
+    Args:
+        experiment: All of a run.
+        glances: What its files look like from outside, by role.
+
+    Raises:
+        InputError: The files, or their first rows, do not hold what the options say.
+    """
+    data = experiment.data
+    if sum(num_bytes(source, role=role) for role, source in data.files.items()) <= LARGE_BYTES:
+        return replace(sizes_of(experiment, cast(data)), on_disk=_on_disk(experiment))
+    rows: dict[str, int] = {str(role): count for role, count in data.rows.items()}
+    counts = {role: rows.get(role, glances[role].num_rows) for role in ROLES if role in glances}
+    if "all" in glances:
+        drawn = {role: rows[role] for role in rows if role not in data.files}
+        counts |= drawn
+        if "pool" not in counts:
+            counts["pool"] = max(glances["all"].num_rows - sum(drawn.values()), 0)
+    shown = next(role for role in ("labelled", "all", "test") if role in data.files)
+    largest = max(data.files, key=lambda role: glances[role].num_rows)
+    known = first_rows(data.files[shown], role=shown, num_rows=2**14)
+    pool = data.files["pool" if "pool" in data.files else "all" if "all" in data.files else largest]
+    return Sizes(
+        counts=counts,
+        exact=False,
+        class_names=known.class_names,
+        sample=first_rows(data.files[largest], role=largest, num_rows=NUM_SAMPLED),
+        on_disk=_on_disk(experiment),
+        knows_truth=pool.label is not None,
+    )
+
+
+def sizes_of(experiment: Experiment, drawn: Cast) -> Sizes:
+    """The same, counted in examples that have been read."""
+    parties = drawn.parties(experiment.seeds[0])
+    held = {"labelled": parties.labelled, **parties.others()}
+    largest = max(held.values(), key=len)
+    return Sizes(
+        counts={role: len(examples) for role, examples in held.items() if len(examples)},
+        exact=True,
+        class_names=drawn.class_names,
+        sample=next(iter(largest.take(np.arange(min(NUM_SAMPLED, len(largest)))).parts(NUM_SAMPLED))),
+        on_disk=frozenset(role for role, examples in held.items() if examples.mapped is not None),
+        knows_truth=len(parties.pool) > 0 and knows_truth(parties.pool.label),
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rates:
+    """What was measured on a few examples.
+
+    Args:
+        raw_bytes: Of one example as it is read.
+        encoded_bytes: Of one example as the student reads it.
+        encode_seconds: For one example.
+        step_seconds: For one step of training; of a student that is fitted whole, for its share of a fit.
+        fitted: Whether the student is fitted whole, as estimators like scikit-learn's are: it takes no steps.
+        num_parameters: Of the student.
+        answer_seconds: For one answer of the teacher, all its scorers together; None where only training it would tell.
+    """
+
+    raw_bytes: float
+    encoded_bytes: float
+    encode_seconds: float
+    step_seconds: float
+    fitted: bool
+    num_parameters: int
+    answer_seconds: float | None
+
+
+def measure(experiment: Experiment, found: Sizes) -> Rates:
+    """Encode a few examples, train a student on them for less than a second, and ask a teacher that needs no training.
+
+    Args:
+        experiment: All of a run.
+        found: How much there is, and the examples to measure on.
+    """
+    sample, names = found.sample, found.class_names if len(found.class_names) > 1 else ("0", "1")
+    options = experiment.student
+    student = build(ModelSpec(name=options.name, options=options.options), [sample], class_names=names, seed=0)
+    few = sample.take(np.arange(min(NUM_FEW, len(sample))))
+    # Tables that are made once, and a model's first pass, are no part of the rate.
+    student.encode(sample.take(np.arange(1)))
+    began = time.perf_counter()
+    student.encode(few)
+    encode_seconds = (time.perf_counter() - began) / len(few)
+    # A student behind a frozen encoder reads some dozens a second.
+    num = max(NUM_FEW, min(len(sample), round(MEASURED_SECONDS / max(encode_seconds, 1e-9))))
+    sample = sample.take(np.arange(min(num, len(sample))))
+    began = time.perf_counter()
+    inputs = student.encode(sample)
+    encode_seconds = (time.perf_counter() - began) / len(sample)
+    held = [inputs.values] if isinstance(inputs, Dense) else [inputs.values, inputs.offsets]
+    return Rates(
+        raw_bytes=_num_bytes(sample.inputs) / len(sample),
+        encoded_bytes=sum(each.numel() * each.element_size() for each in held) / len(sample),
+        encode_seconds=encode_seconds,
+        step_seconds=_step_seconds(student, inputs, experiment.train, found.counts),
+        fitted=body_of(student.module) is not None,
+        num_parameters=student.num_parameters,
+        answer_seconds=_answer_seconds(experiment, sample, sum(found.counts.values())),
+    )
+
+
+def _step_seconds(student: Student, inputs: Any, options: TrainOptions, counts: Mapping[str, int]) -> float:
+    num, num_classes = len(inputs), len(student.class_names)
+    probs = torch.full((num, num_classes), 1 / num_classes)
+    few = max(num // 8, 1)
+
+    def part(rows: Tensor) -> Answered:
+        return Answered(place=rows, label=rows % num_classes, answers=compress(probs[rows]))
+
+    def trained(num_steps: int) -> float:
+        _, pool_size = batch_sizes(options, few, num - few)
+        began = time.perf_counter()
+        distilled(
+            student,
+            inputs,
+            part(torch.arange(few)),
+            part(torch.arange(few, num)),
+            method=method("soft"),
+            options=options.model_copy(update={"epochs": 1, "early_stop_epochs": 0, "teacher_answers": "stored"}),
+            seed=0,
+            examples_per_epoch=num_steps * pool_size,
+        )
+        return (time.perf_counter() - began) / num_steps
+
+    if body_of(student.module) is not None:
+        # An estimator is fitted whole: as many examples as a step has take their share of that.
+        return trained(1) * options.batch_size / num
+    # The first pays for what is imported and set up.
+    trained(1)
+    first = trained(1)
+    return first if first > MEASURED_SECONDS else trained(max(3, min(200, round(MEASURED_SECONDS / first))))
+
+
+def _answer_seconds(experiment: Experiment, sample: Examples, num_asked: int) -> float | None:
+    total, some = 0.0, sample.take(np.arange(min(len(sample), 256)))
+    for scorer in (experiment.teacher, *experiment.teacher.others):
+        seconds = _seconds_of(scorer, some, sample.kind, num_asked)
+        if seconds is None:
+            return None
+        total += seconds
+    return total
+
+
+def _seconds_of(scorer: ScorerOptions, some: Examples, kind: Kind, num_asked: int) -> float | None:
+    if scorer.answers:
+        return 0.0
+    if scorer.brought and (Path(scorer.model) / "student.json").is_file():
+        teacher = load_student(scorer.model)
+        began = time.perf_counter()
+        teacher.probs(some)
+        return (time.perf_counter() - began) / len(some)
+    if kind == "text" and scorer.model in ("auto", "minilm") and num_asked > LONG:
+        inputs = some.take(np.arange(min(len(some), NUM_ROWS))).inputs
+        assert isinstance(inputs, pa.Array)
+        # Each text as often as a batch has rows: batches of a few texts of many lengths would mostly be filled up.
+        texts = [text for text in inputs.to_pylist() for _ in range(NUM_ROWS)]
+        embedder = minilm(**{**scorer.options, "batch_size": NUM_ROWS})
+        began = time.perf_counter()
+        embedder.embed(texts)
+        return (time.perf_counter() - began) / len(texts)
+    return None
+
+
+def _on_disk(experiment: Experiment) -> frozenset[str]:
+    held = {str(role) for role in experiment.data.files if experiment.data.lies_on_disk(role)}
+    drawn = {role for role in ROLES if role not in experiment.data.files}
+    return frozenset(held - {"all"} | (drawn if "all" in held else set()))
+
+
+def _num_bytes(inputs: Tensor | pa.Array | pa.Table) -> int:
+    return inputs.numel() if isinstance(inputs, Tensor) else int(inputs.nbytes)

@@ -1,0 +1,213 @@
+"""Which examples play which role: files read, classes matched by name, roles drawn, repetitions found."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from overproof.data import (
+    Examples,
+    aligned,
+    class_space,
+    concatenate,
+    duplicates,
+    num_distinct,
+    read,
+    read_on_disk,
+    split,
+)
+from overproof.data.options import DataOptions, FileRole
+from overproof.errors import InputError
+from overproof.runs.experiment import MethodOptions
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Parties:
+    """The examples of one seed by role.
+
+    Args:
+        labelled: With known labels; empty where the run has none.
+        pool: Whatever is known of its labels is used for the oracle row alone; empty where the run has none.
+        test: With known labels; opened by `evaluate` only.
+        validation: With known labels, or None where there is no such role.
+        original: The teacher's own training data, or None where it is not at hand.
+    """
+
+    labelled: Examples
+    pool: Examples
+    test: Examples
+    validation: Examples | None
+    original: Examples | None
+
+    def others(self) -> dict[str, Examples]:
+        """Everything a teacher is asked about besides the labelled examples."""
+        named = {"pool": self.pool, "test": self.test, "validation": self.validation, "original": self.original}
+        return {role: examples for role, examples in named.items() if examples is not None and len(examples)}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Cast:
+    """All roles of a run before any seed has drawn its labelled examples.
+
+    Args:
+        options: How they are drawn.
+        fixed: Roles that are the same for every seed; `train` holds labelled and pool examples where both are drawn
+            from one file.
+        class_names: The shared classes in order.
+        repeated: How many examples of each role also stand in the test.
+    """
+
+    options: DataOptions
+    fixed: Mapping[str, Examples]
+    class_names: tuple[str, ...]
+    repeated: Mapping[str, int]
+    _last: dict[int, Parties] = field(default_factory=dict)
+
+    @property
+    def reported(self) -> Mapping[str, int]:
+        """The repetitions a reader must know of: none where they were dropped."""
+        return self.repeated if self.options.duplicates == "report" else {}
+
+    def parties(self, seed: int) -> Parties:
+        """The roles as one seed sees them."""
+        # Kept for the seed that was asked for last: to draw from ten million rows takes seconds.
+        if seed not in self._last:
+            drawn = self._drawn(seed)
+            self._last.clear()
+            self._last[seed] = drawn
+        return self._last[seed]
+
+    def _drawn(self, seed: int) -> Parties:
+        rows, fixed = self.options.rows, dict(self.fixed)
+        if "train" in fixed:
+            train = fixed.pop("train")
+            counts = {"labelled": rows["labelled"]}
+            if "pool" not in fixed:
+                counts["pool"] = rows.get("pool", len(train) - rows["labelled"])
+            fixed.update(split(train, counts, seed))
+        elif rows.get("labelled"):
+            fixed["labelled"] = split(fixed["labelled"], {"labelled": rows["labelled"]}, seed)["labelled"]
+        return Parties(
+            labelled=fixed["labelled"],
+            pool=fixed["pool"],
+            test=fixed["test"],
+            validation=fixed.get("validation"),
+            original=fixed.get("original"),
+        )
+
+    def everyone(self, seeds: tuple[int, ...]) -> Examples:
+        """Every example that any of the seeds asks a teacher about."""
+        by_seed = [self.parties(seed) for seed in seeds]
+        first = by_seed[0]
+        if "train" in self.fixed:
+            drawn = [self.fixed["train"], *([self.fixed["pool"]] if "pool" in self.fixed else [])]
+        else:
+            drawn = [first.pool, *(parties.labelled for parties in by_seed)]
+        asked = [*drawn, first.test, first.validation, first.original]
+        return concatenate([examples for examples in asked if examples is not None and len(examples)])
+
+
+def check_budgets(methods: Iterable[MethodOptions], pool: Examples) -> None:
+    """Refuse a budget larger than the pool before a teacher is asked about all of it.
+
+    Args:
+        methods: The rows of the table.
+        pool: What is selected from.
+
+    Raises:
+        InputError: Too large a budget, or quotas that together are; it names the row and the option.
+    """
+    for each in methods:
+        selector = each.build().select
+        for option, num_classes in (("budget", 1), ("quota", len(pool.class_names))):
+            asked = getattr(selector, option, 0)
+            if asked >= 1 and asked * num_classes > len(pool):
+                of_each = f" of each of {num_classes} classes" if option == "quota" else ""
+                raise InputError(
+                    f"Option 'select.{option}' of method {each.row!r} is {asked}{of_each}, but the pool has only "
+                    f"{len(pool)} rows."
+                )
+
+
+def cast(options: DataOptions, folder: Path | None = None, reading: Callable[..., Examples] = read) -> Cast:
+    """Read every file and draw what is the same for all seeds.
+
+    Args:
+        options: Which files, and how roles are drawn.
+        folder: Where the inputs of large files are kept; None holds everything in memory.
+        reading: As `overproof.data.read`; another one may know a file already.
+
+    Raises:
+        InputError: A file cannot be read, roles have different classes, or more examples are asked for than there are.
+    """
+    rows: dict[str, int] = {role: count for role, count in options.rows.items() if count}
+    absent = [role for role in options.rows if options.without(role)]
+    sets: dict[str, Examples] = {role: _read(options, role, folder, reading) for role in options.files}
+    whole = sets.pop("all", None)
+    for role in ("pool", "test", "validation", "original"):
+        if role in sets and role in rows:
+            sets[role] = split(sets[role], {role: rows[role]}, options.draw_seed)[role]
+    if whole is not None:
+        drawn: dict[str, int] = {
+            role: rows[role] for role in ("test", "validation") if role not in sets and role in rows
+        }
+        left = num_distinct(whole) - sum(drawn.values())
+        if "labelled" not in sets and "labelled" not in absent:
+            drawn["labelled"] = rows["labelled"]
+            left -= rows["labelled"]
+        if "pool" not in sets and "pool" not in absent:
+            drawn["pool"] = rows.get("pool", left)
+        _need_enough(whole, drawn)
+        # Which of them are labelled is every seed's own draw.
+        if "labelled" in drawn:
+            rest = left if "pool" in absent else 0
+            drawn["train"] = drawn.pop("labelled") + drawn.pop("pool", rest)
+        sets.update(split(whole, drawn, options.draw_seed))
+    named = dict(sets)
+    if "train" in named:
+        named["labelled"] = named.pop("train")
+    class_names = class_space(named, shown_by="test" if "labelled" in absent else "labelled")
+    sets = aligned(sets, class_names)
+    for role in ("test", "validation", *(["labelled"] if "train" not in sets else [])):
+        _need_labels(sets, role)
+    nothing = np.arange(0)
+    sets.update({role: sets["test"].take(nothing) for role in absent})
+    repeated = {role: duplicates(sets[role], sets["test"]) for role in sets if role != "test"}
+    if options.duplicates == "drop":
+        for role, found in repeated.items():
+            kept = np.setdiff1d(np.arange(len(sets[role])), found)
+            sets[role] = sets[role].take(kept)
+    return Cast(
+        options=options,
+        fixed={role: each.settled() for role, each in sets.items()},
+        class_names=class_names,
+        repeated={role: len(found) for role, found in repeated.items()},
+    )
+
+
+def _read(options: DataOptions, role: FileRole, folder: Path | None, reading: Callable[..., Examples]) -> Examples:
+    source = options.files[role]
+    if folder is not None and options.lies_on_disk(role):
+        return read_on_disk(source, role=role, folder=folder)
+    return reading(source, role=role)
+
+
+def _need_enough(whole: Examples, drawn: Mapping[str, int]) -> None:
+    distinct = num_distinct(whole)
+    if sum(drawn.values()) > distinct or min(drawn.values()) < 1:
+        asked = ", ".join(f"{count} {role}" for role, count in drawn.items())
+        raise InputError(
+            f"Option 'data.rows' asks for {asked} examples, but {whole.source} has {distinct} distinct ones."
+        )
+
+
+def _need_labels(sets: Mapping[str, Examples], role: str) -> None:
+    if role not in sets:
+        return
+    unknown = (sets[role].label < 0).nonzero()
+    if len(unknown):
+        raise InputError(
+            f"{sets[role].source}, row {int(unknown[0])}: the label is unknown; every {role} example needs one "
+            f"({len(unknown)} have none)."
+        )

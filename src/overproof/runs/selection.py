@@ -1,0 +1,207 @@
+"""A selection as a file: which rows of a store or a file of answers a rule chooses, and what becomes of the classes."""
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from jaxtyping import Int
+from rich.table import Table
+from torch import Tensor
+
+from overproof.storage import store
+from overproof.answers.files import read_all_answers
+from overproof.storage.atomic import write_bytes
+from overproof.errors import InputError
+from overproof.answers.predictions import Answers, answers_of
+from overproof.methods.composition import override
+from overproof.registry import entry_of, lookup
+from overproof.methods.selectors import ClassCounts, Selector, ShortClasses, class_counts, log_confidence
+
+ROWS_SHOWN = 40
+"""A table of the classes shows so many; JSON has all."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Pool:
+    """Stored answers, and whose they are.
+
+    Args:
+        answers: N rows.
+        ids: [N], content ids in hex, or the user's own.
+        class_names: K names.
+        source: Where they were read.
+    """
+
+    answers: Answers
+    ids: pa.Array
+    class_names: tuple[str, ...]
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Selection:
+    """What a rule chose of a pool.
+
+    Args:
+        pool: Of which.
+        selector: By which rule.
+        rows: [M], rising.
+        classes: How many rows of each class there were and are.
+    """
+
+    pool: Pool
+    selector: Selector
+    rows: Int[Tensor, "M"]
+    classes: ClassCounts
+
+    def described(self) -> dict[str, Any]:
+        """What was done and what came of it, as plain data."""
+        counts = zip(self.classes.names, self.classes.available, self.classes.kept, strict=True)
+        return {
+            "source": self.pool.source,
+            **_rule_of(self.selector),
+            "num_available": len(self.pool.answers),
+            "num_kept": len(self.rows),
+            "classes": [{"name": name, "available": available, "kept": kept} for name, available, kept in counts],
+            "vanished": list(self.classes.vanished),
+        }
+
+    def write(self, path: Path) -> None:
+        """Write the chosen rows as Parquet, whole or not at all: the same selection is always the same bytes.
+
+        Columns: `id`; `row`, its number in the source; `pseudo_label`, the name of the teacher's class; `score`, the
+        logarithm of the teacher's probability of that class (minus DFND's noise value). The rule stands in the file's
+        metadata.
+        """
+        some = self.pool.answers.take(self.rows)
+        names = pa.array(self.pool.class_names, pa.string())
+        table = pa.table(
+            {
+                "id": self.pool.ids.take(pa.array(self.rows.numpy())),
+                "row": self.rows.numpy(),
+                "pseudo_label": names.take(pa.array(some.pseudo_label.numpy())),
+                "score": log_confidence(some).numpy(),
+            },
+            metadata={"overproof": json.dumps(_rule_of(self.selector), sort_keys=True)},
+        )
+        sink = io.BytesIO()
+        pq.write_table(table, sink, compression="zstd", write_page_checksum=True)
+        write_bytes(path, sink.getvalue())
+
+    def table(self) -> Table:
+        """The classes before and after, the most frequent first."""
+        drawn = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+        drawn.add_column("class")
+        for name in ("available", "%", "kept", "%", "kept of available %"):
+            drawn.add_column(name, justify="right")
+        counts = list(zip(self.classes.names, self.classes.available, self.classes.kept, strict=True))
+        counts.sort(key=lambda each: -each[1])
+        rest = counts[ROWS_SHOWN:]
+        shown = [*counts[:ROWS_SHOWN]]
+        if rest:
+            shown.append((f"{len(rest)} more", sum(each[1] for each in rest), sum(each[2] for each in rest)))
+        num_available, num_kept = len(self.pool.answers), len(self.rows)
+        for name, available, kept in [*shown, ("all", num_available, num_kept)]:
+            drawn.add_row(
+                name,
+                str(available),
+                _percent(available, num_available),
+                str(kept),
+                _percent(kept, num_kept),
+                _percent(kept, available),
+            )
+        return drawn
+
+
+def selector_of(rule: str, options: Mapping[str, Any]) -> Selector:
+    """The selector of that name with its options set.
+
+    Raises:
+        InputError: There is none of that name, or no such option, or a wrong value.
+    """
+    selector: Selector = lookup("select", rule).make()
+    for option, value in options.items():
+        selector = override(selector, option, value)
+    return selector
+
+
+def open_pool(source: Path, teacher: str = "") -> Pool:
+    """Read a store of answers (a folder such as `RUN/labels/seed-0/pool`) or a file of answers.
+
+    Args:
+        source: A folder or a file.
+        teacher: What the key of the store must say of its teacher somewhere; nothing takes any.
+
+    Raises:
+        InputError: Neither; damaged; of another teacher.
+    """
+    if source.is_dir():
+        return _open_store(source, teacher)
+    if teacher:
+        raise InputError(f"{source} is a file of answers, which does not say whose they are; leave --teacher out.")
+    answers, ids, class_names = read_all_answers(source)
+    return Pool(answers=answers, ids=ids, class_names=class_names, source=str(source))
+
+
+def choose(pool: Pool, selector: Selector) -> Selection:
+    """Apply a rule to a pool.
+
+    Raises:
+        InputError: The pool does not have what the rule asks for.
+    """
+    try:
+        rows = selector(pool.answers)
+    except ShortClasses as error:
+        raise error.named(pool.class_names) from None
+    counts = class_counts(pool.answers, rows, pool.class_names)
+    return Selection(pool=pool, selector=selector, rows=rows, classes=counts)
+
+
+def write_selection(source: Path, selector: Selector, file: Path, *, teacher: str = "") -> Selection:
+    """Choose from stored answers and write what was chosen.
+
+    Args:
+        source: A store of answers or a file of answers, as in `open_pool`.
+        selector: The rule.
+        file: Where to write, `.parquet`.
+        teacher: As in `open_pool`.
+
+    Raises:
+        InputError: The source, the rule or the file's name does not fit; nothing is written then.
+    """
+    if file.suffix != ".parquet":
+        raise InputError(f"--out {str(file)!r} must end in .parquet, not {file.suffix!r}.")
+    chosen = choose(open_pool(source, teacher), selector)
+    chosen.write(file)
+    return chosen
+
+
+def _open_store(folder: Path, teacher: str) -> Pool:
+    inside = sorted(path.parent.name for path in folder.glob("*/manifest.json"))
+    if inside and not (folder / "manifest.json").exists():
+        raise InputError(f"{folder} holds several stores of answers; give one of them: {', '.join(inside)}.")
+    stored = store.load(
+        folder, kind="answers", key=None, class_names=None, ids=None, source="", align=False, mmap=False
+    )
+    if teacher not in stored.key.teacher:
+        theirs = stored.key.teacher[:80] + ("…" if len(stored.key.teacher) > 80 else "")
+        raise InputError(
+            f"The store {folder} belongs to teacher {theirs!r}, which does not say {teacher!r}: give another "
+            f"folder, or another --teacher."
+        )
+    ids = pa.array([content.hex() for content in stored.ids.tolist()], pa.string())
+    return Pool(answers=answers_of(stored), ids=ids, class_names=stored.class_names, source=str(folder))
+
+
+def _rule_of(selector: Selector) -> dict[str, Any]:
+    options: Any = selector
+    return {"rule": entry_of(selector).name, "options": asdict(options)}
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{part / whole:.1%}".rstrip("%") if whole else "–"

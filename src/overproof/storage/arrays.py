@@ -1,0 +1,136 @@
+"""Arrays too large for memory: written block by block, a manifest last, and from then on memory-mapped.
+
+    FOLDER/NAME.bin        one array, its rows end to end, little-endian
+    FOLDER/progress.json   while it is being written: how many blocks are safe, and how long each file was then
+    FOLDER/manifest.json   when it is whole: the key, and each array's type and shape
+
+A kill costs the blocks since the last note of progress. What lies here can always be made again; nothing else refers to
+it, so such a folder may be deleted at any time.
+"""
+
+import json
+import mmap
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from overproof.storage.atomic import alone, write_json
+
+Arrays = Mapping[str, NDArray[Any]]
+"""Arrays by name; in a block, rows to be put behind those already there."""
+
+SECONDS_BETWEEN_NOTES = 5.0
+"""What a kill may cost, besides one block."""
+
+
+def fill(folder: Path, key: str, blocks: Callable[[int], Iterable[Arrays]]) -> Arrays:
+    """Write the arrays that are not there yet, or go on where a killed call left off, and map them.
+
+    Args:
+        folder: Of these arrays alone; made if it is missing. Arrays of another key are replaced.
+        key: What they follow from.
+        blocks: Given how many blocks are safe already, the blocks from there on. Each has the same names and types; an
+            array's rows may differ in number from block to block and from array to array.
+
+    Returns:
+        By name, each array whole. They may be written to as copies: the files never change.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with alone(folder.parent):
+        if (mapped := opened(folder, key)) is None:
+            _write(folder, key, blocks)
+            mapped = opened(folder, key)
+    assert mapped is not None, "what was just written is there"
+    return mapped
+
+
+def _write(folder: Path, key: str, blocks: Callable[[int], Iterable[Arrays]]) -> None:
+    noted = _note(folder, key)
+    if noted is None:
+        shutil.rmtree(folder, ignore_errors=True)
+        noted = {"key": key, "blocks": 0, "arrays": {}}
+    folder.mkdir(exist_ok=True)
+    known: dict[str, Any] = noted["arrays"]
+    with ExitStack() as stack:
+        files: dict[str, BinaryIO] = {}
+
+        def safe(done: int) -> dict[str, Any]:
+            for file in files.values():
+                file.flush()
+                os.fsync(file.fileno())
+            return {"key": key, "blocks": done, "arrays": known}
+
+        done, noted_at = noted["blocks"], time.monotonic()
+        for block in blocks(done):
+            for name, array in block.items():
+                little = np.ascontiguousarray(array, array.dtype.newbyteorder("<"))
+                about = known.setdefault(name, {"dtype": little.dtype.str, "row": list(little.shape[1:]), "rows": 0})
+                assert (about["dtype"], about["row"]) == (little.dtype.str, list(little.shape[1:])), name
+                if name not in files:
+                    files[name] = stack.enter_context((folder / f"{name}.bin").open("ab"))
+                    files[name].truncate(about["rows"] * _row_bytes(about))
+                files[name].write(little.data if little.size else b"")
+                about["rows"] += len(little)
+            done += 1
+            if time.monotonic() - noted_at >= SECONDS_BETWEEN_NOTES:
+                write_json(folder / "progress.json", safe(done))
+                noted_at = time.monotonic()
+        write_json(folder / "manifest.json", safe(done))
+    (folder / "progress.json").unlink(missing_ok=True)
+
+
+def opened(folder: Path, key: str) -> Arrays | None:
+    """The arrays of that key, mapped; None where they are not there or not whole."""
+    about = _read(folder / "manifest.json")
+    if about is None or about["key"] != key:
+        return None
+    arrays: dict[str, NDArray[Any]] = {}
+    for name, array in about["arrays"].items():
+        path, shape = folder / f"{name}.bin", (array["rows"], *array["row"])
+        if not path.is_file() or path.stat().st_size != array["rows"] * _row_bytes(array):
+            return None
+        # Copy on write, because tensors are expected to be writable. An empty file cannot be mapped.
+        empty = path.stat().st_size == 0
+        arrays[name] = (
+            np.empty(shape, array["dtype"]) if empty else np.memmap(path, np.dtype(array["dtype"]), "c", shape=shape)
+        )
+    return arrays
+
+
+def release(arrays: Arrays) -> None:
+    """Give back the memory in which a pass over mapped arrays has left their pages; they are read again when needed."""
+    for array in arrays.values():
+        mapped = getattr(array, "_mmap", None)
+        if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+            mapped.madvise(mmap.MADV_DONTNEED)
+
+
+def _row_bytes(about: Mapping[str, Any]) -> int:
+    return int(np.prod(about["row"], dtype=np.int64)) * np.dtype(about["dtype"]).itemsize
+
+
+def _note(folder: Path, key: str) -> dict[str, Any] | None:
+    """What an unfinished call of the same key has noted, where the files still hold that much."""
+    noted = _read(folder / "progress.json")
+    if noted is None or noted["key"] != key:
+        return None
+    for name, about in noted["arrays"].items():
+        path = folder / f"{name}.bin"
+        if not path.is_file() or path.stat().st_size < about["rows"] * _row_bytes(about):
+            return None
+    return noted
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        content = json.loads(path.read_bytes())
+        return content if {"key", "arrays"} <= content.keys() else None
+    except (OSError, ValueError, AttributeError):
+        return None

@@ -1,0 +1,369 @@
+"""Rows that were dear to compute, kept by content: checksummed Parquet shards, a manifest last, refusals in words.
+
+A store is a folder: one Parquet file a shard, named by the shard's index and the store's key, and `manifest.json`,
+which is written when the last shard is there. A kill at any moment costs the shard being computed and nothing else.
+
+Three checks stand between a damaged file and a training run: the page checksums of Parquet, a digest of every shard's
+decoded content inside the shard (enough to resume without a manifest), and the digest of every file in the manifest.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from overproof.errors import InputError
+from overproof.storage.atomic import alone, remove_leftovers, write_bytes, write_json
+from overproof.storage.shard import (
+    FORMAT,
+    Block,
+    Header,
+    Ids,
+    StoreKey,
+    decode_shard,
+    digest,
+    digest_of_names,
+    encode_shard,
+)
+
+Progress = Callable[[int, int], None]
+"""Told (rows done, rows in all) after every shard."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Stored:
+    """A finished store as read: its key, its class names, its ids [N] and its columns, each [N, bytes a row]."""
+
+    key: StoreKey
+    class_names: tuple[str, ...]
+    ids: Ids
+    columns: Block
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Manifest:
+    header: Header
+    class_names: tuple[str, ...]
+    digests: tuple[str, ...]
+    digest: str
+
+
+# Filling ------------------------------------------------------------------------------------------------------------
+
+
+def fill(
+    folder: Path,
+    ids: Ids,
+    header: Header,
+    class_names: tuple[str, ...],
+    compute: Callable[[slice], Block],
+    *,
+    source: str,
+    progress: Progress | None = None,
+) -> None:
+    """Compute the shards that are not there yet, in order, then write the manifest.
+
+    Args:
+        folder: The store; made if it is missing. Another process that fills the same folder waits its turn.
+        ids: [N], which examples these are.
+        header: What the store should be. A store already begun keeps its own rows a shard.
+        class_names: For the manifest; their digest stands in the header.
+        compute: Rows -> their columns; asked once for every missing shard.
+        source: What to call the examples in errors.
+        progress: Told after every shard.
+
+    Raises:
+        InputError: The folder holds something else, or a damaged shard.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    manifest_path = folder / "manifest.json"
+    with alone(folder):
+        remove_leftovers(folder)
+        finished = manifest_path.exists()
+        begun = _read_manifest(folder).header if finished else _header_of_unfinished(folder)
+        if begun is not None:
+            _refuse_other_store(folder, begun, header)
+            if (begun.classes, begun.ids) != (header.classes, header.ids):
+                if finished:
+                    return  # `load` has all rows and names to compare and says more
+                what = "class names" if begun.classes != header.classes else "examples"
+                raise InputError(
+                    f"{folder} was begun for other {what} than those of {source} (changed or reordered since): "
+                    "delete it or give another folder."
+                )
+            _refuse_other_key(folder, begun.key, header.key, ("data",))
+            header = begun
+        names = [header.name(index) for index in range(header.num_shards())]
+        if finished and all((folder / name).exists() for name in names):
+            return
+        manifest_path.unlink(missing_ok=True)  # where a shard was deleted: unfinished until it is there again
+        shards, widths = [], dict[str, int]()
+        for index, name in enumerate(names):
+            rows, path = header.rows(index), folder / name
+            kept = path.read_bytes() if path.exists() else None
+            if kept is None:
+                block = compute(rows)
+            else:
+                found, found_index, found_ids, block = decode_shard(kept, path)
+                if (found, found_index, found_ids.tobytes()) != (header, index, ids[rows].tobytes()):
+                    raise InputError(f"{path} belongs to another store: delete this file and run again.")
+            found_widths = {"id": 16, **{column: values.shape[1] for column, values in block.items()}}
+            if index > 0 and found_widths != widths:
+                raise InputError(
+                    f"{folder} has {widths} bytes a row, and for rows {rows.start} to {rows.stop - 1} of {source} come "
+                    f"{found_widths}: all rows must be of one size."
+                )
+            widths = found_widths
+            if kept is None:
+                kept = encode_shard(header, index, ids[rows], block)
+                write_bytes(path, kept)
+            shards.append({"file": name, "num_rows": rows.stop - rows.start, "blake2b": digest(kept)})
+            if progress is not None:
+                progress(rows.stop, header.num_rows)
+        manifest = {"format": FORMAT, **asdict(header), "fingerprint": header.key.hex, "num_classes": len(class_names)}
+        write_json(manifest_path, {**manifest, "class_names": class_names, "bytes_per_row": widths, "shards": shards})
+
+
+def borrow(folder: Path, key: StoreKey, others: Iterable[Path]) -> None:
+    """Copy a finished store of this key from the first of other folders that holds it, unless `folder` is finished.
+
+    Killed half-way, what it copied is as good as computed: `fill` goes on from there.
+
+    Args:
+        folder: Where the store shall be.
+        key: Whose it must be.
+        others: Where to look.
+
+    Raises:
+        InputError: One of them is damaged.
+    """
+    if (folder / "manifest.json").exists():
+        return
+    for other in others:
+        if (other / "manifest.json").exists() and (manifest := _read_manifest(other)).header.key == key:
+            names = [manifest.header.name(index) for index in range(manifest.header.num_shards())]
+            for name in (*names, "manifest.json"):
+                write_bytes(folder / name, (other / name).read_bytes())
+            return
+
+
+def _shard_files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("[0-9]*-*.parquet"))
+
+
+def _header_of_unfinished(folder: Path) -> Header | None:
+    files = _shard_files(folder)
+    return decode_shard(files[0].read_bytes(), files[0])[0] if files else None
+
+
+# Reading ------------------------------------------------------------------------------------------------------------
+
+
+def _read_manifest(folder: Path) -> _Manifest:
+    path = folder / "manifest.json"
+    if not path.exists():
+        unfinished = _header_of_unfinished(folder)
+        if unfinished is None:
+            raise InputError(f"There is nothing stored in {folder}.")
+        raise InputError(
+            f"{folder} is unfinished: {len(_shard_files(folder))} of {unfinished.num_shards()} shards are there; "
+            "run the command that writes it again and it goes on from there."
+        )
+    data = path.read_bytes()
+    try:
+        manifest = json.loads(data)
+        version = manifest["format"]
+        if version != FORMAT:
+            raise InputError(f"{path} has format {version}, and this overproof reads format {FORMAT} only.")
+        shared = {name: manifest[name] for name in ("kind", "classes", "ids", "num_rows", "rows_per_shard")}
+        header = Header(**shared, key=StoreKey(**manifest["key"]))
+        files = [shard["file"] for shard in manifest["shards"]]
+        if len(files) != header.num_shards() or files != [header.name(index) for index in range(len(files))]:
+            raise ValueError("its shards are not those of its key")
+        if digest_of_names(tuple(manifest["class_names"])) != header.classes:
+            raise ValueError("its class names do not match their digest")
+        return _Manifest(
+            header=header,
+            class_names=tuple(manifest["class_names"]),
+            digests=tuple(shard["blake2b"] for shard in manifest["shards"]),
+            digest=digest(data),
+        )
+    except InputError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, ZeroDivisionError) as error:
+        reason = (str(error).splitlines() or ["unreadable"])[0]
+        raise InputError(f"{path} is damaged ({reason}): delete this file and run again; the shards stay.") from error
+
+
+def load(
+    folder: Path,
+    *,
+    kind: str,
+    key: StoreKey | None,
+    class_names: tuple[str, ...] | None,
+    ids: Ids | None,
+    source: str,
+    align: bool,
+    mmap: bool,
+) -> Stored:
+    """Read a finished store, every shard verified, and refuse one that is not what was asked for.
+
+    Args:
+        folder: The store.
+        kind: "answers" or "embeddings".
+        key: Whose store it must be; None takes any.
+        class_names: The class names it must have, in order; None takes any.
+        ids: [N], the examples to read for, in their order; None gives all rows as they are stored.
+        source: What to call the examples in errors.
+        align: Look the examples up by id, in whatever order, instead of refusing another order.
+        mmap: Map the columns from `folder/cache`, built from the verified shards where the manifest has changed,
+            instead of holding them in memory. The cache is then trusted as memory is: the shards are not read again.
+
+    Raises:
+        InputError: An unfinished, damaged or foreign store; other, edited or reordered examples; other class names.
+    """
+    manifest = _read_manifest(folder)
+    header = manifest.header
+    if header.kind != kind:
+        raise InputError(f"{folder} holds {header.kind}, not {kind}: give another folder.")
+    if key is not None:
+        _refuse_other_key(folder, header.key, key, ("teacher", "transform", "code"))
+    if class_names is not None and class_names != manifest.class_names:
+        raise InputError(f"{folder} has other classes: {difference_of_names(manifest.class_names, class_names)}.")
+    columns = _map_columns(folder, manifest) if mmap else _read_columns(folder, manifest, _in_memory)
+    stored_ids = columns.pop("id").reshape(-1).view("V16")
+    if ids is not None:
+        rows = _rows_of(folder, stored_ids, ids, source, align)
+        if rows is not None:
+            stored_ids, columns = ids, {name: column[rows] for name, column in columns.items()}
+    if key is not None and (ids is None or not align):
+        _refuse_other_key(folder, header.key, key, ("data",))
+    return Stored(key=header.key, class_names=manifest.class_names, ids=stored_ids, columns=columns)
+
+
+def _in_memory(name: str, shape: tuple[int, int]) -> NDArray[np.uint8]:
+    return np.empty(shape, np.uint8)
+
+
+def _read_columns(
+    folder: Path, manifest: _Manifest, allocate: Callable[[str, tuple[int, int]], NDArray[np.uint8]]
+) -> dict[str, NDArray[np.uint8]]:
+    header = manifest.header
+    columns: dict[str, NDArray[np.uint8]] = {}
+    for index, written in enumerate(manifest.digests):
+        path, rows = folder / header.name(index), header.rows(index)
+        if not path.exists():
+            raise InputError(f"{path} is missing: run the command that writes it again to have it made.")
+        data = path.read_bytes()
+        if digest(data) != written:
+            raise InputError(f"{path} is damaged (not the bytes that were written): delete this file and run again.")
+        found, found_index, ids, block = decode_shard(data, path)
+        if (found, found_index) != (header, index):
+            raise InputError(f"{path} and {folder / 'manifest.json'} do not agree: delete the latter and run again.")
+        block = {"id": ids.view(np.uint8).reshape(-1, 16), **block}
+        if index == 0:
+            columns = {name: allocate(name, (header.num_rows, part.shape[1])) for name, part in block.items()}
+        for name, part in block.items():
+            columns[name][rows] = part
+    return columns
+
+
+def _map_columns(folder: Path, manifest: _Manifest) -> dict[str, NDArray[np.uint8]]:
+    cache = folder / "cache" / manifest.digest
+    with alone(folder):
+        if not cache.exists():
+            shutil.rmtree(folder / "cache", ignore_errors=True)
+            partial = folder / "cache" / "partial"
+            partial.mkdir(parents=True)
+            maps: dict[str, np.memmap[Any, np.dtype[np.uint8]]] = {}
+
+            def allocate(name: str, shape: tuple[int, int]) -> NDArray[np.uint8]:
+                maps[name] = np.lib.format.open_memmap(partial / f"{name}.npy", "w+", np.dtype(np.uint8), shape)
+                return maps[name]
+
+            _read_columns(folder, manifest, allocate)
+            for mapped in maps.values():
+                mapped.flush()  # the name `cache` promises the content, also after a power cut
+            os.replace(partial, cache)
+    # Copy on write, because tensors are expected to be writable; the files never change.
+    files = sorted(cache.glob("*.npy"))
+    return {path.stem: np.load(path, mmap_mode="c", allow_pickle=False) for path in files}
+
+
+# Refusing in words --------------------------------------------------------------------------------------------------
+
+
+def _refuse_other_store(folder: Path, stored: Header, asked: Header) -> None:
+    if stored.kind != asked.kind:
+        raise InputError(f"{folder} holds {stored.kind}, not {asked.kind}: give another folder.")
+    _refuse_other_key(folder, stored.key, asked.key, ("teacher", "transform", "code"))
+
+
+def _refuse_other_key(folder: Path, stored: StoreKey, asked: StoreKey, parts: tuple[str, ...]) -> None:
+    for part in parts:
+        theirs, ours = getattr(stored, part), getattr(asked, part)
+        if theirs != ours:
+            # Long texts are shown from a little before where they part.
+            same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(theirs, ours, strict=False)))
+            start = max(0, same - 20)
+            shown = [("…" if start else "") + text[start : start + 80] for text in (theirs, ours)]
+            raise InputError(
+                f"The store {folder} belongs to {part} {shown[0]!r}, asked for {shown[1]!r}: give another folder."
+            )
+
+
+def difference_of_names(stored: tuple[str, ...], asked: tuple[str, ...]) -> str:
+    """What is wrong between two different lists of class names: missing, extra or permuted.
+
+    Example:
+        >>> difference_of_names(("cat", "dog"), ("dog", "cat"))
+        "the same names in another order (class 0 is 'cat' there and 'dog' here)"
+        >>> difference_of_names(("cat", "dog"), ("cat", "cow"))
+        "missing there: 'cow'; extra there: 'dog'"
+    """
+    missing = [name for name in asked if name not in stored]
+    extra = [name for name in stored if name not in asked]
+    parts = [
+        f"{word} there: {', '.join(repr(name) for name in names[:5])}{' …' if len(names) > 5 else ''}"
+        for word, names in (("missing", missing), ("extra", extra))
+        if names
+    ]
+    if parts:
+        return "; ".join(parts)
+    if len(stored) != len(asked):
+        return f"a name stands twice in one of them ({len(stored)} names there, {len(asked)} here)"
+    place = next(index for index in range(len(stored)) if stored[index] != asked[index])
+    return f"the same names in another order (class {place} is {stored[place]!r} there and {asked[place]!r} here)"
+
+
+def _rows_of(folder: Path, stored: Ids, asked: Ids, source: str, align: bool) -> NDArray[np.int64] | None:
+    """The stored row of every asked example; None where that is all of them in order."""
+    if len(stored) == len(asked) and np.array_equal(stored, asked):
+        return None
+    # As text of fixed length, which numpy sorts twice as fast as void.
+    stored_text, asked_text = stored.view("S16"), np.ascontiguousarray(asked).view("S16")
+    order = np.argsort(stored_text, kind="stable")
+    rows = order[np.searchsorted(stored_text, asked_text, sorter=order).clip(max=len(stored) - 1)]
+    unknown = np.flatnonzero(stored_text[rows] != asked_text)
+    if len(unknown):
+        raise InputError(
+            f"{folder} has nothing for {len(unknown)} of the {len(asked)} examples of {source}, which are new or were "
+            f"edited since (the first is row {unknown[0]}, counted from 0): give another folder, or bring them back."
+        )
+    if align:
+        return rows
+    what = "the same examples in another order"
+    if len(stored) != len(asked):
+        what = f"{len(stored)} examples, of which {source} has {len(asked)}"
+    first = next((row for row, pair in enumerate(zip(stored, asked, strict=False)) if pair[0] != pair[1]), len(asked))
+    raise InputError(
+        f"{folder} holds {what} (they part at row {first} of {source}, counted from 0): "
+        "align=True looks each example up by its id."
+    )

@@ -1,0 +1,225 @@
+"""A fitted scikit-learn classifier: from a skops file, or given from Python; what is not fitted yet is cross-fitted."""
+
+import json
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pydantic
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from overproof.cross_fitting import folds
+from overproof.data import Examples, Kind
+from overproof.data.wording import listed, reason
+from overproof.errors import InputError
+from overproof.seeds import derived_seed
+from overproof.teachers.brought.onnx_inputs import number_matrix
+from overproof.teachers.scorers import check_named, checked_options, column_order, hash_of_files, spread
+
+
+class SkopsOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
+    """How a skops file is opened.
+
+    Args:
+        trusted: Types in the file beyond those of NumPy, SciPy and scikit-learn that you have looked at and trust, by
+            their full names, such as `mypackage.MyTransformer`.
+    """
+
+    trusted: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FittedEstimator:
+    """A fitted classifier, its classes matched to a run's by name.
+
+    Args:
+        kind: The kind of examples it is asked about.
+        fingerprint: The hash of its file.
+        order: [K], which of its columns each of the run's classes is.
+        estimator: With `predict_proba`.
+        who: What to call it in errors.
+    """
+
+    kind: Kind
+    fingerprint: str
+    order: Int[Tensor, "K"]
+    estimator: Any
+    who: str
+
+    def probs(self, examples: Examples) -> Float[Tensor, "N K"]:
+        """Its probabilities for some examples, one column for each of the run's classes."""
+        return asked(self.estimator, raw(self.estimator, examples, self.who), self.who)[:, self.order]
+
+
+def open_skops(
+    path: Path,
+    options: Mapping[str, Any],
+    class_names: Sequence[str],
+    *,
+    classes: Sequence[str],
+    examples: Examples,
+) -> FittedEstimator:
+    """The fitted classifier in a skops file; a file with types that nobody has said to trust is not opened.
+
+    A table goes in by its column names where it was fitted on named columns, else as a matrix of numbers; texts go in
+    as strings, images flattened to numbers in [0, 1].
+
+    Args:
+        path: The file.
+        options: `SkopsOptions`.
+        class_names: The run's, in order.
+        classes: The names of its classes in the order of `classes_`, where those are not the names themselves.
+        examples: Some of what it will be asked about.
+
+    Raises:
+        InputError: skops is not installed; untrusted types, each named; no classifier with probabilities; class names
+            that do not match.
+    """
+    who = f"teacher ({path})"
+    chosen = checked_options(SkopsOptions, options, who)
+    try:
+        import skops
+        import skops.io
+    except ImportError:
+        raise InputError(f"{who} needs the package skops; install it with: pip install 'overproof[sklearn]'.") from None
+    fingerprint = f"skops {skops.__version__} {json.dumps(list(classes))} file={hash_of_files([path])}"
+    try:
+        found = skops.io.get_untrusted_types(file=path)
+        if unknown := [name for name in found if name not in chosen.trusted]:
+            raise InputError(
+                f"{who} holds types that are not trusted: {listed(unknown)}; name them in 'teacher.options.trusted' if "
+                f"you know what they do."
+            )
+        estimator = skops.io.load(path, trusted=list(chosen.trusted))
+    except InputError:
+        raise
+    except Exception as error:
+        raise InputError(f"{who} cannot be opened by skops: {reason(error)}.") from None
+    own = tuple(map(str, checked_classes(estimator, who)))
+    names = tuple(classes) or own
+    check_named(len(own), names, who)
+    return FittedEstimator(
+        kind=examples.kind,
+        fingerprint=fingerprint,
+        order=column_order(class_names, names, who),
+        estimator=estimator,
+        who=who,
+    )
+
+
+def cross_fitted_estimator(
+    estimator: Any, labelled: Examples, pool: Examples, *, num_folds: int, seed: int
+) -> tuple[Float[Tensor, "n K"], Float[Tensor, "N K"]]:
+    """A classifier's probabilities on labelled examples and pool, none of them by a fit that saw the example.
+
+    One that is fitted already is asked as it is; you say by giving it that it was not trained on the labelled examples.
+    Another is cloned and fitted once a fold of the labelled examples, each of which is answered by the fit without it;
+    the pool gets the mean of all fits.
+
+    Args:
+        estimator: A scikit-learn classifier with `predict_proba`, of classes 0..K-1 or of the class names.
+        labelled: n examples with known labels.
+        pool: N more.
+        num_folds: F, at least 2, for one that is not fitted.
+        seed: Draws the folds.
+
+    Returns:
+        [n, K] and [N, K].
+
+    Raises:
+        InputError: No classifier; classes that are not those of the labels; examples that it does not read.
+    """
+    from sklearn.base import clone
+    from sklearn.exceptions import NotFittedError
+    from sklearn.utils.validation import check_is_fitted
+
+    who, names = f"teacher ({type(estimator).__name__})", labelled.class_names
+    try:
+        check_is_fitted(estimator)
+    except NotFittedError:
+        pass
+    except TypeError:
+        raise InputError(f"{who} is no scikit-learn classifier.") from None
+    else:
+        said = tuple(map(str, checked_classes(estimator, who)))
+        if said != tuple(map(str, range(len(names)))):
+            order = column_order(names, said, who)
+        else:
+            order = torch.arange(len(names))
+        both = [asked(estimator, raw(estimator, each, who), who)[:, order] for each in (labelled, pool)]
+        return both[0], both[1]
+    fold = folds(labelled.label, num_folds, derived_seed(seed, "teacher folds"))
+    out_of_fold, sums = torch.zeros(len(labelled), len(names)).double(), torch.zeros(len(pool), len(names)).double()
+    for number in range(num_folds):
+        some, rest = labelled.take(fold != number), labelled.take(fold == number)
+        fitted = clone(estimator)
+        if "random_state" in fitted.get_params() and fitted.get_params()["random_state"] is None:
+            fitted.set_params(random_state=derived_seed(seed, "teacher", number) % 2**32)
+        try:
+            fitted.fit(raw(fitted, some, who), some.label.numpy())
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{who} cannot be fitted on {labelled.source}: {reason(error)}.") from None
+        own = checked_classes(fitted, who)
+        out_of_fold[fold == number] = spread(asked(fitted, raw(fitted, rest, who), who).numpy(), own, len(names))
+        sums += spread(asked(fitted, raw(fitted, pool, who), who).numpy(), own, len(names))
+    return out_of_fold, sums / num_folds
+
+
+def checked_classes(estimator: Any, who: str) -> np.ndarray:
+    """The classes of a fitted classifier, in the order of its columns.
+
+    Raises:
+        InputError: It is none, or gives no probabilities.
+    """
+    if not hasattr(estimator, "predict_proba") or not hasattr(estimator, "classes_"):
+        raise InputError(
+            f"{who} is a {type(estimator).__name__}, without predict_proba and classes_; a classifier is needed."
+        )
+    return np.asarray(estimator.classes_)
+
+
+def asked(estimator: Any, inputs: Any, who: str) -> Float[Tensor, "N K"]:
+    """A fitted classifier's probabilities, in its own order.
+
+    Raises:
+        InputError: It cannot read the inputs.
+    """
+    try:
+        with warnings.catch_warnings():
+            # Columns go by name or by number as `raw` decides; the reminder is for those who forgot.
+            warnings.filterwarnings("ignore", message="X does not have valid feature names")
+            probs = estimator.predict_proba(inputs)
+    except Exception as error:
+        raise InputError(f"{who} cannot answer these examples: {reason(error)}.") from None
+    return torch.from_numpy(np.asarray(probs, np.float64))
+
+
+def raw(estimator: Any, examples: Examples, who: str) -> Any:
+    """Examples as an estimator that somebody fitted elsewhere reads them.
+
+    Args:
+        estimator: Fitted or about to be.
+        examples: A table by the columns it was fitted on, else numbers; texts as a list; images flattened, in [0, 1].
+        who: What to call it in errors.
+
+    Raises:
+        InputError: Columns that it was fitted on are missing, or a matrix is wanted of columns that hold no numbers.
+    """
+    if isinstance(examples.inputs, Tensor):
+        return examples.inputs.flatten(1).numpy().astype(np.float32) / 255
+    if not isinstance(examples.inputs, pa.Table):
+        return examples.inputs.to_pylist()
+    named = getattr(estimator, "feature_names_in_", None)
+    if named is None:
+        return number_matrix(examples, examples.inputs.column_names, who)
+    if missing := [name for name in named if name not in examples.inputs.column_names]:
+        raise InputError(
+            f"{who} was fitted on {listed(missing)}; {examples.source} has {listed(examples.inputs.column_names)}."
+        )
+    return examples.inputs.select(list(named))

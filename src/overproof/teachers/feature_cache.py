@@ -1,0 +1,83 @@
+"""A frozen encoder's features, asked once an example whichever run asks: stores of one folder complete each other."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+from torch import Tensor
+
+from overproof.answers.predictions import embed
+from overproof.data import Examples
+from overproof.storage import store
+from overproof.storage.shard import StoreKey
+
+
+def gather(
+    folder: Path,
+    examples: Examples,
+    key: StoreKey,
+    compute: Callable[[Examples], Tensor],
+    *,
+    progress: store.Progress | None = None,
+) -> tuple[np.ndarray, Float32[Tensor, "M D"]]:
+    """The features of every distinct example: those that a store in the folder holds are read, the others computed.
+
+    What is computed is kept in a store of its own within the folder, so that a folder which several runs share grows
+    by what each of them was the first to ask. (An encoder whose numbers differ in the last bit with what an example is
+    encoded beside makes runs differ too; `minilm` does not.)
+
+    Args:
+        folder: Of the stores, one for each set of examples that was new when it was asked about.
+        examples: N of them, in any order, repetitions among them.
+        key: What features follow from: encoder, transform and code; its `data` is that of the examples computed.
+        compute: Some of the examples to their features [n, D].
+        progress: Told (rows done, rows in all) of those to be computed.
+
+    Returns:
+        The M distinct ids in ascending order, as text of 16 bytes, and their features.
+
+    Raises:
+        InputError: A store in the folder is damaged.
+    """
+    ids, first = np.unique(examples.ids.view("S16"), return_index=True)
+    parts: list[tuple[np.ndarray, Tensor]] = []
+    missing = np.ones(len(ids), bool)
+    for path in sorted(folder.glob("*/manifest.json")):
+        kept_under = json.loads(path.read_bytes()).get("key", {})
+        if missing.any() and kept_under == {**kept_under, **_of_encoder(key)}:
+            found = store.load(
+                path.parent,
+                kind="embeddings",
+                key=None,
+                class_names=None,
+                ids=None,
+                source=examples.source,
+                align=False,
+                mmap=False,
+            )
+            found_ids = found.ids.view("S16")
+            new = np.flatnonzero(np.isin(found_ids, ids[missing]))
+            missing &= ~np.isin(ids, found_ids)
+            parts.append((found_ids[new], torch.from_numpy(found.columns["features"].view("<f4"))[new]))
+    if missing.any():
+        rest = examples.take(first[missing])
+        key = replace(key, data=rest.digest())
+        features = embed(
+            folder / key.hex[:16],
+            rest.ids,
+            key,
+            lambda rows: compute(rest.take(np.arange(rows.start, rows.stop))),
+            source=examples.source,
+            progress=progress,
+        )
+        parts.append((ids[missing], features))
+    order = np.argsort(np.concatenate([part for part, _ in parts]), kind="stable")
+    return ids, torch.cat([features for _, features in parts])[torch.from_numpy(order)]
+
+
+def _of_encoder(key: StoreKey) -> dict[str, str]:
+    return {"teacher": key.teacher, "transform": key.transform, "code": key.code}

@@ -1,0 +1,110 @@
+"""Who answers in a run, as data."""
+
+from typing import Any, Literal
+
+import pydantic
+
+from overproof.errors import InputError
+from overproof.synthetic.answer_options import Spoil
+from overproof.training.options import TrainOptions
+
+
+class ScorerOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
+    """One who answers: trained on the labels and cross-fitted, or brought as a model or as files of answers.
+
+    Args:
+        model: Trained on the labels: `minilm` (frozen sentence encoder and a logistic head), `efficientnet_lite0` (the
+            same for images), `frozen_encoder` (any encoder by import path); a student by name; the import path
+            `package.module:factory` of a scikit-learn classifier or of a torch module; `student` for one of the
+            student's own kind, trained as it is. Brought, and asked as it is: the folder of a saved student, such as
+            RUN/students/seed-0/labelled_only, or of a Hugging Face classifier (a path with a slash in it); a file
+            `….onnx` or `….skops`; an import path with `weights`; or `answers`. `auto` is `minilm` for text, boosted
+            trees for tables and `cnn` for images.
+        options: The model's own options.
+        answers: Files of answers, each joined by the data's id column, for `answers`; see `overproof.answers.files`.
+        classes: What a brought model's outputs are called, in their order, where it does not say so itself; the order
+            of the lists of probabilities in `answers`. Matched to the data's class names by name.
+        weights: A safetensors file: the import path is that of a torch module which has them, and is not trained.
+        vote: What several answers to one example in `answers` come to: `soft` takes the shares of the votes for
+            probabilities, `majority` the class with the most votes for certain, `reliability` weighs annotators by how
+            well they agree with all of them (Dawid and Skene with one accuracy each).
+        folds: Cross-fitting folds: each labelled example is scored by the teacher that did not see it, everything else
+            by the mean of all of them. 1 is a single teacher trained on all the labelled examples: its answers there
+            are in sample, as self-distillation wants them, and say nothing of its errors.
+        features: Folder where a frozen encoder's features are kept and looked for, so that runs can share them; by
+            default the run's own.
+        train: How a student that serves as teacher is trained.
+    """
+
+    model: str = "auto"
+    options: dict[str, Any] = {}
+    answers: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+    weights: str = ""
+    vote: Literal["soft", "majority", "reliability"] = "soft"
+    folds: int = pydantic.Field(5, ge=1)
+    features: str = ""
+    train: TrainOptions = TrainOptions(epochs=30)
+
+    @property
+    def brought(self) -> bool:
+        """Whether `model` was made elsewhere and is asked as it is."""
+        return bool(self.weights) or "/" in self.model or self.model.endswith((".onnx", ".skops"))
+
+    @property
+    def trained_here(self) -> bool:
+        """Whether it is trained on the labelled examples of the run."""
+        return not self.brought and not self.answers
+
+    @pydantic.model_validator(mode="after")
+    def _named(self) -> "ScorerOptions":
+        if self.model == "answers" and not self.answers:
+            raise InputError("Option 'teacher.answers' names no file, but teacher.model is 'answers'.")
+        if self.answers and self.model not in ("answers", "auto"):
+            raise InputError(f"Option 'teacher.answers' goes with teacher.model 'answers', not {self.model!r}.")
+        if self.weights and ":" not in self.model:
+            raise InputError(
+                f"Option 'teacher.weights' goes with the import path of a torch module in teacher.model, not "
+                f"{self.model!r}."
+            )
+        if self.classes and self.trained_here:
+            raise InputError(
+                "Option 'teacher.classes' names the outputs of a teacher that was brought; one that is trained on the "
+                "labels has theirs."
+            )
+        if len(set(self.classes)) < len(self.classes):
+            twice = next(name for name in self.classes if self.classes.count(name) > 1)
+            raise InputError(f"Option 'teacher.classes' names {twice!r} twice; every output has a class of its own.")
+        if self.vote != "soft" and not self.answers:
+            raise InputError(f"Option 'teacher.vote' is {self.vote!r}, but there are no 'teacher.answers' to count.")
+        return self
+
+
+class TeacherOptions(ScorerOptions):
+    """The teacher: one scorer with its options, or several, written as a list, whose stack then is the teacher.
+
+    Args:
+        others: More scorers. Their weights beside the first are learned on the labelled examples, out of sample
+            (`overproof.noise.stack`).
+        trained_on_labelled: Say so when a brought teacher has seen the labelled examples: its answers there say nothing
+            of its errors, and a validation role is needed.
+        published_accuracy: How often the teacher is right, in (0, 1], as somebody published it. Methods that need to
+            know take it where there are no labelled examples to estimate it on; elsewhere it is only compared.
+        flip_share: For experiments: this share of all its answers is flipped at random, more at small margins.
+        spoil: For experiments: its answers are spoilt by class, biased, or reduced to one class.
+    """
+
+    others: tuple[ScorerOptions, ...] = ()
+    trained_on_labelled: bool = False
+    published_accuracy: float | None = None
+    flip_share: float = pydantic.Field(0.0, ge=0, le=0.9)
+    spoil: Spoil = Spoil()
+
+    @pydantic.model_validator(mode="after")
+    def _accuracy_is_one(self) -> "TeacherOptions":
+        if self.published_accuracy is not None and not 0 < self.published_accuracy <= 1:
+            raise InputError(
+                f"Option 'teacher.published_accuracy' is {self.published_accuracy:g}; the share of its answers that "
+                f"are right must be in (0, 1]."
+            )
+        return self

@@ -1,0 +1,232 @@
+"""What a scorer is: one that is trained on the labels, or one that somebody brought and that is asked as it is."""
+
+import functools
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+import numpy as np
+import pydantic
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from overproof.answers.predictions import Answers, answer
+from overproof.data import Examples, Kind, check_classes
+from overproof.data.wording import listed, nearest, reason
+from overproof.errors import InputError
+from overproof.storage.shard import StoreKey
+from overproof.storage.store import Progress, borrow
+from overproof.version import __version__
+
+Options = TypeVar("Options", bound=pydantic.BaseModel)
+
+Predictor = Callable[[Examples], Float[Tensor, "N K"]]
+"""A fitted teacher: its probabilities for some examples."""
+
+CODE = f"overproof {__version__}"
+"""What is kept of a teacher's answers follows from this code too."""
+
+
+@runtime_checkable
+class Trainable(Protocol):
+    """A teacher that can be trained: what `cross_fitted` fits F times."""
+
+    @property
+    def fingerprint(self) -> str:
+        """Everything its answers follow from, besides the examples and the seed."""
+        ...
+
+    def fit(self, labelled: Examples, *, num_classes: int, seed: int, folder: Path) -> Predictor:
+        """Train on labelled examples, none with an unknown label; `folder` may keep what a killed run goes on from."""
+        ...
+
+
+@runtime_checkable
+class Brought(Protocol):
+    """A teacher that was made elsewhere and saw none of the examples (or the user says that it did)."""
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of examples it reads."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Everything its answers follow from, besides the examples."""
+        ...
+
+    def probs(self, examples: Examples) -> Float[Tensor, "N K"]:
+        """Its probabilities, one column for each of the run's classes, in the run's order."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Whole:
+    """A set that roles of every seed are drawn from, so that it is asked about as a whole, once for all seeds.
+
+    Args:
+        examples: All of it.
+        roles: Which are drawn from it.
+        folder: Where its answers are kept.
+        elsewhere: More such folders.
+    """
+
+    examples: Examples
+    roles: tuple[str, ...]
+    folder: Path
+    elsewhere: Sequence[Path]
+
+
+def asked_once(
+    teacher: Brought,
+    parties: Mapping[str, Examples],
+    class_names: tuple[str, ...],
+    *,
+    folder: Path,
+    elsewhere: Sequence[Path] = (),
+    whole: Whole | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Answers]:
+    """Answers for every role by one teacher that was made elsewhere; no folds, because it saw none of them.
+
+    Args:
+        teacher: Asked only where an answer is missing.
+        parties: Examples by role.
+        class_names: The run's, in order.
+        folder: Answers are kept in `folder/ROLE`.
+        elsewhere: More such folders; what the teacher has said there of the very same examples is copied.
+        whole: What roles are drawn from whose answers are copied from those to all of it.
+        progress: Told (rows done, rows in all) for each role in turn.
+
+    Raises:
+        InputError: Examples of another kind than it reads, or a store of another teacher or of other examples.
+    """
+    answers = {}
+
+    @functools.cache
+    def of_whole() -> tuple[Answers, np.ndarray, np.ndarray]:
+        """Its answers, its ids in order, and the rows they stand in."""
+        assert whole is not None
+        folder, elsewhere, asked = whole.folder, whole.elsewhere, {"train": whole.examples}
+        said = asked_once(teacher, asked, class_names, folder=folder, elsewhere=elsewhere, progress=progress)
+        ids = whole.examples.ids.view("S16")
+        order = np.argsort(ids, kind="stable")
+        return said["train"], ids[order], order
+
+    for role, examples in parties.items():
+
+        def ask(rows: slice, examples: Examples = examples, role: str = role) -> Tensor | Answers:
+            some = examples.take(torch.arange(rows.start, rows.stop))
+            if whole is None or role not in whole.roles:
+                return teacher.probs(some)
+            said, ids, order = of_whole()
+            return said.take(torch.from_numpy(order[np.searchsorted(ids, some.ids.view("S16"))]))
+
+        key = StoreKey(teacher=teacher.fingerprint, data=examples.digest(), transform=role, code=CODE)
+        borrow(folder / role, key, [each / role for each in elsewhere])
+        answers[role] = answer(
+            folder / role,
+            examples.ids,
+            key,
+            class_names,
+            ask,
+            source=examples.source,
+            progress=progress,
+            mmap=examples.mapped is not None,
+        )
+    return answers
+
+
+def check_named(width: int, names: Sequence[str], who: str) -> None:
+    """A teacher has a name for each of the classes that it answers for.
+
+    Args:
+        width: How many it answers for.
+        names: Their names.
+        who: What to call the teacher in errors.
+
+    Raises:
+        InputError: There are more or fewer.
+    """
+    if len(names) != width:
+        raise InputError(f"{who} answers for {width} classes, but {len(names)} are named: {listed(names)}.")
+
+
+def column_order(class_names: Sequence[str], own: Sequence[str], who: str) -> Int[Tensor, "K"]:
+    """Which of a teacher's columns each of the run's classes is: another order is no mistake, columns go by name.
+
+    Args:
+        class_names: The run's, in order.
+        own: The teacher's, in the order of its columns.
+        who: What to call the teacher in errors.
+
+    Example:
+        >>> column_order(("no", "yes"), ("yes", "no"), "teacher (model.onnx)").tolist()
+        [1, 0]
+
+    Raises:
+        InputError: They are not the same names.
+    """
+    own = list(own)
+    known = [name for name in class_names if name in own]
+    check_classes(class_names, known + [name for name in own if name not in class_names], who)
+    return torch.tensor([own.index(name) for name in class_names])
+
+
+def spread(probs: np.ndarray, classes: np.ndarray, num_classes: int) -> Float[Tensor, "N K"]:
+    """Columns of the classes a fit has seen, put in their places among all K.
+
+    Example:
+        >>> spread(np.array([[0.25, 0.75]]), np.array([2, 0]), 3).tolist()
+        [[0.75, 0.0, 0.25]]
+    """
+    whole = torch.zeros(len(probs), num_classes, dtype=torch.float64)
+    whole[:, torch.from_numpy(np.asarray(classes)).long()] = torch.from_numpy(np.asarray(probs, dtype=np.float64))
+    return whole
+
+
+def checked_options(model: type[Options], options: Mapping[str, Any], who: str) -> Options:
+    """A brought teacher's own options, as data.
+
+    Args:
+        model: Which there are.
+        options: As given in `teacher.options`.
+        who: What to call the teacher in errors.
+
+    Raises:
+        InputError: An option that does not exist, or a value that it cannot have.
+    """
+    for option in options:
+        if option not in model.model_fields:
+            raise InputError(
+                f"Option 'teacher.options.{option}' does not exist for {who}{nearest(option, model.model_fields)}; its "
+                f"options are {listed(model.model_fields)}."
+            )
+    try:
+        return model.model_validate(dict(options))
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(["teacher.options", *map(str, first["loc"])])
+        raise InputError(
+            f"Option {where!r} of {who} is {first['input']!r}: {reason(ValueError(first['msg']))}."
+        ) from None
+
+
+def hash_of_files(paths: Sequence[Path]) -> str:
+    """One word for the names and the content of some files.
+
+    Raises:
+        InputError: One of them cannot be read.
+    """
+    said = hashlib.blake2b(digest_size=16)
+    for path in paths:
+        said.update(path.name.encode() + b"\0")
+        try:
+            with path.open("rb") as file:
+                said.update(hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).digest())
+        except OSError as error:
+            raise InputError(f"{path} cannot be read: {error.strerror}.") from None
+    return said.hexdigest()

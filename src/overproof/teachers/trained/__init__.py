@@ -1,0 +1,1 @@
+"""Teachers that are trained on the labelled examples and cross-fitted."""

@@ -1,0 +1,83 @@
+"""A scikit-learn classifier by import path, trained on the labels."""
+
+import importlib
+import inspect
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from overproof.data import Examples
+from overproof.errors import InputError
+from overproof.models import TableEncoder
+from overproof.models.importing import imported
+from overproof.teachers.scorers import Predictor, spread
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Estimator:
+    """A scikit-learn classifier on table features (encoded as for students) or on flattened images.
+
+    Args:
+        path: Import path `package.module:factory`.
+        options: Arguments of the factory.
+        examples: Labelled and pool, on which the encoding of a table is fitted.
+    """
+
+    path: str
+    options: Mapping[str, Any]
+    examples: tuple[Examples, ...]
+
+    @property
+    def fingerprint(self) -> str:
+        """Import path, options and the version of the package that holds the factory."""
+        package = importlib.import_module(self.path.partition(".")[0].partition(":")[0])
+        version = getattr(package, "__version__", "")
+        return f"{self.path} {version} {json.dumps(dict(self.options), sort_keys=True)}"
+
+    @cached_property
+    def _encoder(self) -> TableEncoder:
+        return TableEncoder.fit(self.examples)
+
+    def _of(self, examples: Examples) -> np.ndarray:
+        if examples.kind == "text":
+            raise InputError(f"teacher.model {self.path!r} reads tables and images; for text use 'minilm' or 'ngram'.")
+        if isinstance(examples.inputs, Tensor):
+            return examples.inputs.flatten(1).numpy().astype(np.float32) / 255
+        encoded: np.ndarray = self._encoder.encode(examples).values.numpy()
+        return encoded
+
+    def fit(self, labelled: Examples, *, num_classes: int, seed: int, folder: Path) -> Predictor:
+        """Fit a fresh estimator; one that takes `random_state` gets the seed."""
+        estimator = made(self.path, self.options, seed)
+        estimator.fit(self._of(labelled), labelled.label.numpy())
+        return lambda examples: spread(estimator.predict_proba(self._of(examples)), estimator.classes_, num_classes)
+
+
+def made(path: str, options: Mapping[str, Any], seed: int = 0) -> Any:
+    """A fresh classifier; one that takes `random_state` gets the seed.
+
+    Args:
+        path: Import path `package.module:factory`.
+        options: Arguments of the factory.
+        seed: Decides what is random in it.
+
+    Raises:
+        InputError: There is no such factory, it does not take the options, or what it makes gives no probabilities.
+    """
+    factory = imported(path, what="teacher")
+    taken = dict(options)
+    if "random_state" in inspect.signature(factory).parameters:
+        taken.setdefault("random_state", seed % 2**32)
+    try:
+        estimator = factory(**taken)
+    except TypeError as error:
+        raise InputError(f"teacher.options do not fit {path!r}: {error}.") from None
+    if not hasattr(estimator, "predict_proba"):
+        raise InputError(f"teacher.model {path!r} has no predict_proba; a classifier with one is needed.")
+    return estimator

@@ -1,0 +1,90 @@
+"""A frozen encoder and a logistic head trained on the labels."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from overproof.data import Examples
+from overproof.models import Embedder, ImageEmbedder
+from overproof.storage.shard import StoreKey
+from overproof.storage.store import Progress
+from overproof.teachers.feature_cache import gather
+from overproof.teachers.scorers import CODE, Predictor, spread
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FrozenEncoder:
+    """A frozen encoder of texts or images and a logistic head; the encoder is asked once an example, its features kept.
+
+    Args:
+        embedder: Texts or images to features [N, D].
+        scaled: Whether the head sees every feature with mean 0 and deviation 1 over the labelled examples, as features
+            that have no length of their own need it.
+        examples: Everything it will be asked about.
+        folder: Where the features are kept (`overproof.teachers.feature_cache`).
+        progress: Told (rows done, rows in all).
+    """
+
+    embedder: Embedder | ImageEmbedder
+    scaled: bool = False
+    examples: Examples
+    folder: Path
+    progress: Progress | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """The encoder's own fingerprint and the head's recipe."""
+        scaled = "scaled, " if self.scaled else ""
+        return f"{self.embedder.fingerprint} + logistic head, {scaled}C by cross-validation"
+
+    @cached_property
+    def _features(self) -> tuple[np.ndarray, Tensor]:
+        """Ids, sorted, and their features."""
+
+        def compute(some: Examples) -> Tensor:
+            given = some.inputs
+            if isinstance(self.embedder, ImageEmbedder):
+                assert isinstance(given, Tensor), "trainable() lets images alone through"
+                return self.embedder.embed_images(given)
+            assert isinstance(given, pa.Array), "trainable() lets texts alone through"
+            return self.embedder.embed(given.to_pylist())
+
+        key = StoreKey(teacher=self.embedder.fingerprint, data="", transform=self.examples.kind, code=CODE)
+        return gather(self.folder, self.examples, key, compute, progress=self.progress)
+
+    def _of(self, examples: Examples) -> np.ndarray:
+        ids, features = self._features
+        where = np.searchsorted(ids, examples.ids.view("S16"))
+        assert (ids[where] == examples.ids.view("S16")).all(), "every example was announced"
+        return features[torch.from_numpy(where)].numpy()
+
+    def fit(self, labelled: Examples, *, num_classes: int, seed: int, folder: Path) -> Predictor:
+        """Fit the head; its regularisation is chosen by cross-validation on the same labels."""
+        from sklearn.linear_model import LogisticRegression
+        from sklearn.model_selection import GridSearchCV, StratifiedKFold
+
+        features, label = self._of(labelled), labelled.label.numpy()
+        fewest = int(np.bincount(label, minlength=num_classes)[np.unique(label)].min())
+        head: Any = LogisticRegression(max_iter=2000)
+        grid = [0.3, 1.0, 3.0, 10.0, 30.0, 100.0]
+        mean, std = 0.0, 1.0
+        if self.scaled:
+            mean, std = features.mean(axis=0), features.std(axis=0) + 1e-6
+            # D features of deviation 1 are longer than one of length 1 by the root of D.
+            grid = [value / features.shape[1] for value in grid]
+            head.set_params(C=1 / features.shape[1])
+        if fewest >= 2:
+            inner = StratifiedKFold(min(fewest, 5), shuffle=True, random_state=seed % 2**32)
+            head = GridSearchCV(head, {"C": grid}, scoring="neg_log_loss", cv=inner)
+        head.fit((features - mean) / std, label)
+
+        def predict(examples: Examples) -> Tensor:
+            return spread(head.predict_proba((self._of(examples) - mean) / std), head.classes_, num_classes)
+
+        return predict

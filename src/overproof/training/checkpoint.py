@@ -1,0 +1,137 @@
+"""What a killed training run needs to go on as if nothing had happened, and its file."""
+
+import io
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from overproof.errors import InputError
+from overproof.methods.composition import Memories
+from overproof.storage import atomic
+from overproof.training.epoch_counts import PassCounts
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EpochRecord:
+    """What one epoch looked like; observers get it as it happens.
+
+    Args:
+        epoch: From 1.
+        loss: Mean weighted loss of the epoch's batches, in nats.
+        weight_min: Smallest weight of a pool example, or of a labelled one where no pool is trained on.
+        weight_mean: Their mean weight.
+        weight_max: Their largest weight.
+        held_out_loss: Cross-entropy on the held-out labelled examples, where there are any.
+        labelled_right: Share of labelled examples on which the student, as it trained, named the given label.
+        pool_agreement: Share of pool examples on which it named the teacher's likeliest class.
+        weight_counts: How many of these weights lay below .05, from there to .1, ..., and at one or more.
+    """
+
+    epoch: int
+    loss: float
+    weight_min: float
+    weight_mean: float
+    weight_max: float
+    held_out_loss: float | None
+    labelled_right: float | None = None
+    pool_agreement: float | None = None
+    weight_counts: tuple[int, ...] = ()
+
+
+@dataclass(kw_only=True, slots=True, eq=False)
+class State:
+    """All that changes during training, besides the student and its optimizers.
+
+    Batches, dropout and augmentation are functions of seed and step, so no random state is kept. The first `num_passes`
+    rows of `passes` and `counts` hold what is known of the passes of the epoch under way: rows of one tensor, since
+    a small tensor a pass that lives to the end of the epoch would lie between the large ones that go, and memory would
+    fill with holes (ten million lines of text took four GiB more).
+    """
+
+    step: int
+    memories: Memories
+    average: dict[str, Tensor]
+    counts: PassCounts
+    passes: Tensor
+    num_passes: int = 0
+    history: list[EpochRecord] = field(default_factory=list)
+    best_loss: float = math.inf
+    best_epoch: int = 0
+    best: dict[str, Tensor] = field(default_factory=dict)
+
+
+def save(
+    path: Path, fingerprint: str, student: nn.Module, optimizers: Sequence[torch.optim.Optimizer], state: State
+) -> None:
+    """Write everything in one atomic step.
+
+    Args:
+        path: The checkpoint file.
+        fingerprint: Of the run; `load` refuses a file with another one.
+        student: Its weights and buffers are kept.
+        optimizers: Their states are kept.
+        state: Kept whole.
+    """
+    buffer = io.BytesIO()
+    content = {
+        "fingerprint": fingerprint,
+        "student": student.state_dict(),
+        "optimizers": [optimizer.state_dict() for optimizer in optimizers],
+        "step": state.step,
+        "memories": {part: {k: v.detach() for k, v in memory.items()} for part, memory in state.memories.items()},
+        "average": state.average,
+        "history": [asdict(record) for record in state.history],
+        "best": (state.best_loss, state.best_epoch, state.best),
+        "passes": state.passes[: state.num_passes].clone(),
+        "counts": state.counts.settle(),
+    }
+    torch.save(content, buffer)
+    atomic.write_bytes(path, buffer.getvalue())
+
+
+def load(
+    path: Path, fingerprint: str, student: nn.Module, optimizers: Sequence[torch.optim.Optimizer], state: State
+) -> None:
+    """Bring student, optimizers and state back to where `save` left them.
+
+    Raises:
+        InputError: The file is damaged or belongs to another run.
+    """
+    device = next(student.parameters()).device
+    try:
+        content: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        found = content["fingerprint"]
+    except Exception as error:
+        raise InputError(
+            f"Checkpoint {path} cannot be read ({type(error).__name__}); delete it to start this student afresh."
+        ) from error
+    if found != fingerprint:
+        raise InputError(
+            f"Checkpoint {path} belongs to a run with other options or data; delete it or choose another folder."
+        )
+    student.load_state_dict(content["student"])
+    for optimizer, kept in zip(optimizers, content["optimizers"], strict=True):
+        optimizer.load_state_dict(kept)
+    state.step = content["step"]
+    memories: dict[str, dict[str, Tensor]] = content["memories"]
+    for part, memory in state.memories.items():
+        for name, value in memory.items():
+            if value.requires_grad:
+                # In place, because an optimizer holds it.
+                value.data.copy_(memories[part][name])
+                memories[part][name] = value
+    state.memories = memories
+    state.average = content["average"]
+    state.history = [EpochRecord(**record) for record in content["history"]]
+    state.best_loss, state.best_epoch, state.best = content["best"]
+    passes = content["passes"]
+    state.num_passes = len(passes)
+    for row, kept in zip(state.passes, passes, strict=False):
+        row.copy_(kept)
+    # A checkpoint of an earlier version counted nothing: its epoch is counted from here.
+    state.counts = PassCounts(total=content.get("counts", state.counts.total))

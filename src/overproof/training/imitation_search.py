@@ -1,0 +1,157 @@
+"""The search for ξ on held-out labels, coarse to fine; what was tried is noted, so that a kill costs little."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from overproof.errors import InputError
+from overproof.functional import held_out_imitation, label_distribution
+from overproof.methods.targets.self_distilled import ImitationSearch
+from overproof.processes import leads, wait_for_all
+from overproof.storage import atomic
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Choice:
+    """A ξ and why it was chosen.
+
+    Args:
+        imitation: The chosen ξ: of those tried the one with the lowest score, of equal ones the smallest.
+        criterion: What the score is.
+        closed_form: The guess of `functional.held_out_imitation` from the student at ξ = 1, where that was tried.
+        tried: Every ξ tried with its score on the held-out labels, by rising ξ.
+    """
+
+    imitation: float
+    criterion: str
+    closed_form: float | None
+    tried: tuple[tuple[float, float], ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judged:
+    """What the held-out labels say of one student.
+
+    Args:
+        score: The criterion; lower is better.
+        closed_form: The ξ that the student at ξ = 1 points to; for any other student it means nothing.
+    """
+
+    score: float
+    closed_form: float
+
+
+def judge(
+    search: ImitationSearch,
+    label: Int[Tensor, "N"],
+    teacher_probs: Float[Tensor, "N K"],
+    student_probs: Float[Tensor, "N K"],
+) -> Judged:
+    """Score a student on held-out labels, noisy ones too.
+
+    `squared`: the mean of |one-hot label - answer|^2. With a noisy label this is the squared distance from the answer
+    to E[label | x], plus the label's own variance, which is the same for every ξ. `accuracy`: the share of labels that
+    are not the answer's likeliest class, which under symmetric noise is an affine map of the true error.
+
+    Args:
+        search: Whose criterion.
+        label: [N], given labels of examples that neither teacher nor student was trained on.
+        teacher_probs: [N, K], the teacher's answers.
+        student_probs: [N, K], the student's.
+
+    Example:
+        >>> import torch
+        >>> half = torch.tensor([[0.5, 0.5]])
+        >>> judge(ImitationSearch(), torch.tensor([0]), half, half).score
+        0.5
+    """
+    if search.criterion == "accuracy":
+        score = (student_probs.argmax(dim=1) != label).double().mean().item()
+    else:
+        distance = (label_distribution(label, student_probs) - student_probs).double().square().sum(dim=1)
+        score = distance.mean().item()
+    return Judged(score=score, closed_form=held_out_imitation(label, teacher_probs, student_probs))
+
+
+def choose(search: ImitationSearch, ask: Callable[[float], Judged]) -> Choice:
+    """Try the candidates and the closed-form guess, then `halvings` times the middles beside the best.
+
+    Args:
+        search: What to try.
+        ask: Trains and judges the student of one ξ.
+
+    Example:
+        The best ξ is 1.3: of 0, 1 and 2 it is 1, and of the middles .5 and 1.5 the second is better.
+
+        >>> search = ImitationSearch(candidates=(0.0, 1.0, 2.0), halvings=1)
+        >>> choose(search, lambda imitation: Judged(score=(imitation - 1.3) ** 2, closed_form=9.0)).imitation
+        1.5
+    """
+    judged = {imitation: ask(imitation) for imitation in search.candidates}
+    closed_form = judged[1.0].closed_form if 1.0 in judged else None
+    if closed_form is not None:
+        # Two digits, so that a middle is a number somebody can type.
+        guess = round(min(max(closed_form, search.candidates[0]), search.candidates[-1]), 2)
+        judged.setdefault(guess, ask(guess) if guess not in judged else judged[guess])
+    for _ in range(search.halvings):
+        tried = sorted(judged)
+        place = tried.index(_best(judged))
+        for neighbour in tried[max(place - 1, 0) : place] + tried[place + 1 : place + 2]:
+            middle = (tried[place] + neighbour) / 2
+            judged[middle] = ask(middle)
+    return Choice(
+        imitation=_best(judged),
+        criterion=search.criterion,
+        closed_form=closed_form,
+        tried=tuple((imitation, judged[imitation].score) for imitation in sorted(judged)),
+    )
+
+
+@dataclass(kw_only=True, slots=True, eq=False)
+class Notes:
+    """What several trainings have come to so far, kept in a file where there is a folder.
+
+    Args:
+        folder: Where, or None to keep nothing.
+        fingerprint: Of all that decides the trainings; notes of another one are refused.
+        found: Values for JSON by name.
+    """
+
+    folder: Path | None
+    fingerprint: str
+    found: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        path = self._path
+        if path is not None and path.exists():
+            try:
+                content = json.loads(path.read_text())
+                fingerprint, found = content["fingerprint"], dict(content["found"])
+            except (ValueError, KeyError, TypeError):
+                raise InputError(f"{path} cannot be read; delete it to start this student afresh.") from None
+            if fingerprint != self.fingerprint:
+                raise InputError(
+                    f"{path} belongs to a run with other options or data; delete it or choose another folder."
+                )
+            self.found = found
+        # Every process must have read the same before one of them writes.
+        wait_for_all()
+
+    @property
+    def _path(self) -> Path | None:
+        return None if self.folder is None else self.folder / "notes.json"
+
+    def note(self, name: str, value: Any) -> None:
+        """Keep a value."""
+        self.found[name] = value
+        if self._path is not None and leads():
+            atomic.write_json(self._path, {"fingerprint": self.fingerprint, "found": self.found})
+
+
+def _best(judged: dict[float, Judged]) -> float:
+    return min(sorted(judged), key=lambda imitation: judged[imitation].score)

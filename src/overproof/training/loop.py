@@ -1,0 +1,251 @@
+"""The training loop: one function for every method, read from top to bottom."""
+
+import math
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from overproof.contract import Batch
+from overproof.errors import InputError
+from overproof.functional import label_distribution, soft_cross_entropy
+from overproof.methods.composition import Memories, Method
+from overproof.models import Ragged
+from overproof.processes import place
+from overproof.seeds import derived_seed
+from overproof.training.augmentation import augment
+from overproof.training.checkpoint import EpochRecord, State, load, save
+from overproof.training.epoch_counts import no_counts, summed
+from overproof.training.interleaved import Training, alone
+from overproof.training.optimizers import learning_rate_share, optimizer_of
+from overproof.training.options import TrainOptions, batch_sizes
+from overproof.training.rows import Rows
+from overproof.training.sampler import Shuffled
+from overproof.training.teacher_source import STORED, Answering
+
+
+def training(
+    student: nn.Module,
+    rows: Rows,
+    *,
+    num_labelled: int,
+    method: Method,
+    transition: Float[Tensor, "K K"],
+    options: TrainOptions,
+    steps_per_epoch: int,
+    seed: int,
+    teacher: Answering = STORED,
+    held_out: Rows | None = None,
+    checkpoint: Path | None = None,
+    observe: Callable[[EpochRecord], None] = lambda record: None,
+) -> Training[tuple[list[EpochRecord], Memories]]:
+    """Train `student` in place; the same arguments give the same bytes, killed and resumed or not.
+
+    It stops after every step, so that students may take theirs in turn; `train` takes them all. The global random
+    generator is seeded at every step, for dropout; whoever takes the steps sees to it that nobody else notices.
+
+    The objective is the mean over the batch's examples, labelled and pool alike, of weight times loss; it is divided
+    by the number of examples, never by the sum of the weights, because that is what makes debiasing weights unbiased.
+
+    Args:
+        student: Maps a batch of encoded inputs to logits [B, K].
+        rows: Labelled examples first, then the pool the method selected (which may be empty).
+        num_labelled: How many of `rows` are labelled examples.
+        method: What is asked of them.
+        transition: [K, K], P(pseudo-label j | true label i).
+        options: How; `learning_rate` must be a number here.
+        steps_per_epoch: Steps between two refreshes. It is the caller's, so that methods which keep less of the pool
+            see as many examples in all.
+        seed: Decides order, dropout and augmentation.
+        teacher: Who answers for the examples of a batch: the store, or the teacher on their augmented images.
+        held_out: Labelled examples the student must not train on, for methods that look at them and for early stopping.
+        checkpoint: File to resume from and to keep the state in.
+        observe: Called after every epoch.
+
+    Returns:
+        One record an epoch, and the memory of the method's parts at the end.
+
+    Raises:
+        FloatingPointError: The loss is not finite; the step is named and not taken.
+        InputError: The method or early stopping needs held-out examples and there are none, or the checkpoint belongs
+            to another run.
+    """
+    if held_out is None and method.needs_held_out:
+        raise InputError("This method estimates its weights on labelled examples held out of training; give some.")
+    if held_out is None and options.early_stop_epochs:
+        raise InputError("train.early_stop_epochs needs labelled examples held out of training; give some.")
+    device = options.resolved_device()
+    rank, world = place()
+    # Kernels with the channels last are the fast ones for convolutions; nothing else has four axes.
+    student.to(device)
+    student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's own signatures
+    rows, teacher, transition = rows.to(device), teacher.to(device), transition.to(device)
+    held_out = held_out.to(device) if held_out else None
+
+    # --- who is in a batch
+    num_pool = len(rows) - num_labelled
+    labelled_size, pool_size = batch_sizes(options, num_labelled, num_pool)
+    labelled_stream = Shuffled(num_labelled, derived_seed(seed, "labelled"))
+    pool_stream = Shuffled(num_pool, derived_seed(seed, "pool"))
+    total_steps = options.epochs * steps_per_epoch
+
+    # --- what learns
+    memories = {
+        path: {name: value.to(device).detach().requires_grad_(value.requires_grad) for name, value in memory.items()}
+        for path, memory in method.start(transition).items()
+    }
+    learned_parts = [value for memory in memories.values() for value in memory.values() if value.requires_grad]
+    optimizers = [optimizer_of(student, options, device)]
+    optimizers += [torch.optim.Adam([value], lr=1e-3) for value in learned_parts]
+    moved = [value for optimizer in optimizers for group in optimizer.param_groups for value in group["params"]]
+    state = State(
+        step=0,
+        memories=memories,
+        average=weights_of(student) if options.ema else {},
+        counts=no_counts(device),
+        passes=torch.zeros(steps_per_epoch * options.accumulate, 4, dtype=torch.float64, device=device),
+    )
+    fingerprint = repr((options.model_dump(exclude={"checkpoint_seconds"}), method, num_labelled, num_pool, seed))
+    if checkpoint is not None and checkpoint.exists():
+        load(checkpoint, fingerprint, student, optimizers, state)
+    forward: Callable[[Tensor | Ragged], Tensor] = student
+    if world > 1:
+        forward = nn.parallel.DistributedDataParallel(student)
+    if options.compile:
+        forward = torch.compile(forward)
+    autocast = options.bf16 and device.type == "cuda"
+    last_save = time.monotonic()
+
+    while state.step < total_steps and not _stopped(state, options):
+        step, epoch = state.step, state.step // steps_per_epoch
+
+        # --- once an epoch: parts that look at held-out examples do so; weights are one in the first epoch
+        if step % steps_per_epoch == 0 and epoch > 0 and held_out is not None and method.needs_held_out:
+            state.memories = method.refresh(state.memories, _held_out_batch(student, held_out, transition))
+
+        # --- one step
+        _seed(device, derived_seed(seed, "noise", step, rank))
+        rate = learning_rate_share(step, total_steps, options)
+        for group in optimizers[0].param_groups:
+            group["lr"] = group["initial_lr"] * rate
+        labelled_rows = labelled_stream.take(step * labelled_size, labelled_size)[rank::world]
+        pool_rows = pool_stream.take(step * pool_size, pool_size)[rank::world] + num_labelled
+        student.train()
+        for value in moved:
+            value.grad = None
+        for labelled_part, pool_part in zip(
+            labelled_rows.tensor_split(options.accumulate), pool_rows.tensor_split(options.accumulate), strict=True
+        ):
+            taken = torch.cat([labelled_part, pool_part]).to(device)
+            inputs = rows.take(taken)
+            if isinstance(inputs, Tensor) and inputs.ndim == 4:
+                inputs = augment(inputs, options.augmentation, options.padding, torch.default_generator)
+                inputs = inputs.contiguous(memory_format=torch.channels_last)
+            with torch.autocast("cuda", torch.bfloat16) if autocast else nullcontext():
+                student_logits = forward(inputs)
+                teacher_probs = teacher.probs(rows.teacher_probs.take(taken), inputs)
+            batch = rows.batch(taken, student_logits.float(), teacher_probs, transition)
+            loss, weight = method(batch, state.memories, len(labelled_part))
+            # The only place in the package where examples are averaged.
+            mean_loss = torch.dot(weight, loss) * (world / (labelled_size + pool_size))
+            mean_loss.backward()
+            state.passes[state.num_passes] = _noted(mean_loss.detach(), weight[len(labelled_part) if num_pool else 0 :])
+            state.num_passes += 1
+            state.counts.add(batch, weight, len(labelled_part))
+        # On a GPU the look would wait for the device, so it is taken now and then.
+        if (device.type == "cpu" or step % 64 == 63) and not math.isfinite(state.passes[state.num_passes - 1, 0]):
+            raise FloatingPointError(f"The loss is not finite at step {step} of {total_steps} (epoch {epoch + 1}).")
+        for value in learned_parts if world > 1 else []:
+            dist.all_reduce(value.grad, op=dist.ReduceOp.AVG)
+        for optimizer in optimizers:
+            optimizer.step()
+        state.step += 1
+        for name, value in weights_of(student, copy=False).items() if state.average else ():
+            average = state.average[name]
+            average.lerp_(value, 1 - options.ema) if average.is_floating_point() else average.copy_(value)
+
+        # --- once in a while: look, and save
+        if state.step % steps_per_epoch == 0:
+            observe(_close_epoch(student, state, held_out, transition, epoch + 1, steps_per_epoch, options))
+        if checkpoint is not None and time.monotonic() - last_save >= options.checkpoint_seconds and rank == 0:
+            save(checkpoint, fingerprint, student, optimizers, state)
+            last_save = time.monotonic()
+        yield state.step / total_steps
+
+    if state.best or state.average:
+        student.load_state_dict(state.best or state.average)
+    return state.history, state.memories
+
+
+train = alone(training)
+
+
+def _seed(device: torch.device, seed: int) -> None:
+    """As `torch.manual_seed`, which takes a millisecond where CUDA is not in use: it notes a stack trace for later."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        torch.cuda.manual_seed(seed)
+
+
+def _held_out_batch(student: nn.Module, held_out: Rows, transition: Tensor) -> Batch:
+    """The held-out examples under the current student, in evaluation mode and without augmentation."""
+    everyone = torch.arange(len(held_out), device=held_out.label.device)
+    student.eval()
+    with torch.no_grad():
+        logits = torch.cat([student(held_out.take(part)).float() for part in everyone.split(1024)])
+    student.train()
+    return held_out.batch(everyone, logits, held_out.teacher_probs.take(everyone), transition)
+
+
+def _noted(mean_loss: Tensor, weight: Tensor) -> Tensor:
+    """What is kept of one pass for the epoch's record: loss, and mean, smallest and largest weight; [4]."""
+    weight = weight if len(weight) else torch.ones_like(mean_loss).unsqueeze(0)
+    return torch.stack((mean_loss, weight.mean(), *weight.aminmax()))
+
+
+def _close_epoch(
+    student: nn.Module,
+    state: State,
+    held_out: Rows | None,
+    transition: Tensor,
+    epoch: int,
+    steps_per_epoch: int,
+    options: TrainOptions,
+) -> EpochRecord:
+    """Record the epoch, start the next one's sums, and keep the best student where early stopping asks for it."""
+    passes = state.passes[: state.num_passes]
+    held_out_loss = None
+    if held_out is not None:
+        batch = _held_out_batch(student, held_out, transition)
+        truth = label_distribution(batch.label, batch.teacher_probs)
+        held_out_loss = soft_cross_entropy(batch.student_logits, truth).mean().item()
+        if options.early_stop_epochs and held_out_loss < state.best_loss:
+            state.best_loss, state.best_epoch = held_out_loss, epoch
+            state.best = {name: value.clone() for name, value in (state.average or weights_of(student)).items()}
+    record = EpochRecord(
+        epoch=epoch,
+        loss=passes[:, 0].sum().item() / steps_per_epoch,
+        weight_min=passes[:, 2].min().item(),
+        weight_mean=passes[:, 1].mean().item(),
+        weight_max=passes[:, 3].max().item(),
+        held_out_loss=held_out_loss,
+        **asdict(summed(state.counts.settle())),
+    )
+    state.history.append(record)
+    state.num_passes, state.counts = 0, no_counts(state.counts.total.device)
+    return record
+
+
+def _stopped(state: State, options: TrainOptions) -> bool:
+    return 0 < options.early_stop_epochs <= len(state.history) - state.best_epoch
+
+
+def weights_of(student: nn.Module, *, copy: bool = True) -> dict[str, Tensor]:
+    """The student's state by name, copied unless it is only to be read."""
+    return {name: value.detach().clone() if copy else value.detach() for name, value in student.state_dict().items()}

@@ -1,0 +1,86 @@
+"""How a student is trained, as data."""
+
+from typing import Literal
+
+import pydantic
+import torch
+
+from overproof.training.augmentation import Augmentation
+
+
+class TrainOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
+    """How a student is trained.
+
+    Args:
+        epochs: Passes over the pool; over the labelled examples where there is no pool.
+        batch_size: Examples a step, labelled and pool ones together.
+        labelled_share: Share of every batch drawn from the labelled examples; `auto` is their share of all examples,
+            but at least an eighth, so that few labels are not drowned.
+        optimizer: `adamw` or `sgd` (Nesterov momentum .9); `auto` is what suits the student by name.
+        learning_rate: At the peak; `auto` is what suits the student and the optimizer.
+        weight_decay: Decoupled for AdamW; never on biases and norms.
+        warmup_share: Share of all steps that warm up linearly.
+        schedule: What follows: `cosine` falls to zero; `steps` falls to a tenth after 40 % of all steps and to a
+            hundredth after 80 %.
+        ema: Decay of an exponential moving average of the weights, which then is the student; 0 is none.
+        augmentation: For images: `none`, `crop` or `crop_flip`; or a list of steps, each a name or options with a
+            `name`: `crop`, `flip`, `resized_crop`, `colour`, `cutout`, `rand_augment` (`training.image_operations`).
+        padding: Pixels by which a crop may shift; a step of a list has its own.
+        teacher_answers: `stored` reads the teacher's answers to the images as they are (fast); `online` asks it anew
+            about every augmented image (faithful to papers that do, and dearer); for that the teacher must be a saved
+            student that reads images.
+        early_stop_epochs: Stop after this many epochs without a better loss on held-out labelled examples, and keep the
+            best; 0 never stops.
+        accumulate: Forward and backward passes a step, for memory; the gradient is the same.
+        bf16: Autocast to bfloat16 where the device is CUDA.
+        compile: Compile the student with `torch.compile`.
+        device: `auto` is CUDA where there is one.
+        checkpoint_seconds: At most this much work is lost to a kill.
+    """
+
+    epochs: pydantic.PositiveInt = 15
+    batch_size: int = pydantic.Field(128, ge=2)
+    labelled_share: float | Literal["auto"] = "auto"
+    optimizer: Literal["auto", "adamw", "sgd"] = "auto"
+    learning_rate: pydantic.PositiveFloat | Literal["auto"] = "auto"
+    weight_decay: pydantic.NonNegativeFloat = 0.01
+    warmup_share: float = pydantic.Field(0.05, ge=0, le=1)
+    schedule: Literal["cosine", "steps"] = "cosine"
+    ema: float = pydantic.Field(0.0, ge=0, lt=1)
+    augmentation: Augmentation = "none"
+    padding: pydantic.NonNegativeInt = 4
+    teacher_answers: Literal["stored", "online"] = "stored"
+    early_stop_epochs: pydantic.NonNegativeInt = 0
+    accumulate: pydantic.PositiveInt = 1
+    bf16: bool = True
+    compile: bool = False
+    device: str = "auto"
+    checkpoint_seconds: pydantic.NonNegativeFloat = 10.0
+
+    def resolved(self, optimizer: str, learning_rate: float) -> "TrainOptions":
+        """The same without `auto`: what suits the student, or the habit of the optimizer the user chose instead."""
+        if self.optimizer not in ("auto", optimizer):
+            optimizer, learning_rate = self.optimizer, {"sgd": 0.05, "adamw": 1e-3}[self.optimizer]
+        rate = learning_rate if self.learning_rate == "auto" else self.learning_rate
+        return self.model_copy(update={"optimizer": optimizer, "learning_rate": rate})
+
+    def resolved_device(self) -> torch.device:
+        """The device `auto` stands for here."""
+        if self.device != "auto":
+            return torch.device(self.device)
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def batch_sizes(options: TrainOptions, num_labelled: int, num_pool: int) -> tuple[int, int]:
+    """How many labelled and how many pool examples stand in a batch.
+
+    Example:
+        >>> batch_sizes(TrainOptions(batch_size=128), num_labelled=300, num_pool=5000)
+        (16, 112)
+    """
+    if num_pool == 0 or num_labelled == 0:
+        return (options.batch_size, 0) if num_pool == 0 else (0, options.batch_size)
+    natural = num_labelled / (num_labelled + num_pool)
+    share = max(natural, 1 / 8) if isinstance(options.labelled_share, str) else options.labelled_share
+    labelled_size = min(max(round(share * options.batch_size), 1), options.batch_size - 1)
+    return labelled_size, options.batch_size - labelled_size

@@ -1,0 +1,299 @@
+"""Peer rounds: students correct their teacher, and every label is used out of sample.
+
+A student that sees what its teacher does not see (another view of the data, another bias) is right where the teacher
+is wrong, and distillation alone does not use that. So: train students, *peers*, on parts of the data; let each score
+what it was not trained on; weigh teacher and peers against each other on the labelled examples; give the final student
+the corrected answers. `overproof.training.peer_rounds.rounds` does that until it no longer helps.
+
+Who trains on what. The labelled examples are cut into F folds, those of a cross-fitted teacher, and the pool into two
+halves. For every fold one peer is trained on one half of the pool and the labels of the *other* folds, by the answers
+of the teacher that never saw the fold either; it scores the other half of the pool and the labels of its own fold. In
+the next round the fold's peer is trained on that other half, corrected by what the fold's last peer said of it. So the
+label of an example enters no score of that example, in no round, by whatever way; what all examples share are the
+weights of the stack and the curve of the teacher's accuracy. A round costs F trainings on half of the pool.
+
+A teacher of hard labels names classes and says no more; it enters the stack as the posterior of the true class given
+the one it names, counted on labelled examples of other folds, so that each class it names weighs what it is worth.
+
+Before the first round the same is done with students of the labels alone, round 0: what they know owes nothing to the
+teacher, so that they may correct it before anybody has learned its mistakes. They stay in the stack.
+"""
+
+import functools
+import hashlib
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import pydantic
+import safetensors.torch
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from overproof.answers.predictions import Answers, answer
+from overproof.methods.composition import Method, override
+from overproof.methods.published import labelled_only
+from overproof.models import Inputs, Placed, Student
+from overproof.noise import same_margins
+from overproof.processes import leads, wait_for_all
+from overproof.seeds import derived_seed
+from overproof.storage import atomic
+from overproof.storage.shard import Ids, StoreKey, digest_of_ids
+from overproof.training.distillation import distilled
+from overproof.training.examples import Answered
+from overproof.training.options import TrainOptions
+from overproof.training.parallel import run_jobs
+from overproof.version import __version__
+
+JUDGES = ("labelled", "validation")
+"""Roles whose labels are known."""
+
+MOST_ROUNDS = 3
+"""Later rounds have nothing left to add: peers that share a pool's corrected answers agree with each other."""
+
+
+class PeerOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
+    """How many rounds, and how the peers are made and weighed.
+
+    Args:
+        most: Rounds at most, in 0..3; a round that does not lower the labelled log-loss is not taken and is the last.
+        folds: Folds of the labelled examples, at least 2; a round trains one peer for each, on half of the pool. `auto`
+            is those of a teacher that is trained on the labels, which must be the same, and 2 for one that is not.
+        alone: Whether students of the labels alone are weighed as well.
+        bias: Whether the stack also learns a bias for every class.
+        penalty: How many examples' worth of trust the stack's starting point has.
+        standard_errors: By so many standard errors of the paired difference the labelled log-loss must fall; below 0 a
+            round is taken even where it seems to harm, for experiments.
+        workers: How many peers train at a time; `auto` is one a core where that is safe. It changes no byte.
+    """
+
+    most: int = pydantic.Field(0, ge=0, le=MOST_ROUNDS)
+    folds: Annotated[int, pydantic.Field(ge=2)] | Literal["auto"] = "auto"
+    alone: bool = True
+    bias: bool = False
+    penalty: pydantic.PositiveFloat = 1.0
+    standard_errors: float = 1.0
+    workers: pydantic.PositiveInt | Literal["auto"] = "auto"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Peers:
+    """All that peers are made from.
+
+    Args:
+        fresh: Makes an untrained student.
+        inputs: Encoded examples.
+        answered: "labelled" and "pool" among them, perhaps "validation", with the teacher's answers.
+        ids: The content ids of each.
+        method: What is asked of a peer.
+        train: How it is trained.
+        options: How many, and how they are weighed.
+        seed: Decides everything random.
+        fold: [V], the fold of every labelled example, in 0..F-1.
+        without_fold: For every fold the teacher's answers on the pool without it: F of them.
+        folder: Where the peers' scores are kept as answers; rows that begin with the same peers share them.
+        trust_labelled_answers: False where the teacher was trained on the labelled examples: it is then weighed on
+            `validation` alone.
+        held_out_share: As in `distilled`.
+    """
+
+    fresh: Callable[[], Student]
+    inputs: Inputs
+    answered: Mapping[str, Answered]
+    ids: Mapping[str, Ids]
+    method: Method
+    train: TrainOptions
+    options: PeerOptions
+    seed: int
+    fold: Int64[Tensor, "V"]
+    without_fold: Sequence[Answers]
+    folder: Path
+    trust_labelled_answers: bool = True
+    held_out_share: float = 0.3
+
+    @functools.cached_property
+    def untrained(self) -> Student:
+        """A student nobody trains, to ask what it is."""
+        return self.fresh()
+
+    @functools.cached_property
+    def half(self) -> Int64[Tensor, "N"]:
+        """The half of every pool example, 0 or 1."""
+        generator = torch.Generator().manual_seed(derived_seed(self.seed, "halves"))
+        return torch.randperm(len(self.answered["pool"]), generator=generator) % 2
+
+    @functools.cached_property
+    def hears_names_only(self) -> bool:
+        """Whether all the teacher's answers are equally sure: it names classes, and what a name is worth is counted."""
+        return same_margins(torch.cat([each.answers.margin for each in self.answered.values()]))
+
+    @functools.cached_property
+    def words(self) -> str:
+        """Everything the peers' scores follow from, besides the round."""
+        said = hashlib.blake2b(digest_size=16)
+        for role in sorted(self.answered):
+            each = self.answered[role]
+            for part in (each.answers.class_indices, each.answers.class_probs, each.label if role != "pool" else None):
+                said.update(b"" if part is None else part.contiguous().numpy().tobytes())
+            said.update(self.ids[role].tobytes())
+        for answers in self.without_fold:
+            said.update(answers.class_indices.numpy().tobytes() + answers.class_probs.numpy().tobytes())
+        said.update(self.fold.numpy().tobytes())
+        recipe = (
+            self.untrained.spec,
+            self.method,
+            self.train.model_dump(exclude={"checkpoint_seconds"}),
+            self.options.model_dump(include={"alone", "bias", "penalty"}),
+            self.trust_labelled_answers,
+            self.held_out_share,
+            self.seed,
+        )
+        by_name = " by the posterior of the class each names" if self.hears_names_only else ""
+        return f"peers {recipe!r} on answers {said.hexdigest()}{by_name}"
+
+    @functools.cached_property
+    def home(self) -> Path:
+        """The folder of these peers."""
+        return self.folder / hashlib.blake2b(self.words.encode(), digest_size=8).hexdigest()
+
+    # --- one round
+
+    def trained_on(self, number: int, fold: int) -> Int64[Tensor, "M"]:
+        """The pool examples that the peer of a fold is trained on in a round."""
+        return (self.half == (number + fold) % 2).nonzero()[:, 0]
+
+    def asked_about(self, number: int, fold: int) -> Int64[Tensor, "M"]:
+        """Those it is asked about: the other half, on which the fold's next peer is trained; all before round 1."""
+        return self.trained_on(number + 1, fold) if number else torch.arange(len(self.half))
+
+    def scored(self, number: int, chains: Sequence[Mapping[str, Answered]], after: Sequence[int] = ()) -> "Scores":
+        """Train a round's peers, or read what they said.
+
+        Args:
+            number: The round; 0 is that of the labels alone.
+            chains: For each fold, what its peer is trained on, the pool being that of `trained_on`.
+            after: The rounds that were taken before: `chains` follow from them.
+        """
+        name = "-".join(map(str, ("round", number, *(("after", *after) if after else ()))))
+        folder = self.home / name
+        stores = {
+            **{f"pool-by-{fold}": self.ids["pool"][self.asked_about(number, fold)] for fold in range(self.num_folds)},
+            **{role: self.ids[role] for role in self.answered if role in JUDGES},
+        }
+        done = all((folder / role / "manifest.json").exists() for role in stores)
+        # Every process must have seen the same before one of them writes.
+        wait_for_all()
+        values = {} if done else self._trained(number, chains, folder / "peers")
+        kept = {}
+        for turn in (True, False):
+            if leads() is turn:
+                for role, ids in stores.items():
+                    kept[role] = self._kept(folder / role, f"{role}, {name}", ids, values.get(role)).probs()
+            wait_for_all()
+        if leads():
+            shutil.rmtree(folder / "peers", ignore_errors=True)
+        return Scores(
+            chains=tuple(kept[f"pool-by-{fold}"] for fold in range(self.num_folds)),
+            pool=self._pooled(number, [kept[f"pool-by-{fold}"] for fold in range(self.num_folds)]),
+            judged={role: kept[role] for role in JUDGES if role in kept},
+        )
+
+    @property
+    def num_folds(self) -> int:
+        """F."""
+        return len(self.without_fold)
+
+    def _pooled(self, number: int, chains: Sequence[Tensor]) -> Float[Tensor, "N K"]:
+        """For every pool example the mean of the peers that were asked about it."""
+        total = torch.zeros(len(self.half), chains[0].shape[1])
+        count = torch.zeros(len(self.half), 1)
+        for fold, chain in enumerate(chains):
+            rows = self.asked_about(number, fold)
+            total[rows] += chain
+            count[rows] += 1
+        return total / count
+
+    def _kept(self, folder: Path, what: str, ids: Ids, values: Tensor | None) -> Answers:
+        key = StoreKey(teacher=self.words, data=digest_of_ids(ids), transform=what, code=f"overproof {__version__}")
+
+        def said(rows: slice) -> Tensor:
+            assert values is not None, "the store is finished"
+            return values[rows]
+
+        return answer(folder, ids, key, self.untrained.class_names, said, source=f"what peers say ({what})")
+
+    def _trained(self, number: int, chains: Sequence[Mapping[str, Answered]], folder: Path) -> dict[str, Tensor]:
+        """Train every peer of a round and put together what they say of examples they were not trained on."""
+        paths = [folder / f"{fold}.safetensors" for fold in range(self.num_folds)]
+        run_jobs(
+            [functools.partial(self._peer, number, fold, chains[fold], path) for fold, path in enumerate(paths)],
+            workers=self.options.workers,
+        )
+        wait_for_all()
+        said = [safetensors.torch.load(path.read_bytes()) for path in paths]
+        values = {f"pool-by-{fold}": each["pool"] for fold, each in enumerate(said)}
+        values["labelled"] = torch.empty(len(self.fold), len(self.untrained.class_names))
+        for fold, each in enumerate(said):
+            values["labelled"][self.fold == fold] = each["labelled"]
+        if "validation" in self.answered:
+            values["validation"] = torch.stack([each["validation"] for each in said]).mean(dim=0)
+        return values
+
+    def _peer(self, number: int, fold: int, chain: Mapping[str, Answered], path: Path) -> None:
+        """Train one peer and write down what it says of the other half, of its fold and of the validation examples."""
+        exists = path.exists()
+        wait_for_all()
+        if exists:
+            return
+        checkpoint = path.with_suffix(".checkpoint")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        result = distilled(
+            self.fresh(),
+            self.inputs,
+            chain["labelled"].take((self.fold != fold).nonzero()[:, 0]),
+            chain["pool"],
+            method=_on_half_a_pool(self.method) if number else labelled_only(),
+            options=self.train,
+            seed=derived_seed(self.seed, "peer", number, fold),
+            validation=chain.get("validation"),
+            trust_labelled_answers=self.trust_labelled_answers,
+            held_out_share=self.held_out_share,
+            checkpoint=checkpoint,
+        )
+        asked = {
+            "labelled": self.answered["labelled"].place[self.fold == fold],
+            "pool": self.answered["pool"].place[self.asked_about(number, fold)],
+            **({"validation": chain["validation"].place} if "validation" in chain else {}),
+        }
+        scores = {role: result.student.probs(Placed(inputs=self.inputs, place=place)) for role, place in asked.items()}
+        if leads():
+            atomic.write_bytes(path, safetensors.torch.save(scores))
+            checkpoint.unlink(missing_ok=True)
+        wait_for_all()
+
+
+def _on_half_a_pool(method: Method) -> Method:
+    """The method with half of what its selector keeps, where that is a number of rows; a share stays what it is."""
+    kept = {option: getattr(method.select, option, 0) for option in ("budget", "quota")}
+    for option, rows in kept.items():
+        if rows > 1:
+            method = override(method, f"select.{option}", int(rows // 2))
+    return method
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Scores:
+    """What a round's peers say of examples they were not trained on.
+
+    Args:
+        chains: For each fold, [M, K] for the pool examples that its peer was asked about.
+        pool: [N, K], the mean over the peers that were asked about an example.
+        judged: By role, [V, K] for examples with known labels.
+    """
+
+    chains: tuple[Float[Tensor, "_ _"], ...]
+    pool: Float[Tensor, "N K"]
+    judged: Mapping[str, Float[Tensor, "_ _"]]
