@@ -29,7 +29,7 @@ demo: $(ENVIRONMENT) ## a few hundred labels to a small student, with the table;
 	$(BIN)/overproof demo --out $(OUT)
 
 test: $(ENVIRONMENT) ## the whole suite but its slow part; PYTEST_FLAGS="-k weights"
-	$(BIN)/python -m pytest $(PYTEST_FLAGS)
+	$(BIN)/python -m pytest --numprocesses auto $(PYTEST_FLAGS)
 
 check: format lint types layers site ## format, lint, types, import layers and the site's links (`make -k check` goes on after a failure)
 

@@ -419,7 +419,7 @@ def test_students_of_small_and_large_pools_see_as_many_examples(num_pool):
 
 @pytest.mark.parametrize("name", ["fashion", "animals", "cifar10"])
 def test_the_recipes_in_the_wild_are_experiments(name):
-    path = Path(__file__).parent.parent / f"recipes/wild_{name}.yaml"
+    path = Path(__file__).parents[2] / f"recipes/wild_{name}.yaml"
     with pytest.raises(InputError, match="must know how often the teacher is right"):
         load(path)
     experiment = load(path, ["teacher.published_accuracy=0.9"])

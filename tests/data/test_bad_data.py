@@ -147,7 +147,7 @@ FILES = {
     "a parquet file called csv": ("a.csv", GOOD_PARQUET, {}, ["not a text file", "UTF-8"]),
     "a csv in latin-1": ("a.csv", "text,y\na,0\né,1\n".encode("latin-1"), {}, ["UTF-8", "line 3"]),
     "a csv in utf-16": ("a.csv", GOOD_CSV.decode().encode("utf-16"), {}, ["not a text file", "UTF-8"]),
-    "a truncated gzip": ("a.csv.gz", gzip.compress(GOOD_CSV * 50)[:-20], {}, ["cannot be read", "whole"]),
+    "a truncated gzip": ("a.csv.gz", gzip.compress(GOOD_CSV * 50, mtime=0)[:-20], {}, ["cannot be read", "whole"]),
     "a plain csv called gz": ("a.csv.gz", GOOD_CSV, {}, ["cannot be read", "gzip"]),
     "a csv row with a cell too many": ("a.csv", b"a,b\n1,2\n3,4,5\n", {}, ["3 cells", "row 1", "have 2"]),
     "a csv row with a cell too few": ("a.dat", b"1,2\n3,4\n5\n", {"header": False}, ["1 cells", "row 2", "have 2"]),
@@ -251,7 +251,12 @@ FILES = {
     "a truncated idx file": ("a-idx3-ubyte", idx((3, 5, 4), size=59), {}, ["75 bytes", "promises 76", "whole"]),
     "a truncated idx header": ("a-idx3-ubyte", idx((3, 5, 4))[:10], {}, ["10 bytes", "whole"]),
     "an idx file too long": ("a-idx3-ubyte", idx((3, 5, 4), size=61), {}, ["77 bytes", "promises 76"]),
-    "a truncated idx gzip": ("a-idx3-ubyte.gz", gzip.compress(idx((3, 5, 4)))[:-6], {}, ["cannot be read", "whole"]),
+    "a truncated idx gzip": (
+        "a-idx3-ubyte.gz",
+        gzip.compress(idx((3, 5, 4)), mtime=0)[:-6],
+        {},
+        ["cannot be read", "whole"],
+    ),
     "labels given as images": ("a-idx1-ubyte", idx((3,)), {}, ["rank 1", "rank 3 or 4"]),
     "an idx file with columns": ("a-idx3-ubyte", idx((3, 5, 4)), {"id": "k"}, ["no columns", "`path`"]),
     # encoded pictures
@@ -324,12 +329,27 @@ FORMS = {
     "numbers for texts": ({"a.jsonl": b'{"t": 1}\n'}, "a.jsonl", {"kind": "text", "input": "t"}, ["int64", "'t'"]),
     # compression
     "plain lines called gz": ({"a.jsonl.gz": GOOD_LINES}, "a.jsonl.gz", {}, ["cannot be read", "whole"]),
-    "lines in half a gzip": ({"a.jsonl.gz": gzip.compress(GOOD_LINES)[:-4]}, "a.jsonl.gz", {}, ["cannot be read"]),
+    "lines in half a gzip": (
+        {"a.jsonl.gz": gzip.compress(GOOD_LINES, mtime=0)[:-4]},
+        "a.jsonl.gz",
+        {},
+        ["cannot be read"],
+    ),
     "a csv in half a zstd": ({"a.csv.zst": zstd(GOOD_CSV * 99)[:-3]}, "a.csv.zst", {}, ["cannot be read", "Truncated"]),
     "a plain csv called zst": ({"a.csv.zst": GOOD_CSV}, "a.csv.zst", {}, ["cannot be read", "whole"]),
-    "a gzip called zst": ({"a.csv.zst": gzip.compress(GOOD_CSV)}, "a.csv.zst", {}, ["cannot be read", "whole"]),
+    "a gzip called zst": (
+        {"a.csv.zst": gzip.compress(GOOD_CSV, mtime=0)},
+        "a.csv.zst",
+        {},
+        ["cannot be read", "whole"],
+    ),
     "an empty zstd": ({"a.csv.zst": b""}, "a.csv.zst", {}, ["a.csv.zst"]),
-    "a compressed array": ({"a.npy.gz": gzip.compress(npy(PICTURES))}, "a.npy.gz", {}, ["unknown extension", ".npy"]),
+    "a compressed array": (
+        {"a.npy.gz": gzip.compress(npy(PICTURES), mtime=0)},
+        "a.npy.gz",
+        {},
+        ["unknown extension", ".npy"],
+    ),
     # Arrow
     "an empty arrow file": ({"a.arrow": b""}, "a.arrow", {}, ["empty", "Arrow"]),
     "an arrow file without rows": ({"a.arrow": arrow({"y": pa.array([], pa.int64())})}, "a.arrow", {}, ["no rows"]),
@@ -931,7 +951,7 @@ def random_damage(data, rng):
     [
         ("a.npz", npz(x=PICTURES, y=np.arange(3)), {"label": "y"}),
         ("a-idx3-ubyte", idx((3, 5, 4)), {}),
-        ("a-idx3-ubyte.gz", gzip.compress(idx((3, 5, 4))), {}),
+        ("a-idx3-ubyte.gz", gzip.compress(idx((3, 5, 4)), mtime=0), {}),
         ("text.parquet", GOOD_PARQUET, {"input": "text", "label": "y"}),
         ("image.parquet", parquet({"p": [PNG, PNG], "y": [0, 1]}, compression="none"), {"label": "y"}),
         ("a.csv", b'text,y\n"a, b",0\nc,1\n', {"input": "text", "label": "y"}),
