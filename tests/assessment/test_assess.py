@@ -1,4 +1,4 @@
-"""What is said of a teacher before any student is trained: on worlds whose truth is known."""
+"""The assessment of a teacher, on synthetic data whose truth is known."""
 
 import io
 import json
@@ -11,8 +11,10 @@ from rich.console import Console
 from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
 
-from overproof.assessment.assess import Estimate, assess, recommend
+from overproof.assessment.assess import assess
+from overproof.assessment.estimates import Estimate
 from overproof.assessment.probes import PENALTIES, _coordinates, area_under_curve, error_probe, probe
+from overproof.assessment.recommendation import recommend
 from overproof.commands.assess_table import page
 from overproof.cross_fitting import folds
 from overproof.errors import InputError
@@ -66,7 +68,7 @@ def test_the_reliability_band_holds_the_true_accuracy_at_every_margin():
         assert estimate.low - 0.03 < right[near].double().mean() < estimate.high + 0.03
 
 
-def test_a_pool_of_another_kind_is_noticed_and_repetitions_are_told():
+def test_a_shifted_pool_and_repeated_examples_are_reported():
     world = blobs(num_examples=3000, num_classes=3, seed=2)
     few, unsure = slice(0, 300), world.teacher_probs[300:].pow(0.3)
     found = assess(
@@ -76,8 +78,8 @@ def test_a_pool_of_another_kind_is_noticed_and_repetitions_are_told():
         class_names=NAMES,
         repeated={"pool": 7, "labelled": 0},
     )
-    assert any("not like the labelled" in finding for finding in found.findings)
-    assert any(finding.startswith("7 pool examples also stand in the test") for finding in found.findings)
+    assert any("not distributed like the labelled examples" in finding for finding in found.findings)
+    assert any(finding.startswith("7 pool examples are also in the test set") for finding in found.findings)
     assert found.pool_accuracy.mean < found.accuracy.mean
 
 
@@ -92,7 +94,7 @@ def test_a_probe_is_out_of_sample():
 
 
 def test_many_features_are_as_many_coordinates_as_examples():
-    """The probe's answers are those of the features themselves."""
+    """The probe's predictions are the same as on the features themselves."""
     generator = torch.Generator().manual_seed(0)
     labels = torch.arange(60) % 3
     features = (torch.randn(60, 80, generator=generator) + labels[:, None] * 0.3).numpy().astype(np.float64)
@@ -111,7 +113,7 @@ def test_many_features_are_as_many_coordinates_as_examples():
 
 
 def test_the_probe_is_logistic_regression_with_the_penalty_of_least_loss(monkeypatch):
-    """scikit-learn's, on the same folds, where one penalty is allowed; of several the one that its inner folds say."""
+    """scikit-learn's, on the same folds, where one penalty is allowed; of several the one of least inner loss."""
     generator = torch.Generator().manual_seed(4)
     labels = torch.randint(3, (150,), generator=generator)
     features = (torch.randn(150, 30, generator=generator) + torch.eye(30)[labels] * 1.5).numpy().astype(np.float64)
@@ -137,7 +139,7 @@ def test_the_probe_is_logistic_regression_with_the_penalty_of_least_loss(monkeyp
     assert chosen < min(losses.values()) + 0.01 < max(losses.values()) - 0.01
 
 
-def test_axes_that_say_nothing_are_left_out_only_where_there_are_many():
+def test_axes_of_little_variance_are_left_out_only_where_there_are_many():
     generator = torch.Generator().manual_seed(5)
     spread = torch.where(torch.arange(500) < 310, 1.0, 0.01)
     features = (torch.randn(600, 500, generator=generator) * spread).numpy()
@@ -155,8 +157,8 @@ def test_a_class_that_a_fold_lacks_has_no_probability_there():
     torch.testing.assert_close(probs.sum(dim=1), torch.ones(41, dtype=torch.float64))
 
 
-def test_a_view_that_adds_calls_for_peer_rounds_and_one_that_does_not_for_none():
-    """Two blobs' coordinates: the teacher answers from one of them."""
+def test_peer_rounds_are_recommended_exactly_where_the_features_add_information():
+    """The teacher predicts from one of two coordinates."""
     generator = torch.Generator().manual_seed(3)
     label = torch.randint(2, (4000,), generator=generator)
     views = (2.0 * label[:, None] - 1) + 1.2 * torch.randn(4000, 2, generator=generator)
@@ -173,7 +175,7 @@ def test_a_view_that_adds_calls_for_peer_rounds_and_one_that_does_not_for_none()
     assert other.log_losses["both"] < min(other.log_losses["teacher"], other.log_losses["labels alone"])
     assert same.recommendation == "hard"
     assert same.alone_where_wrong.mean < 0.2
-    assert "commonest class" in noise.reason
+    assert "most frequent class" in noise.reason
 
 
 def test_the_rules_in_their_order():
@@ -188,11 +190,11 @@ def test_the_rules_in_their_order():
     assert recommend(high, None, None, None, 0.5)[0] == "slam"
 
 
-def test_too_few_labels_and_no_pool_are_refused():
+def test_too_few_labels_and_no_pool_are_rejected():
     world = blobs(num_examples=100, num_classes=3, seed=0)
     with pytest.raises(InputError, match="at least 20 labelled examples; there are 19"):
         assessed(world, num_labelled=19)
-    with pytest.raises(InputError, match="no pool"):
+    with pytest.raises(InputError, match="no pool, so there are no teacher answers to assess"):
         assessed(world, num_labelled=100)
 
 
@@ -209,7 +211,7 @@ def test_the_page_fits_80_columns_and_the_numbers_fit_json():
     assert told["accuracy"]["mean"] == found.accuracy.mean
 
 
-# --- can the mistakes be seen coming
+# --- are the errors predictable from the inputs
 
 
 def flipped(world, share=0.3, region=None):
@@ -220,7 +222,7 @@ def flipped(world, share=0.3, region=None):
     return 0.2 + 0.4 * torch.nn.functional.one_hot(named, 3).double(), wrong
 
 
-def test_mistakes_that_follow_from_the_inputs_are_told_from_random_ones():
+def test_errors_that_follow_from_the_inputs_are_distinguished_from_random_ones():
     world = blobs(num_examples=900, num_classes=3, seed=0)
     margins = torch.full((900,), 0.4)
     random = error_probe(world.inputs.numpy(), flipped(world)[1], margins, 0)
@@ -235,18 +237,18 @@ def test_mistakes_that_follow_from_the_inputs_are_told_from_random_ones():
     assert "systematic" in systematic.sentence()
     told = error_probe(world.inputs.numpy(), region, torch.where(region, 0.1, 0.9), 0)
     assert told.by_margin[0] == 1.0
-    assert not told.follows_from_inputs, "the margin says it all"
+    assert not told.follows_from_inputs, "the margin predicts all errors"
     assert error_probe(world.inputs.numpy(), region & (torch.arange(900) < 10), margins, 0) is None
 
 
-def test_an_area_is_the_chance_of_a_right_order():
+def test_an_area_is_the_probability_of_a_correct_order():
     draw = np.random.default_rng(0)
     score, positive = draw.integers(5, size=60).astype(float), draw.random(60) < 0.4
     pairs = [(a > b) + (a == b) / 2 for a in score[positive] for b in score[~positive]]
     assert area_under_curve(score, positive) == pytest.approx(np.mean(pairs))
 
 
-def test_an_assessment_says_where_the_ceiling_is_and_what_repeats():
+def test_an_assessment_holds_the_ceiling_and_the_repeated_examples():
     world = blobs(num_examples=1500, num_classes=3, seed=0)
     found = assessed(world, features=world.inputs.numpy(), repeated={"pool": 7, "train": 0})
     assert found.ceiling.mean >= max(found.accuracy.mean, found.labels_alone.mean) - 0.03

@@ -32,7 +32,6 @@ from overproof.deployment.card import Exportee, card
 from overproof.deployment.provenance import provenance_of
 from overproof.deployment.score import Scorer
 from overproof.errors import InputError
-from overproof.evaluation.metrics import paired_difference
 from overproof.models import ZOO, EmbeddingEncoder, ModelSpec, PlainTable, Student, body_of, build, load_student, wrap
 from overproof.models.moments import DAY
 from overproof.models.ngram_bag import NgramBag
@@ -602,16 +601,6 @@ def test_eight_bits_are_smaller_and_nearly_as_good(made, name):
     whole, rough = graph_logits([graph, small], student, examples)
     assert (whole.argmax(dim=1) == rough.argmax(dim=1)).double().mean() > 0.9
     assert not torch.equal(whole, rough)
-
-
-def test_the_paired_interval_by_hand():
-    """Ten examples, two won and one lost: middle 1/12, variance (4 - 1/12) / 144."""
-    first = torch.tensor([True] * 5 + [False] * 5)
-    second = torch.tensor([True] * 4 + [False] * 4 + [True] * 2)
-    difference, low, high = paired_difference(first, second)
-    half = 1.959964 * ((4 - 1 / 12) ** 0.5) / 12
-    assert difference == pytest.approx(0.1)
-    assert (low, high) == pytest.approx((1 / 12 - half, 1 / 12 + half))
 
 
 def test_limits_are_facts_of_the_run(finished):

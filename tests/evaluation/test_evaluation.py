@@ -13,8 +13,9 @@ from scipy.stats import norm, t
 from sklearn.metrics import f1_score, log_loss
 
 from overproof.errors import InputError
-from overproof.evaluation.metrics import accuracy_interval, correct, metrics
+from overproof.evaluation.metrics import correct, metrics
 from overproof.evaluation.verdict import Row, markdown, summarise, table
+from overproof.functional.intervals import accuracy_interval
 
 
 def answers(num=400, num_classes=5, seed=0):
@@ -128,29 +129,6 @@ def test_bad_input_is_named_in_one_sentence(change, says):
 
 
 # --- Wilson
-
-
-@pytest.mark.parametrize(("num_right", "num"), [(0, 7), (7, 7), (3, 7), (810, 1000)])
-def test_wilson_ends_are_the_accuracies_one_sampling_error_away(num_right, num):
-    for end in accuracy_interval(num_right, num):
-        if 0 < end < 1:
-            error = norm.ppf(0.975) * math.sqrt(end * (1 - end) / num)
-            assert abs(num_right / num - end) == pytest.approx(error)
-        else:
-            assert num_right in (0, num)
-
-
-def test_wilson_is_symmetric_and_known():
-    low, high = accuracy_interval(81, 263)
-    # Newcombe (1998), Statistics in Medicine 17, table I: 81 of 263.
-    assert (round(low, 4), round(high, 4)) == (0.2553, 0.3662)
-    assert accuracy_interval(182, 263) == pytest.approx((1 - high, 1 - low))
-
-
-@pytest.mark.parametrize(("num_right", "num"), [(-1, 5), (6, 5), (0, 0)])
-def test_impossible_counts_are_refused(num_right, num):
-    with pytest.raises(InputError, match=f"{num_right} right of {num}"):
-        accuracy_interval(num_right, num)
 
 
 # --- summaries by hand

@@ -1,4 +1,5 @@
-"""Before training: is this teacher good enough, and which method fits?
+"""Assessment of a teacher before training: how accurate it is, where it errs, and which method to run.
 
-Imports `noise`, `linear`, `evaluation` and what lies below them.
+May import `linear`, `evaluation`, `teachers`, `training` and every folder below them; in fact it uses `noise`,
+`linear`, `evaluation`, `functional` and `cross_fitting`.
 """

@@ -1,98 +1,72 @@
-"""Before any student is trained: is this teacher good enough, and what to do? From labels and stored answers alone."""
+"""Assess a teacher before any student is trained: how accurate it is, where it errs, and which method to run."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float, Int
-from numpy.typing import NDArray
-from scipy.special import ndtri
-from scipy.stats import ks_2samp
 from torch import Tensor
 
+from overproof.assessment.estimates import PRIOR, Estimate, accuracy_by_margin, share_of
 from overproof.assessment.probes import ErrorProbe, error_probe, probe
+from overproof.assessment.recommendation import compare_with_probe, recommend
 from overproof.errors import InputError
-from overproof.evaluation.metrics import accuracy_interval, metrics
+from overproof.evaluation.metrics import metrics
 from overproof.noise import (
     class_accuracy,
     fit_temperature,
     global_accuracy,
     isotonic_accuracy,
-    log_loss,
     margin,
-    stacked_out_of_fold,
     transition_interval,
     transition_matrix,
 )
 from overproof.noise.class_accuracy import SAME_MARGINS, same_margins
-from overproof.seeds import derived_seed
 
+FEWEST_LABELLED = 20
+"""Labelled examples that an assessment needs."""
 SHOWN_MARGINS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-"""Where the reliability curve is given."""
+"""Margins at which the reliability curve is evaluated."""
 ACCURACY_STEPS = (0.5, 0.7, 0.8, 0.9, 0.95)
-"""The pool is counted between these accuracies."""
-NUM_RESAMPLES = 200
-"""Bootstrap resamples of the labelled examples behind a band."""
-PRIOR = 4.0
-"""Imaginary examples at either end of the curve, as in `Isotonic`."""
-SYSTEMATIC = 0.2
-"""Mistakes are systematic where the labels alone get fewer of them right, as in `diagnose`."""
+"""Edges of the bins in which pool examples are counted by expected accuracy."""
 DRIFT_LEVEL = 0.01
-"""Labelled and pool examples differ where their margins would differ as much in fewer than 1 % of draws."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Estimate:
-    """A number from labelled examples with its 95 % interval.
-
-    Args:
-        mean: As counted.
-        low: Where the interval begins.
-        high: Where it ends.
-    """
-
-    mean: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.mean:.1%} [{self.low:.1%}, {self.high:.1%}]"
+"""Level of the test that labelled and pool margins have the same distribution."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Assessment:
-    """What is known of a teacher; fit for JSON through `dataclasses.asdict`.
+    """The assessment of a teacher; fit for JSON through `dataclasses.asdict`.
 
     Args:
-        num_labelled: Labelled examples the estimates rest on.
-        num_pool: Pool examples answered.
-        accuracy: Of the teacher, out of sample.
-        accuracy_by_class: By the true class.
-        share_by_class: Of the pool's answers, by class.
+        num_labelled: Labelled examples that the estimates are computed from.
+        num_pool: Pool examples with teacher answers.
+        accuracy: The teacher's, out of sample.
+        accuracy_by_class: The same by true class.
+        share_by_class: Share of each class among the teacher's pseudo-labels on the pool.
         reliability: Accuracy at `SHOWN_MARGINS`, with a pointwise bootstrap band; empty where all margins are equal.
         ece: Calibration error of its confidence.
-        temperature: What would calibrate it; above one it is too sure.
-        coverage: How often the truth is among its k likeliest classes, by k.
-        confusions: (true class, named class, share with interval), the ten largest.
-        transition: [K][K], P(named class | true class); rows sum to one.
-        transition_low: [K][K], where the interval of each entry begins.
-        transition_high: [K][K], where it ends.
-        pool_accuracy: What the curve expects of its answers on the pool.
-        pool_by_accuracy: Share of the pool below .5, between the steps, and above the last.
-        drift: p-value of labelled and pool margins being alike (Kolmogorov and Smirnov).
-        labels_alone: Accuracy of a linear probe on the student's own features, cross-validated; None without features.
+        temperature: The temperature that calibrates it; above one it is overconfident.
+        coverage: By k, how often the true class is among its k likeliest.
+        confusions: (true class, predicted class, share with interval), the ten largest.
+        transition: [K][K], P(predicted class | true class); rows sum to one.
+        transition_low: [K][K], the lower ends of the entries' intervals.
+        transition_high: [K][K], the upper ends.
+        pool_accuracy: Its expected accuracy on the pool, by the reliability curve.
+        pool_by_accuracy: Share of the pool below an expected accuracy of .5, between the steps, and above the last.
+        drift: p-value of the test that labelled and pool margins have one distribution (Kolmogorov and Smirnov).
+        labels_alone: Accuracy of a linear probe on the student's features, cross-validated; None without features.
         alone_where_wrong: The same, where the teacher is wrong.
         log_losses: Of the teacher, the probe, and both stacked, out of fold, in nats.
-        both_gain: How much lower the loss of both is than the better one's, in nats, with its interval.
-        ceiling: Accuracy of teacher and probe stacked, out of fold: what a student reaches that knows what both do.
-        errors: Whether the mistakes can be told from the inputs; None without features or with too few of either.
-        labels_needed: How many labelled examples would tell teacher and probe apart; None where it is known already.
-        repeated: How many examples of each role also stand in the test.
-        recommendation: What to run.
-        reason: Why.
-        findings: What else a reader must know.
+        both_gain: Log-loss of the better of the two less that of both stacked, in nats, with its interval.
+        ceiling: Accuracy of teacher and probe stacked, out of fold: an estimate of what a student can reach.
+        errors: Whether the errors are predictable from the inputs; None without features, and with too few errors or
+            too few right answers.
+        labels_needed: Number of labelled examples needed to tell teacher and probe apart; None where these suffice.
+        repeated: By role, how many examples are also in the test set.
+        recommendation: The recommended method.
+        reason: Why it is recommended.
+        findings: Warnings and further findings.
     """
 
     num_labelled: int
@@ -134,198 +108,104 @@ def assess(
     repeated: Mapping[str, int] | None = None,
     seed: int = 0,
 ) -> Assessment:
-    """Judge a teacher by its out-of-sample answers on labelled examples and its answers on the pool.
+    """Assess a teacher by its out-of-sample answers on labelled examples and its answers on the pool.
 
     Args:
         labels: [V], true classes, in 0..K-1; at least 20.
-        labelled_teacher_probs: [V, K], by a teacher that did not see these labels (cross-fitted, or brought).
+        labelled_teacher_probs: [V, K], by a teacher that did not see these labels (cross-fitted or pre-trained).
         pool_teacher_probs: [N, K].
         class_names: K names.
-        features: [V, D], the labelled examples as the student sees them, an array or a scipy sparse matrix; None leaves
-            out everything that needs a probe.
-        repeated: How many examples of each role also stand in the test.
-        seed: Draws folds and resamples.
+        features: [V, D], the student's features of the labelled examples, an array or a scipy sparse matrix; None
+            leaves out everything that needs a probe.
+        repeated: By role, how many examples are also in the test set.
+        seed: Seed of folds and resamples.
 
     Raises:
         InputError: Too few labelled examples, no pool, or sizes that differ.
     """
-    if len(labels) < 20:
-        raise InputError(f"A teacher is assessed on at least 20 labelled examples; there are {len(labels)}.")
+    if len(labels) < FEWEST_LABELLED:
+        raise InputError(
+            f"A teacher is assessed on at least {FEWEST_LABELLED} labelled examples; there are {len(labels)}."
+        )
     if len(pool_teacher_probs) == 0:
-        raise InputError("There is no pool, so there are no answers to assess.")
+        raise InputError("There is no pool, so there are no teacher answers to assess.")
     names = [str(name) for name in class_names]
-    probs, answer = labelled_teacher_probs.double(), labelled_teacher_probs.argmax(dim=1)
-    right, margins = answer == labels, margin(probs)
-    pool_margins = margin(pool_teacher_probs.double())
-    curve, band = _curve(margins, right, torch.tensor(SHOWN_MARGINS, dtype=torch.float64), pool_margins, seed)
-    told = metrics(probs, labels, probs)
+    probs, margins = labelled_teacher_probs.double(), margin(labelled_teacher_probs.double())
+    right = labelled_teacher_probs.argmax(dim=1) == labels
     accuracy = Estimate(**dict(zip(("mean", "low", "high"), global_accuracy(labels, probs), strict=True)))
-    beside = Beside(losses={"teacher": float(log_loss(probs, labels).mean())})
-    if features is not None:
-        beside = _beside(probs, probe(features, labels, len(names), seed), labels, seed)
+    pool = _on_pool(margins, right, labelled_teacher_probs, pool_teacher_probs, names, seed)
+    probe_probs = None if features is None else probe(features, labels, len(names), seed)
+    compared = compare_with_probe(probs, probe_probs, labels, seed)
     errors = None if features is None else error_probe(features, ~right, margins, seed)
-    matrix, (low, high) = transition_matrix(labels, probs), transition_interval(labels, probs)
-    drift = float(ks_2samp(margins.numpy(), pool_margins.numpy()).pvalue)
-    pool_curve, hard = isotonic_accuracy(margins, right, prior=PRIOR)(pool_margins), same_margins(margins)
-    if hard:
-        named = class_accuracy(answer, right, len(names), lower=0.0, prior=PRIOR)
-        pool_curve = named(pool_teacher_probs.argmax(dim=1))
     recommendation, reason = recommend(
-        accuracy, beside.alone, beside.where_wrong, beside.gain, max(_shares(labels, len(names)))
+        accuracy, compared.alone, compared.where_wrong, compared.gain, max(_shares(labels, len(names)))
     )
-    rank = 1 + (probs > probs.gather(1, labels.unsqueeze(1))).sum(dim=1)
     return Assessment(
         num_labelled=len(labels),
         num_pool=len(pool_teacher_probs),
         accuracy=accuracy,
-        accuracy_by_class=_by_class(labels, right, names),
-        share_by_class=dict(zip(names, _shares(pool_teacher_probs.argmax(dim=1), len(names)), strict=True)),
-        reliability={} if hard else dict(zip(SHOWN_MARGINS, curve, strict=True)),
-        ece=told["ece"],
-        temperature=fit_temperature(probs, labels),
-        coverage={k: (rank <= k).double().mean().item() for k in (1, 2, 3, 5, 10) if k <= len(names)},
-        confusions=_confusions(labels, matrix, low, high, names),
-        transition=_rows(matrix),
-        transition_low=_rows(low),
-        transition_high=_rows(high),
-        pool_accuracy=band,
-        pool_by_accuracy=tuple(
-            _shares(torch.bucketize(pool_curve, torch.tensor(ACCURACY_STEPS), right=True), len(ACCURACY_STEPS) + 1)
-        ),
-        drift=drift,
-        labels_alone=beside.alone,
-        alone_where_wrong=beside.where_wrong,
-        log_losses=beside.losses,
-        both_gain=beside.gain,
-        ceiling=beside.ceiling,
+        **_on_labelled(labels, probs, names),
+        **pool,
+        labels_alone=compared.alone,
+        alone_where_wrong=compared.where_wrong,
+        log_losses=compared.losses,
+        both_gain=compared.gain,
+        ceiling=compared.ceiling,
         errors=errors,
-        labels_needed=beside.needed,
+        labels_needed=compared.needed,
         repeated=dict(repeated or {}),
         recommendation=recommendation,
         reason=reason,
         findings=(
-            *_findings(accuracy, band, drift, repeated or {}, labels, names),
-            *([SAME_MARGINS] if hard else []),
+            *_findings(accuracy, pool["pool_accuracy"], pool["drift"], repeated or {}, labels, names),
+            *([SAME_MARGINS] if same_margins(margins) else []),
             *([errors.sentence()] if errors is not None else []),
         ),
     )
 
 
-def recommend(
-    accuracy: Estimate, alone: Estimate | None, where_wrong: Estimate | None, gain: Estimate | None, commonest: float
-) -> tuple[str, str]:
-    """What to run, and why: the rules that docs/results.md bears out, first that holds first.
-
-    Args:
-        accuracy: The teacher's.
-        alone: The probe's; None where there is none.
-        where_wrong: The probe's where the teacher is wrong.
-        gain: How much lower the log-loss of both is than the better one's.
-        commonest: Share of the commonest class: what naming it always would get right.
-
-    Example:
-        >>> poor, good = Estimate(mean=0.6, low=0.55, high=0.65), Estimate(mean=0.8, low=0.75, high=0.85)
-        >>> recommend(poor, good, good, None, 0.5)[0]
-        'labelled_only'
-    """
-    if alone is None or where_wrong is None:
-        return "slam", "Without the student's features nothing can be said beyond the teacher's accuracy."
-    if gain is not None and gain.low > 0:
-        return "slam, rounds: 3", (
-            f"Teacher and labels together predict better than either alone (log-loss {gain.mean:.3f} nats lower "
-            f"[{gain.low:.3f}, {gain.high:.3f}]): the student sees what the teacher does not, which peer rounds use."
-        )
-    if alone.low > accuracy.high:
-        return "labelled_only", (
-            f"Distillation will hardly help here: a linear probe trained on your labels alone is right {alone} of the "
-            f"time, the teacher {accuracy}. Train on your labels, or find a better teacher."
-        )
-    if alone.low <= commonest:
-        return "slam", (
-            f"A linear probe trained on your labels alone ({alone}) is not seen to do better than naming the commonest "
-            f"class ({commonest:.1%}), so it cannot tell random mistakes from systematic ones; compare with 'hard'."
-        )
-    if where_wrong.mean < SYSTEMATIC:
-        return "hard", (
-            f"The mistakes look systematic: the labels alone are right on only {where_wrong} of those the teacher "
-            f"makes, so they follow from the inputs and no noise model sees them. Plain distillation takes over what "
-            f"the teacher knows; more labels or another view of the data would mend the rest."
-        )
-    return "slam", (
-        f"The mistakes do not all follow from the inputs: the labels alone are right on {where_wrong} of them. A "
-        f"method that models the noise has something to win; compare it with 'hard' all the same."
-    )
-
-
-def _curve(
-    margins: Tensor, right: Tensor, shown: Tensor, pool_margins: Tensor, seed: int
-) -> tuple[list[Estimate], Estimate]:
-    """The accuracy at every shown margin and over the pool, with bootstrap bands."""
-    generator = np.random.Generator(np.random.PCG64(derived_seed(seed, "bootstrap")))
-    # A thousand quantiles stand for the pool: the band asks for its mean only.
-    pool = torch.from_numpy(np.quantile(pool_margins.numpy(), (np.arange(1000) + 0.5) / 1000))
-    curves, means = [], []
-    for number in range(NUM_RESAMPLES + 1):
-        rows = torch.arange(len(margins))
-        if number:
-            rows = torch.from_numpy(generator.integers(len(margins), size=len(margins)))
-        fitted = isotonic_accuracy(margins[rows], right[rows], prior=PRIOR)
-        curves.append(fitted(shown).double().numpy())
-        means.append(fitted(pool).double().mean().item())
-    low, high = np.quantile(curves[1:], (0.025, 0.975), axis=0)
-    estimates = [
-        Estimate(mean=float(at), low=float(min(a, at)), high=float(max(b, at)))
-        for at, a, b in zip(curves[0], low, high, strict=True)
-    ]
-    pool_low, pool_high = np.quantile(means[1:], (0.025, 0.975))
-    return estimates, Estimate(mean=means[0], low=float(pool_low), high=float(pool_high))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Beside:
-    """What the probe comes to beside the teacher; the losses of the teacher alone where there is no probe."""
-
-    losses: dict[str, float]
-    alone: Estimate | None = None
-    where_wrong: Estimate | None = None
-    gain: Estimate | None = None
-    ceiling: Estimate | None = None
-    needed: int | None = None
-
-
-def _beside(probs: Tensor, alone_probs: Tensor, labels: Tensor, seed: int) -> Beside:
-    """The probe beside the teacher, and both together, on the same labelled examples."""
-    right, alone_right = probs.argmax(dim=1) == labels, alone_probs.argmax(dim=1) == labels
-    both = stacked_out_of_fold([probs, alone_probs], labels, seed=seed)
-    # Each by itself is stacked as well, so that none is blamed for a temperature that the stack would mend.
-    single = {
-        word: log_loss(stacked_out_of_fold([each], labels, seed=seed), labels)
-        for word, each in (("teacher", probs), ("labels alone", alone_probs))
+def _on_labelled(labels: Tensor, probs: Tensor, names: Sequence[str]) -> dict[str, Any]:
+    """The fields of `Assessment` that are computed from the answers on the labelled examples."""
+    right = probs.argmax(dim=1) == labels
+    matrix, (low, high) = transition_matrix(labels, probs), transition_interval(labels, probs)
+    rank = 1 + (probs > probs.gather(1, labels.unsqueeze(1))).sum(dim=1)
+    return {
+        "accuracy_by_class": {
+            name: share_of(right[labels == index]) for index, name in enumerate(names) if (labels == index).any()
+        },
+        "ece": metrics(probs, labels, probs)["ece"],
+        "temperature": fit_temperature(probs, labels),
+        "coverage": {k: (rank <= k).double().mean().item() for k in (1, 2, 3, 5, 10) if k <= len(names)},
+        "confusions": _confusions(labels, matrix, low, high, names),
+        "transition": _rows(matrix),
+        "transition_low": _rows(low),
+        "transition_high": _rows(high),
     }
-    together = log_loss(both, labels)
-    better = min(single.values(), key=lambda losses: float(losses.mean()))
-    losses = {word: float(each.mean()) for word, each in single.items()}
-    return Beside(
-        alone=_share(alone_right),
-        where_wrong=_share(alone_right[~right]) if (~right).any() else None,
-        losses={**losses, "both": float(together.mean())},
-        gain=_mean_with_interval((better - together).numpy()),
-        ceiling=_share(both.argmax(dim=1) == labels),
-        needed=_labels_needed((right.double() - alone_right.double()).numpy()),
+
+
+def _on_pool(
+    margins: Tensor, right: Tensor, labelled_probs: Tensor, pool_probs: Tensor, names: Sequence[str], seed: int
+) -> dict[str, Any]:
+    """The fields of `Assessment` that extend the accuracy on the labelled examples to the pool, by margin or class."""
+    # Imported here: `scipy.stats` is slow to import.
+    from scipy.stats import ks_2samp
+
+    pool_margins, hard = margin(pool_probs.double()), same_margins(margins)
+    curve, pool_accuracy = accuracy_by_margin(
+        margins, right, torch.tensor(SHOWN_MARGINS, dtype=torch.float64), pool_margins, seed
     )
-
-
-def _labels_needed(differences: NDArray[np.float64]) -> int | None:
-    """How many examples would show the difference that these seem to have; None where they show it already."""
-    estimate = _mean_with_interval(differences)
-    half = (estimate.high - estimate.low) / 2
-    if estimate.low > 0 or estimate.high < 0 or estimate.mean == 0:
-        return None
-    return int(np.ceil(len(differences) * (half / abs(estimate.mean)) ** 2))
-
-
-def _by_class(labels: Tensor, right: Tensor, names: Sequence[str]) -> dict[str, Estimate]:
-    return {name: _share(right[labels == index]) for index, name in enumerate(names) if (labels == index).any()}
+    expected = isotonic_accuracy(margins, right, prior=PRIOR)(pool_margins)
+    if hard:
+        by_class = class_accuracy(labelled_probs.argmax(dim=1), right, len(names), lower=0.0, prior=PRIOR)
+        expected = by_class(pool_probs.argmax(dim=1))
+    edges = torch.tensor(ACCURACY_STEPS)
+    return {
+        "share_by_class": dict(zip(names, _shares(pool_probs.argmax(dim=1), len(names)), strict=True)),
+        "reliability": {} if hard else dict(zip(SHOWN_MARGINS, curve, strict=True)),
+        "pool_accuracy": pool_accuracy,
+        "pool_by_accuracy": tuple(_shares(torch.bucketize(expected, edges, right=True), len(ACCURACY_STEPS) + 1)),
+        "drift": float(ks_2samp(margins.numpy(), pool_margins.numpy()).pvalue),
+    }
 
 
 def _rows(matrix: Tensor) -> tuple[tuple[float, ...], ...]:
@@ -355,33 +235,21 @@ def _findings(
     names: Sequence[str],
 ) -> tuple[str, ...]:
     found = [
-        f"{count} {role} examples also stand in the test, letter for letter."
+        f"{count} {role} examples are also in the test set, character for character."
         for role, count in repeated.items()
         if count
     ]
     few = [name for index, name in enumerate(names) if int((labels == index).sum()) < 5]
     if few:
-        found.append(
-            f"Fewer than five labelled examples of {', '.join(few)}: nothing reliable is known of the teacher there."
-        )
+        found.append(f"Fewer than five labelled examples of {', '.join(few)}: the teacher's accuracy there is unknown.")
     if drift < DRIFT_LEVEL:
         found.append(
-            f"The pool is not like the labelled examples: the teacher's margins differ (p = {drift:.1g}), and on the "
-            f"pool it is expected to be right {on_pool} of the time, against {accuracy} on the labelled ones."
+            f"The pool is not distributed like the labelled examples: the teacher's margins differ (p = {drift:.1g}). "
+            f"Its expected accuracy is {on_pool} on the pool and {accuracy} on the labelled examples."
         )
     return tuple(found)
-
-
-def _share(right: Tensor) -> Estimate:
-    low, high = accuracy_interval(int(right.sum()), len(right))
-    return Estimate(mean=right.double().mean().item(), low=low, high=high)
 
 
 def _shares(index: Tensor, count: int) -> list[float]:
     shares: list[float] = (torch.bincount(index, minlength=count).double() / len(index)).tolist()
     return shares
-
-
-def _mean_with_interval(values: NDArray[np.float64]) -> Estimate:
-    mean, half = float(values.mean()), float(ndtri(0.975) * values.std(ddof=1) / np.sqrt(len(values)))
-    return Estimate(mean=mean, low=mean - half, high=mean + half)

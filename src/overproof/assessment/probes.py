@@ -1,4 +1,4 @@
-"""What small linear models see in the inputs: the label, and where the teacher errs. Every answer is out of fold."""
+"""Linear probes, cross-validated: predict the label, or the teacher's errors, from the student's features."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,7 +8,6 @@ import torch
 from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
 from scipy.special import softmax
-from scipy.stats import rankdata
 from torch import Tensor
 
 from overproof.cross_fitting import folds
@@ -16,39 +15,39 @@ from overproof.noise import log_loss
 from overproof.seeds import derived_seed
 
 NUM_RESAMPLES = 400
-"""Bootstrap resamples of the labelled examples behind an interval."""
+"""Bootstrap resamples of the labelled examples for an interval."""
 
 FEWEST = 15
-"""Right and wrong answers that there must be of each, for a probe to say anything."""
+"""Fewest right and fewest wrong teacher answers for which the error probe is fitted."""
 
 PENALTIES = (10.0, 1.0, 0.1, 0.01, 0.001)
-"""Of half the squared weights, beside the sum of the losses: the strongest first."""
+"""Candidate factors of half the squared norm of the weights, added to the summed loss; strongest first."""
 
 FEW_AXES = 300
-"""Coordinates that a probe is always given."""
+"""Up to this many principal axes all are kept."""
 
 LEFT_OUT = 0.01
-"""Of the variance of the inputs, where they need more coordinates."""
+"""Share of the variance that may be dropped where there are more axes."""
 
 TOLERANCE = 1e-4
-"""Where a fit ends: the largest entry of the preconditioned gradient of the mean loss."""
+"""A fit stops when no entry of the preconditioned gradient of the mean loss is larger."""
 
 MAX_STEPS = 300
-"""Where it ends without."""
+"""Largest number of iterations of a fit."""
 
 Matrix = NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ErrorProbe:
-    """How well the teacher's mistakes can be told from its right answers, each with a 95 % interval.
+    """How well the teacher's errors can be predicted, as areas under the ROC curve with 95 % intervals.
 
-    An area of .5 is a coin's, 1 tells every mistake from every right answer: it is the chance that a mistake drawn at
-    random looks more like one than a right answer drawn at random.
+    The area is the probability that a random error gets a higher score than a random right answer: .5 is chance, 1 is
+    perfect separation.
 
     Args:
-        by_margin: Area under the curve of the teacher's own margin: (mean, low, high).
-        by_inputs: Of a linear model that sees the inputs and the margin.
+        by_margin: Area when the score is the teacher's negative margin: (mean, low, high).
+        by_inputs: Area when the score comes from a linear model of inputs and margin.
         difference: The second less the first.
     """
 
@@ -58,52 +57,52 @@ class ErrorProbe:
 
     @property
     def follows_from_inputs(self) -> bool:
-        """Whether the inputs say more of the mistakes than the margin does."""
+        """Whether the inputs predict the errors significantly better than the margin does."""
         return self.difference[1] > 0
 
     def sentence(self) -> str:
-        """What it means for the choice of a method."""
+        """The result in words, and what it means for the choice of a method."""
         mean, low, high = self.by_inputs
-        told = f"area under the curve {mean:.2f} [{low:.2f}, {high:.2f}], by the margin alone {self.by_margin[0]:.2f}"
+        areas = f"area under the curve {mean:.2f} [{low:.2f}, {high:.2f}], by the margin alone {self.by_margin[0]:.2f}"
         if self.follows_from_inputs:
             return (
-                f"A linear probe tells from the inputs where the teacher errs, better than its margin does ({told}): "
-                f"that part of the mistakes is systematic, and no noise model that sees the margin alone mends it."
+                f"A linear probe of the inputs predicts the teacher's errors better than its margin does ({areas}): "
+                f"these errors are systematic in part, and a noise model of the margin alone cannot correct that part."
             )
         return (
-            f"From the inputs a linear probe does not tell the teacher's mistakes better than its margin does "
-            f"({told}): given the margin they look random, which is what noise models assume."
+            f"A linear probe of the inputs does not predict the teacher's errors better than its margin does "
+            f"({areas}): given the margin they look random, which is what noise models assume."
         )
 
 
 def error_probe(features: Any, wrong: Bool[Tensor, "V"], margin: Float[Tensor, "V"], seed: int) -> ErrorProbe | None:
-    """Can a linear model tell from the inputs where the teacher errs?
+    """Fit a linear model that predicts the teacher's errors from the inputs, and compare it with the margin.
 
     Args:
         features: [V, D], an array or a scipy sparse matrix.
         wrong: [V], whether the teacher's likeliest class is not the label.
         margin: [V], the teacher's margins.
-        seed: Draws folds and resamples.
+        seed: Seed of folds and resamples.
 
     Returns:
-        None with too few mistakes or right answers.
+        None with fewer than `FEWEST` errors or right answers.
     """
     num_wrong = int(wrong.sum())
     if min(num_wrong, len(wrong) - num_wrong) < FEWEST:
         return None
     seen = _coordinates(features)
-    # One column as large as all the others, so that the penalty does not hide the margin from the model.
+    # The margin's column is scaled to the norm of all the others, so that the penalty does not suppress its weight.
     size = float(np.sqrt((seen**2).sum() / len(seen))) or 1.0
     own = (margin.double().numpy() - margin.double().mean().item()) / (margin.double().std().item() or 1.0)
-    told = probe(np.column_stack([seen, size * own]), wrong.long(), 2, seed)[:, 1].numpy()
-    scores, mistake = {"margin": -margin.double().numpy(), "inputs": told}, wrong.numpy()
+    by_probe = probe(np.column_stack([seen, size * own]), wrong.long(), 2, seed)[:, 1].numpy()
+    scores, mistake = {"margin": -margin.double().numpy(), "inputs": by_probe}, wrong.numpy()
     generator = np.random.Generator(np.random.PCG64(derived_seed(seed, "error probe")))
-    areas: dict[str, list[float]] = {word: [] for word in scores}
+    areas: dict[str, list[float]] = {name: [] for name in scores}
     for number in range(NUM_RESAMPLES + 1):
         rows = np.arange(len(mistake)) if number == 0 else generator.integers(len(mistake), size=len(mistake))
         if 0 < mistake[rows].sum() < len(rows):
-            for word, score in scores.items():
-                areas[word].append(area_under_curve(score[rows], mistake[rows]))
+            for name, score in scores.items():
+                areas[name].append(area_under_curve(score[rows], mistake[rows]))
     by_margin, by_inputs = np.array(areas["margin"]), np.array(areas["inputs"])
     return ErrorProbe(
         by_margin=_interval(by_margin), by_inputs=_interval(by_inputs), difference=_interval(by_inputs - by_margin)
@@ -111,38 +110,40 @@ def error_probe(features: Any, wrong: Bool[Tensor, "V"], margin: Float[Tensor, "
 
 
 def area_under_curve(score: NDArray[np.float64], positive: NDArray[np.bool_]) -> float:
-    """P(a positive scores higher than a negative), ties counting half.
+    """Area under the ROC curve: P(a positive scores higher than a negative), ties counting half.
 
     Example:
         >>> area_under_curve(np.array([0.9, 0.5, 0.5, 0.1]), np.array([True, True, False, False]))
         0.875
     """
     num = int(positive.sum())
-    ranks = rankdata(score)[positive].sum()
-    return float((ranks - num * (num + 1) / 2) / (num * (len(positive) - num)))
+    _, place, counts = np.unique(score, return_inverse=True, return_counts=True)
+    # The mean rank, counted from one, of the scores that tie.
+    ranks = (np.cumsum(counts) - (counts - 1) / 2)[place]
+    return float((ranks[positive].sum() - num * (num + 1) / 2) / (num * (len(positive) - num)))
 
 
 def _interval(areas: NDArray[np.float64]) -> tuple[float, float, float]:
-    """As counted, and the middle 95 % of the resamples."""
+    """The value on the sample itself, and the 2.5 % and 97.5 % quantiles over the resamples."""
     low, high = np.quantile(areas[1:], (0.025, 0.975))
     return float(areas[0]), float(low), float(high)
 
 
 def probe(features: Any, labels: Int[Tensor, "V"], num_classes: int, seed: int) -> Float[Tensor, "V K"]:
-    """What a linear model trained on the labels alone says of examples it never saw; [V, K], rows sum to one.
+    """Out-of-fold class probabilities of logistic regression on the features; [V, K], rows sum to one.
 
-    Logistic regression, five folds; its penalty is chosen by the log-loss of three folds within each, from the
-    strongest of `PENALTIES` on until the loss rises.
+    Five folds. In each, the penalty is chosen by the log-loss of three inner folds: `PENALTIES` are tried from the
+    strongest on until the loss rises.
 
     Args:
         features: [V, D], an array or a scipy sparse matrix.
         labels: [V].
         num_classes: K.
-        seed: Draws the folds.
+        seed: Seed of the folds.
     """
     from threadpoolctl import threadpool_limits
 
-    # Products as small as these cost several times as much on several threads, which wait for each other.
+    # Matrix products of this size are several times slower on several threads.
     with threadpool_limits(1, "blas"):
         inputs, label = _coordinates(features), labels.numpy()
         fold = folds(labels, 5, derived_seed(seed, "probe")).numpy()
@@ -155,15 +156,15 @@ def probe(features: Any, labels: Int[Tensor, "V"], num_classes: int, seed: int) 
 
 
 def _penalty(inputs: Matrix, label: NDArray[np.int64], num_classes: int, seed: int) -> float:
-    """The penalty whose models have the least log-loss on what they did not see."""
+    """The penalty with the lowest log-loss over the inner folds."""
     inner = folds(torch.from_numpy(label), 3, seed).numpy()
     models = [_Probe(inputs[inner != part], label[inner != part], num_classes) for part in range(3)]
     best, least = PENALTIES[0], np.inf
     for penalty in PENALTIES:
-        told = np.zeros((len(label), num_classes))
+        probs = np.zeros((len(label), num_classes))
         for part, model in enumerate(models):
-            told[inner == part] = model.probs(penalty, inputs[inner == part])
-        loss = float(log_loss(torch.from_numpy(told), torch.from_numpy(label)).mean())
+            probs[inner == part] = model.probs(penalty, inputs[inner == part])
+        loss = float(log_loss(torch.from_numpy(probs), torch.from_numpy(label)).mean())
         if loss > least:
             break
         best, least = penalty, loss
@@ -171,19 +172,19 @@ def _penalty(inputs: Matrix, label: NDArray[np.int64], num_classes: int, seed: i
 
 
 class _Probe:
-    """Logistic regression on some examples; a weaker penalty is fitted from where the one before it ended."""
+    """Logistic regression on part of the examples; each penalty's fit starts from the previous one's solution."""
 
     def __init__(self, inputs: Matrix, label: NDArray[np.int64], num_classes: int) -> None:
         from overproof.linear.heads import Problem
 
-        # A class without an example here has no weights to be found, and no probability.
+        # A class without an example here has no weights and probability zero.
         self.classes, place = np.unique(label, return_inverse=True)
         self.mean, self.num_classes = inputs.mean(axis=0), num_classes
         centred, num = inputs - self.mean, len(label)
         self.problem = Problem(
             features=centred,
             share=np.full(num, 1 / num),
-            # They lie along the principal axes of all examples, hence nearly along those of any part.
+            # The features are along the principal axes of all examples, hence nearly along those of a part of them.
             eigenvalues=(centred**2).mean(axis=0),
             rotation=np.eye(centred.shape[1]),
             mean=self.mean,
@@ -203,11 +204,11 @@ class _Probe:
 
 
 def _coordinates(features: Any) -> Matrix:
-    """The same examples, centred, along their principal axes: all of them, as far as they are needed.
+    """Centred coordinates of the examples along their principal axes.
 
-    A linear model with an intercept and a squared penalty sees differences and inner products only, so that its answers
-    stay where all axes do: 300 texts need 300 coordinates instead of a quarter of a million. Of more than `FEW_AXES`
-    those are left out along which the examples differ least and that together hold `LEFT_OUT` of their variance.
+    A linear model with an intercept and a squared penalty depends on the inputs through inner products of differences
+    only, so that its predictions do not change: 300 texts need 300 coordinates instead of 250,000. Where there are more
+    than `FEW_AXES` axes, those of least variance that together hold `LEFT_OUT` of the variance are dropped.
 
     Args:
         features: [V, D], an array or a scipy sparse matrix.

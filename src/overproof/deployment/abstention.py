@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from numpy.typing import NDArray
-from scipy.special import betaincinv
 
 from overproof.errors import InputError
+from overproof.functional.intervals import binomial_bounds
 
 NUM_COVERAGES = 16
 """How many coverages are looked at, 1/16 to all: each costs a share of the failure probability, and the bound grows
@@ -79,10 +79,7 @@ def risk_bound(num_wrong: Int[np.ndarray, "C"], num: Int[np.ndarray, "C"], *, fa
     Source: Clopper and Pearson (1934), The use of confidence or fiducial limits illustrated in the case of the
     binomial, Biometrika 26.
     """
-    all_wrong = num_wrong == num
-    solved = betaincinv(num_wrong + 1, np.where(all_wrong, 1, num - num_wrong), 1 - failure)
-    bound: NDArray[np.float64] = np.where(all_wrong, 1.0, solved)
-    return bound
+    return binomial_bounds(num_wrong, num, tail=failure)[1]
 
 
 def choose_threshold(

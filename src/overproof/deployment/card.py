@@ -10,7 +10,7 @@ import yaml
 from overproof.deployment.graph import GraphInput
 from overproof.deployment.int8 import Int8Cost
 from overproof.deployment.provenance import Provenance
-from overproof.evaluation.metrics import accuracy_interval
+from overproof.functional.intervals import accuracy_interval
 from overproof.models import EmbeddingEncoder, NgramEncoder, Student, TableEncoder
 from overproof.version import __version__
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from overproof.data import Examples
 from overproof.deployment.graph import graph_logits, need_onnx
-from overproof.evaluation.metrics import accuracy_interval, correct, paired_difference
+from overproof.evaluation.metrics import correct
+from overproof.functional.intervals import accuracy_interval, paired_difference
 from overproof.models import Student
 
 

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from overproof.evaluation.metrics import NUM_BINS
+from overproof.evaluation.metrics import NUM_BINS, confidence_bins
 
 MAX_MATRIX = 30
 """Up to so many classes all confusions are kept, beyond that the largest."""
@@ -82,8 +82,7 @@ def tally(
 
 
 def _reliability(confidence: Tensor, right: Tensor) -> list[tuple[int, int, float, int]]:
-    # The bins of the calibration error: bin b holds the confidences in (b/15, (b+1)/15].
-    bins = (confidence * NUM_BINS).ceil().long().sub(1).clamp(0, NUM_BINS - 1)
+    bins = confidence_bins(confidence)
     found = []
     for number in range(NUM_BINS):
         inside = bins == number

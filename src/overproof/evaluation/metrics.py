@@ -2,7 +2,6 @@
 
 import torch
 from jaxtyping import Bool, Float, Int
-from scipy.special import ndtri
 from torch import Tensor
 
 from overproof.errors import InputError
@@ -71,67 +70,14 @@ def correct(probs: Float[Tensor, "N K"], label: Int[Tensor, "N"]) -> Bool[Tensor
     return probs.argmax(dim=1) == label
 
 
-def accuracy_interval(num_right: int, num: int, *, level: float = 0.95) -> tuple[float, float]:
-    """Wilson's interval for an accuracy: the accuracies p whose own sampling error z sqrt(p (1 - p) / num) reaches it.
-
-    Args:
-        num_right: In 0..num.
-        num: Independent test examples, at least 1.
-        level: In (0, 1).
-
-    Returns:
-        The ends, within [0, 1].
+def confidence_bins(confidence: Float[Tensor, "N"]) -> Int[Tensor, "N"]:
+    """The bin of the calibration error that each confidence is in: bin b holds (b / 15, (b + 1) / 15], bin 0 also 0.
 
     Example:
-        Never right in four: between 0 and z^2 / (4 + z^2) with z = 1.96.
-
-        >>> low, high = accuracy_interval(0, 4)
-        >>> low, round(high, 3)
-        (0.0, 0.49)
-
-    Raises:
-        InputError: Counts that are not so.
-
-    Source: Wilson (1927), Probable inference, the law of succession, and statistical inference, JASA 22.
+        >>> confidence_bins(torch.tensor([0.0, 0.5, 1.0])).tolist()
+        [0, 7, 14]
     """
-    if not 0 <= num_right <= num or num < 1:
-        raise InputError(f"{num_right} right of {num} is not an accuracy: 0 <= right <= number and number >= 1.")
-    z2 = float(ndtri((1 + level) / 2)) ** 2
-    middle = (num_right + z2 / 2) / (num + z2)
-    half = (z2 * (num_right * (num - num_right) / num + z2 / 4)) ** 0.5 / (num + z2)
-    return max(0.0, middle - half), min(1.0, middle + half)
-
-
-def paired_difference(
-    first: Bool[Tensor, "N"], second: Bool[Tensor, "N"], *, level: float = 0.95
-) -> tuple[float, float, float]:
-    """How much more often the second of two is right on the same examples, with the interval of Agresti and Min.
-
-    The difference is (b - c) / N, b being the examples that only the second has right and c those that only the first
-    has. Its interval is Wald's after one half was added to each of the four cells, so that two that never differ do not
-    get an interval of no width.
-
-    Args:
-        first: [N], whether the first is right (`correct`).
-        second: [N], whether the second is.
-        level: In (0, 1).
-
-    Returns:
-        The difference and the ends of its interval, in [-1, 1].
-
-    Example:
-        >>> same = torch.tensor([True, False, True])
-        >>> [round(each, 2) for each in paired_difference(same, same)]
-        [0.0, -0.39, 0.39]
-
-    Source: Agresti and Min (2005), Simple improved confidence intervals for comparing matched proportions, Statistics
-    in Medicine 24.
-    """
-    num = len(first)
-    won, lost = int((second & ~first).sum()), int((first & ~second).sum())
-    middle = (won - lost) / (num + 2)
-    half = float(ndtri((1 + level) / 2)) * ((won + lost + 1 - (won - lost) ** 2 / (num + 2)) ** 0.5) / (num + 2)
-    return (won - lost) / num, max(-1.0, middle - half), min(1.0, middle + half)
+    return (confidence * NUM_BINS).ceil().long().sub(1).clamp(0, NUM_BINS - 1)
 
 
 def _check(student_probs: Tensor, label: Tensor, teacher_probs: Tensor) -> None:
@@ -172,7 +118,6 @@ def _macro_f1(answer: Tensor, label: Tensor, num_classes: int) -> float:
 
 
 def _calibration_error(confidence: Tensor, right: Tensor) -> float:
-    # Bin b holds the confidences in (b/15, (b+1)/15].
-    bins = (confidence * NUM_BINS).ceil().long().sub(1).clamp(0, NUM_BINS - 1)
+    bins = confidence_bins(confidence)
     gap = torch.zeros(NUM_BINS, dtype=torch.float64).index_add_(0, bins.cpu(), (confidence - right.double()).cpu())
     return gap.abs().sum().item() / len(right)

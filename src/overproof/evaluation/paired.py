@@ -7,7 +7,6 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 from scipy.special import ndtri, stdtrit
 from torch import Tensor
 
@@ -84,6 +83,8 @@ class Means:
             return None
         if size == 0 or half == 0:
             return float(size == 0)
+        # Imported here: `scipy.optimize` is slow to import.
+        from scipy.optimize import brentq
 
         def beyond(p: float) -> float:
             return float(self._spread(1 - p)[0, 0]) ** 0.5 - size

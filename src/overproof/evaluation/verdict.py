@@ -12,10 +12,10 @@ import numpy as np
 from rich.table import Table
 
 from overproof.errors import InputError
-from overproof.evaluation.metrics import accuracy_interval
 from overproof.evaluation.paired import Key, Means, means_of, ratio_of
 from overproof.evaluation.paired import Role as Role
 from overproof.evaluation.paired import Row as Row
+from overproof.functional.intervals import accuracy_interval
 
 Verdict = Literal["BEATS", "DOES NOT BEAT", "INCONCLUSIVE"]
 

@@ -6,10 +6,10 @@ import numpy as np
 import torch
 from jaxtyping import Float, Int
 from numpy.typing import NDArray
-from scipy.special import betaincinv
 from torch import Tensor
 
 from overproof.errors import InputError
+from overproof.functional.intervals import binomial_bounds
 
 LEVEL = 0.95
 """Coverage of the intervals."""
@@ -81,7 +81,7 @@ def transition_interval(
     Source: Clopper and Pearson (1934), Biometrika 26.
     """
     counts = _counts(labels, teacher_probs)
-    low, high = _exact_interval(counts.numpy(), counts.sum(dim=1, keepdim=True).numpy(), level)
+    low, high = binomial_bounds(counts.numpy(), counts.sum(dim=1, keepdim=True).numpy(), tail=(1 - level) / 2)
     return torch.from_numpy(low).float(), torch.from_numpy(high).float()
 
 
@@ -100,7 +100,7 @@ def global_accuracy(
     """
     counts = _counts(labels, teacher_probs)
     right, num_examples = counts.trace().numpy(), counts.sum().numpy()
-    low, high = _exact_interval(right, num_examples, level)
+    low, high = binomial_bounds(right, num_examples, tail=(1 - level) / 2)
     return float(right / num_examples), float(low), float(high)
 
 
@@ -139,13 +139,3 @@ def _row_of_an_unseen_class(counts: Tensor) -> Tensor:
     evenly = torch.ones_like(counts).fill_diagonal_(0) / max(len(counts) - 1, 1)
     others = torch.where(total > 0, named / total.clamp(min=1), evenly)
     return (1 - accuracy) * others + accuracy * torch.eye(len(counts), dtype=counts.dtype)
-
-
-def _exact_interval(
-    hits: NDArray[np.float64], num: NDArray[np.float64], level: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    tail = (1 - level) / 2
-    # The beta function has no parameter zero: these two ends are known without it.
-    low = np.where(hits > 0, betaincinv(np.maximum(hits, 1), num - hits + 1, tail), 0.0)
-    high = np.where(hits < num, betaincinv(hits + 1, np.maximum(num - hits, 1), 1 - tail), 1.0)
-    return low, high

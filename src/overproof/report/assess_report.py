@@ -1,6 +1,7 @@
 """An assessment as a page: the recommendation on top, and what it rests on."""
 
-from overproof.assessment.assess import ACCURACY_STEPS, DRIFT_LEVEL, Assessment, Estimate
+from overproof.assessment.assess import ACCURACY_STEPS, DRIFT_LEVEL, Assessment
+from overproof.assessment.estimates import Estimate
 from overproof.evaluation.confusions import MAX_MATRIX
 from overproof.report import charts
 from overproof.report.page import Section, page, rendered

@@ -1,0 +1,99 @@
+"""Numbers estimated from labelled examples with their 95 % intervals, among them the teacher's accuracy by margin."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import ndtri
+from torch import Tensor
+
+from overproof.functional.intervals import accuracy_interval
+from overproof.noise import isotonic_accuracy
+from overproof.seeds import derived_seed
+
+NUM_RESAMPLES = 200
+"""Bootstrap resamples of the labelled examples for a confidence band."""
+PRIOR = 4.0
+"""Pseudo-examples at either end of the curve, as in `Isotonic`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Estimate:
+    """A number estimated from labelled examples, with its 95 % interval.
+
+    Args:
+        mean: Point estimate.
+        low: Lower end of the interval.
+        high: Upper end of the interval.
+    """
+
+    mean: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.mean:.1%} [{self.low:.1%}, {self.high:.1%}]"
+
+
+def share_of(right: Tensor) -> Estimate:
+    """The share of true entries, with Wilson's interval.
+
+    Args:
+        right: [N], bool.
+
+    Example:
+        >>> str(share_of(torch.tensor([True, False, False, False])))
+        '25.0% [4.6%, 69.9%]'
+    """
+    low, high = accuracy_interval(int(right.sum()), len(right))
+    return Estimate(mean=right.double().mean().item(), low=low, high=high)
+
+
+def mean_of(values: NDArray[np.float64]) -> Estimate:
+    """The mean of independent values, with the interval of the normal approximation.
+
+    Args:
+        values: [N], at least two.
+
+    Example:
+        >>> mean_of(np.array([1.0, 3.0])).mean
+        2.0
+    """
+    mean, half = float(values.mean()), float(ndtri(0.975) * values.std(ddof=1) / np.sqrt(len(values)))
+    return Estimate(mean=mean, low=mean - half, high=mean + half)
+
+
+def accuracy_by_margin(
+    margins: Tensor, right: Tensor, shown: Tensor, pool_margins: Tensor, seed: int
+) -> tuple[list[Estimate], Estimate]:
+    """Isotonic accuracy of the teacher at given margins and averaged over the pool, with bootstrap intervals.
+
+    Args:
+        margins: [V], the teacher's margins on labelled examples.
+        right: [V], whether its likeliest class is the label.
+        shown: [M], the margins at which the curve is evaluated.
+        pool_margins: [N], the teacher's margins on the pool.
+        seed: Seed of the resamples.
+
+    Returns:
+        M estimates, each with a pointwise interval, and the expected accuracy on the pool.
+    """
+    generator = np.random.Generator(np.random.PCG64(derived_seed(seed, "bootstrap")))
+    # The pool is represented by a thousand quantiles: only the mean over it is needed.
+    pool = torch.from_numpy(np.quantile(pool_margins.numpy(), (np.arange(1000) + 0.5) / 1000))
+    curves, means = [], []
+    for number in range(NUM_RESAMPLES + 1):
+        rows = torch.arange(len(margins))
+        if number:
+            rows = torch.from_numpy(generator.integers(len(margins), size=len(margins)))
+        fitted = isotonic_accuracy(margins[rows], right[rows], prior=PRIOR)
+        curves.append(fitted(shown).double().numpy())
+        means.append(fitted(pool).double().mean().item())
+    low, high = np.quantile(curves[1:], (0.025, 0.975), axis=0)
+    estimates = [
+        Estimate(mean=float(at), low=float(min(a, at)), high=float(max(b, at)))
+        for at, a, b in zip(curves[0], low, high, strict=True)
+    ]
+    pool_low, pool_high = np.quantile(means[1:], (0.025, 0.975))
+    return estimates, Estimate(mean=means[0], low=float(pool_low), high=float(pool_high))

@@ -1,0 +1,122 @@
+"""Which method to run, recommended from the accuracies and log-losses of teacher and linear probe."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from overproof.assessment.estimates import Estimate, mean_of, share_of
+from overproof.noise import log_loss, stacked_out_of_fold
+
+SYSTEMATIC = 0.2
+"""Errors are called systematic where the probe is right on less than this share of them, as in `diagnose`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProbeComparison:
+    """The linear probe compared with the teacher on the labelled examples; without a probe only the teacher's loss.
+
+    Args:
+        losses: Log-losses by name: `teacher`, and with a probe `labels alone` and `both` (stacked).
+        alone: Accuracy of the probe.
+        where_wrong: Accuracy of the probe where the teacher is wrong.
+        gain: Log-loss of the better of the two less that of both stacked, in nats.
+        ceiling: Accuracy of both stacked.
+        needed: Number of labelled examples needed to tell the two accuracies apart; None where these suffice.
+    """
+
+    losses: dict[str, float]
+    alone: Estimate | None = None
+    where_wrong: Estimate | None = None
+    gain: Estimate | None = None
+    ceiling: Estimate | None = None
+    needed: int | None = None
+
+
+def compare_with_probe(teacher_probs: Tensor, probe_probs: Tensor | None, labels: Tensor, seed: int) -> ProbeComparison:
+    """Compare teacher and probe, alone and stacked, on the same labelled examples.
+
+    Args:
+        teacher_probs: [V, K], out of sample.
+        probe_probs: [V, K], out of fold (`overproof.assessment.probes.probe`); None without a probe.
+        labels: [V].
+        seed: Seed of the folds of the stack.
+    """
+    if probe_probs is None:
+        return ProbeComparison(losses={"teacher": float(log_loss(teacher_probs, labels).mean())})
+    right, alone_right = teacher_probs.argmax(dim=1) == labels, probe_probs.argmax(dim=1) == labels
+    both = stacked_out_of_fold([teacher_probs, probe_probs], labels, seed=seed)
+    # Each of the two is stacked alone as well, so that neither loses by a temperature that the stack corrects.
+    single = {
+        name: log_loss(stacked_out_of_fold([each], labels, seed=seed), labels)
+        for name, each in (("teacher", teacher_probs), ("labels alone", probe_probs))
+    }
+    together = log_loss(both, labels)
+    better = min(single.values(), key=lambda losses: float(losses.mean()))
+    losses = {name: float(each.mean()) for name, each in single.items()}
+    return ProbeComparison(
+        alone=share_of(alone_right),
+        where_wrong=share_of(alone_right[~right]) if (~right).any() else None,
+        losses={**losses, "both": float(together.mean())},
+        gain=mean_of((better - together).numpy()),
+        ceiling=share_of(both.argmax(dim=1) == labels),
+        needed=_labels_needed((right.double() - alone_right.double()).numpy()),
+    )
+
+
+def _labels_needed(differences: NDArray[np.float64]) -> int | None:
+    """How many examples would make the observed difference significant; None where it already is, or is zero."""
+    estimate = mean_of(differences)
+    half = (estimate.high - estimate.low) / 2
+    if estimate.low > 0 or estimate.high < 0 or estimate.mean == 0:
+        return None
+    return int(np.ceil(len(differences) * (half / abs(estimate.mean)) ** 2))
+
+
+def recommend(
+    accuracy: Estimate, alone: Estimate | None, where_wrong: Estimate | None, gain: Estimate | None, commonest: float
+) -> tuple[str, str]:
+    """The recommended method and the reason: the first rule that applies, of those that docs/results.md supports.
+
+    Args:
+        accuracy: The teacher's.
+        alone: The probe's; None without a probe.
+        where_wrong: The probe's where the teacher is wrong.
+        gain: Log-loss of the better of the two less that of both stacked.
+        commonest: Share of the most frequent class, the accuracy of always predicting it.
+
+    Example:
+        >>> poor, good = Estimate(mean=0.6, low=0.55, high=0.65), Estimate(mean=0.8, low=0.75, high=0.85)
+        >>> recommend(poor, good, good, None, 0.5)[0]
+        'labelled_only'
+    """
+    if alone is None or where_wrong is None:
+        return "slam", "Without the student's features only the teacher's accuracy is known."
+    if gain is not None and gain.low > 0:
+        return "slam, rounds: 3", (
+            f"Teacher and labels together predict better than either alone (log-loss {gain.mean:.3f} nats lower "
+            f"[{gain.low:.3f}, {gain.high:.3f}]): the inputs hold information that the teacher lacks; peer rounds use "
+            f"it."
+        )
+    if alone.low > accuracy.high:
+        return "labelled_only", (
+            f"Distillation will hardly help here: a linear probe trained on your labels alone has an accuracy of "
+            f"{alone}, the teacher one of {accuracy}. Train on your labels, or find a better teacher."
+        )
+    if alone.low <= commonest:
+        return "slam", (
+            f"A linear probe trained on your labels alone ({alone}) is not significantly better than always predicting "
+            f"the most frequent class ({commonest:.1%}), so it cannot tell random errors from systematic ones; compare "
+            f"with 'hard'."
+        )
+    if where_wrong.mean < SYSTEMATIC:
+        return "hard", (
+            f"The teacher's errors look systematic: a probe trained on the labels alone is right on only {where_wrong} "
+            f"of them, so they follow from the inputs and a noise model cannot detect them. Plain distillation "
+            f"transfers what the teacher knows; more labels or other features would be needed to correct the rest."
+        )
+    return "slam", (
+        f"Not all of the teacher's errors follow from the inputs: a probe trained on the labels alone is right on "
+        f"{where_wrong} of them. A method that models the noise can gain here; compare it with 'hard'."
+    )
