@@ -37,10 +37,11 @@ def python_files(*folders: str) -> list[Path]:
 def text_files() -> Iterator[Path]:
     """What somebody wrote: no dot-folders but .ci, nothing generated, nothing binary."""
     for folder, subfolders, names in os.walk(ROOT):
+        left_out = GENERATED if Path(folder) == ROOT else {"__pycache__"}
         subfolders[:] = sorted(
             name
             for name in subfolders
-            if name not in GENERATED and not name.endswith(".egg-info") and (name[0] != "." or name == ".ci")
+            if name not in left_out and not name.endswith(".egg-info") and (name[0] != "." or name == ".ci")
         )
         for path in (Path(folder) / name for name in sorted(names) if name != ".git"):
             if b"\0" not in path.read_bytes():

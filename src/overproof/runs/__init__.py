@@ -1,4 +1,4 @@
-"""A run on its folder: experiment, roles, answers, students, result; every step resumes.
+"""A run from an experiment file to `result.json`: roles, teacher answers, students, evaluation, and what resumes.
 
-Imports every stage of the path but `report` and `commands`.
+Imports everything below it, from `training` and `teachers` to `evaluation`; never `report`, `api` or `commands`.
 """

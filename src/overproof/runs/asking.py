@@ -11,24 +11,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from overproof.storage import atomic
-from overproof.evaluation.findings.hard_labels import votes_found
-from overproof.training.examples import Answered
-from overproof.training.teacher_source import STORED, Answering, Online
-from overproof.data import Examples
-from overproof.training.distillation import distilled
-from overproof.errors import InputError
-from overproof.runs.experiment import Experiment, ScorerOptions
 from overproof.answers.predictions import Answers, compress
+from overproof.data import Examples
+from overproof.errors import InputError
+from overproof.evaluation.findings.hard_labels import votes_found
 from overproof.methods.published import method
 from overproof.models import Student, is_estimator, load_student, resolved
 from overproof.models.importing import imported
 from overproof.noise import log_loss, stack_by_role, stacked_out_of_fold
 from overproof.processes import leads
 from overproof.progress import Progress
+from overproof.runs.caches import Shared
+from overproof.runs.experiment import Experiment, ScorerOptions
 from overproof.runs.roles import Cast, Parties
 from overproof.seeds import derived_seed
-from overproof.runs.caches import Shared
+from overproof.storage import atomic
 from overproof.synthetic import random_flips
 from overproof.teachers import (
     Network,
@@ -40,8 +37,11 @@ from overproof.teachers import (
     from_files,
     trainable,
 )
-from overproof.training.options import TrainOptions
+from overproof.training.distillation import distilled
 from overproof.training.estimators import check_fittable
+from overproof.training.examples import Answered
+from overproof.training.options import TrainOptions
+from overproof.training.teacher_source import STORED, Answering, Online
 
 ALL_SEEDS = "all-seeds"
 """Where a brought teacher's answers to what every seed draws from are kept."""

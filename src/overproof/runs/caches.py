@@ -14,8 +14,8 @@ from torch import Tensor
 
 from overproof.answers.files import ParsedFiles
 from overproof.data import Examples, Source, read
-from overproof.models.encoding_cache import Shelf
 from overproof.models import Dense, Encoder, Inputs, Ragged
+from overproof.models.encoding_cache import Shelf
 from overproof.teachers import Brought, opened
 from overproof.teachers.options import ScorerOptions
 

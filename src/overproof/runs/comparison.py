@@ -20,14 +20,14 @@ from typing import Annotated, Any
 import pydantic
 import yaml
 
-from overproof.storage import atomic
 from overproof.errors import InputError
-from overproof.runs.experiment import Experiment, StudentOptions, changed, dump, experiment_from, options_in, validated
 from overproof.evaluation.holm import corrected
 from overproof.processes import leads, wait_for_all
 from overproof.progress import Progress, Silent
 from overproof.runs.caches import Shared
+from overproof.runs.experiment import Experiment, StudentOptions, changed, dump, experiment_from, options_in, validated
 from overproof.runs.pipeline import STAGED, Result, Run
+from overproof.storage import atomic
 
 FORMAT = 1
 

@@ -13,20 +13,20 @@ import pydantic
 import yaml
 
 from overproof.data.options import DataOptions
-from overproof.training.distillation import check_trainable
 from overproof.errors import InputError
 from overproof.methods.composition import Method, override
-from overproof.methods.published import CONVENTIONAL, CONVENTIONAL_WITHOUT_POOL, method, papers_of
-from overproof.models import ModelSpec
 from overproof.methods.noise_models import Noiseless, Published
+from overproof.methods.published import CONVENTIONAL, CONVENTIONAL_WITHOUT_POOL, method, papers_of
+from overproof.methods.selectors import Nothing
+from overproof.models import ModelSpec
 from overproof.options import KEY, known_keys, known_options
 from overproof.papers import CO_TRAINING_1998, STACKING_1992
-from overproof.training.peer_rounds.peers import PeerOptions
 from overproof.registry import Paper, suggest
-from overproof.methods.selectors import Nothing
 from overproof.teachers.options import ScorerOptions as ScorerOptions
 from overproof.teachers.options import TeacherOptions as TeacherOptions
+from overproof.training.distillation import check_trainable
 from overproof.training.options import TrainOptions
+from overproof.training.peer_rounds.peers import PeerOptions
 
 Model = TypeVar("Model", bound=pydantic.BaseModel)
 
@@ -77,7 +77,8 @@ class MethodOptions(_Options):
         options: Its options by path, such as `noise.lower_bound` or `pool.loss.normalized`.
         pool: What it is distilled on: the `pool`, or the `original` data of the teacher; both see as many examples.
         train: Training options that differ for this method alone.
-        rounds: Peer rounds before the student is trained: how many at most, or options (`overproof.training.peer_rounds.peers`).
+        rounds: Peer rounds before the student is trained: how many at most, or options
+            (`overproof.training.peer_rounds.peers`).
     """
 
     method: str

@@ -11,16 +11,16 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from overproof.training.examples import Answered
+from overproof.answers.predictions import compress
 from overproof.data import Examples, Glance, Kind, first_rows, num_bytes
 from overproof.data.options import LARGE_BYTES
-from overproof.training.distillation import distilled
-from overproof.runs.experiment import Experiment, ScorerOptions
-from overproof.answers.predictions import compress
-from overproof.runs.seed_inputs import knows_truth
 from overproof.methods.published import method
 from overproof.models import Dense, ModelSpec, Student, body_of, build, load_student, minilm
+from overproof.runs.experiment import Experiment, ScorerOptions
 from overproof.runs.roles import Cast, cast
+from overproof.runs.seed_inputs import knows_truth
+from overproof.training.distillation import distilled
+from overproof.training.examples import Answered
 from overproof.training.options import TrainOptions, batch_sizes
 
 ROLES = ("labelled", "pool", "test", "validation", "original")

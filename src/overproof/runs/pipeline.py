@@ -26,35 +26,34 @@ from pathlib import Path
 
 from torch import Tensor
 
-from overproof.storage import atomic
-
-from overproof.runs import roles
-from overproof.evaluation.findings.hard_labels import hard_labels_found
-from overproof.runs.asking import Asking
 from overproof.assessment.assess import Assessment, assess
-from overproof.runs.costs import measured, note
 from overproof.data import num_bytes
 from overproof.data.options import LARGE_BYTES
-from overproof.evaluation.findings.regime import diagnose
 from overproof.errors import InputError
-from overproof.evaluation.metrics import correct, metrics
-from overproof.runs.experiment import Experiment, MethodOptions, dump, load
-from overproof.training.interleaved import Training, in_turn, timed
-from overproof.runs.seed_inputs import Material
-from overproof.runs.measuring import measure, sizes_of
-from overproof.models import as_matrix, load_student
-from overproof.runs.plan import Plan, check_room, plan
-from overproof.runs.preflight import preflight
-from overproof.processes import leads, place, wait_for_all
-from overproof.progress import Progress, Silent
-from overproof.runs.result_file import write_found
-from overproof.runs.roles import Cast, Parties
-from overproof.runs.caches import Shared
-from overproof.runs.students import Students
 from overproof.evaluation.confusions import tally
+from overproof.evaluation.findings.hard_labels import hard_labels_found
+from overproof.evaluation.findings.regime import diagnose
+from overproof.evaluation.findings.wild_pool import wild_findings
+from overproof.evaluation.metrics import correct, metrics
 from overproof.evaluation.verdict import Role as RowRole
 from overproof.evaluation.verdict import Row, Summary, summarise
-from overproof.evaluation.findings.wild_pool import wild_findings
+from overproof.models import as_matrix, load_student
+from overproof.processes import leads, place, wait_for_all
+from overproof.progress import Progress, Silent
+from overproof.runs import roles
+from overproof.runs.asking import Asking
+from overproof.runs.caches import Shared
+from overproof.runs.costs import measured, note
+from overproof.runs.experiment import Experiment, MethodOptions, dump, load
+from overproof.runs.measuring import measure, sizes_of
+from overproof.runs.plan import Plan, check_room, plan
+from overproof.runs.preflight import preflight
+from overproof.runs.result_file import write_found
+from overproof.runs.roles import Cast, Parties
+from overproof.runs.seed_inputs import Material
+from overproof.runs.students import Students
+from overproof.storage import atomic
+from overproof.training.interleaved import Training, in_turn, timed
 
 STAGED = "staged"
 """The folder, in a run's, of inputs that were read into arrays on disk."""

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from overproof.answers.predictions import MAX_ALL_KEPT, NUM_KEPT
 from overproof.errors import InputError
 from overproof.runs.experiment import Experiment, MethodOptions
-from overproof.answers.predictions import MAX_ALL_KEPT, NUM_KEPT
 from overproof.runs.measuring import Rates, Sizes, measure, sizes
 from overproof.runs.preflight import preflight
 from overproof.training.options import TrainOptions, batch_sizes

@@ -6,9 +6,9 @@ from pathlib import Path
 from overproof.data import Glance, Kind, check_one_kind, glance
 from overproof.data.wording import nearest
 from overproof.errors import InputError
-from overproof.runs.experiment import Experiment, ScorerOptions
 from overproof.models import FROZEN, ZOO, ModelSpec, is_estimator, resolved_for
 from overproof.models.importing import imported
+from overproof.runs.experiment import Experiment, ScorerOptions
 from overproof.teachers.trained.estimator import made
 
 

@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from overproof.storage import atomic
 from overproof.errors import InputError
 from overproof.evaluation.confusions import Tally
 from overproof.evaluation.verdict import Row, Summary
+from overproof.storage import atomic
 
 RESULT, TALLIES = "result.json", "tallies.json"
 

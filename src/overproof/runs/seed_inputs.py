@@ -7,15 +7,15 @@ from typing import Any
 from jaxtyping import Float
 from torch import Tensor
 
-from overproof.training.examples import Answered
-from overproof.contract import Learning
-from overproof.training.distillation import Distilled
-from overproof.evaluation.findings.least_trusted import doubt_of
 from overproof.answers.predictions import Answers
+from overproof.contract import Learning
+from overproof.evaluation.findings.least_trusted import doubt_of
 from overproof.methods.composition import Method
 from overproof.models import Inputs, Placed, Student
 from overproof.noise import global_accuracy, transition_interval
 from overproof.storage.shard import Ids
+from overproof.training.distillation import Distilled
+from overproof.training.examples import Answered
 
 KNOWN_ENOUGH = 0.9
 """An oracle row is given where the truth is known for this share of the pool; it then trains on that share."""

@@ -13,14 +13,14 @@ from jaxtyping import Int
 from rich.table import Table
 from torch import Tensor
 
-from overproof.storage import store
 from overproof.answers.files import read_all_answers
-from overproof.storage.atomic import write_bytes
-from overproof.errors import InputError
 from overproof.answers.predictions import Answers, answers_of
+from overproof.errors import InputError
 from overproof.methods.composition import override
-from overproof.registry import entry_of, lookup
 from overproof.methods.selectors import ClassCounts, Selector, ShortClasses, class_counts, log_confidence
+from overproof.registry import entry_of, lookup
+from overproof.storage import store
+from overproof.storage.atomic import write_bytes
 
 ROWS_SHOWN = 40
 """A table of the classes shows so many; JSON has all."""

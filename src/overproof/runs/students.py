@@ -8,24 +8,24 @@ from pathlib import Path
 import safetensors.torch
 import torch
 
-from overproof.storage import atomic
-from overproof.training.examples import Answered
-from overproof.runs.asking import Asking
+from overproof.cross_fitting import folds
 from overproof.data import Examples
-from overproof.training.distillation import distilling
-from overproof.models.encoding_cache import Shelf
-from overproof.runs.experiment import Experiment, MethodOptions
-from overproof.training.interleaved import Training
-from overproof.runs.seed_inputs import Material, facts_of, knows_truth, learned_parts, shown
+from overproof.evaluation.verdict import Role as RowRole
 from overproof.methods.published import CONVENTIONAL, CONVENTIONAL_WITHOUT_POOL
 from overproof.models import Inputs, Student, Unpadded, as_read, build, join, resolved
-from overproof.cross_fitting import folds
-from overproof.training.peer_rounds.peers import Peers
+from overproof.models.encoding_cache import Shelf
 from overproof.processes import leads, place
+from overproof.runs.asking import Asking
+from overproof.runs.experiment import Experiment, MethodOptions
 from overproof.runs.roles import check_budgets
-from overproof.training.peer_rounds.rounds import Corrected, run_rounds
+from overproof.runs.seed_inputs import Material, facts_of, knows_truth, learned_parts, shown
 from overproof.seeds import derived_seed
-from overproof.evaluation.verdict import Role as RowRole
+from overproof.storage import atomic
+from overproof.training.distillation import distilling
+from overproof.training.examples import Answered
+from overproof.training.interleaved import Training
+from overproof.training.peer_rounds.peers import Peers
+from overproof.training.peer_rounds.rounds import Corrected, run_rounds
 
 MOST_TOGETHER, MOST_NUMBERS = 8, 2**26
 """Students trained side by side, at most, and the numbers that may be trained in all of them (256 MiB, four times that
