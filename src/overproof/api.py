@@ -165,7 +165,7 @@ def distill(
     ):
         if len(probs) != len(examples):
             raise InputError(
-                f"{option} has {len(probs)} rows for {len(examples)} {examples.source} examples; each needs one."
+                f"{option} has {len(probs)} rows for {len(examples)} {examples.origin} examples; each needs one."
             )
     built_method = method_by_name(method) if isinstance(method, str) else method
     options = train or TrainOptions()
@@ -244,12 +244,12 @@ def _matrix(values: Any, option: str) -> Tensor:
     return matrix
 
 
-def _examples(values: Any, labels: Any, names: tuple[str, ...], source: str) -> Examples:
+def _examples(values: Any, labels: Any, names: tuple[str, ...], origin: str) -> Examples:
     if isinstance(values, Examples) and labels is None:
         return values
     if isinstance(values, Examples):
         values = values.inputs
-    return from_arrays(values, labels, class_names=names, source=source)
+    return from_arrays(values, labels, class_names=names, origin=origin)
 
 
 def self_distill(
@@ -350,11 +350,11 @@ def self_distill(
     )
 
 
-def _known(inputs: Any, labels: Any, names: Sequence[str] | None, source: str, option: str) -> Examples:
+def _known(inputs: Any, labels: Any, names: Sequence[str] | None, origin: str, option: str) -> Examples:
     """Examples whose every label is known."""
-    examples = from_arrays(inputs, np.asarray(labels), class_names=names, source=source)
+    examples = from_arrays(inputs, np.asarray(labels), class_names=names, origin=origin)
     if len(examples) == 0:
-        raise InputError(f"{source} holds no example; at least one is needed.")
+        raise InputError(f"{origin} holds no example; at least one is needed.")
     if (examples.label < 0).any():
         row = int((examples.label < 0).int().argmax())
         raise InputError(f"{option}, row {row}: the label is unknown; every example needs one.")

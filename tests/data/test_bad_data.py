@@ -833,23 +833,23 @@ def test_a_wrong_image_option_is_named(options, says):
 )
 def test_a_malformed_array_is_refused_in_one_sentence(inputs, options, says):
     with pytest.raises(InputError) as error:
-        from_arrays(inputs, **options, source="my reviews")
+        from_arrays(inputs, **options, origin="my reviews")
     message = one_sentence(error)
     for words in ["my reviews", *says]:
         assert words in message
 
 
-TEXTS = from_arrays(["a", "b", "c"], ["cat", "dog", "cat"], source="labelled (a.csv)")
+TEXTS = from_arrays(["a", "b", "c"], ["cat", "dog", "cat"], origin="labelled (a.csv)")
 
 
 @pytest.mark.parametrize(
     ("others", "says"),
     [
-        ({"labelled": from_arrays(["a"], source="labelled (a.csv)")}, ["no label is known", "two"]),
-        ({"labelled": from_arrays(["a"], ["cat"], source="labelled (a.csv)")}, ["1 classes", "'cat'", "-1"]),
+        ({"labelled": from_arrays(["a"], origin="labelled (a.csv)")}, ["no label is known", "two"]),
+        ({"labelled": from_arrays(["a"], ["cat"], origin="labelled (a.csv)")}, ["1 classes", "'cat'", "-1"]),
         ({"labelled": TEXTS.take(np.array([0, 2]))}, ["no labelled example", "'dog'", "at least one"]),
-        ({"test": from_arrays(["d"], ["emu"], source="test (b.csv)")}, ["test (b.csv)", "'emu'", "'cat', 'dog'"]),
-        ({"pool": from_arrays(["d"], ["emu"], source="pool (b.csv)")}, ["pool (b.csv)", "'emu'", "'cat', 'dog'"]),
+        ({"test": from_arrays(["d"], ["emu"], origin="test (b.csv)")}, ["test (b.csv)", "'emu'", "'cat', 'dog'"]),
+        ({"pool": from_arrays(["d"], ["emu"], origin="pool (b.csv)")}, ["pool (b.csv)", "'emu'", "'cat', 'dog'"]),
     ],
 )
 def test_classes_that_do_not_fit_between_the_roles_are_named(others, says):
@@ -898,7 +898,7 @@ def test_a_teacher_with_other_classes_is_told_which(found, says, silent):
     ],
 )
 def test_a_split_larger_than_the_set_names_both_numbers(counts, says):
-    rows = from_arrays(["a", "b", "b", "c", "d"], ["x", "y", "y", None, None], source="reviews (a.csv)")
+    rows = from_arrays(["a", "b", "b", "c", "d"], ["x", "y", "y", None, None], origin="reviews (a.csv)")
     with pytest.raises(InputError) as error:
         split(rows, counts, seed=0)
     message = one_sentence(error)
@@ -909,8 +909,8 @@ def test_a_split_larger_than_the_set_names_both_numbers(counts, says):
 @pytest.mark.parametrize(
     ("other", "says"),
     [
-        (from_arrays(np.ones((1, 1)), source="pool (b)"), ["table", "text"]),
-        (from_arrays(["d"], ["emu"], source="pool (b)"), ["'emu'", "'cat', 'dog'", "align"]),
+        (from_arrays(np.ones((1, 1)), origin="pool (b)"), ["table", "text"]),
+        (from_arrays(["d"], ["emu"], origin="pool (b)"), ["'emu'", "'cat', 'dog'", "align"]),
     ],
 )
 def test_parts_that_do_not_fit_are_not_put_together(other, says):
@@ -931,7 +931,7 @@ def test_parts_that_do_not_fit_are_not_put_together(other, says):
 )
 def test_inputs_of_another_form_are_not_put_together(a, b, says):
     with pytest.raises(InputError) as error:
-        concatenate([from_arrays(a, source="one"), from_arrays(b, source="two")])
+        concatenate([from_arrays(a, origin="one"), from_arrays(b, origin="two")])
     message = one_sentence(error)
     for words in ["one", "two", *says]:
         assert words in message

@@ -94,7 +94,7 @@ def test_the_same_pixels_have_the_same_ids_in_every_format(tmp_path, pixels):
     for source in sources:
         found = read(source, role="pool")
         assert found.kind == "image"
-        assert found.source == f"pool ({source.path.rpartition('/')[2]})"
+        assert found.origin == f"pool ({source.path.rpartition('/')[2]})"
         assert ids(found) == ids(expected)
         assert found.digest() == expected.digest()
         assert torch.equal(found.inputs, torch.from_numpy(pixels)[:, None])
@@ -464,12 +464,12 @@ def test_take_keeps_content_label_key_and_id_together(kind):
 
 @pytest.mark.parametrize("kind", makers)
 def test_parts_put_together_again_are_the_whole(kind):
-    six = from_arrays(makers[kind](6), [0, 1, 2, 0, 1, 2], keys=list("abcdef"), source="pool (x)")
+    six = from_arrays(makers[kind](6), [0, 1, 2, 0, 1, 2], keys=list("abcdef"), origin="pool (x)")
     again = concatenate([six.take(np.arange(2)), six.take(np.arange(2, 6))])
     assert again.digest() == six.digest()
     assert torch.equal(again.label, six.label)
     assert again.keys.equals(six.keys)
-    assert again.source == "pool (x)"
+    assert again.origin == "pool (x)"
     content = again.inputs.to_pylist() if kind == "text" else again.inputs
     assert ids(from_arrays(content)) == ids(six)
 
@@ -628,6 +628,6 @@ def test_examples_refuse_parts_of_different_length():
             label=torch.tensor([0, 1]),
             class_names=("x", "y"),
             keys=None,
-            source="x",
+            origin="x",
             ids=one.ids,
         )

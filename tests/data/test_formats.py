@@ -138,7 +138,7 @@ def test_shards_are_read_as_one_in_the_order_of_their_names(path, tmp_path):
         (whole / "a.csv").unlink()
     found = read(source, role="pool")
     assert everything(found) == everything(expected)
-    assert found.source.startswith("pool (")
+    assert found.origin.startswith("pool (")
 
 
 def test_shards_of_several_forms_and_types_agree_on_one(tmp_path):
@@ -260,7 +260,7 @@ def test_a_data_set_on_disk_has_its_own_class_names(tmp_path):
     }
     folder = data_set(tmp_path / "reviews", pa.table({"text": ["a", "b", "c"], "label": [1, -1, 0]}), features)
     found = read(Source(path=str(folder), input="text", label="label"), role="pool")
-    assert found.source == "pool (reviews)"
+    assert found.origin == "pool (reviews)"
     assert found.class_names == ("neg", "pos")
     assert everything(found)[1] == ["pos", None, "neg"]
     assert found.inputs.to_pylist() == ["a", "b", "c"]

@@ -101,7 +101,7 @@ def same_inputs(one, other):
 
 
 def check_same(found: Examples, expected: Examples):
-    assert (found.kind, found.source, found.class_names) == (expected.kind, expected.source, expected.class_names)
+    assert (found.kind, found.origin, found.class_names) == (expected.kind, expected.origin, expected.class_names)
     assert np.array_equal(found.ids, expected.ids)
     assert torch.equal(found.label, expected.label)
     assert (found.keys is None) == (expected.keys is None)

@@ -85,7 +85,7 @@ def some_examples(name: str, options: dict):
         }
     )
     return examples_of(
-        inputs=table, label=torch.full((NUM_ROWS,), -1), class_names=(), keys=None, source="a table with everything"
+        inputs=table, label=torch.full((NUM_ROWS,), -1), class_names=(), keys=None, origin="a table with everything"
     )
 
 
@@ -232,7 +232,7 @@ def test_unknown_words_and_gaps_go_where_the_student_puts_them(made):
             "day": pa.array([None, int(DAY), -int(DAY) // 2], pa.timestamp("us")),
         }
     )
-    examples = examples_of(inputs=strange, label=torch.full((3,), -1), class_names=(), keys=None, source="strange")
+    examples = examples_of(inputs=strange, label=torch.full((3,), -1), class_names=(), keys=None, origin="strange")
     (found,) = graph_logits([graph], student, examples)
     wanted = student.logits(examples)
     np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-4)

@@ -66,7 +66,7 @@ def tabular():
         label=torch.full((NUM,), -1),
         class_names=(),
         keys=None,
-        source="table",
+        origin="table",
     )
     return moved(build(ModelSpec(name="mlp"), [examples], class_names=["no", "yes"], seed=0)), examples
 

@@ -63,16 +63,16 @@ NAMES = ("no", "yes", "maybe")
 
 def images(num=12, channels=1, height=9, width=7, seed=0):
     pixels = torch.randint(0, 256, (num, channels, height, width), generator=torch.Generator().manual_seed(seed))
-    return from_arrays(pixels.to(torch.uint8), source="pool")
+    return from_arrays(pixels.to(torch.uint8), origin="pool")
 
 
-def texts(values=TEXTS, source="pool"):
-    return from_arrays(list(values), source=source)
+def texts(values=TEXTS, origin="pool"):
+    return from_arrays(list(values), origin=origin)
 
 
-def table(source="pool", **columns):
+def table(origin="pool", **columns):
     columns = columns or {"size": [1.0, 2.0, 6.0], "colour": ["red", "blue", "red"], "new": [True, False, True]}
-    return from_arrays(pa.table(columns), source=source)
+    return from_arrays(pa.table(columns), origin=origin)
 
 
 def data_for(kind):
@@ -560,7 +560,7 @@ def _with_gaps(values, kind=None):
         label=torch.full((len(values),), -1),
         class_names=(),
         keys=None,
-        source="pool",
+        origin="pool",
     )
 
 
@@ -633,7 +633,7 @@ def _rows(columns):
     from overproof.data.examples import build as make
 
     label = torch.full((len(columns),), -1)
-    return make(inputs=columns, label=label, class_names=(), keys=None, source="pool")
+    return make(inputs=columns, label=label, class_names=(), keys=None, origin="pool")
 
 
 def test_only_the_most_frequent_categories_have_a_slot():

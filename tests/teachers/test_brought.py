@@ -42,7 +42,7 @@ ORDER = [1, 2, 0]
 """Which of its columns each of NAMES is."""
 
 WEIGHT = np.array([[1.0, -1.0, 0.5], [0.25, 2.0, -0.5]], np.float32)
-TABLE = from_arrays(pa.table({"a": [1.0, 0.0, -2.0], "b": [0.5, 1.0, 3.0]}), source="pool")
+TABLE = from_arrays(pa.table({"a": [1.0, 0.0, -2.0], "b": [0.5, 1.0, 3.0]}), origin="pool")
 LOGITS = np.stack([TABLE.inputs["a"].to_numpy(), TABLE.inputs["b"].to_numpy()], axis=1) @ WEIGHT
 
 
@@ -88,7 +88,7 @@ def test_an_onnx_file_answers_with_logits_or_probabilities(tmp_path: Path, softm
     torch.testing.assert_close(probs_of(path).double(), softmax(LOGITS)[:, ORDER], atol=1e-6, rtol=0)
     named = linear_onnx(tmp_path / "b.onnx", {"class_names": json.dumps(OWN)})
     torch.testing.assert_close(probs_of(named, classes=()).double(), softmax(LOGITS)[:, ORDER], atol=1e-6, rtol=0)
-    turned = from_arrays(TABLE.inputs.select(["b", "a"]), source="pool")
+    turned = from_arrays(TABLE.inputs.select(["b", "a"]), origin="pool")
     torch.testing.assert_close(probs_of(path, turned, columns=["a", "b"]), probs_of(path))
     assert opened(str(path), {}, NAMES, examples=TABLE, classes=OWN).fingerprint != (
         opened(str(path), {}, NAMES, examples=TABLE, classes=NAMES).fingerprint
@@ -187,7 +187,7 @@ def word_tokenizer() -> Tokenizer:
 
 
 def test_texts_go_in_as_strings_or_as_token_ids(tmp_path: Path):
-    texts = from_arrays(["good", "bad"], source="pool")
+    texts = from_arrays(["good", "bad"], origin="pool")
     two = ("neg", "pos")
     found = probs_of(text_onnx(tmp_path / "strings.onnx", TensorProto.STRING), texts, two, two)
     expected = softmax([[0.0, 2.0], [3.0, 0.0]])
@@ -196,7 +196,7 @@ def test_texts_go_in_as_strings_or_as_token_ids(tmp_path: Path):
     with pytest.raises(InputError, match=r"no tokenizer\.json beside it"):
         probs_of(path, texts, two, two)
     word_tokenizer().save(str(tmp_path / "tokenizer.json"))
-    longer = from_arrays(["good", "bad so bad", "good bad"], source="pool")
+    longer = from_arrays(["good", "bad so bad", "good bad"], origin="pool")
     expected = softmax([[0.0, 2.0], [6.0, 0.0], [3.0, 2.0]])
     torch.testing.assert_close(probs_of(path, longer, two, two).double(), expected, atol=1e-6, rtol=0)
     cut = softmax([[0.0, 2.0], [3.0, 0.0], [0.0, 2.0]])
@@ -246,13 +246,13 @@ def fitted_on_names() -> tuple[object, pa.Table]:
 def test_a_skops_file_answers_by_column_name(tmp_path: Path):
     estimator, table = fitted_on_names()
     skops.io.dump(estimator, tmp_path / "a.skops")
-    turned = from_arrays(table.select(["kind", "size"]), source="pool")
+    turned = from_arrays(table.select(["kind", "size"]), origin="pool")
     found = probs_of(tmp_path / "a.skops", turned, classes=())
     torch.testing.assert_close(found, torch.from_numpy(estimator.predict_proba(table)))
     swapped = probs_of(tmp_path / "a.skops", turned, classes=(), names=("red", "green", "blue"))
     torch.testing.assert_close(swapped, found[:, [2, 1, 0]])
     with pytest.raises(InputError, match="was fitted on 'kind'; pool has 'size'"):
-        probs_of(tmp_path / "a.skops", from_arrays(table.select(["size"]), source="pool"), classes=())
+        probs_of(tmp_path / "a.skops", from_arrays(table.select(["size"]), origin="pool"), classes=())
 
 
 class Strange(LogisticRegression):
@@ -295,7 +295,7 @@ def text_folder(tmp_path: Path) -> Path:
 
 def test_a_text_classifier_from_a_folder_answers_as_it_does_there(text_folder: Path):
     texts = ["good bad good", "bad", "", "good " * 40]
-    found = probs_of(text_folder, from_arrays(texts, source="pool"), classes=(), max_tokens=8, batch_size=2)
+    found = probs_of(text_folder, from_arrays(texts, origin="pool"), classes=(), max_tokens=8, batch_size=2)
     model = transformers.AutoModelForSequenceClassification.from_pretrained(text_folder)
     tokenizer = transformers.AutoTokenizer.from_pretrained(text_folder)
     with torch.no_grad():
@@ -341,7 +341,7 @@ def edit(folder: Path, **changes) -> None:
 def test_a_folder_that_does_not_fit_is_refused(text_folder: Path, changes: dict, words: str):
     edit(text_folder, **changes)
     with pytest.raises(InputError, match=words):
-        probs_of(text_folder, from_arrays(["good"], source="pool"), classes=())
+        probs_of(text_folder, from_arrays(["good"], origin="pool"), classes=())
 
 
 def test_a_body_without_its_head_and_pickled_weights_are_refused(text_folder: Path):
@@ -350,11 +350,11 @@ def test_a_body_without_its_head_and_pickled_weights_are_refused(text_folder: Pa
     body = {name: value for name, value in tensors.items() if not name.startswith("classifier")}
     safetensors.torch.save_file(body, weights, metadata={"format": "pt"})
     with pytest.raises(InputError, match=r"lacks the weights 'classifier\.bias', 'classifier\.weight'"):
-        probs_of(text_folder, from_arrays(["good"], source="pool"), classes=())
+        probs_of(text_folder, from_arrays(["good"], origin="pool"), classes=())
     weights.unlink()
     torch.save(tensors, text_folder / "pytorch_model.bin")
     with pytest.raises(InputError, match="holds no safetensors"):
-        probs_of(text_folder, from_arrays(["good"], source="pool"), classes=())
+        probs_of(text_folder, from_arrays(["good"], origin="pool"), classes=())
 
 
 # --- torch modules and frozen encoders
@@ -456,7 +456,7 @@ def test_a_student_that_left_as_onnx_teaches(tmp_path: Path):
     images = torch.randint(0, 256, (4, 1, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
     for name, inputs in (("mlp", table), ("cnn", images)):
         label = torch.full((4,), -1)
-        examples = examples_of(inputs=inputs, label=label, class_names=(), keys=None, source="pool")
+        examples = examples_of(inputs=inputs, label=label, class_names=(), keys=None, origin="pool")
         student = build(name, [examples], class_names=OWN, seed=0)
         export(student, tmp_path / name)
         found = probs_of(tmp_path / name / "model.onnx", examples, classes=())

@@ -32,17 +32,17 @@ def class_space(parties: Mapping[str, Examples], *, shown_by: str = "labelled") 
     shown = shown_classes(labelled)
     if unseen := [name for name in labelled.class_names if name not in shown]:
         raise InputError(
-            f"{labelled.source} has no labelled example of class {listed(unseen)}; every class needs at least one."
+            f"{labelled.origin} has no labelled example of class {listed(unseen)}; every class needs at least one."
         )
     if len(shown) < 2:
         raise InputError(
-            f"{labelled.source} shows {len(shown)} classes ({listed(shown) or 'no label is known'}); at least two are "
+            f"{labelled.origin} shows {len(shown)} classes ({listed(shown) or 'no label is known'}); at least two are "
             f"needed (-1 stands for an unknown label)."
         )
     for role, party in parties.items():
         if strange := [name for name in shown_classes(party) if name not in shown]:
             raise InputError(
-                f"{party.source} has examples of class {listed(strange)}, which {labelled.source} never shows; the "
+                f"{party.origin} has examples of class {listed(strange)}, which {labelled.origin} never shows; the "
                 f"classes allowed in {role} are {listed(shown)}."
             )
     return shown
@@ -68,7 +68,7 @@ def aligned(parties: Mapping[str, Examples], class_names: Sequence[str]) -> dict
     for role, party in parties.items():
         if strange := [name for name in shown_classes(party) if name not in names]:
             raise InputError(
-                f"{party.source} has examples of class {listed(strange)}; the classes allowed in {role} are "
+                f"{party.origin} has examples of class {listed(strange)}; the classes allowed in {role} are "
                 f"{listed(names)}."
             )
     return {

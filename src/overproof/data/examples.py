@@ -38,7 +38,7 @@ class Examples:
         label: [N], index into `class_names`; -1 where unknown.
         class_names: One name per class; () when no label is known and no classes were fixed.
         keys: [N], the user's own ids as strings, or None where there are none.
-        source: What to call these examples in errors: "pool (reviews.parquet)".
+        origin: What to call these examples in errors: "pool (reviews.parquet)".
         ids: [N], dtype V16: the hash of each row's content (`overproof.data.ids`); the label is no part of it.
         image: What images were made to look like while they were read; a student asks the same of later ones.
     """
@@ -48,7 +48,7 @@ class Examples:
     label: Int64[Tensor, "N"]
     class_names: tuple[str, ...]
     keys: pa.Array | None
-    source: str
+    origin: str
     ids: np.ndarray
     image: ImageOptions = AS_THEY_ARE
 
@@ -158,7 +158,7 @@ def build(
     label: Int64[Tensor, "N"],
     class_names: tuple[str, ...],
     keys: pa.Array | None,
-    source: str,
+    origin: str,
 ) -> Examples:
     """Examples of checked inputs: the kind follows from their type, the ids from their content.
 
@@ -167,7 +167,7 @@ def build(
         label: [N], index into `class_names`; -1 where unknown.
         class_names: One name per class.
         keys: [N] strings, or None.
-        source: What to call these examples in errors.
+        origin: What to call these examples in errors.
     """
     kind: Kind
     if isinstance(inputs, Tensor):
@@ -176,7 +176,7 @@ def build(
         kind, ids = "table", content.table_ids(inputs)
     else:
         kind, ids = "text", content.text_ids(inputs)
-    return Examples(kind=kind, held=inputs, label=label, class_names=class_names, keys=keys, source=source, ids=ids)
+    return Examples(kind=kind, held=inputs, label=label, class_names=class_names, keys=keys, origin=origin, ids=ids)
 
 
 def from_arrays(
@@ -185,7 +185,7 @@ def from_arrays(
     *,
     class_names: Sequence[str] | None = None,
     keys: Array | None = None,
-    source: str = "array",
+    origin: str = "array",
 ) -> Examples:
     """Examples from arrays, tensors or lists.
 
@@ -196,7 +196,7 @@ def from_arrays(
         class_names: One name per class. Without them, integers 0..max are named by their digits and strings are
             sorted.
         keys: [N] own ids, strings or integers, unique.
-        source: What to call these examples in errors.
+        origin: What to call these examples in errors.
 
     Example:
         >>> reviews = from_arrays(["good", "bad", "fine"], [1, 0, -1], class_names=["no", "yes"])
@@ -208,24 +208,24 @@ def from_arrays(
     Raises:
         InputError: If the inputs have another rank or type, a label is out of range, or lengths differ.
     """
-    checked = _inputs(inputs, source)
+    checked = _inputs(inputs, origin)
     num_rows = len(checked)
     if num_rows == 0:
-        raise InputError(f"{source} has no rows; at least one is needed.")
+        raise InputError(f"{origin} has no rows; at least one is needed.")
     for word, values in (("labels", label), ("keys", keys)):
         if values is not None and len(values) != num_rows:
-            raise InputError(f"{source} has {num_rows} inputs but {len(values)} {word}; both must have one per row.")
+            raise InputError(f"{origin} has {num_rows} inputs but {len(values)} {word}; both must have one per row.")
     names = tuple(class_names or ())
     if len(set(names)) < len(names):
-        raise InputError(f"{source} has the class names {listed(names)}; each name may stand once.")
-    indices, names = (torch.full((num_rows,), UNKNOWN), names) if label is None else _labels(label, names, source)
-    frame = Frame(name=source, table=pa.table({}), rows=np.arange(num_rows))
+        raise InputError(f"{origin} has the class names {listed(names)}; each name may stand once.")
+    indices, names = (torch.full((num_rows,), UNKNOWN), names) if label is None else _labels(label, names, origin)
+    frame = Frame(name=origin, table=pa.table({}), rows=np.arange(num_rows))
     return build(
         inputs=checked,
         label=indices,
         class_names=names,
-        keys=None if keys is None else unique_keys(_key_column(keys, source), frame, "keys"),
-        source=source,
+        keys=None if keys is None else unique_keys(_key_column(keys, origin), frame, "keys"),
+        origin=origin,
     )
 
 
@@ -247,13 +247,13 @@ def concatenate(parts: Sequence[Examples]) -> Examples:
     for part in parts[1:]:
         if part.kind != first.kind:
             raise InputError(
-                f"{part.source} holds examples of kind {part.kind}, {first.source} of kind {first.kind}; "
+                f"{part.origin} holds examples of kind {part.kind}, {first.origin} of kind {first.kind}; "
                 f"only one kind can be put together."
             )
     for part in parts:
         if part.class_names and part.class_names != named.class_names:
             raise InputError(
-                f"{part.source} has the classes {listed(part.class_names)}, {named.source} has "
+                f"{part.origin} has the classes {listed(part.class_names)}, {named.origin} has "
                 f"{listed(named.class_names)}; align them first."
             )
     return Examples(
@@ -262,15 +262,15 @@ def concatenate(parts: Sequence[Examples]) -> Examples:
         label=torch.cat([part.label for part in parts]),
         class_names=named.class_names,
         keys=None if any(part.keys is None for part in parts) else pa.concat_arrays([part.keys for part in parts]),
-        source=" + ".join(dict.fromkeys(part.source for part in parts)),
+        origin=" + ".join(dict.fromkeys(part.origin for part in parts)),
         ids=np.concatenate([part.ids for part in parts]),
         image=first.image,
     )
 
 
-def _inputs(inputs: Array | pa.Table, source: str) -> Tensor | pa.Array | pa.Table:
+def _inputs(inputs: Array | pa.Table, origin: str) -> Tensor | pa.Array | pa.Table:
     if isinstance(inputs, pa.Table):
-        return _table(inputs, source)
+        return _table(inputs, origin)
     array: np.ndarray
     if isinstance(inputs, Tensor):
         tensor = inputs.detach().cpu()
@@ -278,78 +278,78 @@ def _inputs(inputs: Array | pa.Table, source: str) -> Tensor | pa.Array | pa.Tab
     elif isinstance(inputs, np.ndarray):
         array = inputs
     elif isinstance(inputs, str):
-        raise InputError(f"{source} is one string; {_ALLOWED}.")
+        raise InputError(f"{origin} is one string; {_ALLOWED}.")
     else:
-        return _texts(inputs, source)
+        return _texts(inputs, origin)
     if array.ndim == 1 and array.dtype.kind in "UO":
-        return _texts(array.tolist(), source)
+        return _texts(array.tolist(), origin)
     if array.dtype == np.uint8 and array.ndim in (3, 4):
-        return image_tensor(array, source)
+        return image_tensor(array, origin)
     if array.ndim == 2 and array.dtype.kind in "fiu" and array.dtype != np.uint8:
         wide = array.astype(np.float32) if array.dtype == np.float16 else array
         native = np.ascontiguousarray(wide.T, dtype=wide.dtype.newbyteorder("="))
-        return _table(pa.table({f"f{column}": values for column, values in enumerate(native)}), source)
-    raise InputError(f"{source} is an array of type {array.dtype} and shape {array.shape}; {_ALLOWED}.")
+        return _table(pa.table({f"f{column}": values for column, values in enumerate(native)}), origin)
+    raise InputError(f"{origin} is an array of type {array.dtype} and shape {array.shape}; {_ALLOWED}.")
 
 
-def _texts(values: Sequence[Any], source: str) -> pa.Array:
+def _texts(values: Sequence[Any], origin: str) -> pa.Array:
     for row, value in enumerate(values):
         if not isinstance(value, str):
-            raise InputError(f"{source} holds a {type(value).__name__} in {at_row(row)} of a list; {_ALLOWED}.")
+            raise InputError(f"{origin} holds a {type(value).__name__} in {at_row(row)} of a list; {_ALLOWED}.")
     return pa.array(values, pa.large_string())
 
 
-def _key_column(keys: Array, source: str) -> pa.Array:
+def _key_column(keys: Array, origin: str) -> pa.Array:
     try:
         return pa.array(list(keys))
     except pa.ArrowException:
-        raise InputError(f"{source} has keys of several types; all strings or all integers are allowed.") from None
+        raise InputError(f"{origin} has keys of several types; all strings or all integers are allowed.") from None
 
 
-def _labels(label: Array, names: tuple[str, ...], source: str) -> tuple[Int64[Tensor, "N"], tuple[str, ...]]:
+def _labels(label: Array, names: tuple[str, ...], origin: str) -> tuple[Int64[Tensor, "N"], tuple[str, ...]]:
     values: NDArray[Any] = np.asarray(label.cpu() if isinstance(label, Tensor) else label)
     if values.dtype.kind == "U" and not isinstance(label, np.ndarray):
         # NumPy would spell the 3 of ["a", 3] as "3".
         values = np.asarray(label, object)
     if values.ndim != 1 or values.dtype.kind not in "iubUO":
         raise InputError(
-            f"{source} has labels of type {values.dtype} and shape {values.shape}; one integer or string per row is "
+            f"{origin} has labels of type {values.dtype} and shape {values.shape}; one integer or string per row is "
             f"allowed."
         )
     if values.dtype.kind in "UO":
-        return _named_labels(values, names, source)
+        return _named_labels(values, names, origin)
     values = values.astype(np.int64)
     names = names or tuple(str(index) for index in range(values.max() + 1))
     odd = (values < UNKNOWN) | (values >= len(names))
     if odd.any():
         row = int(odd.argmax())
         raise InputError(
-            f"{source} has the label {values[row]} in {at_row(row)}; allowed are 0 to {len(names) - 1}, and -1 for "
+            f"{origin} has the label {values[row]} in {at_row(row)}; allowed are 0 to {len(names) - 1}, and -1 for "
             f"unknown."
         )
     return torch.from_numpy(values), names
 
 
 def _named_labels(
-    values: NDArray[Any], names: tuple[str, ...], source: str
+    values: NDArray[Any], names: tuple[str, ...], origin: str
 ) -> tuple[Int64[Tensor, "N"], tuple[str, ...]]:
     for row, value in enumerate(values.tolist()):
         if not (value is None or isinstance(value, str)):
             raise InputError(
-                f"{source} has a label of type {type(value).__name__} in {at_row(row)}; strings beside "
+                f"{origin} has a label of type {type(value).__name__} in {at_row(row)}; strings beside "
                 f"strings are allowed."
             )
         if names and value is not None and value not in names:
             raise InputError(
-                f"{source} has the label {value!r} in {at_row(row)}{nearest(value, names)}; the classes "
+                f"{origin} has the label {value!r} in {at_row(row)}{nearest(value, names)}; the classes "
                 f"allowed are {listed(names)}."
             )
     index, found = indexed(pa.array(values.tolist(), pa.large_string()))
     return (renamed(index, found, names), names) if names else (index, found)
 
 
-def _table(table: pa.Table, source: str) -> pa.Table:
-    frame = whole(source, table)
+def _table(table: pa.Table, origin: str) -> pa.Table:
+    frame = whole(origin, table)
     return features(frame, table.column_names, "refuse")[1]
 
 
@@ -363,7 +363,7 @@ def _joined(parts: Sequence[Examples]) -> Tensor | pa.Array | pa.Table | Chained
         for part in parts:
             if part.inputs.shape[1:] != first.inputs.shape[1:]:
                 raise InputError(
-                    f"{part.source} has images of shape {tuple(part.inputs.shape[1:])}, {first.source} of "
+                    f"{part.origin} has images of shape {tuple(part.inputs.shape[1:])}, {first.origin} of "
                     f"{tuple(first.inputs.shape[1:])}; channels, height and width must agree."
                 )
         return torch.cat([part.inputs for part in parts])
@@ -372,7 +372,7 @@ def _joined(parts: Sequence[Examples]) -> Tensor | pa.Array | pa.Table | Chained
     for part, table in zip(parts, tables, strict=True):
         if odd := sorted(set(columns) ^ set(table.column_names)):
             raise InputError(
-                f"{part.source} and {first.source} do not have the same columns; {listed(odd)} stand in one of them "
+                f"{part.origin} and {first.origin} do not have the same columns; {listed(odd)} stand in one of them "
                 f"only and must stand in both."
             )
     joined: dict[str, pa.ChunkedArray] = {}
@@ -382,7 +382,7 @@ def _joined(parts: Sequence[Examples]) -> Tensor | pa.Array | pa.Table | Chained
         except pa.ArrowException:
             kinds = sorted({str(table.schema.field(name).type) for table in tables})
             raise InputError(
-                f"{', '.join(part.source for part in parts)} hold column {name!r} as {listed(kinds)}; all must hold "
+                f"{', '.join(part.origin for part in parts)} hold column {name!r} as {listed(kinds)}; all must hold "
                 f"numbers there, or all strings."
             ) from None
         joined[name] = column.column(0)

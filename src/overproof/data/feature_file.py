@@ -24,12 +24,12 @@ class FeatureFile:
         features: [N, D], float32 or float64, finite.
         answers: By name, what else was asked for: [N] strings or whole numbers for a label, [N, T] finite numbers for a
             target.
-        source: What to call the file in errors.
+        origin: What to call the file in errors.
     """
 
     features: NDArray[Any]
     answers: dict[str, NDArray[Any]]
-    source: str
+    origin: str
 
 
 def read_features(
@@ -75,7 +75,7 @@ def read_features(
         answers={
             each: values.reshape(len(values), -1) if each in target else values for each, values in answers.items()
         },
-        source=name,
+        origin=name,
     )
 
 

@@ -133,7 +133,7 @@ def examples_of(source: Source, frame: columns.Frame, inputs: torch.Tensor | pa.
     """
     label, class_names = columns.labels(frame, source)
     keys = columns.keys(frame, source)
-    made = build(inputs=inputs, label=label, class_names=class_names, keys=keys, source=frame.name)
+    made = build(inputs=inputs, label=label, class_names=class_names, keys=keys, origin=frame.name)
     return replace(made, image=source.image)
 
 

@@ -42,11 +42,11 @@ def split(examples: Examples, counts: Mapping[str, int], seed: int, stratify: bo
         ([0, 0, 1, 1], 6)
     """
     if odd := {role: count for role, count in counts.items() if count < 1}:
-        raise InputError(f"split of {examples.source} asks for {_asked(odd)}; at least 1 row a role is allowed.")
+        raise InputError(f"split of {examples.origin} asks for {_asked(odd)}; at least 1 row a role is allowed.")
     rows = _distinct(examples)
     if sum(counts.values()) > len(rows):
         raise InputError(
-            f"split of {examples.source} asks for {sum(counts.values())} rows ({_asked(counts)}) but there are "
+            f"split of {examples.origin} asks for {sum(counts.values())} rows ({_asked(counts)}) but there are "
             f"{len(rows)} distinct ones; ask for fewer."
         )
     label = examples.label.numpy()
@@ -57,7 +57,7 @@ def split(examples: Examples, counts: Mapping[str, int], seed: int, stratify: bo
         open_rows = rows[label[rows] >= 0] if role in known_roles else rows
         if counts[role] > len(open_rows):
             raise InputError(
-                f"split of {examples.source} asks for {counts[role]} rows with a known label for {role!r} but "
+                f"split of {examples.origin} asks for {counts[role]} rows with a known label for {role!r} but "
                 f"{len(open_rows)} are left; ask for fewer."
             )
         strata = label[open_rows] if stratify else np.zeros(len(open_rows), np.int64)

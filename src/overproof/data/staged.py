@@ -78,7 +78,7 @@ def read_on_disk(source: Source, *, role: str, folder: Path) -> Examples:
         label=label,
         class_names=class_names,
         keys=_keys(arrays, source, place),
-        source=place.name,
+        origin=place.name,
         ids=np.array(arrays[IDS]).view("V16").reshape(-1),
         image=source.image,
     )

@@ -53,7 +53,7 @@ def choose_abstention(
     seen = np.isin(_ids(given, student), np.concatenate([_trained_on(folder, role) for role in ("labelled", "pool")]))
     if seen.all():
         raise InputError(
-            f"{given.source} holds only examples that the student was trained on; its answers there say nothing of its "
+            f"{given.origin} holds only examples that the student was trained on; its answers there say nothing of its "
             f"mistakes elsewhere, so others are needed."
         )
     found = given.take(~seen)
@@ -70,7 +70,7 @@ def _own_file(student: Student, source: Source) -> Examples:
     unknown = (found.label < 0).nonzero()[:, 0]
     if len(unknown):
         raise InputError(
-            f"{found.source} has no label in {at_row(int(unknown[0]))} ({len(unknown)} have none); leaving some out "
+            f"{found.origin} has no label in {at_row(int(unknown[0]))} ({len(unknown)} have none); leaving some out "
             f"would make the others unlike what is to come, so every row needs one."
         )
     return found

@@ -190,7 +190,7 @@ def _made_up(student: Student) -> Examples:
         names = encoder.config().get("columns") or [f"f{index}" for index in range(encoder.input_shape[0])]
         inputs = pa.table({name: draw.normal(size=5) for name in names})
     label = torch.full((len(inputs),), -1)
-    return examples_of(inputs=inputs, label=label, class_names=(), keys=None, source="made-up examples")
+    return examples_of(inputs=inputs, label=label, class_names=(), keys=None, origin="made-up examples")
 
 
 def _values(column: Column) -> pa.Array:

@@ -49,7 +49,7 @@ class Column(Protocol):
 
 
 def highest(
-    score: Column, quotas: NDArray[np.int64], order: Column, group: Column | None = None, *, source: str = "score"
+    score: Column, quotas: NDArray[np.int64], order: Column, group: Column | None = None, *, origin: str = "score"
 ) -> Rows:
     """The rows with the highest scores, as many of every class as its quota says, rising.
 
@@ -60,7 +60,7 @@ def highest(
         quotas: [K], how many rows of each class; there must be so many.
         order: [N], 64-bit hashes without sign: which of equal scores come first.
         group: [N], the class of every row, 0..K-1; None where K is 1.
-        source: What to call the scores in errors.
+        origin: What to call the scores in errors.
 
     Raises:
         InputError: A score is NaN.
@@ -70,7 +70,7 @@ def highest(
     chosen, pending, slack = [], quotas > 0, 1.0
     while pending.any():
         limits = _limits(samples, quotas, len(score) / len(sampled), pending, slack)
-        above, on_limit = _above(score, group, limits, source)
+        above, on_limit = _above(score, group, limits, origin)
         enough = np.array([len(rows) for rows, _ in above]) + on_limit >= quotas
         wanted = np.zeros_like(quotas)
         for index in np.flatnonzero(pending & enough):
@@ -249,14 +249,14 @@ def _limits(
 
 
 def _above(
-    score: Column, group: Column | None, limits: NDArray[Any], source: str
+    score: Column, group: Column | None, limits: NDArray[Any], origin: str
 ) -> tuple[list[tuple[Rows, NDArray[Any]]], NDArray[np.int64]]:
     """For each class the rows above its limit with their scores, and how many lie on it."""
     on_limit = np.zeros(len(limits), np.int64)
     kept: list[tuple[Rows, NDArray[Any], NDArray[Any]]] = []
     for block in _blocks(len(score)):
         values = score[block]
-        refuse_nan(values, block.start, source)
+        refuse_nan(values, block.start, origin)
         classes: Any = 0 if group is None else group[block]
         limit = limits[classes]
         reached = values >= limit
@@ -337,7 +337,7 @@ def _first_tied(
     return np.sort(np.concatenate(chosen)) if chosen else np.empty(0, np.int64)
 
 
-def refuse_nan(values: NDArray[Any], start: int, source: str) -> None:
+def refuse_nan(values: NDArray[Any], start: int, origin: str) -> None:
     """Refuse a block of scores, which starts at row `start`, if one of them is NaN.
 
     Raises:
@@ -350,5 +350,5 @@ def refuse_nan(values: NDArray[Any], start: int, source: str) -> None:
     if highest_value != highest_value:
         row = start + int(np.argmax(np.isnan(values)))
         raise InputError(
-            f"{source}, row {row} (counted from 0): it is NaN; every row needs a number to be compared by."
+            f"{origin}, row {row} (counted from 0): it is NaN; every row needs a number to be compared by."
         )

@@ -86,7 +86,7 @@ class ImageEncoder:
         """
         if _image_shape(examples) != self.shape:
             raise InputError(
-                f"{examples.source} holds images of shape {_image_shape(examples)} (channels, height, width); the "
+                f"{examples.origin} holds images of shape {_image_shape(examples)} (channels, height, width); the "
                 f"student reads {self.shape}."
             )
 
@@ -165,12 +165,12 @@ class NgramEncoder:
         said = []
         if num_long:
             said.append(
-                f"Of {num_long} of the {len(examples)} texts of {examples.source} the student reads the first "
+                f"Of {num_long} of the {len(examples)} texts of {examples.origin} the student reads the first "
                 f"{self.max_characters} characters alone (student.options.max_characters)."
             )
         if num_empty:
             said.append(
-                f"{num_empty} of the {len(examples)} texts of {examples.source} are empty; the student answers all of "
+                f"{num_empty} of the {len(examples)} texts of {examples.origin} are empty; the student answers all of "
                 f"them alike."
             )
         return said
@@ -290,7 +290,7 @@ class PlainTable:
             numbers = pa.types.is_integer(column.type) or pa.types.is_floating(column.type)
             if not numbers or pc.any(pc.is_null(column, nan_is_null=True)).as_py():
                 raise InputError(
-                    f"{examples.source} has {'a missing value' if numbers else f'values of type {column.type}'} in "
+                    f"{examples.origin} has {'a missing value' if numbers else f'values of type {column.type}'} in "
                     f"column {name!r}; a module of your own reads numbers without gaps, or give `wrap` a TableEncoder."
                 )
             values[:, index] = torch.from_numpy(numbers_of(column))
@@ -333,7 +333,7 @@ def check_kind(examples: Examples, kind: Kind) -> None:
         InputError: They are not.
     """
     if examples.kind != kind:
-        raise InputError(f"{examples.source} holds examples of kind {examples.kind!r}; the student reads {kind!r}.")
+        raise InputError(f"{examples.origin} holds examples of kind {examples.kind!r}; the student reads {kind!r}.")
 
 
 def _image_shape(examples: Examples) -> tuple[int, int, int]:

@@ -81,7 +81,7 @@ class Student:
             InputError: They are not like those it was built on.
         """
         return self.encoder.encode(
-            examples if isinstance(examples, Examples) else from_arrays(examples, source="input")
+            examples if isinstance(examples, Examples) else from_arrays(examples, origin="input")
         )
 
     def remarks(self, examples: Examples) -> list[str]:

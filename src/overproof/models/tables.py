@@ -156,7 +156,7 @@ class TableEncoder:
             check_columns(part, names)
         fitted = tuple(_fitted(name, parts) for name in names)
         if not any(column.width for column in fitted):
-            raise InputError(f"{parts[0].source} has no value in any of its columns {listed(names)}; some are needed.")
+            raise InputError(f"{parts[0].origin} has no value in any of its columns {listed(names)}; some are needed.")
         return cls(columns=fitted)
 
     @property
@@ -185,7 +185,7 @@ class TableEncoder:
                 family = column.family
             if column.family is not None and family not in (column.family, None):
                 raise InputError(
-                    f"{examples.source} has {family} in column {column.name!r}; the student was fitted on "
+                    f"{examples.origin} has {family} in column {column.name!r}; the student was fitted on "
                     f"{column.family} there."
                 )
             column.encode(values, encoded[:, start : start + column.width])
@@ -221,14 +221,14 @@ def check_columns(examples: Examples, expected: Sequence[str]) -> None:
         InputError: They are no table, or the sentence names the missing and the extra columns.
     """
     if examples.kind != "table":
-        raise InputError(f"{examples.source} holds examples of kind {examples.kind!r}; the student reads 'table'.")
+        raise InputError(f"{examples.origin} holds examples of kind {examples.kind!r}; the student reads 'table'.")
     wrong = {
         "lacks the columns": [name for name in expected if name not in examples.column_names],
         "has the extra columns": [name for name in examples.column_names if name not in expected],
     }
     said = [f"{words} {listed(names)}" for words, names in wrong.items() if names]
     if said:
-        raise InputError(f"{examples.source} {' and '.join(said)}; the student was fitted on {listed(expected)}.")
+        raise InputError(f"{examples.origin} {' and '.join(said)}; the student was fitted on {listed(expected)}.")
 
 
 def numbers_of(column: pa.ChunkedArray) -> NDArray[np.float64]:
@@ -241,10 +241,10 @@ def numbers_of(column: pa.ChunkedArray) -> NDArray[np.float64]:
 
 def _fitted(name: str, parts: Sequence[Examples]) -> Column:
     # One column at a time, since a table on disk may be larger than memory.
-    columns = [(part.source, table_of(part.only([name]), [name]).column(name)) for part in parts]
-    families = {found: source for source, column in columns if (found := _family(column)) is not None}
+    columns = [(part.origin, table_of(part.only([name]), [name]).column(name)) for part in parts]
+    families = {found: origin for origin, column in columns if (found := _family(column)) is not None}
     if len(families) > 1:
-        said = " and ".join(f"{found} in {source}" for found, source in families.items())
+        said = " and ".join(f"{found} in {origin}" for found, origin in families.items())
         raise InputError(f"Column {name!r} holds {said}; one family of values is allowed.")
     if not families:
         return Blank(name=name)

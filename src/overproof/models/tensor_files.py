@@ -53,7 +53,7 @@ def hash_of_start(path: str) -> str:
 def put_tensors(
     module: nn.Module,
     tensors: Mapping[str, Tensor],
-    source: str,
+    origin: str,
     *,
     afresh: Sequence[str] = (),
     kept: Sequence[str] = (),
@@ -65,7 +65,7 @@ def put_tensors(
     Args:
         module: Changed in place.
         tensors: By name.
-        source: What to call them in errors.
+        origin: What to call them in errors.
         afresh: Beginnings of names whose tensors stay as they are in the module, such as those of a head for other
             classes.
         kept: Names that stay as they are as well, and that nobody needs to speak of.
@@ -101,6 +101,6 @@ def put_tensors(
         *([f"shapes differ: {', '.join(other[:5])}{' …' if len(other) > 5 else ''}"] if other else []),
     ]
     if said:
-        raise InputError(f"{source} does not fit the module; {'; '.join(said)}.")
+        raise InputError(f"{origin} does not fit the module; {'; '.join(said)}.")
     state = {name: value for name, value in found.items() if asked(name)}
     module.load_state_dict(state, strict=False)

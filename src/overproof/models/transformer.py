@@ -56,7 +56,7 @@ class TokenEncoder:
             InputError: They are no texts.
         """
         if examples.kind != "text":
-            raise InputError(f"{examples.source} holds examples of kind {examples.kind!r}; the student reads 'text'.")
+            raise InputError(f"{examples.origin} holds examples of kind {examples.kind!r}; the student reads 'text'.")
         tokenizer = _tokenizer(self.tokenizer)
         tokenizer.enable_truncation(self.max_tokens)
         tokenizer.no_padding()

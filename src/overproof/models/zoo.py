@@ -141,16 +141,16 @@ def resolved(spec: ModelSpec, examples: Examples) -> ModelSpec:
     Raises:
         InputError: An unknown name or option, or a student that reads another kind of examples.
     """
-    return resolved_for(spec, examples.kind, examples.source)
+    return resolved_for(spec, examples.kind, examples.origin)
 
 
-def resolved_for(spec: ModelSpec, kind: Kind, source: str) -> ModelSpec:
+def resolved_for(spec: ModelSpec, kind: Kind, origin: str) -> ModelSpec:
     """`resolved` for examples of which no more is known than their kind.
 
     Args:
         spec: What the user asked for.
         kind: What it is to read.
-        source: What to call the examples in errors.
+        origin: What to call the examples in errors.
 
     Raises:
         InputError: As for `resolved`.
@@ -166,7 +166,7 @@ def resolved_for(spec: ModelSpec, kind: Kind, source: str) -> ModelSpec:
     if kind not in ZOO[name].kinds:
         suited = [other for other, architecture in ZOO.items() if kind in architecture.kinds]
         raise InputError(
-            f"Student {name!r} does not read {source}, which holds examples of kind {kind!r}; "
+            f"Student {name!r} does not read {origin}, which holds examples of kind {kind!r}; "
             f"allowed for these are {', '.join(suited)}."
         )
     defaults = {**ZOO[name].encoder_options, **_keywords(ZOO[name].factory)}

@@ -198,7 +198,7 @@ def _need_enough(whole: Examples, drawn: Mapping[str, int]) -> None:
     if sum(drawn.values()) > distinct or min(drawn.values()) < 1:
         asked = ", ".join(f"{count} {role}" for role, count in drawn.items())
         raise InputError(
-            f"Option 'data.rows' asks for {asked} examples, but {whole.source} has {distinct} distinct ones."
+            f"Option 'data.rows' asks for {asked} examples, but {whole.origin} has {distinct} distinct ones."
         )
 
 
@@ -208,6 +208,6 @@ def _need_labels(sets: Mapping[str, Examples], role: str) -> None:
     unknown = (sets[role].label < 0).nonzero()
     if len(unknown):
         raise InputError(
-            f"{sets[role].source}, row {int(unknown[0])}: the label is unknown; every {role} example needs one "
+            f"{sets[role].origin}, row {int(unknown[0])}: the label is unknown; every {role} example needs one "
             f"({len(unknown)} have none)."
         )

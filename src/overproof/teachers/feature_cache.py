@@ -55,7 +55,7 @@ def gather(
                 key=None,
                 class_names=None,
                 ids=None,
-                source=examples.source,
+                source=examples.origin,
                 align=False,
                 mmap=False,
             )
@@ -71,7 +71,7 @@ def gather(
             rest.ids,
             key,
             lambda rows: compute(rest.take(np.arange(rows.start, rows.stop))),
-            source=examples.source,
+            source=examples.origin,
             progress=progress,
         )
         parts.append((ids[missing], features))

@@ -133,7 +133,7 @@ def asked_once(
             key,
             class_names,
             ask,
-            source=examples.source,
+            source=examples.origin,
             progress=progress,
             mmap=examples.mapped is not None,
         )

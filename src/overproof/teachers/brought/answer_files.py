@@ -38,7 +38,7 @@ def from_files(
         for path in paths:
             try:
                 answers[role] = read_answers(
-                    path, join, class_names, classes=tuple(classes), vote=vote, source=examples.source, parsed=files
+                    path, join, class_names, classes=tuple(classes), vote=vote, source=examples.origin, parsed=files
                 )
                 break
             except InputError:

@@ -63,7 +63,7 @@ class HuggingFaceTeacher:
         """Its probabilities for some examples, one column for each of the run's classes."""
         if examples.kind != self.kind:
             raise InputError(
-                f"{examples.source} holds examples of kind {examples.kind!r}; the teacher reads {self.kind!r}."
+                f"{examples.origin} holds examples of kind {examples.kind!r}; the teacher reads {self.kind!r}."
             )
         order = torch.arange(len(examples))
         if self.kind == "text":

@@ -179,7 +179,7 @@ def _asked(session: Any, output: str, feed: Feed, some: Examples, who: str) -> A
     except InputError:
         raise
     except Exception as error:
-        raise InputError(f"{who} cannot answer {some.source}: {reason(error)}.") from None
+        raise InputError(f"{who} cannot answer {some.origin}: {reason(error)}.") from None
 
 
 def _output(outputs: Sequence[Any], wanted: str, who: str) -> str:

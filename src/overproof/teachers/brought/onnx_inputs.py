@@ -65,7 +65,7 @@ def _images(inputs: Sequence[Any], options: Any, examples: Examples, path: Path)
     assert isinstance(examples.inputs, Tensor)
     own = examples.inputs.shape[1]
     if isinstance(channels, int) and channels != own and (own, channels) != (1, 3):
-        raise InputError(f"teacher ({path}) reads images of {channels} channels; {examples.source} has {own}.")
+        raise InputError(f"teacher ({path}) reads images of {channels} channels; {examples.origin} has {own}.")
     width = channels if isinstance(channels, int) else own
     for option in ("mean", "std"):
         if len(getattr(options, option)) not in (0, 1, width):
@@ -241,7 +241,7 @@ def number_matrix(some: Examples, columns: Sequence[str], who: str) -> np.ndarra
     for name in columns:
         kind = table.column(name).type
         if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
-            raise InputError(f"{who} reads numbers, and {some.source} has {kind} in column {name!r}.")
+            raise InputError(f"{who} reads numbers, and {some.origin} has {kind} in column {name!r}.")
     values = [
         numbers_of(column.cast(pa.int8()) if pa.types.is_boolean(column.type) else column)
         for column in (table.column(name) for name in columns)

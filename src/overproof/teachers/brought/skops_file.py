@@ -164,7 +164,7 @@ def cross_fitted_estimator(
         try:
             fitted.fit(raw(fitted, some, who), some.label.numpy())
         except (TypeError, ValueError) as error:
-            raise InputError(f"{who} cannot be fitted on {labelled.source}: {reason(error)}.") from None
+            raise InputError(f"{who} cannot be fitted on {labelled.origin}: {reason(error)}.") from None
         own = checked_classes(fitted, who)
         out_of_fold[fold == number] = spread(asked(fitted, raw(fitted, rest, who), who).numpy(), own, len(names))
         sums += spread(asked(fitted, raw(fitted, pool, who), who).numpy(), own, len(names))
@@ -220,6 +220,6 @@ def raw(estimator: Any, examples: Examples, who: str) -> Any:
         return number_matrix(examples, examples.inputs.column_names, who)
     if missing := [name for name in named if name not in examples.inputs.column_names]:
         raise InputError(
-            f"{who} was fitted on {listed(missing)}; {examples.source} has {listed(examples.inputs.column_names)}."
+            f"{who} was fitted on {listed(missing)}; {examples.origin} has {listed(examples.inputs.column_names)}."
         )
     return examples.inputs.select(list(named))

@@ -99,7 +99,7 @@ def cross_fitted(
             key,
             labelled.class_names,
             asks[role],
-            source=examples.source,
+            source=examples.origin,
             progress=progress,
             mmap=examples.mapped is not None,
         )
