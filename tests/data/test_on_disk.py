@@ -20,16 +20,16 @@ from overproof.data import (
     duplicates,
     from_arrays,
     num_distinct,
+    on_disk,
     read,
     read_on_disk,
     split,
-    staged,
 )
 from overproof.errors import InputError
 from overproof.models import OnDisk, Placed, TableEncoder
 from overproof.models import encoding_cache as encoded
 from overproof.models.encoders import NgramEncoder
-from overproof.models.encoding_cache import Shelf
+from overproof.models.encoding_cache import EncodingCache
 from overproof.runs.experiment import experiment_from
 from overproof.runs.pipeline import open_run
 from overproof.synthetic import blobs
@@ -40,7 +40,7 @@ WORDS = ["so good", "bad", "a fine one", "", "good and bad", "never again", "é"
 @pytest.fixture(autouse=True)
 def small_pieces(monkeypatch):
     """Many pieces and blocks of small files."""
-    monkeypatch.setattr(staged, "ROWS_PER_PIECE", 64)
+    monkeypatch.setattr(on_disk, "ROWS_PER_PIECE", 64)
     monkeypatch.setattr(encoded, "ROWS_PER_BLOCK", 48)
 
 
@@ -155,7 +155,7 @@ def test_files_are_read_once_and_again_when_they_change(tmp_path, monkeypatch):
         raise AssertionError("read again")
 
     with monkeypatch.context() as patch:
-        patch.setattr(staged, "open_pieces", refuse)
+        patch.setattr(on_disk, "open_pieces", refuse)
         check_same(read_on_disk(source, role="pool", folder=tmp_path / "staged"), first)
         with pytest.raises(AssertionError, match="read again"):
             read_on_disk(Source(path=source.path, input="said"), role="pool", folder=tmp_path / "staged")
@@ -166,7 +166,7 @@ def test_files_are_read_once_and_again_when_they_change(tmp_path, monkeypatch):
 def test_a_killed_reading_goes_on(tmp_path, monkeypatch):
     source, seen = source_of("table", tmp_path), []
     monkeypatch.setattr("overproof.storage.arrays.SECONDS_BETWEEN_NOTES", 0.0)
-    whole = staged._pieces
+    whole = on_disk._pieces
 
     def killed(*arguments):
         for number, piece in enumerate(whole(*arguments)):
@@ -175,10 +175,10 @@ def test_a_killed_reading_goes_on(tmp_path, monkeypatch):
             yield piece
 
     with monkeypatch.context() as patch:
-        patch.setattr(staged, "_pieces", killed)
+        patch.setattr(on_disk, "_pieces", killed)
         with pytest.raises(KeyboardInterrupt):
             read_on_disk(source, role="pool", folder=tmp_path / "staged")
-    monkeypatch.setattr(staged, "_pieces", lambda *arguments: seen.append(arguments[-1]) or whole(*arguments))
+    monkeypatch.setattr(on_disk, "_pieces", lambda *arguments: seen.append(arguments[-1]) or whole(*arguments))
     check_same(read_on_disk(source, role="pool", folder=tmp_path / "staged"), read(source, role="pool"))
     assert seen == [2]
 
@@ -206,7 +206,7 @@ def test_encodings_on_disk_are_those_in_memory(tmp_path):
         assert fit([there]) == fit([here])
         expected = fit([here]).encode(here)
         for _ in range(2):
-            found = Shelf(folder=tmp_path / "encoded").encode(fit([there]), there)
+            found = EncodingCache(folder=tmp_path / "encoded").encode(fit([there]), there)
             assert isinstance(found, Placed)
             assert isinstance(found.inputs, OnDisk)
             rows = torch.tensor([99, 0, 50, 50])

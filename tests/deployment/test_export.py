@@ -33,7 +33,7 @@ from overproof.deployment.provenance import provenance_of
 from overproof.deployment.score import Scorer
 from overproof.errors import InputError
 from overproof.models import ZOO, EmbeddingEncoder, ModelSpec, PlainTable, Student, body_of, build, load_student, wrap
-from overproof.models.moments import DAY
+from overproof.models.date_column import DAY
 from overproof.models.ngram_bag import NgramBag
 from overproof.models.ngrams import Ngrams
 from overproof.models.zoo import assemble, resolved

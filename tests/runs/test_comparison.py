@@ -21,7 +21,7 @@ from overproof.errors import InputError
 from overproof.evaluation.holm import corrected, holm
 from overproof.evaluation.verdict import Row, summarise
 from overproof.models import NgramEncoder
-from overproof.models.encoding_cache import Shelf
+from overproof.models.encoding_cache import EncodingCache
 from overproof.runs import caches as sharing
 from overproof.runs import students
 from overproof.runs.caches import Shared
@@ -258,7 +258,7 @@ def test_rows_of_a_shared_encoding_are_the_encoding_of_the_rows():
     texts = ["good and cheap", "", "bad", "good", "not so bad, after all", "cheap"]
     whole = from_arrays(texts)
     encoder = NgramEncoder(words=(1, 2), characters=(3, 3), buckets=64, max_characters=100)
-    shared, shelf, rows = Shared(), Shelf(folder=Path("nowhere")), torch.tensor([4, 1, 3, 3, 0])
+    shared, shelf, rows = Shared(), EncodingCache(folder=Path("nowhere")), torch.tensor([4, 1, 3, 3, 0])
     shared.announce([whole])
     taken, alone = shared.encode(shelf, encoder, whole.take(rows)), encoder.encode(whole.take(rows))
     assert torch.equal(taken.values, alone.values)

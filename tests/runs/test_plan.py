@@ -15,7 +15,7 @@ import yaml
 
 from overproof.api import run
 from overproof.commands.main import main
-from overproof.data import Source, glance
+from overproof.data import Source, preview
 from overproof.data import options as data_options
 from overproof.errors import InputError
 from overproof.models import build
@@ -63,7 +63,7 @@ def everything(folder: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-# --- glances
+# --- previews
 
 
 def test_rows_and_kinds_are_told_from_outside(folder):
@@ -72,7 +72,7 @@ def test_rows_and_kinds_are_told_from_outside(folder):
         ("numbers.csv", {"label": "y"}, "table", 300),
         ("pixels.npy", {}, "image", 30),
     ):
-        found = glance(Source(path=str(folder / name), **options), role="pool")
+        found = preview(Source(path=str(folder / name), **options), role="pool")
         assert (found.kind, found.num_rows, found.exact) == (kind, num, True)
 
 
@@ -82,19 +82,19 @@ def test_long_text_files_are_told_from_their_first_lines(tmp_path, packed):
     lines = "".join(f"{number},{rng.bytes(number).hex()}\n" for number in rng.integers(10, 100, 40_000))
     path = tmp_path / ("x.csv.gz" if packed else "x.csv")
     path.write_bytes(gzip.compress(f"n,word\n{lines}".encode()) if packed else f"n,word\n{lines}".encode())
-    found = glance(Source(path=str(path)), role="pool")
+    found = preview(Source(path=str(path)), role="pool")
     assert not found.exact
     assert found.kind == "table"
     assert 0.9 * 40_000 < found.num_rows < 1.1 * 40_000
     with pytest.raises(InputError, match=r"pool \(x.csv(.gz)?\) has no column 'wrd' for `label` \(nearest: 'word'\)"):
-        glance(Source(path=str(path), label="wrd"), role="pool")
+        preview(Source(path=str(path), label="wrd"), role="pool")
 
 
 def test_a_cut_within_quotes_is_no_mistake(tmp_path):
     cell = '"' + "so\n" * 700_000 + '"'
     (tmp_path / "x.csv").write_text(f"n,word\n1,{cell}\n2,b\n")
     assert (
-        glance(Source(path=str(tmp_path / "x.csv"), label="n", input="word", kind="text"), role="pool").kind == "text"
+        preview(Source(path=str(tmp_path / "x.csv"), label="n", input="word", kind="text"), role="pool").kind == "text"
     )
 
 

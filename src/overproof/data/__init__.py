@@ -6,10 +6,12 @@ from overproof.data.classes import class_space as class_space
 from overproof.data.examples import Examples as Examples
 from overproof.data.examples import concatenate as concatenate
 from overproof.data.examples import from_arrays as from_arrays
-from overproof.data.glance import Glance as Glance
-from overproof.data.glance import check_one_kind as check_one_kind
-from overproof.data.glance import first_rows as first_rows
-from overproof.data.glance import glance as glance
+from overproof.data.on_disk import num_bytes as num_bytes
+from overproof.data.on_disk import read_on_disk as read_on_disk
+from overproof.data.preview import Preview as Preview
+from overproof.data.preview import check_one_kind as check_one_kind
+from overproof.data.preview import first_rows as first_rows
+from overproof.data.preview import preview as preview
 from overproof.data.read import pieces as pieces
 from overproof.data.read import read as read
 from overproof.data.source import ImageOptions as ImageOptions
@@ -18,5 +20,3 @@ from overproof.data.source import Source as Source
 from overproof.data.splits import duplicates as duplicates
 from overproof.data.splits import num_distinct as num_distinct
 from overproof.data.splits import split as split
-from overproof.data.staged import num_bytes as num_bytes
-from overproof.data.staged import read_on_disk as read_on_disk

@@ -14,7 +14,7 @@ from torch import Tensor
 from overproof.data import ids as content
 from overproof.data.columns import UNKNOWN, Frame, indexed, renamed, unique_keys, whole
 from overproof.data.inputs import features, image_tensor
-from overproof.data.mapped import Chained, InMemory, Mapped
+from overproof.data.mapped import ChainedInputs, InMemory, MappedInputs
 from overproof.data.source import AS_THEY_ARE, ImageOptions, Kind
 from overproof.data.wording import at_row, listed, nearest
 from overproof.errors import InputError
@@ -44,7 +44,7 @@ class Examples:
     """
 
     kind: Kind
-    held: UInt8[Tensor, "N C H W"] | pa.Array | pa.Table | Mapped | Chained
+    held: UInt8[Tensor, "N C H W"] | pa.Array | pa.Table | MappedInputs | ChainedInputs
     label: Int64[Tensor, "N"]
     class_names: tuple[str, ...]
     keys: pa.Array | None
@@ -63,28 +63,28 @@ class Examples:
     @property
     def inputs(self) -> InMemory:
         """What they hold, in memory: all of it is read where it lies on disk, so ask `parts` where it may be much."""
-        return self.held.read() if isinstance(self.held, Mapped | Chained) else self.held
+        return self.held.read() if isinstance(self.held, MappedInputs | ChainedInputs) else self.held
 
     @property
-    def mapped(self) -> Mapped | None:
+    def mapped(self) -> MappedInputs | None:
         """Their inputs where they lie on disk; None where they are in memory."""
-        return self.held if isinstance(self.held, Mapped) else None
+        return self.held if isinstance(self.held, MappedInputs) else None
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """Channels, height and width of images."""
         assert self.kind == "image"
-        channels, height, width = (self.held.pixels if isinstance(self.held, Mapped) else self.inputs).shape[1:]
+        channels, height, width = (self.held.pixels if isinstance(self.held, MappedInputs) else self.inputs).shape[1:]
         return channels, height, width
 
     @property
     def column_names(self) -> list[str]:
         """The columns of a table."""
-        return list(self.held.types if isinstance(self.held, Mapped) else self._table.column_names)
+        return list(self.held.types if isinstance(self.held, MappedInputs) else self._table.column_names)
 
     def only(self, names: Sequence[str]) -> "Examples":
         """The same rows of a table with some of its columns; ids stay as they are."""
-        held = self.held.only(list(names)) if isinstance(self.held, Mapped) else self._table.select(list(names))
+        held = self.held.only(list(names)) if isinstance(self.held, MappedInputs) else self._table.select(list(names))
         return replace(self, held=held)
 
     @property
@@ -99,7 +99,7 @@ class Examples:
         Args:
             num_rows: Of each part but the last.
         """
-        if not isinstance(self.held, Mapped):
+        if not isinstance(self.held, MappedInputs):
             yield self
             return
         for start in range(0, len(self), num_rows):
@@ -109,7 +109,7 @@ class Examples:
 
     def settled(self) -> "Examples":
         """The same examples, as all that a run uses of their file where they lie on disk."""
-        return replace(self, held=self.held.settled()) if isinstance(self.held, Mapped) else self
+        return replace(self, held=self.held.settled()) if isinstance(self.held, MappedInputs) else self
 
     def used(self, rows: slice) -> "Examples":
         """Some of the rows that the run uses of a file on disk, in the order of the file, in memory; without labels.
@@ -117,7 +117,7 @@ class Examples:
         Args:
             rows: Among all that are used.
         """
-        assert isinstance(self.held, Mapped)
+        assert isinstance(self.held, MappedInputs)
         some = replace(self.held, rows=np.arange(rows.start, rows.stop))
         unknown = torch.full((len(some),), UNKNOWN)
         return replace(self, held=some.read(), label=unknown, keys=None, ids=self.held.used_ids(rows))
@@ -138,7 +138,7 @@ class Examples:
             self,
             held=held[index]
             if isinstance(held, Tensor)
-            else held.take(picked if isinstance(held, Mapped | Chained) else pa.array(picked)),
+            else held.take(picked if isinstance(held, MappedInputs | ChainedInputs) else pa.array(picked)),
             label=self.label[index],
             keys=None if self.keys is None else self.keys.take(pa.array(picked)),
             ids=self.ids[picked],
@@ -353,10 +353,10 @@ def _table(table: pa.Table, origin: str) -> pa.Table:
     return features(frame, table.column_names, "refuse")[1]
 
 
-def _joined(parts: Sequence[Examples]) -> Tensor | pa.Array | pa.Table | Chained:
+def _joined(parts: Sequence[Examples]) -> Tensor | pa.Array | pa.Table | ChainedInputs:
     first = parts[0]
-    if any(isinstance(part.held, Mapped) for part in parts):
-        return Chained(parts=tuple(part.held for part in parts), rows=np.arange(sum(len(part) for part in parts)))
+    if any(isinstance(part.held, MappedInputs) for part in parts):
+        return ChainedInputs(parts=tuple(part.held for part in parts), rows=np.arange(sum(len(part) for part in parts)))
     if first.kind == "text":
         return pa.concat_arrays([part.inputs for part in parts])
     if first.kind == "image":

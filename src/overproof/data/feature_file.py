@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from overproof.data.places import locate
+from overproof.data.find_files import locate
 from overproof.data.readers.arrow_files import open_parquet, read_parquet
 from overproof.data.wording import at_row, listed, nearest, reason
 from overproof.errors import InputError

@@ -46,7 +46,7 @@ def arrays_of(inputs: InMemory, *, gaps: bool) -> dict[str, NDArray[Any]]:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Mapped:
+class MappedInputs:
     """N of the rows that a run uses of F rows on disk.
 
     Args:
@@ -70,11 +70,11 @@ class Mapped:
         """All images of the file, [F, C, H, W]."""
         return self.arrays[_PIXELS]
 
-    def take(self, picked: NDArray[np.int64]) -> "Mapped":
+    def take(self, picked: NDArray[np.int64]) -> "MappedInputs":
         """Some of them; nothing is read."""
         return replace(self, rows=self.rows[picked])
 
-    def only(self, names: list[str]) -> "Mapped":
+    def only(self, names: list[str]) -> "MappedInputs":
         """Some columns of a table."""
         # Arrays go by the number of their column.
         arrays, places = {IDS: self.arrays[IDS]}, list(self.types)
@@ -84,7 +84,7 @@ class Mapped:
                     arrays[f"{index}.{suffix}"] = self.arrays[found]
         return replace(self, arrays=arrays, types={name: self.types[name] for name in names})
 
-    def settled(self) -> "Mapped":
+    def settled(self) -> "MappedInputs":
         """The same rows, as all that the run uses of the file."""
         used, rows = np.unique(self.used[self.rows], return_inverse=True)
         return replace(self, used=used, rows=rows)
@@ -124,7 +124,7 @@ class Mapped:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Chained:
+class ChainedInputs:
     """N rows of several sets put end to end, some of them on disk; nothing is read or copied before it is asked for.
 
     Args:
@@ -132,13 +132,13 @@ class Chained:
         rows: [N], into all of them.
     """
 
-    parts: tuple[InMemory | Mapped, ...]
+    parts: tuple[InMemory | MappedInputs, ...]
     rows: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.rows)
 
-    def take(self, picked: NDArray[np.int64]) -> "Chained":
+    def take(self, picked: NDArray[np.int64]) -> "ChainedInputs":
         """Some of them; nothing is read."""
         return replace(self, rows=self.rows[picked])
 
@@ -159,13 +159,13 @@ class Chained:
         return pa.concat_arrays(pieces).take(pa.array(back))
 
 
-def _taken(part: InMemory | Mapped, rows: NDArray[np.int64]) -> InMemory:
-    if isinstance(part, Mapped):
+def _taken(part: InMemory | MappedInputs, rows: NDArray[np.int64]) -> InMemory:
+    if isinstance(part, MappedInputs):
         return part.take(rows).read()
     return part[torch.from_numpy(rows)] if isinstance(part, Tensor) else part.take(pa.array(rows))
 
 
-def mapped(arrays: Arrays, types: Mapping[str, pa.DataType]) -> Mapped:
+def mapped(arrays: Arrays, types: Mapping[str, pa.DataType]) -> MappedInputs:
     """All rows of arrays that lie on disk.
 
     Args:
@@ -178,7 +178,7 @@ def mapped(arrays: Arrays, types: Mapping[str, pa.DataType]) -> Mapped:
         if name.endswith("lengths")
     }
     everything = np.arange(len(arrays[IDS]))
-    return Mapped(arrays={**arrays, **offsets}, types=types, used=everything, rows=everything)
+    return MappedInputs(arrays={**arrays, **offsets}, types=types, used=everything, rows=everything)
 
 
 def strings_of(place: str, words: pa.Array) -> dict[str, NDArray[Any]]:

@@ -11,10 +11,10 @@ import torch
 
 from overproof.data import columns
 from overproof.data.examples import Examples
+from overproof.data.find_files import Place, find_files
 from overproof.data.inputs import features, texts
-from overproof.data.opened import Opened, examples_of, open_source
-from overproof.data.places import Place, find
-from overproof.data.readers import arrays, pictures
+from overproof.data.open_source import OpenedSource, examples_of, open_source
+from overproof.data.readers import arrays, images
 from overproof.data.source import Source, check_format
 from overproof.errors import InputError
 
@@ -33,7 +33,7 @@ def read(source: Source, *, role: str) -> Examples:
     Raises:
         InputError: If a file is missing, damaged or empty, or does not hold what the source says.
     """
-    place = find(source.paths, role)
+    place = find_files(source.paths, role)
     if place.family == "arrays":
         return _read_arrays(source, place, role)
     opened = open_source(source, place)
@@ -63,13 +63,13 @@ def pieces(source: Source, *, role: str, max_rows: int = 65_536) -> Iterator[Exa
             yield opened.examples(frame)
 
 
-def open_pieces(source: Source, *, role: str) -> Opened:
+def open_pieces(source: Source, *, role: str) -> OpenedSource:
     """The files of a source, opened to be read piece by piece.
 
     Raises:
         InputError: As `read`; or the files hold arrays, which are mapped into memory instead.
     """
-    place = find(source.paths, role)
+    place = find_files(source.paths, role)
     if place.family == "arrays":
         raise InputError(f"{place.name} holds whole arrays, which cannot be read in pieces.")
     return open_source(source, place, keep=False)
@@ -109,7 +109,7 @@ def _checked(source: Source, frame: columns.Frame, inputs: Inputs) -> Examples:
         kept = columns.where(replace(frame, table=frame.table.append_column(_PLACE, pa.array(place))), source)
         if len(kept.rows) < len(inputs):
             inputs = inputs[torch.from_numpy(kept.table.column(_PLACE).to_numpy().copy())]
-        return examples_of(source, kept, pictures.reshaped(inputs, source.image))
+        return examples_of(source, kept, images.reshaped(inputs, source.image))
     if isinstance(inputs, pa.Table):
         _check_kind(source, frame.name, "table")
         whole = replace(frame, table=_beside(inputs, frame.table))
@@ -134,7 +134,7 @@ def _label_files(source: Source, place: Place, role: str) -> Sequence[Path | Non
     """The files of labels beside IDX and .npy files; .npz archives hold their own."""
     if source.label is None or check_format(place.files[0], place.name) == "npz":
         return [None] * len(place.files)
-    labels = find((source.label,), role).files
+    labels = find_files((source.label,), role).files
     if len(labels) != len(place.files):
         raise InputError(
             f"{place.name} has {len(place.files)} files, but `label` leads to {len(labels)}; each needs one of labels."

@@ -17,8 +17,8 @@ from overproof.deployment.int8 import Int8Cost, int8_cost, quantised
 from overproof.deployment.provenance import Provenance, provenance_of, student_folder
 from overproof.errors import InputError
 from overproof.models import NgramEncoder, Student, TableEncoder, TokenEncoder, body_of, load_student
-from overproof.models.moments import Moment
-from overproof.models.tables import Blank, Column, Number
+from overproof.models.date_column import DateColumn
+from overproof.models.tables import EmptyColumn, NumberColumn, TableColumn
 from overproof.runs.experiment import dump
 from overproof.storage import atomic
 from overproof.version import __version__
@@ -193,14 +193,14 @@ def _made_up(student: Student) -> Examples:
     return examples_of(inputs=inputs, label=label, class_names=(), keys=None, origin="made-up examples")
 
 
-def _values(column: Column) -> pa.Array:
+def _values(column: TableColumn) -> pa.Array:
     """Five values of a column: numbers about its mean and a gap, or its words, a strange one and a gap."""
-    if isinstance(column, Number):
+    if isinstance(column, NumberColumn):
         return pa.array([column.mean + far * column.std for far in (-1.0, 0.0, 0.5, 3.0)] + [None])
-    if isinstance(column, Moment):
+    if isinstance(column, DateColumn):
         times = [int(column.mean + far * column.std) for far in (-1.0, 0.0, 0.5, 3.0)]
         return pa.array([*times, None], pa.timestamp("us"))
-    if isinstance(column, Blank):
+    if isinstance(column, EmptyColumn):
         return pa.nulls(5)
     if column.family == "booleans":
         return pa.array([True, False, None, True, False])

@@ -31,8 +31,8 @@ from overproof.deployment.own_module import add_own_module
 from overproof.deployment.table_graph import NO_TIME, column_inputs, columns_read, encode_table, missing_word
 from overproof.errors import InputError
 from overproof.models import ZOO, EmbeddingEncoder, NgramEncoder, Ragged, Student, TableEncoder, TokenEncoder, body_of
-from overproof.models.moments import Moment, microseconds
-from overproof.models.tables import Column, Number, Words, numbers_of
+from overproof.models.date_column import DateColumn, microseconds
+from overproof.models.tables import CategoryColumn, NumberColumn, TableColumn, numbers_of
 from overproof.version import __version__
 
 LOGITS, PROBS = "logits", "probs"
@@ -203,13 +203,13 @@ def need_onnx() -> None:
             raise InputError(f"Export needs the package {package}; install it with: pip install 'overproof[onnx]'.")
 
 
-def _column(values: pa.ChunkedArray, column: Column) -> np.ndarray:
-    if isinstance(column, Number):
+def _column(values: pa.ChunkedArray, column: TableColumn) -> np.ndarray:
+    if isinstance(column, NumberColumn):
         return numbers_of(values)
-    if isinstance(column, Moment):
+    if isinstance(column, DateColumn):
         times, gaps = microseconds(values)
         return np.where(gaps, NO_TIME, times)
-    assert isinstance(column, Words)
+    assert isinstance(column, CategoryColumn)
     missing = missing_word(column)
     words = column.words(values).to_pylist()
     return np.array([missing if word is None else word for word in words], object)

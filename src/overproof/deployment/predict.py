@@ -16,9 +16,9 @@ from torch import Tensor
 
 from overproof.data import Examples, Source, read
 from overproof.data.columns import check_names
+from overproof.data.find_files import Place, find_files
 from overproof.data.inputs import NothingLeft
-from overproof.data.opened import Opened
-from overproof.data.places import Place, find
+from overproof.data.open_source import OpenedSource
 from overproof.data.read import open_pieces
 from overproof.data.readers.csv_stream import open_csv_stream
 from overproof.data.source import check_format
@@ -144,7 +144,7 @@ def _column_names(student: Student) -> list[str]:
 
 
 def _pieces(student: Student, source: Source) -> Iterator[Examples]:
-    place = find(source.paths, "input")
+    place = find_files(source.paths, "input")
     if place.family == "arrays":
         whole = only_read(read(source, role="input"), student)
         for rows in torch.arange(len(whole)).split(MAX_ROWS):
@@ -160,7 +160,7 @@ def _pieces(student: Student, source: Source) -> Iterator[Examples]:
             continue
 
 
-def _opened(student: Student, source: Source, place: Place) -> Opened:
+def _opened(student: Student, source: Source, place: Place) -> OpenedSource:
     """The files with the columns that the student reads; of CSV, whose types it knows, only the first block is read."""
     names = _column_names(student)
     formats = {check_format(path, place.name) for path in place.files}
@@ -185,7 +185,7 @@ def _opened(student: Student, source: Source, place: Place) -> Opened:
                 f"{place.named(index)} lacks the columns {listed(lacking)}; the student reads {listed(names)}."
             )
     first = dict(zip(rows[0].columns, rows[0].types, strict=True))
-    return Opened(
+    return OpenedSource(
         source=source,
         place=place,
         rows=tuple(rows),

@@ -6,8 +6,8 @@ import numpy as np
 
 from overproof.deployment.nodes import ML, Nodes
 from overproof.models import TableEncoder
-from overproof.models.moments import Moment
-from overproof.models.tables import Blank, Column, Number, Words
+from overproof.models.date_column import DateColumn
+from overproof.models.tables import CategoryColumn, EmptyColumn, NumberColumn, TableColumn
 
 _TAKEN = re.compile("logits|probs|(student|module)/.*")
 """Names of outputs and inner values."""
@@ -17,9 +17,9 @@ NO_TIME = np.int64(-(2**63))
 """What stands for a missing point in time."""
 
 
-def columns_read(encoder: TableEncoder) -> list[Column]:
+def columns_read(encoder: TableEncoder) -> list[TableColumn]:
     """The columns that have a slot, and so an input."""
-    return [column for column in encoder.columns if not isinstance(column, Blank)]
+    return [column for column in encoder.columns if not isinstance(column, EmptyColumn)]
 
 
 def column_inputs(encoder: TableEncoder) -> list[tuple[str, str, str]]:
@@ -27,19 +27,19 @@ def column_inputs(encoder: TableEncoder) -> list[tuple[str, str, str]]:
     described = []
     for column in columns_read(encoder):
         name = f"{column.name}_" if _TAKEN.fullmatch(column.name) else column.name
-        if isinstance(column, Number):
+        if isinstance(column, NumberColumn):
             described.append((name, "float64", "a number; NaN where it is missing"))
             continue
-        if isinstance(column, Moment):
+        if isinstance(column, DateColumn):
             described.append((name, "int64", f"microseconds since 1970, UTC; {NO_TIME} where it is missing"))
             continue
-        assert isinstance(column, Words)
+        assert isinstance(column, CategoryColumn)
         words = "'true' or 'false'" if column.family == "booleans" else "a word"
         described.append((name, "str", f"{words}; {missing_word(column)!r} where it is missing"))
     return described
 
 
-def missing_word(column: Words) -> str:
+def missing_word(column: CategoryColumn) -> str:
     """What stands for a missing word: the empty one, or the first of `?`, `??`, … where that is a category."""
     words = ("?" * length for length in range(len(column.categories) + 1))
     return next(word for word in words if word not in column.categories)
@@ -61,16 +61,16 @@ def encode_table(nodes: Nodes, encoder: TableEncoder) -> str:
     return nodes.beside(blocks)
 
 
-def _blocks(nodes: Nodes, column: Column, name: str) -> list[str]:
-    if isinstance(column, Number):
+def _blocks(nodes: Nodes, column: TableColumn, name: str) -> list[str]:
+    if isinstance(column, NumberColumn):
         return _number(nodes, column, name)
-    if isinstance(column, Moment):
+    if isinstance(column, DateColumn):
         return _moment(nodes, column, name)
-    assert isinstance(column, Words)
+    assert isinstance(column, CategoryColumn)
     return [_words(nodes, column, name)]
 
 
-def _moment(nodes: Nodes, column: Moment, name: str) -> list[str]:
+def _moment(nodes: Nodes, column: DateColumn, name: str) -> list[str]:
     """A place on a line and on the circles of week, year and day; 0 for a gap, and a slot that says so."""
     gap, axis = nodes.add("Equal", name, nodes.constant(NO_TIME)), nodes.constant(np.array([1]))
     time = nodes.add("Where", gap, nodes.constant(np.int64(0)), name)
@@ -94,7 +94,7 @@ def _scaled(nodes: Nodes, value: str, mean: float, std: float) -> str:
     return nodes.add("Div", centred, nodes.constant(np.float64(std)))
 
 
-def _number(nodes: Nodes, column: Number, name: str) -> list[str]:
+def _number(nodes: Nodes, column: NumberColumn, name: str) -> list[str]:
     """(value - mean) / std in double precision, as the student's encoder; 0 for a gap, and a slot that says so."""
     gap, axis = nodes.add("IsNaN", name), nodes.constant(np.array([1]))
     scaled = _scaled(nodes, name, column.mean, column.std)
@@ -103,7 +103,7 @@ def _number(nodes: Nodes, column: Number, name: str) -> list[str]:
     return [nodes.float32(nodes.add("Unsqueeze", slot, axis)) for slot in slots]
 
 
-def _words(nodes: Nodes, column: Words, name: str) -> str:
+def _words(nodes: Nodes, column: CategoryColumn, name: str) -> str:
     """The place of a word among the categories, the last place for any other, one-hot."""
     place = nodes.add(
         "LabelEncoder",

@@ -35,12 +35,12 @@ DEVIATIONS = 5.0
 DENSE = 8
 """A block is looked at row by row where fewer than one of so many rows concern us, and as a whole where more do."""
 
-Rows = NDArray[np.int64]
+RowIndices = NDArray[np.int64]
 Words = NDArray[np.uint64]
 
 
 @runtime_checkable
-class Column(Protocol):
+class NumericColumn(Protocol):
     """One number a row."""
 
     def __len__(self) -> int: ...
@@ -49,8 +49,13 @@ class Column(Protocol):
 
 
 def highest(
-    score: Column, quotas: NDArray[np.int64], order: Column, group: Column | None = None, *, origin: str = "score"
-) -> Rows:
+    score: NumericColumn,
+    quotas: NDArray[np.int64],
+    order: NumericColumn,
+    group: NumericColumn | None = None,
+    *,
+    origin: str = "score",
+) -> RowIndices:
     """The rows with the highest scores, as many of every class as its quota says, rising.
 
     Of rows with equal scores those with the smallest `order` are taken, of those the first.
@@ -88,7 +93,7 @@ def highest(
     return np.sort(np.concatenate(chosen)) if chosen else np.empty(0, np.int64)
 
 
-def lowest(order: Column, budget: int) -> Rows:
+def lowest(order: NumericColumn, budget: int) -> RowIndices:
     """The rows with the smallest 64-bit hashes, rising; of equal ones the first.
 
     Args:
@@ -99,7 +104,7 @@ def lowest(order: Column, budget: int) -> Rows:
 
 
 class _Reversed:
-    def __init__(self, order: Column) -> None:
+    def __init__(self, order: NumericColumn) -> None:
         self.order = order
 
     def __len__(self) -> int:
@@ -109,7 +114,7 @@ class _Reversed:
         return ~self.order[rows]
 
 
-def numbers(values: Any) -> Column:
+def numbers(values: Any) -> NumericColumn:
     """An array, a memory map or a tensor as a column; half precision is widened block by block."""
     if isinstance(values, Tensor):
         values = values.detach().cpu()
@@ -208,7 +213,7 @@ def _blocks(num_rows: int) -> Iterator[slice]:
         yield slice(start, min(start + BLOCK_ROWS, num_rows))
 
 
-def _sampled_rows(num_rows: int, num_classes: int) -> Rows:
+def _sampled_rows(num_rows: int, num_classes: int) -> RowIndices:
     """One row drawn from each of many equal stretches: as good as a random sample, better where scores are sorted."""
     size = min(num_rows, max(SAMPLE_ROWS, SAMPLE_ROWS_PER_CLASS * num_classes))
     places = (np.arange(size) + np.random.default_rng(0).random(size)) * (num_rows / max(size, 1))
@@ -249,11 +254,11 @@ def _limits(
 
 
 def _above(
-    score: Column, group: Column | None, limits: NDArray[Any], origin: str
-) -> tuple[list[tuple[Rows, NDArray[Any]]], NDArray[np.int64]]:
+    score: NumericColumn, group: NumericColumn | None, limits: NDArray[Any], origin: str
+) -> tuple[list[tuple[RowIndices, NDArray[Any]]], NDArray[np.int64]]:
     """For each class the rows above its limit with their scores, and how many lie on it."""
     on_limit = np.zeros(len(limits), np.int64)
-    kept: list[tuple[Rows, NDArray[Any], NDArray[Any]]] = []
+    kept: list[tuple[RowIndices, NDArray[Any], NDArray[Any]]] = []
     for block in _blocks(len(score)):
         values = score[block]
         refuse_nan(values, block.start, origin)
@@ -286,7 +291,7 @@ def _counts(classes: Any, chosen: NDArray[np.bool_], num_classes: int) -> NDArra
     return np.bincount(classes[chosen], minlength=num_classes)
 
 
-def _cut(values: NDArray[Any], rows: Rows, quota: int, order: Column) -> Rows:
+def _cut(values: NDArray[Any], rows: RowIndices, quota: int, order: NumericColumn) -> RowIndices:
     """Which of some rows, rising, have the highest values, ties by `order`."""
     if len(rows) == quota:
         return np.arange(quota)
@@ -297,13 +302,13 @@ def _cut(values: NDArray[Any], rows: Rows, quota: int, order: Column) -> Rows:
 
 
 def _first_tied(
-    score: Column,
-    group: Column | None,
+    score: NumericColumn,
+    group: NumericColumn | None,
     limits: NDArray[Any],
     wanted: NDArray[np.int64],
     on_limit: NDArray[np.int64],
-    order: Column,
-) -> Rows:
+    order: NumericColumn,
+) -> RowIndices:
     """Of the rows on their class's limit, as many as are wanted, by smallest hash."""
     chosen, slack = [], 1.0
     while wanted.any():

@@ -20,7 +20,7 @@ ROWS_PER_BLOCK = 2**12
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Shelf:
+class EncodingCache:
     """Where encodings are kept, one folder for each encoder and set of examples.
 
     Args:

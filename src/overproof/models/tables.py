@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from overproof.data import Examples, Kind
 from overproof.data.wording import listed
 from overproof.errors import InputError
+from overproof.models.date_column import DateColumn
 from overproof.models.inputs import Dense
-from overproof.models.moments import Moment
 
 Family = Literal["numbers", "booleans", "strings", "dates"]
 
@@ -23,7 +23,7 @@ MAX_CATEGORIES = 64
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Number:
+class NumberColumn:
     """A column of numbers: (value - mean) / std, and a second slot that is 1 where the value is missing.
 
     Args:
@@ -62,7 +62,7 @@ class Number:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Words:
+class CategoryColumn:
     """A column of strings or booleans: one slot a category, and `other` for unseen and missing ones.
 
     Args:
@@ -99,7 +99,7 @@ class Words:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Blank:
+class EmptyColumn:
     """A column without any value at fitting: it takes no slot, and whatever it holds later is not looked at.
 
     Args:
@@ -122,7 +122,7 @@ class Blank:
         """There is nothing to fill."""
 
 
-Column = Number | Words | Moment | Blank
+TableColumn = NumberColumn | CategoryColumn | DateColumn | EmptyColumn
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -139,7 +139,7 @@ class TableEncoder:
         [[-1.0, 0.0, 1.0, 0.0], [1.0, 1.0, 0.0, 0.0]]
     """
 
-    columns: tuple[Column, ...]
+    columns: tuple[TableColumn, ...]
 
     @classmethod
     def fit(cls, parts: Sequence[Examples]) -> "TableEncoder":
@@ -181,7 +181,7 @@ class TableEncoder:
         for column in self.columns:
             values = table.column(column.name)
             family = _family(values)
-            if family == "numbers" and isinstance(column, Words) and column.numbered:
+            if family == "numbers" and isinstance(column, CategoryColumn) and column.numbered:
                 family = column.family
             if column.family is not None and family not in (column.family, None):
                 raise InputError(
@@ -239,7 +239,7 @@ def numbers_of(column: pa.ChunkedArray) -> NDArray[np.float64]:
     return values
 
 
-def _fitted(name: str, parts: Sequence[Examples]) -> Column:
+def _fitted(name: str, parts: Sequence[Examples]) -> TableColumn:
     # One column at a time, since a table on disk may be larger than memory.
     columns = [(part.origin, table_of(part.only([name]), [name]).column(name)) for part in parts]
     families = {found: origin for origin, column in columns if (found := _family(column)) is not None}
@@ -247,25 +247,27 @@ def _fitted(name: str, parts: Sequence[Examples]) -> Column:
         said = " and ".join(f"{found} in {origin}" for found, origin in families.items())
         raise InputError(f"Column {name!r} holds {said}; one family of values is allowed.")
     if not families:
-        return Blank(name=name)
+        return EmptyColumn(name=name)
     family = next(iter(families))
     if family == "dates":
-        return Moment.fit(name, [column for _, column in columns])
+        return DateColumn.fit(name, [column for _, column in columns])
     if family == "numbers":
         values = np.concatenate([numbers_of(column) for _, column in columns])
         known = values[~np.isnan(values)]
         if len(known) == 0:
-            return Blank(name=name)
+            return EmptyColumn(name=name)
         # Equal values may differ from their rounded mean; and squares of the largest numbers are infinite.
         largest = float(np.abs(known).max())
         scale = largest if largest > 1e150 else 1.0
         std = float((known / scale).std()) * scale if (known != known[0]).any() else 0.0
-        return Number(name=name, mean=float((known / scale).mean()) * scale, std=std, gaps=len(known) < len(values))
+        return NumberColumn(
+            name=name, mean=float((known / scale).mean()) * scale, std=std, gaps=len(known) < len(values)
+        )
     words = pa.chunked_array([_strings(column) for _, column in columns], pa.large_string())
     counts = words.value_counts()
     frequency = {entry["values"]: entry["counts"] for entry in counts.to_pylist() if entry["values"] is not None}
     frequent = sorted(frequency, key=lambda category: (-frequency[category], category))[:MAX_CATEGORIES]
-    return Words(name=name, family=family, categories=tuple(sorted(frequent)))
+    return CategoryColumn(name=name, family=family, categories=tuple(sorted(frequent)))
 
 
 def _family(column: pa.ChunkedArray) -> Family | None:
@@ -279,12 +281,12 @@ def _family(column: pa.ChunkedArray) -> Family | None:
     return "numbers" if pa.types.is_integer(column.type) or pa.types.is_floating(column.type) else "strings"
 
 
-def _column_from(config: Mapping[str, Any]) -> Column:
+def _column_from(config: Mapping[str, Any]) -> TableColumn:
     if "categories" in config:
-        return Words(**{**config, "categories": tuple(config["categories"])})
+        return CategoryColumn(**{**config, "categories": tuple(config["categories"])})
     if "daily" in config:
-        return Moment(**config)
-    return Number(**config) if "mean" in config else Blank(**config)
+        return DateColumn(**config)
+    return NumberColumn(**config) if "mean" in config else EmptyColumn(**config)
 
 
 def _spelled(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -15,7 +15,7 @@ from torch import Tensor
 from overproof.answers.files import ParsedFiles
 from overproof.data import Examples, Source, read
 from overproof.models import Dense, Encoder, Inputs, Ragged
-from overproof.models.encoding_cache import Shelf
+from overproof.models.encoding_cache import EncodingCache
 from overproof.teachers import Brought, opened
 from overproof.teachers.options import ScorerOptions
 
@@ -90,7 +90,9 @@ class Shared:
                 order = np.argsort(each.ids.view("S16"), kind="stable")
                 self._wholes[digest] = _Whole(examples=each, ids=each.ids.view("S16")[order], order=order)
 
-    def encode(self, shelf: Shelf, encoder: Encoder, examples: Examples, spared: list[float] | None = None) -> Inputs:
+    def encode(
+        self, shelf: EncodingCache, encoder: Encoder, examples: Examples, spared: list[float] | None = None
+    ) -> Inputs:
         """The encoding of examples: some rows of that of the set they were drawn from, which is encoded once.
 
         Always the whole set, so that a student on an encoder of one's own, whose numbers may differ in the last bit

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from overproof.answers.predictions import compress
-from overproof.data import Examples, Glance, Kind, first_rows, num_bytes
+from overproof.data import Examples, Kind, Preview, first_rows, num_bytes
 from overproof.data.options import LARGE_BYTES
 from overproof.methods.published import method
 from overproof.models import Dense, ModelSpec, Student, body_of, build, load_student, minilm
@@ -57,12 +57,12 @@ class Sizes:
     knows_truth: bool
 
 
-def sizes(experiment: Experiment, glances: Mapping[str, Glance]) -> Sizes:
+def sizes(experiment: Experiment, previews: Mapping[str, Preview]) -> Sizes:
     """Count the examples: by reading them where they are few, else from outside. Nothing is written.
 
     Args:
         experiment: All of a run.
-        glances: What its files look like from outside, by role.
+        previews: What its files look like from outside, by role.
 
     Raises:
         InputError: The files, or their first rows, do not hold what the options say.
@@ -71,14 +71,14 @@ def sizes(experiment: Experiment, glances: Mapping[str, Glance]) -> Sizes:
     if sum(num_bytes(source, role=role) for role, source in data.files.items()) <= LARGE_BYTES:
         return replace(sizes_of(experiment, cast(data)), on_disk=_on_disk(experiment))
     rows: dict[str, int] = {str(role): count for role, count in data.rows.items()}
-    counts = {role: rows.get(role, glances[role].num_rows) for role in ROLES if role in glances}
-    if "all" in glances:
+    counts = {role: rows.get(role, previews[role].num_rows) for role in ROLES if role in previews}
+    if "all" in previews:
         drawn = {role: rows[role] for role in rows if role not in data.files}
         counts |= drawn
         if "pool" not in counts:
-            counts["pool"] = max(glances["all"].num_rows - sum(drawn.values()), 0)
+            counts["pool"] = max(previews["all"].num_rows - sum(drawn.values()), 0)
     shown = next(role for role in ("labelled", "all", "test") if role in data.files)
-    largest = max(data.files, key=lambda role: glances[role].num_rows)
+    largest = max(data.files, key=lambda role: previews[role].num_rows)
     known = first_rows(data.files[shown], role=shown, num_rows=2**14)
     pool = data.files["pool" if "pool" in data.files else "all" if "all" in data.files else largest]
     return Sizes(

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from overproof.data import Glance, Kind, check_one_kind, glance
+from overproof.data import Kind, Preview, check_one_kind, preview
 from overproof.data.wording import nearest
 from overproof.errors import InputError
 from overproof.models import FROZEN, ZOO, ModelSpec, is_estimator, resolved_for
@@ -12,7 +12,7 @@ from overproof.runs.experiment import Experiment, ScorerOptions
 from overproof.teachers.trained.estimator import made
 
 
-def preflight(experiment: Experiment) -> dict[str, Glance]:
+def preflight(experiment: Experiment) -> dict[str, Preview]:
     """Check that files and columns exist, that all roles hold one kind, and that student and teacher read it.
 
     Args:
@@ -24,22 +24,22 @@ def preflight(experiment: Experiment) -> dict[str, Glance]:
     Raises:
         InputError: The first thing that does not fit.
     """
-    glances = {str(role): glance(source, role=role) for role, source in experiment.data.files.items()}
-    kind = check_one_kind(glances)
-    _check_rows(experiment, glances)
+    previews = {str(role): preview(source, role=role) for role, source in experiment.data.files.items()}
+    kind = check_one_kind(previews)
+    _check_rows(experiment, previews)
     _check_folds(experiment)
     for number, scorer in enumerate((experiment.teacher, *experiment.teacher.others)):
         _check_scorer(scorer, f"teacher.others.{number - 1}" if number else "teacher", kind)
     if kind is not None:
         options = experiment.student
-        resolved_for(ModelSpec(name=options.name, options=options.options), kind, next(iter(glances.values())).name)
-    return glances
+        resolved_for(ModelSpec(name=options.name, options=options.options), kind, next(iter(previews.values())).name)
+    return previews
 
 
-def _check_rows(experiment: Experiment, glances: dict[str, Glance]) -> None:
+def _check_rows(experiment: Experiment, previews: dict[str, Preview]) -> None:
     """No role may ask for more rows than its file has; how many of them are distinct shows when they are read."""
     rows: dict[str, int] = {str(role): count for role, count in experiment.data.rows.items()}
-    for role, found in glances.items():
+    for role, found in previews.items():
         drawn = set(rows) - set(experiment.data.files) if role == "all" else {role} & set(rows)
         asked = {each: rows[each] for each in rows if each in drawn}
         if found.exact and sum(asked.values()) > found.num_rows:

@@ -13,7 +13,7 @@ from overproof.data import Examples
 from overproof.evaluation.verdict import Role as RowRole
 from overproof.methods.published import CONVENTIONAL, CONVENTIONAL_WITHOUT_POOL
 from overproof.models import Inputs, Student, Unpadded, as_read, build, join, resolved
-from overproof.models.encoding_cache import Shelf
+from overproof.models.encoding_cache import EncodingCache
 from overproof.processes import leads, place
 from overproof.runs.asking import Asking
 from overproof.runs.experiment import Experiment, MethodOptions
@@ -201,8 +201,8 @@ class Students:
         return test if test.mapped else self.asking.shared.encode(self._shelf, student.encoder, test, spared)
 
     @property
-    def _shelf(self) -> Shelf:
-        return Shelf(folder=(self.asking.shared.folder or self.folder) / "encoded")
+    def _shelf(self) -> EncodingCache:
+        return EncodingCache(folder=(self.asking.shared.folder or self.folder) / "encoded")
 
     def role(self, each: MethodOptions) -> RowRole:
         """What a row is in the table."""

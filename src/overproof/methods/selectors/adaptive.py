@@ -11,7 +11,7 @@ from torch import Tensor
 
 from overproof.answers.predictions import Answers
 from overproof.errors import InputError
-from overproof.functional.top_k import BLOCK_ROWS, Column, Rows, numbers, refuse_nan
+from overproof.functional.top_k import BLOCK_ROWS, NumericColumn, RowIndices, numbers, refuse_nan
 from overproof.methods.selectors.selector import Array, LogConfidences, counted, like, same_length
 from overproof.papers import KD3_2023
 from overproof.registry import register
@@ -59,7 +59,7 @@ def adaptive(score: Array, pseudo_label: Any, confidence: float = 0.95, *, num_c
     return like(_rows(numbers(score), numbers(pseudo_label), confidence, num_classes), score)
 
 
-def _rows(score: Column, label: Column, confidence: float, num_classes: int | None) -> Rows:
+def _rows(score: NumericColumn, label: NumericColumn, confidence: float, num_classes: int | None) -> RowIndices:
     if not 0 < confidence < 1:
         raise InputError(f"confidence is {confidence}; it must lie between 0 and 1.")
     counts = np.zeros(len(counted(label, num_classes)), np.int64)

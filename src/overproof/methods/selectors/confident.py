@@ -9,7 +9,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from overproof.answers.predictions import Answers
-from overproof.functional.top_k import Column, Hashed, Rows, highest, numbers
+from overproof.functional.top_k import Hashed, NumericColumn, RowIndices, highest, numbers
 from overproof.methods.selectors.selector import Array, LogConfidences, check_budget, like, num_rows, same_length
 from overproof.papers import DFND_2021
 from overproof.registry import register
@@ -42,7 +42,7 @@ def confident(score: Array, budget: int | float, ids: Any = None) -> Array:
     return like(_rows(numbers(score), num_rows(budget, len(score)), ids), score)
 
 
-def _rows(score: Column, budget: int, ids: Any) -> Rows:
+def _rows(score: NumericColumn, budget: int, ids: Any) -> RowIndices:
     if ids is not None:
         same_length(ids, score, "ids")
     return highest(score, np.array([budget]), Hashed(ids, len(score)))

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from overproof.answers.predictions import Answers
 from overproof.errors import InputError
-from overproof.functional.top_k import Column, Hashed, Rows, highest, numbers
+from overproof.functional.top_k import Hashed, NumericColumn, RowIndices, highest, numbers
 from overproof.methods.selectors.selector import Array, LogConfidences, check_budget, counted, like, same_length
 from overproof.papers import DFND_2021
 from overproof.registry import register
@@ -73,7 +73,7 @@ def per_class(
     return like(_rows(numbers(score), numbers(pseudo_label), quota, ids, num_classes), score)
 
 
-def _rows(score: Column, label: Column, quota: Any, ids: Any, num_classes: int | None) -> Rows:
+def _rows(score: NumericColumn, label: NumericColumn, quota: Any, ids: Any, num_classes: int | None) -> RowIndices:
     counts = counted(label, num_classes)
     quotas = _quotas(quota, counts)
     short = {index: (int(counts[index]), int(quotas[index])) for index in np.flatnonzero(quotas > counts).tolist()}

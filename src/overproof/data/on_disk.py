@@ -20,8 +20,8 @@ from torch import Tensor
 from overproof.data import columns
 from overproof.data.columns import UNKNOWN
 from overproof.data.examples import Examples
+from overproof.data.find_files import Place, find_files
 from overproof.data.mapped import IDS, arrays_of, mapped, strings_in, strings_of
-from overproof.data.places import Place, find
 from overproof.data.read import open_pieces, read
 from overproof.data.source import COMPRESSED, Source, format_of
 from overproof.data.wording import listed
@@ -45,7 +45,7 @@ def num_bytes(source: Source, *, role: str) -> int:
         InputError: If there are no such files.
     """
     total = 0
-    for path in find(source.paths, role).files:
+    for path in find_files(source.paths, role).files:
         packed = path.suffix.lower() in COMPRESSED or format_of(path) in ("parquet", "picture")
         total += path.stat().st_size * (4 if packed else 1)
     return total
@@ -62,7 +62,7 @@ def read_on_disk(source: Source, *, role: str, folder: Path) -> Examples:
     Raises:
         InputError: As for `read`.
     """
-    place = find(source.paths, role)
+    place = find_files(source.paths, role)
     name = _key(source, place, role)[:32]
     home = folder / name
     arrays = array_files.fill(home, name, lambda done: _pieces(source, place, role, home, done))
@@ -88,7 +88,7 @@ def _key(source: Source, place: Place, role: str) -> str:
     """What the arrays follow from: the options, and each file's path, size and time of change."""
     files = list(place.files)
     if place.family == "arrays" and source.label is not None and format_of(files[0]) != "npz":
-        files += find((source.label,), role).files
+        files += find_files((source.label,), role).files
     if source.kind == "image" and place.family == "columns":
         # The table may name them.
         beside = files[0].parent if source.folder is None else Path(source.folder)

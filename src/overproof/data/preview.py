@@ -8,17 +8,17 @@ import numpy as np
 
 from overproof.data.columns import check_names, chosen
 from overproof.data.examples import Examples
-from overproof.data.opened import open_source
-from overproof.data.places import find
+from overproof.data.find_files import find_files
+from overproof.data.open_source import open_source
 from overproof.data.read import read
 from overproof.data.readers.arrays import DAMAGE
-from overproof.data.readers.rows import Held
+from overproof.data.readers.row_files import RowsInMemory
 from overproof.data.source import Kind, Source, format_of
 from overproof.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Glance:
+class Preview:
     """What the files of a source look like from outside.
 
     Args:
@@ -34,7 +34,7 @@ class Glance:
     exact: bool
 
 
-def glance(source: Source, *, role: str) -> Glance:
+def preview(source: Source, *, role: str) -> Preview:
     """Look at files without reading them: headers, schemas, and the first lines of text.
 
     Args:
@@ -45,25 +45,25 @@ def glance(source: Source, *, role: str) -> Glance:
         InputError: If a file is missing or not what its name says, lacks a column that the source names, or its columns
             cannot be what the source says.
     """
-    place = find(source.paths, role)
+    place = find_files(source.paths, role)
     if place.family == "arrays":
         shapes = [_shape(path, source, place.named(index)) for index, path in enumerate(place.files)]
         kinds = {kind for kind, _ in shapes}
         if format_of(place.files[0]) != "npz" and source.label is not None:
-            find((source.label,), role)
+            find_files((source.label,), role)
         rows = [num for _, num in shapes]
-        return Glance(
+        return Preview(
             name=place.name,
             kind=kinds.pop() if len(kinds) == 1 else None,
             num_rows=sum(num for num in rows if num is not None),
             exact=None not in rows,
         )
     opened = open_source(source, place, peek=True)
-    return Glance(
+    return Preview(
         name=place.name,
         kind=opened.kind,
         num_rows=sum(rows.num_rows for rows in opened.rows),
-        exact=not any(isinstance(rows, Held) and rows.share < 1 for rows in opened.rows),
+        exact=not any(isinstance(rows, RowsInMemory) and rows.share < 1 for rows in opened.rows),
     )
 
 
@@ -78,7 +78,7 @@ def first_rows(source: Source, *, role: str, num_rows: int) -> Examples:
     Raises:
         InputError: As for `read`.
     """
-    place = find(source.paths, role)
+    place = find_files(source.paths, role)
     if place.family == "arrays":
         whole = read(source, role=role)
         return whole.take(np.arange(min(num_rows, len(whole))))
@@ -114,20 +114,20 @@ def _shape(path: Path, source: Source, name: str) -> tuple[Kind | None, int | No
     return ("image" if array.ndim in (3, 4) else "table"), len(array)
 
 
-def check_one_kind(glances: dict[str, Glance]) -> Kind | None:
+def check_one_kind(previews: dict[str, Preview]) -> Kind | None:
     """The kind that the files of all roles hold; None where none of them tells before it is read.
 
     Args:
-        glances: By role.
+        previews: By role.
 
     Raises:
         InputError: Two roles hold different kinds.
 
     Example:
-        >>> check_one_kind({"pool": Glance(name="pool (x.csv)", kind="text", num_rows=3, exact=True)})
+        >>> check_one_kind({"pool": Preview(name="pool (x.csv)", kind="text", num_rows=3, exact=True)})
         'text'
     """
-    known = [each for each in glances.values() if each.kind is not None]
+    known = [each for each in previews.values() if each.kind is not None]
     for each in known:
         if each.kind != known[0].kind:
             raise InputError(

@@ -47,7 +47,7 @@ class Place:
         return f"{role} ({self.files[index].name})" if self.names_each else self.name
 
 
-def find(paths: Sequence[str], role: str) -> Place:
+def find_files(paths: Sequence[str], role: str) -> Place:
     """All files that the paths lead to.
 
     Args:

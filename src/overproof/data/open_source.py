@@ -10,11 +10,11 @@ import torch
 
 from overproof.data import columns
 from overproof.data.examples import Examples, build
+from overproof.data.find_files import Place
 from overproof.data.inputs import features, texts
-from overproof.data.places import Place
-from overproof.data.readers import pictures
+from overproof.data.readers import images
 from overproof.data.readers.data_set import class_names_of
-from overproof.data.readers.rows import Held, Rows, open_rows
+from overproof.data.readers.row_files import RowFile, RowsInMemory, open_rows
 from overproof.data.source import Kind, Source
 from overproof.data.wording import listed
 from overproof.errors import InputError
@@ -25,7 +25,7 @@ _PIXELS = "\0image"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Opened:
+class OpenedSource:
     """The files of a source, of which nothing but the columns is known yet.
 
     Args:
@@ -41,7 +41,7 @@ class Opened:
 
     source: Source
     place: Place
-    rows: tuple[Rows, ...]
+    rows: tuple[RowFile, ...]
     kind: Kind
     inputs: list[str]
     types: dict[str, pa.DataType]
@@ -73,7 +73,7 @@ class Opened:
         source, frame = self.source, columns.where(frame, self.source)
         inputs: torch.Tensor | pa.Array | pa.Table
         if self.kind == "image":
-            frame, inputs = pictures.decode(frame, self.inputs[0], source.missing, source.image, self.folder)
+            frame, inputs = images.decode(frame, self.inputs[0], source.missing, source.image, self.folder)
         elif self.kind == "text":
             frame, inputs = texts(frame, self.inputs[0], source.missing)
         else:
@@ -83,7 +83,7 @@ class Opened:
         return examples_of(source, frame, inputs)
 
 
-def open_source(source: Source, place: Place, *, keep: bool = True, peek: bool = False) -> Opened:
+def open_source(source: Source, place: Place, *, keep: bool = True, peek: bool = False) -> OpenedSource:
     """Open the files of a source and find out what their columns are.
 
     Args:
@@ -113,7 +113,7 @@ def open_source(source: Source, place: Place, *, keep: bool = True, peek: bool =
     kind, inputs = _plan(types, existing, source, place.name)
     beside = [word for word in (source.label, source.id, *source.where) if word is not None]
     named = class_names_of(place.data_set, place.name) if place.data_set is not None else {}
-    return Opened(
+    return OpenedSource(
         source=source,
         place=place,
         rows=tuple(rows),
@@ -137,7 +137,7 @@ def examples_of(source: Source, frame: columns.Frame, inputs: torch.Tensor | pa.
     return replace(made, image=source.image)
 
 
-def _open_pictures(source: Source, place: Place) -> Opened:
+def _open_pictures(source: Source, place: Place) -> OpenedSource:
     if source.kind not in ("auto", "image"):
         raise InputError(f"{place.name} holds images, but kind is {source.kind!r}; 'image' or 'auto' is allowed.")
     if source.input is not None or source.folder is not None:
@@ -161,8 +161,8 @@ def _open_pictures(source: Source, place: Place) -> Opened:
             FOLDER: pa.array(folders, pa.large_string()),
         }
     )
-    held = Held(table=table)
-    return Opened(
+    held = RowsInMemory(table=table)
+    return OpenedSource(
         source=source,
         # To the reader all of them are one table.
         place=replace(place, files=place.files[:1]),
@@ -175,7 +175,7 @@ def _open_pictures(source: Source, place: Place) -> Opened:
     )
 
 
-def _check_same_columns(rows: Sequence[Rows], place: Place) -> None:
+def _check_same_columns(rows: Sequence[RowFile], place: Place) -> None:
     first = rows[0].columns
     for index, each in enumerate(rows):
         if odd := sorted(set(first) ^ set(each.columns)):
@@ -185,11 +185,11 @@ def _check_same_columns(rows: Sequence[Rows], place: Place) -> None:
             )
 
 
-def _type(rows: Rows, name: str) -> pa.DataType:
+def _type(rows: RowFile, name: str) -> pa.DataType:
     return rows.types[rows.columns.index(name)]
 
 
-def _spelled_in_some(rows: Sequence[Rows], names: Sequence[str], place: Place) -> set[str]:
+def _spelled_in_some(rows: Sequence[RowFile], names: Sequence[str], place: Place) -> set[str]:
     """Columns of CSV files that hold words in one file and something else in another: all are read as words."""
     spelled: set[str] = set()
     if len(rows) == 1:
@@ -233,13 +233,13 @@ def _plan(types: dict[str, pa.DataType], existing: list[str], source: Source, na
     used = {source.label, source.id, *source.ignore, *source.where}
     free = [column for column in existing if column not in used]
     values = {column: _value_type(kind) for column, kind in types.items()}
-    encoded = [column for column in free if pictures.is_encoded(values[column])]
+    encoded = [column for column in free if images.is_encoded(values[column])]
     kind: Kind
     if source.kind != "auto":
         kind = source.kind
     elif source.input is None:
         kind = "image" if encoded else "table"
-    elif pictures.is_encoded(values[source.input]):
+    elif images.is_encoded(values[source.input]):
         kind = "image"
     else:
         kind = "text" if columns.is_string(values[source.input]) else "table"
@@ -251,7 +251,7 @@ def _plan(types: dict[str, pa.DataType], existing: list[str], source: Source, na
                 f"{name} has {len(encoded)} columns of encoded images among {listed(existing)}; name one with `input`."
             )
         column = source.input or encoded[0]
-        if not pictures.is_encoded(values[column]) and not columns.is_string(values[column]):
+        if not images.is_encoded(values[column]) and not columns.is_string(values[column]):
             raise InputError(
                 f"{name} has values of type {values[column]} in the image column {column!r}; bytes of images (such as "
                 f"PNG or JPEG), or the names of image files, are allowed."

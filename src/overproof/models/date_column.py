@@ -17,7 +17,7 @@ MONDAY = 4 * DAY
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Moment:
+class DateColumn:
     """A column of points in time: (time - mean) / std; then sine and cosine of the place in the week and in the year,
     and in the day where times of day were seen; and a last slot that is 1 where the value is missing.
 
@@ -33,7 +33,7 @@ class Moment:
     Example:
         Noon of the second of July 2026 is the middle of its day and, near enough, of its year.
 
-        >>> moment = Moment(name="at", mean=0.0, std=0.0, daily=True, gaps=False)
+        >>> moment = DateColumn(name="at", mean=0.0, std=0.0, daily=True, gaps=False)
         >>> block = np.empty((1, moment.width), np.float32)
         >>> moment.encode(pa.chunked_array([["2026-07-02 12:00:00"]]).cast(pa.timestamp("us")), block)
         >>> [bool(abs(value) < 0.01) for value in block[0, 3:]], block[0, 4:7:2].round(3).tolist()
@@ -47,7 +47,7 @@ class Moment:
     gaps: bool
 
     @classmethod
-    def fit(cls, name: str, columns: list[pa.ChunkedArray]) -> "Moment":
+    def fit(cls, name: str, columns: list[pa.ChunkedArray]) -> "DateColumn":
         """Mean, deviation, and what was seen, over all columns; at least one value is known."""
         times = np.concatenate([microseconds(column)[0] for column in columns])
         missing = np.concatenate([microseconds(column)[1] for column in columns])

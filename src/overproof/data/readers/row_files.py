@@ -14,7 +14,7 @@ from overproof.errors import InputError
 
 
 @runtime_checkable
-class Rows(Protocol):
+class RowFile(Protocol):
     """One file of rows, open."""
 
     @property
@@ -46,15 +46,15 @@ class Rows(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Held:
-    """Rows that are in memory already.
+class RowsInMemory:
+    """Rows of a file that are in memory.
 
     Args:
         table: All of them, or the first.
         share: About which share of the file they are.
 
     Example:
-        >>> rows = Held(table=pa.table({"n": [1, 2, 3]}))
+        >>> rows = RowsInMemory(table=pa.table({"n": [1, 2, 3]}))
         >>> [len(piece) for piece in rows.tables(["n"], max_rows=2)]
         [2, 1]
     """
@@ -85,7 +85,7 @@ class Held:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Reread:
+class RereadRows:
     """A file of rows that is read whole each time its rows are asked for, and not held in between.
 
     Args:
@@ -102,12 +102,12 @@ class Reread:
 
     def tables(self, columns: Sequence[str], max_rows: int | None = None) -> Iterator[pa.Table]:
         """These columns of all rows, in order."""
-        yield from Held(table=self.read()).tables(columns, max_rows)
+        yield from RowsInMemory(table=self.read()).tables(columns, max_rows)
 
 
 def open_rows(
     path: Path, source: Source, name: str, strings: Collection[str] = (), *, keep: bool = True, peek: bool = False
-) -> Rows:
+) -> RowFile:
     """Open a file of rows.
 
     Args:
@@ -136,17 +136,17 @@ def open_rows(
     if peek:
         data, share = first_lines(path, name)
         try:
-            return Held(table=whole(data), share=share)
+            return RowsInMemory(table=whole(data), share=share)
         except InputError:
             if share == 1:
                 raise
             # The cut may have fallen into a quoted cell; what is truly wrong is said when all of it is read.
-            return Held(
+            return RowsInMemory(
                 table=whole(data[: data.find(b"\n") + 1]), share=len(data[: data.find(b"\n") + 1]) / len(data) * share
             )
     table = whole()
     if keep:
-        return Held(table=table)
-    return Reread(
+        return RowsInMemory(table=table)
+    return RereadRows(
         read=whole, columns=tuple(table.column_names), types=list(table.schema.types), num_rows=table.num_rows
     )
