@@ -1,4 +1,4 @@
-"""Abstention: the bound by hand, and the guarantee on worlds whose selective risk is known."""
+"""Abstention: the bound by hand, and the guarantee on distributions whose selective risk is known."""
 
 import numpy as np
 import pytest
@@ -35,8 +35,8 @@ def test_the_bound_solves_the_binomial_tail(counts, failure):
 
 
 def test_the_largest_good_coverage_is_taken_by_hand():
-    """32 examples, the 16 surest right: at coverage 1/2 the bound is 1 - (0.5 / 16)^(1/16) = .195, at 18 of 32, one of
-    them wrong, it is above .25."""
+    """32 examples, the 16 most confident right: at coverage 1/2 the bound is 1 - (0.5 / 16)^(1/16) = .195, at 18 of 32,
+    one of them wrong, it is above .25."""
     confidence = np.linspace(0.99, 0.4, 32)
     wrong = np.arange(32) >= 16
     found = choose_threshold(confidence, wrong, risk=0.2, confidence=0.5)
@@ -68,11 +68,11 @@ def test_the_smallest_risk_named_can_be_had():
     rng = np.random.default_rng(1)
     confidence = rng.random(400)
     wrong = rng.random(400) < 0.3 * (1 - confidence)
-    with pytest.raises(InputError, match="smallest risk that they guarantee is") as refused:
+    with pytest.raises(InputError, match="smallest risk that they guarantee is") as raised:
         choose_threshold(confidence, wrong, risk=0.01)
-    said = str(refused.value)
-    risk = float(said.partition("guarantee is ")[2].partition(",")[0])
-    coverage = float(said.partition("coverage ")[2].partition(" ")[0])
+    message = str(raised.value)
+    risk = float(message.partition("guarantee is ")[2].partition(",")[0])
+    coverage = float(message.partition("coverage ")[2].partition(" ")[0])
     found = choose_threshold(confidence, wrong, risk=risk)
     assert found.coverage >= coverage - 0.005
     with pytest.raises(InputError):
@@ -80,18 +80,18 @@ def test_the_smallest_risk_named_can_be_had():
 
 
 @pytest.mark.parametrize("option", [{"risk": 0.0}, {"risk": 1.0}, {"risk": 0.1, "confidence": 1.0}])
-def test_options_out_of_range_are_refused(option):
-    with pytest.raises(InputError, match="strictly between 0 and 1"):
+def test_options_out_of_range_are_rejected(option):
+    with pytest.raises(InputError, match="must be strictly between 0 and 1"):
         choose_threshold(np.array([0.5]), np.array([False]), **option)
 
 
-# Laws of (confidence u ~ U(0, 1), error rate at u) and their selective risk: the mean error rate above t.
+# Distributions of (confidence u ~ U(0, 1), error rate at u) and their selective risk: the mean error rate above t.
 WORLDS = {
-    # Every choice is a mistake, by a hair: the tightest case there is.
+    # Every choice exceeds the risk, by very little: the hardest case.
     "flat, just above": (lambda u: np.full_like(u, 0.1001), lambda t: 0.1001),
     "falling": (lambda u: 0.24 * (1 - u), lambda t: 0.12 * (1 - t)),
-    # The surest answers are the worst, so that the risk is not monotone.
-    "sure and wrong": (lambda u: np.where(u > 0.9, 0.15, 0.02), lambda t: _mixed(t)),
+    # The most confident predictions are the worst, so that the risk is not monotone.
+    "confident and wrong": (lambda u: np.where(u > 0.9, 0.15, 0.02), lambda t: _mixed(t)),
     "steps of equal confidence": (lambda u: 0.2 * (1 - np.floor(u * 10) / 10), None),
 }
 
@@ -111,7 +111,7 @@ def _stepped(t):
 @pytest.mark.parametrize(
     ("name", "num", "confidence"), [(name, 1000, 0.95) for name in WORLDS] + [("falling", 200, 0.8)]
 )
-def test_the_realised_risk_exceeds_the_bound_as_seldom_as_promised(name, num, confidence):
+def test_the_realised_risk_exceeds_the_bound_as_rarely_as_guaranteed(name, num, confidence):
     error_rate, selective_risk = WORLDS[name]
     rng, risk = np.random.default_rng(0), 0.1
     violated = bound_violated = chosen = naive = 0
@@ -131,7 +131,7 @@ def test_the_realised_risk_exceeds_the_bound_as_seldom_as_promised(name, num, co
     allowed = (1 - confidence) * REPETITIONS
     assert violated <= bound_violated <= allowed
     if name == "flat, just above":
-        # What a look at the observed risk would do instead.
+        # What a threshold on the observed risk would do instead.
         assert naive > 0.4 * REPETITIONS
     elif num == 1000:
         assert chosen > 0.9 * REPETITIONS, chosen

@@ -1,4 +1,4 @@
-"""What leaves answers as torch does: every student of the zoo, every batch size, and texts without a line of ours."""
+"""Exported students predict as torch does: every built-in student, every batch size, texts without overproof."""
 
 import hashlib
 import itertools
@@ -28,7 +28,7 @@ from overproof.commands.main import main
 from overproof.data import Source, from_arrays, read
 from overproof.data.examples import build as examples_of
 from overproof.deployment import feed, graph_logits, onnx_bytes, quantised
-from overproof.deployment.card import Exportee, card
+from overproof.deployment.card import CardFacts, card
 from overproof.deployment.provenance import provenance_of
 from overproof.deployment.score import Scorer
 from overproof.errors import InputError
@@ -59,7 +59,7 @@ ODD_TEXTS = [
 
 
 def some_examples(name: str, options: dict):
-    """What a student of that name is to read, with all that its encoder must bear."""
+    """Examples for a student of that name, with every case that its encoder handles."""
     rng = np.random.default_rng(0)
     if name in ("ngram", "minilm", "embedding"):
         reviews = read(Source(path=REVIEWS, input="Review Text", missing="drop"), role="texts").inputs
@@ -107,7 +107,7 @@ STUDENTS: dict[str, dict] = {
 
 
 def shaken(student: Student, examples=None) -> Student:
-    """Every number of a student moved from where it starts, batch norms to what the examples give them."""
+    """A student whose parameters differ from their initial values; batch norms have the examples' statistics."""
     generator = torch.Generator().manual_seed(1)
     module = student.module
     with torch.no_grad():
@@ -148,12 +148,12 @@ def made():
     return get
 
 
-def test_every_student_of_the_zoo_is_here():
+def test_every_built_in_student_is_tested():
     assert {*(name.partition(" ")[0] for name in STUDENTS), "transformer"} == set(ZOO)
 
 
 @pytest.mark.slow
-def test_a_transformer_leaves_with_its_tokenizer(tmp_path):
+def test_a_transformer_is_exported_with_its_tokenizer(tmp_path):
     from tokenizers import Tokenizer, models, pre_tokenizers
 
     texts = some_examples("ngram", {})
@@ -179,7 +179,7 @@ def test_a_transformer_leaves_with_its_tokenizer(tmp_path):
 
 
 @pytest.mark.parametrize("name", STUDENTS)
-def test_onnxruntime_says_what_torch_says(made, name):
+def test_onnxruntime_predicts_as_torch_does(made, name):
     student, examples, graph = made(name)
     if isinstance(student.encoder, EmbeddingEncoder):
         vectors = torch.randn(NUM_ROWS, 24, generator=torch.Generator().manual_seed(0))
@@ -198,7 +198,7 @@ def test_onnxruntime_says_what_torch_says(made, name):
         np.testing.assert_allclose(probs, logits[rows].softmax(dim=1).numpy(), rtol=0, atol=1e-4)
 
 
-def test_a_graph_says_what_it_reads_and_nothing_of_the_machine(made):
+def test_a_graph_describes_its_inputs_and_nothing_of_the_machine(made):
     student, _, graph = made("mlp")
     model = onnx.load_from_string(graph)
     onnx.checker.check_model(model, full_check=True)
@@ -214,7 +214,7 @@ def test_a_graph_says_what_it_reads_and_nothing_of_the_machine(made):
     assert onnx_bytes(student) == graph
 
 
-def test_unknown_words_and_gaps_go_where_the_student_puts_them(made):
+def test_unknown_categories_and_missing_values_are_encoded_as_by_the_student(made):
     student, _, graph = made("mlp")
     strange = pa.table(
         {
@@ -239,10 +239,10 @@ def test_unknown_words_and_gaps_go_where_the_student_puts_them(made):
     assert (wanted[0] - wanted[1]).abs().max() > 1e-3
 
 
-# --- texts without a line of ours
+# --- texts without overproof
 
 
-def test_the_scorer_is_short_and_knows_nothing_of_overproof():
+def test_the_scorer_is_short_and_does_not_import_overproof():
     text = (Path(overproof.__file__).parent / "deployment/score.py").read_text()
     assert len(text.splitlines()) <= 60
     imported = set(re.findall(r"^(?:import|from) (\w+)", text, flags=re.MULTILINE))
@@ -250,7 +250,7 @@ def test_the_scorer_is_short_and_knows_nothing_of_overproof():
 
 
 @pytest.mark.parametrize("name", ["ngram", "ngram with a layer"])
-def test_the_scorer_alone_says_what_the_student_says(made, name, tmp_path):
+def test_the_scorer_alone_predicts_as_the_student_does(made, name, tmp_path):
     student, examples, _ = made(name)
     overproof.export(student, tmp_path / "export")
     texts = [*examples.inputs.slice(0, 150).to_pylist(), *ODD_TEXTS]
@@ -332,7 +332,7 @@ def finished(tmp_path_factory):
     return folder / "run"
 
 
-def test_an_export_of_a_run_is_whole_and_tells_where_it_comes_from(finished, tmp_path, capsys):
+def test_an_export_of_a_run_is_complete_and_names_its_run(finished, tmp_path, capsys):
     main(["export", str(finished), "--out", str(tmp_path / "a"), "--method", "slam", "--seed", "1", "--int8", "--json"])
     told = json.loads(capsys.readouterr().out)
     folder = tmp_path / "a"
@@ -342,7 +342,7 @@ def test_an_export_of_a_run_is_whole_and_tells_where_it_comes_from(finished, tmp
         data = (folder / name).read_bytes()
         assert (len(data), hashlib.sha256(data).hexdigest()) == (about["num_bytes"], about["sha256"])
     assert told["files"] == [*manifest["files"], "manifest.json"]
-    # The same student, whatever one reads of it.
+    # Every file describes the same student.
     student = load_student(finished / "students/seed-1/slam")
     assert json.loads((folder / "student.json").read_text())["class_names"] == manifest["class_names"]
     stored = safetensors.numpy.load_file(folder / "student.safetensors")
@@ -359,9 +359,9 @@ def test_an_export_of_a_run_is_whole_and_tells_where_it_comes_from(finished, tmp
     for words in (
         f"{100 * own['accuracy']:.1f} % (95 % interval",
         summary["verdict"],
-        "Out of sample on labelled examples it is right",
+        "Out-of-sample accuracy on labelled examples: ",
         "Trained on 60 labelled examples and 200 unlabelled ones",
-        "mistakes are systematic",
+        "errors are systematic",
         "kontonis2023slam",
         "overproof export run/students/seed-1/slam --out export --int8",
         "On 100 test examples its accuracy is",
@@ -375,14 +375,14 @@ def test_an_export_of_a_run_is_whole_and_tells_where_it_comes_from(finished, tmp
     assert {each.name: each.read_bytes() for each in folder.iterdir()} == before
     overproof.export(finished / "students/seed-1/slam", folder)
     assert {each.name for each in folder.iterdir()} == set(before) - {"model.int8.onnx"}
-    assert "## Eight bits" not in (folder / "README.md").read_text()
+    assert "## Int8 weights" not in (folder / "README.md").read_text()
 
 
 def test_a_kill_leaves_no_manifest(finished, tmp_path, monkeypatch):
     student = finished / "students/seed-0/slam"
     overproof.export(student, tmp_path / "a")
 
-    def killed(exportee):
+    def killed(facts):
         raise KeyboardInterrupt
 
     monkeypatch.setattr("overproof.deployment.folder.card", killed)
@@ -403,7 +403,7 @@ def test_a_kill_leaves_no_manifest(finished, tmp_path, monkeypatch):
         (["RUN", "--method", "slum"], "no student 'slum' (nearest: 'slam')"),
         (["RUN", "--method", "slam", "--seed", "7"], "there are none"),
         (["RUN/students/seed-0/slam", "--method", "slam"], "is one student"),
-        (["RUN/students"], "holds neither a student"),
+        (["RUN/students"], "has neither a student"),
     ],
 )
 def test_what_cannot_be_exported_is_one_sentence(finished, tmp_path, capsys, words, said):
@@ -416,28 +416,28 @@ def test_what_cannot_be_exported_is_one_sentence(finished, tmp_path, capsys, wor
     assert not (tmp_path / "a").exists()
 
 
-def test_other_peoples_folders_stay_as_they_are(finished, tmp_path):
+def test_folders_with_other_files_stay_as_they_are(finished, tmp_path):
     student = finished / "students/seed-0/slam"
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(InputError, match=r"'notes\.txt', which is no part of an export"):
+    with pytest.raises(InputError, match=r"'notes\.txt', which is not part of an export"):
         overproof.export(student, tmp_path)
     copied = tmp_path / "copied"
     copied.mkdir()
     for name in ("student.json", "student.safetensors"):
         shutil.copy(student / name, copied)
-    with pytest.raises(InputError, match="holds a student"):
+    with pytest.raises(InputError, match="holds a student; choose another folder for the export"):
         overproof.export(student, copied)
     with pytest.raises(InputError, match="is a file"):
         overproof.export(student, tmp_path / "notes.txt")
 
 
-def test_a_student_by_itself_has_a_card_that_claims_nothing(made, tmp_path):
+def test_a_student_without_a_run_has_a_card_without_results(made, tmp_path):
     student, _, _ = made("cnn")
     exported = overproof.export(student, tmp_path / "a", int8=True)
     assert exported.cost is None
     text = (tmp_path / "a/README.md").read_text()
-    assert "Not known here" in text
-    assert "What that costs is not known" in text
+    assert "Unknown: the student was exported without the folder of its run." in text
+    assert "The change in accuracy is unknown" in text
     assert "## Results" not in text
     small = graph_logits(
         [(tmp_path / "a/model.int8.onnx").read_bytes()], student, some_examples("cnn", STUDENTS["cnn"])
@@ -445,10 +445,10 @@ def test_a_student_by_itself_has_a_card_that_claims_nothing(made, tmp_path):
     assert small[0].shape == (NUM_ROWS, 3)
 
 
-# --- modules of one's own
+# --- users' own modules
 
 
-def test_a_module_of_ones_own_is_exported(tmp_path):
+def test_a_users_own_module_is_exported(tmp_path):
     columns = ("a", "b")
     student = wrap(
         nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 3)), CLASSES, encoder=PlainTable(columns=columns)
@@ -466,7 +466,7 @@ class Fixed(nn.Module):
 
 
 class Python(nn.Module):
-    """Looks at values, which no graph can."""
+    """Uses Python values, which a graph cannot."""
 
     def forward(self, x):
         return torch.tensor([[float(str(value)) for value in row] for row in x.tolist()]).repeat(1, 2)[:, :3]
@@ -475,7 +475,7 @@ class Python(nn.Module):
 @pytest.mark.parametrize(
     ("module", "said"), [(Fixed(), "batches of 2 only|cannot be written"), (Python(), "cannot be written")]
 )
-def test_a_module_that_is_no_graph_is_refused(module, said, tmp_path):
+def test_a_module_that_cannot_be_a_graph_is_rejected(module, said, tmp_path):
     student = wrap(module, CLASSES, encoder=PlainTable(columns=("a", "b")))
     with pytest.raises(InputError, match=said):
         overproof.export(student, tmp_path / "a")
@@ -506,8 +506,8 @@ ESTIMATORS = {
 
 
 @pytest.mark.parametrize("name", ESTIMATORS)
-def test_an_estimator_leaves_as_a_graph_too(name, tmp_path):
-    """On 1,000 rows of a table with everything, of which the estimator saw 300."""
+def test_an_estimator_is_exported_as_a_graph(name, tmp_path):
+    """On 1,000 rows of a table with everything, of which 300 were used in training."""
     examples = some_examples(name, {})
     student = estimator_student(name, examples, ESTIMATORS[name])
     exported = overproof.export(student, tmp_path / "a")
@@ -531,8 +531,8 @@ def test_an_estimator_leaves_as_a_graph_too(name, tmp_path):
 @pytest.mark.parametrize(
     ("kind", "options", "encoding"), [("ngram", {}, "ngrams"), ("cnn", {"image": (8, 8, 3)}, "images")]
 )
-def test_an_estimator_of_texts_or_images_leaves_with_what_stands_before_it(kind, options, encoding, tmp_path):
-    """Rareness and length of n-grams, or the scaling of pixels; one of three classes was never seen."""
+def test_an_estimator_of_texts_or_images_is_exported_with_its_encoding(kind, options, encoding, tmp_path):
+    """Inverse document frequencies of n-grams, or the scaling of pixels; one of three classes is not in training."""
     examples = some_examples(kind, options)
     examples = examples.take(torch.arange(len(examples) - 200, len(examples)))
     label = np.arange(150) % 2 * 2
@@ -547,7 +547,7 @@ def test_an_estimator_of_texts_or_images_leaves_with_what_stands_before_it(kind,
     assert probs[:, 0].std() > 0.01
 
 
-def test_an_estimator_that_cannot_leave_is_one_sentence(tmp_path, monkeypatch):
+def test_an_estimator_that_cannot_be_exported_is_one_sentence(tmp_path, monkeypatch):
     examples, name = (
         from_arrays(np.random.default_rng(0).normal(size=(60, 3))),
         "sklearn.linear_model:LogisticRegression",
@@ -555,7 +555,7 @@ def test_an_estimator_that_cannot_leave_is_one_sentence(tmp_path, monkeypatch):
     unfitted = build(ModelSpec(name=name), [examples], class_names=CLASSES, seed=0)
     with pytest.raises(InputError, match="is not fitted yet; there is nothing to export"):
         overproof.export(unfitted, tmp_path / "a")
-    with pytest.raises(InputError, match="no weights that eight bits make smaller"):
+    with pytest.raises(InputError, match="no weights to quantise; leave out int8"):
         overproof.export(unfitted, tmp_path / "a", int8=True)
     process = estimator_student("sklearn.ensemble:HistGradientBoostingClassifier", examples, {"max_iter": 2}, num=60)
     monkeypatch.setattr("skl2onnx.convert_sklearn", lambda *words, **options: {}["a part"])
@@ -571,7 +571,7 @@ def test_an_estimator_that_cannot_leave_is_one_sentence(tmp_path, monkeypatch):
     assert not (tmp_path / "a").exists()
 
 
-def test_a_graph_that_answers_otherwise_is_refused(made, tmp_path, monkeypatch):
+def test_a_graph_with_other_probabilities_is_rejected(made, tmp_path, monkeypatch):
     student, _, _ = made("linear")
     other = shaken(build(ModelSpec(name="linear"), [some_examples("linear", {})], class_names=CLASSES, seed=0))
     with torch.no_grad():
@@ -583,17 +583,17 @@ def test_a_graph_that_answers_otherwise_is_refused(made, tmp_path, monkeypatch):
     assert not (tmp_path / "b").exists()
 
 
-def test_without_the_extra_one_is_told_how_to_install_it(made, tmp_path, monkeypatch):
+def test_without_the_extra_the_error_names_the_install_command(made, tmp_path, monkeypatch):
     monkeypatch.setattr("overproof.deployment.graph.importlib.util.find_spec", lambda name: None)
     with pytest.raises(InputError, match=r"pip install 'overproof\[onnx\]'"):
         overproof.export(made("linear")[0], tmp_path / "a")
 
 
-# --- eight bits
+# --- int8
 
 
 @pytest.mark.parametrize("name", ["mlp", "ngram"])
-def test_eight_bits_are_smaller_and_nearly_as_good(made, name):
+def test_int8_graphs_are_smaller_and_nearly_as_good(made, name):
     student, examples, graph = made(name)
     small = quantised(graph)
     assert small == quantised(graph)
@@ -603,15 +603,15 @@ def test_eight_bits_are_smaller_and_nearly_as_good(made, name):
     assert not torch.equal(whole, rough)
 
 
-def test_limits_are_facts_of_the_run(finished):
-    """What a selection lost, and what was repeated, stands in the card."""
+def test_limitations_are_facts_of_the_run(finished):
+    """The card names classes lost by a selection, and repeated errors."""
     source = provenance_of(finished / "students/seed-0/slam")
     student = load_student(finished / "students/seed-0/slam")
     facts = {**source.facts, "pool_classes": {"kept": {"blue": 9, "green": 0, "red": 3}}, "mistakes_learned": 0.25}
-    told = Exportee(
+    about = CardFacts(
         student=student, inputs=(), provenance=replace(source, facts=facts), sizes={}, int8=False, cost=None
     )
-    text = card(told)
-    assert "saw no example that the teacher calls `green`." in text
-    assert "it repeats 25.0 % of its teacher's mistakes" in text
-    assert "It knows 3 classes and no others" in text
+    text = card(about)
+    assert "No pool example with the pseudo-label `green` was used in training." in text
+    assert "it repeats 25.0 % of its teacher's errors" in text
+    assert "It has 3 classes and assigns every input to one of them" in text

@@ -1,4 +1,4 @@
-"""Answers for files: in order, a piece at a time, whole or not at all; silence where a risk was promised."""
+"""Predictions for files: in order, in pieces, written in full or not at all; abstention at a given risk."""
 
 import gzip
 import json
@@ -16,7 +16,7 @@ import overproof
 from overproof.commands.main import main
 from overproof.data import Source, from_arrays
 from overproof.deployment.abstention import Abstention
-from overproof.deployment.calibration import looks_at_validation
+from overproof.deployment.calibration_examples import use_of_validation
 from overproof.deployment.predict import predict
 from overproof.errors import InputError
 from overproof.models import ModelSpec, build
@@ -29,7 +29,7 @@ WORDS = np.array(["red", "007", "1.5", 'a, "quoted"\nline', "größer"])
 
 
 def a_table():
-    """Numbers that look whole at first, words that look like numbers, gaps, a column nobody reads."""
+    """Numbers that look whole at first, words that look like numbers, gaps, an unused column."""
     rng = np.random.default_rng(0)
     size = [float(i) if i < 60 else i + 0.25 for i in range(NUM)]
     return pa.table(
@@ -83,7 +83,7 @@ def small_pieces(monkeypatch):
 
 
 @pytest.mark.parametrize("ending", [".csv", ".csv.gz", ".tsv", ".parquet", ".arrow", "-*.csv"])
-def test_pieces_of_a_table_say_what_the_whole_says(tabular, tmp_path, small_pieces, ending):
+def test_a_table_in_pieces_gives_the_predictions_of_the_whole(tabular, tmp_path, small_pieces, ending):
     student, examples = tabular
     table, path = a_table(), tmp_path / f"a{ending}"
     if ending == ".parquet":
@@ -111,7 +111,7 @@ def test_pieces_of_a_table_say_what_the_whole_says(tabular, tmp_path, small_piec
     assert wanted.std(dim=0).min() > 0.05
 
 
-def test_without_ids_of_ones_own_there_are_those_of_the_content(tabular, tmp_path, small_pieces):
+def test_without_an_id_column_the_content_ids_are_written(tabular, tmp_path, small_pieces):
     student, examples = tabular
     pq.write_table(a_table(), tmp_path / "a.parquet")
     pyarrow.csv.write_csv(a_table(), tmp_path / "a.csv")
@@ -125,7 +125,7 @@ TEXTS = ["so good", "bad, bad", 'he said "no"', "two\nlines", "日本語", "12",
 
 
 @pytest.mark.parametrize("ending", [".csv", ".jsonl"])
-def test_pieces_of_texts_say_what_the_whole_says(tmp_path, small_pieces, ending):
+def test_texts_in_pieces_give_the_predictions_of_the_whole(tmp_path, small_pieces, ending):
     student = moved(
         build(ModelSpec(name="ngram", options={"buckets": 512}), [from_arrays(TEXTS)], class_names="ab", seed=0)
     )
@@ -159,7 +159,7 @@ def test_rows_without_an_input_may_be_dropped_even_all_of_a_piece(tmp_path, smal
     assert predict(student, source, tmp_path / "answers.parquet").num_rows == 11
     assert written(tmp_path / "answers.parquet")["id"].to_pylist() == [*map(str, range(10)), "40"]
     pq.write_table(table.slice(10, 30), tmp_path / "a.parquet")
-    with pytest.raises(InputError, match="has no row to answer for"):
+    with pytest.raises(InputError, match="has no rows to predict"):
         predict(student, source, tmp_path / "none.parquet")
     assert not (tmp_path / "none.parquet").exists()
 
@@ -183,7 +183,7 @@ GOOD = HEADER + "1,red,true,1970-01-01,x,a\n2,red,false,1970-01-01 00:00:07,x,b\
         (GOOD + "3,red,true,1970-01-01,x,a\n", "has the id 'a' in column 'key' twice"),
         (GOOD.replace("\n2,", "\ninf,"), "numbers must be finite"),
         (GOOD.replace("\n2,", "\n,"), "has a missing value in column 'size', row 1"),
-        (HEADER, "has no row to answer for"),
+        (HEADER, "has no rows to predict"),
         ("", "is empty"),
     ],
 )
@@ -197,7 +197,7 @@ def test_a_bad_file_leaves_nothing_behind(tabular, tmp_path, data, said):
 def test_errors_in_a_later_piece_name_the_row_of_the_file(tabular, tmp_path, small_pieces):
     rows = "".join(f"{i},red,true,1970-01-01,x,k{i}\n" for i in range(50))
     for data, said in (
-        (rows.replace("k44", "k2"), "1 ids in column 'key' that stood there before"),
+        (rows.replace("k44", "k2"), "1 repeated ids in column 'key'"),
         (rows.replace("45,red", ",red"), "row 45"),
         (rows.replace("\n46,", "\nforty,"), "'forty' in row 46"),
         (rows.replace("x,k47", "k47"), "has 5 cells row 47"),
@@ -241,7 +241,7 @@ def test_memory_does_not_grow_with_the_file(tabular, tmp_path):
 # --- abstention
 
 
-def test_where_the_student_abstains_its_class_is_empty_and_a_column_says_so(tabular, tmp_path):
+def test_where_the_student_abstains_its_class_is_empty_and_a_column_marks_it(tabular, tmp_path):
     student, examples = tabular
     table = a_table()
     pyarrow.csv.write_csv(table, tmp_path / "a.csv")
@@ -269,9 +269,9 @@ def test_where_the_student_abstains_its_class_is_empty_and_a_column_says_so(tabu
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
-    """A run with validation labels that `hard` never looked at and `slam` did; files of labelled examples beside it."""
+    """A run whose validation labels `slam` used and `hard` did not; files of labelled examples beside it."""
     folder = tmp_path_factory.mktemp("finished")
-    # One draw of the labelled examples; over many of them the promise is tested in test_abstention.
+    # One draw of the labelled examples; over many of them the guarantee is tested in test_abstention.
     world = blobs(num_examples=6000, num_classes=3, seed=3)
     columns = {f"x{i}": pa.array(column) for i, column in enumerate(world.inputs.T.numpy())}
     columns["colour"] = pa.array(np.array(["red", "green", "blue"])[world.label.numpy()])
@@ -340,10 +340,10 @@ def test_what_it_was_trained_on_is_left_out(finished, tmp_path, capsys):
     assert "460 labelled examples were left out: it was trained on them." in " ".join(capsys.readouterr().err.split())
 
 
-def test_the_promise_is_printed(finished, tmp_path, capsys):
+def test_the_guarantee_is_printed(finished, tmp_path, capsys):
     ask(finished, "--out", str(tmp_path / "a.parquet"), "--risk", "0.15", "--confidence", "0.9")
     said = " ".join(capsys.readouterr().err.split())
-    assert "at most 15.0% of such answers are wrong, at confidence 90%" in said
+    assert "the error rate of these predictions is at most 15.0%, at confidence 90%" in said
     assert "of 3500 rows have a class." in said
     assert "a second." in said
 
@@ -351,9 +351,9 @@ def test_the_promise_is_printed(finished, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("row", "words", "said"),
     [
-        ("slam", ["--risk", "0.1"], "had a say in this student (the teacher's errors were estimated on them)"),
+        ("slam", ["--risk", "0.1"], "were used to make this student (the teacher's errors were estimated on them)"),
         ("hard", ["--risk", "0.0001"], "No threshold keeps the risk below 0.0001"),
-        ("hard", ["--risk", "1"], "must lie strictly between 0 and 1"),
+        ("hard", ["--risk", "1"], "must be strictly between 0 and 1"),
         ("hard", ["--label", "colour"], "--risk, which is not given"),
         ("hard", ["--risk", "0.1", "--calibrate", "calibrate.csv"], "needs --label"),
         ("hard", ["--risk", "0.1", "--calibrate", "seen.csv", "--label", "colour"], "holds only examples that the"),
@@ -361,7 +361,7 @@ def test_the_promise_is_printed(finished, tmp_path, capsys):
         ("hard", ["--risk", "0.1", "--calibrate", "gap.csv", "--label", "colour"], "has no label in row 1"),
     ],
 )
-def test_what_guarantees_nothing_is_refused(finished, tmp_path, capsys, row, words, said):
+def test_calibration_without_a_guarantee_is_rejected(finished, tmp_path, capsys, row, words, said):
     table = written(finished / "calibrate.csv")
     for name, colour in (("odd.csv", "pink"), ("gap.csv", None)):
         changed = pa.array([table["colour"][0].as_py(), colour, *table["colour"].to_pylist()[2:]])
@@ -382,7 +382,7 @@ def test_a_student_outside_of_its_run_needs_a_file(finished, tmp_path, capsys):
     words = ["predict", str(tmp_path / "export"), str(finished / "new.csv"), "--out", str(tmp_path / "a.csv")]
     with pytest.raises(SystemExit):
         main([*words, "--risk", "0.1"])
-    assert "lies in no run" in capsys.readouterr().err
+    assert "is not in the folder of a run" in capsys.readouterr().err
     main([*words, "--risk", "0.12", "--calibrate", str(finished / "calibrate.csv"), "--label", "colour"])
     assert (tmp_path / "a.risk.json").exists()
 
@@ -391,20 +391,20 @@ def test_a_student_outside_of_its_run_needs_a_file(finished, tmp_path, capsys):
     ("changes", "said"),
     [
         ([], ""),
-        (["train.early_stop_epochs=2"], "stopped early"),
+        (["train.early_stop_epochs=2"], "stop early"),
         (["methods=[{method: hard, name: one, rounds: 1}]"], "peer rounds"),
         (["methods=[{method: wd, name: one}]"], "estimated on them"),
-        (["teacher=[{model: mlp}, {model: linear}]"], "teachers were weighed"),
+        (["teacher=[{model: mlp}, {model: linear}]"], "weights of the teachers were fitted"),
         (["methods=[{method: labelled_only, name: one}]"], ""),
     ],
 )
-def test_what_looks_at_the_validation_labels(changes, said):
+def test_how_validation_labels_are_used(changes, said):
     content = {
         "data": {"files": {"all": {"path": "a.csv"}}, "rows": {"labelled": 9, "validation": 9, "test": 9}},
         "methods": [{"method": "hard", "name": "one"}],
     }
     experiment = experiment_from(content, changes)
     row = next(each for each in experiment.rows() if each.row == "one")
-    found = looks_at_validation(experiment, row)
+    found = use_of_validation(experiment, row)
     assert said in found if said else found == ""
-    assert bool(looks_at_validation(experiment, None)) == ("stopped" in said)
+    assert bool(use_of_validation(experiment, None)) == ("stop early" in said)

@@ -128,9 +128,6 @@ def test_bad_input_is_named_in_one_sentence(change, says):
     assert "\n" not in str(caught.value)
 
 
-# --- Wilson
-
-
 # --- summaries by hand
 
 

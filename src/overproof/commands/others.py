@@ -71,7 +71,7 @@ def predict(
     from dataclasses import asdict, replace
 
     from overproof.data import Source
-    from overproof.deployment.calibration import choose_abstention, write_beside
+    from overproof.deployment.calibration_examples import choose_abstention, write_guarantee
     from overproof.deployment.predict import predict as answer
     from overproof.models import ImageEncoder, load_student
     from overproof.progress import OnTerminal
@@ -91,7 +91,7 @@ def predict(
         abstention, left_out = choose_abstention(loaded, student, withheld, risk=risk, confidence=confidence)
     with OnTerminal(remarks()) as progress:
         written = answer(loaded, source, answers, abstention=abstention, progress=progress)
-    beside = None if abstention is None else write_beside(answers, abstention, left_out, written)
+    beside = None if abstention is None else write_guarantee(answers, abstention, left_out, written)
     if as_json:
         share = 1 - written.num_answered / written.num_rows
         told = {**asdict(written), "file": str(answers), "rows_per_second": written.num_rows / written.seconds}

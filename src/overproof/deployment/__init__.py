@@ -1,4 +1,8 @@
-"""What leaves: a student as ONNX, safetensors and a model card, on a machine without overproof."""
+"""Use of trained students: export to ONNX with a model card, predictions for files, and abstention at a given risk.
+
+May import `runs`, `evaluation`, `models`, `data`, `storage` and every other folder below `deployment`, but neither
+`report` nor `commands`.
+"""
 
 from overproof.deployment.folder import Exported as Exported
 from overproof.deployment.folder import export as export

@@ -1,4 +1,4 @@
-"""A model card in Markdown: what the student is, what it was trained on, how good it is, and where its limits are."""
+"""Write an exported student's model card in Markdown: data, teacher, method, results, limitations, citation."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ TASKS: Mapping[str, str] = {
     "text": "text-classification",
     "table": "tabular-classification",
 }
-"""By kind of examples, the word of the Hugging Face hub."""
+"""By kind of examples, the task name of the Hugging Face hub."""
 
 _METRICS = {
     "accuracy": "accuracy",
@@ -32,16 +32,16 @@ _METRICS = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Exportee:
-    """What a card tells of.
+class CardFacts:
+    """The facts that a model card is written from.
 
     Args:
-        student: Who.
-        inputs: What its graph reads.
-        provenance: Its run; None where it was exported by itself.
+        student: The exported student.
+        inputs: The inputs of its graph.
+        provenance: Its run; None where it was exported without one.
         sizes: Bytes by file.
-        int8: Whether there is a graph with weights of eight bits.
-        cost: What that costs, where it could be measured.
+        int8: Whether there is a graph with int8 weights.
+        cost: The change in accuracy by int8 weights, where it was measured.
     """
 
     student: Student
@@ -52,34 +52,34 @@ class Exportee:
     cost: Int8Cost | None
 
 
-def card(exportee: Exportee) -> str:
-    """The card; the same for the same student and run."""
+def card(about: CardFacts) -> str:
+    """The model card as Markdown; deterministic for a student and its run."""
     sections = (
-        (_title(exportee), _summary(exportee)),
-        ("## Use", _use(exportee)),
-        ("## Data and labels", _data(exportee)),
-        ("## Teacher", _teacher(exportee)),
-        ("## Method", _method(exportee)),
-        ("## Results", _results(exportee)),
-        ("## Eight bits", _eight_bits(exportee)),
-        ("## Limits", _limits(exportee)),
-        ("## Findings of its run", _findings(exportee)),
-        ("## Reproduction", _reproduction(exportee)),
-        ("## Citation", _citation(exportee)),
+        (_title(about), _summary(about)),
+        ("## Use", _use(about)),
+        ("## Data and labels", _data(about)),
+        ("## Teacher", _teacher(about)),
+        ("## Method", _method(about)),
+        ("## Results", _results(about)),
+        ("## Int8 weights", _int8_weights(about)),
+        ("## Limitations", _limitations(about)),
+        ("## Findings of its run", _findings(about)),
+        ("## Reproduction", _reproduction(about)),
+        ("## Citation", _citation(about)),
     )
     parts = [
         f"{heading}\n\n" + "\n".join(lines) for heading, lines in ((h, list(made)) for h, made in sections) if lines
     ]
-    return f"---\n{_header(exportee)}---\n\n" + "\n\n".join(parts) + "\n"
+    return f"---\n{_header(about)}---\n\n" + "\n\n".join(parts) + "\n"
 
 
-def _header(exportee: Exportee) -> str:
-    source, kind = exportee.provenance, exportee.student.kind
+def _header(about: CardFacts) -> str:
+    source, kind = about.provenance, about.student.kind
     task = TASKS[kind]
     header: dict[str, Any] = {
         "library_name": "onnx",
         "pipeline_tag": task,
-        "tags": ["overproof", "knowledge-distillation", kind, exportee.student.spec.name],
+        "tags": ["overproof", "knowledge-distillation", kind, about.student.spec.name],
         "metrics": ["accuracy"],
     }
     if source is not None and source.metrics:
@@ -91,85 +91,81 @@ def _header(exportee: Exportee) -> str:
         dataset = {"name": source.experiment.name, "type": kind, "split": "test"}
         result = {"task": {"type": task}, "dataset": dataset, "metrics": values}
         header["tags"].append(source.row)
-        header["model-index"] = [{"name": _name(exportee), "results": [result]}]
+        header["model-index"] = [{"name": _name(about), "results": [result]}]
     return yaml.safe_dump(header, sort_keys=False, allow_unicode=True, width=100)
 
 
-def _name(exportee: Exportee) -> str:
-    source = exportee.provenance
-    return (
-        exportee.student.spec.name if source is None else f"{source.experiment.name}: {source.row}, seed {source.seed}"
-    )
+def _name(about: CardFacts) -> str:
+    source = about.provenance
+    return about.student.spec.name if source is None else f"{source.experiment.name}: {source.row}, seed {source.seed}"
 
 
-def _title(exportee: Exportee) -> str:
-    return f"# {_plain(_name(exportee))}"
+def _title(about: CardFacts) -> str:
+    return f"# {_plain(_name(about))}"
 
 
-def _summary(exportee: Exportee) -> Iterator[str]:
-    student, source = exportee.student, exportee.provenance
+def _summary(about: CardFacts) -> Iterator[str]:
+    student, source = about.student, about.provenance
     names = student.class_names
     yield (
-        f"A student of kind `{student.spec.name}` with {student.num_parameters:,} trained numbers. It tells "
-        f"{len(names)} classes of {student.kind}s apart: {', '.join(f'`{name}`' for name in names)}."
+        f"A `{student.spec.name}` model with {student.num_parameters:,} trained parameters. It classifies "
+        f"{student.kind}s into {len(names)} classes: {', '.join(f'`{name}`' for name in names)}."
     )
     if source is None:
         return
     interval = _accuracy(source.metrics)
-    yield (
-        f"\nAccuracy on the test: {interval}." if interval else "\nIts run is not evaluated yet: nobody has tested it."
-    )
+    yield (f"\nTest accuracy: {interval}." if interval else "\nIts run is not evaluated yet: its accuracy is unknown.")
     verdict = source.summary(source.row).get("verdict")
     if verdict:
-        yield f"Verdict on the method over the seeds of its run: **{verdict}** (see Results)."
+        yield f"Verdict on the method over all seeds of its run: **{verdict}** (see Results)."
 
 
-def _use(exportee: Exportee) -> Iterator[str]:
-    encoder = exportee.student.encoder
-    yield "| file | bytes | what |\n|---|---|---|"
-    told = {
+def _use(about: CardFacts) -> Iterator[str]:
+    encoder = about.student.encoder
+    yield "| file | bytes | content |\n|---|---|---|"
+    descriptions = {
         "model.onnx": "the graph, float32",
-        "model.int8.onnx": "the same with weights of eight bits",
+        "model.int8.onnx": "the same with int8 weights",
         "student.safetensors": "the weights",
-        "student.json": "what the student reads, and its class names; `overproof predict` takes this folder",
+        "student.json": "input format and class names; `overproof predict` reads this folder",
         "estimator.skops": "the fitted estimator, for scikit-learn and skops",
-        "score.py": "classes of texts with numpy and onnxruntime alone",
-        "tokenizer.json": "texts to tokens, for the package tokenizers",
-        "experiment.yaml": "all of the run it comes from",
+        "score.py": "classifies texts with numpy and onnxruntime alone",
+        "tokenizer.json": "the tokenizer, for the package tokenizers",
+        "experiment.yaml": "the experiment of its run",
     }
-    for name, words in told.items():
-        if name in exportee.sizes:
-            yield f"| `{name}` | {exportee.sizes[name]:,} | {words} |"
-    yield "\nInputs of the graph; the batch may have any size:\n\n| input | type | shape | what |\n|---|---|---|---|"
-    for each in exportee.inputs:
+    for name, words in descriptions.items():
+        if name in about.sizes:
+            yield f"| `{name}` | {about.sizes[name]:,} | {words} |"
+    yield "\nInputs of the graph; the batch may have any size:\n\n| input | type | shape | meaning |\n|---|---|---|---|"
+    for each in about.inputs:
         shape = ", ".join(map(str, each.shape))
         yield f"| `{_cell(each.name)}` | {each.type} | [{shape}] | {_cell(each.meaning)} |"
     yield (
-        "\nOutputs: `logits` and `probs`, float32 [batch, K], classes in the order above; it is also in the metadata "
-        "of the graph, as JSON under `class_names`."
+        "\nOutputs: `logits` and `probs`, float32 [batch, K], classes in the order above, which is also in the "
+        "metadata of the graph, as JSON under `class_names`."
     )
-    if exportee.student.kind == "image":
-        yield "Pixels go in as they are, 0 to 255: the scaling is in the graph."
+    if about.student.kind == "image":
+        yield "Pixels are passed as they are, 0 to 255: the scaling is part of the graph."
     if isinstance(encoder, TableEncoder):
-        yield "Standardising, one-hot coding and the treatment of gaps are in the graph."
+        yield "Standardisation, one-hot encoding and the handling of missing values are part of the graph."
     if isinstance(encoder, NgramEncoder):
         yield '\n```python\nfrom score import Scorer\n\nScorer().probs(["so good"])  # [1, K]\n```'
     elif isinstance(encoder, EmbeddingEncoder):
         yield (
-            f"The frozen encoder is not in the graph: make the vectors with `{encoder.embedder}`, exactly the one "
-            f"whose fingerprint stands above."
+            f"The frozen encoder is not part of the graph: compute the vectors with `{encoder.embedder}`, in the "
+            f"version whose fingerprint is given above."
         )
     else:
         yield (
             '\n```python\nimport onnxruntime\n\nsession = onnxruntime.InferenceSession("model.onnx")\n'
-            f'(probs,) = session.run(["probs"], inputs)  # arrays by name: {_names(exportee.inputs)}\n```'
+            f'(probs,) = session.run(["probs"], inputs)  # arrays by name: {_names(about.inputs)}\n```'
         )
 
 
-def _data(exportee: Exportee) -> Iterator[str]:
-    source = exportee.provenance
+def _data(about: CardFacts) -> Iterator[str]:
+    source = about.provenance
     if source is None:
-        yield "Not known here: the student was exported by itself, not from the folder of its run."
+        yield "Unknown: the student was exported without the folder of its run."
         return
     facts, data = source.facts, source.experiment.data
     yield f"Data set: {_plain(source.experiment.name)}.\n"
@@ -180,21 +176,21 @@ def _data(exportee: Exportee) -> Iterator[str]:
     if drawn:
         yield f"\nDrawn from them: {drawn}."
     held = facts["num_held_out"]
-    held_out = f"; {held:,} more labels were held out of training to decide things by" if held else ""
+    held_out = f"; {held:,} more labels were held out for model selection" if held else ""
     yield (
-        f"\nTrained on {facts['num_labelled']:,} labelled examples and {facts['num_pool']:,} unlabelled ones with the "
-        f"teacher's answers{held_out}."
+        f"\nTrained on {facts['num_labelled']:,} labelled examples and {facts['num_pool']:,} unlabelled ones with "
+        f"teacher answers{held_out}."
     )
     if data.label_noise.kind != "none":
         yield f"Given labels were corrupted on purpose: {data.label_noise.kind}, {data.label_noise.share:.0%}."
     repeated = {role: count for role, count in source.result.get("repeated_in_test", {}).items() if count}
     for role, count in repeated.items():
         what = "left out" if data.duplicates == "drop" else "not left out"
-        yield f"{count:,} examples of `{role}` also stand in the test; they were {what}."
+        yield f"{count:,} examples of `{role}` are also in the test set; they were {what}."
 
 
-def _teacher(exportee: Exportee) -> Iterator[str]:
-    source = exportee.provenance
+def _teacher(about: CardFacts) -> Iterator[str]:
+    source = about.provenance
     if source is None:
         return
     teacher = source.experiment.teacher
@@ -204,28 +200,28 @@ def _teacher(exportee: Exportee) -> Iterator[str]:
     )
     if known := source.facts.get("teacher_accuracy"):
         yield (
-            f"Out of sample on labelled examples it is right {_percent(known['mean'])} of the time (95 % interval "
+            f"Out-of-sample accuracy on labelled examples: {_percent(known['mean'])} (95 % interval "
             f"{_percent(known['low'])} to {_percent(known['high'])})."
         )
-    if tested := _row_words(source.summary("teacher")):
-        yield f"On the test: {tested}."
+    if tested := _mean_text(source.summary("teacher")):
+        yield f"Test accuracy: {tested}."
 
 
-def _method(exportee: Exportee) -> Iterator[str]:
-    source = exportee.provenance
+def _method(about: CardFacts) -> Iterator[str]:
+    source = about.provenance
     if source is None:
         return
     each = source.options
     if each is None:
-        yield "Trained on the pool's true labels: the upper end of the table, no method one could deploy otherwise."
+        yield "Trained on the pool's true labels: an upper bound for comparison, not a method."
         return
     options = f" with {json.dumps(each.options, ensure_ascii=False)}" if each.options else ""
-    rounds = f" after up to {each.rounds.most} rounds of peers" if each.rounds.most else ""
+    rounds = f" after up to {each.rounds.most} peer rounds" if each.rounds.most else ""
     yield f"`{each.method}`{options}{rounds}. Papers are cited below."
 
 
-def _results(exportee: Exportee) -> Iterator[str]:
-    source = exportee.provenance
+def _results(about: CardFacts) -> Iterator[str]:
+    source = about.provenance
     if source is None or not source.metrics:
         return
     metrics = source.metrics
@@ -237,86 +233,90 @@ def _results(exportee: Exportee) -> Iterator[str]:
     own = source.summary(source.row)
     if not own:
         return
-    yield "\nThe method over the seeds of the run, beside the other rows:\n\n| row | accuracy | difference | verdict |"
+    yield "\nThe method over all seeds of the run, and the rows it is compared with:\n"
+    yield "| row | accuracy | difference | verdict |"
     yield "|---|---|---|---|"
     for row in dict.fromkeys(("teacher", "labelled_only", own.get("baseline"), source.row, "oracle")):
         summary = source.summary(row) if row else {}
         if summary:
             gain = _gain(summary)
-            yield f"| {row} | {_row_words(summary)} | {gain} | {summary.get('verdict') or ''} |"
+            yield f"| {row} | {_mean_text(summary)} | {gain} | {summary.get('verdict') or ''} |"
     yield (
-        f"\nIntervals at 95 % ({own['interval']}); differences are to {own.get('baseline') or 'no row'}, the best "
-        f"conventional one, paired by seed."
+        f"\nIntervals of 95 % ({own['interval']}); differences from {own.get('baseline') or 'no row'}, the best "
+        f"conventional row, paired by seed."
     )
 
 
-def _eight_bits(exportee: Exportee) -> Iterator[str]:
-    cost = exportee.cost
-    if not exportee.int8:
+def _int8_weights(about: CardFacts) -> Iterator[str]:
+    cost = about.cost
+    if not about.int8:
         return
     yield (
-        "`model.int8.onnx` holds weights of eight bits; what flows between them is quantised by the range of each "
-        "batch, so that answers depend a little on which examples share a batch."
+        "`model.int8.onnx` has int8 weights; activations are quantised by the range of each batch, so that outputs "
+        "depend slightly on which examples are in a batch."
     )
     if cost is None:
-        yield "What that costs is not known: no labelled examples were at hand."
+        yield "The change in accuracy is unknown: no labelled examples were available."
         return
     ends = f"[{_percent(cost.accuracy_int8_low)}, {_percent(cost.accuracy_int8_high)}]"
     yield (
-        f"On {cost.num_examples:,} test examples its accuracy is {_percent(cost.accuracy_int8)} {ends} beside "
-        f"{_percent(cost.accuracy)}: {_points(cost.difference)} points "
-        f"[{_points(cost.low)}, {_points(cost.high)}], paired by example; they name different classes "
+        f"On {cost.num_examples:,} test examples its accuracy is {_percent(cost.accuracy_int8)} {ends}, that of the "
+        f"float32 graph {_percent(cost.accuracy)}: a difference of {_points(cost.difference)} points "
+        f"[{_points(cost.low)}, {_points(cost.high)}], paired by example; the predicted class differs "
         f"on {cost.num_changed:,} of them."
     )
 
 
-def _limits(exportee: Exportee) -> Iterator[str]:
-    source, names = exportee.provenance, exportee.student.class_names
+def _limitations(about: CardFacts) -> Iterator[str]:
+    source, names = about.provenance, about.student.class_names
     yield (
-        "- **Its mistakes are systematic.** It has learned from a teacher that errs, and where the teacher errs alike "
-        "on like examples the student does too; asking it twice, or about many, does not average that out."
+        "- **Its errors are systematic.** It was trained on the answers of an imperfect teacher and repeats errors "
+        "that the teacher makes consistently on similar examples; averaging over many predictions does not remove them."
     )
     if source is not None:
         facts = source.facts
         if facts.get("mistakes_learned") is not None:
-            yield f"- On the pool it repeats {_percent(facts['mistakes_learned'])} of its teacher's mistakes."
+            yield f"- On the pool it repeats {_percent(facts['mistakes_learned'])} of its teacher's errors."
         kept = facts.get("pool_classes", {}).get("kept", {})
         if missing := [name for name, count in kept.items() if not count]:
             words = ", ".join(f"`{name}`" for name in missing)
-            yield f"- Of the pool it saw no example that the teacher calls {words}."
+            yield f"- No pool example with the pseudo-label {words} was used in training."
         if facts["num_labelled"] == 0:
-            yield "- It was trained without a single true label."
+            yield "- It was trained without true labels."
     yield (
-        f"- It knows {len(names)} classes and no others: whatever it is shown, it names one of them, and the "
-        f"probability of a class it has never seen is divided among these."
+        f"- It has {len(names)} classes and assigns every input to one of them, also an input of a class that was not "
+        f"in the training data."
     )
-    yield "- All numbers are for examples drawn like the test's; for others, and for groups within them, nobody knows."
+    yield (
+        "- All metrics hold for data distributed like the test set. Performance on other data and on subgroups is "
+        "unknown."
+    )
     if source is not None and "ece" in source.metrics:
         yield (
-            f"- Its probabilities are off by {source.metrics['ece']:.3f} on average (calibration error); choose a "
-            f"threshold on labels of your own (`overproof predict --risk`), not by the look of a probability."
+            f"- Its probabilities have a calibration error of {source.metrics['ece']:.3f}; choose a threshold on "
+            f"labelled examples of your own (`overproof predict --risk`), not by the value of a probability."
         )
 
 
-def _findings(exportee: Exportee) -> Iterator[str]:
-    source = exportee.provenance
+def _findings(about: CardFacts) -> Iterator[str]:
+    source = about.provenance
     for finding in () if source is None else source.result.get("findings", ()):
         yield f"- {_plain(finding)}"
 
 
-def _reproduction(exportee: Exportee) -> Iterator[str]:
-    source = exportee.provenance
+def _reproduction(about: CardFacts) -> Iterator[str]:
+    source = about.provenance
     if source is None:
         return
-    small = " --int8" if exportee.int8 else ""
+    small = " --int8" if about.int8 else ""
     yield (
-        f"With overproof {__version__} and the data named above:\n\n```\noverproof run experiment.yaml --out run\n"
+        f"With overproof {__version__} and the data listed above:\n\n```\noverproof run experiment.yaml --out run\n"
         f"overproof export run/students/seed-{source.seed}/{source.row} --out export{small}\n```"
     )
 
 
-def _citation(exportee: Exportee) -> Iterator[str]:
-    papers = [] if exportee.provenance is None else exportee.provenance.papers()
+def _citation(about: CardFacts) -> Iterator[str]:
+    papers = [] if about.provenance is None else about.provenance.papers()
     if papers:
         yield "```bibtex\n" + "\n".join(paper.bibtex().strip() for paper in papers) + "\n```"
 
@@ -329,7 +329,7 @@ def _accuracy(metrics: Mapping[str, float]) -> str:
     return f"{_percent(metrics['accuracy'])} (95 % interval {_percent(low)} to {_percent(high)}, {num:,} examples)"
 
 
-def _row_words(summary: Mapping[str, Any]) -> str:
+def _mean_text(summary: Mapping[str, Any]) -> str:
     if not summary:
         return ""
     known = summary["low"] is not None
@@ -358,7 +358,7 @@ def _points(share: float) -> str:
 
 
 def _plain(text: str) -> str:
-    """One line, without what Markdown or HTML would take for markup."""
+    """One line, with HTML markup escaped."""
     return " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 

@@ -1,4 +1,4 @@
-"""A scikit-learn estimator as ONNX nodes, through skl2onnx, between what its student reads and the logits."""
+"""Convert a student's scikit-learn estimator to ONNX nodes with skl2onnx, from encoded examples to logits."""
 
 import importlib.util
 import warnings
@@ -18,11 +18,11 @@ _INPUT, _PREFIX = "input", "estimator/"
 
 
 def add_estimator(nodes: Nodes, student: Student, value: str, *, opset: int, ml_opset: int) -> str:
-    """Add what a student's estimator does; the name of its logits.
+    """Add the nodes of a student's estimator; returns the name of its logits.
 
     Args:
-        nodes: Where to.
-        student: Whose body is an estimator; what stands before that is in the graph already.
+        nodes: The list they are added to; the layers before the estimator are in it already.
+        student: A student whose body is an estimator.
         value: The name of the encoded examples: numbers, or sets of n-grams.
         opset: The operator set.
         ml_opset: That of `ai.onnx.ml`.
@@ -49,7 +49,7 @@ def add_estimator(nodes: Nodes, student: Student, value: str, *, opset: int, ml_
 
 
 def _rarities(nodes: Nodes, body: EstimatorBody, ngrams: str) -> str:
-    """[B, buckets]: how rare each n-gram of a text is, the whole of length one; padding has weight 0."""
+    """[B, buckets]: inverse document frequencies of each text's n-grams, of norm one; padding has weight 0."""
     axis = nodes.constant(np.array([1]))
     idf = body.idf.cpu().numpy().copy()
     idf[0] = 0
@@ -64,7 +64,7 @@ def _rarities(nodes: Nodes, body: EstimatorBody, ngrams: str) -> str:
 
 
 def _spread(nodes: Nodes, logs: str, seen: np.ndarray, num_classes: int) -> str:
-    """The columns of the classes the estimator has seen, in their places among all; the others have the least."""
+    """Logits of all K classes; those missing from the estimator's training data get the smallest one."""
     if seen.tolist() == list(range(num_classes)):
         return logs
     zero = nodes.add(
@@ -77,12 +77,12 @@ def _spread(nodes: Nodes, logs: str, seen: np.ndarray, num_classes: int) -> str:
 
 
 def _converted(estimator: Any, width: int, name: str, opset: int, ml_opset: int) -> Any:
-    """The estimator as a model of its own: float32 [B, D] in, labels and probabilities out."""
+    """The estimator as a separate ONNX model: float32 [B, D] in, labels and probabilities out."""
     from skl2onnx import convert_sklearn
     from skl2onnx.common.data_types import FloatTensorType
 
     with warnings.catch_warnings():
-        # The converter tells its own authors what it finds odd.
+        # Its warnings are for the authors of the converter.
         warnings.simplefilter("ignore")
         try:
             return convert_sklearn(
@@ -94,13 +94,13 @@ def _converted(estimator: Any, width: int, name: str, opset: int, ml_opset: int)
             )
         except Exception as error:
             raise InputError(
-                f"Student {name!r} cannot be written as an ONNX graph by skl2onnx ({reason(error)[:200]}); the "
-                f"estimator.skops in its folder leaves without one."
+                f"Student {name!r} cannot be written as an ONNX graph by skl2onnx ({reason(error)[:200]}); use "
+                f"the estimator.skops in its folder instead."
             ) from None
 
 
 def _spliced(nodes: Nodes, model: Any, value: str) -> str:
-    """Add those nodes of a model that its probabilities follow from; the name of these."""
+    """Add the nodes of a model that its probabilities depend on; returns the name of the probabilities."""
     import onnx.compose
 
     onnx.compose.add_prefix_graph(model.graph, _PREFIX, inplace=True)
@@ -117,7 +117,7 @@ def _spliced(nodes: Nodes, model: Any, value: str) -> str:
 
 
 def _mended() -> Mapping[type, Callable[[Any, Any, Any], None]]:
-    """Converters of skl2onnx that write truth values where recent versions of onnx take whole numbers alone."""
+    """Converters of skl2onnx whose Boolean attributes are written as integers, as recent versions of onnx require."""
     from skl2onnx.common._registration import get_converter
     from sklearn.ensemble import HistGradientBoostingClassifier
 
@@ -130,7 +130,7 @@ def _mended() -> Mapping[type, Callable[[Any, Any, Any], None]]:
 
 
 class _WholeNumbers:
-    """A container of nodes that takes truth values for 0 and 1."""
+    """A container of nodes that converts Boolean attributes to integers."""
 
     def __init__(self, container: Any) -> None:
         self._container = container
@@ -138,8 +138,8 @@ class _WholeNumbers:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._container, name)
 
-    def add_node(self, *words: Any, **attributes: Any) -> None:
+    def add_node(self, *arguments: Any, **attributes: Any) -> None:
         for name, values in attributes.items():
             if isinstance(values, list) and any(isinstance(each, bool | np.bool_) for each in values):
                 attributes[name] = [int(each) for each in values]
-        self._container.add_node(*words, **attributes)
+        self._container.add_node(*arguments, **attributes)

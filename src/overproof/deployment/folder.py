@@ -1,4 +1,4 @@
-"""A student as files that need nothing of ours: graph, weights, card, and for n-grams a scorer."""
+"""Export a student to a folder that can be used without overproof: ONNX graph, weights, model card, text scorer."""
 
 import hashlib
 from dataclasses import asdict, dataclass
@@ -11,7 +11,7 @@ import torch
 
 from overproof.data import Examples
 from overproof.data.examples import build as examples_of
-from overproof.deployment.card import Exportee, card
+from overproof.deployment.card import CardFacts, card
 from overproof.deployment.graph import GraphInput, graph_inputs, graph_logits, onnx_bytes
 from overproof.deployment.int8 import Int8Cost, int8_cost, quantised
 from overproof.deployment.provenance import Provenance, provenance_of, student_folder
@@ -24,12 +24,12 @@ from overproof.storage import atomic
 from overproof.version import __version__
 
 MANIFEST = "manifest.json"
-"""Written last: names, sizes and SHA-256 of all other files. A folder without it is half an export."""
+"""Written last: names, sizes and SHA-256 of all other files. A folder without it is an incomplete export."""
 
 TOLERANCE = 1e-4
-"""How much a probability of onnxruntime may differ from torch's."""
+"""Largest allowed difference between a probability of onnxruntime and of torch."""
 NUM_COMPARED = 1000
-"""Examples on which they are compared before anything is written."""
+"""Number of examples on which they are compared before anything is written."""
 
 _GRAPH, _SMALL, _CARD, _SCORER, _EXPERIMENT = (
     "model.onnx",
@@ -45,13 +45,13 @@ _OURS = {_GRAPH, _SMALL, _CARD, _SCORER, _TOKENIZER, _EXPERIMENT, _ESTIMATOR, MA
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Exported:
-    """What an export wrote.
+    """The files of an export.
 
     Args:
-        folder: Where.
-        files: The names in it.
-        inputs: What the graph reads.
-        cost: What eight bits cost; None where they were not asked for, or no labelled examples are at hand.
+        folder: The folder they are in.
+        files: Their names.
+        inputs: The inputs of the graph.
+        cost: The change in accuracy by int8 weights; None without `int8` or without labelled examples.
     """
 
     folder: Path
@@ -66,15 +66,15 @@ def export(
     """Write a student as ONNX, safetensors and a model card, so that it runs without overproof.
 
     `model.onnx` (and with `int8` a `model.int8.onnx`), `student.safetensors` with `student.json`, `README.md`, the
-    `experiment.yaml` of its run, for n-gram students `score.py`, and at last `manifest.json`. The same student gives
-    the same bytes.
+    `experiment.yaml` of its run, for n-gram students `score.py`, and last `manifest.json`. The same student gives the
+    same bytes.
 
     Args:
         source: A student, its folder, or the folder of a run.
-        folder: Made if missing; an earlier export there is replaced, anything else is refused.
-        method: For a run, which row of the table.
-        seed: For a run, which seed; its first where none is named.
-        int8: Also write a graph with weights of eight bits, and in the card what that costs on the run's test.
+        folder: Output folder, created if missing; an earlier export in it is replaced, other files raise an error.
+        method: For a run, the row of the table.
+        seed: For a run, the seed; by default its first.
+        int8: Also write a graph with int8 weights; the card reports the change in accuracy on the run's test set.
 
     Example:
         >>> import tempfile
@@ -87,7 +87,7 @@ def export(
 
     Raises:
         InputError: No such student; the folder holds something else; the packages of the extra `onnx` are missing; the
-            student cannot be written as a graph, or onnxruntime does not answer as torch does.
+            student cannot be written as a graph, or the outputs of onnxruntime differ from those of torch.
     """
     folder = Path(folder)
     _check_folder(folder)
@@ -100,7 +100,7 @@ def export(
     test = None if provenance is None else provenance.test
     is_estimator = body_of(student.module) is not None
     if int8 and is_estimator:
-        raise InputError(f"Student {student.spec.name!r} has no weights that eight bits make smaller; leave them out.")
+        raise InputError(f"Student {student.spec.name!r} has no weights to quantise; leave out int8.")
     own = (*_STUDENT, _ESTIMATOR) if is_estimator else _STUDENT
     graph = onnx_bytes(student)
     _compare(graph, student, test)
@@ -123,45 +123,45 @@ def export(
         atomic.write_bytes(folder / name, data)
     student.save(folder)
     sizes = {name: (folder / name).stat().st_size for name in (*contents, *own)}
-    exportee = Exportee(
+    facts = CardFacts(
         student=student, inputs=graph_inputs(student), provenance=provenance, sizes=sizes, int8=int8, cost=cost
     )
-    atomic.write_text(folder / _CARD, card(exportee))
+    atomic.write_text(folder / _CARD, card(facts))
     files = (*contents, *own, _CARD)
     described = {
         "format": 1,
         "overproof": __version__,
         "student": {"name": student.spec.name, "options": dict(student.spec.options)},
         "class_names": list(student.class_names),
-        "inputs": [asdict(each) for each in exportee.inputs],
+        "inputs": [asdict(each) for each in facts.inputs],
         "outputs": ["logits", "probs"],
         "run": None if provenance is None else {"method": provenance.row, "seed": provenance.seed},
         "int8": None if cost is None else asdict(cost),
         "files": {name: _described((folder / name).read_bytes()) for name in files},
     }
     atomic.write_json(folder / MANIFEST, described)
-    return Exported(folder=folder, files=(*files, MANIFEST), inputs=exportee.inputs, cost=cost)
+    return Exported(folder=folder, files=(*files, MANIFEST), inputs=facts.inputs, cost=cost)
 
 
 def _check_folder(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{str(folder)!r} is a file; an export needs a folder.")
     names = sorted(each.name for each in folder.iterdir()) if folder.is_dir() else []
-    # What a killed write has left is swept away below.
+    # Leftovers of an interrupted write are removed below.
     foreign = [name for name in names if name not in _OURS and not name.endswith(".partial")]
     if foreign:
         raise InputError(
-            f"{str(folder)!r} holds {foreign[0]!r}, which is no part of an export; choose an empty or new folder."
+            f"{str(folder)!r} holds {foreign[0]!r}, which is not part of an export; choose an empty or new folder."
         )
     if set(names) & set(_STUDENT) and MANIFEST not in names and _GRAPH not in names:
-        raise InputError(f"{str(folder)!r} holds a student; choose another folder for what is exported of it.")
+        raise InputError(f"{str(folder)!r} holds a student; choose another folder for the export.")
 
 
 def _compare(graph: bytes, student: Student, test: Examples | None) -> None:
-    """Ask torch and onnxruntime about the same examples, for a batch of one and for many.
+    """Check that torch and onnxruntime give the same probabilities, in a batch of one and in large batches.
 
     Raises:
-        InputError: They do not answer alike.
+        InputError: They differ by more than `TOLERANCE`.
     """
     examples = _made_up(student) if test is None else test.take(torch.arange(min(len(test), NUM_COMPARED)))
     wanted = student.probs(examples)
@@ -176,7 +176,7 @@ def _compare(graph: bytes, student: Student, test: Examples | None) -> None:
 
 
 def _made_up(student: Student) -> Examples:
-    """A few examples of the student's kind, where no real ones are at hand."""
+    """A few synthetic examples of the student's kind, where no real ones are available."""
     encoder, draw = student.encoder, np.random.default_rng(0)
     inputs: torch.Tensor | pa.Array | pa.Table
     if student.kind == "image":
@@ -194,7 +194,7 @@ def _made_up(student: Student) -> Examples:
 
 
 def _values(column: TableColumn) -> pa.Array:
-    """Five values of a column: numbers about its mean and a gap, or its words, a strange one and a gap."""
+    """Five values of a column, one missing: numbers around its mean, or its categories and an unknown one."""
     if isinstance(column, NumberColumn):
         return pa.array([column.mean + far * column.std for far in (-1.0, 0.0, 0.5, 3.0)] + [None])
     if isinstance(column, DateColumn):

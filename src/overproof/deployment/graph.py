@@ -1,14 +1,14 @@
-"""A student as one ONNX graph: what it reads as inputs, what it says as outputs, the scaling in between.
+"""Convert a student to one ONNX graph, with the scaling and encoding of its inputs, and run such a graph.
 
     images       `images` uint8 [batch, C, H, W]; the pixel scaling is in the graph
     texts        `ngrams` int64 [batch, length], the buckets of each text padded with 0 (`score.py` makes them), or
                  `tokens` int64 [batch, length] of a tokenizer, or `embeddings` float32 [batch, D] of a frozen encoder,
-                 which both stay outside
-    tables       one input [batch] a column, numbers as float64 and words as strings; scaling, one-hot and gaps are in
-                 the graph
+                 which are both computed outside the graph
+    tables       one input [batch] per column, numbers as float64 and categories as strings; scaling, one-hot encoding
+                 and missing values are handled in the graph
     plain tables `numbers` float32 [batch, D]
 
-Outputs are `logits` and `probs`, float32 [batch, K]. The metadata holds `class_names`, `inputs` and what they mean.
+Outputs are `logits` and `probs`, float32 [batch, K]. The metadata holds `class_names` and `inputs` with their meaning.
 """
 
 import importlib.util
@@ -39,7 +39,7 @@ LOGITS, PROBS = "logits", "probs"
 """The outputs."""
 
 OPSET, ML_OPSET, IR_VERSION = 20, 3, 9
-"""What torch's exporter writes too; onnxruntime reads it since 1.17."""
+"""The versions that torch's exporter writes; onnxruntime reads them since 1.17."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,10 +47,10 @@ class GraphInput:
     """One input of a graph.
 
     Args:
-        name: What it is called in the graph.
-        type: As NumPy spells it; `str` for strings.
-        shape: Sizes, or the names of those that may vary.
-        meaning: What belongs there, in words.
+        name: Its name in the graph.
+        type: NumPy's name of the type; `str` for strings.
+        shape: Sizes, or names of dimensions of variable size.
+        meaning: A description of the values.
     """
 
     name: str
@@ -60,14 +60,14 @@ class GraphInput:
 
 
 def onnx_bytes(student: Student) -> bytes:
-    """The graph of a student, the same bytes for the same student.
+    """The graph of a student as bytes; the same student gives the same bytes.
 
-    A student of the zoo is written layer by layer; a transformer and somebody's own module go through
-    `torch.onnx.export`, a scikit-learn estimator through skl2onnx.
+    A built-in student is written layer by layer; a transformer and a user's own module go through `torch.onnx.export`,
+    a scikit-learn estimator through skl2onnx.
 
     Raises:
-        InputError: The packages of the extra `onnx` are missing, or a module of one's own cannot be written as a graph
-            whose batch may have any size.
+        InputError: The packages of the extra `onnx` are missing, or a user's own module cannot be written as a graph
+            with a variable batch size.
     """
     need_onnx()
     from onnx import TensorProto, helper
@@ -124,7 +124,7 @@ def onnx_bytes(student: Student) -> bytes:
 
 
 def graph_inputs(student: Student) -> tuple[GraphInput, ...]:
-    """What a student's graph reads."""
+    """The inputs of a student's graph."""
     encoder = student.encoder
     if isinstance(encoder, TableEncoder):
         return tuple(
@@ -149,10 +149,10 @@ def graph_inputs(student: Student) -> tuple[GraphInput, ...]:
 
 
 def feed(student: Student, examples: Examples) -> dict[str, Any]:
-    """Examples as its graph's inputs: arrays by name.
+    """Examples as inputs of the student's graph: arrays by name.
 
     Raises:
-        InputError: They are not like those the student was built on.
+        InputError: They are not of the kind and columns the student was built on.
     """
     encoded = student.encode(examples)
     if isinstance(student.encoder, TableEncoder):
@@ -169,27 +169,27 @@ def feed(student: Student, examples: Examples) -> dict[str, Any]:
 def graph_logits(
     graphs: Sequence[bytes], student: Student, examples: Examples, *, batch_size: int = 256
 ) -> list[Float32[Tensor, "N K"]]:
-    """What onnxruntime says of raw examples, on the CPU in one thread; they are encoded once for all graphs.
+    """Logits of raw examples by onnxruntime, on the CPU in one thread; they are encoded once for all graphs.
 
     Args:
-        graphs: As `onnx_bytes` wrote them for this student, or as `quantised` made them from that.
-        student: Who encodes what stays outside of the graph.
+        graphs: Graphs of this student, by `onnx_bytes` or `quantised`.
+        student: Encodes what is not encoded in the graph.
         examples: N of them.
-        batch_size: Examples at a time.
+        batch_size: Examples per batch.
     """
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    # Errors come as exceptions all the same.
+    # Errors still raise exceptions.
     options.log_severity_level = 4
     sessions = [onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"]) for graph in graphs]
-    said: list[list[np.ndarray]] = [[np.empty((0, len(student.class_names)), np.float32)] for _ in graphs]
+    logits: list[list[np.ndarray]] = [[np.empty((0, len(student.class_names)), np.float32)] for _ in graphs]
     for rows in torch.arange(len(examples)).split(batch_size):
         inputs = feed(student, examples.take(rows)) if len(rows) else {}
-        for parts, session in zip(said, sessions, strict=True):
+        for parts, session in zip(logits, sessions, strict=True):
             parts += session.run([LOGITS], inputs) if inputs else []
-    return [torch.from_numpy(np.concatenate(parts)) for parts in said]
+    return [torch.from_numpy(np.concatenate(parts)) for parts in logits]
 
 
 def need_onnx() -> None:

@@ -1,4 +1,4 @@
-"""A graph with weights of eight bits, and what that costs on labelled examples."""
+"""Quantise a graph to int8 weights, and measure the change in accuracy on labelled examples."""
 
 import logging
 import tempfile
@@ -16,14 +16,14 @@ from overproof.models import Student
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Int8Cost:
-    """What eight bits cost on labelled examples; intervals hold at 95 %.
+    """The change in accuracy by int8 weights, with 95 % intervals.
 
     Args:
-        num_examples: How many.
+        num_examples: Number of labelled examples.
         accuracy: Of the float32 graph.
-        accuracy_int8: Of the other, with `accuracy_int8_low` and `accuracy_int8_high`.
+        accuracy_int8: Of the int8 graph, with `accuracy_int8_low` and `accuracy_int8_high`.
         difference: The second less the first, paired by example, with `low` and `high`.
-        num_changed: Examples of which they name different classes.
+        num_changed: Number of examples whose predicted class differs.
     """
 
     num_examples: int
@@ -38,10 +38,10 @@ class Int8Cost:
 
 
 def quantised(graph: bytes) -> bytes:
-    """The graph with its weights as int8 and its activations quantised as they come (onnxruntime's dynamic way).
+    """The graph with int8 weights and dynamically quantised activations, by onnxruntime.
 
     Args:
-        graph: As `overproof.deployment.graph.onnx_bytes` wrote it.
+        graph: By `overproof.deployment.graph.onnx_bytes`.
 
     Raises:
         InputError: The packages of the extra `onnx` are missing.
@@ -49,7 +49,7 @@ def quantised(graph: bytes) -> bytes:
     need_onnx()
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    # It reads and writes files only.
+    # The quantiser reads and writes files only.
     with tempfile.TemporaryDirectory() as folder, _quiet():
         source, result = Path(folder) / "float.onnx", Path(folder) / "int8.onnx"
         source.write_bytes(graph)
@@ -58,12 +58,12 @@ def quantised(graph: bytes) -> bytes:
 
 
 def int8_cost(graph: bytes, small: bytes, student: Student, examples: Examples) -> Int8Cost:
-    """Both graphs on the same labelled examples.
+    """Evaluate both graphs on the same labelled examples.
 
     Args:
         graph: With float32 weights.
-        small: What `quantised` made of it.
-        student: Who encodes what stays outside of the graphs.
+        small: With int8 weights, by `quantised`.
+        student: Encodes what is not encoded in the graphs.
         examples: All with known labels, in the student's classes.
     """
     whole, rough = graph_logits([graph, small], student, examples)
@@ -85,7 +85,7 @@ def int8_cost(graph: bytes, small: bytes, student: Student, examples: Examples) 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the quantiser's notices, which go to the root logger, from the caller."""
+    """Suppress the quantiser's messages, which go to the root logger."""
     level = logging.root.level
     logging.root.setLevel(logging.ERROR)
     try:

@@ -1,4 +1,4 @@
-"""The modules of the zoo as ONNX nodes, one function a layer."""
+"""Convert the layers of the built-in students to ONNX nodes, one function per layer."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,11 +12,11 @@ from overproof.models.ngram_bag import LEAST_SQUARE, SCALE, NgramBag
 
 
 def add_module(nodes: Nodes, module: nn.Module, value: str) -> str:
-    """Add what a module does in evaluation; the name of its answer.
+    """Add the nodes of a module in evaluation mode; returns the name of its output.
 
     Args:
-        nodes: Where to.
-        module: Of the zoo.
+        nodes: The list they are added to.
+        module: A module of a built-in student.
         value: The name of its input.
     """
     return _LAYERS[type(module)](nodes, module, value)
@@ -87,7 +87,7 @@ def _unit_range(nodes: Nodes, module: Any, value: str) -> str:
 
 
 def _ngram_bag(nodes: Nodes, module: Any, value: str) -> str:
-    """Padding has weight 0; a text without a known n-gram gets the bias alone, as in the module."""
+    """Padding has weight 0; a text without a known n-gram gets the bias only, as in the module."""
     axis = nodes.constant(np.array([1]))
     idf = nodes.add("Gather", _held(nodes, module.idf), value)
     squares = nodes.add("ReduceSum", nodes.add("Mul", idf, idf), axis, keepdims=1)

@@ -1,4 +1,4 @@
-"""A list of ONNX nodes being written, each result named by its place and operator."""
+"""Build a list of ONNX nodes and constants, each named by its position and operator."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 ML = "ai.onnx.ml"
-"""The operator set of lookups in lists of words."""
+"""The operator set that holds lookups of strings (`LabelEncoder`)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -15,7 +15,7 @@ class Nodes:
     """Nodes and their constants, in order.
 
     Args:
-        prefix: Begins every name, so that no input's name can meet them.
+        prefix: Prefix of every name, so that none is equal to the name of an input.
     """
 
     prefix: str
@@ -23,14 +23,14 @@ class Nodes:
     constants: list[Any] = field(default_factory=list)
 
     def add(self, operator: str, *inputs: str, result: str = "", domain: str = "", **attributes: Any) -> str:
-        """Add a node; the name of its result.
+        """Add a node; returns the name of its result.
 
         Args:
             operator: Of the standard set, or of `domain`.
             inputs: Names of values.
-            result: What to call the result; by default by place and operator.
+            result: Name of the result; by default made of position and operator.
             domain: Another operator set.
-            attributes: As the operator has them.
+            attributes: Attributes of the operator.
         """
         from onnx import helper
 
@@ -39,10 +39,10 @@ class Nodes:
         return name
 
     def constant(self, value: Any) -> str:
-        """Add a constant; its name.
+        """Add a constant; returns its name.
 
         Args:
-            value: An array, or what NumPy makes one of.
+            value: An array, or anything that NumPy converts to one.
         """
         from onnx import numpy_helper
 
@@ -63,5 +63,5 @@ class Nodes:
         return self.add("Cast", value, to=TensorProto.DOUBLE)
 
     def beside(self, values: Sequence[str], result: str = "") -> str:
-        """Put matrices side by side."""
+        """Concatenate matrices along their columns."""
         return self.add("Concat", *values, result=result, axis=1)

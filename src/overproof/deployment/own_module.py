@@ -1,4 +1,4 @@
-"""A transformer, or somebody's own torch module, as ONNX nodes, through `torch.onnx.export`."""
+"""Convert a transformer or a user's own torch module to ONNX nodes with `torch.onnx.export`."""
 
 import copy
 import importlib.util
@@ -31,16 +31,16 @@ class _Float32(nn.Module):
 
 
 def add_own_module(nodes: Nodes, student: Student, value: str, *, opset: int) -> tuple[str, list[Any]]:
-    """Add what a student's module does; the name of its answer, and the functions that its nodes call.
+    """Add the nodes of a student's module; returns the name of its output, and the functions that its nodes call.
 
     Args:
-        nodes: Where to.
-        student: Who.
-        value: The name of what the module reads.
+        nodes: The list they are added to.
+        student: The student.
+        value: The name of the module's input.
         opset: The operator set.
 
     Raises:
-        InputError: onnxscript is missing, or the module cannot be written as a graph whose batch may have any size.
+        InputError: onnxscript is missing, or the module cannot be written as a graph with a variable batch size.
     """
     if importlib.util.find_spec("onnxscript") is None:
         raise InputError(
@@ -81,21 +81,21 @@ def _traced(student: Student, opset: int) -> Any:
         except Exception as error:
             raise InputError(
                 f"Student {name!r} cannot be written as an ONNX graph ({reason(error)}); its module must be one that "
-                f"torch.onnx.export takes."
+                f"torch.onnx.export supports."
             ) from None
     assert program is not None
     model = program.model_proto
     first = model.graph.input[0].type.tensor_type.shape.dim[0]
     if not first.dim_param:
         raise InputError(
-            f"Student {name!r} reads batches of {first.dim_value} only, as an ONNX graph; its module must not depend "
-            f"on the number of rows."
+            f"Student {name!r} accepts batches of {first.dim_value} only, as an ONNX graph; its module must not "
+            f"depend on the number of rows."
         )
     return model
 
 
 def _without_notes(model: Any) -> None:
-    """Drop what the exporter writes about itself: stack traces, which name files of this machine."""
+    """Remove the metadata of the exporter: stack traces, which contain paths of this machine."""
     for node in (*model.graph.node, *model.graph.initializer, *model.functions):
         del node.metadata_props[:]
         node.doc_string = ""
@@ -108,7 +108,7 @@ def _without_notes(model: Any) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the exporter's notices from the caller, who can do nothing about them; its random numbers too."""
+    """Suppress the exporter's log messages and warnings, and restore the random state."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -1,4 +1,4 @@
-"""A student's answers for files of examples, in their order, a piece at a time."""
+"""Predict classes for files of examples with a trained student, in order and in pieces of limited size."""
 
 import time
 from collections.abc import Iterator
@@ -30,31 +30,31 @@ from overproof.progress import Progress, Silent
 from overproof.storage import atomic
 
 MAX_ROWS = 2**16
-"""Rows in memory at a time, of files that are read in pieces: CSV, Parquet and Arrow."""
+"""Most rows in memory at a time, of files that are read in pieces: CSV, Parquet and Arrow."""
 
 ABSTAINED = "abstained"
-"""The column that says where the student says nothing; its class is then empty."""
+"""The column that is true where the student abstains; the class is empty there."""
 
 _TYPES = {
     "numbers": pa.float64(),
     "booleans": pa.bool_(),
     "strings": pa.string(),
     "dates": pa.timestamp("us"),
-    # A column that said nothing at fitting is not looked at.
+    # A column without values in the training data is ignored.
     None: pa.string(),
 }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Predicted:
-    """What was written.
+    """A file of predictions that was written.
 
     Args:
-        file: Where.
-        num_rows: Rows, one an example.
-        num_answered: Those with a class.
-        seconds: From the first to the last row.
-        columns: Of the file, in order.
+        file: Its path.
+        num_rows: Number of rows, one per example.
+        num_answered: Number of rows with a class.
+        seconds: Time from the first to the last row.
+        columns: Its columns, in order.
     """
 
     file: Path
@@ -72,25 +72,25 @@ def predict(
     abstention: Abstention | None = None,
     progress: Progress | None = None,
 ) -> Predicted:
-    """Write id, likeliest class and the probability of every class, one row an example, order kept.
+    """Write id, likeliest class and the probability of every class to a file, one row per example, in order.
 
-    The id is the user's own where the source names a column for it, else the content id, in hex, of what the student
-    reads. With an `abstention` a column `abstained` says where the class is left empty. Without one the file is what
-    `overproof.answers.files` reads, so that one student can teach the next.
+    The id is the value of the source's id column, or without one the content id of the student's inputs, in hex. With
+    an `abstention`, a column `abstained` marks the rows whose class is empty. Without one, `overproof.answers.files`
+    can read the file, so that a student can be the teacher of the next.
 
-    CSV with a header, Parquet, Arrow and image files are read and answered a piece at a time, whatever their size, and
-    16 bytes a row are kept to find ids that stand twice; JSON lines and arrays are read whole.
+    CSV with a header, Parquet, Arrow and image files are processed in pieces, whatever their size; 16 bytes per row are
+    kept to find repeated ids. JSON lines and arrays are read in full.
 
     Args:
-        student: Who answers.
-        source: What to answer; of a table only the columns that the student reads are read.
-        file: `.parquet` or `.csv`; it appears when all of it is written.
-        abstention: When to say nothing.
-        progress: Shows how far it is.
+        student: The trained student.
+        source: The examples; of a table only the columns that the student uses are read.
+        file: `.parquet` or `.csv`; it appears when it is complete.
+        abstention: The threshold below which the class is left empty.
+        progress: Shows the number of rows done.
 
     Raises:
-        InputError: The extension is another, the examples are not such as the student reads, or an id stands twice;
-            nothing is written then.
+        InputError: The extension is another one, the examples do not fit the student, or an id is repeated; no file is
+            written then.
     """
     schema, began, seen, num_answered = _schema(student, abstention), time.perf_counter(), [], 0
     num_rows = 0
@@ -105,11 +105,11 @@ def predict(
             num_answered += answered
             advance(num_rows, "")
         if num_rows == 0:
-            raise InputError(f"{listed(source.paths)} has no row to answer for; at least one is needed.")
+            raise InputError(f"{listed(source.paths)} has no rows to predict; at least one is needed.")
         if twice := _repeated(seen):
             raise InputError(
-                f"{listed(source.paths)} has {twice} ids in column {source.id!r} that stood there before; every row "
-                f"needs an id of its own."
+                f"{listed(source.paths)} has {twice} repeated ids in column {source.id!r}; the id of every row must be "
+                f"unique."
             )
     return Predicted(
         file=file,
@@ -121,7 +121,7 @@ def predict(
 
 
 def _repeated(seen: list[np.ndarray]) -> int:
-    """How many hashes stood there before; sorted in place, as `np.unique` would take forty bytes for each."""
+    """Number of repeated hashes; sorted in place, because `np.unique` takes forty bytes for each."""
     hashes = np.concatenate([np.empty(0, np.int64), *seen])
     seen.clear()
     hashes.sort()
@@ -129,7 +129,7 @@ def _repeated(seen: list[np.ndarray]) -> int:
 
 
 def only_read(examples: Examples, student: Student) -> Examples:
-    """Tables without the columns that the student does not read, such as a label."""
+    """Tables without the columns that the student does not use, such as a label."""
     names = _column_names(student)
     if not names or examples.kind != "table":
         return examples
@@ -161,7 +161,7 @@ def _pieces(student: Student, source: Source) -> Iterator[Examples]:
 
 
 def _opened(student: Student, source: Source, place: Place) -> OpenedSource:
-    """The files with the columns that the student reads; of CSV, whose types it knows, only the first block is read."""
+    """Open the files with the student's columns; of CSV only the first block is read: the student has the types."""
     names = _column_names(student)
     formats = {check_format(path, place.name) for path in place.files}
     if formats != {"csv"} or not source.header or student.kind == "image":
@@ -201,14 +201,14 @@ def _schema(student: Student, abstention: Abstention | None) -> pa.Schema:
     fields = [("id", pa.large_string()), ("label", pa.string())]
     fields += [(ABSTAINED, pa.bool_())] if abstention is not None else []
     if clash := sorted({name for name, _ in fields} & set(student.class_names)):
-        raise InputError(f"A class is called {clash[0]!r}, like a column of the answers; rename the class.")
+        raise InputError(f"A class is called {clash[0]!r}, like a column of the predictions; rename the class.")
     return pa.schema([*fields, *((name, pa.float32()) for name in student.class_names)])
 
 
 def _table(
     student: Student, examples: Examples, probs: Tensor, abstention: Abstention | None, schema: pa.Schema
 ) -> tuple[pa.Table, int]:
-    """The rows of a piece, and how many of them have a class."""
+    """The rows of a piece, and how many have a class."""
     confidence, place = probs.max(dim=1)
     answered = np.ones(len(probs), bool) if abstention is None else abstention.accepts(confidence.numpy())
     names = pa.array(student.class_names).take(pa.array(place.numpy(), mask=~answered))
@@ -219,7 +219,7 @@ def _table(
 
 
 def _hex(ids: np.ndarray) -> pa.Array:
-    """Content ids as words of 32 signs."""
+    """Content ids as strings of 32 hexadecimal digits."""
     signs = ids.tobytes().hex().encode()
     stops = np.arange(0, len(signs) + 1, 32, dtype=np.int64)
     return pa.LargeStringArray.from_buffers(len(ids), pa.py_buffer(stops), pa.py_buffer(signs))

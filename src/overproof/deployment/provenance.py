@@ -1,4 +1,4 @@
-"""Where a student comes from: its run, the row of the table that it is, and what is known of it."""
+"""Find the run that a student's folder belongs to, and read its experiment, results and training facts."""
 
 import json
 from collections.abc import Mapping
@@ -19,14 +19,14 @@ from overproof.runs.roles import cast
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Provenance:
-    """A student's run.
+    """The run that a student belongs to.
 
     Args:
         run: The run's folder.
-        experiment: All of the run.
+        experiment: The run's experiment.
         row: The student's row in the table.
         seed: Its seed.
-        facts: What is known of its training, from `row.json`.
+        facts: Facts of its training, from `row.json`.
         result: `result.json`; empty where the run is not evaluated yet.
     """
 
@@ -39,21 +39,21 @@ class Provenance:
 
     @property
     def options(self) -> MethodOptions | None:
-        """The row's options; None for the oracle, which is no method."""
+        """The row's options; None for the oracle, which is not a method."""
         return next((each for each in self.experiment.rows() if each.row == self.row), None)
 
     @property
     def metrics(self) -> Mapping[str, float]:
-        """What the test said of this one student."""
+        """The student's metrics on the test set; empty where the run is not evaluated yet."""
         rows = (each for each in self.result.get("rows", ()) if (each["method"], each["seed"]) == (self.row, self.seed))
         return next((each["metrics"] for each in rows), {})
 
     def summary(self, row: str) -> Mapping[str, Any]:
-        """A row over all seeds, with its intervals; empty where there is none."""
+        """The summary of a row over all seeds, with intervals; empty where there is none."""
         return next((each for each in self.result.get("summary", ()) if each["method"] == row), {})
 
     def papers(self) -> list[Paper]:
-        """The works behind this one row, and behind its teacher."""
+        """The papers to cite for this row and its teacher."""
         each = self.options
         found = [] if each is None else papers_of([(each.method, each.build())])
         rounds = each is not None and bool(each.rounds.most)
@@ -62,7 +62,7 @@ class Provenance:
 
     @cached_property
     def test(self) -> Examples | None:
-        """The run's test examples; None where their file is not at hand any more."""
+        """The run's test examples; None where their file cannot be read any more."""
         try:
             return cast(self.experiment.data).parties(self.seed).test
         except InputError:
@@ -75,7 +75,7 @@ def student_folder(source: Path | str, method: str = "", seed: int | None = None
     Args:
         source: A student's folder, or a run's.
         method: For a run, the row of the table.
-        seed: For a run, which of its seeds; its first where none is named.
+        seed: For a run, one of its seeds; by default the first.
 
     Raises:
         InputError: It is neither, or the run has no such student.
@@ -83,23 +83,23 @@ def student_folder(source: Path | str, method: str = "", seed: int | None = None
     source = Path(source)
     if (source / "student.json").is_file():
         if method or seed is not None:
-            raise InputError(f"{str(source)!r} is one student; a method and a seed go with the folder of a run.")
+            raise InputError(f"{str(source)!r} is one student; method and seed are options for the folder of a run.")
         return source
     if not (source / "experiment.yaml").is_file():
         raise InputError(
-            f"{str(source)!r} holds neither a student (student.json) nor a run (experiment.yaml); one is needed."
+            f"{str(source)!r} has neither a student (student.json) nor a run (experiment.yaml); one is needed."
         )
     seeds = [seed] if seed is not None else list(load(source / "experiment.yaml").seeds)
     home = source / "students" / f"seed-{seeds[0]}"
     trained = sorted(each.parent.name for each in home.glob("*/student.json"))
     if method in trained:
         return home / method
-    asked = f"no student {method!r}{nearest(method, trained)}" if method else "several students; name one as the method"
-    raise InputError(f"Run {str(source)!r} has, of seed {seeds[0]}, {asked}; there are {listed(trained) or 'none'}.")
+    found = f"no student {method!r}{nearest(method, trained)}" if method else "several students; name one as the method"
+    raise InputError(f"Run {str(source)!r} has, of seed {seeds[0]}, {found}; there are {listed(trained) or 'none'}.")
 
 
 def provenance_of(folder: Path | str) -> Provenance | None:
-    """The run that a student's folder lies in; None where it lies elsewhere.
+    """The run that a student's folder is in; None where it is elsewhere.
 
     Raises:
         InputError: The run's files are damaged.

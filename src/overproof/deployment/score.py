@@ -1,4 +1,4 @@
-"""Classes of texts by the model.onnx beside this file: `python score.py < texts.txt`, or `Scorer().probs(["good"])`."""
+"""Classify texts by the model.onnx beside this file: `python score.py < texts.txt`, or `Scorer().probs(["good"])`."""
 
 import json
 import re
@@ -9,14 +9,14 @@ import numpy as np
 import onnxruntime
 
 BASE, SALT, MASK = 0x9E3779B97F4A7C15, 0xD1B54A32D192ED03, 2**64 - 1
-# Ideographs and kana; signs that nobody sees.
+# Ideographs and kana; invisible characters.
 UNSPACED = "[\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
 UNSEEN = "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
 UNSEEN += "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 
 
 def tokens(text: str, casefold: bool) -> list[str]:
-    """Runs of letters, digits, marks and `_`; every other sign, ideograph or kana alone."""
+    """Runs of letters, digits, marks and `_`; every other character, ideograph or kana is a token by itself."""
     text = normalize("NFKC", text.replace("\0", " "))
     text = normalize("NFKC", re.sub(UNSEEN, "", text).casefold()) if casefold else text.lower()
     text = re.sub(UNSPACED, r" \g<0> ", text)
@@ -24,7 +24,7 @@ def tokens(text: str, casefold: bool) -> list[str]:
 
 
 def bucket(ngram: str, salt: int, buckets: int) -> int:
-    """A polynomial of the code points, mixed (splitmix64), modulo the number of buckets; 0 is kept for padding."""
+    """A polynomial of the code points, mixed (splitmix64), modulo the number of buckets; 0 is reserved for padding."""
     mixed = (sum((ord(sign) + 1) * pow(BASE, i, 2**64) for i, sign in enumerate(ngram)) + salt) & MASK
     mixed = ((mixed ^ mixed >> 30) * 0xBF58476D1CE4E5B9) & MASK
     mixed = ((mixed ^ mixed >> 27) * 0x94D049BB133111EB) & MASK

@@ -1,4 +1,4 @@
-"""The encoding of a table as ONNX nodes: each column an input of its own, scaled or one-hot as the student does it."""
+"""Convert the encoding of a table to ONNX nodes: one input per column, scaled or one-hot as in the student."""
 
 import re
 
@@ -14,16 +14,16 @@ _TAKEN = re.compile("logits|probs|(student|module)/.*")
 
 
 NO_TIME = np.int64(-(2**63))
-"""What stands for a missing point in time."""
+"""The value of a missing point in time."""
 
 
 def columns_read(encoder: TableEncoder) -> list[TableColumn]:
-    """The columns that have a slot, and so an input."""
+    """The columns that are encoded, and therefore have an input."""
     return [column for column in encoder.columns if not isinstance(column, EmptyColumn)]
 
 
 def column_inputs(encoder: TableEncoder) -> list[tuple[str, str, str]]:
-    """Name, type and meaning of each column's input; one called like another value gets an underscore behind it."""
+    """Name, type and meaning of each column's input; a reserved name gets a trailing underscore."""
     described = []
     for column in columns_read(encoder):
         name = f"{column.name}_" if _TAKEN.fullmatch(column.name) else column.name
@@ -40,17 +40,17 @@ def column_inputs(encoder: TableEncoder) -> list[tuple[str, str, str]]:
 
 
 def missing_word(column: CategoryColumn) -> str:
-    """What stands for a missing word: the empty one, or the first of `?`, `??`, … where that is a category."""
+    """The string for a missing category: the first of the empty string, `?`, `??`, … that is not a category."""
     words = ("?" * length for length in range(len(column.categories) + 1))
     return next(word for word in words if word not in column.categories)
 
 
 def encode_table(nodes: Nodes, encoder: TableEncoder) -> str:
-    """Add the encoding of a table's columns; the name of the matrix float32 [batch, D].
+    """Add the nodes that encode a table's columns; returns the name of the matrix, float32 [batch, D].
 
     Args:
-        nodes: Where to.
-        encoder: What the student encodes with.
+        nodes: The list they are added to.
+        encoder: The student's encoder.
     """
     inputs = [name for name, _, _ in column_inputs(encoder)]
     blocks = [
@@ -71,15 +71,15 @@ def _blocks(nodes: Nodes, column: TableColumn, name: str) -> list[str]:
 
 
 def _moment(nodes: Nodes, column: DateColumn, name: str) -> list[str]:
-    """A place on a line and on the circles of week, year and day; 0 for a gap, and a slot that says so."""
+    """The scaled time and its phases within week, year and day; 0 where missing, and an indicator of missing values."""
     gap, axis = nodes.add("Equal", name, nodes.constant(NO_TIME)), nodes.constant(np.array([1]))
     time = nodes.add("Where", gap, nodes.constant(np.int64(0)), name)
     slots = [_scaled(nodes, nodes.float64(time), column.mean, column.std)]
     for shift, turn in column.circles():
         share = nodes.float64(nodes.add("Mod", nodes.add("Sub", time, nodes.constant(shift)), nodes.constant(turn)))
-        # In double precision, as the student's encoder: trees have thresholds at the very values they were fitted on.
+        # In double precision, as in the encoder: trees have thresholds at exactly the values of the training data.
         angle = nodes.add("Mul", nodes.add("Div", share, nodes.constant(np.float64(turn))), nodes.constant(2 * np.pi))
-        # onnxruntime has no cosine of double precision everywhere.
+        # Not every build of onnxruntime has a cosine in double precision.
         slots += [nodes.add("Sin", each) for each in (angle, nodes.add("Add", angle, nodes.constant(np.pi / 2)))]
     nothing = nodes.constant(np.float32(0))
     filled = [nodes.add("Where", gap, nothing, nodes.float32(slot)) for slot in slots]
@@ -87,7 +87,7 @@ def _moment(nodes: Nodes, column: DateColumn, name: str) -> list[str]:
 
 
 def _scaled(nodes: Nodes, value: str, mean: float, std: float) -> str:
-    """(value - mean) / std; 0 where the values at fitting were all equal."""
+    """(value - mean) / std; 0 where all values in the training data were equal."""
     centred = nodes.add("Sub", value, nodes.constant(np.float64(mean)))
     if std == 0:
         return nodes.add("Mul", centred, nodes.constant(np.float64(0)))
@@ -95,7 +95,7 @@ def _scaled(nodes: Nodes, value: str, mean: float, std: float) -> str:
 
 
 def _number(nodes: Nodes, column: NumberColumn, name: str) -> list[str]:
-    """(value - mean) / std in double precision, as the student's encoder; 0 for a gap, and a slot that says so."""
+    """(value - mean) / std in double precision, as in the encoder; 0 and an indicator where missing."""
     gap, axis = nodes.add("IsNaN", name), nodes.constant(np.array([1]))
     scaled = _scaled(nodes, name, column.mean, column.std)
     filled = nodes.add("Where", gap, nodes.constant(np.float64(0)), scaled)
@@ -104,12 +104,12 @@ def _number(nodes: Nodes, column: NumberColumn, name: str) -> list[str]:
 
 
 def _words(nodes: Nodes, column: CategoryColumn, name: str) -> str:
-    """The place of a word among the categories, the last place for any other, one-hot."""
+    """The index of the category, one-hot; the last index is for unknown categories."""
     place = nodes.add(
         "LabelEncoder",
         name,
         domain=ML,
-        # A lookup may not be empty; a column without a category has one slot, which every word takes.
+        # A lookup may not be empty; a column without categories has one index for every string.
         keys_strings=list(column.categories) or [""],
         values_int64s=list(range(len(column.categories))) or [0],
         default_int64=len(column.categories),

@@ -1,4 +1,4 @@
-"""Labelled examples that a student never saw: only they can say how often it is wrong."""
+"""Collect labelled examples that a student was not trained on, and choose its abstention threshold on them."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -31,30 +31,29 @@ _NEEDED = (
 def choose_abstention(
     student: Student, folder: Path, source: Source | None, *, risk: float, confidence: float
 ) -> tuple[Abstention, int]:
-    """The threshold that keeps a student's risk, chosen on labelled examples that it never saw.
+    """Choose a student's abstention threshold on labelled examples that it was not trained on.
 
-    Examples of the file that it was trained on are left out, so that the promise is for those that it was not.
+    Examples of the file that the student was trained on are left out: its error rate on them is not that on new data.
 
     Args:
-        student: Who is to abstain.
-        folder: Its folder, in which its run is looked for.
+        student: The student that is to abstain.
+        folder: Its folder, usually in the folder of its run.
         source: Labelled examples; None takes the validation role of its run.
-        risk: Allowed share of wrong answers among those given, in (0, 1).
-        confidence: How surely, in (0, 1).
+        risk: Allowed error rate among the predictions that are given, in (0, 1).
+        confidence: Probability that the risk is not exceeded, in (0, 1).
 
     Returns:
-        When it abstains, and how many examples were left out.
+        The threshold, and how many examples were left out.
 
     Raises:
-        InputError: There are none but those that it was trained on, or that its training has looked at; an example has
-            no label; no threshold keeps the risk.
+        InputError: All examples were used in its training, one has no label, or no threshold keeps the risk.
     """
     given = _validation(folder) if source is None else _own_file(student, source)
     seen = np.isin(_ids(given, student), np.concatenate([_trained_on(folder, role) for role in ("labelled", "pool")]))
     if seen.all():
         raise InputError(
-            f"{given.origin} holds only examples that the student was trained on; its answers there say nothing of its "
-            f"mistakes elsewhere, so others are needed."
+            f"{given.origin} holds only examples that the student was trained on, and its error rate on them is not "
+            f"that on new data; give examples that it was not trained on."
         )
     found = given.take(~seen)
     probs = student.probs(only_read(found, student))
@@ -65,25 +64,25 @@ def choose_abstention(
 
 def _own_file(student: Student, source: Source) -> Examples:
     if source.label is None:
-        raise InputError("--calibrate needs --label, the column that holds the true classes.")
+        raise InputError("--calibrate needs --label, the column of the true classes.")
     found = aligned({"calibrate": read(source, role="calibrate")}, student.class_names)["calibrate"]
     unknown = (found.label < 0).nonzero()[:, 0]
     if len(unknown):
         raise InputError(
-            f"{found.origin} has no label in {at_row(int(unknown[0]))} ({len(unknown)} have none); leaving some out "
-            f"would make the others unlike what is to come, so every row needs one."
+            f"{found.origin} has no label in {at_row(int(unknown[0]))} ({len(unknown)} have none); without them the "
+            f"rest would not be distributed like new data, so every row needs one."
         )
     return found
 
 
 def _ids(found: Examples, student: Student) -> Ids:
-    """Content ids as the run knows them: of the columns that the student reads."""
+    """Content ids as in the run: of the columns that the student reads."""
     inputs = only_read(found, student).inputs
     return table_ids(inputs) if isinstance(inputs, pa.Table) else found.ids
 
 
 def _trained_on(folder: Path, role: str) -> Ids:
-    """Content ids of a role of the student's run, from its stored answers; none where it lies in no run."""
+    """Content ids of a role of the student's run, from the stored teacher answers; none outside of a run."""
     run = _run_of(folder)
     store = folder if run is None else run / "labels" / folder.absolute().parent.name / role
     if not (store / "manifest.json").is_file() or run is None:
@@ -97,30 +96,30 @@ def _trained_on(folder: Path, role: str) -> Ids:
 def _validation(folder: Path) -> Examples:
     run = _run_of(folder)
     if run is None:
-        raise InputError(f"{str(folder)!r} lies in no run, and {_NEEDED}.")
+        raise InputError(f"{str(folder)!r} is not in the folder of a run, and {_NEEDED}.")
     experiment = load(run / "experiment.yaml")
     data = experiment.data
     if "validation" not in {*data.files, *data.rows}:
         raise InputError(f"The run {str(run)!r} has no validation role, and {_NEEDED}.")
     row = next((each for each in experiment.rows() if each.row == folder.name), None)
-    if reason := looks_at_validation(experiment, row):
+    if reason := use_of_validation(experiment, row):
         raise InputError(
-            f"The validation examples of the run {str(run)!r} had a say in this student ({reason}), and {_NEEDED}."
+            f"The validation examples of the run {str(run)!r} were used to make this student ({reason}), and {_NEEDED}."
         )
-    # Their true labels, where the given ones were corrupted for an experiment.
+    # The true labels, also where the given ones were corrupted for an experiment.
     found = cast(data).parties(int(folder.absolute().parent.name.removeprefix("seed-"))).validation
     assert found is not None
     return found
 
 
-def write_beside(answers: Path, abstention: Abstention, left_out: int, written: Predicted) -> dict[str, Any]:
-    """Write what is promised, and on what grounds, as `NAME.risk.json` beside the answers; its content.
+def write_guarantee(predictions: Path, abstention: Abstention, left_out: int, written: Predicted) -> dict[str, Any]:
+    """Write the guarantee and its counts as `NAME.risk.json` beside the predictions; returns the content.
 
     Args:
-        answers: The file of answers.
-        abstention: When the student said nothing.
-        left_out: Calibration examples that the student was trained on.
-        written: What came of it.
+        predictions: The file of predictions.
+        abstention: The threshold in use.
+        left_out: How many calibration examples were left out because the student was trained on them.
+        written: What `overproof.deployment.predict.predict` returned.
     """
     content: dict[str, Any] = {
         "format": 1,
@@ -130,27 +129,27 @@ def write_beside(answers: Path, abstention: Abstention, left_out: int, written: 
         "num_rows": written.num_rows,
         "num_answered": written.num_answered,
     }
-    atomic.write_json(answers.with_suffix(".risk.json"), content)
+    atomic.write_json(predictions.with_suffix(".risk.json"), content)
     return content
 
 
-def looks_at_validation(experiment: Experiment, row: MethodOptions | None) -> str:
-    """What in the training of a row depends on the validation labels, in words; empty where nothing does.
+def use_of_validation(experiment: Experiment, row: MethodOptions | None) -> str:
+    """How the training of a row used the validation labels, in words; empty where it did not.
 
     Args:
-        experiment: All of the run.
+        experiment: The experiment of the run.
         row: A row of its table; None for the oracle.
     """
     if row is None:
-        return "it stopped early by them" if experiment.train.early_stop_epochs else ""
+        return "they decided when to stop early" if experiment.train.early_stop_epochs else ""
     built, options = experiment.method_of(row), experiment.train_options(row)
     found = {
         "the teacher's errors were estimated on them": not isinstance(built.noise, Noiseless | Published),
-        "weights were made from them": built.needs_held_out,
+        "weights were computed from them": built.needs_held_out,
         "the imitation was chosen by them": built.sought is not None,
-        "it stopped early by them": bool(options.early_stop_epochs),
-        "peer rounds were weighed on them": bool(row.rounds.most),
-        "the teachers were weighed on them": bool(experiment.teacher.others),
+        "they decided when to stop early": bool(options.early_stop_epochs),
+        "the weights of peer rounds were fitted on them": bool(row.rounds.most),
+        "the weights of the teachers were fitted on them": bool(experiment.teacher.others),
     }
     return next((words for words, is_so in found.items() if is_so), "")
 
