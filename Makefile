@@ -51,12 +51,13 @@ bench: $(ENVIRONMENT) ## the slow tests, then speed, memory and comparisons: min
 	$(BIN)/python -m pytest -m slow $(PYTEST_FLAGS) || test $$? -eq 5
 	set -e; for script in $(wildcard benchmarks/*.py); do echo "== $$script"; $(BIN)/python "$$script"; done
 
-docs: $(ENVIRONMENT) ## write the pages that the code says, and build the site into site/
+docs: $(ENVIRONMENT) ## write the generated pages and pictures, and build the site into site/
+	$(BIN)/python docs/gains.py
 	$(BIN)/python docs/methods.py
 	$(BIN)/python docs/commands.py
 	$(MAKE) site
 
-# Strict: a warning, such as a link that leads nowhere, is an error.
+# Strict: a warning, such as a broken link, is an error.
 site: $(ENVIRONMENT)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
 
