@@ -1,4 +1,4 @@
-"""Metrics by hand, intervals that cover as often as they say, and verdicts that are earned."""
+"""Metrics by hand, coverage of the intervals, and the verdicts."""
 
 import io
 import json
@@ -33,10 +33,10 @@ def test_four_rows_by_hand():
     label = torch.tensor([0, 1, 0, 1])
     found = metrics(student, label, teacher)
     assert found["accuracy"] == 0.75
-    # Class 0: 2 hits, 2 asked, 3 answered; class 1: 1 hit, 2 asked, 1 answered.
+    # Class 0: 2 hits, 2 labels, 3 predictions; class 1: 1 hit, 2 labels, 1 prediction.
     assert found["macro_f1"] == pytest.approx((4 / 5 + 2 / 3) / 2)
     assert found["log_loss"] == pytest.approx(-(2 * math.log(0.75) + math.log(0.25) + math.log(0.5)) / 4)
-    # Three rows say .75 and two of them are right; one says .5 and is.
+    # Three rows have confidence .75 and two of them are right; one has .5 and is right.
     assert found["ece"] == pytest.approx((3 * (0.75 - 2 / 3) + 0.5) / 4)
     assert found["agreement"] == 0.25
     assert found["accuracy_where_teacher_wrong"] == 1.0
@@ -56,7 +56,7 @@ def test_f1_is_over_the_classes_that_occur():
     assert metrics(student, torch.tensor([0, 0]), student)["macro_f1"] == pytest.approx(2 / 3)
 
 
-def test_the_teacher_is_judged_by_the_same_function():
+def test_the_teacher_is_evaluated_by_the_same_function():
     probs, label = answers()
     found = metrics(probs, label, probs)
     assert found["agreement"] == 1.0
@@ -72,12 +72,12 @@ def test_a_teacher_never_wrong_leaves_a_key_out_and_json_takes_the_rest():
     assert json.loads(json.dumps(found, allow_nan=False)) == found
 
 
-def test_one_impossible_label_costs_sixteen_nats_and_no_more():
-    sure = torch.tensor([[1.0, 0.0]])
-    assert metrics(sure, torch.tensor([1]), sure)["log_loss"] == pytest.approx(-math.log(1e-7))
+def test_one_impossible_label_contributes_sixteen_nats_at_most():
+    probs = torch.tensor([[1.0, 0.0]])
+    assert metrics(probs, torch.tensor([1]), probs)["log_loss"] == pytest.approx(-math.log(1e-7))
 
 
-def test_calibration_error_vanishes_for_answers_as_sure_as_they_are_right():
+def test_calibration_error_vanishes_where_confidence_is_accuracy():
     student = torch.tensor([[0.8, 0.2]] * 5 + [[0.4, 0.6]] * 5, dtype=torch.float64)
     label = torch.tensor([0, 0, 0, 0, 1, 1, 1, 1, 0, 0])
     assert metrics(student, label, student)["ece"] == pytest.approx(0, abs=1e-12)
@@ -105,10 +105,13 @@ def test_renaming_the_classes_changes_nothing():
     ("change", "says"),
     [
         ({"label": torch.tensor([0, -1, -1])}, r"Row 1 \(counting from 0\) has no label \(-1\)"),
-        ({"label": torch.tensor([0, 1, 2])}, r"Row 2 .* has label 2, .* in 0\.\.1"),
+        ({"label": torch.tensor([0, 1, 2])}, r"Row 2 \(counting from 0\) has label 2; .* a label in 0\.\.1"),
         ({"label": torch.tensor([0, 1])}, "2 labels for 3 rows"),
-        ({"teacher_probs": torch.full((3, 4), 0.25)}, "3 rows and 2 classes and the teacher for 3 rows and 4 classes"),
-        ({"teacher_probs": torch.full((2, 2), 0.5)}, "the teacher for 2 rows and 2 classes"),
+        (
+            {"teacher_probs": torch.full((3, 4), 0.25)},
+            "3 rows and 2 classes, those of the teacher 3 rows and 4 classes",
+        ),
+        ({"teacher_probs": torch.full((2, 2), 0.5)}, "those of the teacher 2 rows and 2 classes"),
         ({"student_probs": torch.tensor([[0.5, 0.5], [0.5, 0.5], [math.nan, 0.5]])}, "row 2 .* diverged"),
         (
             {"student_probs": torch.ones(0, 2), "teacher_probs": torch.ones(0, 2), "label": torch.ones(0).long()},
@@ -146,7 +149,7 @@ def rows_of(method, accuracies, role="method", marks=None, test="", first_seed=0
 
 
 def marked(method, marks, role="method", test=""):
-    """Rows from who was right, [S, n]."""
+    """Rows from the correctness of every prediction, [S, n]."""
     return rows_of(method, np.asarray(marks).mean(axis=1), role, marks=np.asarray(marks, dtype=bool), test=test)
 
 
@@ -167,7 +170,7 @@ def test_three_seeds_by_hand():
     spread = math.sqrt((0.03**2 + 0.02**2 + 0.01**2) / 2)
     assert found.high - found.mean == pytest.approx(t.ppf(0.975, 2) * spread / math.sqrt(3))
     assert found.mean - found.low == pytest.approx(found.high - found.mean)
-    # Differences .05, .06, .07: the seeds' own ups and downs cancel.
+    # Differences .05, .06, .07: the variation between seeds cancels.
     assert found.difference == pytest.approx(0.06)
     assert (found.difference_low, found.difference_high) == pytest.approx((0.06 - half, 0.06 + half))
     assert (found.verdict, found.interval) == ("BEATS", "3 seeds")
@@ -185,7 +188,7 @@ def test_the_shared_test_sample_widens_the_interval_by_hand():
     assert (found.verdict, found.interval) == ("INCONCLUSIVE", "2 seeds and the test sample")
 
 
-def test_seeds_with_test_sets_of_their_own_hold_the_luck_of_the_sample_already():
+def test_seeds_with_their_own_test_sets_include_the_sampling_error_already():
     world = np.random.default_rng(0)
     base, better = world.random((2, 3, 50)) < [[[0.6]], [[0.7]]]
     shared = of(summarise([*marked("hard", base, "conventional"), *marked("ours", better)]), "ours")
@@ -199,7 +202,7 @@ def test_seeds_with_test_sets_of_their_own_hold_the_luck_of_the_sample_already()
     assert apart.difference_high < shared.difference_high
 
 
-def test_one_seed_knows_the_test_sample_only():
+def test_one_seed_counts_the_test_sample_only():
     base, better = np.repeat([1, 0], [60, 40]), np.repeat([1, 0], [70, 30])
     found = of(summarise([*marked("hard", [base], "conventional"), *marked("ours", [better])]), "ours")
     half = norm.ppf(0.975) * math.sqrt((better - base).var(ddof=1) / 100)
@@ -208,7 +211,7 @@ def test_one_seed_knows_the_test_sample_only():
     assert (found.verdict, found.interval) == ("BEATS", "one seed: test sample only")
 
 
-def test_one_seed_without_its_answers_says_nothing():
+def test_one_seed_without_its_predictions_is_inconclusive():
     found = of(summarise([*hard[:1], *rows_of("ours", [0.9])]), "ours")
     assert found.difference == pytest.approx(0.2)
     assert (found.low, found.difference_low, found.difference_high) == (None, None, None)
@@ -244,7 +247,7 @@ def test_without_a_conventional_row_there_is_no_verdict_to_give():
     assert (found.verdict, found.interval) == ("INCONCLUSIVE", "3 seeds")
 
 
-def test_competitors_are_judged_and_the_others_are_not():
+def test_methods_and_labelled_only_get_verdicts_and_the_others_do_not():
     teacher = rows_of("teacher", [0.7, 0.7, 0.7], "reference")
     alone = rows_of("labelled_only", [0.71, 0.70, 0.72], "reference")
     found = summarise([*ours, *oracle, *hard, *alone, *teacher])
@@ -290,7 +293,7 @@ def test_a_lower_loss_is_a_better_row():
     assert found.recovered == pytest.approx(0.5)
 
 
-def test_an_accuracy_is_never_said_to_pass_one():
+def test_the_interval_of_an_accuracy_ends_at_one():
     found = of(summarise(rows_of("ours", [0.99, 0.97, 1.0])), "ours")
     assert found.high == 1.0
     assert found.low > 0.9
@@ -328,10 +331,10 @@ def test_fieller_ends_are_where_the_interval_of_the_difference_touches_zero():
 
 
 @pytest.mark.parametrize("top", [[0.90, 0.60, 0.74], [0.60, 0.64, 0.61]], ids=["unclear", "negative"])
-def test_a_gap_that_may_not_be_there_is_not_shared_out(top):
+def test_nothing_is_recovered_of_a_gap_that_may_be_zero(top):
     found = summarise([*hard, *rows_of("oracle", top, "reference"), *ours])
     assert {summary.recovered for summary in found} == {None}
-    assert "recovered: not known" in markdown(found)
+    assert "recovered: unknown" in markdown(found)
 
 
 def test_without_an_oracle_nothing_is_recovered():
@@ -342,9 +345,9 @@ def test_without_an_oracle_nothing_is_recovered():
 
 
 def worlds(num_worlds, num_seeds, num_test, difference, seed, seed_spread=0.03):
-    """Who is right, [2, worlds, S, n], for two rows whose accuracies differ by `difference` over all seeds and inputs.
+    """Correctness, [2, worlds, S, n], of two rows whose accuracies differ by `difference` over all seeds and inputs.
 
-    Examples differ in how hard they are and in which row they suit; seeds have their ups and downs.
+    Examples differ in difficulty and in which row is better on them; accuracy varies by seed.
     """
     world = np.random.default_rng(seed)
     hardness = world.uniform(0.35, 0.65, (1, num_worlds, 1, num_test))
@@ -362,15 +365,15 @@ def verdicts_of(marks):
     ]
 
 
-# One seed says nothing about the others, and does not claim to.
+# One seed does not estimate the variation between seeds.
 @pytest.mark.parametrize(("num_seeds", "seed_spread"), [(1, 0), (2, 0.03), (3, 0), (6, 0.03)])
-def test_intervals_cover_as_often_as_they_say_and_ties_rarely_beat(num_seeds, seed_spread):
+def test_intervals_have_their_coverage_and_ties_rarely_beat(num_seeds, seed_spread):
     found = verdicts_of(worlds(300, num_seeds, num_test=100, difference=0.0, seed=num_seeds, seed_spread=seed_spread))
     assert np.mean([summary.difference_low <= 0 <= summary.difference_high for summary in found]) >= 0.925
     assert np.mean([summary.verdict == "BEATS" for summary in found]) <= 0.04
 
 
-def test_a_gain_is_covered_too_and_seen_when_there_are_seeds_enough():
+def test_a_gain_is_covered_too_and_detected_with_enough_seeds():
     found = verdicts_of(worlds(num_worlds=200, num_seeds=8, num_test=300, difference=0.15, seed=3))
     covered = np.mean([summary.difference_low <= 0.15 <= summary.difference_high for summary in found])
     assert covered >= 0.93
@@ -378,7 +381,7 @@ def test_a_gain_is_covered_too_and_seen_when_there_are_seeds_enough():
 
 
 def test_leaving_the_test_sample_out_covers_far_too_rarely():
-    """The check has teeth: in these worlds the seeds alone do not tell how far off the shared test set is."""
+    """The test is sensitive: here the variation over seeds does not include the error of the shared test set."""
     marks = worlds(num_worlds=300, num_seeds=6, num_test=100, difference=0.0, seed=6)
     found = [
         of(summarise([*rows_of("hard", base, "conventional"), *rows_of("ours", better)]), "ours")
@@ -407,22 +410,22 @@ def test_recovered_covers_the_true_share():
 # --- errors and drawing
 
 
-def test_a_row_twice_is_refused_by_name():
-    with pytest.raises(InputError, match="'hard' with seed 1 stands there twice"):
+def test_a_repeated_row_is_rejected_by_name():
+    with pytest.raises(InputError, match="There are two rows of 'hard' with seed 1; each seed needs one row"):
         summarise([*hard, hard[1]])
 
 
-def test_a_metric_that_is_not_there_is_refused_by_name():
+def test_a_missing_metric_is_rejected_by_name():
     with pytest.raises(InputError, match="'hard' with seed 0 has no metric 'macro_f2': it has accuracy"):
         summarise(hard, metric="macro_f2")
 
 
-def test_one_word_for_test_sets_of_two_lengths_is_refused():
+def test_one_name_for_test_sets_of_two_lengths_is_rejected():
     rows = [
         *marked("hard", np.ones((1, 4)), "conventional", test="mine"),
         *marked("ours", np.ones((1, 5)), test="mine"),
     ]
-    with pytest.raises(InputError, match=r"one test set \(mine\) hold 4 and 5 examples"):
+    with pytest.raises(InputError, match=r"one test set \(mine\) have 4 and 5 examples"):
         summarise(rows)
 
 
@@ -432,7 +435,7 @@ def drawn(summaries, width=80, colour=False):
     return console.file.getvalue()
 
 
-def test_the_table_fits_a_terminal_and_stands_in_order():
+def test_the_table_fits_a_terminal_and_is_in_order():
     references = [*oracle, *rows_of("labelled_only", [0.5, 0.51, 0.5], "reference")]
     text = drawn(sorted(summarise([*ours, *hard, *references]), key=lambda summary: summary.verdict or ""))
     lines = text.splitlines()

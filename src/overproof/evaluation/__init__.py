@@ -1,4 +1,4 @@
-"""How good predictions are, and what a table of runs allows one to say: metrics, intervals, verdicts.
+"""Evaluation of predictions and comparison of methods: metrics, confusions, paired differences, verdicts.
 
-Imports `functional` and the ground floor.
+May import `teachers`, `training` and every other folder below them; the modules here use `functional` and `errors`.
 """

@@ -1,4 +1,4 @@
-"""What one row of a table said on the test, counted: whom it mistakes for whom, how sure it is, where it differs."""
+"""Count a row's test predictions: confusion matrix, calibration bins, largest disagreements with the teacher."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,28 +10,29 @@ from torch import Tensor
 from overproof.evaluation.metrics import NUM_BINS, confidence_bins
 
 MAX_MATRIX = 30
-"""Up to so many classes all confusions are kept, beyond that the largest."""
+"""Largest number of classes with a full confusion matrix; beyond it only the largest confusions are kept."""
 
 NUM_PAIRS = 20
-"""How many of the largest confusions are named."""
+"""Number of the largest confusions that are kept."""
 
 NUM_DISAGREEMENTS = 12
-"""How many of the examples that student and teacher disagree on are named."""
+"""Number of the largest disagreements with the teacher that are kept."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tally:
-    """One row on one seed's test.
+    """Counts of the test predictions of one row of the table with one seed (`tallies.json`).
 
     Args:
-        method: As in the table.
-        seed: The run's.
-        confusion: [K][K], how many examples of class i were named j; empty beyond 30 classes.
-        pairs: (class, named class, how many), the 20 commonest mistakes.
-        reliability: For each of the 15 bins of confidence of the calibration error that is not empty: its number, how
-            many examples, their mean confidence, and how many were right.
-        disagreements: The 12 examples on which the answer is furthest from the teacher's (total variation) and names
-            another class: row of the test, class, what the teacher and the student name and how sure they are.
+        method: The row's name.
+        seed: The seed.
+        confusion: [K][K], number of examples of class i predicted as j; empty beyond 30 classes.
+        pairs: (true class, predicted class, number of examples), the 20 most frequent errors.
+        reliability: For each of the 15 bins of the calibration error that is not empty: its number, how many examples,
+            their mean confidence, and how many are right.
+        disagreements: The 12 examples whose predicted class differs from the teacher's and whose probabilities are
+            furthest from the teacher's (total variation): row of the test, true class, and the predicted classes and
+            their probabilities by teacher and student.
     """
 
     method: str
@@ -49,26 +50,26 @@ def tally(
     label: Int[Tensor, "_"],
     teacher_probs: Float[Tensor, "_ K"],
 ) -> Tally:
-    """Count what can be shown of a row's answers on the test.
+    """Count the predictions of a row on the test, by class, by confidence and against the teacher.
 
     Args:
-        method: Its name.
-        seed: The run's.
+        method: The row's name.
+        seed: The seed.
         student_probs: [N, K], rows sum to one.
         label: [N], the true classes.
         teacher_probs: [N, K].
 
     Example:
-        >>> sure = torch.tensor([[0.9, 0.1], [0.2, 0.8]])
-        >>> told = tally("slam", 0, sure, torch.tensor([0, 0]), torch.tensor([[0.6, 0.4], [1.0, 0.0]]))
-        >>> told.confusion, told.pairs
+        >>> student, teacher = torch.tensor([[0.9, 0.1], [0.2, 0.8]]), torch.tensor([[0.6, 0.4], [1.0, 0.0]])
+        >>> found = tally("slam", 0, student, torch.tensor([0, 0]), teacher)
+        >>> found.confusion, found.pairs
         ([[1, 1], [0, 0]], [(0, 1, 1)])
-        >>> [each["row"] for each in told.disagreements]
+        >>> [each["row"] for each in found.disagreements]
         [1]
     """
     num_classes = student_probs.shape[1]
-    confidence, named = student_probs.double().max(dim=1)
-    counts = torch.bincount(label.long() * num_classes + named, minlength=num_classes**2).view(num_classes, -1)
+    confidence, predicted = student_probs.double().max(dim=1)
+    counts = torch.bincount(label.long() * num_classes + predicted, minlength=num_classes**2).view(num_classes, -1)
     wrong = counts.clone().fill_diagonal_(0).flatten()
     order = wrong.sort(descending=True, stable=True).indices[:NUM_PAIRS]
     return Tally(
@@ -76,7 +77,7 @@ def tally(
         seed=seed,
         confusion=counts.tolist() if num_classes <= MAX_MATRIX else [],
         pairs=[(*divmod(at, num_classes), int(wrong[at])) for at in order.tolist() if wrong[at] > 0],
-        reliability=_reliability(confidence, named == label),
+        reliability=_reliability(confidence, predicted == label),
         disagreements=_disagreements(student_probs.double(), label, teacher_probs.double()),
     )
 

@@ -1,4 +1,4 @@
-"""Verdicts when many methods stand in one table: p-values corrected for their number by Holm's procedure."""
+"""Verdicts corrected for the number of methods in a table: adjusted p-values by Holm's procedure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,14 +7,14 @@ from overproof.evaluation.verdict import PRACTICAL_MARGIN, Summary, Verdict
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Corrected:
-    """What one method's verdict becomes when the number of methods is counted.
+class CorrectedVerdict:
+    """A method's verdict, corrected for the number of methods in the table.
 
     Args:
-        p_value: Corrected; the chance of any BEATS among methods that are all no better than the baseline stays below
-            1 - level where each is held against that.
-        verdict: BEATS where the corrected p-value is at most 1 - level and the difference positive; DOES NOT BEAT
-            where it does not and its own interval ends below half a point; else INCONCLUSIVE.
+        p_value: The adjusted p-value: if none of the methods is better than the baseline, the probability that any
+            adjusted p-value is at most 1 - level is at most 1 - level.
+        verdict: BEATS where the adjusted p-value is at most 1 - level and the difference positive; otherwise DOES NOT
+            BEAT where the uncorrected interval ends below half a point, else INCONCLUSIVE.
     """
 
     p_value: float | None
@@ -22,13 +22,13 @@ class Corrected:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Corrected p-values: the i-th smallest of m times (m + 1 - i), never below a smaller one's, at most 1.
+    """Adjusted p-values: the i-th smallest of m times (m + 1 - i), made non-decreasing, at most 1.
 
     Args:
-        p_values: m of them, of tests that may depend on each other in any way.
+        p_values: m p-values of tests that may depend on each other.
 
     Example:
-        The smallest counts three times, the next one twice.
+        The smallest is multiplied by three, the next by two.
 
         >>> holm([0.5, 0.25, 0.125])
         [0.5, 0.5, 0.375]
@@ -42,22 +42,22 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return corrected
 
 
-def corrected(summaries: Sequence[Summary]) -> Mapping[str, Corrected]:
-    """The verdicts of one table, corrected for the number of methods judged in it.
+def corrected(summaries: Sequence[Summary]) -> Mapping[str, CorrectedVerdict]:
+    """The verdicts of one table, corrected for the number of methods that have one.
 
     A method without an interval has no p-value: it is not counted and stays INCONCLUSIVE.
 
     Args:
-        summaries: Of one table, `overproof.evaluation.verdict.summarise`.
+        summaries: The summaries of one table, by `overproof.evaluation.verdict.summarise`.
 
     Returns:
-        By method, for those that have a verdict.
+        The corrected verdicts by method.
     """
     judged = [each for each in summaries if each.verdict is not None]
     tested = [each for each in judged if each.p_value is not None]
     found = dict(zip([each.method for each in tested], holm([each.p_value or 0.0 for each in tested]), strict=True))
     return {
-        each.method: Corrected(p_value=found.get(each.method), verdict=_verdict(each, found.get(each.method)))
+        each.method: CorrectedVerdict(p_value=found.get(each.method), verdict=_verdict(each, found.get(each.method)))
         for each in judged
     }
 

@@ -1,4 +1,4 @@
-"""Rows of a table paired by seed: means over seeds, their intervals of two parts, p-values, and ratios of them."""
+"""Means over seeds of paired differences, with intervals that count seeds and test sample, p-values, and ratios."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from overproof.errors import InputError
 Role = Literal["reference", "conventional", "method"]
 
 Key = tuple[int, str]
-"""Which rows are paired: those of one seed and one test set."""
+"""Seed and test set of a row; rows of different methods are paired where both are equal."""
 
 _Floats = NDArray[np.float64]
 _SMALLEST_P = 1e-12
@@ -23,17 +23,17 @@ _SMALLEST_P = 1e-12
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Row:
-    """One student (or the teacher) on one seed.
+    """The test metrics of one method (or of the teacher) with one seed.
 
     Args:
         method: Its name; rows of one name are the seeds of one method.
         seed: Rows of different methods are paired where seed and test set are the same.
-        metrics: What `overproof.evaluation.metrics.metrics` said.
+        metrics: By `overproof.evaluation.metrics.metrics`.
         role: "reference" (labelled-only, teacher, oracle), "conventional" or "method".
-        correct: [N], True where it is right (`evaluation.metrics.correct`); None leaves the luck of the test sample
-            out of the intervals, and one seed then has none.
-        test: Which test set, for instance `Examples.digest()`: rows with the same word saw the same examples in the
-            same order.
+        correct: [N], True where it is right (`evaluation.metrics.correct`); None leaves the sampling error of the test
+            set out of the intervals, and one seed then has none.
+        test: Identifies the test set, for instance `Examples.digest()`: rows with the same value were evaluated on the
+            same examples in the same order.
     """
 
     method: str
@@ -49,11 +49,11 @@ class Means:
     """Means over seeds of V contrasts between rows.
 
     Args:
-        num_seeds: S, the seeds behind them.
+        num_seeds: S, the number of seeds.
         mean: [V].
-        over_seeds: [V, V], the covariance of the means that the seeds tell of; None of fewer than two.
-        over_test: [V, V], the covariance that the test examples tell of; None where they tell nothing.
-        level: How often intervals cover, in (0, 1).
+        over_seeds: [V, V], covariance of the means estimated over the seeds; None with fewer than two seeds.
+        over_test: [V, V], covariance of the means estimated over the test examples; None where these are unknown.
+        level: Coverage of the intervals, in (0, 1).
     """
 
     num_seeds: int
@@ -64,19 +64,19 @@ class Means:
 
     @property
     def spread(self) -> _Floats:
-        """[V, V], squares of the half-widths of the intervals, and of those of all their linear combinations; infinite
-        where there are neither seeds nor examples to tell."""
+        """[V, V], a quadratic form: the squared half-width of the interval of any linear combination of the means;
+        infinite where neither covariance is known."""
         return self._spread(self.level)
 
     def interval(self) -> tuple[float | None, float | None]:
-        """The ends of the first mean's interval; None where it has none."""
+        """The ends of the interval of the first mean; None where it has none."""
         half = float(self.spread[0, 0]) ** 0.5
         return (None, None) if half == np.inf else (float(self.mean[0]) - half, float(self.mean[0]) + half)
 
     def p_value(self) -> float | None:
-        """One less the level of the interval of the first mean that ends at 0; None where it has no interval.
+        """Two-sided p-value: one less the level at which the interval of the first mean ends at 0; None without one.
 
-        So it is below .05 exactly where the interval of 95 % does not hold 0. Values below 1e-12 are given as 0.
+        It is below .05 exactly where the 95 % interval excludes 0. Values below 1e-12 are returned as 0.
         """
         size, half = abs(float(self.mean[0])), float(self.spread[0, 0]) ** 0.5
         if half == np.inf:
@@ -92,7 +92,7 @@ class Means:
         return 0.0 if beyond(_SMALLEST_P) <= 0 else float(brentq(beyond, _SMALLEST_P, 1.0))
 
     def counts(self) -> str:
-        """What the intervals count."""
+        """Which sources of variation the intervals include, in words."""
         if self.num_seeds == 0:
             return "no shared seed: no interval"
         if self.num_seeds == 1:
@@ -111,12 +111,12 @@ class Means:
 
 
 def means_of(columns: list[dict[Key, Row]], contrasts: list[list[float]], metric: str, level: float) -> Means:
-    """Means over the seeds that stand in every column of rows.
+    """Means over the seeds that all columns of rows share.
 
     Args:
-        columns: C of them, each a method's rows.
-        contrasts: [V, C], how much each column counts in each mean.
-        metric: A key of the rows' metrics; the test sample is counted for the accuracy alone.
+        columns: The rows of C methods.
+        contrasts: [V, C], the coefficient of each column in each mean.
+        metric: A key of the rows' metrics; the sampling error of the test set is included for the accuracy only.
         level: In (0, 1).
 
     Raises:
@@ -138,13 +138,13 @@ def means_of(columns: list[dict[Key, Row]], contrasts: list[list[float]], metric
 
 
 def ratio_of(means: Means) -> tuple[float | None, float | None, float | None]:
-    """The first mean over the second with Fieller's interval; nothing where the second may be 0."""
+    """The ratio of the first mean to the second with Fieller's interval; None where the second may be 0."""
     top, bottom = (float(value) for value in means.mean)
     room = bottom**2 - float(means.spread[1, 1])
     if bottom <= 0 or room <= 0:
         return None, None, None
     middle = top * bottom - float(means.spread[0, 1])
-    # Never negative but for rounding: the spread is positive semi-definite.
+    # Negative by rounding only: the spread is positive semi-definite.
     half = max(0.0, middle**2 - room * (top**2 - float(means.spread[0, 0]))) ** 0.5
     return top / bottom, (middle - half) / room, (middle + half) / room
 
@@ -154,7 +154,7 @@ def _covariance_of_mean(sample: _Floats) -> _Floats:
 
 
 def _right(columns: list[dict[Key, Row]], shared: list[Key]) -> _Floats:
-    """[N, C], how often each test example is right over the seeds; no rows where the seeds share no test set."""
+    """[N, C], share of the seeds that are right on each test example; no rows where the seeds share no test set."""
     sums = []
     for column in columns:
         marks = [column[key].correct for key in shared]
@@ -165,7 +165,7 @@ def _right(columns: list[dict[Key, Row]], shared: list[Key]) -> _Floats:
     lengths = sorted({len(mark) for known in sums for mark in known})
     if len(lengths) > 1:
         raise InputError(
-            f"Rows of one test set ({shared[0][1] or 'unnamed'}) hold {lengths[0]} and {lengths[-1]} examples: rows of "
+            f"Rows of one test set ({shared[0][1] or 'unnamed'}) have {lengths[0]} and {lengths[-1]} examples; rows of "
             "different test sets need different values of `test`."
         )
     return np.array([np.mean(known, axis=0) for known in sums]).T

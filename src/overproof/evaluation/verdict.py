@@ -1,7 +1,7 @@
-"""What a table of runs allows one to say: means with intervals, paired differences, and a verdict that may be no.
+"""Decide the verdicts BEATS, DOES NOT BEAT and INCONCLUSIVE from paired differences, and print the table of results.
 
 Every row is compared with the best conventional one, seed by seed on the same test examples. "Best" is the conventional
-row with the highest mean on the test set itself: luck can only raise that bar, so the choice works against the methods.
+row with the highest mean on the test set itself, a selection that can only favour the baseline over the methods.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,14 +20,14 @@ from overproof.functional.intervals import accuracy_interval
 Verdict = Literal["BEATS", "DOES NOT BEAT", "INCONCLUSIVE"]
 
 LABELLED_ONLY = "labelled_only"
-"""The reference that is a competitor too: it gets a verdict like any method. (Without a pool it is conventional.)"""
+"""The reference that also gets a verdict, like a method. (Without a pool it is conventional.)"""
 ORACLE = "oracle"
-"""The reference trained on the pool's true labels: the other end of `recovered`."""
+"""The reference trained on the pool's true labels: the row at which `recovered` is 1."""
 PRACTICAL_MARGIN = 0.005
-"""Half a point, the gain below which nobody would change the method: an interval that holds 0 and ends below it says
-DOES NOT BEAT, one that goes on says INCONCLUSIVE."""
+"""Half a point, the smallest gain of practical relevance: an interval that contains 0 gives DOES NOT BEAT where it ends
+below this margin, else INCONCLUSIVE."""
 LOWER_IS_BETTER = ("log_loss", "ece")
-"""Metrics whose differences are turned round, so that a positive difference is always the better row."""
+"""Metrics whose differences are negated, so that a positive difference always means better."""
 
 _ORDER: tuple[Role, ...] = ("reference", "conventional", "method")
 
@@ -39,20 +39,20 @@ class Summary:
     Args:
         method: As in its rows.
         role: As in its rows.
-        metric: Which metric the numbers are of.
-        level: How often intervals cover, in (0, 1).
-        num_seeds: Seeds behind `mean`.
-        mean: Over the seeds, with `low` and `high`; these are None where one seed without `correct` is all there is.
+        metric: The metric of all numbers.
+        level: Coverage of the intervals, in (0, 1).
+        num_seeds: Number of seeds of `mean`.
+        mean: Over the seeds, with `low` and `high`; these are None for one seed without `correct`.
         baseline: The best conventional row; None where the table has none.
-        num_pairs: Seeds shared with the baseline: those behind `difference`.
+        num_pairs: Number of seeds shared with the baseline, of which `difference` is the mean.
         difference: This row less the baseline, positive where this row is better; None without a shared seed.
-        p_value: One less the level of the interval of the difference that ends at 0: below .05 exactly where that of
-            95 % does not hold 0. None without an interval.
+        p_value: Two-sided p-value of the difference: below .05 exactly where its 95 % interval excludes 0. None without
+            an interval.
         recovered: (this row - baseline) / (oracle - baseline) with its interval: 0 is the baseline, 1 the oracle.
-            None where there is no oracle, and where the oracle is not clearly better than the baseline (the interval of
-            their difference reaches 0): a share of a gap that may not exist means nothing.
+            None without an oracle, and where the oracle is not significantly better than the baseline: the gap may
+            then be 0.
         verdict: BEATS, DOES NOT BEAT or INCONCLUSIVE for methods and labelled-only; None for the others.
-        interval: What the interval of the difference (of the mean, without a baseline) counts.
+        interval: Which sources of variation the interval of the difference (without a baseline, of the mean) includes.
     """
 
     method: str
@@ -77,30 +77,30 @@ class Summary:
 
 
 def summarise(rows: Sequence[Row], *, metric: str = "accuracy", level: float = 0.95) -> list[Summary]:
-    """Every method over its seeds, compared with the best conventional one.
+    """Summarise every method over its seeds and compare it with the best conventional one.
 
     Interval of a mean over S >= 2 seeds: the mean plus and minus sqrt(t(S-1)^2 variance over seeds / S + z^2 variance
     over test examples / N), where the second variance is that of each example's mean over the seeds and t and z are the
-    quantiles of Student's and the normal law. The second part is the luck of the one test set that all seeds share; it
-    is known for the accuracy only, where the rows bring `correct`, and 0 where every seed has a test set of its own
-    (the first part holds it already). What is random in seed and example at once stands in both parts, so that the
-    interval is a little wide. One seed has the second part alone, and Wilson's interval for the accuracy itself. A
-    difference is such a mean, of what two rows differ by on one seed.
+    quantiles of Student's t and the normal distribution. The second part is the sampling error of the one test set that
+    all seeds share; it is known for the accuracy only, where the rows have `correct`, and 0 where each seed has its own
+    test set (the first part then includes it). Variation by seed and example together is in both parts, so that the
+    interval is slightly wide. With one seed there is only the second part, and Wilson's interval for the accuracy
+    itself. A difference is such a mean, of the differences of two rows by seed.
 
-    BEATS: the interval of the difference lies above 0. DOES NOT BEAT: it does not, and ends below `PRACTICAL_MARGIN`,
-    so that a tie known exactly is no win. INCONCLUSIVE: neither, or no interval. At level 0.95 a method no better than
-    the baseline is said to beat it in about 2.5 % of tables or fewer.
+    BEATS: the interval of the difference is above 0. DOES NOT BEAT: it is not, and ends below `PRACTICAL_MARGIN`, so
+    that an exactly known tie is no win. INCONCLUSIVE: neither, or no interval. At level 0.95 a method no better than
+    the baseline gets BEATS in about 2.5 % of tables or fewer.
 
     `recovered` is a ratio of mean differences with Fieller's interval: the ratios r for which the interval of
-    (method - baseline) - r (oracle - baseline) holds 0.
+    (method - baseline) - r (oracle - baseline) contains 0.
 
     Args:
-        rows: Of any methods and seeds, in any order; only shared seeds are paired.
+        rows: Any methods and seeds, in any order; only shared seeds are paired.
         metric: A key of the rows' metrics.
         level: In (0, 1).
 
     Returns:
-        One summary a method: references, conventional rows, methods, each in order of first appearance.
+        One summary per method: references, conventional rows, methods, each in order of first appearance.
 
     Example:
         >>> def row(method, role, accuracy, seed):
@@ -112,17 +112,18 @@ def summarise(rows: Sequence[Row], *, metric: str = "accuracy", level: float = 0
         (0.25, 'BEATS')
 
     Raises:
-        InputError: A row stands there twice or lacks the metric; two rows of one test set differ in length.
+        InputError: Two rows have the same method, seed and test set, a row lacks the metric, or two rows of one test
+            set differ in length.
 
     Source: Banerjee (1960), Approximate confidence interval for linear functions of means of k populations when the
-    population variances are not equal, Sankhya 22 (the two parts under one root cover at least as often as they say);
+    population variances are not equal, Sankhya 22 (coverage of the sum of the two parts);
     Fieller (1954), Some problems in interval estimation, JRSS B 16.
     """
     methods = _by_method(rows, metric)
     sign = -1.0 if metric in LOWER_IS_BETTER else 1.0
     conventional = [name for name, runs in methods.items() if _role(runs) == "conventional"]
     best = max(conventional, key=lambda name: sign * _mean(methods[name], metric), default=None)
-    # An absent row shares no seed with any other: no difference, no ratio, no verdict but INCONCLUSIVE.
+    # An absent row shares no seed with any other: no difference, no ratio, verdict INCONCLUSIVE.
     baseline = methods[best] if best is not None else {}
     oracle = methods.get(ORACLE, {})
     summaries = []
@@ -172,7 +173,7 @@ def table(summaries: Sequence[Summary]) -> Table:
 
 
 def markdown(summaries: Sequence[Summary]) -> str:
-    """The summaries as a table in Markdown, with what its numbers mean below it; rows as in `table`."""
+    """The summaries as a Markdown table with a caption below it; rows as in `table`."""
     titles = header(summaries)
     lines = [titles, ["---"] * len(titles), *(cells(row) for row in in_order(summaries))]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + f"\n\n{caption(summaries)}\n"
@@ -189,10 +190,10 @@ def _range(runs: dict[Key, Row], own: Means, metric: str, level: float) -> tuple
 
 
 def verdict_of(low: float | None, high: float | None) -> Verdict:
-    """What the interval of a difference says: BEATS above 0, DOES NOT BEAT below `PRACTICAL_MARGIN`, else INCONCLUSIVE.
+    """The verdict of a difference's interval: BEATS above 0, DOES NOT BEAT below `PRACTICAL_MARGIN`, else INCONCLUSIVE.
 
     Args:
-        low: Its lower end, positive differences being the better; None where there is no interval.
+        low: Its lower end, where positive differences are better; None without an interval.
         high: Its upper end.
 
     Example:
@@ -211,7 +212,7 @@ def _by_method(rows: Sequence[Row], metric: str) -> dict[str, dict[Key, Row]]:
     for row in rows:
         runs = methods.setdefault(row.method, {})
         if (row.seed, row.test) in runs:
-            raise InputError(f"The row of {row.method!r} with seed {row.seed} stands there twice: one seed, one row.")
+            raise InputError(f"There are two rows of {row.method!r} with seed {row.seed}; each seed needs one row.")
         if metric not in row.metrics:
             raise InputError(
                 f"The row of {row.method!r} with seed {row.seed} has no metric {metric!r}: it has "
@@ -235,7 +236,7 @@ def in_order(summaries: Sequence[Summary]) -> list[Summary]:
 
 
 def header(summaries: Sequence[Summary]) -> list[str]:
-    """The titles of a table's columns."""
+    """The column titles of a table."""
     metric = summaries[0].metric if summaries else "accuracy"
     baseline = summaries[0].baseline if summaries else None
     unit = "" if metric == "log_loss" else " %"
@@ -243,7 +244,7 @@ def header(summaries: Sequence[Summary]) -> list[str]:
 
 
 def cells(row: Summary) -> list[str]:
-    """A row of a table in words: name, mean, difference, recovered share, verdict."""
+    """The cells of a row as text: name, mean, difference, recovered share, verdict."""
 
     def points(value: float, sign: str = "") -> str:
         return f"{value:{sign}.3f}" if row.metric == "log_loss" else f"{100 * value:{sign}.1f}"
@@ -270,7 +271,7 @@ def cells(row: Summary) -> list[str]:
 
 
 def caption(summaries: Sequence[Summary]) -> str:
-    """What the intervals of a table count, and what its rows are compared with."""
+    """The caption of a table: what its intervals include, and the row that the others are compared with."""
     if not summaries:
         return ""
     first = summaries[0]
@@ -279,5 +280,5 @@ def caption(summaries: Sequence[Summary]) -> str:
     if first.baseline is not None:
         text += f" {first.baseline} is the best conventional row; a positive difference is better."
         if all(row.recovered is None for row in summaries):
-            text += " recovered: not known without an oracle clearly better than that row."
+            text += " recovered: unknown without an oracle significantly better than that row."
     return text
