@@ -173,7 +173,7 @@ GOOD = HEADER + "1,red,true,1970-01-01,x,a\n2,red,false,1970-01-01 00:00:07,x,b\
     [
         (
             GOOD.replace("\n2,", "\ntwo,"),
-            r"has 'two' in row 1 \(counting from 0\), where the student reads double values",
+            r"has 'two' in row 1 \(counting from 0\); the student needs values of type double",
         ),
         (GOOD.replace("false", "maybe"), "has 'maybe' in row 1"),
         (GOOD.replace("x,b", "x"), r"has 5 cells row 1 \(counting from 0\); every row must have 6"),

@@ -117,7 +117,7 @@ def test_the_same_command_says_the_same_twice(files, capsys):
         ({}, [], "needs either --label, for classes, or --target"),
         ({}, ["--label", "label", "--target", "y"], "needs either --label"),
         ({}, ["--target", "y", "--truth", "label"], "--truth stands beside --label"),
-        ({}, ["--label", "label", "--features", "label"], "is asked for twice"),
+        ({}, ["--label", "label", "--features", "label"], "is named twice"),
         ({}, ["--target", "y", "--folds", "1"], "--folds is 1; it must be at least 2"),
         ({"label": np.zeros(20, int)}, ["--label", "label"], "The label is '0' in every row; at least 2 classes"),
         ({"label": np.arange(20)}, ["--label", "label"], "20 different values in 20 rows; classes must come back"),
@@ -132,8 +132,8 @@ def test_the_same_command_says_the_same_twice(files, capsys):
         ({"x": np.r_[np.ones((19, 2)), [[1, np.inf]]]}, ["--target", "y"], "missing or infinite in 'x', row 19"),
         ({"x": np.ones((20, 2))}, ["--target", "y"], "All rows of features are the same"),
         ({"x": np.ones((20, 2))}, ["--label", "label"], "No feature varies"),
-        ({"z": np.ones((20, 2))}, ["--target", "y"], "has 2 matrices of numbers beside the answers"),
-        ({"x": np.array([["a", "b"]] * 20)}, ["--target", "y", "--features", "x"], "words or gaps in 'x'"),
+        ({"z": np.ones((20, 2))}, ["--target", "y"], "has 2 matrices of numbers besides labels and targets"),
+        ({"x": np.array([["a", "b"]] * 20)}, ["--target", "y", "--features", "x"], "strings or nulls in 'x'"),
     ],
 )
 def test_what_does_not_fit_is_one_sentence_and_exit_code_2(arrays, words, said, tmp_path, capsys):
@@ -171,8 +171,8 @@ def test_gaps_in_parquet_are_named(tmp_path, capsys):
     pa.parquet.write_table(table, tmp_path / "f.parquet")
     for words, said in (
         (["--label", "label", "--features", "a"], "missing or infinite in 'a', row 1"),
-        (["--label", "label", "--features", "n"], "words or gaps in 'n'"),
-        (["--target", "n", "--features", "label"], "words or gaps in 'label'"),
+        (["--label", "label", "--features", "n"], "strings or nulls in 'n'"),
+        (["--target", "n", "--features", "label"], "strings or nulls in 'label'"),
     ):
         with pytest.raises(SystemExit):
             main(["tune-xi", str(tmp_path / "f.parquet"), *words])

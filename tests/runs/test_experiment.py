@@ -134,7 +134,11 @@ BAD = {
         [],
         "no 'labelled' and no 'all'",
     ),
-    "no number of labelled examples": (content(data={"files": {"all": {"path": "a.csv"}}}), [], "how many 'labelled'"),
+    "no number of labelled examples": (
+        content(data={"files": {"all": {"path": "a.csv"}}}),
+        [],
+        "the number of 'labelled'",
+    ),
     "an unknown role": (content(), ["data.rows.tset=3"], "data.rows.tset"),
     "a kind that does not exist": (content(), ["data.files.all.kind=sound"], "kind"),
     "answers without a file": (content(), ["teacher.model=answers"], "teacher.answers"),

@@ -298,8 +298,8 @@ def test_a_run_may_have_no_labelled_examples(content, tmp_path):
     ("changes", "words"),
     [
         (["data.rows.labelled=0"], "bring its answers"),
-        (["data.rows.labelled=0", "data.rows.pool=0"], "neither labelled examples nor a pool"),
-        (["data.rows.test=0"], "can be done without"),
+        (["data.rows.labelled=0", "data.rows.pool=0"], "both .labelled. and .pool. to 0"),
+        (["data.rows.test=0"], "may be empty"),
         (["data.rows.labelled=0", "methods=[labelled_only]"], "'labelled_only'"),
         (["data.rows.pool=0", "data.files.pool.path=pool.csv"], "leave one out"),
     ],

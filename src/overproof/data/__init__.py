@@ -1,4 +1,8 @@
-"""Examples with stable ids from files and arrays, their classes checked, their roles drawn."""
+"""Examples with stable ids: reading files and arrays, checking classes, drawing roles, finding duplicates.
+
+Imports what is below it (`synthetic`, `registry`, `storage`, `functional`, `contract`, `errors`); never `models`,
+`teachers` or anything that trains.
+"""
 
 from overproof.data.classes import aligned as aligned
 from overproof.data.classes import check_classes as check_classes

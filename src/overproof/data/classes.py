@@ -1,4 +1,7 @@
-"""One ordered list of class names for all parties: the roles and the teacher."""
+"""Where a class name becomes a number: one ordered list of class names for all roles and the teacher.
+
+The number of a class is its position in the list of `class_space`; `aligned` rewrites the labels of every role to it.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -12,15 +15,15 @@ from overproof.errors import InputError
 
 
 def class_space(parties: Mapping[str, Examples], *, shown_by: str = "labelled") -> tuple[str, ...]:
-    """The ordered class names that all parties share: those of the labelled examples.
+    """The ordered class names that all roles share: those of the labelled examples.
 
     Args:
         parties: Examples by role.
-        shown_by: The role that shows every class: "labelled", or another where there are no labelled examples.
+        shown_by: The role that defines the classes: "labelled", or another where there are no labelled examples.
 
     Raises:
-        InputError: If a class has no labelled example, there are fewer than two classes, or another role shows a
-            class that the labelled examples never show.
+        InputError: If a class has no labelled example, there are fewer than two classes, or another role contains a
+            class without labelled examples.
 
     Example:
         >>> from overproof.data import from_arrays
@@ -36,27 +39,27 @@ def class_space(parties: Mapping[str, Examples], *, shown_by: str = "labelled") 
         )
     if len(shown) < 2:
         raise InputError(
-            f"{labelled.origin} shows {len(shown)} classes ({listed(shown) or 'no label is known'}); at least two are "
-            f"needed (-1 stands for an unknown label)."
+            f"{labelled.origin} contains {len(shown)} classes ({listed(shown) or 'no label is known'}); at least two "
+            f"are needed (-1 means an unknown label)."
         )
     for role, party in parties.items():
         if strange := [name for name in shown_classes(party) if name not in shown]:
             raise InputError(
-                f"{party.origin} has examples of class {listed(strange)}, which {labelled.origin} never shows; the "
-                f"classes allowed in {role} are {listed(shown)}."
+                f"{party.origin} has examples of class {listed(strange)}, which {labelled.origin} does not contain; "
+                f"the classes allowed in {role} are {listed(shown)}."
             )
     return shown
 
 
 def aligned(parties: Mapping[str, Examples], class_names: Sequence[str]) -> dict[str, Examples]:
-    """The same examples with labels that point into one shared list of class names, matched by name.
+    """The same examples with labels that index one shared list of class names, matched by name.
 
     Args:
         parties: Examples by role.
-        class_names: The shared list, as `class_space` gives it.
+        class_names: The shared list, from `class_space`.
 
     Raises:
-        InputError: If a party has an example of a class that is not in the list.
+        InputError: If a role has an example of a class that is not in the list.
 
     Example:
         >>> from overproof.data import from_arrays
@@ -78,15 +81,15 @@ def aligned(parties: Mapping[str, Examples], class_names: Sequence[str]) -> dict
 
 
 def check_classes(expected: Sequence[str], found: Sequence[str], who: str) -> None:
-    """Check that another party, such as a file of teacher answers, has the same classes in the same order.
+    """Check that something else with classes, such as a file of teacher answers, has the same ones in the same order.
 
     Args:
         expected: The shared class names in order.
-        found: The party's class names in order.
-        who: What to call the party in the error.
+        found: The other class names in order.
+        who: What has them, for the error message.
 
     Raises:
-        InputError: If they are not the same; it says which classes are repeated, missing, extra or permuted.
+        InputError: If they differ; the message lists the repeated, missing, extra or permuted classes.
 
     Example:
         >>> check_classes(("cat", "dog"), ("cat", "dog"), "teacher (answers.parquet)")

@@ -1,4 +1,4 @@
-"""The columns beside the inputs: which rows are kept, their labels and the user's own ids."""
+"""Columns other than the inputs: row filters (`where`), labels and the user's own ids."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -21,14 +21,14 @@ UNKNOWN = -1
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Frame:
-    """Rows of a file that are still in play, and where in the file they stood.
+    """The rows of a file that are kept so far, with their row numbers in the file.
 
     Args:
-        name: What to call the file in errors: "pool (reviews.parquet)"; of several files, all of them together.
+        name: Name of the file in error messages: "pool (reviews.parquet)"; with several files, of all of them.
         table: [N rows], every column that is still needed.
-        rows: [N], the row of its file behind each row of the table.
+        rows: [N], the row number in its file of each row of the table.
         files: The names of several files; () where there is one.
-        file: [N], which of them; empty where there is one.
+        file: [N], index into `files`; empty where there is one file.
     """
 
     name: str
@@ -44,11 +44,11 @@ class Frame:
         return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
 
     def at(self, index: int | np.integer) -> str:
-        """Name the row behind row `index` of the table, and its file where there are several."""
+        """Describe row `index` of the table by its row number in the file, and the file where there are several."""
         return at_row(int(self.rows[index])) + self._within(index)
 
     def row(self, index: int | np.integer) -> str:
-        """The same in fewer words, for the second row of a sentence."""
+        """The same, shorter, for the second row in a message."""
         return f"row {self.rows[index]}" + self._within(index)
 
     def _within(self, index: int | np.integer) -> str:
@@ -81,8 +81,8 @@ def joined(name: str, frames: Sequence[Frame], files: tuple[str, ...]) -> Frame:
     """The frames of several files as one.
 
     Args:
-        name: What to call them all in errors.
-        frames: One a file or more, with the same columns of the same types.
+        name: Name of all files together in error messages.
+        frames: At least one per file, with the same columns of the same types.
         files: The name of each frame's file; () where there is one file.
 
     Raises:
@@ -100,17 +100,17 @@ def joined(name: str, frames: Sequence[Frame], files: tuple[str, ...]) -> Frame:
 
 
 def check_names(name: str, existing: Iterable[str], source: Source, *, what: str = "column") -> None:
-    """Check that every column that the source names exists, and exists once.
+    """Check that every column named in the source exists exactly once.
 
     Raises:
         InputError: If one is missing (with the nearest one and all that exist), repeated or used twice.
     """
     present = list(existing)
     wanted = {"input": source.input, "label": source.label, "id": source.id}
-    asked = [(option, word) for option, word in wanted.items() if word is not None]
+    named = [(option, word) for option, word in wanted.items() if word is not None]
     lists = {"ignore": source.ignore, "categories": source.categories, "where": source.where}
-    asked += [(option, word) for option, words in lists.items() for word in words]
-    for option, word in asked:
+    named += [(option, word) for option, words in lists.items() for word in words]
+    for option, word in named:
         if word not in present:
             raise InputError(
                 f"{name} has no {what} {word!r} for `{option}`{nearest(word, present)}; it has {listed(present)}."
@@ -123,7 +123,7 @@ def where(frame: Frame, source: Source) -> Frame:
     """Keep the rows whose columns equal the values of `source.where`.
 
     Raises:
-        InputError: If no row is left (with the values that are present).
+        InputError: If no row is left; the message lists the values that are present.
     """
     for name, value in source.where.items():
         mask = _equal(frame, name, value)
@@ -138,14 +138,14 @@ def where(frame: Frame, source: Source) -> Frame:
 
 
 def chosen(frame: Frame, source: Source) -> Frame:
-    """The same, where it is no error that none is left: another piece may have some."""
+    """The same as `where` for one piece of a file, which may have no matching row."""
     for name, value in source.where.items():
         frame = frame.keep(_equal(frame, name, value))
     return frame
 
 
 def _equal(frame: Frame, name: str, value: object) -> Bool[np.ndarray, "N"]:
-    """Where a column equals a value; nowhere if the value cannot stand in it."""
+    """Where a column equals a value; nowhere if the value does not fit the column's type."""
     column = frame.column(name)
     spelled = str(value).lower() if isinstance(value, bool) else str(value)
     try:
@@ -157,7 +157,7 @@ def _equal(frame: Frame, name: str, value: object) -> Bool[np.ndarray, "N"]:
 
 
 def labels(frame: Frame, source: Source) -> tuple[Int64[Tensor, "N"], tuple[str, ...]]:
-    """Label indices and the class names that they point to.
+    """Label indices and the class names that they index.
 
     Returns:
         [N] indices, -1 where the label is unknown, and the names; () where no label is known.
@@ -223,7 +223,7 @@ def with_class_names(source: Source, frame: Frame, words: Sequence[str]) -> tupl
         words: The class names.
 
     Raises:
-        InputError: If a name stands twice, the labels are of another type, or one is beyond the names.
+        InputError: If a name is repeated, the labels have another type, or an index is out of range.
     """
     assert source.label is not None
     column = frame.column(source.label)
@@ -267,8 +267,8 @@ def renamed(index: Int64[Tensor, "N"], names: tuple[str, ...], onto: tuple[str, 
 
     Args:
         index: [N], into `names`, or -1.
-        names: The names now; every one that is in use must stand in `onto`.
-        onto: The names wanted.
+        names: The current names; every one in use must be in `onto`.
+        onto: The new names.
 
     Example:
         >>> renamed(torch.tensor([0, 1, -1]), ("cat", "dog"), ("dog", "cat"))
@@ -276,7 +276,7 @@ def renamed(index: Int64[Tensor, "N"], names: tuple[str, ...], onto: tuple[str, 
     """
     place = {name: new for new, name in enumerate(onto)}
     table = torch.tensor([*(place.get(name, UNKNOWN) for name in names), UNKNOWN])
-    # The last entry serves the index -1.
+    # The last entry is for the index -1.
     return table[index]
 
 
@@ -286,19 +286,19 @@ def is_string(kind: pa.DataType) -> bool:
 
 
 def keys(frame: Frame, source: Source) -> pa.Array | None:
-    """The user's own ids as strings, or None where no column is named for them.
+    """The user's own ids as strings, or None where `source.id` is not set.
 
     Raises:
-        InputError: If one is missing or stands twice (with both rows).
+        InputError: If one is missing or repeated; the message has both rows.
     """
     return None if source.id is None else unique_keys(frame.column(source.id), frame, source.id)
 
 
 def unique_keys(column: pa.Array, frame: Frame, name: str) -> pa.Array:
-    """Check that ids are there and unique, and spell them as strings.
+    """Check that ids are present and unique, and convert them to strings.
 
     Raises:
-        InputError: If one is missing or stands twice (with both rows).
+        InputError: If one is missing or repeated; the message has both rows.
     """
     allowed = "every row needs an id of its own"
     if not (pa.types.is_integer(column.type) or is_string(column.type)):

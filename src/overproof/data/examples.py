@@ -1,4 +1,4 @@
-"""Examples with stable ids: images, texts or table rows, their labels where known, and what to call them in errors."""
+"""The class `Examples`: images, texts or table rows with their ids and, where known, their labels."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -36,11 +36,11 @@ class Examples:
         held: Images: uint8 [N, C, H, W]; texts: large_string [N] without nulls; table: N rows of feature columns; or
             any of these on disk.
         label: [N], index into `class_names`; -1 where unknown.
-        class_names: One name per class; () when no label is known and no classes were fixed.
+        class_names: One name per class; () when no label is known and no classes were given.
         keys: [N], the user's own ids as strings, or None where there are none.
-        origin: What to call these examples in errors: "pool (reviews.parquet)".
-        ids: [N], dtype V16: the hash of each row's content (`overproof.data.ids`); the label is no part of it.
-        image: What images were made to look like while they were read; a student asks the same of later ones.
+        origin: Where these examples come from, for error messages: "pool (reviews.parquet)".
+        ids: [N], dtype V16: the hash of each row's content (`overproof.data.ids`), without the label.
+        image: How images were resized and converted when read; a student applies the same to new ones.
     """
 
     kind: Kind
@@ -62,12 +62,12 @@ class Examples:
 
     @property
     def inputs(self) -> InMemory:
-        """What they hold, in memory: all of it is read where it lies on disk, so ask `parts` where it may be much."""
+        """All inputs in memory. Inputs on disk are read completely; use `parts` for large data."""
         return self.held.read() if isinstance(self.held, MappedInputs | ChainedInputs) else self.held
 
     @property
     def mapped(self) -> MappedInputs | None:
-        """Their inputs where they lie on disk; None where they are in memory."""
+        """The inputs if they are on disk, else None."""
         return self.held if isinstance(self.held, MappedInputs) else None
 
     @property
@@ -83,7 +83,7 @@ class Examples:
         return list(self.held.types if isinstance(self.held, MappedInputs) else self._table.column_names)
 
     def only(self, names: Sequence[str]) -> "Examples":
-        """The same rows of a table with some of its columns; ids stay as they are."""
+        """The same rows of a table with some of its columns; ids do not change."""
         held = self.held.only(list(names)) if isinstance(self.held, MappedInputs) else self._table.select(list(names))
         return replace(self, held=held)
 
@@ -94,10 +94,10 @@ class Examples:
         return table
 
     def parts(self, num_rows: int = 2**14) -> Iterator["Examples"]:
-        """The examples in order, a few at a time where they lie on disk; all at once where they do not.
+        """The examples in order: in parts of `num_rows` if they are on disk, in one part if they are in memory.
 
         Args:
-            num_rows: Of each part but the last.
+            num_rows: Rows of each part but the last.
         """
         if not isinstance(self.held, MappedInputs):
             yield self
@@ -108,14 +108,14 @@ class Examples:
         self.held.release()
 
     def settled(self) -> "Examples":
-        """The same examples, as all that a run uses of their file where they lie on disk."""
+        """The same examples; if they are on disk, they become all that the run uses of their file."""
         return replace(self, held=self.held.settled()) if isinstance(self.held, MappedInputs) else self
 
     def used(self, rows: slice) -> "Examples":
-        """Some of the rows that the run uses of a file on disk, in the order of the file, in memory; without labels.
+        """A slice of the rows that the run uses of a file on disk, in file order, read into memory, without labels.
 
         Args:
-            rows: Among all that are used.
+            rows: The slice, among all used rows.
         """
         assert isinstance(self.held, MappedInputs)
         some = replace(self.held, rows=np.arange(rows.start, rows.stop))
@@ -123,7 +123,7 @@ class Examples:
         return replace(self, held=some.read(), label=unknown, keys=None, ids=self.held.used_ids(rows))
 
     def take(self, rows: Tensor | NDArray[np.generic]) -> "Examples":
-        """The examples at these rows, in this order; class names and ids stay as they are.
+        """The examples at these rows, in this order; class names and ids do not change.
 
         Args:
             rows: [M] integers in 0..N-1, or [N] booleans.
@@ -145,9 +145,9 @@ class Examples:
         )
 
     def digest(self) -> str:
-        """One name for this data set: the hash of its kind and of its ids in order, as hex.
+        """Hash of this data set, in hex: of its kind and of its ids in order.
 
-        Two sets share it exactly when they hold the same content in the same order; labels do not enter.
+        Two sets have the same digest exactly when they hold the same content in the same order; labels do not count.
         """
         return content.digest(self.kind, self.ids)
 
@@ -160,14 +160,14 @@ def build(
     keys: pa.Array | None,
     origin: str,
 ) -> Examples:
-    """Examples of checked inputs: the kind follows from their type, the ids from their content.
+    """Examples from checked inputs: the kind follows from their type, the ids from their content.
 
     Args:
         inputs: Images uint8 [N, C, H, W], texts as strings without nulls, or a table of numbers, booleans and strings.
         label: [N], index into `class_names`; -1 where unknown.
         class_names: One name per class.
         keys: [N] strings, or None.
-        origin: What to call these examples in errors.
+        origin: Where these examples come from, for error messages.
     """
     kind: Kind
     if isinstance(inputs, Tensor):
@@ -196,7 +196,7 @@ def from_arrays(
         class_names: One name per class. Without them, integers 0..max are named by their digits and strings are
             sorted.
         keys: [N] own ids, strings or integers, unique.
-        origin: What to call these examples in errors.
+        origin: Where these examples come from, for error messages.
 
     Example:
         >>> reviews = from_arrays(["good", "bad", "fine"], [1, 0, -1], class_names=["no", "yes"])
@@ -217,7 +217,7 @@ def from_arrays(
             raise InputError(f"{origin} has {num_rows} inputs but {len(values)} {word}; both must have one per row.")
     names = tuple(class_names or ())
     if len(set(names)) < len(names):
-        raise InputError(f"{origin} has the class names {listed(names)}; each name may stand once.")
+        raise InputError(f"{origin} has the class names {listed(names)}; each name may occur once.")
     indices, names = (torch.full((num_rows,), UNKNOWN), names) if label is None else _labels(label, names, origin)
     frame = Frame(name=origin, table=pa.table({}), rows=np.arange(num_rows))
     return build(
@@ -232,8 +232,8 @@ def from_arrays(
 def concatenate(parts: Sequence[Examples]) -> Examples:
     """All examples of the parts, in order.
 
-    Parts without class names (no label known) take those of the others. The user's own ids are kept when every part
-    has them. In tables, columns are matched by name and numbers widened where the parts differ.
+    Parts without class names (no label known) get those of the others. The user's own ids are kept when every part
+    has them. Table columns are matched by name, and number types are widened where the parts differ.
 
     Args:
         parts: At least one.
@@ -248,7 +248,7 @@ def concatenate(parts: Sequence[Examples]) -> Examples:
         if part.kind != first.kind:
             raise InputError(
                 f"{part.origin} holds examples of kind {part.kind}, {first.origin} of kind {first.kind}; "
-                f"only one kind can be put together."
+                f"only examples of one kind can be concatenated."
             )
     for part in parts:
         if part.class_names and part.class_names != named.class_names:
@@ -309,7 +309,7 @@ def _key_column(keys: Array, origin: str) -> pa.Array:
 def _labels(label: Array, names: tuple[str, ...], origin: str) -> tuple[Int64[Tensor, "N"], tuple[str, ...]]:
     values: NDArray[Any] = np.asarray(label.cpu() if isinstance(label, Tensor) else label)
     if values.dtype.kind == "U" and not isinstance(label, np.ndarray):
-        # NumPy would spell the 3 of ["a", 3] as "3".
+        # NumPy would convert the 3 of ["a", 3] to "3".
         values = np.asarray(label, object)
     if values.ndim != 1 or values.dtype.kind not in "iubUO":
         raise InputError(
@@ -336,8 +336,8 @@ def _named_labels(
     for row, value in enumerate(values.tolist()):
         if not (value is None or isinstance(value, str)):
             raise InputError(
-                f"{origin} has a label of type {type(value).__name__} in {at_row(row)}; strings beside "
-                f"strings are allowed."
+                f"{origin} has a label of type {type(value).__name__} in {at_row(row)}; one label is a "
+                f"string, so all labels must be strings."
             )
         if names and value is not None and value not in names:
             raise InputError(
@@ -372,8 +372,8 @@ def _joined(parts: Sequence[Examples]) -> Tensor | pa.Array | pa.Table | Chained
     for part, table in zip(parts, tables, strict=True):
         if odd := sorted(set(columns) ^ set(table.column_names)):
             raise InputError(
-                f"{part.origin} and {first.origin} do not have the same columns; {listed(odd)} stand in one of them "
-                f"only and must stand in both."
+                f"{part.origin} and {first.origin} do not have the same columns; {listed(odd)} are in only one of "
+                f"them and must be in both."
             )
     joined: dict[str, pa.ChunkedArray] = {}
     for name in columns:

@@ -1,4 +1,4 @@
-"""Frozen features and answers as two arrays, from an .npz archive or a Parquet file."""
+"""Reads frozen features with their labels or targets from an .npz archive or a Parquet file."""
 
 import zipfile
 from collections.abc import Sequence
@@ -18,13 +18,13 @@ from overproof.errors import InputError
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class FeatureFile:
-    """What stands in a file of features.
+    """The content of a file of features.
 
     Args:
         features: [N, D], float32 or float64, finite.
-        answers: By name, what else was asked for: [N] strings or whole numbers for a label, [N, T] finite numbers for a
-            target.
-        origin: What to call the file in errors.
+        answers: The requested labels and targets by name: [N] strings or whole numbers for a label, [N, T] finite
+            numbers for a target.
+        origin: Name of the file in error messages.
     """
 
     features: NDArray[Any]
@@ -35,12 +35,12 @@ class FeatureFile:
 def read_features(
     path: str, *, features: Sequence[str] = (), label: Sequence[str] = (), target: Sequence[str] = ()
 ) -> FeatureFile:
-    """Read features and answers.
+    """Read features with their labels or targets.
 
     Args:
         path: An .npz archive or a Parquet file.
-        features: .npz: the array [N, D]; the only matrix of numbers where none is named. Parquet: columns of numbers,
-            or of lists of numbers of one length; every column of either kind that is no answer where none is named.
+        features: .npz: the array [N, D]; by default the only matrix of numbers. Parquet: columns of numbers, or of
+            lists of numbers of one length; by default every such column that is not a label or target.
         label: Arrays or columns [N] of classes: strings, whole numbers, booleans.
         target: Arrays [N] or [N, T], or columns, of finite numbers.
 
@@ -51,7 +51,7 @@ def read_features(
     name = f"features ({found.name})"
     wanted = [*features, *label, *target]
     if repeated := sorted({each for each in wanted if wanted.count(each) > 1}):
-        raise InputError(f"{name}: {listed(repeated)} is asked for twice; features and answers must be different.")
+        raise InputError(f"{name}: {listed(repeated)} is named twice; features, labels and targets must be different.")
     if found.suffix.lower() == ".npz":
         columns = _archive(str(found), name)
     elif ".parquet" in found.name.lower():
@@ -125,10 +125,10 @@ def _features(
         named = [each for each, values in free.items() if values.ndim == 2 or not archive]
         if not named or (archive and len(named) > 1):
             raise InputError(
-                f"{name} has {len(named)} matrices of numbers beside the answers among {listed(columns)}; name the one "
-                "to use with --features."
+                f"{name} has {len(named)} matrices of numbers besides labels and targets among {listed(columns)}; name "
+                "the one to use with --features."
                 if archive
-                else f"{name} has no column of numbers beside the answers; it has {listed(columns)}."
+                else f"{name} has no column of numbers besides labels and targets; it has {listed(columns)}."
             )
     parts = [_numbers(columns[each], each, name, "feature") for each in named]
     if len({len(part) for part in parts}) > 1:
@@ -141,8 +141,8 @@ def _features(
 
 def _numbers(values: NDArray[Any], each: str, name: str, what: str) -> NDArray[Any]:
     if values.dtype.kind not in "fiu" or values.ndim not in (1, 2):
-        held = "words or gaps" if values.dtype.kind in "OUS" else f"type {values.dtype} and shape {values.shape}"
-        raise InputError(f"{name} has {held} in {each!r}; a {what} is finite numbers, one or more a row.")
+        held = "strings or nulls" if values.dtype.kind in "OUS" else f"type {values.dtype} and shape {values.shape}"
+        raise InputError(f"{name} has {held} in {each!r}; a {what} is one or more finite numbers per row.")
     real = values if values.dtype in (np.float32, np.float64) else values.astype(np.float64)
     odd = ~np.isfinite(real).reshape(len(real), -1).all(axis=1)
     if odd.any():
@@ -152,7 +152,7 @@ def _numbers(values: NDArray[Any], each: str, name: str, what: str) -> NDArray[A
 
 def _labels(values: NDArray[Any], each: str, name: str) -> NDArray[Any]:
     if values.ndim != 1:
-        raise InputError(f"{name} has the shape {values.shape} in {each!r}; a label is one value a row.")
+        raise InputError(f"{name} has the shape {values.shape} in {each!r}; a label is one value per row.")
     if values.dtype.kind == "f":
         whole = np.isfinite(values) & (values == np.floor(values))
         if not whole.all():

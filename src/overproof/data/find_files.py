@@ -1,4 +1,4 @@
-"""From the words of a `Source` to the files on disk: paths, globs, folders, and files inside installed packages."""
+"""Finds the files on disk that the paths of a `Source` mean: paths, globs, folders, files in installed packages."""
 
 import glob
 import importlib.util
@@ -23,10 +23,10 @@ class Place:
     """The files of a source, in order.
 
     Args:
-        name: What to call them in errors: "pool (reviews.parquet)".
+        name: Name of all files in error messages: "pool (reviews.parquet)".
         files: At least one; all of one family, each once.
         family: How they are read.
-        roots: For pictures: the folder that each file's name is spelled from.
+        roots: For images: the folder that each file's name is relative to.
         data_set: The folder of a Hugging Face data set, or None where there is none.
     """
 
@@ -38,25 +38,25 @@ class Place:
 
     @property
     def names_each(self) -> bool:
-        """Whether an error about a row must say in which file it is: the name of all does not."""
+        """Whether an error about a row must name its file, because `name` does not."""
         return len(self.files) > 1 or self.files[0].name not in self.name
 
     def named(self, index: int) -> str:
-        """What to call one of the files in errors: the name of all says which role it is."""
+        """Name of one of the files in error messages, with its role."""
         role = self.name.partition(" (")[0]
         return f"{role} ({self.files[index].name})" if self.names_each else self.name
 
 
 def find_files(paths: Sequence[str], role: str) -> Place:
-    """All files that the paths lead to.
+    """All files that the paths match.
 
     Args:
         paths: Files, globs and folders; files within a glob or a folder are sorted by name, hidden ones left out.
-        role: Who asks, for the error.
+        role: Role of the files, for error messages.
 
     Raises:
-        InputError: If a path leads nowhere, a glob matches nothing, a folder holds nothing that can be read, a link
-            leads in a circle, a file is named twice, or files of different families are mixed.
+        InputError: If a path does not exist, a glob matches nothing, a folder has no readable file, a link is
+            circular, a file is named twice, or files of different families are mixed.
     """
     files: list[Path] = []
     roots: list[Path] = []
@@ -93,10 +93,10 @@ def locate(path: str, role: str) -> Path:
 
     Args:
         path: A path, or "package:MODULE/relative/file".
-        role: Who asks, for the error.
+        role: Role of the file, for error messages.
 
     Raises:
-        InputError: If there is no such file; it names the nearest one in the same folder.
+        InputError: If there is no such file; the message names the most similar one in the same folder.
     """
     found = _somewhere(path, role)
     if found.is_dir():
@@ -106,7 +106,7 @@ def locate(path: str, role: str) -> Path:
 
 
 def _expanded(path: str, name: str, role: str) -> tuple[list[Path], Path]:
-    """The files of one path, and the folder that they lie in."""
+    """The files of one path, and their folder."""
     found = _somewhere(path, role)
     if found.is_dir():
         return _in_folder(found, name), found
@@ -123,9 +123,9 @@ def _expanded(path: str, name: str, role: str) -> tuple[list[Path], Path]:
 
 
 def _somewhere(path: str, role: str) -> Path:
-    """Where a path leads, be there something or not."""
+    """The path on disk, whether it exists or not."""
     if "\0" in path:
-        raise InputError(f"{role} ({path!r}) is no path; it holds a null character.")
+        raise InputError(f"{role} ({path!r}) is not a path; it contains a null character.")
     if not path.startswith(_PACKAGE):
         return Path(path).expanduser()
     module, _, inside = path.removeprefix(_PACKAGE).partition("/")
@@ -145,7 +145,7 @@ def _in_folder(folder: Path, name: str) -> list[Path]:
         raise InputError(
             f"{name} holds the splits {listed(splits)}; name the folder of one, such as {splits[0]!r} in it."
             if splits
-            else f"{name} holds a data set without splits; it is not whole."
+            else f"{name} holds a data set without splits; it is incomplete."
         )
     if (folder / "state.json").is_file():
         from overproof.data.readers.data_set import files_of
@@ -153,9 +153,7 @@ def _in_folder(folder: Path, name: str) -> list[Path]:
         return files_of(folder, name)
     files = [file for file in _below(folder, name, ()) if format_of(file) is not None]
     if not files:
-        raise InputError(
-            f"{name} is a folder without a file that can be read; at least one file of rows or image is needed."
-        )
+        raise InputError(f"{name} is a folder without a readable file; at least one data file or image is needed.")
     return files
 
 
@@ -163,10 +161,7 @@ def _below(folder: Path, name: str, above: tuple[Path, ...]) -> Iterator[Path]:
     """All files at any depth, sorted by name level by level."""
     real = folder.resolve()
     if real in above:
-        raise InputError(
-            f"{name} holds the link {folder.name!r} that leads back to a folder above it; remove the link, since a "
-            f"circle has no end."
-        )
+        raise InputError(f"{name} holds the link {folder.name!r} to a folder above it; remove this circular link.")
     try:
         entries = sorted(folder.iterdir(), key=lambda entry: entry.name)
     except OSError as error:
@@ -179,14 +174,14 @@ def _below(folder: Path, name: str, above: tuple[Path, ...]) -> Iterator[Path]:
         elif entry.is_file():
             yield entry
         elif format_of(entry) is not None:
-            raise InputError(f"{name} holds {entry.name!r}, a link to nothing or no plain file; remove it.")
+            raise InputError(f"{name} holds {entry.name!r}, a broken link or not a regular file; remove it.")
 
 
 def _check_file(path: Path, name: str) -> None:
     if path.is_file():
         return
     if path.is_symlink():
-        raise InputError(f"{name} is a link that leads to no file; a file is needed.")
+        raise InputError(f"{name} is a broken link; a file is needed.")
     if path.exists():
         raise InputError(f"{name} is neither a file nor a folder; one of them is needed.")
     beside = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
@@ -199,12 +194,12 @@ def _check_once(files: Sequence[Path], name: str) -> None:
     for file in files:
         real = file.resolve()
         if real in seen:
-            raise InputError(f"{name} leads to the file {file.name} twice; its rows would count twice.")
+            raise InputError(f"{name} matches the file {file.name} twice; its rows would count twice.")
         seen[real] = file
 
 
 def _short(path: str, first: Path) -> str:
-    """A path's last part, unless it is a glob, of which every part says something."""
+    """The last part of a path; of a glob, all of it."""
     if glob.has_magic(path) and first.name != Path(path).name:
         return path
     return Path(path).name or path

@@ -1,7 +1,7 @@
-"""Ids made of content: the same image, text or table row has the same id in any file, order or format.
+"""Content ids: the same image, text or table row has the same id in any file, order or format.
 
-An id is the BLAKE2b-128 of a row's canonical bytes behind a header that says what kind of row it is. Labels and the
-user's own ids are no part of it. Two different rows among a billion share an id with probability below 2e-21.
+An id is the BLAKE2b-128 hash of a header with the kind of the row, followed by the row's canonical bytes. Labels and
+the user's own ids are not part of it. Two different rows among a billion share an id with probability below 2e-21.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 ID = np.dtype("V16")
-"""What an id is to NumPy: sixteen opaque bytes."""
+"""NumPy's type of an id: sixteen bytes."""
 
 _CELL_BYTES = 17
 _BLOCK_ROWS = 65_536
@@ -38,7 +38,7 @@ def image_ids(images: UInt8[Tensor, "N C H W"]) -> np.ndarray:
 
 
 def text_ids(texts: pa.Array) -> np.ndarray:
-    """Ids of texts: their UTF-8 bytes, exactly as they stand (no normalisation of case, space or accents).
+    """Ids of texts: their UTF-8 bytes, unchanged (no normalisation of case, space or accents).
 
     Args:
         texts: [N], strings without nulls.
@@ -52,9 +52,9 @@ def text_ids(texts: pa.Array) -> np.ndarray:
 def table_ids(table: pa.Table) -> np.ndarray:
     """Ids of table rows: header (sorted column names), then one canonical cell per column in that order.
 
-    A number is written by its value, so 3 and 3.0 are the same cell whatever the width of their columns: the same row
-    read from two CSV files, one of which shows only whole numbers, keeps its id. Null and NaN are one missing value.
-    Order of rows or columns, chunks and dictionary encoding leave no trace.
+    A number is written by its value, so 3 and 3.0 are the same cell whatever the type of their columns: a row keeps its
+    id if it is read from two CSV files, one of which has only whole numbers. Null and NaN are the same missing value.
+    The order of rows and columns, chunks and dictionary encoding do not matter.
 
     Args:
         table: N rows of numbers, booleans, strings and points in time (microseconds).
@@ -64,7 +64,7 @@ def table_ids(table: pa.Table) -> np.ndarray:
     """
     names = sorted(table.column_names)
     header = b"table" + b"".join(struct.pack("<I", len(name.encode())) + name.encode() for name in names)
-    # In blocks, since the canonical cells take 17 bytes each whatever the columns hold.
+    # In blocks, because every canonical cell takes 17 bytes.
     blocks = [
         _hashed(header, np.concatenate([_cells(_combined(block.column(name))) for name in names], axis=1))
         for block in (table.slice(start, _BLOCK_ROWS) for start in range(0, len(table), _BLOCK_ROWS))
@@ -73,7 +73,7 @@ def table_ids(table: pa.Table) -> np.ndarray:
 
 
 def digest(kind: str, ids: np.ndarray) -> str:
-    """One name for a whole data set: hex BLAKE2b-128 over its kind and its ids in order.
+    """Hash of a whole data set: hex BLAKE2b-128 of its kind and its ids in order.
 
     Args:
         kind: "image", "text" or "table".
@@ -114,7 +114,7 @@ def _cells(column: pa.Array) -> UInt8[np.ndarray, "N 17"]:
     elif pa.types.is_integer(column.type):
         whole = pc.fill_null(column, 0).to_numpy()
         cells[:, 0] = _INTEGER
-        # The sign apart: -1 and 2**64 - 1 have the same eight bytes.
+        # The sign has its own byte: -1 and 2**64 - 1 have the same eight bytes.
         cells[:, 1:9] = _bytes_of(whole.astype(np.uint64))
         cells[:, 9] = whole < 0
     elif pa.types.is_floating(column.type):

@@ -1,4 +1,4 @@
-"""What may stand as an input: the checks that files and arrays share, for images, texts and tables."""
+"""Checks and conversions of inputs, for files and arrays alike: images, texts and feature columns of tables."""
 
 from collections.abc import Collection
 from typing import Literal
@@ -18,14 +18,14 @@ Missing = Literal["refuse", "drop", "allow"]
 
 
 def image_tensor(array: np.ndarray, name: str) -> UInt8[Tensor, "N C H W"]:
-    """Images in any usual layout as one tensor, channels first.
+    """Convert images in any usual layout to one tensor, channels first.
 
     Args:
         array: uint8, [N, H, W], [N, H, W, C] or [N, C, H, W] with C 1 or 3.
-        name: What to call the array in errors.
+        name: Name of the array in error messages.
 
     Raises:
-        InputError: If type or shape is another, or both the second and the last axis could be channels.
+        InputError: If the type or shape is not allowed, or both the second and the last axis could be channels.
     """
     allowed = "images are uint8 of shape [N, H, W], [N, H, W, C] or [N, C, H, W] with C 1 or 3"
     if array.dtype != np.uint8:
@@ -45,7 +45,7 @@ def image_tensor(array: np.ndarray, name: str) -> UInt8[Tensor, "N C H W"]:
 
 
 def texts(frame: Frame, name: str, missing: Missing) -> tuple[Frame, pa.Array]:
-    """A column of strings as one array, and the rows that are left.
+    """A column of strings as one array, and the rows that are kept.
 
     Args:
         frame: The rows.
@@ -75,20 +75,19 @@ def texts(frame: Frame, name: str, missing: Missing) -> tuple[Frame, pa.Array]:
 def features(
     frame: Frame, names: list[str], missing: Missing, categories: Collection[str] = ()
 ) -> tuple[Frame, pa.Table]:
-    """Columns of numbers, booleans, strings and dates as a table, and the rows that are left.
+    """Columns of numbers, booleans, strings and dates as a table, and the rows that are kept.
 
     Decimals become float64, half floats float32, dictionaries and strings large_string. Dates and timestamps become
-    microseconds of coordinated universal time (one without a zone is taken as such); times of day and durations become
-    seconds.
+    microseconds in UTC (without a time zone they are taken as UTC); times of day and durations become seconds.
 
     Args:
         frame: The rows.
         names: The feature columns.
         missing: "refuse" nulls and NaN, "drop" their rows, or "allow" them.
-        categories: Columns whose numbers are names: they become strings.
+        categories: Columns whose numbers are categories: they become strings.
 
     Raises:
-        InputError: If there is no column, a column holds another type, or a value is missing or infinite.
+        InputError: If there is no column, a column has another type, or a value is missing or infinite.
     """
     if not names:
         raise InputError(f"{frame.name} has no feature columns left; a table needs at least one.")
@@ -150,7 +149,7 @@ def _moments(column: pa.Array, frame: Frame, name: str) -> pa.Array:
     kind = column.type
     try:
         if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
-            # Nanoseconds may go, which no calendar needs; what does not fit raises.
+            # Nanoseconds are dropped; dates out of range raise.
             zone = kind.tz if pa.types.is_timestamp(kind) else None
             cut = pc.CastOptions(target_type=pa.timestamp("us", zone), allow_time_truncate=True)
             return pc.cast(column, options=cut).cast(pa.timestamp("us"))
@@ -160,7 +159,7 @@ def _moments(column: pa.Array, frame: Frame, name: str) -> pa.Array:
             return pc.divide(whole.cast(pa.float64()), float(units))
     except pa.ArrowException:
         raise InputError(
-            f"{frame.name} has dates in column {name!r} that are too far away; years to 290000 are allowed."
+            f"{frame.name} has dates in column {name!r} that are out of range; years up to 290000 are allowed."
         ) from None
     raise InputError(
         f"{frame.name} has values of type {kind} in column {name!r}; dates, times and durations are allowed."
@@ -168,7 +167,7 @@ def _moments(column: pa.Array, frame: Frame, name: str) -> pa.Array:
 
 
 def _words(column: pa.Array, frame: Frame, name: str) -> pa.Array:
-    """Numbers that are names as strings, whole ones without a point."""
+    """Numbers that are categories as strings, whole ones without a decimal point."""
     if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type) or pa.types.is_boolean(column.type)):
         return column
     if pa.types.is_floating(column.type):
@@ -177,8 +176,8 @@ def _words(column: pa.Array, frame: Frame, name: str) -> pa.Array:
         if fractions.any():
             row = int(fractions.argmax())
             raise InputError(
-                f"{frame.name} has {column[row]} in column {name!r}, {frame.at(row)}; numbers under `categories` are "
-                f"whole."
+                f"{frame.name} has {column[row]} in column {name!r}, {frame.at(row)}; numbers under `categories` must "
+                f"be whole."
             )
         column = column.cast(pa.int64())
     return column.cast(pa.large_string())
@@ -190,7 +189,7 @@ def _gaps(column: pa.Array) -> Bool[np.ndarray, "N"]:
 
 
 class NothingLeft(InputError):
-    """No row is left once those without an input are dropped: no error where another piece of the file has some."""
+    """No row is left after those without an input are dropped. It is not an error for one piece of a file."""
 
 
 def _left(frame: Frame, kept: Bool[np.ndarray, "N"]) -> Frame:

@@ -1,4 +1,4 @@
-"""Inputs that stay on disk: images, texts or table rows in memory-mapped arrays, read when they are asked for."""
+"""Inputs that stay on disk: images, texts or table rows in memory-mapped arrays, read when they are needed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -21,12 +21,12 @@ _PIXELS, _TEXT = "pixels", "text"
 
 
 def arrays_of(inputs: InMemory, *, gaps: bool) -> dict[str, NDArray[Any]]:
-    """Some rows as arrays that can be put end to end with those of other rows of the same types.
+    """Some rows as arrays that can be concatenated with those of other rows of the same types.
 
     Args:
-        inputs: Images as `pixels`; texts as `text.bytes` and `text.lengths`; column number i of a table as `i.values`,
-            or as `i.bytes` and `i.lengths` where it holds strings.
-        gaps: Whether values may be missing; each column of a table then has `i.missing` too.
+        inputs: Images become `pixels`; texts `text.bytes` and `text.lengths`; column number i of a table `i.values`,
+            or `i.bytes` and `i.lengths` where it holds strings.
+        gaps: Whether values may be missing; each column of a table then also has `i.missing`.
     """
     arrays: dict[str, NDArray[Any]] = {}
     if isinstance(inputs, Tensor):
@@ -47,13 +47,13 @@ def arrays_of(inputs: InMemory, *, gaps: bool) -> dict[str, NDArray[Any]]:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class MappedInputs:
-    """N of the rows that a run uses of F rows on disk.
+    """N examples on disk: a selection of the M rows that a run uses, out of the F rows of the file.
 
     Args:
-        arrays: As `arrays_of` gives them, for all F rows, and `ids` [F, 16], the content id of each.
+        arrays: From `arrays_of`, for all F rows, and `ids` [F, 16], the content id of each.
         types: The columns of a table by name, in order; empty for images and texts.
-        used: [M], rising: the rows of the file that the run uses. What is computed once for all of them, such as their
-            encoding, is computed in this order.
+        used: [M], ascending: the rows of the file that the run uses. What is computed once for all of them, such as
+            their encoding, is computed in this order.
         rows: [N], in 0..M-1, into `used`.
     """
 
@@ -71,12 +71,12 @@ class MappedInputs:
         return self.arrays[_PIXELS]
 
     def take(self, picked: NDArray[np.int64]) -> "MappedInputs":
-        """Some of them; nothing is read."""
+        """The examples at these positions; nothing is read."""
         return replace(self, rows=self.rows[picked])
 
     def only(self, names: list[str]) -> "MappedInputs":
         """Some columns of a table."""
-        # Arrays go by the number of their column.
+        # Arrays are named by the number of their column.
         arrays, places = {IDS: self.arrays[IDS]}, list(self.types)
         for index, name in enumerate(names):
             for suffix in ("values", "bytes", "lengths", "offsets", "missing"):
@@ -85,12 +85,12 @@ class MappedInputs:
         return replace(self, arrays=arrays, types={name: self.types[name] for name in names})
 
     def settled(self) -> "MappedInputs":
-        """The same rows, as all that the run uses of the file."""
+        """The same rows, which become all that the run uses of the file."""
         used, rows = np.unique(self.used[self.rows], return_inverse=True)
         return replace(self, used=used, rows=rows)
 
     def read(self) -> InMemory:
-        """All of them, in memory."""
+        """All of them, read into memory."""
         rows = self.used[self.rows]
         if _PIXELS in self.arrays:
             return torch.from_numpy(np.asarray(self.arrays[_PIXELS][rows]))
@@ -103,7 +103,7 @@ class MappedInputs:
         return self.arrays[IDS][self.used[rows]].view("V16").reshape(-1)
 
     def release(self) -> None:
-        """Give back the memory in which a pass has left what it read."""
+        """Release the page cache that a pass over the arrays has filled."""
         release(self.arrays)
 
     def _column(self, place: str, rows: NDArray[np.int64]) -> pa.Array:
@@ -125,11 +125,11 @@ class MappedInputs:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ChainedInputs:
-    """N rows of several sets put end to end, some of them on disk; nothing is read or copied before it is asked for.
+    """N rows of several concatenated sets, some of them on disk; nothing is read or copied before `read`.
 
     Args:
         parts: The sets.
-        rows: [N], into all of them.
+        rows: [N], row numbers in the concatenation.
     """
 
     parts: tuple[InMemory | MappedInputs, ...]
@@ -139,11 +139,11 @@ class ChainedInputs:
         return len(self.rows)
 
     def take(self, picked: NDArray[np.int64]) -> "ChainedInputs":
-        """Some of them; nothing is read."""
+        """The examples at these positions; nothing is read."""
         return replace(self, rows=self.rows[picked])
 
     def read(self) -> InMemory:
-        """All of them, in memory."""
+        """All of them, read into memory."""
         stops = np.cumsum([len(part) for part in self.parts])
         owner = np.searchsorted(stops, self.rows, side="right")
         order = np.argsort(owner, kind="stable")
@@ -166,10 +166,10 @@ def _taken(part: InMemory | MappedInputs, rows: NDArray[np.int64]) -> InMemory:
 
 
 def mapped(arrays: Arrays, types: Mapping[str, pa.DataType]) -> MappedInputs:
-    """All rows of arrays that lie on disk.
+    """All rows of arrays on disk.
 
     Args:
-        arrays: As `arrays_of` gives them, for all rows, and `ids`.
+        arrays: From `arrays_of`, for all rows, and `ids`.
         types: The columns of a table by name.
     """
     offsets = {
@@ -191,14 +191,14 @@ def strings_of(place: str, words: pa.Array) -> dict[str, NDArray[Any]]:
 
 
 def strings_in(arrays: Arrays, place: str) -> pa.Array:
-    """What `strings_of` made arrays of, mapped where they are."""
+    """The inverse of `strings_of`, without a copy."""
     lengths, data = arrays[f"{place}.lengths"], arrays[f"{place}.bytes"]
     offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
     return pa.LargeStringArray.from_buffers(len(lengths), pa.py_buffer(offsets), pa.py_buffer(data))
 
 
 def _raw(kind: pa.DataType) -> pa.DataType:
-    """Numbers of the same width, which NumPy knows."""
+    """The number type of the same width, for NumPy."""
     if pa.types.is_floating(kind) or pa.types.is_integer(kind):
         return kind
     return {4: pa.int32(), 8: pa.int64()}[kind.byte_width]

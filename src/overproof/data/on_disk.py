@@ -1,7 +1,7 @@
-"""Files of examples read piece by piece into memory-mapped arrays: what a pool larger than memory is read as.
+"""Reads files of examples piece by piece into memory-mapped arrays on disk, for pools larger than memory.
 
-The files are read once, every row checked and given its id as `read` does, and what they hold lies in a folder that is
-gone on with after a kill and opened at once the next time, as long as the files and the options are the same.
+The files are read once, with the checks and ids of `read`, into a folder. An interrupted reading resumes there; as long
+as the files and the options are the same, the next run opens the arrays without reading the files again.
 """
 
 import hashlib
@@ -31,15 +31,15 @@ from overproof.storage.arrays import Arrays
 from overproof.storage.atomic import write_json
 
 ROWS_PER_PIECE = 2**14
-"""Rows read at a time; of images a sixteenth of it."""
+"""Rows read at a time; for images a sixteenth of it."""
 
 _LABEL, _KEY = "label", "key"
 
 
 def num_bytes(source: Source, *, role: str) -> int:
-    """About how much memory the files of a source would take; nothing but their sizes is looked at.
+    """Estimate of the memory that the files of a source would take, from their sizes alone.
 
-    Packed files count four times: compressed ones, Parquet and images.
+    Compressed files, Parquet and images count four times their size.
 
     Raises:
         InputError: If there are no such files.
@@ -52,12 +52,12 @@ def num_bytes(source: Source, *, role: str) -> int:
 
 
 def read_on_disk(source: Source, *, role: str, folder: Path) -> Examples:
-    """The same examples as `read` gives, their inputs on disk.
+    """The same examples as `read`, with their inputs on disk.
 
     Args:
         source: The files and what to read in them.
-        role: What the examples are for.
-        folder: What is read is kept in a folder within this one.
+        role: Role of the examples, for error messages.
+        folder: The arrays are kept in a subfolder of this one.
 
     Raises:
         InputError: As for `read`.
@@ -85,12 +85,12 @@ def read_on_disk(source: Source, *, role: str, folder: Path) -> Examples:
 
 
 def _key(source: Source, place: Place, role: str) -> str:
-    """What the arrays follow from: the options, and each file's path, size and time of change."""
+    """Key of the arrays: the options, and each file's path, size and modification time."""
     files = list(place.files)
     if place.family == "arrays" and source.label is not None and format_of(files[0]) != "npz":
         files += find_files((source.label,), role).files
     if source.kind == "image" and place.family == "columns":
-        # The table may name them.
+        # Image files that the table may name.
         beside = files[0].parent if source.folder is None else Path(source.folder)
         files += sorted(path for path in beside.rglob("*") if format_of(path) == "picture" and path.is_file())
     seen = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
@@ -119,9 +119,9 @@ def _pieces(source: Source, place: Place, role: str, home: Path, done: int) -> I
 def _examples(
     source: Source, place: Place, role: str, done: int
 ) -> Iterator[tuple[Examples, tuple[str, ...] | None, str]]:
-    """The pieces that are not done yet, their class names where these are fixed, else by what they are sorted."""
+    """The pieces not read yet, their class names where these are fixed, and otherwise how the names are sorted."""
     if place.family == "arrays":
-        # One array is one piece to its reader.
+        # A reader of arrays reads them whole.
         whole = read(source, role=role)
         for start in range(done * ROWS_PER_PIECE, len(whole), ROWS_PER_PIECE):
             yield whole.take(np.arange(start, min(start + ROWS_PER_PIECE, len(whole)))), whole.class_names, ""
@@ -145,7 +145,7 @@ def _is_number(kind: pa.DataType) -> bool:
 
 
 def _labels(arrays: Arrays, about: dict[str, Any]) -> tuple[Int64[Tensor, "N"], tuple[str, ...]]:
-    """Indices into the class names of all pieces, sorted as those of one whole file are."""
+    """Indices into the class names of all pieces, sorted as when the file is read whole."""
     encoded = strings_in(arrays, _LABEL).dictionary_encode()
     found = encoded.dictionary.to_pylist()
     names = about["classes"]

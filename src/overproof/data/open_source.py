@@ -20,7 +20,7 @@ from overproof.data.wording import listed
 from overproof.errors import InputError
 
 FILE, FOLDER = "file", "folder"
-"""The columns of a folder of images: an image's name within the folder, and the subfolder that it lies in."""
+"""The columns of a folder of images: an image's path within the folder, and its subfolder."""
 _PIXELS = "\0image"
 
 
@@ -35,8 +35,8 @@ class OpenedSource:
         kind: What the examples are.
         inputs: The columns of the inputs.
         types: Of the columns that are needed, the type that holds the values of all files.
-        class_names: What the files themselves say that numbers in the label column mean; () where they say nothing.
-        folder: Where image files that a column names lie.
+        class_names: The names of the numbers in the label column, where the files contain them, else ().
+        folder: The folder of the image files that a column names.
     """
 
     source: Source
@@ -68,7 +68,7 @@ class OpenedSource:
         """Rows as examples: chosen, checked, decoded, with their labels and ids.
 
         Raises:
-            InputError: If a row does not hold what the source says, or none is left.
+            InputError: If a row does not match the source's options, or none is left.
         """
         source, frame = self.source, columns.where(frame, self.source)
         inputs: torch.Tensor | pa.Array | pa.Table
@@ -84,17 +84,17 @@ class OpenedSource:
 
 
 def open_source(source: Source, place: Place, *, keep: bool = True, peek: bool = False) -> OpenedSource:
-    """Open the files of a source and find out what their columns are.
+    """Open the files of a source and determine their columns.
 
     Args:
         source: What to read.
         place: Files of columns, or image files.
-        keep: Whether files that can only be read whole stay in memory until their rows are asked for.
-        peek: Look at the first lines alone where the columns stand nowhere else.
+        keep: Whether files that can only be read whole stay in memory until their rows are read.
+        peek: Read only the first lines of formats that do not store their columns.
 
     Raises:
-        InputError: If a file is damaged or empty, lacks a column that the source or another file has, or holds another
-            kind of values in it.
+        InputError: If a file is damaged or empty, lacks a column that the source or another file has, or has another
+            type of values in it.
     """
     if place.family == "pictures":
         return _open_pictures(source, place)
@@ -129,7 +129,7 @@ def examples_of(source: Source, frame: columns.Frame, inputs: torch.Tensor | pa.
     """Checked inputs with the labels and ids of their rows.
 
     Raises:
-        InputError: If a label or an id is none.
+        InputError: If a label or an id is not valid.
     """
     label, class_names = columns.labels(frame, source)
     keys = columns.keys(frame, source)
@@ -142,17 +142,15 @@ def _open_pictures(source: Source, place: Place) -> OpenedSource:
         raise InputError(f"{place.name} holds images, but kind is {source.kind!r}; 'image' or 'auto' is allowed.")
     if source.input is not None or source.folder is not None:
         option = "input" if source.input is not None else "folder"
-        raise InputError(
-            f"{place.name} holds the images themselves; leave `{option}` out, it is for tables of file names."
-        )
+        raise InputError(f"{place.name} holds image files; leave `{option}` out, it is for tables of file names.")
     inside = [path.relative_to(root) for path, root in zip(place.files, place.roots, strict=True)]
     folders = [path.parts[0] if len(path.parts) > 1 else None for path in inside]
     columns.check_names(place.name, (FILE, FOLDER), source)
     if source.label == FOLDER and None in folders:
         outside = inside[folders.index(None)]
         raise InputError(
-            f"{place.name} has the image {str(outside)!r} outside of any subfolder, and a subfolder is a class here; "
-            f"move it, or name a table of labels as `path`."
+            f"{place.name} has the image {str(outside)!r} outside of any subfolder, but the subfolder is the label; "
+            f"move it, or use a table of labels as `path`."
         )
     table = pa.table(
         {
@@ -164,7 +162,7 @@ def _open_pictures(source: Source, place: Place) -> OpenedSource:
     held = RowsInMemory(table=table)
     return OpenedSource(
         source=source,
-        # To the reader all of them are one table.
+        # All image files together are read as one table.
         place=replace(place, files=place.files[:1]),
         rows=(held,),
         kind="image",
@@ -180,8 +178,8 @@ def _check_same_columns(rows: Sequence[RowFile], place: Place) -> None:
     for index, each in enumerate(rows):
         if odd := sorted(set(first) ^ set(each.columns)):
             raise InputError(
-                f"{place.named(index)} and {place.files[0].name} do not have the same columns; {listed(odd)} stand in "
-                f"one of them only and must stand in both."
+                f"{place.named(index)} and {place.files[0].name} do not have the same columns; {listed(odd)} are in "
+                f"only one of them and must be in both."
             )
 
 
@@ -190,7 +188,7 @@ def _type(rows: RowFile, name: str) -> pa.DataType:
 
 
 def _spelled_in_some(rows: Sequence[RowFile], names: Sequence[str], place: Place) -> set[str]:
-    """Columns of CSV files that hold words in one file and something else in another: all are read as words."""
+    """Columns of CSV files that hold strings in one file and another type in another: all are read as strings."""
     spelled: set[str] = set()
     if len(rows) == 1:
         return spelled
@@ -212,7 +210,7 @@ def _common(types: Sequence[pa.DataType], name: str, place: Place) -> pa.DataTyp
         odd = next(index for index, each in enumerate(types) if each != types[0])
         raise InputError(
             f"{place.named(odd)} has values of type {types[odd]} in column {name!r}, where {place.files[0].name} has "
-            f"{types[0]}; all files must hold the same there."
+            f"{types[0]}; all files must have the same type."
         ) from None
 
 
@@ -229,7 +227,7 @@ def _as_types(table: pa.Table, types: dict[str, pa.DataType]) -> pa.Table:
 
 
 def _plan(types: dict[str, pa.DataType], existing: list[str], source: Source, name: str) -> tuple[Kind, list[str]]:
-    """What kind of examples the files hold, and which columns are their inputs."""
+    """The kind of examples in the files, and which columns are their inputs."""
     used = {source.label, source.id, *source.ignore, *source.where}
     free = [column for column in existing if column not in used]
     values = {column: _value_type(kind) for column, kind in types.items()}
@@ -258,7 +256,7 @@ def _plan(types: dict[str, pa.DataType], existing: list[str], source: Source, na
             )
         return kind, [column]
     if source.input is None:
-        raise InputError(f"{name}: texts need `input`, the column that holds them; it has {listed(existing)}.")
+        raise InputError(f"{name}: texts need `input`, the name of their column; the columns are {listed(existing)}.")
     return kind, [source.input]
 
 

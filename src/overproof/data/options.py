@@ -1,4 +1,4 @@
-"""Which examples play which role in a run, as data."""
+"""The options under `data`: which files and how many rows each role of a run gets."""
 
 from typing import Literal
 
@@ -12,28 +12,28 @@ Role = Literal["labelled", "pool", "test", "validation", "original"]
 FileRole = Literal["all", "labelled", "pool", "test", "validation", "original"]
 
 LARGE_BYTES = 2**30
-"""Files that would take more memory than this are read into arrays on disk, unless the options say otherwise."""
+"""Files that would take more memory than this are read into arrays on disk, unless `on_disk` is set."""
 
 
 class DataOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
-    """Which examples play which role.
+    """Which examples have which role.
 
     Args:
         files: A file for each role that has its own; roles without one are drawn from `all`, disjoint by content.
-        rows: How many examples a role takes; `pool` defaults to all that is left, a role with its own file to all of
-            it. Zero says that there are none at all (of labelled examples, or of a pool). What is drawn for `test`,
-            `validation` and the pool together with the labelled ones is the same for every seed; which of them are
-            labelled is drawn anew by every seed. `original` is the teacher's own training data, where it is at hand: it
-            has a file of its own, and a row with `pool: original` is distilled on it, for comparison.
-        draw_seed: Decides what is the same for every seed.
-        duplicates: What to do with labelled and pool examples that also stand in the test: `report` or `drop`
+        rows: Number of examples of a role; the default for `pool` is all that is left, for a role with its own file all
+            of it. Zero means that there are none (no labelled examples, or no pool). The examples drawn for `test`, for
+            `validation`, and for the pool and the labelled ones together are the same for every seed; which of the last
+            are labelled is drawn for each seed. `original` is the teacher's own training data, if available: it has
+            its own file, and a row with `pool: original` is distilled on it, for comparison.
+        draw_seed: Seed of the draws that are the same for every seed.
+        duplicates: What to do with labelled and pool examples whose content is also in the test: `report` or `drop`
             them.
-        unknown_is_foreign: A pool example without a label is known to belong to no class, so that the results can say
-            which share of a selection is in-domain. Methods do not see it.
+        unknown_is_foreign: A pool example without a label belongs to no class, so that the results can report which
+            share of a selection is in-domain. Methods do not use it.
         label_noise: For experiments: corrupts given labels (`overproof.synthetic.label_options`).
-        on_disk: Where inputs lie while students are trained: in memory (`never`), in memory-mapped arrays beside the
-            run (`always`), or there for each role whose files are larger than 1 GiB (`auto`; packed ones count four
-            times). It changes no byte of the result.
+        on_disk: Where inputs are kept during training: in memory (`never`), in memory-mapped arrays in the output
+            folder (`always`), or there for each role whose files are larger than 1 GiB (`auto`; compressed ones count
+            four times). The result is the same, byte for byte.
     """
 
     files: dict[FileRole, Source]
@@ -45,7 +45,7 @@ class DataOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
     on_disk: Literal["auto", "always", "never"] = "auto"
 
     def without(self, role: Role) -> bool:
-        """Whether the run says that it has no examples of a role."""
+        """Whether the options declare that there are no examples of a role."""
         return self.rows.get(role) == 0
 
     def lies_on_disk(self, role: FileRole) -> bool:
@@ -64,22 +64,20 @@ class DataOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
         empty: list[str] = [role for role in self.rows if self.without(role)]
         for role in empty:
             if role not in ("labelled", "pool"):
-                raise InputError(f"Option 'data.rows.{role}' is 0; only 'labelled' or 'pool' can be done without.")
+                raise InputError(f"Option 'data.rows.{role}' is 0; only 'labelled' or 'pool' may be empty.")
             if role in files:
                 raise InputError(f"Option 'data.rows.{role}' is 0, but 'data.files' has a file for it; leave one out.")
         if len(empty) == 2:
-            raise InputError(
-                "Option 'data.rows' says that there are neither labelled examples nor a pool; one is needed."
-            )
+            raise InputError("Option 'data.rows' sets both 'labelled' and 'pool' to 0; one of them is needed.")
         roles_needed = [role for role in ("labelled", "pool", "test") if role not in empty]
         missing = [role for role in roles_needed if role not in files and "all" not in files]
         if missing:
-            zero = "" if missing[0] == "test" else f"; 'data.rows.{missing[0]}: 0' says that there is none"
+            zero = "" if missing[0] == "test" else f"; set 'data.rows.{missing[0]}: 0' if there is none"
             raise InputError(f"Option 'data.files' has no {missing[0]!r} and no 'all' to draw it from{zero}.")
         if "original" in self.rows and "original" not in files:
-            raise InputError("Option 'data.rows' says how many 'original' examples to take, but it has no file.")
+            raise InputError("Option 'data.rows' has a number of 'original' examples, but 'data.files' has no file.")
         drawn = [role for role in ("labelled", "test", "validation") if role not in files and "all" in files]
         for role in drawn:
             if role not in self.rows and role != "validation":
-                raise InputError(f"Option 'data.rows' must say how many {role!r} examples to draw from 'all'.")
+                raise InputError(f"Option 'data.rows' must have the number of {role!r} examples to draw from 'all'.")
         return self

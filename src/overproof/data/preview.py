@@ -1,4 +1,4 @@
-"""What can be told of files before they are read: how many rows of what kind, and that the columns named are there."""
+"""A preview of files before they are read: kind and number of rows, and a check that the named columns exist."""
 
 import zipfile
 from dataclasses import dataclass
@@ -19,13 +19,13 @@ from overproof.errors import InputError
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Preview:
-    """What the files of a source look like from outside.
+    """What is known of the files of a source without reading them.
 
     Args:
-        name: What to call them in errors.
-        kind: What they hold; None where only reading them can tell.
-        num_rows: How many rows they have, before `where` and `missing` leave some out.
-        exact: Whether that was counted; else it follows from the length of the first lines.
+        name: Name of the files in error messages.
+        kind: Kind of examples; None where only reading the files can tell.
+        num_rows: Number of rows, before `where` and `missing` drop some.
+        exact: Whether the rows were counted; otherwise the number is estimated from the length of the first lines.
     """
 
     name: str
@@ -39,11 +39,11 @@ def preview(source: Source, *, role: str) -> Preview:
 
     Args:
         source: The files and what to read in them.
-        role: What the examples are for.
+        role: Role of the examples, for error messages.
 
     Raises:
-        InputError: If a file is missing or not what its name says, lacks a column that the source names, or its columns
-            cannot be what the source says.
+        InputError: If a file is missing or not of the format of its name, lacks a column that the source names, or its
+            columns do not match the source's options.
     """
     place = find_files(source.paths, role)
     if place.family == "arrays":
@@ -72,7 +72,7 @@ def first_rows(source: Source, *, role: str, num_rows: int) -> Examples:
 
     Args:
         source: The files and what to read in them.
-        role: What the examples are for.
+        role: Role of the examples, for error messages.
         num_rows: At most so many.
 
     Raises:
@@ -90,11 +90,11 @@ def first_rows(source: Source, *, role: str, num_rows: int) -> Examples:
 
 
 def _shape(path: Path, source: Source, name: str) -> tuple[Kind | None, int | None]:
-    """The kind and the number of rows of a file of arrays, as far as its header says."""
+    """The kind and the number of rows of a file of arrays, as far as its header has them."""
     form = format_of(path)
     if form == "idx":
         return "image", None
-    # What is wrong with a file is said when it is read.
+    # Damaged files raise when they are read.
     try:
         if form == "npz":
             if zipfile.is_zipfile(path):
@@ -115,7 +115,7 @@ def _shape(path: Path, source: Source, name: str) -> tuple[Kind | None, int | No
 
 
 def check_one_kind(previews: dict[str, Preview]) -> Kind | None:
-    """The kind that the files of all roles hold; None where none of them tells before it is read.
+    """The kind of the files of all roles; None if it is unknown for all of them before they are read.
 
     Args:
         previews: By role.

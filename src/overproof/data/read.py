@@ -1,4 +1,4 @@
-"""From a `Source` to `Examples`: the one place that knows which reader serves which file."""
+"""Reads a `Source` into `Examples`: chooses the reader for each file, joins several files, checks every row."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -24,14 +24,14 @@ Inputs: TypeAlias = torch.Tensor | pa.Array | pa.Table
 def read(source: Source, *, role: str) -> Examples:
     """Read the files of a source, check them, and give every row its id.
 
-    Rows are first chosen by `source.where`; rows in errors are counted from 0 in their file, header apart.
+    Rows are first filtered by `source.where`; row numbers in errors count from 0 in the file, without the header.
 
     Args:
         source: The files and what to read in them.
-        role: What the examples are for, such as "labelled", "pool" or "test"; errors start with it.
+        role: Role of the examples, such as "labelled", "pool" or "test"; error messages start with it.
 
     Raises:
-        InputError: If a file is missing, damaged or empty, or does not hold what the source says.
+        InputError: If a file is missing, damaged or empty, or does not match the source's options.
     """
     place = find_files(source.paths, role)
     if place.family == "arrays":
@@ -43,18 +43,18 @@ def read(source: Source, *, role: str) -> Examples:
 
 
 def pieces(source: Source, *, role: str, max_rows: int = 65_536) -> Iterator[Examples]:
-    """The same rows as `read`, at most `max_rows` at a time, each piece with class names and ids of its own.
+    """The same rows as `read`, at most `max_rows` at a time, each piece with its own class names and ids.
 
-    What only all rows together can tell is left to the caller: whether the user's ids are unique, and one list of class
-    names for all pieces (`aligned` matches them by name). A piece of which `source.where` leaves no row is left out.
+    The caller must do what needs all rows: check that the user's ids are unique, and give all pieces one list of class
+    names (`aligned` matches them by name). Pieces without a row that matches `source.where` are skipped.
 
     Args:
         source: Files of rows, or image files.
-        role: What the examples are for.
+        role: Role of the examples, for error messages.
         max_rows: At least 1.
 
     Raises:
-        InputError: As `read`, at the piece that it concerns; or the files hold arrays.
+        InputError: As `read`, when the piece with the error is read; or the files hold arrays.
     """
     opened = open_pieces(source, role=role)
     for frame in opened.frames(max_rows):
@@ -76,7 +76,7 @@ def open_pieces(source: Source, *, role: str) -> OpenedSource:
 
 
 def _read_arrays(source: Source, place: Place, role: str) -> Examples:
-    """All files of arrays as one, each with its labels beside it."""
+    """All files of arrays as one set, each with its labels."""
     labels = _label_files(source, place, role)
     frames: list[columns.Frame] = []
     inputs: list[Inputs] = []
@@ -131,13 +131,13 @@ def _beside(inputs: pa.Table, others: pa.Table) -> pa.Table:
 
 
 def _label_files(source: Source, place: Place, role: str) -> Sequence[Path | None]:
-    """The files of labels beside IDX and .npy files; .npz archives hold their own."""
+    """The label files of IDX and .npy files; .npz archives contain their labels."""
     if source.label is None or check_format(place.files[0], place.name) == "npz":
         return [None] * len(place.files)
     labels = find_files((source.label,), role).files
     if len(labels) != len(place.files):
         raise InputError(
-            f"{place.name} has {len(place.files)} files, but `label` leads to {len(labels)}; each needs one of labels."
+            f"{place.name} has {len(place.files)} files, but `label` matches {len(labels)}; each needs one label file."
         )
     return labels
 
@@ -156,7 +156,7 @@ def _joined(inputs: Sequence[Inputs], place: Place) -> Inputs:
         elif isinstance(first, pa.Table) and isinstance(part, pa.Table):
             if part.num_columns != first.num_columns:
                 raise InputError(
-                    f"{place.named(index)} has {part.num_columns} numbers a row, {place.files[0].name} has "
+                    f"{place.named(index)} has {part.num_columns} numbers per row, {place.files[0].name} has "
                     f"{first.num_columns}; they must agree."
                 )
         elif type(part) is not type(first):

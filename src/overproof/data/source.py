@@ -1,4 +1,4 @@
-"""Where a role's examples stand on disk, said as data."""
+"""The options of one data source: its files, and which of their columns are inputs, labels and ids."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,13 +12,13 @@ Kind = Literal["image", "text", "table"]
 """What an example is."""
 
 Format = Literal["csv", "jsonl", "parquet", "arrow", "npz", "npy", "idx", "picture"]
-"""How a file is written."""
+"""The format of a file."""
 
 Fit = Literal["crop", "pad", "stretch"]
 Channels = Literal["auto", "grey", "rgb"]
 
 COMPRESSED = (".gz", ".zst")
-"""Endings of a compressed file, behind that of its format."""
+"""Extensions of compressed files, after that of their format."""
 
 _BY_ENDING: Mapping[str, Format] = {
     **dict.fromkeys((".csv", ".tsv", ".dat"), "csv"),
@@ -39,13 +39,14 @@ _FORMATS = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageOptions:
-    """What every image is made to look like while it is read.
+    """How every image is resized and converted when it is read.
 
     Args:
-        size: Height and width in pixels, or one number for both; without it all images must have one size already.
-        fit: How another shape fits in: `crop` the middle of the image, `pad` it with black, or `stretch` it.
-        crop_share: With `crop`, the share of the largest middle part that is kept, in (0, 1]; 0.875 keeps 224 of 256.
-        channels: `grey` or `rgb` converts; `auto` takes grey images as grey, all others as RGB, and refuses a mixture.
+        size: Height and width in pixels, or one number for both; without it all images must have the same size.
+        fit: How an image of another aspect ratio is fitted: `crop` its centre, `pad` it with black, or `stretch` it.
+        crop_share: With `crop`, the share of the largest central crop that is kept, in (0, 1]; 0.875 keeps 224 of 256.
+        channels: `grey` or `rgb` converts; `auto` keeps grey images grey, reads all others as RGB, and rejects a
+            mixture.
 
     Example:
         >>> ImageOptions(size=64).shape
@@ -83,7 +84,7 @@ class ImageOptions:
 
 
 AS_THEY_ARE = ImageOptions()
-"""Images of one size and one kind of channels, left alone."""
+"""No conversion: all images have the same size and channels."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,25 +98,24 @@ class Source:
             without importing the package.
         kind: "image", "text" or "table"; "auto" reads images where there are image files, arrays of bytes or a column
             of encoded images, one named column of strings as text, and everything else as a table.
-        input: The column (or array of an .npz) that holds the inputs. A table without it takes every column that is
-            named nowhere else; images without it take the only one there is. With `kind: image` a column of strings
-            names image files.
-        label: The column or array that holds the labels; for IDX and .npy the path of the labels' file; for a folder of
-            images `folder`, the subfolder that an image lies in. Without it, all labels are unknown. A null, an empty
-            cell or the integer -1 is an unknown label.
-        id: The column that holds the user's own ids; they must be unique. A folder of images has the column `file`.
+        input: The column (or array of an .npz) of the inputs. The default for a table is every column without another
+            use, for images the only column of images. With `kind: image` a column of strings is read as file names.
+        label: The column or array of the labels; for IDX and .npy the path of the label file; for a folder of images
+            `folder`, the subfolder of the image. Without it, all labels are unknown. A null, an empty cell or the
+            integer -1 is an unknown label.
+        id: The column of the user's own ids, which must be unique. A folder of images has the column `file`.
         ignore: Columns of a table that are not features.
-        categories: Columns of a table whose numbers are names, such as a postcode; they are read as strings.
+        categories: Columns of a table whose numbers are categories, such as a postcode; they are read as strings.
         where: Keep only the rows whose column equals the value, for example `{"split": "train"}`. These columns are
             not features either.
-        classes: The class names in the order of their indices; any other label is then an error. Without it the
-            labels found are sorted (integers by value) and named by their words.
-        missing: What to do where an input is missing (null, NaN, a blank text): "refuse" with an error, "drop" the
-            row, or "allow" it (a table keeps the gap, a null text is read as an empty one).
+        classes: The class names in the order of their indices; any other label is then an error. The default is the
+            sorted labels (integers by value).
+        missing: What to do if an input is missing (null, NaN, a blank text): "refuse" raises an error, "drop" drops the
+            row, "allow" keeps it (a table keeps the missing value, a null text is read as an empty one).
         header: Whether a CSV file starts with column names; without it they are c0, c1, ..., and leading lines that
             start with "@" are skipped.
-        image: What every image is made to look like.
-        folder: Where the image files that a column names lie; the folder of the table itself where it is not given.
+        image: How images are resized and converted.
+        folder: The folder of the image files that a column names; by default the folder of the table.
 
     Example:
         >>> Source(path="reviews.csv", input="Review Text", label="Department Name", missing="drop").kind
@@ -150,14 +150,13 @@ class Source:
         lists = {"ignore": self.ignore, "categories": self.categories, "classes": self.classes}
         for option, names in lists.items():
             if isinstance(names, str):
-                raise InputError(f"{self.called}: {option} is the single word {names!r}; it must be a list of names.")
+                raise InputError(f"{self.called}: {option} is the string {names!r}; it must be a list of names.")
             if repeated := sorted({name for name in names if names.count(name) > 1}):
                 raise InputError(f"{self.called}: {option} names {listed(repeated)} twice; once each is allowed.")
         used = [name for name in (self.input, self.label, self.id) if name is not None]
         if len(set(used)) < len(used):
             raise InputError(
-                f"{self.called}: input, label and id are {listed(used)}; they must be different, or the answer would "
-                f"stand in the question."
+                f"{self.called}: input, label and id are {listed(used)}; they must be three different columns."
             )
         if not self.paths:
             raise InputError("Option path is an empty list; at least one file is needed.")
@@ -175,7 +174,7 @@ class Source:
 
 
 def format_of(path: Path) -> Format | None:
-    """Tell a file's format by its name; None where the name says nothing known.
+    """The format of a file, from its name; None if the extension is unknown.
 
     Example:
         >>> format_of(Path("reviews.csv.gz")), format_of(Path("notes.md"))
@@ -195,7 +194,7 @@ def check_format(path: Path, name: str) -> Format:
     """The format of a file that must have one.
 
     Raises:
-        InputError: If its name says nothing known.
+        InputError: If the extension is unknown.
     """
     found = format_of(path)
     if found is None:

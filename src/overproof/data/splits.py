@@ -1,4 +1,4 @@
-"""Roles drawn from one set, and the rows that two sets share."""
+"""Draws the roles of a run from one set, without overlap by content, and finds the rows that two sets share."""
 
 from collections.abc import Mapping
 
@@ -10,29 +10,29 @@ from overproof.data.examples import Examples
 from overproof.errors import InputError
 
 LABELLED_ROLES = ("labelled", "validation", "test")
-"""Roles whose every example needs a known label, in the order in which they are served."""
+"""Roles whose every example needs a known label, in the order in which they are drawn."""
 
 
 def split(examples: Examples, counts: Mapping[str, int], seed: int, stratify: bool = True) -> dict[str, Examples]:
     """Draw disjoint roles from one set.
 
-    A row's repetitions (same content) count once and never land in two roles; of several the one with a known label is
-    kept. The roles "labelled", "validation" and "test" are served first and take only rows with a known label; any
-    other, such as "pool", takes the rest. The draw depends on the content, the seed and the counts of the roles served
-    before, not on the order of the rows: a shuffled file gives the same split.
+    Rows of the same content count once and never land in two roles; one with a known label is preferred. The roles
+    "labelled", "validation" and "test" are drawn first, from rows with a known label; any other role, such as "pool",
+    takes the rest. The draw depends on the content, the seed and the counts of the roles drawn before, not on the
+    order of the rows: a shuffled file gives the same split.
 
     Args:
         examples: The set.
-        counts: Rows wanted by role, each at least 1.
+        counts: Number of rows by role, each at least 1.
         seed: Seeds NumPy's PCG64.
-        stratify: Give every class its share of each role (largest remainder, so within one row of the exact share),
-            and at least one row in a labelled role that has as many rows as there are classes.
+        stratify: Give every class its share of each role (largest remainder method, so within one row of the exact
+            share), and at least one row in a labelled role that has as many rows as there are classes.
 
     Returns:
         The roles in the order of `counts`; the rows of each are shuffled.
 
     Raises:
-        InputError: If a count is below 1, or more rows are wanted than there are (with both numbers).
+        InputError: If a count is below 1 or above the number of rows; the message has both numbers.
 
     Example:
         >>> from overproof.data import from_arrays
@@ -67,7 +67,7 @@ def split(examples: Examples, counts: Mapping[str, int], seed: int, stratify: bo
 
 
 def duplicates(a: Examples, b: Examples) -> Int64[np.ndarray, "M"]:
-    """The rows of `a` whose content also stands in `b`, in ascending order.
+    """The rows of `a` whose content is also in `b`, in ascending order.
 
     Example:
         >>> from overproof.data import from_arrays
@@ -76,7 +76,7 @@ def duplicates(a: Examples, b: Examples) -> Int64[np.ndarray, "M"]:
     """
     if a.kind != b.kind:
         return np.empty(0, np.int64)
-    # Eight of the sixteen bytes, as numbers, leave few rows to look at whole.
+    # Comparing eight of the sixteen bytes, as numbers, leaves few rows for the full comparison.
     some = np.unique(_halves(b.ids)[0])
     words = _halves(a.ids)[0]
     if len(some) == 0:
@@ -86,7 +86,7 @@ def duplicates(a: Examples, b: Examples) -> Int64[np.ndarray, "M"]:
 
 
 def num_distinct(examples: Examples) -> int:
-    """How many different contents there are.
+    """Number of different contents.
 
     Example:
         >>> from overproof.data import from_arrays
@@ -101,13 +101,13 @@ def num_distinct(examples: Examples) -> int:
 
 
 def _distinct(examples: Examples) -> NDArray[np.int64]:
-    """One row per content, ordered by content; of equal rows a labelled one, the smallest label first."""
+    """One row per content, ordered by content; among equal rows a labelled one, with the smallest label."""
     first_half, second_half = _halves(examples.ids)
     order = np.argsort(first_half)
     in_order = first_half[order]
     same = in_order[1:] == in_order[:-1]
     tied = np.flatnonzero(np.append(same, False) | np.append(False, same))
-    # The little that eight bytes leave undecided is put in order by everything.
+    # The few rows with equal first eight bytes are sorted by all sixteen and the label.
     rows = np.sort(order[tied])
     # A known label before an unknown one: as an unsigned number -1 is the largest.
     label = examples.label.numpy()[rows].astype(np.uint64)
@@ -125,7 +125,7 @@ def _halves(ids: np.ndarray) -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
 
 
 def _first_of_each(strata: NDArray[np.int64], count: int, *, at_least_one: bool) -> NDArray[np.int64]:
-    """Positions of `count` rows, ascending: each stratum's share, taken from its front."""
+    """Positions of `count` rows, ascending: of each stratum its first rows, as many as its share."""
     _, which, size = np.unique(strata, return_inverse=True, return_counts=True)
     share = _shares(size, count, at_least_one=at_least_one)
     by_stratum = np.argsort(which, kind="stable")
@@ -135,9 +135,9 @@ def _first_of_each(strata: NDArray[np.int64], count: int, *, at_least_one: bool)
 
 
 def _shares(size: NDArray[np.int64], count: int, *, at_least_one: bool) -> NDArray[np.int64]:
-    """Largest remainder: `count` shared out in proportion to `size`, never more than there is.
+    """Largest remainder method: `count` divided in proportion to `size`, never more than there are.
 
-    Integers throughout, so that no rounding decides between equal remainders; ties go to the first.
+    In integers, so that rounding cannot break ties between equal remainders; ties go to the first.
     """
     total = int(size.sum())
     share, remainder = np.divmod(size * count, total)

@@ -1,4 +1,4 @@
-"""Turns of phrase that the errors of this package share: where, what was found, what is allowed."""
+"""Parts of error messages that the whole package shares: lists of values, nearest name, row number, short reason."""
 
 from collections.abc import Iterable
 
@@ -20,7 +20,7 @@ def listed(values: Iterable[object], *, limit: int = 10) -> str:
 
 
 def nearest(word: str, allowed: Iterable[str]) -> str:
-    """Point to the allowed word that looks most like `word`, or say nothing where none does.
+    """ " (nearest: ...)" with the allowed word most similar to `word`; empty if none is similar.
 
     Example:
         >>> nearest("txt", ["text", "label"])
@@ -31,12 +31,12 @@ def nearest(word: str, allowed: Iterable[str]) -> str:
 
 
 def at_row(row: int) -> str:
-    """Name a row as every message does: counted from 0, as Arrow and NumPy do, and saying so."""
+    """Row number for a message, counted from 0 as in Arrow and NumPy."""
     return f"row {row} (counting from 0)"
 
 
 def reason(error: BaseException) -> str:
-    """The gist of a library's error: its first sentence, short, without a full stop."""
+    """First sentence of a library's error, at most 120 characters, without the full stop."""
     lines = str(error).strip().splitlines()
     words = lines[0].partition(". ")[0].strip().rstrip(".") if lines else ""
     return words[:120] or type(error).__name__

@@ -1,4 +1,4 @@
-"""Images, numbers and texts from .npz archives, .npy files and IDX files."""
+"""Reads images, numbers and texts from .npz archives, .npy files and IDX files."""
 
 import struct
 import tokenize
@@ -37,7 +37,7 @@ DAMAGE = (
     zlib.error,
     ValueError,
 )
-"""What NumPy raises at a damaged file."""
+"""The exceptions that NumPy raises for a damaged file."""
 TEXT = "\0text"
 """The column of the texts of an .npy file."""
 
@@ -46,18 +46,18 @@ def read_npz(path: Path, source: Source, name: str) -> tuple[Source, Frame, UInt
     """The images of a .npz archive, and its arrays [N] as columns.
 
     `source.input` names the images ([N, H, W], [N, H, W, C] or [N, C, H, W]); without it they are the only array of
-    rank 3 or 4. The optional array `class_names` says in words what the integers 0..K-1 of the labels mean.
+    rank 3 or 4. The optional array `class_names` has the names of the labels 0..K-1.
 
     Args:
         path: The file.
-        source: Which array is what.
-        name: What to call the file in errors.
+        source: The use of each array.
+        name: Name of the file in error messages.
 
     Returns:
         The source, with the archive's class names where it had none; the columns; and the images.
 
     Raises:
-        InputError: If the file is damaged, holds pickled objects, or its arrays do not fit one another.
+        InputError: If the file is damaged, holds pickled objects, or its arrays have different lengths.
     """
     arrays = _npz_arrays(path, name)
     check_names(name, arrays, source, what="array")
@@ -72,11 +72,11 @@ def read_npz(path: Path, source: Source, name: str) -> tuple[Source, Frame, UInt
         column = arrays[key][:, 0] if arrays[key].ndim == 2 and arrays[key].shape[1] == 1 else arrays[key]
         if column.ndim != 1 or len(column) != len(images):
             raise InputError(
-                f"{name} has the array {key!r} of shape {arrays[key].shape} beside {len(images)} images; one value per "
+                f"{name} has the array {key!r} of shape {arrays[key].shape} and {len(images)} images; one value per "
                 f"image is needed."
             )
         columns[key] = _column(column, key, name)
-    # A table without columns has no rows, so the rows themselves are one.
+    # A table without columns has no rows, so the row numbers are a column.
     frame = whole(name, pa.table({**columns, "": np.arange(len(images))}))
     if source.label is not None and _CLASS_NAMES in arrays:
         source, frame = with_class_names(source, frame, _words(arrays[_CLASS_NAMES]))
@@ -88,12 +88,12 @@ def read_idx(path: Path, labels: Path | None, source: Source, name: str) -> tupl
 
     Args:
         path: The images: unsigned bytes of rank 3 or 4.
-        labels: The labels: integers of rank 1, as many.
-        source: `source.label` becomes the name of the labels' column.
-        name: What to call the images file in errors.
+        labels: The labels: as many integers, of rank 1.
+        source: `source.label` becomes the name of the label column.
+        name: Name of the image file in error messages.
 
     Raises:
-        InputError: If a file is not IDX, truncated or too long, or the numbers of images and labels differ.
+        InputError: If a file is not IDX, is truncated or too long, or the numbers of images and labels differ.
     """
     if source.input is not None or source.id is not None or source.where or source.ignore:
         raise InputError(
@@ -122,12 +122,12 @@ def read_npy(
     Args:
         path: Images (uint8, of rank 3 or 4), numbers [N, D] (columns f0 to f<D-1>), or strings [N].
         labels: The labels: integers or strings [N].
-        source: `source.label` becomes the name of the labels' column.
-        name: What to call the file in errors.
+        source: `source.label` becomes the name of the label column.
+        name: Name of the file in error messages.
 
     Raises:
-        InputError: If a file is no .npy file, is truncated or holds pickled objects, or the numbers of rows and labels
-            differ.
+        InputError: If a file is not a .npy file, is truncated or holds pickled objects, or the numbers of rows and
+            labels differ.
     """
     if source.input is not None or source.id is not None or source.where or source.ignore or source.categories:
         raise InputError(
@@ -153,8 +153,8 @@ def read_npy(
         label = _npy_array(labels, f"{name} label file {labels.name}")
         if label.ndim != 1 or len(label) != len(array):
             raise InputError(
-                f"{name} has {len(array)} rows, but its label file {labels.name} has shape {label.shape}; one label a "
-                f"row is needed."
+                f"{name} has {len(array)} rows, but its label file {labels.name} has shape {label.shape}; one label "
+                f"per row is needed."
             )
         columns[source.label] = _column(label, labels.name, name)
     return whole(name, pa.table(columns)), inputs
@@ -162,7 +162,7 @@ def read_npy(
 
 @contextmanager
 def _readable(name: str, allowed: str) -> Iterator[None]:
-    """What NumPy says of a file it cannot read, as one sentence."""
+    """Turn NumPy's exceptions for an unreadable file into an InputError."""
     try:
         yield
     except InputError:
@@ -185,11 +185,11 @@ def _npy_array(path: Path, name: str) -> np.ndarray:
     with _readable(name, allowed):
         with path.open("rb") as file:
             if file.read(6) != np.lib.format.MAGIC_PREFIX:
-                raise InputError(f"{name} does not start as an .npy file does; {allowed}.")
+                raise InputError(f"{name} does not have the header of a .npy file; {allowed}.")
         array = np.load(path, allow_pickle=False)
     if array.ndim == 0 or array.dtype.hasobject or array.dtype.names is not None:
         raise InputError(
-            f"{name} holds type {array.dtype} of shape {array.shape}; one array with a row an example is needed."
+            f"{name} holds type {array.dtype} of shape {array.shape}; one array with a row per example is needed."
         )
     return array
 
@@ -202,9 +202,9 @@ def _npz_arrays(path: Path, name: str) -> dict[str, np.ndarray]:
         raise InputError(f"{name} is not a .npz archive, or a truncated one; {allowed}.")
     with _readable(name, allowed), np.load(path, allow_pickle=False) as archive:
         arrays = {key: archive[key] for key in archive.files}
-    # NumPy hands out any other member of the archive as raw bytes.
+    # NumPy returns any other member of the archive as raw bytes.
     if other := [key for key, array in arrays.items() if not isinstance(array, np.ndarray)]:
-        raise InputError(f"{name} holds {listed(other)} beside arrays; {allowed}.")
+        raise InputError(f"{name} holds {listed(other)} besides arrays; {allowed}.")
     return arrays
 
 
@@ -237,6 +237,6 @@ def _idx_array(path: Path, name: str) -> np.ndarray:
     expected = start + int(np.prod(shape, dtype=object)) * dtype.itemsize
     if len(data) != expected:
         raise InputError(
-            f"{name} has {len(data)} bytes, but its header promises {expected} (shape {shape}); a whole file is needed."
+            f"{name} has {len(data)} bytes, but by its header {expected} (shape {shape}); a whole file is needed."
         )
     return np.frombuffer(data, dtype, offset=start).reshape(shape)

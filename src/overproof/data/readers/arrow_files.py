@@ -1,4 +1,4 @@
-"""Parquet and Arrow files as Arrow tables."""
+"""Reads Parquet and Arrow files as Arrow tables."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -18,12 +18,12 @@ _DAMAGE = (ArrowException, OSError, ValueError)
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ParquetRows:
-    """A Parquet file, read column by column and, where asked, batch by batch.
+    """A Parquet file, read column by column and optionally in batches.
 
     Args:
-        file: Open.
+        file: The open file.
         columns: The names of its columns.
-        name: What to call it in errors.
+        name: Name of the file in error messages.
     """
 
     file: pa.parquet.ParquetFile
@@ -38,7 +38,7 @@ class ParquetRows:
 
     @property
     def num_rows(self) -> int:
-        """How many rows it has."""
+        """Number of rows."""
         return int(self.file.metadata.num_rows)
 
     def tables(self, columns: Sequence[str], max_rows: int | None = None) -> Iterator[pa.Table]:
@@ -64,7 +64,7 @@ class ArrowRows:
     Args:
         path: The file.
         schema: Its columns.
-        name: What to call it in errors.
+        name: Name of the file in error messages.
     """
 
     path: Path
@@ -83,7 +83,7 @@ class ArrowRows:
 
     @property
     def num_rows(self) -> int:
-        """How many rows it has; its mapped batches are counted, not read. Damage is told when the rows are read."""
+        """Number of rows, from the headers of the batches. A damaged file raises when its rows are read."""
         count = 0
         with suppress(*_DAMAGE), pa.memory_map(str(self.path)) as file:
             for batch in _batches(file):
@@ -151,13 +151,13 @@ def open_parquet(path: Path, name: str) -> ParquetRows:
 
 
 def read_parquet(file: pa.parquet.ParquetFile, columns: Sequence[str], name: str) -> pa.Table:
-    """These columns of an open Parquet file, checked to hold what their types say.
+    """These columns of an open Parquet file, validated against their types.
 
     Raises:
         InputError: If a page is damaged.
     """
     try:
-        # The file selects by prefix ("a" also brings "a.b"), hence the second selection.
+        # The file selects by prefix ("a" also selects "a.b"), hence the second selection.
         table = file.read(columns=list(columns)).select(list(columns))
         table.validate(full=True)
     except (ArrowException, OSError, ValueError) as error:

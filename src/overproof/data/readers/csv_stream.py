@@ -1,4 +1,4 @@
-"""A CSV file read block by block, where the types of its columns are known beforehand."""
+"""Reads a CSV file block by block, with column types known in advance: prediction on files larger than memory."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,19 +15,19 @@ from overproof.data.wording import at_row, reason
 from overproof.errors import InputError
 
 BLOCK_BYTES = 2**21
-"""What is parsed at a time; no row may be longer. Arrow reads up to 32 blocks ahead."""
+"""Bytes parsed at a time; no row may be longer. Arrow reads up to 32 blocks ahead."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class CsvStream:
-    """A CSV file with a header, of which nothing but the first block has been read.
+    """A CSV file with a header, of which only the first block has been read.
 
     Args:
         path: The file.
-        name: What to call it in errors.
+        name: Name of the file in error messages.
         columns: The names of its columns.
-        types: Of each column: what is wanted, or what its first block looks like.
-        num_rows: About how many rows there are, by the first block; of a compressed file at least so many.
+        types: Type of each column: the requested one, or that of the first block.
+        num_rows: Estimated number of rows, from the first block; a lower bound for a compressed file.
     """
 
     path: Path
@@ -37,10 +37,10 @@ class CsvStream:
     num_rows: int
 
     def tables(self, columns: Sequence[str], max_rows: int | None = None) -> Iterator[pa.Table]:
-        """These columns of all rows, in order; the last column is read along, since a quote may be open there.
+        """These columns of all rows, in order; the last column is always read, to detect an open quote.
 
         Args:
-            columns: Which, and in what order.
+            columns: Their names, in the order wanted.
             max_rows: At most so many rows at a time.
 
         Raises:
@@ -80,11 +80,11 @@ def open_csv_stream(path: Path, name: str, types: Mapping[str, pa.DataType]) -> 
 
     Args:
         path: The file.
-        name: What to call it in errors.
-        types: What is wanted of columns; where dates are wanted, of the kind that the first block shows, if it does.
+        name: Name of the file in error messages.
+        types: Requested types by column; for dates the type found in the first block is used.
 
     Raises:
-        InputError: It is empty, or not CSV in UTF-8.
+        InputError: The file is empty, or not CSV in UTF-8.
     """
     odd_rows: list[Any] = []
     try:
@@ -101,7 +101,7 @@ def open_csv_stream(path: Path, name: str, types: Mapping[str, pa.DataType]) -> 
 
 
 class _Watched:
-    """A file that remembers how it ended."""
+    """A file that keeps the last bytes read from it."""
 
     def __init__(self, path: Path) -> None:
         self._file = pa.input_stream(str(path), compression="detect")
@@ -110,7 +110,7 @@ class _Watched:
 
     @property
     def ends_quoted(self) -> bool:
-        """Whether the last sign so far, but for space, is a quote."""
+        """Whether the last character read so far, ignoring space, is a quote."""
         return self._tail.rstrip().endswith(b'"')
 
     def read(self, num_bytes: int = -1) -> bytes:
@@ -141,24 +141,24 @@ def _opened(
 
 
 def _sentence(name: str, error: Exception, odd_rows: Sequence[Any], done: int) -> str:
-    said = " ".join(str(error).split())
+    message = " ".join(str(error).split())
     if odd_rows:
         odd = odd_rows[0]
         where = f"after row {done}" if odd.number is None else at_row(odd.number - 2)
         return (
             f"{name} has {odd.actual_columns} cells {where}; every row must have {odd.expected_columns} like the first."
         )
-    if found := re.search(r"CSV conversion error to (\w+): invalid value '(.*)'", said):
-        row = re.search(r"Row #(\d+)", said)
+    if found := re.search(r"CSV conversion error to (\w+): invalid value '(.*)'", message):
+        row = re.search(r"Row #(\d+)", message)
         where = f"after row {done}" if row is None else f"in {at_row(int(row[1]) - 2)}"
-        return f"{name} has {found[2]!r} {where}, where the student reads {found[1]} values."
-    if "straddling" in said:
-        return f"{name} has a row or an open quote of over {BLOCK_BYTES:,} bytes after row {done}; none may be so long."
-    if "Empty CSV file" in said:
+        return f"{name} has {found[2]!r} {where}; the student needs values of type {found[1]}."
+    if "straddling" in message:
+        return f"{name} has a row or an open quote of over {BLOCK_BYTES:,} bytes after row {done}; split it."
+    if "Empty CSV file" in message:
         return f"{name} is empty; at least one row is needed."
     return f"{name} cannot be read as CSV ({reason(error)}); CSV in UTF-8 is allowed."
 
 
 def _without_blanks(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Null for the empty string: CSV has no other way to leave a cell empty."""
+    """Null for the empty string, which is how CSV writes an empty cell."""
     return pc.if_else(pc.equal(column, ""), None, column) if pa.types.is_string(column.type) else column

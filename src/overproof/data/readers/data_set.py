@@ -1,4 +1,4 @@
-"""A Hugging Face data set saved on disk: its Arrow files, and what its class numbers mean."""
+"""Reads the layout of a Hugging Face data set saved on disk: its Arrow files and its class names."""
 
 import json
 from collections.abc import Mapping
@@ -13,19 +13,19 @@ def files_of(folder: Path, name: str) -> list[Path]:
     """The Arrow files of a data set that `datasets.Dataset.save_to_disk` wrote, in the order of its rows.
 
     Args:
-        folder: It holds `state.json`.
-        name: What to call it in errors.
+        folder: Contains `state.json`.
+        name: Name of the data set in error messages.
 
     Raises:
-        InputError: If `state.json` is damaged, names a file elsewhere or one that is missing, or rows were selected
-            without being written out.
+        InputError: If `state.json` is damaged, names a missing file or one outside of the folder, or rows were selected
+            without `flatten_indices()`.
     """
     state = _object(folder / "state.json", name)
     entries = state.get("_data_files")
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries) or not entries:
         raise InputError(f"{name} names no data files in state.json; a data set saved by save_to_disk is needed.")
     if state.get("_indices_data_files"):
-        raise InputError(f"{name} keeps a selection of rows apart; save it again after flatten_indices().")
+        raise InputError(f"{name} has a separate selection of rows; save it again after flatten_indices().")
     files = []
     for entry in entries:
         word = entry.get("filename")
@@ -38,10 +38,10 @@ def files_of(folder: Path, name: str) -> list[Path]:
 
 
 def class_names_of(folder: Path, name: str) -> dict[str, tuple[str, ...]]:
-    """By column, the class names that its whole numbers stand for, from `dataset_info.json`.
+    """The class names of each column of class numbers, from `dataset_info.json`.
 
     Raises:
-        InputError: If the file is there and damaged.
+        InputError: If the file exists and is damaged.
     """
     path = folder / "dataset_info.json"
     if not path.is_file():

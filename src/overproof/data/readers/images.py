@@ -1,4 +1,4 @@
-"""Encoded images to pixels: bytes in a column or files on disk, of any mode and size."""
+"""Decodes images to pixels: from bytes in a column or from files, of any mode and size."""
 
 import io
 import struct
@@ -43,21 +43,21 @@ _ERRORS = (
 def decode(
     frame: Frame, name: str, missing: Missing, options: ImageOptions, folder: Path
 ) -> tuple[Frame, UInt8[Tensor, "N C H W"]]:
-    """The images of a column, and the rows that are left.
+    """The images of a column, and the rows that are kept.
 
-    An image is turned as its camera noted (EXIF), what is transparent becomes white, 16 bits become 8 (65535 is 255),
-    and palettes, CMYK and other colour spaces become RGB; then it is fitted into the size that is asked for.
+    An image is rotated according to its EXIF orientation, transparency becomes white, 16 bits become 8 (65535 is 255),
+    and palettes, CMYK and other colour spaces become RGB; then it is fitted to the size in the options.
 
     Args:
         frame: The rows.
         name: A column of bytes, of structs with a field `bytes`, or of the names of image files.
-        missing: "drop" leaves out rows without an image; else they are refused.
-        options: What every image is made to look like.
-        folder: Where names of files start from.
+        missing: "drop" drops rows without an image; otherwise they raise.
+        options: How every image is resized and converted.
+        folder: The folder that file names are relative to.
 
     Raises:
-        InputError: If a row holds no image, a damaged or an endless one, one of several frames, or one of another size
-            or of other channels than the first.
+        InputError: If a row has no image, a damaged or too large one, one of several frames, or one with another size
+            or other channels than the first.
     """
     column = frame.column(name)
     if pa.types.is_struct(column.type):
@@ -72,9 +72,9 @@ def decode(
         )
     frame, encoded = frame.keep(~gone), column.filter(pa.array(~gone)).to_numpy(zero_copy_only=False)
     with warnings.catch_warnings():
-        # A picture so large that Pillow warns is refused like one so large that it fails.
+        # An image so large that Pillow warns raises, like one so large that it fails.
         warnings.simplefilter("error", Image.DecompressionBombWarning)
-        # What else a plug-in finds odd about a file it can read is nobody's concern.
+        # Other warnings about a file that can be read are ignored.
         warnings.filterwarnings("ignore", module="PIL")
         first = _pixels(encoded[0], frame, 0, shown, options, folder)
         images = np.empty((len(encoded), *first.shape), np.uint8)
@@ -84,7 +84,7 @@ def decode(
                 option = "image.size" if image.shape[1:] != first.shape[1:] else "image.channels"
                 raise InputError(
                     f"{frame.name} has {_described(image)} in column {shown!r}, {frame.at(index)}; all must be like "
-                    f"{_described(first)} of {frame.row(0)}, or set `{option}` to what they shall be."
+                    f"{_described(first)} of {frame.row(0)}, or set `{option}` to convert them."
                 )
             images[index] = image
     return frame, torch.from_numpy(images)
@@ -99,11 +99,11 @@ def is_encoded(kind: pa.DataType) -> bool:
 
 
 def reshaped(images: UInt8[Tensor, "N C H W"], options: ImageOptions) -> UInt8[Tensor, "N D Y X"]:
-    """Images that are pixels already, made to look as asked for; the same tensor where they do.
+    """Decoded images, resized and converted; the same tensor if nothing changes.
 
     Args:
         images: Grey or RGB.
-        options: What they shall look like.
+        options: How to resize and convert them.
     """
     shape = options.shape or tuple(images.shape[2:])
     channels = {"auto": images.shape[1], "grey": 1, "rgb": 3}[options.channels]
@@ -131,25 +131,25 @@ def _pixels(
                 raise InputError(f"{where}: the image has {frames} frames; one is allowed.")
             image.load()
             if image.mode == "F":
-                raise InputError(f"{where}: the image has fractions for pixels; 8 or 16 bits each are allowed.")
+                raise InputError(f"{where}: the image has floating point pixels; 8 or 16 bits each are allowed.")
             turned = ImageOps.exif_transpose(image)
             return _array(_fitted(_of_channels(_eight_bits(turned, where), options), options))
     except InputError:
         raise
     except Image.UnidentifiedImageError:
-        raise InputError(f"{where}: that is no image; {_ALLOWED}.") from None
+        raise InputError(f"{where}: this is not an image; {_ALLOWED}.") from None
     except _ERRORS as error:
-        raise InputError(f"{where}: the image is damaged or endless ({reason(error)}); {_ALLOWED}.") from None
+        raise InputError(f"{where}: the image is damaged or too large ({reason(error)}); {_ALLOWED}.") from None
 
 
 def _of_file(path: str, frame: Frame) -> str:
-    """A picture of a folder of pictures is named by its own path."""
+    """Name of an image file in a folder of images: its own path."""
     role = frame.name.partition(" (")[0]
     return f"{role} ({Path(path).parent.name}/{Path(path).name})"
 
 
 def _eight_bits(image: Image.Image, where: str) -> Image.Image:
-    """Grey images of more than 8 bits with 65535 as white; all others as they are."""
+    """Grey images of more than 8 bits, scaled so that 65535 is white; all others unchanged."""
     if not image.mode.startswith("I"):
         return image
     deep = np.asarray(image).astype(np.int64)
@@ -159,7 +159,7 @@ def _eight_bits(image: Image.Image, where: str) -> Image.Image:
 
 
 def _of_channels(image: Image.Image, options: ImageOptions) -> Image.Image:
-    """Grey or RGB, with white where it was transparent."""
+    """Convert to grey or RGB, with white instead of transparency."""
     grey = image.mode in _GREY_MODES
     if "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info:
         opaque = image.convert("RGBA")
@@ -169,7 +169,7 @@ def _of_channels(image: Image.Image, options: ImageOptions) -> Image.Image:
 
 
 def _fitted(image: Image.Image, options: ImageOptions) -> Image.Image:
-    """An image in the size that is asked for; bilinear, every pixel an average of those that it covers."""
+    """Fit an image to the size in the options, by antialiased bilinear interpolation."""
     width, height = image.size
     high, wide = options.shape or (height, width)
     if (height, width) == (high, wide) and options.crop_share == 1:

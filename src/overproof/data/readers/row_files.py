@@ -1,4 +1,4 @@
-"""What every file of rows can do, whatever its format: name its columns, and give its rows in order, in pieces."""
+"""The interface of a file of rows, whatever its format (column names, types, rows in pieces), and how one is opened."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -15,29 +15,29 @@ from overproof.errors import InputError
 
 @runtime_checkable
 class RowFile(Protocol):
-    """One file of rows, open."""
+    """One open file of rows."""
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The names of its columns; repeated ones too, which the caller refuses."""
+        """The names of its columns, with repeated ones, which the caller rejects."""
         ...
 
     @property
     def types(self) -> list[pa.DataType]:
-        """The type of each column, decided by all rows."""
+        """The type of each column, inferred from all rows."""
         ...
 
     @property
     def num_rows(self) -> int:
-        """How many rows there are; about, where only the first were looked at."""
+        """Number of rows; an estimate where only the first lines were read."""
         ...
 
     def tables(self, columns: Sequence[str], max_rows: int | None = None) -> Iterator[pa.Table]:
         """These columns of all rows, in order.
 
         Args:
-            columns: Which, and in what order.
-            max_rows: At most so many rows at a time; None for pieces of whatever size is fastest.
+            columns: Their names, in the order wanted.
+            max_rows: At most so many rows at a time; None lets the reader choose.
 
         Raises:
             InputError: If the file is damaged.
@@ -51,7 +51,7 @@ class RowsInMemory:
 
     Args:
         table: All of them, or the first.
-        share: About which share of the file they are.
+        share: Estimated share of the file that they are.
 
     Example:
         >>> rows = RowsInMemory(table=pa.table({"n": [1, 2, 3]}))
@@ -69,7 +69,7 @@ class RowsInMemory:
 
     @property
     def num_rows(self) -> int:
-        """How many rows the file has."""
+        """Number of rows of the file."""
         return round(len(self.table) / self.share)
 
     @property
@@ -86,13 +86,13 @@ class RowsInMemory:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class RereadRows:
-    """A file of rows that is read whole each time its rows are asked for, and not held in between.
+    """A file of rows that is read whole each time its rows are needed, and not kept in memory in between.
 
     Args:
         read: Reads it.
         columns: The names of its columns.
         types: The type of each.
-        num_rows: How many rows it has.
+        num_rows: Number of rows.
     """
 
     read: Callable[[], pa.Table]
@@ -112,15 +112,14 @@ def open_rows(
 
     Args:
         path: CSV, JSON lines, Parquet or Arrow.
-        source: Says which column is what.
-        name: What to call the file in errors.
-        strings: Columns of a CSV file that are strings whatever they look like, as another file of the same source has
-            words there.
-        keep: Whether a file that can only be read whole stays in memory until its rows are asked for.
-        peek: Look at the first lines alone where the columns stand nowhere else.
+        source: The use of each column.
+        name: Name of the file in error messages.
+        strings: Columns of a CSV file to read as strings, because another file of the same source has strings there.
+        keep: Whether a file that can only be read whole stays in memory until its rows are needed.
+        peek: Read only the first lines of formats that do not store their columns.
 
     Raises:
-        InputError: If the file cannot be read as what its name says.
+        InputError: If the file cannot be read in the format of its name.
     """
     form = check_format(path, name)
     if form == "parquet":
@@ -140,7 +139,7 @@ def open_rows(
         except InputError:
             if share == 1:
                 raise
-            # The cut may have fallen into a quoted cell; what is truly wrong is said when all of it is read.
+            # The cut may be inside a quoted cell; a real error is raised when the whole file is read.
             return RowsInMemory(
                 table=whole(data[: data.find(b"\n") + 1]), share=len(data[: data.find(b"\n") + 1]) / len(data) * share
             )

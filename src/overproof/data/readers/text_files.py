@@ -1,4 +1,4 @@
-"""CSV and JSON lines as Arrow tables."""
+"""Reads CSV and JSON lines files as Arrow tables."""
 
 import gzip
 import io
@@ -26,15 +26,15 @@ def read_csv(
 ) -> pa.Table:
     """All columns of a CSV (.csv, .dat) or tab-separated (.tsv) file, also compressed.
 
-    A column's type is decided by all of its rows: whole numbers, true/false, numbers, dates and times in ISO 8601, else
-    strings. The text input (with `kind="text"`), the user's ids and categories are strings whatever they look like. An
-    empty cell is null.
+    The type of a column is inferred from all of its rows: whole numbers, true/false, numbers, dates and times in ISO
+    8601, else strings. The text input (with `kind="text"`), the user's ids and categories are always read as strings.
+    An empty cell is null.
 
     Args:
         path: The file.
-        source: Says which column is what, and whether there is a header.
-        name: What to call the file in errors.
-        strings: More columns that are strings whatever they look like.
+        source: The use of each column, and whether there is a header.
+        name: Name of the file in error messages.
+        strings: More columns to read as strings.
         data: The file's bytes, or those of its first lines; None reads all of them.
 
     Raises:
@@ -57,12 +57,12 @@ def read_csv(
 
     spelled = {source.id, source.input if source.kind == "text" else None, *source.categories, *strings} - {None}
     if not source.header:
-        # The reader calls them f0, f1, …
+        # Arrow names them f0, f1, ...
         spelled |= {f"f{column.removeprefix('c')}" for column in spelled if column is not None}
     try:
         table = pa.csv.read_csv(
             pa.BufferReader(data),
-            # Wide blocks, since no row may be wider than one; one thread, so that errors know the row.
+            # Large blocks, since no row may be longer than one; one thread, so that errors have the row number.
             read_options=pa.csv.ReadOptions(
                 use_threads=False,
                 block_size=min(len(data) + 1, _LARGEST_BLOCK_BYTES),
@@ -97,17 +97,17 @@ def read_csv(
 def read_json_lines(path: Path, source: Source, name: str, data: bytes | None = None) -> pa.Table:
     """All columns of a file with one JSON object a line, also compressed.
 
-    A key that an object lacks is null. A column's type is decided by all of its rows, which must agree: numbers (whole
-    or not), true/false, strings, or lists or objects of these; strings that are all dates in ISO 8601 are dates.
+    A missing key is null. The type of a column is inferred from all of its rows, which must agree: numbers (whole or
+    not), true/false, strings, or lists or objects of these; strings that are all dates in ISO 8601 are dates.
 
     Args:
         path: The file.
-        source: Its text input and categories are strings even where all of them look like dates.
-        name: What to call the file in errors.
+        source: Its text input and categories are strings even if all of them look like dates.
+        name: Name of the file in error messages.
         data: The file's bytes, or those of its first lines; None reads all of them.
 
     Raises:
-        InputError: If the file is not UTF-8, or a line is no JSON object, ends early or holds another type of value
+        InputError: If the file is not UTF-8, or a line is not a JSON object, is truncated or has another type of value
             than the lines before it.
     """
     allowed = "one JSON object a line, with values of one type under each key, is allowed"
@@ -134,14 +134,14 @@ def read_json_lines(path: Path, source: Source, name: str, data: bytes | None = 
             raise InputError(f"{name} cannot be read as JSON lines ({reason(error)}); {allowed}.") from None
         what = found[1].replace("Column(/", "column (").replace("Column()", "the line")
         raise InputError(f"{name} has a line that does not fit ({what}), {at_row(int(found[2]))}; {allowed}.") from None
-    # A line that is `null` or `{}` says nothing, and Arrow would take it for a row of nulls.
+    # Arrow reads a line `null` or `{}` as a row of nulls.
     if table.num_columns == 0:
         raise InputError(f"{name} has no keys in any of its lines; {allowed}.")
     return table
 
 
 def file_bytes(path: Path, name: str) -> bytes:
-    """A file's bytes, unpacked when it is compressed by gzip or zstd.
+    """The bytes of a file, decompressed if it is gzip or zstd.
 
     Raises:
         InputError: If it cannot be read, or the compressed data are damaged or truncated.
@@ -158,11 +158,11 @@ def file_bytes(path: Path, name: str) -> bytes:
 
 
 def first_lines(path: Path, name: str, num_bytes: int = 2**20) -> tuple[bytes, float]:
-    """A file's first lines, unpacked, and about which share of the file they are; 1 where they are all of it.
+    """The first lines of a file, decompressed, and the estimated share of the file that they are; 1 if all of it.
 
     Args:
         path: The file.
-        name: What to call it in errors.
+        name: Name of the file in error messages.
         num_bytes: At most so many.
 
     Raises:
@@ -171,7 +171,7 @@ def first_lines(path: Path, name: str, num_bytes: int = 2**20) -> tuple[bytes, f
     ending = path.suffix.lower()
     try:
         with path.open("rb") as file:
-            # A small buffer, so that its place in the file says how much was unpacked.
+            # A small buffer, so that its position in the file tells how much was decompressed.
             raw = io.BufferedReader(file.raw, 2**12)
             if ending == ".gz":
                 data = gzip.GzipFile(fileobj=raw).read(num_bytes)
@@ -189,7 +189,7 @@ def first_lines(path: Path, name: str, num_bytes: int = 2**20) -> tuple[bytes, f
 
 def _check_utf8(data: bytes, name: str) -> None:
     try:
-        # Arrow validates without building a Python string several times the size of the file.
+        # Arrow validates without a Python string of several times the size of the file.
         pa.array([data], pa.large_binary()).cast(pa.large_string())
     except ArrowException:
         try:
@@ -200,7 +200,7 @@ def _check_utf8(data: bytes, name: str) -> None:
 
 
 def _check_quotes(table: pa.Table, data: bytes, name: str) -> None:
-    """Refuse a quote that never closes: the reader would take the rest of the file for one cell."""
+    """Reject an unclosed quote: Arrow would read the rest of the file as one cell."""
     last = table.column(table.num_columns - 1)
     if not len(last) or not pa.types.is_string(last.type):
         return
@@ -211,7 +211,7 @@ def _check_quotes(table: pa.Table, data: bytes, name: str) -> None:
 
 
 def _without_blanks(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Null for the empty string: CSV has no other way to leave a cell empty."""
+    """Null for the empty string, which is how CSV writes an empty cell."""
     if not pa.types.is_string(column.type):
         return column
     return pc.if_else(pc.equal(column, ""), None, column)
