@@ -26,7 +26,7 @@ from scipy.stats import t as student_t
 
 from overproof.evaluation.verdict import Row, summarise
 from overproof.linear import RidgeSelfDistillation, RidgeSelfDistillationCV
-from overproof.linear.heads import Head, Problem
+from overproof.linear.heads import SoftmaxHead, SoftmaxProblem
 from overproof.linear.softmax import IMITATIONS, ImitationPath
 from overproof.storage import atomic
 from overproof.synthetic import adversarial_noise, hierarchical_noise, symmetric_noise
@@ -239,11 +239,11 @@ class _Cell:
         self.problem = _problem(self.features[:NUM_TRAIN], len(data["names"]))
         self.test, self.test_label = data["test"].astype(np.float64), data["test_label"]
 
-    def named(self, head: Head, inputs: NDArray) -> NDArray[np.int64]:
+    def named(self, head: SoftmaxHead, inputs: NDArray) -> NDArray[np.int64]:
         weights, bias = self.problem.coefficients(head)
         return (inputs @ weights.T + bias).argmax(axis=1)
 
-    def held_out(self, head: Head) -> float:
+    def held_out(self, head: SoftmaxHead) -> float:
         return float(np.mean(self.named(head, self.features[NUM_TRAIN:]) == self.label[NUM_TRAIN:]))
 
     def curve(self, place: str, path: ImitationPath, grid: tuple[float, ...]) -> dict[str, NDArray]:
@@ -285,9 +285,9 @@ def _probe_cell(name: str, data: dict[str, NDArray], kind: str, share: float, se
     )
 
 
-def _problem(features: NDArray, num_classes: int) -> Problem:
+def _problem(features: NDArray, num_classes: int) -> SoftmaxProblem:
     weights = np.ones(len(features))
-    return Problem.of(features, weights, num_classes, intercept=True, tolerance=TOLERANCE, max_iter=2000)
+    return SoftmaxProblem.of(features, weights, num_classes, intercept=True, tolerance=TOLERANCE, max_iter=2000)
 
 
 def _noisy(name, data, features, truth, kind: str, share: float, seed: int) -> NDArray[np.int64]:

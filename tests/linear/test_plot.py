@@ -1,4 +1,4 @@
-"""The pictures mark what the estimators chose."""
+"""The plots mark the choices of the estimators."""
 
 import sys
 
@@ -45,7 +45,7 @@ def test_every_regularization_has_its_line_and_its_star(data):
     assert [star.get_ydata()[0] for star in stars] == np.nanmax(grid.accuracy, axis=1).tolist()
 
 
-def test_without_matplotlib_a_sentence_says_what_to_install(data, monkeypatch):
+def test_without_matplotlib_the_error_names_the_package(data, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(InputError, match="pip install matplotlib"):
         plot_risk(RidgeSelfDistillation().fit(*data).risk_path_)

@@ -1,4 +1,4 @@
-"""Ridge that is its own teacher: exact identities, one decomposition for everything, tuning against the oracle."""
+"""Self-distilled ridge regression: exact identities, estimated risks, tuning against the oracle."""
 
 import numpy as np
 import pytest
@@ -60,7 +60,7 @@ def test_pure_student_less_teacher_is_the_slope_along_the_path(n, p):
 
 @pytest.mark.parametrize(("n", "p"), SHAPES)
 def test_the_best_imitation_is_the_slope_of_the_risk(n, p):
-    """(R - C)/D = -(ridge/2) R'/D for the risk on any law of new examples."""
+    """(R - C)/D = -(ridge/2) R'/D for the risk on any distribution of new examples."""
     features, labels, _ = problem(n, p, outputs=1)
     spectrum = Spectrum.of(features, labels, None, intercept=False)
     rng = np.random.default_rng(1)
@@ -104,7 +104,7 @@ def test_one_shot_risks_are_the_corrected_residuals_of_explicit_matrices(n, p, i
     cross, student = np.sum(r * q) / total / (1 - df1) / (1 - df2), np.sum(q**2) / total / (1 - df2) ** 2
     spectrum = Spectrum.of(features, labels, weight, intercept=intercept)
     path = one_shot_path(spectrum, features, labels, weight, np.array([ridge]), 1)
-    assert path.source == ("one-shot",)
+    assert path.estimated_from == ("one-shot",)
     np.testing.assert_allclose([path.teacher[0], path.cross[0], path.student[0]], [risk, cross, student], rtol=1e-10)
     best = (risk - cross) / (risk + student - 2 * cross)
     assert abs(best) < farthest_imitation(spectrum, np.array([ridge]))[0]
@@ -126,10 +126,10 @@ def test_held_out_imitation_is_the_regression_of_held_out_residuals():
         top += np.sum((labels[held, 0] - first) * (second - first))
         bottom += np.sum((second - first) ** 2)
     assert ours.imitation_ == pytest.approx(top / bottom, rel=1e-8)
-    assert ours.imitation_source_ == "held-out, as asked"
+    assert ours.imitation_source_ == "held-out, as given"
 
 
-def test_more_steps_never_cost_estimated_risk():
+def test_more_steps_never_increase_the_estimated_risk():
     features, labels, _ = problem(200, 30)
     for ridge in (0.02, 0.2, 1.0):
         fits = [RidgeSelfDistillation(ridge, steps=steps).fit(features, labels) for steps in (1, 2, 3, 4)]
@@ -142,7 +142,7 @@ def test_more_steps_never_cost_estimated_risk():
 @pytest.mark.parametrize("intercept", [True, False])
 @pytest.mark.parametrize(("n", "p"), SHAPES)
 def test_leave_one_out_errors_are_those_of_refits(n, p, intercept):
-    """Teacher and student, several outputs; a row of weight 2 stands there twice, and one copy is left out."""
+    """Teacher and student, several outputs; a row of weight 2 is two copies, of which one is left out."""
     features, labels, _ = problem(n, p)
     counts = np.where(np.arange(n) % 3 == 0, 2.0, 1.0)
     total, ridge = counts.sum(), 0.07
@@ -160,10 +160,10 @@ def test_leave_one_out_errors_are_those_of_refits(n, p, intercept):
     np.testing.assert_allclose(factor @ factor.T, flat @ flat.T, rtol=1e-10)
 
 
-def test_too_little_left_to_correct_with_leaves_examples_out():
+def test_with_few_degrees_of_freedom_left_the_choice_is_by_leave_one_out():
     features, labels, _ = problem(30, 90, outputs=1)
     ours = RidgeSelfDistillation(1e-4).fit(features, labels)
-    assert ours.imitation_source_.startswith("leave-one-out: the teacher's degrees of freedom use up 100% of the")
+    assert ours.imitation_source_.startswith("leave-one-out: the teacher's degrees of freedom are 100% of the")
     path = ours.risk_path_
     index = int(np.searchsorted(path.regularization, 1e-4))
     assert (path.regularization[index], path.imitation[index], path.distilled[index]) == (
@@ -172,8 +172,8 @@ def test_too_little_left_to_correct_with_leaves_examples_out():
         ours.risk_,
     )
     assert np.isfinite(path.distilled).all()
-    assert path.source[0] == "leave-one-out"
-    assert path.source[-1] == "one-shot"
+    assert path.estimated_from[0] == "leave-one-out"
+    assert path.estimated_from[-1] == "one-shot"
     assert RidgeSelfDistillation(30.0).fit(features, labels).imitation_source_ == "one-shot"
     both = RidgeSelfDistillationCV().fit(features, labels)
     assert both.risk_ == both.risk_path_.distilled.min()
@@ -182,25 +182,25 @@ def test_too_little_left_to_correct_with_leaves_examples_out():
 def test_several_steps_have_no_closed_form_there_and_refit():
     features, labels, _ = problem(30, 90, outputs=1)
     ours = RidgeSelfDistillation(1e-4, steps=2).fit(features, labels)
-    assert ours.imitation_source_.startswith("held-out: the teacher's degrees of freedom use up 100%")
+    assert ours.imitation_source_.startswith("held-out: the teacher's degrees of freedom are 100%")
     same = RidgeSelfDistillation(1e-4, steps=2, imitation="held-out").fit(features, labels)
     np.testing.assert_allclose(ours.coef_, same.coef_)
     assert np.isfinite(ours.risk_)
     few = RidgeSelfDistillationCV([1e-4, 1e-5], steps=2).fit(features, labels)
-    assert few.imitation_source_.startswith("held-out: the teacher's degrees of freedom use up too many")
+    assert few.imitation_source_.startswith("held-out: the teacher has too many degrees of freedom for its examples")
 
 
-def test_an_accident_of_the_estimate_is_cut():
+def test_an_artefact_of_the_estimate_is_clipped():
     features, labels, _ = problem(40, 7, outputs=1)
     spectrum = Spectrum.of(features, labels, None, intercept=True)
     bound = 10 * spectrum.eigenvalues.mean()
     assert farthest_imitation(spectrum, np.array([1.0]))[0] == pytest.approx(bound)
     errors = np.array([[[1.0, 0.0], [1.0 - 1e-4, 1e-6]]])
-    path = path_of(errors, np.ones(1), source=["one-shot"], farthest=np.array([bound]))
+    path = path_of(errors, np.ones(1), estimated_from=["one-shot"], farthest=np.array([bound]))
     assert path.imitation[0] == pytest.approx(bound)  # instead of ten thousand
 
 
-def test_both_choices_together_cost_no_more_than_either():
+def test_choosing_both_has_no_higher_risk_than_choosing_either():
     features, labels, _ = problem(150, 40)
     both = RidgeSelfDistillationCV().fit(features, labels)
     path = both.risk_path_
@@ -208,13 +208,13 @@ def test_both_choices_together_cost_no_more_than_either():
     assert both.regularization_ in path.regularization
     alone = RidgeSelfDistillation(both.regularization_).fit(features, labels)
     np.testing.assert_allclose(both.teacher_coef_, alone.teacher_coef_, atol=1e-10)
-    assert set(path.source) == {"leave-one-out"}
+    assert set(path.estimated_from) == {"leave-one-out"}
     assert both.imitation_ == pytest.approx(alone.imitation_, abs=0.3)  # corrected residuals say nearly the same
     given = RidgeSelfDistillationCV([0.1, 0.01], imitation=1.0).fit(features, labels)
     assert given.imitation_ == 1.0
     assert given.regularization_ in (0.1, 0.01)
     held = RidgeSelfDistillationCV([0.1, 0.01], imitation="held-out", folds=4).fit(features, labels)
-    assert held.risk_path_.source == ("held-out", "held-out")
+    assert held.risk_path_.estimated_from == ("held-out", "held-out")
     one = RidgeSelfDistillation(held.regularization_, imitation="held-out", folds=4).fit(features, labels)
     assert held.imitation_ == pytest.approx(one.imitation_, rel=1e-8)
 
@@ -288,7 +288,7 @@ def test_one_shot_tuning_comes_close_to_the_oracle():
     assert np.mean(better) >= 0.95
 
 
-def test_the_fixed_design_theory_is_about_these_estimators():
+def test_the_fixed_design_theory_describes_these_estimators():
     """The un-normalised regularization of the theory is n times the estimators'."""
     rng = np.random.default_rng(0)
     design, truth = rng.normal(size=(25, 4)), rng.normal(size=4)
@@ -304,16 +304,16 @@ def test_the_fixed_design_theory_is_about_these_estimators():
 @pytest.mark.parametrize(
     ("estimator", "change", "words"),
     [
-        (RidgeSelfDistillation(0.0), {}, "regularization holds 0; finite numbers above 0 are allowed"),
-        (RidgeSelfDistillation(-1.0), {}, "regularization holds -1"),
+        (RidgeSelfDistillation(0.0), {}, "regularization has 0; finite numbers above 0 are allowed"),
+        (RidgeSelfDistillation(-1.0), {}, "regularization has -1"),
         (RidgeSelfDistillation().set_params(regularization="auto"), {}, "regularization is 'auto'"),
         (
             RidgeSelfDistillation().set_params(regularization=[0.1, 1.0]),
             {},
-            "one is needed, or RidgeSelfDistillationCV",
+            "regularization has several numbers; give one, or use RidgeSelfDistillationCV",
         ),
         (RidgeSelfDistillationCV([]), {}, "regularizations is empty"),
-        (RidgeSelfDistillationCV([1.0, 0.0]), {}, "regularizations holds 0"),
+        (RidgeSelfDistillationCV([1.0, 0.0]), {}, "regularizations has 0"),
         (RidgeSelfDistillation(imitation="best"), {}, "imitation is 'best'; it must be 'one-shot' or 'held-out' or a"),
         (RidgeSelfDistillation(imitation=np.nan), {}, "imitation is nan"),
         (RidgeSelfDistillation(steps=0), {}, "steps is 0"),
@@ -325,7 +325,7 @@ def test_the_fixed_design_theory_is_about_these_estimators():
         (RidgeSelfDistillation(), {"sample_weight": np.eye(1, 20)[0]}, "1 examples have a sample weight above 0"),
     ],
 )
-def test_what_does_not_fit_is_one_sentence(estimator, change, words):
+def test_invalid_input_is_reported_in_one_sentence(estimator, change, words):
     given = {"X": np.random.default_rng(0).normal(size=(20, 3)), "y": np.arange(20.0)} | change
     with pytest.raises(ValueError, match=words) as raised:
         estimator.fit(**given)
@@ -333,7 +333,7 @@ def test_what_does_not_fit_is_one_sentence(estimator, change, words):
 
 
 def test_more_features_than_examples_and_little_regularization_are_tuned_too():
-    """Where corrected residuals go astray: leave-one-out beats the teacher four times in five, and comes close."""
+    """Where corrected residuals are unreliable: leave-one-out beats the teacher four times in five, and comes close."""
     regret, better = [], []
     for seed in range(60):
         rng = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""Softmax heads that are their own teachers: exact identities, the turning point, and what is refused."""
+"""Self-distilled softmax regression: exact identities, the turning point, and rejected input."""
 
 import warnings
 
@@ -9,7 +9,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from overproof.errors import InputError
 from overproof.linear import SoftmaxSelfDistillation
-from overproof.linear.heads import Problem
+from overproof.linear.heads import SoftmaxProblem
 from overproof.linear.softmax import ImitationGrid, ImitationPath
 from overproof.linear.theory import logistic_bands
 
@@ -75,7 +75,7 @@ def test_the_student_is_pulled_towards_minus_imitation_times_its_teacher(imitati
     np.testing.assert_allclose(slope + ridge * imitation * ours.teacher_coef_, 0, atol=1e-8)
 
 
-def test_without_weight_decay_student_and_teacher_are_one():
+def test_without_weight_decay_student_and_teacher_are_equal():
     features, label, _ = blobs()
     ours = SoftmaxSelfDistillation(0.0, imitation=1.0).fit(features, label)
     np.testing.assert_allclose(ours.coef_, ours.teacher_coef_, atol=1e-8)
@@ -83,7 +83,7 @@ def test_without_weight_decay_student_and_teacher_are_one():
 
 def test_a_warm_start_ends_where_a_cold_one_does():
     features, label, _ = blobs()
-    problem = Problem.of(features, np.ones(300), 3, intercept=True, tolerance=1e-10, max_iter=1000)
+    problem = SoftmaxProblem.of(features, np.ones(300), 3, intercept=True, tolerance=1e-10, max_iter=1000)
     path = ImitationPath(problem, label, 0.02)
     walked = dict(path.heads(np.array([-1.0, 0.0, 0.5, 1.0, 2.0])))
     assert list(walked) == [0.0, 0.5, 1.0, 2.0, -1.0]
@@ -128,7 +128,7 @@ def two_classes(ridge, per_class=100, within=0.25, rate=0.3):
     label = truth.copy()
     label[:flips], label[per_class : per_class + flips] = 1, 0
     # Two softmax vectors need twice the regularization of one logistic vector.
-    problem = Problem.of(
+    problem = SoftmaxProblem.of(
         np.linalg.cholesky(gram), np.ones(len(label)), 2, intercept=False, tolerance=1e-9, max_iter=1000
     )
     return problem, ImitationPath(problem, label, 2 * ridge), truth
@@ -150,7 +150,7 @@ def test_the_turning_point_is_the_one_of_theory(ridge):
     assert path.max_imitation == pytest.approx(logistic_bands(0.25, 0.0, 100, ridge)[2], rel=0.15)
 
 
-def test_past_the_turning_point_the_classes_are_turned_round():
+def test_past_the_turning_point_the_classes_are_reversed():
     problem, path, truth = two_classes(0.05)
     right = [
         np.mean(problem.probs(path.head(factor * path.max_imitation)).argmax(axis=1) == truth) for factor in (0.5, 1.5)
@@ -159,12 +159,12 @@ def test_past_the_turning_point_the_classes_are_turned_round():
     assert right[1] < 0.5
     assert list(dict(path.heads(np.array([0.0, 0.5, 99.0])))) == [0.0, 0.5]
     features, label, _ = blobs()
-    with pytest.warns(UserWarning, match="imitation 50 is beyond"):
+    with pytest.warns(UserWarning, match="imitation 50 is above"):
         SoftmaxSelfDistillation(0.5, imitation=50.0).fit(features, label)
 
 
 def test_beyond_one_wins_under_heavy_noise_where_the_teacher_is_under_regularised():
-    """The signal lies on large directions: half of the labels are redrawn, the teacher memorises them on the others."""
+    """The signal is on large directions: half of the labels are redrawn, the teacher memorises them on the others."""
     features, label, _ = blobs(400, flips=0.5, dims=60, seed=1)
     new, _, answers = blobs(4000, flips=0.0, dims=60, seed=2)
     scale = np.where(np.arange(60) < 3, 2.0, 0.3)
@@ -175,7 +175,7 @@ def test_beyond_one_wins_under_heavy_noise_where_the_teacher_is_under_regularise
     assert scores[0] + 0.02 < scores[1] < scores[2] - 0.04
 
 
-def test_single_precision_and_words_for_classes():
+def test_single_precision_and_class_names():
     features, label, _ = blobs()
     words = np.array(["ape", "bee", "cow"])[label]
     double = SoftmaxSelfDistillation(0.02, imitation=1.5).fit(features, words)
@@ -185,40 +185,40 @@ def test_single_precision_and_words_for_classes():
     assert set(double.predict(features)) <= {"ape", "bee", "cow"}
 
 
-def test_what_is_too_few_to_hold_out_leaves_the_teacher():
+def test_with_too_few_examples_to_hold_out_the_teacher_is_kept():
     fitted = SoftmaxSelfDistillation().fit([[0.0], [1.0]], [0, 1])
     assert fitted.imitation_ == 0
-    assert fitted.imitation_source_ == "the teacher itself: of 2 examples none could be held out"
+    assert fitted.imitation_source_ == "the teacher itself: none of 2 examples could be held out"
 
 
 @pytest.mark.parametrize(
     ("options", "change", "words"),
     [
-        ({"regularization": -1.0}, {}, "regularization holds -1; finite numbers of at least 0"),
+        ({"regularization": -1.0}, {}, "regularization has -1; finite numbers of at least 0"),
         (
             {"regularization": 0.0},
             {},
-            "imitation 'held-out', which looks outside .0, 1., needs a regularization above 0",
+            "imitation 'held-out', which searches outside .0, 1., needs a regularization above 0",
         ),
         ({"regularization": 0.0, "imitation": 1.5}, {}, "imitation 1.5, which is outside .0, 1., needs"),
         ({"regularization": 0.0, "imitation": -0.1}, {}, "with negative targets and no weight decay"),
         ({"imitation": "one-shot"}, {}, "imitation is 'one-shot'; it must be 'held-out' or a finite number"),
-        ({"imitations": [np.nan]}, {}, "imitations holds a number that is not finite"),
+        ({"imitations": [np.nan]}, {}, "imitations has a number that is not finite"),
         ({"validation_fraction": 1.0}, {}, "validation_fraction is 1.0"),
         ({"tol": 0.0}, {}, "tol is 0.0"),
-        ({}, {"y": np.zeros(20)}, "The labels hold 1 class; at least 2 classes are needed"),
+        ({}, {"y": np.zeros(20)}, "The labels have 1 class; at least 2 classes are needed"),
         ({}, {"X": np.full((20, 2), np.nan)}, "NaN"),
         ({}, {"y": np.arange(19) % 2}, "inconsistent numbers of samples"),
     ],
 )
-def test_what_does_not_fit_is_one_sentence(options, change, words):
+def test_invalid_input_is_reported_in_one_sentence(options, change, words):
     given = {"X": np.random.default_rng(0).normal(size=(20, 2)), "y": np.arange(20) % 2} | change
     with pytest.raises(ValueError, match=words) as raised:
         SoftmaxSelfDistillation(**options).fit(**given)
     assert isinstance(raised.value, InputError) or "NaN" in words or "inconsistent" in words
 
 
-def test_stopping_early_is_said():
+def test_an_unconverged_fit_raises_a_warning():
     from sklearn.exceptions import ConvergenceWarning
 
     features, label, _ = blobs()

@@ -1,4 +1,4 @@
-"""What self-distillation can win: the published vectors, the identities behind them, and simulation."""
+"""The formulas of linear self-distillation against published values, identities and simulation."""
 
 import math
 
@@ -78,7 +78,7 @@ def test_tuned_ridge_has_nothing_to_gain_from_imitation_where_the_slope_is_zero(
 
 
 @pytest.mark.parametrize(("coefficients", "wins"), [(LARGE, True), (ONES, False)])
-def test_tuned_self_distillation_beats_tuned_ridge_where_the_theorem_says_so(coefficients, wins):
+def test_tuned_self_distillation_beats_tuned_ridge_under_the_condition_of_the_theorem(coefficients, wins):
     from scipy.optimize import minimize_scalar
 
     def distilled(log_ridge: float) -> float:

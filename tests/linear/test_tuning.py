@@ -1,4 +1,4 @@
-"""`overproof tune-xi`: the answer for worlds where it is known, and files that do not fit."""
+"""`overproof tune-xi`: the result for data where it is known, and invalid files."""
 
 import json
 
@@ -15,7 +15,7 @@ from overproof.linear.tuning import tune, tune_classification, tune_regression
 
 
 def regression(n=400, seed=0):
-    """The signal lies on one large direction, so that tuned self-distillation has something to win over tuned ridge."""
+    """The signal is on one large direction, so that tuned self-distillation can beat tuned ridge."""
     rng = np.random.default_rng(seed)
     scale = np.r_[3.0, np.full(60, 0.7)]
     features = rng.normal(size=(n, 61)) * scale
@@ -29,7 +29,7 @@ def classification(n=300, seed=0):
     return features, np.where(rng.random(n) < 0.4, rng.integers(3, size=n), truth), truth
 
 
-def test_regression_is_the_mean_over_folds_that_were_left_out():
+def test_regression_is_the_mean_over_held_out_folds():
     features, target = regression()
     tuned = tune_regression(features, target, folds=3)
     fold = content_folds(features, 3, 0)
@@ -47,7 +47,7 @@ def test_regression_is_the_mean_over_folds_that_were_left_out():
     assert tuned.student == pytest.approx(tuned.teacher + tuned.gain)
 
 
-def test_where_something_is_to_be_won_it_is_found_and_where_nothing_is_it_is_not():
+def test_a_possible_gain_is_found_and_an_impossible_one_is_not():
     won = tune_regression(*regression(1500))
     assert won.verdict == "BEATS"
     assert won.gain_low > 0
@@ -91,7 +91,7 @@ def test_the_same_arrays_are_read_from_every_kind_of_file(files):
     assert read_features(str(files / "f.npz"), target=["y"]).answers["y"].shape == (90, 1)
 
 
-def test_the_command_line_says_what_python_says(files, capsys):
+def test_the_command_line_gives_the_result_of_python(files, capsys):
     main(["tune-xi", str(files / "f.npz"), "--target", "y", "--features", "x", "--folds", "2", "--json"])
     said = json.loads(capsys.readouterr().out)
     found = tune(files / "f.npz", label=None, target=["y"], features=["x"], folds=2)
@@ -102,7 +102,7 @@ def test_the_command_line_says_what_python_says(files, capsys):
     assert "90 examples, 8 features, 3 classes" in shown.replace("\n", " ")
 
 
-def test_the_same_command_says_the_same_twice(files, capsys):
+def test_the_same_command_prints_the_same_twice(files, capsys):
     words = ["tune-xi", str(files / "f.parquet"), "--target", "y", "--features", "x1", "--folds", "2", "--json"]
     main(words)
     first = capsys.readouterr().out
@@ -116,11 +116,15 @@ def test_the_same_command_says_the_same_twice(files, capsys):
         ({}, ["--label", "lable"], "no array 'lable' (nearest: 'label'); it has"),
         ({}, [], "needs either --label, for classes, or --target"),
         ({}, ["--label", "label", "--target", "y"], "needs either --label"),
-        ({}, ["--target", "y", "--truth", "label"], "--truth stands beside --label"),
+        ({}, ["--target", "y", "--truth", "label"], "--truth needs --label"),
         ({}, ["--label", "label", "--features", "label"], "is named twice"),
         ({}, ["--target", "y", "--folds", "1"], "--folds is 1; it must be at least 2"),
         ({"label": np.zeros(20, int)}, ["--label", "label"], "The label is '0' in every row; at least 2 classes"),
-        ({"label": np.arange(20)}, ["--label", "label"], "20 different values in 20 rows; classes must come back"),
+        (
+            {"label": np.arange(20)},
+            ["--label", "label"],
+            "20 different values in 20 rows; classes need two rows each on average",
+        ),
         ({"label": np.arange(20) / 3}, ["--label", "label"], "0.333333 in the label 'label', row 1 (counting from 0)"),
         ({"label": np.arange(19)}, ["--label", "label"], "20 rows of features and 19 in 'label'"),
         ({"y": np.full(20, 2.5)}, ["--target", "y"], "The target is 2.5 in every row; it must vary"),
@@ -136,7 +140,7 @@ def test_the_same_command_says_the_same_twice(files, capsys):
         ({"x": np.array([["a", "b"]] * 20)}, ["--target", "y", "--features", "x"], "strings or nulls in 'x'"),
     ],
 )
-def test_what_does_not_fit_is_one_sentence_and_exit_code_2(arrays, words, said, tmp_path, capsys):
+def test_invalid_input_is_one_sentence_and_exit_code_2(arrays, words, said, tmp_path, capsys):
     rng = np.random.default_rng(0)
     whole = {"x": rng.normal(size=(20, 2)), "label": np.arange(20) % 2, "y": np.arange(20.0)} | arrays
     np.savez(tmp_path / "f.npz", **whole)

@@ -175,13 +175,13 @@ class _Probe:
     """Logistic regression on part of the examples; each penalty's fit starts from the previous one's solution."""
 
     def __init__(self, inputs: Matrix, label: NDArray[np.int64], num_classes: int) -> None:
-        from overproof.linear.heads import Problem
+        from overproof.linear.heads import SoftmaxProblem
 
         # A class without an example here has no weights and probability zero.
         self.classes, place = np.unique(label, return_inverse=True)
         self.mean, self.num_classes = inputs.mean(axis=0), num_classes
         centred, num = inputs - self.mean, len(label)
-        self.problem = Problem(
+        self.problem = SoftmaxProblem(
             features=centred,
             share=np.full(num, 1 / num),
             # The features are along the principal axes of all examples, hence nearly along those of a part of them.

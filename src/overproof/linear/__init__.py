@@ -1,6 +1,7 @@
-"""Self-distillation of linear models with the imitation tuned: ridge in closed form, softmax heads to convergence.
+"""Self-distillation of linear models with tuned imitation: ridge regression in closed form and softmax regression.
 
-The only package here that imports scikit-learn; `import overproof` does not import it.
+May import `evaluation`, `data`, `functional` and every other folder below `linear`; scikit-learn is imported here at
+module level, so that `import overproof` does not import this folder.
 """
 
 from overproof.linear.path import RiskPath as RiskPath

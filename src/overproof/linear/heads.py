@@ -1,7 +1,7 @@
-"""Softmax heads on fixed features, solved to convergence: one convex problem for any targets, rows summing to one.
+"""Solve softmax regression on fixed features to convergence, for any targets whose rows sum to one.
 
 The loss of a target q is logsumexp(logits) - q . logits, linear in q, so that targets enter through one [D, K] matrix
-of inner products and extrapolated ones (negative entries) cost nothing more.
+of inner products only, also extrapolated ones with negative entries.
 """
 
 from dataclasses import dataclass, field
@@ -20,14 +20,14 @@ _NEWTON_STEPS = 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Head:
-    """A solution: weights [D, K] and bias [K] in the basis of its `Problem`.
+class SoftmaxHead:
+    """A solution: weights and bias in the basis of its `SoftmaxProblem`.
 
     Args:
         weights: [r, K], along the eigenvectors of the centred features.
         bias: [K]; zero without an intercept.
-        steps: Iterations of L-BFGS.
-        gradient: Largest entry of the preconditioned gradient where it stopped.
+        steps: Number of iterations of L-BFGS.
+        gradient: Largest entry of the preconditioned gradient at the solution.
     """
 
     weights: Matrix
@@ -37,8 +37,8 @@ class Head:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Targets:
-    """What targets are to the objective: their inner products with the features and with the bias.
+class TargetMoments:
+    """The moments of targets that the objective depends on: inner products with the features and with the bias.
 
     Args:
         features: [r, K], the mean over examples of feature times target.
@@ -48,36 +48,36 @@ class Targets:
     features: Matrix
     bias: NDArray[np.float64]
 
-    def mixed(self, teacher: "Targets", imitation: float) -> "Targets":
-        """Those of imitation * teacher + (1 - imitation) * these.
+    def mixed(self, teacher: "TargetMoments", imitation: float) -> "TargetMoments":
+        """The moments of imitation * teacher + (1 - imitation) * these targets.
 
         Args:
-            teacher: The teacher's answers.
+            teacher: The moments of the teacher's probabilities.
             imitation: Any real number.
         """
-        return Targets(
+        return TargetMoments(
             features=self.features + imitation * (teacher.features - self.features),
             bias=self.bias + imitation * (teacher.bias - self.bias),
         )
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
-class Problem:
+class SoftmaxProblem:
     """Mean loss + regularization/2 ||W||^2 over one set of features, for many targets and regularizations.
 
-    Features are centred and turned into the eigenbasis of their second moments once: there the curvature is nearly
-    diagonal, and L-BFGS on rescaled weights needs tens of iterations, not thousands.
+    Features are centred and rotated once into the eigenbasis of their second moments: there the curvature is nearly
+    diagonal, and L-BFGS on rescaled weights needs tens of iterations instead of thousands.
 
     Args:
         features: [N, r], float64, centred where there is an intercept, along the eigenvectors.
         share: [N], the weight of every example, summing to 1.
         eigenvalues: [r], of the features' second moments.
-        rotation: [D, r], from the features given to these.
-        mean: [D], what was taken away.
+        rotation: [D, r], from the original features to these.
+        mean: [D], the mean that was subtracted.
         num_classes: K.
-        intercept: Whether the bias is free.
-        tolerance: Of the largest entry of the preconditioned gradient.
-        max_iter: Iterations at most.
+        intercept: Whether a bias is fitted.
+        tolerance: Largest allowed entry of the preconditioned gradient.
+        max_iter: Largest number of iterations.
     """
 
     features: Matrix
@@ -92,7 +92,7 @@ class Problem:
     _logits: Matrix = field(init=False)
 
     def __post_init__(self) -> None:
-        # The one large array besides the features: written again at every evaluation.
+        # The only large array besides the features; overwritten at every evaluation.
         self._logits = np.empty((len(self.features), self.num_classes))
 
     @classmethod
@@ -105,16 +105,16 @@ class Problem:
         intercept: bool,
         tolerance: float,
         max_iter: int,
-    ) -> "Problem":
+    ) -> "SoftmaxProblem":
         """The problem of a training set.
 
         Args:
             features: [N, D].
             weights: [N], above 0; only their ratios matter.
             num_classes: K.
-            intercept: Whether the bias is free.
-            tolerance: Of the preconditioned gradient.
-            max_iter: Iterations at most.
+            intercept: Whether a bias is fitted.
+            tolerance: Largest allowed entry of the preconditioned gradient.
+            max_iter: Largest number of iterations.
         """
         share = weights / weights.sum()
         mean = share @ features if intercept else np.zeros(features.shape[1])
@@ -140,8 +140,8 @@ class Problem:
             max_iter=max_iter,
         )
 
-    def labels(self, label: NDArray[np.int64]) -> Targets:
-        """The targets of given labels.
+    def labels(self, label: NDArray[np.int64]) -> TargetMoments:
+        """The moments of hard labels.
 
         Args:
             label: [N], class indices.
@@ -152,21 +152,21 @@ class Problem:
             one_hot = np.zeros((len(label[rows]), self.num_classes))
             one_hot[np.arange(len(one_hot)), label[rows]] = self.share[rows]
             sums += self.features[rows].T @ one_hot
-        return Targets(
+        return TargetMoments(
             features=sums, bias=np.bincount(label, self.share, minlength=self.num_classes).astype(np.float64)
         )
 
-    def answers(self, head: Head) -> Targets:
-        """The targets that a head's own probabilities are.
+    def answers(self, head: SoftmaxHead) -> TargetMoments:
+        """The moments of a head's probabilities on the training examples.
 
         Args:
             head: A solution of this problem.
         """
         _, slope, bias = self._slope(head.weights, head.bias)
-        return Targets(features=slope, bias=bias)
+        return TargetMoments(features=slope, bias=bias)
 
-    def probs(self, head: Head) -> Matrix:
-        """[N, K], a head's probabilities for the training examples.
+    def probs(self, head: SoftmaxHead) -> Matrix:
+        """A head's probabilities [N, K] on the training examples.
 
         Args:
             head: A solution of this problem.
@@ -176,27 +176,29 @@ class Problem:
         logits /= logits.sum(axis=1, keepdims=True)
         return logits
 
-    def start(self) -> Head:
-        """Zero weights: every class equally likely."""
-        return Head(weights=np.zeros((self.features.shape[1], self.num_classes)), bias=np.zeros(self.num_classes))
+    def start(self) -> SoftmaxHead:
+        """The zero solution: every class equally likely."""
+        return SoftmaxHead(
+            weights=np.zeros((self.features.shape[1], self.num_classes)), bias=np.zeros(self.num_classes)
+        )
 
-    def solve(self, targets: Targets, regularization: float, start: Head | None = None) -> Head:
-        """The minimum: L-BFGS on preconditioned weights, the last digits by Newton steps.
+    def solve(self, targets: TargetMoments, regularization: float, start: SoftmaxHead | None = None) -> SoftmaxHead:
+        """Minimise by L-BFGS on preconditioned weights, followed by Newton steps for full precision.
 
-        The line search of L-BFGS compares values, which ends at the square root of the rounding error; a Newton step
-        (conjugate gradients) compares gradients.
+        The line search of L-BFGS compares values, whose precision is the square root of the rounding error; a Newton
+        step (by conjugate gradients) compares gradients.
 
         Args:
-            targets: What to match.
-            regularization: Of regularization/2 ||W||^2, at least 0.
-            start: Where to begin; a neighbour's solution saves most of the work.
+            targets: Moments of the targets.
+            regularization: That of regularization/2 ||W||^2, at least 0.
+            start: Initial value; the solution of a similar problem saves most of the work.
         """
         from scipy.optimize import minimize
         from scipy.sparse.linalg import LinearOperator, cg
 
         first = start or self.start()
         shape, size = first.weights.shape, first.weights.size
-        # The curvature of an undecided softmax; where it is off by a factor L-BFGS learns that in a step.
+        # The curvature of a uniform softmax; L-BFGS corrects a wrong factor in one step.
         curvature = (1 - 1 / self.num_classes) / self.num_classes
         scale = 1 / np.sqrt(curvature * self.eigenvalues + regularization + 1e-12 * self.eigenvalues.max() + 1e-300)
         scale = scale[:, None]
@@ -235,7 +237,7 @@ class Problem:
         point, slope = found.x, found.jac
         if self.tolerance < np.abs(slope).max() <= coarse:
             hessian = LinearOperator((len(point), len(point)), matvec=curved, dtype=np.float64)
-            objective(point)  # where `curved` takes the curvature
+            objective(point)  # `curved` uses the curvature at the last evaluation
             for _ in range(_NEWTON_STEPS):
                 further = point - cg(hessian, slope, rtol=1e-4, maxiter=self.max_iter)[0]
                 _, less = objective(further)
@@ -245,10 +247,10 @@ class Problem:
                 if np.abs(slope).max() <= self.tolerance:
                     break
         weights, bias = unscaled(point)
-        return Head(weights=weights, bias=bias, steps=int(found.nit), gradient=float(np.abs(slope).max()))
+        return SoftmaxHead(weights=weights, bias=bias, steps=int(found.nit), gradient=float(np.abs(slope).max()))
 
-    def coefficients(self, head: Head) -> tuple[Matrix, NDArray[np.float64]]:
-        """Weights [K, D] and bias [K] for the features as they were given.
+    def coefficients(self, head: SoftmaxHead) -> tuple[Matrix, NDArray[np.float64]]:
+        """Weights [K, D] and bias [K] for the original features.
 
         Args:
             head: A solution of this problem.
@@ -257,7 +259,7 @@ class Problem:
         return weights, head.bias - weights @ self.mean
 
     def _slope(self, weights: Matrix, bias: NDArray[np.float64]) -> tuple[float, Matrix, NDArray[np.float64]]:
-        """The mean of logsumexp and its gradient."""
+        """The mean of logsumexp, and its gradient."""
         logits = np.matmul(self.features, weights, out=self._logits)
         logits += bias
         top = logits.max(axis=1, keepdims=True)
@@ -269,10 +271,10 @@ class Problem:
         return value, self.features.T @ logits, logits.sum(axis=0)
 
     def _curvature(self, weights: Matrix, bias: Flat) -> tuple[Matrix, Flat]:
-        """The second derivative, where `_slope` was last taken, times a direction."""
+        """The second derivative at the last evaluation of `_slope`, times a direction."""
         change = self.features @ weights
         change += bias
-        # What `_slope` left are the probabilities times the shares.
+        # `_slope` leaves the probabilities times the shares in `_logits`.
         change -= np.sum(self._logits * change, axis=1, keepdims=True) / self.share[:, None]
         change *= self._logits
         return self.features.T @ change, change.sum(axis=0)

@@ -1,4 +1,4 @@
-"""The options that the estimators share, checked."""
+"""Checks of the options that the estimators of this folder share."""
 
 import math
 from typing import Any
@@ -9,20 +9,19 @@ from numpy.typing import NDArray
 from overproof.errors import InputError
 
 Imitation = str | float | int
-"""How the imitation is found ("one-shot", "held-out"), or the imitation itself; checked at fitting, as everywhere in
-scikit-learn."""
+"""How the imitation is chosen ("one-shot", "held-out"), or the imitation itself; checked in `fit`."""
 
 
 def check_regularization(name: str, value: Any, *, zero: bool = False) -> NDArray[np.float64]:
-    """One regularization or several, as a vector.
+    """Check one regularization or several; returns a vector.
 
     Args:
-        name: Of the option.
-        value: A number or a sequence of them.
+        name: Name of the option.
+        value: A number or a sequence of numbers.
         zero: Whether 0 is allowed.
 
     Raises:
-        InputError: There is none, or one of them is no finite number above 0.
+        InputError: The sequence is empty, or holds a number that is not finite and above 0.
     """
     allowed = f"finite numbers {'of at least' if zero else 'above'} 0 are allowed"
     try:
@@ -33,16 +32,16 @@ def check_regularization(name: str, value: Any, *, zero: bool = False) -> NDArra
         raise InputError(f"{name} is empty; at least one number is needed.")
     odd = ~(np.isfinite(numbers) & ((numbers >= 0) if zero else (numbers > 0)))
     if odd.any():
-        raise InputError(f"{name} holds {numbers[odd][0]:g}; {allowed}.")
+        raise InputError(f"{name} has {numbers[odd][0]:g}; {allowed}.")
     return numbers
 
 
 def check_imitation(value: Any, words: tuple[str, ...]) -> None:
-    """Check that an imitation is a finite number or one of the ways to find it.
+    """Check that an imitation is a finite number or one of the allowed strings.
 
     Args:
-        value: Of the option.
-        words: The ways.
+        value: Value of the option.
+        words: The allowed strings.
 
     Raises:
         InputError: It is neither.
@@ -57,9 +56,9 @@ def check_count(name: str, value: Any, least: int) -> None:
     """Check that an option is a whole number of at least `least`.
 
     Args:
-        name: Of the option.
-        value: Of the option.
-        least: The smallest allowed.
+        name: Name of the option.
+        value: Value of the option.
+        least: The smallest allowed value.
 
     Raises:
         InputError: It is not.

@@ -1,4 +1,4 @@
-"""Estimated risks along a path of regularizations, for every imitation at once."""
+"""Estimate the risks of ridge self-distillation along a path of regularizations, for all imitations at once."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,21 +17,21 @@ _FARTHEST = 10.0
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class RiskPath:
-    """What a teacher, its student and their best mixture are estimated to cost, for L regularizations.
+    """Estimated risks of a teacher, its student and their best mixture, for L regularizations.
 
     A risk is a mean squared error on new noisy examples, summed over outputs; infinite where it cannot be estimated.
-    Which residuals it is estimated from, `source` says: corrected training residuals ("one-shot"), each example left
-    out of its own fit ("leave-one-out"), or folds of them ("held-out").
+    `estimated_from` names the residuals it is estimated from: corrected training residuals ("one-shot"), those of fits
+    without the example itself ("leave-one-out"), or of fits on other folds ("held-out").
 
     Args:
-        regularization: [L], rising, that of X'X/n + regularization I.
+        regularization: [L], increasing, that of X'X/n + regularization I.
         teacher: [L], the risk of ridge.
         cross: [L], the mean product of the errors of teacher and pure student.
-        student: [L], the risk of the student that was trained on the teacher's answers alone.
-        weights: [L, k + 1], of the teacher and of its k students in the mixture.
+        student: [L], the risk of the pure student, trained on the teacher's predictions alone.
+        weights: [L, k + 1], of the teacher and its k students in the mixture.
         imitation: [L], the imitation of the last round: 1 less the teacher's weight. With one round it is the optimum.
         distilled: [L], the risk of the mixture.
-        source: [L], "one-shot", "leave-one-out" or "held-out"; "" where the risk is infinite.
+        estimated_from: [L], "one-shot", "leave-one-out" or "held-out"; "" where the risk is infinite.
     """
 
     regularization: Float[np.ndarray, "L"]
@@ -41,7 +41,7 @@ class RiskPath:
     weights: Float[np.ndarray, "L W"]
     imitation: Float[np.ndarray, "L"]
     distilled: Float[np.ndarray, "L"]
-    source: tuple[str, ...]
+    estimated_from: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.regularization)
@@ -63,17 +63,17 @@ def path_of(
     errors: Vector,
     regularization: Vector,
     *,
-    source: Sequence[str],
+    estimated_from: Sequence[str],
     farthest: Vector,
     weights: Vector | None = None,
 ) -> RiskPath:
-    """The path that errors describe.
+    """The path of risks computed from errors.
 
     Args:
         errors: [L, k + 1, M], of the teacher and its students; sums of products are mean products of errors.
         regularization: [L].
-        source: [L], what the errors are.
-        farthest: [L], the largest imitation in size that is believed after one round.
+        estimated_from: [L], the kind of residuals of the errors.
+        farthest: [L], the largest absolute imitation allowed with one round.
         weights: [k + 1] to use instead of the best ones.
     """
     num, count, _ = errors.shape
@@ -103,7 +103,9 @@ def path_of(
         weights=chosen,
         imitation=1 - chosen[:, 0],
         distilled=risk(chosen),
-        source=tuple(word if fit else "" for word, fit in zip(source, np.atleast_1d(usable).tolist(), strict=True)),
+        estimated_from=tuple(
+            name if fit else "" for name, fit in zip(estimated_from, np.atleast_1d(usable).tolist(), strict=True)
+        ),
     )
 
 
@@ -118,33 +120,33 @@ def one_shot_path(
     *,
     exact: bool = False,
 ) -> RiskPath:
-    """The path without a refit: from corrected training residuals where they are to be trusted, else leave-one-out.
+    """The path without refits: from corrected training residuals where these are reliable, else leave-one-out.
 
-    With more than one round there is no closed form of what is left out: those risks are infinite.
+    With more than one round the leave-one-out residuals have no closed form: those risks are infinite.
 
     Args:
-        spectrum: Of the training set.
+        spectrum: Spectrum of the training set.
         inputs: [n, p], the training set.
         labels: [n, T].
         sample_weight: [n] or None.
         regularization: [L].
         rounds: k, at least 1.
         weights: [k + 1] to use instead of the best ones.
-        exact: Leave-one-out for all, with one round.
+        exact: Use leave-one-out for all regularizations, with one round.
     """
     errors = spectrum.errors(regularization, rounds)
     trusted = 0.0 if exact and rounds == 1 else RELIABLE_SHARE
     doubtful = np.flatnonzero(spectrum.degrees(regularization, 0)[0] > trusted)
-    source = np.full(len(regularization), "one-shot", object)
+    estimated_from = np.full(len(regularization), "one-shot", object)
     if len(doubtful):
-        errors[doubtful], source[doubtful] = np.inf, "leave-one-out"
+        errors[doubtful], estimated_from[doubtful] = np.inf, "leave-one-out"
         if rounds == 1:
             errors[doubtful] = 0.0
             errors[doubtful, :, :2] = spectrum.left_out(inputs, labels, sample_weight, regularization[doubtful])
     return path_of(
         errors,
         regularization,
-        source=list(source),
+        estimated_from=list(estimated_from),
         farthest=farthest_imitation(spectrum, regularization),
         weights=weights,
     )
@@ -162,21 +164,21 @@ def held_out_path(
     farthest: Vector,
     weights: Vector | None = None,
 ) -> RiskPath:
-    """The path from held-out residuals, each example's from a fit on the other folds.
+    """The path estimated from held-out residuals: each example's are those of a fit on the other folds.
 
     Args:
         inputs: [n, p].
-        labels: [n, T]; noise of mean zero in them does not move the best weights.
+        labels: [n, T]; noise of mean zero in them does not change the best weights.
         sample_weight: [n] or None.
         regularization: [L].
         rounds: k, at least 1.
         folds: [n], the fold of every example.
         intercept: As in `Spectrum.of`.
-        farthest: [L], the largest imitation in size that is believed.
+        farthest: [L], the largest absolute imitation allowed.
         weights: [k + 1] to use instead of the best ones.
     """
     counts = np.ones(len(labels)) if sample_weight is None else sample_weight
-    # What QR leaves of the errors so far, [L, k + 1, k + 1]: a few numbers with the same sums of products.
+    # The R factors of the errors so far, [L, k + 1, k + 1]: they have the same sums of products.
     factors = np.zeros((len(regularization), rounds + 1, rounds + 1))
     for fold in range(int(folds.max()) + 1):
         held = folds == fold
@@ -194,7 +196,7 @@ def held_out_path(
     return path_of(
         factors.transpose(0, 2, 1) / np.sqrt(counts.sum()),
         regularization,
-        source=["held-out"] * len(regularization),
+        estimated_from=["held-out"] * len(regularization),
         farthest=farthest,
         weights=weights,
     )
@@ -204,7 +206,7 @@ def farthest_imitation(spectrum: Spectrum, regularization: Vector) -> Vector:
     """[L], ten times the larger of mean eigenvalue over regularization and its inverse.
 
     Useful imitations are of the order of the first where ridge is under-regularised, of minus the second where it is
-    over-regularised; what lies ten times farther is an accident of the estimate.
+    over-regularised; estimates more than ten times larger are artefacts.
     """
     if len(spectrum.eigenvalues) == 0:
         return np.full(len(regularization), _FARTHEST)

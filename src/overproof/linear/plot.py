@@ -1,7 +1,7 @@
-"""Pictures of the tuning: risk against imitation and regularization, the best imitation marked. Needs matplotlib.
+"""Plot the tuning with matplotlib: risk or accuracy against imitation and regularization, with the best one marked.
 
-Every function draws into an `Axes` of matplotlib and returns it; without one it makes a figure. Saving and showing are
-matplotlib's: `plot_risk(student.risk_path_).figure.savefig("risk.png")`.
+Every function draws into an `Axes` of matplotlib and returns it; without one it makes a figure. To save a figure:
+`plot_risk(student.risk_path_).figure.savefig("risk.png")`.
 """
 
 from typing import Any
@@ -17,15 +17,15 @@ _BEST = "tab:red"
 
 
 def plot_risk(path: RiskPath, axes: Any = None, *, imitations: NDArray[Any] | None = None) -> Any:
-    """Estimated risk over regularization and imitation, in shades; the best imitation of each regularization as a line.
+    """Estimated risk by regularization and imitation as a heat map, with the best imitation of each regularization.
 
     Args:
         path: `risk_path_` of a ridge estimator.
-        axes: Where to draw; a new figure without it.
-        imitations: [X], rising, for the vertical axis; -1 to 6 in 141 steps without them.
+        axes: Axes to draw into; by default those of a new figure.
+        imitations: [X], increasing, for the vertical axis; by default 141 from -1 to 6.
 
     Returns:
-        The axes, with the line and a star at the pair of least risk.
+        The axes, with the line and a star at the pair of lowest risk.
 
     Raises:
         InputError: matplotlib is not installed.
@@ -34,17 +34,17 @@ def plot_risk(path: RiskPath, axes: Any = None, *, imitations: NDArray[Any] | No
     rows = np.linspace(-1, 6, 141) if imitations is None else np.asarray(imitations, np.float64)
     used = np.isfinite(path.distilled)
     risks = np.array([path.risk(float(row))[used] for row in rows])
-    # Relative to the best, on a logarithm: far from it risks grow without end.
+    # Relative to the best, as a logarithm: risks grow without bound away from it.
     shades = np.log10(risks / path.distilled[used].min())
     drawn = axes.pcolormesh(
         path.regularization[used], rows, shades, shading="nearest", cmap="viridis", vmin=0, vmax=0.5
     )
-    axes.figure.colorbar(drawn, ax=axes, label="risk over the least risk, log10", extend="max")
+    axes.figure.colorbar(drawn, ax=axes, label="log10(risk / lowest risk)", extend="max")
     axes.plot(path.regularization[used], path.imitation[used], color=_BEST, label="best imitation")
     best = int(np.argmin(path.distilled))
     axes.plot(
         path.regularization[best], path.imitation[best], "*", color=_BEST, markersize=12,
-        label=f"least risk: imitation {path.imitation[best]:.2f}",
+        label=f"lowest risk: imitation {path.imitation[best]:.2f}",
     )  # fmt: skip
     axes.axhline(0, color="white", linewidth=0.8, linestyle=":")
     axes.set(xscale="log", xlabel="regularization", ylabel="imitation", ylim=(rows[0], rows[-1]))
@@ -53,12 +53,12 @@ def plot_risk(path: RiskPath, axes: Any = None, *, imitations: NDArray[Any] | No
 
 
 def plot_imitation(path: RiskPath, regularization: float, axes: Any = None) -> Any:
-    """Estimated risk against imitation at one regularization of the path: a parabola, its lowest point marked.
+    """Estimated risk against imitation at one regularization of the path, a parabola with its minimum marked.
 
     Args:
         path: `risk_path_` of a ridge estimator.
-        regularization: The nearest one of the path is drawn.
-        axes: Where to draw; a new figure without it.
+        regularization: The nearest one of the path is used.
+        axes: Axes to draw into; by default those of a new figure.
 
     Returns:
         The axes, with the teacher (imitation 0), the pure student (1) and the best imitation as points.
@@ -84,14 +84,14 @@ def plot_imitation(path: RiskPath, regularization: float, axes: Any = None) -> A
 
 
 def plot_accuracy(grid: ImitationGrid, axes: Any = None) -> Any:
-    """Held-out accuracy against imitation, a line for each regularization, the best imitation of each marked.
+    """Held-out accuracy against imitation, one line per regularization with its best imitation marked.
 
     Args:
         grid: `grid_` of a softmax estimator.
-        axes: Where to draw; a new figure without it.
+        axes: Axes to draw into; by default those of a new figure.
 
     Returns:
-        The axes; lines end where the classes would turn round.
+        The axes; lines end at the largest imitation before the predicted classes are reversed.
 
     Raises:
         InputError: matplotlib is not installed.
@@ -112,7 +112,7 @@ def _axes(axes: Any) -> Any:
     if axes is not None:
         return axes
     try:
-        # Not pyplot, which would look for a display and keep every figure.
+        # Not pyplot, which needs a display and keeps references to all figures.
         from matplotlib.figure import Figure
     except ImportError:
         raise InputError("Plots need matplotlib; install it with: pip install matplotlib.") from None

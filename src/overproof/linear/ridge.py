@@ -1,4 +1,4 @@
-"""Ridge regression that is its own teacher: scikit-learn estimators, the imitation tuned in closed form."""
+"""Scikit-learn estimators of self-distilled ridge regression, with the imitation tuned in closed form."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,13 +18,13 @@ from overproof.linear.theory import mixture_weights
 
 PATH_LENGTH = 100
 PATH_SPAN = 1e5
-"""The least regularization of a path is this many times less than the mean eigenvalue of X'X/n."""
+"""The mean eigenvalue of X'X/n divided by the smallest regularization of a path."""
 
 Vector = NDArray[np.float64]
 
 
 class _RidgeStudent(RegressorMixin, BaseEstimator):
-    """What both estimators share: they differ in how they walk the path."""
+    """Base of both estimators, which differ in how they choose along the path."""
 
     imitation: Imitation
     steps: int
@@ -33,15 +33,15 @@ class _RidgeStudent(RegressorMixin, BaseEstimator):
     random_state: int
 
     def predict(self, X: Any) -> NDArray[Any]:
-        """The student's answers, [n] or [n, T].
+        """The student's predictions, [n] or [n, T].
 
         Args:
             X: [n, p].
         """
         check_is_fitted(self)
         inputs = validate_data(self, X, reset=False, dtype=[np.float64, np.float32])
-        answers: NDArray[Any] = inputs @ self.coef_.T + self.intercept_
-        return answers
+        predictions: NDArray[Any] = inputs @ self.coef_.T + self.intercept_
+        return predictions
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -108,20 +108,20 @@ class _RidgeStudent(RegressorMixin, BaseEstimator):
 
 
 class RidgeSelfDistillation(_RidgeStudent):
-    """Ridge regression, then ridge regression on a mixture of its own answers and the labels, in closed form.
+    """Ridge regression, then ridge regression on a mixture of its own predictions and the labels, in closed form.
 
-    The student of imitation x is (1 - x) teacher + x pure student, so it is never refitted. One eigendecomposition
-    gives the teacher, the student, the best imitation and the estimated risks for 100 regularizations.
+    The student of imitation x is (1 - x) teacher + x pure student, so no refit is needed. One eigendecomposition gives
+    the teacher, the student, the best imitation and the estimated risks for 100 regularizations.
 
     Args:
         regularization: Above 0; that of X'X/n + regularization I (scikit-learn's `alpha` is n times this).
-        imitation: "one-shot" chooses without a refit, from corrected training residuals or, where those are not to be
-            trusted, from exact leave-one-out residuals; "held-out" refits on folds; a number is used as it is.
-        steps: Rounds of self-distillation, at least 1. More than one is a linear solve for the weights of the rounds;
-            a given number is then the imitation of every round.
-        fit_intercept: Whether to fit one; it is not penalised.
-        folds: Of the held-out choice, at least 2; equal rows stand in one fold.
-        random_state: Draws the folds.
+        imitation: "one-shot" chooses without refits, from corrected training residuals or, where these are unreliable,
+            from exact leave-one-out residuals; "held-out" refits on folds; a number is used as given.
+        steps: Rounds of self-distillation, at least 1. With more than one, the weights of the rounds are the solution
+            of a linear system; a given number is then the imitation of every round.
+        fit_intercept: Whether to fit an intercept, which is not penalised.
+        folds: Number of folds of the held-out choice, at least 2; equal rows are in one fold.
+        random_state: Seed of the folds.
 
     Attributes:
         coef_: [p] or [T, p], of the student.
@@ -130,35 +130,35 @@ class RidgeSelfDistillation(_RidgeStudent):
         teacher_intercept_: A number or [T].
         imitation_: The imitation; with several steps that of the last round.
         weights_: [steps + 1], of the teacher and of each pure student.
-        imitation_source_: Where the imitation is from and why: a sentence.
+        imitation_source_: How the imitation was chosen, and why so: a sentence.
         regularization_: The regularization in use.
         risk_: The student's estimated mean squared error on new noisy examples, summed over outputs.
         teacher_risk_: The teacher's.
-        risk_path_: `RiskPath` for 100 regularizations, `regularization` among them, where each has its best imitation
-            (or the given one), and says what each risk is estimated from.
+        risk_path_: `RiskPath` of 100 regularizations and `regularization`, each with its best imitation (or the given
+            one).
 
     Example:
         >>> X, y = [[-1.0], [0.0], [1.0]], [-2.0, 0.0, 2.0]
         >>> student = RidgeSelfDistillation(regularization=2 / 3, imitation=2.0).fit(X, y)
-        >>> student.teacher_coef_.round(6).tolist()  # X'X/n is 2/3 too: the teacher keeps a half, its student a quarter
+        >>> student.teacher_coef_.round(6).tolist()  # X'X/n is 2/3 too: the teacher keeps 1/2, the pure student 1/4
         [1.0]
         >>> student.coef_.round(6).tolist()
         [0.0]
 
     Raises:
-        InputError: An option out of its range, a target that does not vary, or too few weighted examples.
+        InputError: An option out of range, a constant target, or too few examples of positive weight.
 
     Source: Das and Sanghavi (2023), arXiv 2301.13304 (imitation beyond one); arXiv 2602.17565 (one-shot tuning);
         Pareek, Du and Oh (2024), arXiv 2407.04600 (several steps).
-    Differs from the paper: degrees of freedom count the intercept; imitations farther than ten times the useful range
-        (`overproof.linear.path.farthest_imitation`) are cut, and where the teacher's degrees of freedom use up more
-        than half of the examples, leave-one-out residuals choose (for several steps, folds), in closed form
-        (`Spectrum.left_out`, derived).
+    Differs from the paper: degrees of freedom include the intercept; imitations are clipped at ten times the useful
+        range (`overproof.linear.path.farthest_imitation`), and where the teacher's degrees of freedom are more than
+        half of the examples, the choice is by leave-one-out residuals in closed form (`Spectrum.left_out`, derived),
+        for several steps by folds.
     """
 
     regularization: float
 
-    @no_type_check  # scikit-learn wants a constructor that takes anything; `fit` checks
+    @no_type_check  # scikit-learn needs a constructor without checks; `fit` checks
     def __init__(
         self,
         regularization: float | int = 1.0,
@@ -182,25 +182,25 @@ class RidgeSelfDistillation(_RidgeStudent):
         Args:
             X: [n, p].
             y: [n] or [n, T].
-            sample_weight: [n], at least 0: how many examples a row stands for.
+            sample_weight: [n], at least 0: the multiplicity of each row.
         """
         (own, *others) = check_regularization("regularization", self.regularization)
         if others:
-            raise InputError("regularization holds several numbers; one is needed, or RidgeSelfDistillationCV.")
+            raise InputError("regularization has several numbers; give one, or use RidgeSelfDistillationCV.")
         training = self._read(X, y, sample_weight)
         grid = np.union1d(regularization_path(training.spectrum), own)
         path = training.one_shot(grid, self.steps, self._given_weights())
         index = int(np.searchsorted(grid, own))
         share = training.spectrum.degrees(np.array([own]), 0)[0, 0]
-        why = f": the teacher's degrees of freedom use up {share:.0%} of the examples, too many for corrected residuals"
+        why = f": the teacher's degrees of freedom are {share:.0%} of the examples, too many for corrected residuals"
         if not isinstance(self.imitation, str):
             source, why = "given", ""
         elif self.imitation == "held-out":
-            source, why = "held-out", ", as asked"
-        elif path.source[index] == "one-shot":
+            source, why = "held-out", ", as given"
+        elif path.estimated_from[index] == "one-shot":
             source, why = "one-shot", ""
         else:
-            source = path.source[index] or "held-out"
+            source = path.estimated_from[index] or "held-out"
         if source == "held-out":
             path, index = _replaced(path, index, self._held_out(training, np.array([own])))
         source += why
@@ -209,21 +209,22 @@ class RidgeSelfDistillation(_RidgeStudent):
 
 
 class RidgeSelfDistillationCV(_RidgeStudent):
-    """`RidgeSelfDistillation` that chooses its regularization too: the pair of least estimated risk.
+    """`RidgeSelfDistillation` that also chooses its regularization: the pair of lowest estimated risk.
 
     Args:
-        regularizations: To try, all above 0; those of X'X/n + regularization I. None is 100 that span the eigenvalues.
-        imitation: "one-shot" estimates all risks without a refit, from exact leave-one-out residuals (corrected ones
-            with several steps); "held-out" refits on folds; a number is used as it is, and only the regularization is
-            chosen, without a refit.
+        regularizations: Candidates, all above 0; those of X'X/n + regularization I. None is 100 that span the
+            eigenvalues.
+        imitation: "one-shot" estimates all risks without refits, from exact leave-one-out residuals (corrected ones
+            with several steps); "held-out" refits on folds; a number is used as given, and only the regularization is
+            chosen, without refits.
         steps: Rounds of self-distillation, at least 1.
-        fit_intercept: Whether to fit one; it is not penalised.
-        folds: Of the held-out choice, at least 2; equal rows stand in one fold.
-        random_state: Draws the folds.
+        fit_intercept: Whether to fit an intercept, which is not penalised.
+        folds: Number of folds of the held-out choice, at least 2; equal rows are in one fold.
+        random_state: Seed of the folds.
 
     Attributes:
-        regularization_: The one chosen.
-        best_teacher_: The regularization at which the teacher alone has the least estimated risk.
+        regularization_: The chosen regularization.
+        best_teacher_: The regularization at which the teacher alone has the lowest estimated risk.
         coef_, intercept_, teacher_coef_, teacher_intercept_, imitation_, weights_, imitation_source_, risk_,
             teacher_risk_, risk_path_: As in `RidgeSelfDistillation`, at `regularization_`.
 
@@ -235,16 +236,16 @@ class RidgeSelfDistillationCV(_RidgeStudent):
         True
 
     Raises:
-        InputError: An option out of its range, a target that does not vary, or too few weighted examples.
+        InputError: An option out of range, a constant target, or too few examples of positive weight.
 
     Source: as in `RidgeSelfDistillation`.
-    Differs from the paper: leave-one-out instead of generalised cross-validation, which a few examples of high leverage
-        mislead into pairs far from any sensible regularization (docs/log.md).
+    Differs from the paper: leave-one-out instead of generalised cross-validation, which with a few examples of high
+        leverage can choose a pair far from any useful regularization (docs/log.md).
     """
 
     regularizations: Sequence[float] | NDArray[Any] | None
 
-    @no_type_check  # scikit-learn wants a constructor that takes anything; `fit` checks
+    @no_type_check  # scikit-learn needs a constructor without checks; `fit` checks
     def __init__(
         self,
         regularizations: Sequence[float] | NDArray[Any] | None = None,
@@ -268,7 +269,7 @@ class RidgeSelfDistillationCV(_RidgeStudent):
         Args:
             X: [n, p].
             y: [n] or [n, T].
-            sample_weight: [n], at least 0: how many examples a row stands for.
+            sample_weight: [n], at least 0: the multiplicity of each row.
         """
         given = None
         if self.regularizations is not None:
@@ -278,13 +279,15 @@ class RidgeSelfDistillationCV(_RidgeStudent):
         path = training.one_shot(grid, self.steps, self._given_weights(), exact=True)
         why = ""
         if self.imitation == "held-out":
-            path, why = self._held_out(training, grid), ", as asked"
+            path, why = self._held_out(training, grid), ", as given"
         elif not np.isfinite(path.distilled).any():
             path = self._held_out(training, grid)
-            why = ": the teacher's degrees of freedom use up too many examples at every regularization"
+            why = ": the teacher has too many degrees of freedom for its examples at every regularization"
         index = int(np.argmin(path.distilled))
         self.best_teacher_ = float(grid[np.argmin(path.teacher)])
-        self._finish(training, path, index, path.source[index] + why if isinstance(self.imitation, str) else "given")
+        self._finish(
+            training, path, index, path.estimated_from[index] + why if isinstance(self.imitation, str) else "given"
+        )
         return self
 
 
@@ -297,7 +300,7 @@ class _Training:
     spectrum: Spectrum
 
     def one_shot(self, regularization: Vector, rounds: int, weights: Vector | None, *, exact: bool = False) -> RiskPath:
-        """The path without a refit."""
+        """The path of risks without refits."""
         return one_shot_path(
             self.spectrum, self.inputs, self.labels, self.weights, regularization, rounds, weights, exact=exact
         )
@@ -312,10 +315,10 @@ class _Training:
 
 
 def regularization_path(spectrum: Spectrum) -> Vector:
-    """[100], in even steps of the logarithm, over `PATH_SPAN` below the mean eigenvalue up to ten times the largest.
+    """[100], log-spaced from the mean eigenvalue divided by `PATH_SPAN` to ten times the largest eigenvalue.
 
     Args:
-        spectrum: Of the training set.
+        spectrum: Spectrum of the training set.
     """
     values = spectrum.eigenvalues
     if len(values) == 0:
@@ -324,11 +327,11 @@ def regularization_path(spectrum: Spectrum) -> Vector:
 
 
 def _replaced(path: RiskPath, index: int, one: RiskPath) -> tuple[RiskPath, int]:
-    """The path with the one regularization of `one` put in its place."""
+    """The path with the entry at `index` replaced by that of `one`."""
     fields = {}
     for name in ("teacher", "cross", "student", "weights", "imitation", "distilled"):
         values = getattr(path, name).copy()
         values[index] = getattr(one, name)[0]
         fields[name] = values
-    source = (*path.source[:index], *one.source, *path.source[index + 1 :])
-    return RiskPath(regularization=path.regularization, source=source, **fields), index
+    estimated_from = (*path.estimated_from[:index], *one.estimated_from, *path.estimated_from[index + 1 :])
+    return RiskPath(regularization=path.regularization, estimated_from=estimated_from, **fields), index

@@ -1,4 +1,4 @@
-"""A softmax head that is its own teacher: a scikit-learn classifier for frozen features and noisy labels."""
+"""A scikit-learn classifier for frozen features and noisy labels: self-distilled softmax regression."""
 
 import math
 import warnings
@@ -16,26 +16,26 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from overproof.errors import InputError
-from overproof.linear.heads import Head, Problem
+from overproof.linear.heads import SoftmaxHead, SoftmaxProblem
 from overproof.linear.options import Imitation, check_imitation, check_regularization
 from overproof.linear.splits import content_held_out
 
 IMITATIONS = tuple(step / 2 for step in range(-2, 13))
-"""The imitations tried: -1 to 6 in steps of a half."""
+"""Candidate imitations: -1 to 6 in steps of a half."""
 
 _SEARCH_TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ImitationGrid:
-    """Held-out accuracy for every regularization and imitation tried.
+    """Held-out accuracy of every candidate pair of regularization and imitation.
 
     Args:
-        regularization: [L], falling.
-        imitation: [X], rising; 0, the teacher, is among them.
-        accuracy: [L, X], the share of held-out labels named, by sample weight; NaN where the imitation is beyond the
+        regularization: [L], decreasing.
+        imitation: [X], increasing; 0, the teacher, is among them.
+        accuracy: [L, X], accuracy on the held-out labels, by sample weight; NaN where the imitation is above the
             largest one of that regularization.
-        max_imitation: [L]; infinite where nothing above 1 was tried.
+        max_imitation: [L]; infinite where no candidate is above 1.
     """
 
     regularization: Float[np.ndarray, "L"]
@@ -44,10 +44,10 @@ class ImitationGrid:
     max_imitation: Float[np.ndarray, "L"]
 
     def best(self, imitation: float | None = None) -> tuple[int, int]:
-        """Row and column of the largest accuracy; of equals the imitation nearest to 0, then the more regularised.
+        """Row and column of the largest accuracy; of equal ones the imitation nearest to 0, then the more regularised.
 
         Args:
-            imitation: Look in its column alone.
+            imitation: Restrict the search to its column.
         """
         best, place = -np.inf, (0, 0)
         for column in np.argsort(np.abs(self.imitation), kind="stable"):
@@ -59,7 +59,7 @@ class ImitationGrid:
 
 
 class SoftmaxSelfDistillation(ClassifierMixin, BaseEstimator):
-    """Softmax regression, then softmax regression on imitation * its own answers + (1 - imitation) * the labels.
+    """Softmax regression, then softmax regression on imitation * its own probabilities + (1 - imitation) * labels.
 
     Both minimise mean cross-entropy + regularization/2 ||W||^2, by L-BFGS to convergence. The targets have negative
     entries where the imitation is above 1; the loss is linear in them and stays convex. With G = the teacher's weights,
@@ -68,15 +68,15 @@ class SoftmaxSelfDistillation(ClassifierMixin, BaseEstimator):
 
     Args:
         regularization: That of mean loss + regularization/2 ||W||^2, above 0 (0 is allowed with a given imitation in
-            [0, 1]); several of them are tried and the best pair with an imitation is kept.
-        imitation: "held-out" tries `imitations` on held-out labels; a number is used as it is.
-        imitations: To try; 0 is added.
-        validation_fraction: Of every class, held out to choose, in (0, 1). Equal rows are held out together. The chosen
-            pair is then fitted on everything.
-        fit_intercept: Whether to fit a bias; it is not penalised.
-        tol: Largest entry of the preconditioned gradient at which the solver stops (1e-6 or more while it tries).
-        max_iter: Iterations of the solver at most, per fit.
-        random_state: Draws the held-out examples.
+            [0, 1]); of several the best pair with an imitation is chosen.
+        imitation: "held-out" evaluates `imitations` on held-out labels; a number is used as given.
+        imitations: Candidates; 0 is added.
+        validation_fraction: Share of every class that is held out for the choice, in (0, 1). Equal rows are held out
+            together. The chosen pair is then fitted on all examples.
+        fit_intercept: Whether to fit a bias, which is not penalised.
+        tol: Largest entry of the preconditioned gradient at which the solver stops (at least 1e-6 during the choice).
+        max_iter: Largest number of iterations per fit.
+        random_state: Seed of the held-out examples.
 
     Attributes:
         classes_: [K].
@@ -85,14 +85,14 @@ class SoftmaxSelfDistillation(ClassifierMixin, BaseEstimator):
         teacher_coef_: [K, D], at the same regularization.
         teacher_intercept_: [K].
         imitation_: The imitation in use.
-        imitation_source_: Where it is from: a sentence.
+        imitation_source_: How it was chosen: a sentence.
         regularization_: The regularization in use.
-        best_teacher_: The regularization at which the teacher alone does best on the held-out labels.
-        max_imitation_: Where the student's answer along the classes turns round: 1/(1 - share of the labels' class
-            pattern that the teacher keeps), classes as the student of imitation 1 sees them. Larger imitations are not
-            tried, and a larger given one is warned of.
+        best_teacher_: The regularization at which the teacher alone is best on the held-out labels.
+        max_imitation_: The imitation at which the student's class pattern changes its sign: 1/(1 - share of the labels'
+            class pattern that the teacher keeps), with classes predicted by the student of imitation 1. Larger
+            candidates are skipped, and a larger given one raises a warning.
         grid_: `ImitationGrid`; None with a given imitation and one regularization.
-        n_iter_: Iterations of the solver for the last fit.
+        n_iter_: Number of iterations of the last fit.
 
     Example:
         >>> X, y = [[-2.0], [-1.0], [1.0], [2.0]], ["left", "left", "right", "right"]
@@ -100,11 +100,11 @@ class SoftmaxSelfDistillation(ClassifierMixin, BaseEstimator):
         ['right']
 
     Raises:
-        InputError: An option out of its range, one class only, or an imitation outside [0, 1] without regularization.
+        InputError: An option out of range, one class only, or an imitation outside [0, 1] without regularization.
 
     Source: Das and Sanghavi (2023), arXiv 2301.13304 (linear probing with cross-entropy, imitation beyond one).
     Differs from the paper: there the head is trained by SGD for a number of epochs; an unconverged teacher is already
-        regularised, which moves the best imitation.
+        regularised, which changes the best imitation.
     """
 
     regularization: float | Sequence[float] | NDArray[Any]
@@ -116,7 +116,7 @@ class SoftmaxSelfDistillation(ClassifierMixin, BaseEstimator):
     max_iter: int
     random_state: int
 
-    @no_type_check  # scikit-learn wants a constructor that takes anything; `fit` checks
+    @no_type_check  # scikit-learn needs a constructor without checks; `fit` checks
     def __init__(
         self,
         regularization: float | int | Sequence[float] | NDArray[Any] = 1e-3,
@@ -139,24 +139,24 @@ class SoftmaxSelfDistillation(ClassifierMixin, BaseEstimator):
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "SoftmaxSelfDistillation":
-        """Choose the imitation where it is not given, then fit teacher and student on everything.
+        """Choose the imitation where it is not given, then fit teacher and student on all examples.
 
         Args:
             X: [N, D], the features.
-            y: [N], the labels, noisy ones too.
+            y: [N], the labels, which may be noisy.
             sample_weight: [N], at least 0.
         """
         regularizations, imitations = self._check_options()
-        features, words = validate_data(self, X, y, dtype=[np.float64, np.float32])
-        check_classification_targets(words)
+        features, names = validate_data(self, X, y, dtype=[np.float64, np.float32])
+        check_classification_targets(names)
         weights = np.asarray(
             _check_sample_weight(sample_weight, features, dtype=np.float64, ensure_non_negative=True), np.float64
         )
         if not (weights > 0).all():
-            features, words, weights = features[weights > 0], words[weights > 0], weights[weights > 0]
-        self.classes_, label = np.unique(words, return_inverse=True)
+            features, names, weights = features[weights > 0], names[weights > 0], weights[weights > 0]
+        self.classes_, label = np.unique(names, return_inverse=True)
         if len(self.classes_) < 2:
-            raise InputError(f"The labels hold {len(self.classes_)} class; at least 2 classes are needed.")
+            raise InputError(f"The labels have {len(self.classes_)} class; at least 2 classes are needed.")
         self._choose(features, label, weights, regularizations, imitations)
         self._fit_all(features, label, weights)
         return self
@@ -168,8 +168,8 @@ class SoftmaxSelfDistillation(ClassifierMixin, BaseEstimator):
             X: [N, D].
         """
         logits = self._logits(X)
-        answers: NDArray[Any] = logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
-        return answers
+        decisions: NDArray[Any] = logits[:, 1] - logits[:, 0] if len(self.classes_) == 2 else logits
+        return decisions
 
     def predict_proba(self, X: Any) -> NDArray[Any]:
         """Probabilities, [N, K].
@@ -189,8 +189,8 @@ class SoftmaxSelfDistillation(ClassifierMixin, BaseEstimator):
             X: [N, D].
         """
         logits = self._logits(X)
-        words: NDArray[Any] = self.classes_[logits.argmax(axis=1)]
-        return words
+        names: NDArray[Any] = self.classes_[logits.argmax(axis=1)]
+        return names
 
     def _logits(self, X: Any) -> NDArray[Any]:
         check_is_fitted(self)
@@ -207,11 +207,11 @@ class SoftmaxSelfDistillation(ClassifierMixin, BaseEstimator):
             raise InputError(f"tol is {self.tol} and max_iter {self.max_iter}; both must be above 0.")
         tried = np.array(self.imitations if isinstance(self.imitation, str) else [self.imitation], np.float64).ravel()
         if not np.isfinite(tried).all():
-            raise InputError("imitations holds a number that is not finite; all must be.")
+            raise InputError("imitations has a number that is not finite; all must be finite.")
         beyond = isinstance(self.imitation, str) or not 0 <= self.imitation <= 1
         if beyond and regularizations.min() == 0:
             what = (
-                "imitation 'held-out', which looks"
+                "imitation 'held-out', which searches"
                 if isinstance(self.imitation, str)
                 else f"imitation {self.imitation}, which is"
             )
@@ -221,8 +221,8 @@ class SoftmaxSelfDistillation(ClassifierMixin, BaseEstimator):
             )
         return np.sort(regularizations)[::-1], np.union1d(tried, [0.0])
 
-    def _problem(self, features: NDArray[Any], weights: NDArray[np.float64], tolerance: float) -> Problem:
-        return Problem.of(
+    def _problem(self, features: NDArray[Any], weights: NDArray[np.float64], tolerance: float) -> SoftmaxProblem:
+        return SoftmaxProblem.of(
             features,
             weights,
             len(self.classes_),
@@ -247,7 +247,7 @@ class SoftmaxSelfDistillation(ClassifierMixin, BaseEstimator):
             return
         held = content_held_out(features, label, weights, self.validation_fraction, self.random_state)
         if not held.any():
-            self.imitation_source_ = f"the teacher itself: of {len(label)} examples none could be held out"
+            self.imitation_source_ = f"the teacher itself: none of {len(label)} examples could be held out"
             return
         grid = self._tried(features, label, weights, held, regularizations, imitations)
         if not given:
@@ -281,7 +281,7 @@ class SoftmaxSelfDistillation(ClassifierMixin, BaseEstimator):
         return ImitationGrid(regularization=regularizations, imitation=grid, accuracy=accuracy, max_imitation=limits)
 
     @staticmethod
-    def _named(problem: Problem, head: Head, features: NDArray[Any]) -> NDArray[np.int64]:
+    def _named(problem: SoftmaxProblem, head: SoftmaxHead, features: NDArray[Any]) -> NDArray[np.int64]:
         coefficients, bias = problem.coefficients(head)
         named: NDArray[np.int64] = (features @ coefficients.T + bias).argmax(axis=1)
         return named
@@ -292,8 +292,8 @@ class SoftmaxSelfDistillation(ClassifierMixin, BaseEstimator):
         self.max_imitation_ = path.max_imitation
         if self.imitation_source_ == "given" and self.imitation_ > path.max_imitation:
             warnings.warn(
-                f"imitation {self.imitation_:g} is beyond {path.max_imitation:.3g}, where the student turns the "
-                "classes round; choose a smaller one or less regularization.",
+                f"imitation {self.imitation_:g} is above {path.max_imitation:.3g}, where the student's predictions "
+                "reverse the classes; choose a smaller imitation or less regularization.",
                 stacklevel=3,
             )
         student = path.head(self.imitation_)
@@ -312,17 +312,17 @@ class SoftmaxSelfDistillation(ClassifierMixin, BaseEstimator):
 
 
 class ImitationPath:
-    """One teacher and its students of any imitation, each started from its neighbour.
+    """One teacher and its students of any imitation; each fit starts from a similar solution.
 
     Args:
         problem: The training features.
         label: [N], class indices.
-        regularization: Of mean loss + regularization/2 ||W||^2.
-        start: Where the teacher's fit begins: a head of a neighbouring regularization.
+        regularization: That of mean loss + regularization/2 ||W||^2.
+        start: Initial value of the teacher's fit, such as the solution of a similar regularization.
     """
 
     def __init__(
-        self, problem: Problem, label: NDArray[np.int64], regularization: float, start: Head | None = None
+        self, problem: SoftmaxProblem, label: NDArray[np.int64], regularization: float, start: SoftmaxHead | None = None
     ) -> None:
         self.problem = problem
         self.regularization = regularization
@@ -332,21 +332,21 @@ class ImitationPath:
         self._label = label
 
     @cached_property
-    def pure(self) -> Head:
+    def pure(self) -> SoftmaxHead:
         """The student of imitation 1."""
         return self.problem.solve(self._answers, self.regularization, self.teacher)
 
     @cached_property
     def max_imitation(self) -> float:
-        """Where the student turns the classes round (`SoftmaxSelfDistillation.max_imitation_`)."""
+        """The imitation at which the student reverses the classes (`SoftmaxSelfDistillation.max_imitation_`)."""
         return self._turning_point()
 
-    def head(self, imitation: float, start: Head | None = None) -> Head:
+    def head(self, imitation: float, start: SoftmaxHead | None = None) -> SoftmaxHead:
         """The student of one imitation.
 
         Args:
             imitation: Any real number; 0 is the teacher, 1 the pure student.
-            start: Where the fit begins; the teacher or the pure student without it.
+            start: Initial value of the fit; by default the teacher or the pure student.
         """
         if imitation == 0:
             return self.teacher
@@ -355,8 +355,8 @@ class ImitationPath:
         nearest = self.teacher if abs(imitation) < abs(imitation - 1) else self.pure
         return self.problem.solve(self._labels.mixed(self._answers, imitation), self.regularization, start or nearest)
 
-    def heads(self, imitations: NDArray[np.float64]) -> Iterator[tuple[float, Head]]:
-        """The students of all imitations up to the largest sensible one, outwards from the teacher.
+    def heads(self, imitations: NDArray[np.float64]) -> Iterator[tuple[float, SoftmaxHead]]:
+        """The students of all imitations up to `max_imitation`, in order of distance from the teacher.
 
         Args:
             imitations: [X], any order.
@@ -370,11 +370,11 @@ class ImitationPath:
                 yield imitation, last
 
     def _turning_point(self) -> float:
-        """1/(1 - kept), kept the share of the labels' class pattern that stands in the teacher's answers.
+        """1/(1 - kept), where kept is the share of the labels' class pattern in the teacher's probabilities.
 
         Linearised, a smoother that keeps the share h of a pattern gives the student h (1 - imitation (1 - h)) of it.
-        The pattern is the mean label within each class; the classes are those the pure student sees, because a teacher
-        that repeats every flipped label would take the flips for classes.
+        The pattern is the mean label within each class; classes are those predicted by the pure student, because a
+        teacher that repeats every flipped label would separate the flipped examples as classes.
         """
         share, num_classes = self.problem.share, self.problem.num_classes
         group = self.problem.probs(self.pure).argmax(axis=1)

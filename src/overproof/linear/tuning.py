@@ -1,4 +1,4 @@
-"""Is self-distillation worth it for these features? Teacher, best imitation, and what it wins on examples left out."""
+"""Measure on held-out folds how much tuned self-distillation gains over a tuned linear model (`tune-xi`)."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -19,35 +19,35 @@ Task = Literal["classification", "regression"]
 
 IMITATIONS = (-1.0, -0.5, 0.0, 0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0)
 TEACHER_DECADES = tuple(third / 3 for third in range(3, -16, -1))
-"""A teacher's regularizations: the mean variance of a feature times ten to these. As fine as its student can choose, or
-the student would win by being tuned better."""
+"""Candidates for the teacher: the mean variance of a feature times ten to these powers. As fine as the student's, so
+that the student does not gain by finer tuning."""
 STUDENT_DECADES = (1, 0, -1, -2)
-"""A student's regularizations: the teacher's best times ten to these."""
+"""Candidates for the student: the teacher's best regularization times ten to these powers."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Tuned:
-    """What the tuning found; fit for JSON through `as_json`.
+class TuningResult:
+    """The result of the tuning; fit for JSON through `as_json`.
 
     Args:
         task: "classification" (a softmax head) or "regression" (ridge).
         num_examples: N.
         num_features: D.
-        num_answers: Classes, or outputs.
-        metric: "accuracy" or "r2": the share of right answers, or of the outputs' variance that is predicted.
-        teacher_regularization: The teacher's own best, on all examples.
-        teacher: Its metric, each example answered by a fit on other folds.
-        regularization: Of the student, chosen together with its imitation, on all examples.
-        imitation: Of the student.
-        fold_imitations: What the students of the folds chose, whose answers the metrics are of.
-        student: Its metric, as the teacher's.
+        num_answers: Number of classes, or of outputs.
+        metric: "accuracy", or "r2", the share of the outputs' variance that is predicted.
+        teacher_regularization: The teacher's best, chosen on all examples.
+        teacher: The teacher's metric, each example predicted by a fit on the other folds.
+        regularization: The student's, chosen together with its imitation on all examples.
+        imitation: The student's.
+        fold_imitations: The imitations chosen by the students of the folds, whose predictions are measured.
+        student: The student's metric, measured as the teacher's.
         gain: `student` less `teacher`.
-        gain_low: End of its interval.
-        gain_high: End of its interval.
-        level: How often the interval covers.
+        gain_low: Lower end of its interval.
+        gain_high: Upper end of its interval.
+        level: Coverage of the interval.
         verdict: BEATS, DOES NOT BEAT or INCONCLUSIVE (`overproof.evaluation.verdict`).
-        measured_on: The answers that the metric is about.
-        folds: How many fits on other examples stand behind the metrics.
+        measured_on: The labels or targets that the metric is computed against.
+        folds: Number of folds.
     """
 
     task: Task
@@ -70,7 +70,7 @@ class Tuned:
     folds: int
 
     def as_json(self) -> dict[str, Any]:
-        """The fields."""
+        """The fields as a dictionary."""
         return asdict(self)
 
 
@@ -83,27 +83,27 @@ def tune(
     truth: str | None = None,
     folds: int = 5,
     seed: int = 0,
-) -> Tuned:
-    """Read a file of features and tune the linear model that its answers ask for.
+) -> TuningResult:
+    """Read a file of features, and tune a softmax head for a label or ridge regression for targets.
 
     Args:
         path: .npz or Parquet.
-        label: The column or array of classes, or None.
-        target: The columns or arrays of numbers to predict; () with a label.
-        features: Columns or arrays of features; () is all that fit (`overproof.data.feature_file`).
-        truth: The column or array of trusted classes to measure on, or None.
+        label: Name of the column or array of classes, or None.
+        target: Names of the columns or arrays of numbers to predict; () with a label.
+        features: Names of columns or arrays of features; () is all suitable ones (`overproof.data.feature_file`).
+        truth: Name of the column or array of trusted classes to measure on, or None.
         folds: At least 2.
-        seed: Draws the folds.
+        seed: Seed of the folds.
 
     Raises:
-        InputError: The file does not hold what the names say, or not exactly one of label and target is given.
+        InputError: The file lacks a name or has it in another form, or not exactly one of label and target is given.
     """
     if (label is None) == (not target):
         raise InputError("tune-xi needs either --label, for classes, or --target, for numbers to predict.")
     if truth is not None and label is None:
-        raise InputError("--truth stands beside --label; targets are measured as they are given.")
-    words = [word for word in (label, truth) if word is not None]
-    read = read_features(str(path), features=features, label=words, target=target)
+        raise InputError("--truth needs --label; targets are measured as given.")
+    names = [name for name in (label, truth) if name is not None]
+    read = read_features(str(path), features=features, label=names, target=target)
     if label is None:
         columns = np.concatenate([read.answers[name] for name in target], axis=1)
         return tune_regression(read.features, columns, folds=folds, seed=seed)
@@ -125,23 +125,22 @@ def tune_classification(
     folds: int = 5,
     seed: int = 0,
     measured_on: str = "the given labels",
-) -> Tuned:
-    """A softmax head on frozen features: the teacher at its best regularization against the best pair.
+) -> TuningResult:
+    """Tune a softmax head on frozen features: the best teacher against the best pair of regularization and imitation.
 
     Regularization and imitation are chosen within each fold's training examples, on labels held out there, and the
-    fold is answered once. The interval of the gain is that of the mean over examples of the difference of two answers,
-    the folds being what they are.
+    fold is predicted once. The interval of the gain is that of the mean difference over examples, for given folds.
 
     Args:
         features: [N, D], finite.
-        label: [N], noisy ones too.
-        truth: [N], trusted labels to measure on; nothing is fitted on or chosen by them.
+        label: [N], which may be noisy.
+        truth: [N], trusted labels to measure on; they are not used for fitting or choosing.
         folds: At least 2.
-        seed: Draws folds and held-out examples.
-        measured_on: What to call the labels that are measured on.
+        seed: Seed of folds and held-out examples.
+        measured_on: A name for the labels that are measured on.
 
     Raises:
-        InputError: There is one class only, or an option is out of its range.
+        InputError: There is one class only, or an option is out of range.
     """
     from overproof.linear.softmax import SoftmaxSelfDistillation
 
@@ -150,8 +149,8 @@ def tune_classification(
         raise InputError(f"The label is {str(classes[0])!r} in every row; at least 2 classes are needed.")
     if 2 * len(classes) > len(label):
         raise InputError(
-            f"The label has {len(classes)} different values in {len(label)} rows; classes must come back (numbers to "
-            f"predict are a --target)."
+            f"The label has {len(classes)} different values in {len(label)} rows; classes need two rows each on "
+            f"average (give numbers to predict as --target)."
         )
     mean = float(np.var(features, axis=0, dtype=np.float64).mean())
     if mean == 0:
@@ -187,17 +186,17 @@ def tune_regression(
     *,
     folds: int = 5,
     seed: int = 0,
-) -> Tuned:
-    """Ridge: the teacher at its best regularization against the best pair, both chosen in closed form.
+) -> TuningResult:
+    """Tune ridge regression: the best teacher against the best pair, both chosen in closed form.
 
     Args:
         features: [N, D], finite.
         target: [N, T], finite.
         folds: At least 2.
-        seed: Draws the folds.
+        seed: Seed of the folds.
 
     Raises:
-        InputError: The target does not vary, or an option is out of its range.
+        InputError: The target does not vary, or an option is out of range.
     """
     from overproof.linear.ridge import RidgeSelfDistillation, RidgeSelfDistillationCV
 
@@ -229,11 +228,11 @@ def tune_regression(
     )
 
 
-def report(tuned: Tuned) -> Group:
-    """The finding for a terminal.
+def report(tuned: TuningResult) -> Group:
+    """The result as a table for a terminal.
 
     Args:
-        tuned: What was found.
+        tuned: The result.
     """
     unit = "accuracy %" if tuned.metric == "accuracy" else "R² %"
     drawn = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
@@ -254,7 +253,7 @@ def report(tuned: Tuned) -> Group:
         drawn,
         f"\n{tuned.num_examples} examples, {tuned.num_features} features, {tuned.num_answers} {answers}; "
         f"{100 * tuned.level:g} % interval over examples, {tuned.folds} folds, measured on {tuned.measured_on}. "
-        f"The students of the folds chose xi {', '.join(f'{each:.3g}' for each in tuned.fold_imitations)}.",
+        f"The xi chosen in the folds: {', '.join(f'{each:.3g}' for each in tuned.fold_imitations)}.",
     )
 
 
@@ -279,11 +278,11 @@ def _judged(
     student: Any,
     measured_on: str,
     level: float = 0.95,
-) -> Tuned:
+) -> TuningResult:
     gains = scores[1] - scores[0]
     half = float(ndtri((1 + level) / 2) * gains.std(ddof=1) / np.sqrt(len(gains)))
     gain = float(gains.mean())
-    return Tuned(
+    return TuningResult(
         task=task,
         num_examples=len(features),
         num_features=features.shape[1],

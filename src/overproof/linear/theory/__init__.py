@@ -1,6 +1,6 @@
-"""What self-distillation can win, exactly: optimal imitation, its threshold in the noise, risks, logistic bands.
+"""Published formulas of linear self-distillation: optimal imitation, noise threshold, risks, logistic bands.
 
-Three conventions for the regularisation are in use, and every function says which is its own:
+There are three conventions for the regularization, and the docstring of every function names the one it uses:
 
 * *un-normalised*: ridge minimises ||y - X b||^2 + regularization ||b||^2; the fixed-design functions, after the paper.
 * *normalised*: ridge minimises ||y - X b||^2 / n + regularization ||b||^2, so that it inverts X'X/n + regularization I:

@@ -1,4 +1,4 @@
-"""The numbers that a formula is given, checked."""
+"""Checks of the numbers that are passed to the formulas."""
 
 import math
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from overproof.errors import InputError
 
 Numbers = NDArray[Any] | Sequence[float] | Sequence[int]
-"""A vector in any of the usual forms."""
+"""A vector, as an array or a sequence."""
 
 Number = float | int
 """One real number."""
@@ -20,7 +20,7 @@ Vector = NDArray[np.float64]
 
 
 def vectors(first_name: str, first: Numbers, second_name: str, second: Numbers) -> tuple[Vector, Vector]:
-    """Two vectors of one length, finite."""
+    """Check two finite vectors of one length."""
     vectors = []
     for name, numbers in ((first_name, first), (second_name, second)):
         values = np.asarray(numbers, np.float64)
@@ -37,7 +37,7 @@ def vectors(first_name: str, first: Numbers, second_name: str, second: Numbers) 
 
 
 def design(singular_values: Numbers, coefficients: Numbers) -> tuple[Vector, Vector]:
-    """Singular values, at least 0, and coefficients."""
+    """Check singular values, at least 0, and coefficients."""
     s, theta = vectors("singular_values", singular_values, "coefficients", coefficients)
     if (s < 0).any():
         raise InputError(f"singular_values has {s.min():g}; they must be at least 0.")
@@ -45,21 +45,21 @@ def design(singular_values: Numbers, coefficients: Numbers) -> tuple[Vector, Vec
 
 
 def finite(name: str, value: Number) -> float:
-    """A finite number."""
+    """Check a finite number."""
     if not math.isfinite(value):
         raise InputError(f"{name} is {value}; it must be a finite number.")
     return float(value)
 
 
 def above_zero(name: str, value: Number) -> float:
-    """A finite number above 0."""
+    """Check a finite number above 0."""
     if not (math.isfinite(value) and value > 0):
         raise InputError(f"{name} is {value}; it must be a finite number above 0.")
     return float(value)
 
 
 def variance_of(value: Number) -> float:
-    """A finite number, at least 0."""
+    """Check a variance: a finite number, at least 0."""
     if not (math.isfinite(value) and value >= 0):
         raise InputError(f"noise_variance is {value}; it must be a finite number, at least 0.")
     return float(value)

@@ -1,4 +1,4 @@
-"""Linear regression in a fixed design: the error of the coefficients, after the paper; regularization un-normalised."""
+"""Self-distilled linear regression in a fixed design: error, optimal imitation and regularization (un-normalised)."""
 
 import math
 
@@ -71,8 +71,7 @@ def optimal_imitation(
         1.0
 
     Raises:
-        InputError: As in `estimation_error`, or nothing depends on the imitation because there is neither signal nor
-            noise.
+        InputError: As in `estimation_error`, or there is neither signal nor noise, so that every imitation is optimal.
 
     Source: Das and Sanghavi (2023), arXiv 2301.13304, theorem on the optimal imitation for linear regression.
     """
@@ -87,7 +86,7 @@ def optimal_imitation(
 
 
 def noise_threshold(singular_values: Numbers, coefficients: Numbers, regularization: Number) -> float:
-    """The noise variance above which `optimal_imitation` is above 1: more than the teacher, less than no label.
+    """The noise variance above which `optimal_imitation` is above 1, where labels have a negative weight.
 
     regularization * sum s^2 (regularization + 2 s^2) coefficient^2/(s^2 + regularization)^4 divided by
     sum s^4/(s^2 + regularization)^4.
@@ -119,11 +118,11 @@ def noise_threshold(singular_values: Numbers, coefficients: Numbers, regularizat
 
 
 def optimal_regularization(singular_values: Numbers, coefficients: Numbers, noise_variance: Number) -> float:
-    """The regularization at which plain ridge has its least `estimation_error`.
+    """The regularization at which plain ridge has the lowest `estimation_error`.
 
     A root of sum s^2 (noise_variance - regularization coefficient^2)/(s^2 + regularization)^3, so that
-    `optimal_imitation` is 0 there. It is searched on a grid of 2,000 values that spans what can be optimal, the best
-    one refined.
+    `optimal_imitation` is 0 there. The search is on a grid of 2,000 values that spans all possible optima, followed by
+    root finding.
 
     Args:
         singular_values: [J], of the design, at least one above 0.
@@ -135,7 +134,7 @@ def optimal_regularization(singular_values: Numbers, coefficients: Numbers, nois
         The regularization, un-normalised (||y - X b||^2 + regularization ||b||^2).
 
     Example:
-        Equal coefficients: the noise variance over the squared coefficient, whatever the design.
+        Equal coefficients: the noise variance divided by the squared coefficient, for any design.
 
         >>> round(optimal_regularization([3.0, 1.0], [2.0, 2.0], 1.0), 9)
         0.25
@@ -150,7 +149,7 @@ def optimal_regularization(singular_values: Numbers, coefficients: Numbers, nois
     variance = above_zero("noise_variance", noise_variance)
     seen = theta[(s > 0) & (theta != 0)] ** 2
     if len(seen) == 0:
-        raise InputError("The coefficients are 0 in every direction of the design; ridge then wants no finite optimum.")
+        raise InputError("The coefficients are 0 in every direction of the design; ridge then has no finite optimum.")
     s, theta = s[s > 0], theta[s > 0]
 
     def slope(log_ridge: float) -> float:
@@ -159,7 +158,7 @@ def optimal_regularization(singular_values: Numbers, coefficients: Numbers, nois
         scale = s.max() ** 2 + ridge
         return float(np.sum(s**2 * (ridge * theta**2 - variance) / ((s**2 + ridge) / scale) ** 3))
 
-    # Below variance / max theta^2 every term is negative; large ridge weighs all directions by s^2 alone.
+    # Below variance / max theta^2 every term is negative; for large ridge all directions are weighted by s^2 only.
     low = math.log(variance / seen.max()) - 1e-6
     high = max(math.log(variance * np.sum(s**2) / np.sum(s**2 * theta**2)), low, 2 * math.log(s.max())) + 10
     grid = np.linspace(low, high, 2000)
@@ -170,11 +169,11 @@ def optimal_regularization(singular_values: Numbers, coefficients: Numbers, nois
 
 
 def gain_over_tuned_ridge(singular_values: Numbers, coefficients: Numbers, noise_variance: Number) -> float:
-    """A number above 0 where tuned self-distillation is sure to beat tuned ridge in `estimation_error`.
+    """A number above 0 where tuned self-distillation provably beats tuned ridge in `estimation_error`.
 
     sum s^2 (noise_variance - regularization coefficient^2)/(s^2 + regularization)^4 at `optimal_regularization`. The
-    condition is sufficient; it says that the signal lies on large singular directions. With all coefficients equal in
-    size the number is 0, and nothing is won.
+    condition is sufficient; it means that the signal is concentrated on large singular directions. With coefficients of
+    equal size the number is 0, and there is no gain.
 
     Args:
         singular_values: [J], of the design, at least one above 0.

@@ -1,4 +1,4 @@
-"""Two balanced classes and flipped labels: what a logistic teacher and its student still get right."""
+"""Flip rates up to which a logistic teacher and its student predict all training labels of two balanced classes."""
 
 from overproof.errors import InputError
 from overproof.linear.theory.checks import Number, above_zero, finite
@@ -7,18 +7,18 @@ from overproof.linear.theory.checks import Number, above_zero, finite
 def logistic_bands(
     within: Number, across: Number, per_class: int, regularization: Number
 ) -> tuple[float, float, float]:
-    """Up to which share of flipped labels a logistic teacher, and its student, still name every training label right.
+    """The share of flipped labels up to which a logistic teacher, and its student, predict all true labels in training.
 
     Two classes of `per_class` unit-norm examples, N = 2 per_class, inner products `within` a class and `across`. With
     s(u) = u/(u + 4 N regularization), top = s(1 - within + per_class (within - across)) and R = top/s(1 - within): the
     teacher is right everywhere below 1/2 (1 - 1/(R - 1)), the student of imitation 1 below 1/2 (1 - 1/(R^2 - 1)).
-    Between the two the student beats its teacher. From 1/(1 - top) on, imitation turns the class direction round and
+    Between the two the student beats its teacher. From 1/(1 - top) on, imitation reverses the class direction and
     accuracy collapses.
 
     Args:
         within: Inner product within a class, in (across, 1).
         across: Inner product of the classes, in [-1, within).
-        per_class: Examples a class, at least 1.
+        per_class: Examples per class, at least 1.
         regularization: Above 0, in the mean-loss convention (mean logistic loss + regularization/2 ||w||^2 with one
             weight vector w; two softmax vectors need twice the regularization for the same predictions).
 
@@ -30,7 +30,7 @@ def logistic_bands(
         [0.403, 0.486, 32.438]
 
     Raises:
-        InputError: A number out of its range.
+        InputError: A number is out of range.
 
     Source: Das and Sanghavi (2023), arXiv 2301.13304, section on logistic regression; the closed form is derived by
     linearising the sigmoid at 0 (the exact solution of the example is .406 and .486).

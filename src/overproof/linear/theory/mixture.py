@@ -1,4 +1,4 @@
-"""Mixtures of a teacher and its students, whatever the model."""
+"""Mixtures of a teacher and its students: the optimal mixture from second moments, and weights of several rounds."""
 
 from collections.abc import Sequence
 
@@ -10,13 +10,13 @@ def distilled_risk(risk: Number, cross_risk: Number, student_risk: Number) -> tu
     """The best mixture of a teacher and its pure student, and its risk, from second moments of their errors.
 
     The mixture's risk is (1 - x)^2 risk + 2 x (1 - x) cross_risk + x^2 student_risk; with
-    D = risk + student_risk - 2 cross_risk it is least at x = (risk - cross_risk)/D, where it is
-    risk - (risk - cross_risk)^2/D. Whatever the regularization is, the numbers belong to one value of it.
+    D = risk + student_risk - 2 cross_risk its minimum is at x = (risk - cross_risk)/D, where it is
+    risk - (risk - cross_risk)^2/D. All three numbers are for one regularization.
 
     Args:
         risk: Mean squared error of the teacher.
         cross_risk: Mean product of the two errors.
-        student_risk: Mean squared error of the student that was trained on the teacher's answers alone.
+        student_risk: Mean squared error of the student that is trained on the teacher's predictions alone.
 
     Returns:
         The optimal imitation and the risk there; (0, risk) where teacher and student do not differ (D is 0).
@@ -26,7 +26,7 @@ def distilled_risk(risk: Number, cross_risk: Number, student_risk: Number) -> tu
         (1.0, 1.0)
 
     Raises:
-        InputError: A number is not finite, or D is negative: then the numbers are no second moments.
+        InputError: A number is not finite, or D is negative, so that these are not second moments.
 
     Source: arXiv 2602.17565 (optimal mixing of teacher and student in ridge regression).
     """
@@ -46,17 +46,17 @@ def distilled_risk(risk: Number, cross_risk: Number, student_risk: Number) -> tu
 
 
 def mixture_weights(imitations: Sequence[float]) -> list[float]:
-    """How much each pure student weighs after k rounds of self-distillation with these imitations.
+    """The weight of each pure student after k rounds of self-distillation with given imitations.
 
     With A the smoother (labels to fitted values), round j trains on imitation_j * (round j - 1) + (1 - imitation_j) *
-    label. Linear models of one regularization give f_k = sum w_i A^i f_0 with sum w_i = 1, f_0 the teacher. The weights
-    are what to tune: the imitations behind good weights can be of the order of 1e5.
+    label. Linear models of one regularization give f_k = sum w_i A^i f_0 with sum w_i = 1, f_0 the teacher. Tune the
+    weights, not the imitations: those of good weights can be of the order of 1e5.
 
     Args:
         imitations: [k], of each round, the first round first.
 
     Returns:
-        [k + 1]: w_0 of the teacher, w_1 of the student trained on its answers alone, and so on.
+        [k + 1]: w_0 of the teacher, w_1 of the student trained on its predictions alone, and so on.
 
     Example:
         >>> mixture_weights([2.0])

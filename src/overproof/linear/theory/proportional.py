@@ -1,4 +1,4 @@
-"""Ridge in the proportional limit: deterministic equivalents of the risk. Regularization is normalised."""
+"""Deterministic equivalents of ridge's prediction risk in the proportional limit (normalised regularization)."""
 
 import numpy as np
 
@@ -19,15 +19,15 @@ def proportional_risk(
     Deterministic equivalents for features of covariance Sigma: the limit of the risk on a new noisy example.
 
     Args:
-        eigenvalues: [J], of Sigma, at least 0; each stands for an equal share of the features (one eigenvalue is the
+        eigenvalues: [J], of Sigma, at least 0, each of an equal share of the features (one eigenvalue is the
             isotropic case).
-        squared_coefficients: [J], the squared true coefficients summed over the eigen-directions each entry stands for.
+        squared_coefficients: [J], the squared true coefficients summed over the eigen-directions of each entry.
         aspect_ratio: Features over examples, p/n, above 0.
         noise_variance: Of a label, at least 0.
         regularization: Above 0, normalised (that of X'X/n + regularization I).
 
     Returns:
-        The risk of ridge, the optimal imitation, and the risk there; the noise of the new label is counted in both.
+        The risk of ridge, the optimal imitation, and the risk there; both include the noise of the new label.
 
     Example:
         >>> [round(number, 4) for number in proportional_risk([1.0], [1.0], 0.5, 1.0, 0.1)]
@@ -52,11 +52,11 @@ def proportional_moments(
     noise_variance: Number,
     regularization: Number,
 ) -> tuple[float, float, float]:
-    """The three moments behind `proportional_risk`, from which the risk at any imitation follows (`distilled_risk`).
+    """The three moments of `proportional_risk`, from which the risk at any imitation follows (`distilled_risk`).
 
     Args:
-        eigenvalues: [J], of Sigma, at least 0; each stands for an equal share of the features.
-        squared_coefficients: [J], the squared true coefficients summed over the eigen-directions each entry stands for.
+        eigenvalues: [J], of Sigma, at least 0, each of an equal share of the features.
+        squared_coefficients: [J], the squared true coefficients summed over the eigen-directions of each entry.
         aspect_ratio: Features over examples, p/n, above 0.
         noise_variance: Of a label, at least 0.
         regularization: Above 0, normalised (that of X'X/n + regularization I).
@@ -102,7 +102,7 @@ def proportional_moments(
 
 
 def _effective_regularization(s: Vector, ratio: float, ridge: float) -> float:
-    """The positive root of k = ridge + ratio k mean(s/(s + k)); it lies between ridge and ridge + ratio mean(s)."""
+    """The positive root of k = ridge + ratio k mean(s/(s + k)); it is between ridge and ridge + ratio mean(s)."""
     from scipy.optimize import brentq
 
     def excess(kappa: float) -> float:
