@@ -1,11 +1,16 @@
 """Names to parts and methods: what the command line can spell, the docs list and the contract tests visit."""
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, is_dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from pathlib import PurePath
 from typing import Any, Literal, TypeVar
+
+import numpy as np
+import pydantic
 
 from overproof.claims import Claim
 from overproof.errors import InputError, nearest_word
+from overproof.seeds import digest
 
 Kind = Literal["loss", "weight", "target", "select", "noise", "method"]
 Part = TypeVar("Part", bound=Callable[..., Any])
@@ -112,6 +117,72 @@ def kind_of(part: object, option: str) -> Kind:
     if not kinds:
         raise InputError(f"Option {option!r} is a group of parts and goes by no name; set its parts by their paths.")
     return kinds[0]
+
+
+def described(value: Any, *, without: Sequence[str] = ()) -> Any:
+    """A method, a part or a group of options as plain data that later versions write the same way, for keys.
+
+    A registered part is its registered name and the options that differ from their defaults; a group of options is
+    those alone, because its place says what it is. A part that is not registered goes by its import path.
+
+    Args:
+        value: Methods, parts, pydantic models, dataclasses, and containers, numbers and texts in them.
+        without: Options of `value` itself to leave out.
+
+    Example:
+        >>> from overproof.training.options import TrainOptions
+        >>> described(TrainOptions(epochs=3, checkpoint_seconds=1.0), without=["checkpoint_seconds"])
+        {'epochs': 3}
+    """
+    if isinstance(value, str | int | float | None):
+        return value
+    if isinstance(value, pydantic.BaseModel):
+        options = type(value).model_fields
+        defaults = {
+            name: each.get_default(call_default_factory=True)
+            for name, each in options.items()
+            if not each.is_required()
+        }
+        return _changed({name: getattr(value, name) for name in options}, defaults, without)
+    if is_dataclass(value) and not isinstance(value, type):
+        given = {each.name: getattr(value, each.name) for each in fields(value)}
+        return {**_named(value), **_changed(given, _defaults(value), without)}
+    if isinstance(value, Mapping):
+        return {str(key): described(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [described(each) for each in value]
+    if isinstance(value, PurePath):
+        return str(value)
+    if hasattr(value, "detach"):
+        value = value.detach().cpu().numpy()
+    if isinstance(value, np.ndarray):
+        return [value.dtype.str, list(value.shape), digest(value.tobytes())]
+    return f"{value.__module__}:{value.__qualname__}" if hasattr(value, "__qualname__") else repr(value)
+
+
+def _changed(given: Mapping[str, Any], defaults: Mapping[str, Any], without: Sequence[str]) -> dict[str, Any]:
+    """The options that differ from their defaults; `name` says which of several a group is and always stays."""
+    plain = {name: described(value) for name, value in given.items() if name not in without}
+    return {
+        name: value
+        for name, value in plain.items()
+        if name == "name" or name not in defaults or value != described(defaults[name])
+    }
+
+
+def _defaults(group: Any) -> dict[str, Any]:
+    made = {each.name: each.default for each in fields(group) if each.default is not MISSING}
+    return made | {each.name: each.default_factory() for each in fields(group) if each.default_factory is not MISSING}
+
+
+def _named(part: object) -> dict[str, str]:
+    """What a part is called: its registered name, or its import path where it is somebody's own."""
+    kind = type(part)
+    names = [entry.name for entry in _entries.values() if entry.make is kind]
+    if names:
+        return {"name": names[0]}
+    ours = kind.__module__.partition(".")[0] == __name__.partition(".")[0]
+    return {} if ours else {"name": f"{kind.__module__}:{kind.__qualname__}"}
 
 
 def suggest(word: str, known: Iterable[str]) -> str:

@@ -4,7 +4,6 @@ The files are read once, with the checks and ids of `read`, into a folder. An in
 as the files and the options are the same, the next run opens the arrays without reading the files again.
 """
 
-import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,9 +25,12 @@ from overproof.data.read import open_pieces, read
 from overproof.data.source import COMPRESSED, Source, format_of
 from overproof.data.wording import listed
 from overproof.errors import InputError
+from overproof.registry import described
+from overproof.seeds import digest
 from overproof.storage import arrays as array_files
 from overproof.storage.arrays import Arrays
 from overproof.storage.atomic import write_json
+from overproof.storage.keys import STAGED_FORMAT, canonical_json
 
 ROWS_PER_PIECE = 2**14
 """Rows read at a time; for images a sixteenth of it."""
@@ -63,7 +65,7 @@ def read_on_disk(source: Source, *, role: str, folder: Path) -> Examples:
         InputError: As for `read`.
     """
     place = find_files(source.paths, role)
-    name = _key(source, place, role)[:32]
+    name = _key(source, place, role, folder)
     home = folder / name
     arrays = array_files.fill(home, name, lambda done: _pieces(source, place, role, home, done))
     if not arrays:
@@ -84,7 +86,7 @@ def read_on_disk(source: Source, *, role: str, folder: Path) -> Examples:
     )
 
 
-def _key(source: Source, place: Place, role: str) -> str:
+def _key(source: Source, place: Place, role: str, folder: Path) -> str:
     """Key of the arrays: the options, and each file's path, size and modification time."""
     files = list(place.files)
     if place.family == "arrays" and source.label is not None and format_of(files[0]) != "npz":
@@ -94,7 +96,9 @@ def _key(source: Source, place: Place, role: str) -> str:
         beside = files[0].parent if source.folder is None else Path(source.folder)
         files += sorted(path for path in beside.rglob("*") if format_of(path) == "picture" and path.is_file())
     seen = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-    return hashlib.blake2b(repr((1, source, seen)).encode(), digest_size=16).hexdigest()
+    if STAGED_FORMAT == 1 and (folder / (former := digest(repr((1, source, seen)).encode()))).is_dir():
+        return former  # as version 0.1.0 called it
+    return digest(canonical_json({"format": STAGED_FORMAT, "source": described(source), "files": seen}).encode())
 
 
 def _pieces(source: Source, place: Place, role: str, home: Path, done: int) -> Iterator[Arrays]:

@@ -31,6 +31,7 @@ from overproof.models.tables import TableEncoder as TableEncoder
 from overproof.models.transformer import TokenEncoder as TokenEncoder
 from overproof.models.zoo import ZOO as ZOO
 from overproof.models.zoo import ModelSpec as ModelSpec
+from overproof.models.zoo import described_student as described_student
 from overproof.models.zoo import module_of as module_of
 from overproof.models.zoo import optimizer_for as optimizer_for
 from overproof.models.zoo import resolved as resolved

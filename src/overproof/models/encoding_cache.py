@@ -1,19 +1,20 @@
 """Encodings of examples on disk: made once, block by block, and memory-mapped by every student of a run."""
 
-import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from overproof.data import Examples
 from overproof.models import Dense, Encoder, Inputs, OnDisk, Placed, Ragged
+from overproof.seeds import digest
 from overproof.storage import arrays as array_files
 from overproof.storage.arrays import Arrays
-from overproof.version import __version__
+from overproof.storage.keys import ENCODING_FORMAT, canonical_json
 
 ROWS_PER_BLOCK = 2**12
 """Examples encoded at a time."""
@@ -50,9 +51,7 @@ class EncodingCache:
             encoder.encode(examples.used(slice(0, 0)))
             pixels = OnDisk(inputs=Dense(values=torch.from_numpy(held.pixels)))
             return Placed(inputs=pixels, place=torch.from_numpy(held.used).index_select(0, used))
-        words = json.dumps(encoder.config(), sort_keys=True)
-        key = hashlib.blake2b(f"{__version__} {words} {examples.kind}".encode() + held.used_ids().tobytes())
-        name = key.hexdigest()[:32]
+        name = self._name(encoder.config(), examples.kind, held.used_ids().tobytes())
         arrays = array_files.fill(self.folder / name, name, lambda done: _blocks(encoder, examples, done))
         held.release()
         values = torch.from_numpy(arrays["values"])
@@ -60,6 +59,15 @@ class EncodingCache:
             return Placed(inputs=OnDisk(inputs=Dense(values=values)), place=used)
         offsets = torch.from_numpy(np.concatenate([[0], np.cumsum(arrays["lengths"], dtype=np.int64)]))
         return Placed(inputs=OnDisk(inputs=Ragged(values=values, offsets=offsets)), place=used)
+
+    def _name(self, config: Mapping[str, Any], kind: str, ids: bytes) -> str:
+        """The folder of an encoding: from what it follows, or where version 0.1.0 has put the very same."""
+        if ENCODING_FORMAT == 1:
+            former = digest(f"0.1.0 {json.dumps(config, sort_keys=True)} {kind}".encode() + ids, num_bytes=64)[:32]
+            if (self.folder / former).is_dir():
+                return former
+        words = canonical_json({"format": ENCODING_FORMAT, "encoder": config, "kind": kind})
+        return digest(words.encode() + b"\0" + ids)
 
 
 def _blocks(encoder: Encoder, examples: Examples, done: int) -> Iterator[Arrays]:

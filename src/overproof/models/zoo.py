@@ -53,7 +53,6 @@ class ModelSpec:
     afresh: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
-        # What answers are kept under: a student without a start is called what it was before there were any.
         start = f", start={self.start!r} {hash_of_start(self.start)}, afresh={self.afresh!r}" if self.start else ""
         return f"ModelSpec(name={self.name!r}, options={self.options!r}{start})"
 
@@ -131,6 +130,29 @@ def optimizer_for(spec: ModelSpec) -> tuple[Optimizer, float]:
     return (ZOO[spec.name].optimizer, ZOO[spec.name].learning_rate) if spec.name in ZOO else ("adamw", 1e-3)
 
 
+def described_student(spec: ModelSpec) -> dict[str, Any]:
+    """A student as plain data that later versions write the same way, for keys: its name and what is not a default.
+
+    Args:
+        spec: What the user asked for, or that with every option spelt out; both are described alike.
+
+    Example:
+        >>> described_student(ModelSpec(name="ngram", options={"buckets": 64, "normalization": "casefold"}))
+        {'name': 'ngram', 'options': {'buckets': 64}}
+
+    Raises:
+        InputError: The file of first weights cannot be read.
+    """
+    defaults = _as_json(spec.name, _defaults_of(spec.name)) if spec.name in ZOO else {}
+    given = _as_json(spec.name, spec.options)
+    options = {name: value for name, value in given.items() if name not in defaults or value != defaults[name]}
+    plain: dict[str, Any] = {"name": spec.name, **({"options": options} if options else {})}
+    if spec.start:
+        plain["start"] = hash_of_start(spec.start)
+        plain |= {"afresh": list(spec.afresh)} if spec.afresh else {}
+    return plain
+
+
 def resolved(spec: ModelSpec, examples: Examples) -> ModelSpec:
     """The same with a name for `auto` and, for students of the zoo, every option spelt out.
 
@@ -169,7 +191,7 @@ def resolved_for(spec: ModelSpec, kind: Kind, origin: str) -> ModelSpec:
             f"Student {name!r} does not read {origin}, which holds examples of kind {kind!r}; "
             f"allowed for these are {', '.join(suited)}."
         )
-    defaults = {**ZOO[name].encoder_options, **_keywords(ZOO[name].factory)}
+    defaults = _defaults_of(name)
     for option in spec.options:
         if option not in defaults:
             known = f"its options are {listed(defaults)}" if defaults else "it has none"
@@ -308,6 +330,10 @@ def _factory(spec: ModelSpec) -> tuple[Callable[..., nn.Module], dict[str, Any]]
     architecture = ZOO[spec.name]
     own = {name: value for name, value in spec.options.items() if name not in architecture.encoder_options}
     return architecture.factory, own
+
+
+def _defaults_of(name: str) -> dict[str, Any]:
+    return {**ZOO[name].encoder_options, **_keywords(ZOO[name].factory)}
 
 
 def _keywords(factory: Callable[..., nn.Module]) -> dict[str, Any]:

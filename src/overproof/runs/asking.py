@@ -304,10 +304,10 @@ class Asking:
                 checkpoint=checkpoint,
             )
 
-        fitting, recipe = (parties.labelled, parties.pool), train.model_dump_json()
+        fitting = (parties.labelled, parties.pool)
         if own:
             spec = resolved(self.experiment.student.spec, parties.labelled)
-            return Network(spec=spec, examples=fitting, train=train_network, recipe=recipe)
+            return Network(spec=spec, examples=fitting, train=train_network, recipe=train)
         return trainable(
             scorer.model,
             scorer.options,
@@ -315,6 +315,6 @@ class Asking:
             fitting=fitting,
             folder=Path(scorer.features) if scorer.features else (self.shared.folder or self.folder) / "features",
             train=train_network,
-            recipe=recipe,
+            recipe=train,
             progress=self.progress.counter("teacher's features"),
         )

@@ -131,15 +131,15 @@ def fill(
         write_json(manifest_path, {**manifest, "class_names": class_names, "bytes_per_row": widths, "shards": shards})
 
 
-def borrow(folder: Path, key: StoreKey, others: Iterable[Path]) -> None:
-    """Copy a finished store of this key from the first of other folders that holds it, unless `folder` is finished.
+def borrow(folder: Path, others: Iterable[Path], fits: Callable[[StoreKey], bool]) -> None:
+    """Copy a finished store from the first of other folders whose key fits, unless `folder` is finished.
 
     Killed half-way, what it copied is as good as computed: `fill` goes on from there.
 
     Args:
         folder: Where the store shall be.
-        key: Whose it must be.
         others: Where to look.
+        fits: Whether a store of this key is the one.
 
     Raises:
         InputError: One of them is damaged.
@@ -147,11 +147,26 @@ def borrow(folder: Path, key: StoreKey, others: Iterable[Path]) -> None:
     if (folder / "manifest.json").exists():
         return
     for other in others:
-        if (other / "manifest.json").exists() and (manifest := _read_manifest(other)).header.key == key:
+        if (other / "manifest.json").exists() and fits((manifest := _read_manifest(other)).header.key):
             names = [manifest.header.name(index) for index in range(manifest.header.num_shards())]
             for name in (*names, "manifest.json"):
                 write_bytes(folder / name, (other / name).read_bytes())
             return
+
+
+def kept_under(folder: Path) -> StoreKey | None:
+    """The key of a store, finished or not; None where nothing is stored.
+
+    Args:
+        folder: The store.
+
+    Raises:
+        InputError: It is damaged.
+    """
+    if (folder / "manifest.json").exists():
+        return _read_manifest(folder).header.key
+    begun = _header_of_unfinished(folder)
+    return None if begun is None else begun.key
 
 
 def _shard_files(folder: Path) -> list[Path]:

@@ -1,6 +1,5 @@
 """A frozen encoder's features, asked once an example whichever run asks: stores of one folder complete each other."""
 
-import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from overproof.answers.predictions import embed
 from overproof.data import Examples
 from overproof.storage import store
 from overproof.storage.shard import StoreKey
+from overproof.teachers.keys import FORMER, as_kept, same
 
 
 def gather(
@@ -47,8 +47,8 @@ def gather(
     parts: list[tuple[np.ndarray, Tensor]] = []
     missing = np.ones(len(ids), bool)
     for path in sorted(folder.glob("*/manifest.json")):
-        kept_under = json.loads(path.read_bytes()).get("key", {})
-        if missing.any() and kept_under == {**kept_under, **_of_encoder(key)}:
+        kept_under = store.kept_under(path.parent)
+        if missing.any() and kept_under is not None and same(replace(key, data=kept_under.data), kept_under):
             found = store.load(
                 path.parent,
                 kind="embeddings",
@@ -66,6 +66,7 @@ def gather(
     if missing.any():
         rest = examples.take(first[missing])
         key = replace(key, data=rest.digest())
+        key = as_kept(folder / replace(key, code=FORMER).hex[:16], key)
         features = embed(
             folder / key.hex[:16],
             rest.ids,
@@ -77,7 +78,3 @@ def gather(
         parts.append((ids[missing], features))
     order = np.argsort(np.concatenate([part for part, _ in parts]), kind="stable")
     return ids, torch.cat([features for _, features in parts])[torch.from_numpy(order)]
-
-
-def _of_encoder(key: StoreKey) -> dict[str, str]:
-    return {"teacher": key.teacher, "transform": key.transform, "code": key.code}

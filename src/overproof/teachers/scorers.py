@@ -17,17 +17,15 @@ from overproof.answers.predictions import Answers, answer
 from overproof.data import Examples, Kind, check_classes
 from overproof.data.wording import listed, nearest, reason
 from overproof.errors import InputError
+from overproof.storage.keys import ANSWERS
 from overproof.storage.shard import StoreKey
 from overproof.storage.store import Progress, borrow
-from overproof.version import __version__
+from overproof.teachers.keys import as_kept, same
 
 Options = TypeVar("Options", bound=pydantic.BaseModel)
 
 Predictor = Callable[[Examples], Float[Tensor, "N K"]]
 """A fitted teacher: its probabilities for some examples."""
-
-CODE = f"overproof {__version__}"
-"""What is kept of a teacher's answers follows from this code too."""
 
 
 @runtime_checkable
@@ -125,8 +123,9 @@ def asked_once(
             said, ids, order = of_whole()
             return said.take(torch.from_numpy(order[np.searchsorted(ids, some.ids.view("S16"))]))
 
-        key = StoreKey(teacher=teacher.fingerprint, data=examples.digest(), transform=role, code=CODE)
-        borrow(folder / role, key, [each / role for each in elsewhere])
+        key = StoreKey(teacher=teacher.fingerprint, data=examples.digest(), transform=role, code=ANSWERS)
+        borrow(folder / role, [each / role for each in elsewhere], functools.partial(same, key))
+        key = as_kept(folder / role, key)
         answers[role] = answer(
             folder / role,
             examples.ids,

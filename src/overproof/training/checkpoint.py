@@ -11,9 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from overproof.errors import InputError
-from overproof.methods.composition import Memories
+from overproof.methods.composition import Memories, Method
+from overproof.registry import described
 from overproof.storage import atomic
+from overproof.storage.keys import CHECKPOINT_FORMAT, canonical_json
 from overproof.training.epoch_counts import PassCounts
+from overproof.training.options import TrainOptions
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,6 +68,45 @@ class State:
     best: dict[str, Tensor] = field(default_factory=dict)
 
 
+def fingerprint_of(method: Method, options: TrainOptions, num_labelled: int, num_pool: int, seed: int) -> str:
+    """What a training follows from, besides student and examples, for its checkpoint; the same in later versions.
+
+    Args:
+        method: How the student is trained on the examples.
+        options: How it is trained; how often a checkpoint is written changes nothing.
+        num_labelled: Labelled examples it is trained on.
+        num_pool: Pool examples it is trained on.
+        seed: Decides everything random.
+
+    Example:
+        >>> from overproof.methods.published import method
+        >>> fingerprint_of(method("hard"), TrainOptions(epochs=2), 10, 20, 0)
+        '{"labelled":10,"method":{"noise":{"name":"noiseless"}},"pool":20,"seed":0,"train":{"epochs":2}}'
+    """
+    train = described(options, without=["checkpoint_seconds"])
+    return canonical_json(
+        {"method": described(method), "train": train, "labelled": num_labelled, "pool": num_pool, "seed": seed}
+    )
+
+
+def check_format(path: Path, found: Any) -> None:
+    """Refuse what another version has kept of an unfinished training.
+
+    Args:
+        path: The file.
+        found: The number of its format; None in files of version 0.1.0, which had none.
+
+    Raises:
+        InputError: It is not the format of this version.
+    """
+    if found != CHECKPOINT_FORMAT:
+        number = "without a format number" if found is None else f"format {found}"
+        raise InputError(
+            f"{path} was written by another version of overproof ({number}; this version resumes format "
+            f"{CHECKPOINT_FORMAT} only); delete it to train this student from the beginning."
+        )
+
+
 def save(
     path: Path, fingerprint: str, student: nn.Module, optimizers: Sequence[torch.optim.Optimizer], state: State
 ) -> None:
@@ -79,6 +121,7 @@ def save(
     """
     buffer = io.BytesIO()
     content = {
+        "format": CHECKPOINT_FORMAT,
         "fingerprint": fingerprint,
         "student": student.state_dict(),
         "optimizers": [optimizer.state_dict() for optimizer in optimizers],
@@ -105,11 +148,12 @@ def load(
     device = next(student.parameters()).device
     try:
         content: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-        found = content["fingerprint"]
+        written, found = content.get("format"), content["fingerprint"]
     except Exception as error:
         raise InputError(
             f"Checkpoint {path} cannot be read ({type(error).__name__}); delete it to start this student afresh."
         ) from error
+    check_format(path, written)
     if found != fingerprint:
         raise InputError(
             f"Checkpoint {path} belongs to a run with other options or data; delete it or choose another folder."
@@ -133,5 +177,4 @@ def load(
     state.num_passes = len(passes)
     for row, kept in zip(state.passes, passes, strict=False):
         row.copy_(kept)
-    # A checkpoint of an earlier version counted nothing: its epoch is counted from here.
-    state.counts = PassCounts(total=content.get("counts", state.counts.total))
+    state.counts = PassCounts(total=content["counts"])

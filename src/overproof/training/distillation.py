@@ -22,7 +22,7 @@ from overproof.noise import NoiseEstimate
 from overproof.processes import leads, wait_for_all
 from overproof.seeds import derived_seed
 from overproof.storage import atomic
-from overproof.training.checkpoint import EpochRecord
+from overproof.training.checkpoint import EpochRecord, fingerprint_of
 from overproof.training.estimators import check_fittable, fit_weighted
 from overproof.training.examples import Answered, answered_by, joined
 from overproof.training.imitation_search import Choice, Judged, Notes, choose, judge
@@ -166,8 +166,7 @@ def distilling(
         )
 
     folder = None if checkpoint is None or method.num_trainings == 1 else checkpoint.with_suffix("")
-    decided = (options.model_dump(exclude={"checkpoint_seconds"}), method, len(labelled), len(kept), seed)
-    notes = Notes(folder=folder, fingerprint=repr(decided))
+    notes = Notes(folder=folder, fingerprint=fingerprint_of(method, options, len(labelled), len(kept), seed))
     weights = _fitting(teacher_weights, student) if method.initial == "teacher" else None
     choices = []
     for generation in range(1, method.generations + 1):

@@ -14,6 +14,8 @@ from overproof.functional import held_out_imitation, label_distribution
 from overproof.methods.targets.self_distilled import ImitationSearch
 from overproof.processes import leads, wait_for_all
 from overproof.storage import atomic
+from overproof.storage.keys import CHECKPOINT_FORMAT
+from overproof.training.checkpoint import check_format
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -131,9 +133,10 @@ class Notes:
         if path is not None and path.exists():
             try:
                 content = json.loads(path.read_text())
-                fingerprint, found = content["fingerprint"], dict(content["found"])
-            except (ValueError, KeyError, TypeError):
+                written, fingerprint, found = content.get("format"), content["fingerprint"], dict(content["found"])
+            except (ValueError, KeyError, TypeError, AttributeError):
                 raise InputError(f"{path} cannot be read; delete it to start this student afresh.") from None
+            check_format(path, written)
             if fingerprint != self.fingerprint:
                 raise InputError(
                     f"{path} belongs to a run with other options or data; delete it or choose another folder."
@@ -150,7 +153,8 @@ class Notes:
         """Keep a value."""
         self.found[name] = value
         if self._path is not None and leads():
-            atomic.write_json(self._path, {"fingerprint": self.fingerprint, "found": self.found})
+            content = {"format": CHECKPOINT_FORMAT, "fingerprint": self.fingerprint, "found": self.found}
+            atomic.write_json(self._path, content)
 
 
 def _best(judged: dict[float, Judged]) -> float:

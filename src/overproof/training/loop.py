@@ -20,7 +20,7 @@ from overproof.models import Ragged
 from overproof.processes import place
 from overproof.seeds import derived_seed
 from overproof.training.augmentation import augment
-from overproof.training.checkpoint import EpochRecord, State, load, save
+from overproof.training.checkpoint import EpochRecord, State, fingerprint_of, load, save
 from overproof.training.epoch_counts import no_counts, summed
 from overproof.training.interleaved import Training, alone
 from overproof.training.optimizers import learning_rate_share, optimizer_of
@@ -111,7 +111,7 @@ def training(
         counts=no_counts(device),
         passes=torch.zeros(steps_per_epoch * options.accumulate, 4, dtype=torch.float64, device=device),
     )
-    fingerprint = repr((options.model_dump(exclude={"checkpoint_seconds"}), method, num_labelled, num_pool, seed))
+    fingerprint = fingerprint_of(method, options, num_labelled, num_pool, seed)
     if checkpoint is not None and checkpoint.exists():
         load(checkpoint, fingerprint, student, optimizers, state)
     forward: Callable[[Tensor | Ragged], Tensor] = student

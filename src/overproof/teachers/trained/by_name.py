@@ -13,6 +13,7 @@ from overproof.teachers.scorers import Trainable
 from overproof.teachers.trained.estimator import Estimator
 from overproof.teachers.trained.frozen_encoder import FrozenEncoder
 from overproof.teachers.trained.network import Network
+from overproof.training.options import TrainOptions
 
 
 def trainable(
@@ -23,7 +24,7 @@ def trainable(
     fitting: tuple[Examples, ...],
     folder: Path,
     train: Callable[[Any, Examples, int, Path], None],
-    recipe: str,
+    recipe: TrainOptions,
     progress: Progress | None = None,
 ) -> Trainable:
     """The teacher of that name.
@@ -36,7 +37,7 @@ def trainable(
         fitting: Labelled and pool, never test: what encodings are fitted on.
         folder: Where features are kept.
         train: How a student by name is trained.
-        recipe: What `train` follows, for the fingerprint.
+        recipe: The options that `train` follows, for the fingerprint.
         progress: Told (rows done, rows in all) while features are computed.
 
     Raises:

@@ -5,7 +5,6 @@ by the teacher that did not see it, everything else by the mean of them all, and
 good the teacher is.
 """
 
-import hashlib
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -16,10 +15,12 @@ from torch import Tensor
 from overproof.answers.predictions import Answers, answer
 from overproof.cross_fitting import folds
 from overproof.data import Examples
-from overproof.seeds import derived_seed
+from overproof.seeds import derived_seed, digest
+from overproof.storage.keys import ANSWERS, canonical_json
 from overproof.storage.shard import StoreKey
 from overproof.storage.store import Progress
-from overproof.teachers.scorers import CODE, Predictor, Trainable
+from overproof.teachers.keys import as_kept
+from overproof.teachers.scorers import Predictor, Trainable
 
 
 def cross_fitted(
@@ -83,8 +84,9 @@ def cross_fitted(
     def ask_one(number: int, role: str) -> Callable[[slice], Tensor]:
         return lambda rows: predictor(number)(others[role].take(torch.arange(rows.start, rows.stop))).float()
 
-    trained_on = hashlib.blake2b(labelled.label.numpy().tobytes(), digest_size=16).hexdigest()
-    key_words = f"{teacher.fingerprint} folds={num_folds} seed={seed} labelled={labelled.digest()} labels={trained_on}"
+    trained_on = digest(labelled.label.numpy().tobytes())
+    fitting = {"folds": num_folds, "seed": seed, "labelled": labelled.digest(), "labels": trained_on}
+    key_words = canonical_json({"teacher": teacher.fingerprint, **fitting})
     answers = {}
     asks = {"labelled": ask_out_of_fold, **{role: ask_everybody(role) for role in others}}
     asked = {"labelled": labelled, **others}
@@ -92,7 +94,8 @@ def cross_fitted(
         name, examples = f"{role}-without-fold-{number}", others[role]
         asks[name], asked[name] = ask_one(number, role), examples
     for role, examples in asked.items():
-        key = StoreKey(teacher=key_words, data=examples.digest(), transform=role, code=CODE)
+        key = StoreKey(teacher=key_words, data=examples.digest(), transform=role, code=ANSWERS)
+        key = as_kept(folder / role, key)
         answers[role] = answer(
             folder / role,
             examples.ids,

@@ -12,10 +12,11 @@ from torch import Tensor
 
 from overproof.data import Examples
 from overproof.models import Embedder, ImageEmbedder
+from overproof.storage.keys import ENCODINGS
 from overproof.storage.shard import StoreKey
 from overproof.storage.store import Progress
 from overproof.teachers.feature_cache import gather
-from overproof.teachers.scorers import CODE, Predictor, spread
+from overproof.teachers.scorers import Predictor, spread
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -55,7 +56,7 @@ class FrozenEncoder:
             assert isinstance(given, pa.Array), "trainable() lets texts alone through"
             return self.embedder.embed(given.to_pylist())
 
-        key = StoreKey(teacher=self.embedder.fingerprint, data="", transform=self.examples.kind, code=CODE)
+        key = StoreKey(teacher=self.embedder.fingerprint, data="", transform=self.examples.kind, code=ENCODINGS)
         return gather(self.folder, self.examples, key, compute, progress=self.progress)
 
     def _of(self, examples: Examples) -> np.ndarray:

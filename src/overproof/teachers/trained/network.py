@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from overproof.data import Examples
-from overproof.models import ModelSpec, build, load_student
+from overproof.models import ModelSpec, build, described_student, load_student
+from overproof.teachers.keys import network_fingerprint
 from overproof.teachers.scorers import Predictor
+from overproof.training.options import TrainOptions
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -18,18 +20,18 @@ class Network:
         spec: Which, and its options.
         examples: Labelled and pool, on which its encoder is fitted.
         train: Trains a built student on labelled examples in place: (student, labelled, seed, checkpoint).
-        recipe: What `train` follows, as a word for the fingerprint.
+        recipe: The options that `train` follows, for the fingerprint.
     """
 
     spec: ModelSpec
     examples: tuple[Examples, ...]
     train: Callable[[Any, Examples, int, Path], None]
-    recipe: str
+    recipe: TrainOptions
 
     @property
     def fingerprint(self) -> str:
         """The model, its options and how it is trained."""
-        return f"{self.spec!r} {self.recipe}"
+        return network_fingerprint(described_student(self.spec), self.recipe)
 
     def fit(self, labelled: Examples, *, num_classes: int, seed: int, folder: Path) -> Predictor:
         """Train it, or go on where a killed run left off."""

@@ -20,7 +20,6 @@ teacher, so that they may correct it before anybody has learned its mistakes. Th
 """
 
 import functools
-import hashlib
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,17 +35,18 @@ from torch import Tensor
 from overproof.answers.predictions import Answers, answer
 from overproof.methods.composition import Method, override
 from overproof.methods.published import labelled_only
-from overproof.models import Inputs, Placed, Student
+from overproof.models import Inputs, Placed, Student, described_student
 from overproof.noise import same_margins
 from overproof.processes import leads, wait_for_all
-from overproof.seeds import derived_seed
+from overproof.registry import described
+from overproof.seeds import derived_seed, digest, hasher
 from overproof.storage import atomic
+from overproof.storage.keys import ANSWERS, canonical_json
 from overproof.storage.shard import Ids, StoreKey, digest_of_ids
 from overproof.training.distillation import distilled
 from overproof.training.examples import Answered
 from overproof.training.options import TrainOptions
 from overproof.training.parallel import run_jobs
-from overproof.version import __version__
 
 JUDGES = ("labelled", "validation")
 """Roles whose labels are known."""
@@ -133,7 +133,7 @@ class Peers:
     @functools.cached_property
     def words(self) -> str:
         """Everything the peers' scores follow from, besides the round."""
-        said = hashlib.blake2b(digest_size=16)
+        said = hasher()
         for role in sorted(self.answered):
             each = self.answered[role]
             for part in (each.answers.class_indices, each.answers.class_probs, each.label if role != "pool" else None):
@@ -142,22 +142,25 @@ class Peers:
         for answers in self.without_fold:
             said.update(answers.class_indices.numpy().tobytes() + answers.class_probs.numpy().tobytes())
         said.update(self.fold.numpy().tobytes())
-        recipe = (
-            self.untrained.spec,
-            self.method,
-            self.train.model_dump(exclude={"checkpoint_seconds"}),
-            self.options.model_dump(include={"alone", "bias", "penalty"}),
-            self.trust_labelled_answers,
-            self.held_out_share,
-            self.seed,
+        weighing = described(self.options, without=["most", "folds", "standard_errors", "workers"])
+        return canonical_json(
+            {
+                "peers": described_student(self.untrained.spec),
+                "method": described(self.method),
+                "train": described(self.train, without=["checkpoint_seconds"]),
+                "weighing": weighing,
+                "trust_labelled_answers": self.trust_labelled_answers,
+                "held_out_share": self.held_out_share,
+                "seed": self.seed,
+                "answers": said.hexdigest(),
+                "names_only": self.hears_names_only,
+            }
         )
-        by_name = " by the posterior of the class each names" if self.hears_names_only else ""
-        return f"peers {recipe!r} on answers {said.hexdigest()}{by_name}"
 
     @functools.cached_property
     def home(self) -> Path:
         """The folder of these peers."""
-        return self.folder / hashlib.blake2b(self.words.encode(), digest_size=8).hexdigest()
+        return self.folder / digest(self.words.encode(), num_bytes=8)
 
     # --- one round
 
@@ -217,7 +220,7 @@ class Peers:
         return total / count
 
     def _kept(self, folder: Path, what: str, ids: Ids, values: Tensor | None) -> Answers:
-        key = StoreKey(teacher=self.words, data=digest_of_ids(ids), transform=what, code=f"overproof {__version__}")
+        key = StoreKey(teacher=self.words, data=digest_of_ids(ids), transform=what, code=ANSWERS)
 
         def said(rows: slice) -> Tensor:
             assert values is not None, "the store is finished"

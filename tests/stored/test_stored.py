@@ -1,0 +1,145 @@
+"""What version 0.1.0 wrote is read: runs are opened again, answers reused, students answer the same.
+
+`v0_1_0` was made by `make.py` with that version and is never edited.
+"""
+
+import json
+import os
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+import safetensors.torch
+import sklearn
+from typer.testing import CliRunner
+
+from overproof.commands.main import app
+from overproof.errors import InputError
+from overproof.models import load_student
+from overproof.progress import Silent
+from overproof.runs.experiment import load
+from overproof.runs.pipeline import Run, open_run
+from overproof.storage.store import kept_under
+
+STORED = Path(__file__).parent / "v0_1_0"
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A copy of the folders, as the working directory that their relative paths mean."""
+    shutil.copytree(STORED, tmp_path / "home")
+    monkeypatch.chdir(tmp_path / "home")
+    # The answers of a scikit-learn teacher are kept under its version.
+    words = kept_under(Path("finished/labels/seed-0/teacher-1/test")).teacher
+    monkeypatch.setattr(sklearn, "__version__", re.search(r"LogisticRegression (\S+) ", words)[1])
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def nobody_answers(monkeypatch):
+    """Training or asking a teacher fails."""
+
+    def refuse(*args, **kwargs):
+        raise AssertionError("a teacher was trained or asked again")
+
+    for name in (
+        "trained.network.Network.fit",
+        "trained.estimator.Estimator.fit",
+        "brought.saved_student.SavedTeacher.probs",
+    ):
+        monkeypatch.setattr(f"overproof.teachers.{name}", refuse)
+
+
+def files_of(folder):
+    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+
+
+def test_a_finished_run_is_evaluated_again_to_the_same_bytes_without_a_question(home, nobody_answers):
+    before = files_of(home / "finished")
+    open_run("finished").evaluate()
+    after = files_of(home / "finished")
+    assert after["result.json"] == before["result.json"]
+    assert after["tallies.json"] == before["tallies.json"]
+    assert {name: data for name, data in after.items() if name.startswith("labels")} == {
+        name: data for name, data in before.items() if name.startswith("labels")
+    }
+
+
+def test_a_finished_run_is_reported(home, nobody_answers):
+    result = CliRunner().invoke(app, ["report", "finished"])
+    assert result.exit_code == 0, result.output
+    assert "slam" in Path("finished/report.html").read_text()
+
+
+def test_a_student_answers_the_same_bytes(home):
+    student = "finished/students/seed-1/wd"
+    result = CliRunner().invoke(app, ["predict", student, "data/test.csv", "--out", "again.csv"])
+    assert result.exit_code == 0, result.output
+    assert Path("again.csv").read_bytes() == Path("predictions.csv").read_bytes()
+
+
+def test_a_student_is_saved_to_the_same_weights(home):
+    folder = Path("finished/students/seed-1/wd")
+    load_student(folder).save("copy")
+    assert (folder / "student.safetensors").read_bytes() == Path("copy/student.safetensors").read_bytes()
+    assert len(safetensors.torch.load_file("copy/student.safetensors")) == 2
+
+
+def test_answers_of_a_brought_teacher_are_used_and_an_unfinished_store_is_completed(home, nobody_answers):
+    before = files_of(home / "brought/labels")
+    Run(experiment=load("brought.yaml"), folder=Path("brought"), progress=Silent()).label()
+    after = files_of(home / "brought/labels")
+    assert after.items() >= before.items()
+    assert after.keys() - before.keys() == {"seed-1/pool/manifest.json"}
+    assert json.loads(after["seed-1/pool/manifest.json"])["key"]["code"] == "overproof 0.1.0"
+
+
+def test_answers_of_a_trained_teacher_are_used_by_a_run_with_other_students(home, nobody_answers):
+    shutil.copytree("finished/labels", "other/labels")
+    Path("other/experiment.yaml").write_text(
+        Path("finished/experiment.yaml").read_text().replace("epochs: 5\n", "epochs: 2\n", 1)
+    )
+    result = open_run("other").all_steps()
+    assert {row.method for row in result.rows} >= {"teacher", "wd", "slam"}
+
+
+@pytest.mark.parametrize("change", ["widths", "epochs", "folds"])
+def test_answers_of_another_teacher_are_refused(home, change):
+    text = Path("finished/experiment.yaml").read_text()
+    old, new = {
+        "widths": ("- 4\n", "- 5\n"),
+        "epochs": ("epochs: 3\n", "epochs: 4\n"),
+        "folds": ("folds: 2", "folds: 3"),
+    }[change]
+    assert old in text
+    Path("finished/experiment.yaml").write_text(text.replace(old, new, 1))
+    with pytest.raises(InputError, match=r"The store .* belongs to teacher .*: give another folder\."):
+        open_run("finished").evaluate()
+
+
+def test_a_checkpoint_of_another_version_is_refused_in_one_sentence(home):
+    with pytest.raises(InputError) as refused:
+        open_run("killed").all_steps()
+    assert str(refused.value) == (
+        "killed/students/seed-0/hard/checkpoint.pt was written by another version of overproof (without a format "
+        "number; this version resumes format 1 only); delete it to train this student from the beginning."
+    )
+
+
+def test_a_killed_run_goes_on_without_its_checkpoint_and_trains_no_finished_student_again(home, nobody_answers):
+    Path("killed/students/seed-0/hard/checkpoint.pt").unlink()
+    before = Path("killed/students/seed-0/labelled_only/student.safetensors").read_bytes()
+    written = os.stat("killed/students/seed-0/labelled_only/row.json").st_mtime_ns
+    result = open_run("killed").all_steps()
+    assert len(result.rows) == 7
+    assert Path("killed/students/seed-0/labelled_only/student.safetensors").read_bytes() == before
+    assert os.stat("killed/students/seed-0/labelled_only/row.json").st_mtime_ns == written
+
+
+def test_notes_of_another_version_are_refused(tmp_path):
+    from overproof.training.imitation_search import Notes
+
+    (tmp_path / "notes.json").write_text('{"fingerprint": "one", "found": {"a": 1}}')
+    with pytest.raises(InputError, match="was written by another version of overproof"):
+        Notes(folder=tmp_path, fingerprint="one")
