@@ -402,7 +402,7 @@ def test_a_frozen_encoder_by_import_path_teaches(tmp_path: Path):
         "fitting": (examples,),
         "folder": tmp_path / "f",
         "train": lambda *words: None,
-        "recipe": "",
+        "recipe": TrainOptions(),
     }
     teacher = trainable("frozen_encoder", options, **words)
     answers = cross_fitted(teacher, examples, {}, num_folds=2, seed=0, folder=tmp_path / "labels")["labelled"]
