@@ -1,7 +1,7 @@
-"""What a part promises, each promise with the check that holds it to it.
+"""Mathematical properties that parts of methods claim, each with an exact check that tests run for every part.
 
-Every check is exact: it sums over the K pseudo-labels instead of sampling them. A promise not made is documented as
-not made; the tests show for one part of each kind that the check can fail.
+The checks sum over the K pseudo-labels instead of sampling them. The tests also show, for one part of each kind, that a
+check can fail.
 """
 
 from dataclasses import dataclass, replace
@@ -17,13 +17,13 @@ from overproof.functional import one_hot, soft_cross_entropy
 
 @runtime_checkable
 class Claim(Protocol):
-    """A promise: `check` raises an AssertionError where the part breaks it."""
+    """A property: `check` raises an AssertionError if the part does not have it."""
 
     def check(self, part: Any) -> None: ...
 
 
 def noisy_batch(num_examples: int = 7, num_classes: int = 4) -> Batch:
-    """A batch in float64 with an imperfect teacher: uneven answers, accuracies of .55 to .95, every label known."""
+    """A float64 batch with an imperfect teacher: random predictions, accuracies of .55 to .95, every label known."""
     g = torch.Generator().manual_seed(0)
 
     def normal(*shape: int) -> Tensor:
@@ -43,7 +43,7 @@ def noisy_batch(num_examples: int = 7, num_classes: int = 4) -> Batch:
 
 
 def perfect_batch() -> Batch:
-    """`noisy_batch` under a teacher that states the true label and is never wrong."""
+    """`noisy_batch` with a teacher that predicts the true label with certainty."""
     batch = noisy_batch()
     truth = F.one_hot(batch.label, batch.student_logits.shape[1]).to(batch.teacher_probs)
     return replace(
@@ -56,7 +56,7 @@ def perfect_batch() -> Batch:
 
 
 def started(part: Any, batch: Batch) -> Batch:
-    """The batch with the memory this part starts with, as the engine would hand it over."""
+    """The batch with the initial state of this part."""
     memory: Memory = part.start(batch.transition) if isinstance(part, Remembering) else {}
     return replace(batch, memory=memory)
 
@@ -79,7 +79,7 @@ class ConventionalWithoutNoise:
     """With a perfect teacher the loss is the plain cross-entropy with the target, bit for bit."""
 
     def check(self, part: Any) -> None:
-        """Compare the loss under a perfect teacher with the plain cross-entropy, for hard and soft targets."""
+        """Compare the loss with a perfect teacher to the plain cross-entropy, for hard and soft targets."""
         hard = perfect_batch()
         for batch in (hard, replace(hard, target_probs=noisy_batch().target_probs)):
             loss = part(started(part, batch))
@@ -90,10 +90,10 @@ class ConventionalWithoutNoise:
 
 @dataclass(frozen=True, slots=True)
 class HardWithoutNoise:
-    """With a perfect teacher the loss is the cross-entropy with the target's likeliest class, bit for bit."""
+    """With a perfect teacher the loss is the cross-entropy with the target's most likely class, bit for bit."""
 
     def check(self, part: Any) -> None:
-        """Compare the loss under a perfect teacher with the plain cross-entropy, in both precisions."""
+        """Compare the loss with a perfect teacher to the plain cross-entropy, in both precisions."""
         for batch in (perfect_batch(), replace(perfect_batch(), target_probs=noisy_batch().target_probs)):
             for kind in (torch.float64, torch.float32):
                 logits, identity = batch.student_logits.to(kind), batch.transition.to(kind)
@@ -105,7 +105,7 @@ class HardWithoutNoise:
 
 @dataclass(frozen=True, slots=True)
 class LinearInTheTarget:
-    """The loss of a mixture of targets is the mixture of the losses, beyond the end points too."""
+    """The loss of a mixture of targets is the mixture of the losses, also when extrapolating."""
 
     def check(self, part: Any) -> None:
         """Extrapolate between two targets."""
@@ -138,13 +138,13 @@ class ConsistentUnderCandidateNoise:
     """The expected loss is stationary at the true posterior when wrong labels are uniform over the other candidates.
 
     Args:
-        num_classes: The claim is made for this many classes, all of them candidates.
+        num_classes: The claim holds for this many classes, all of them candidates.
     """
 
     num_classes: int = 2
 
     def check(self, part: Any) -> None:
-        """Put the student on the posterior and take the gradient of the exact expectation."""
+        """Take the gradient of the exact expectation at the posterior."""
         batch = noisy_batch(num_classes=self.num_classes)
         posterior = batch.target_probs
         accuracy = batch.teacher_accuracy.unsqueeze(1)
@@ -157,14 +157,14 @@ class ConsistentUnderTransition:
     """The expected loss is stationary at the true posterior when labels are drawn from the transition's rows."""
 
     def check(self, part: Any) -> None:
-        """Put the student on the posterior and take the gradient of the exact expectation, for 2, 4 and 11 classes."""
+        """Take the gradient of the exact expectation at the posterior, for 2, 4 and 11 classes."""
         for num_classes in (2, 4, 11):
             batch = noisy_batch(num_classes=num_classes)
             _check_stationary(part, batch, batch.target_probs @ batch.transition)
 
 
 def _check_stationary(part: Any, batch: Batch, law: Tensor) -> None:
-    """The gradient of the loss expected under a law of labels [B, K] is nothing where the student is the posterior."""
+    """The gradient of the expected loss under a distribution of labels [B, K] is zero at the posterior."""
     logits = batch.target_probs.log().requires_grad_()
     loss = expected_loss(part, started(part, replace(batch, student_logits=logits)), law)
     (gradient,) = torch.autograd.grad(loss.sum(), logits)
@@ -173,10 +173,10 @@ def _check_stationary(part: Any, batch: Batch, law: Tensor) -> None:
 
 @dataclass(frozen=True, slots=True)
 class OneWithoutNoise:
-    """With a perfect teacher every example weighs one, before and after a look at held-out examples."""
+    """With a perfect teacher every weight is one, before and after `refresh` on held-out examples."""
 
     def check(self, part: Any) -> None:
-        """Weigh a batch under a perfect teacher."""
+        """Compute the weights of a batch with a perfect teacher."""
         batch = started(part, perfect_batch())
         torch.testing.assert_close(part(batch), torch.ones_like(batch.teacher_accuracy))
         if hasattr(part, "refresh"):
@@ -189,7 +189,7 @@ class NoGradient:
     """Weights carry no gradient to the student."""
 
     def check(self, part: Any) -> None:
-        """Weigh a batch whose logits ask for a gradient."""
+        """Compute the weights of a batch whose logits require a gradient."""
         batch = noisy_batch()
         logits = batch.student_logits.clone().requires_grad_()
         assert not part(started(part, replace(batch, student_logits=logits))).requires_grad
@@ -200,7 +200,7 @@ class SumsToOne:
     """The target's rows sum to one."""
 
     def check(self, part: Any) -> None:
-        """Sum the rows under an imperfect teacher."""
+        """Sum the rows with an imperfect teacher."""
         batch = noisy_batch()
         torch.testing.assert_close(part(started(part, batch)).sum(1), torch.ones_like(batch.teacher_accuracy))
 
@@ -210,17 +210,17 @@ class TruthWithoutNoise:
     """With a perfect teacher the target is the true label."""
 
     def check(self, part: Any) -> None:
-        """Ask for the target under a perfect teacher."""
+        """Compute the target with a perfect teacher."""
         batch = perfect_batch()
         torch.testing.assert_close(part(started(part, batch)), batch.teacher_probs)
 
 
 @dataclass(frozen=True, slots=True)
 class KeepsItsDiagonal:
-    """While the rest of the matrix learns, its rows sum to one and its diagonal stays what it was, bit for bit."""
+    """While the rest of the matrix is trained, its rows sum to one and its diagonal does not change, bit for bit."""
 
     def check(self, part: Any) -> None:
-        """Train the memory alone on teachers of 2, 4 and 11 classes."""
+        """Train only the part's state, on teachers of 2, 4 and 11 classes."""
         for num_classes in (2, 4, 11):
             batch = started(part, noisy_batch(num_classes=num_classes))
             first = part.learned(batch.memory)["transition"]
@@ -233,18 +233,18 @@ class KeepsItsDiagonal:
             last = part.learned(batch.memory)["transition"]
             torch.testing.assert_close(last.sum(1), torch.ones_like(last[0]))
             torch.testing.assert_close(last.diagonal(), first.diagonal(), rtol=0, atol=0)
-            assert num_classes == 2 or not torch.equal(last, first), "the rest of the matrix learns nothing"
+            assert num_classes == 2 or not torch.equal(last, first), "the rest of the matrix does not change"
 
 
 @dataclass(frozen=True, slots=True)
 class FloorIsTheDiagonal:
-    """A student as sure of the teacher's class as can be pays -log of the matrix's diagonal there, and nothing else."""
+    """If the student is certain of the teacher's class, the loss is -log of the diagonal entry of that class."""
 
     def check(self, part: Any) -> None:
-        """Let the student be certain of what a teacher that names one class says."""
+        """Let the student be certain of the class that a teacher with hard labels predicts."""
         world = noisy_batch()
         named = F.one_hot(world.label, world.student_logits.shape[1]).to(world.teacher_probs)
-        # As sure as a softened target of one class is in single precision: a divergence then adds nothing.
+        # As certain as a softened one-hot target in single precision, so that a divergence term is zero.
         logits = named.clamp(min=torch.finfo(torch.float32).tiny).log()
         batch = started(part, replace(world, student_logits=logits, target_probs=named, teacher_probs=named))
         diagonal = part.learned(batch.memory)["transition"].diagonal()

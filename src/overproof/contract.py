@@ -1,10 +1,11 @@
-"""What a method is given and what it gives back.
+"""The interface of a method's parts: the `Batch` they read, and the protocols of targets, weights and losses.
 
 B  examples in a batch     N  examples in a data set     K  classes
 
-A method is a composition of parts: a *target* (what the student is asked to match), a *weight* (how much each example
-counts) and a *loss* (what is compared with what). Every part reads one `Batch` and returns one row or one number per
-example; nothing is averaged here. A perfect teacher is a value: accuracy one, identity transition. There is no None.
+A method is composed of parts: a *target* (the distribution the student is trained to match), a *weight* (how much each
+example counts) and a *loss* (the comparison of student and target). Every part reads one `Batch` and returns one row or
+one number per example; nothing is averaged here. No field is None: a perfect teacher has accuracy one and the identity
+as transition.
 
 transition[i, j] = P(pseudo-label j | true label i), so rows sum to one (the convention of Patrini et al., 2017;
 cleanlab's `noise_matrix` is its transpose).
@@ -20,24 +21,25 @@ from torch import Tensor
 PerExample = Float[Tensor, "B"]
 
 Memory = Mapping[str, Tensor]
-"""What a part keeps between steps, by name. Tensors that require a gradient are learned beside the student; the others
-change only in `refresh`. The engine checkpoints it; a part without memory has the empty one."""
+"""State of a part between steps, by name. Tensors that require a gradient are trained together with the student; the
+others change only in `refresh`. It is saved in checkpoints; a part without state has an empty one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Batch:
-    """All that a part may read. In tests B and K are checked across the fields.
+    """Everything a part may read. In tests the shapes are checked across the fields.
 
     Args:
         student_logits: [B, K], the student's scores; the only field with a gradient.
-        target_probs: [B, K], what the student is asked to match; rows sum to one (entries may be negative when a
-            self-distilled target extrapolates).
-        teacher_probs: [B, K], the teacher's answer; rows sum to one.
-        label: [B], the given label, or -1 where none is known.
-        teacher_accuracy: [B], P(the teacher's top class is the true one), in [0, 1].
-        num_candidates: [B], how many of the teacher's top classes hold the truth with high probability, in 1..K.
+        target_probs: [B, K], the distribution the student is trained to match; rows sum to one (entries may be
+            negative when a self-distilled target extrapolates).
+        teacher_probs: [B, K], the teacher's predictions; rows sum to one.
+        label: [B], the given label, or -1 where it is unknown.
+        teacher_accuracy: [B], P(the pseudo-label is the true class), in [0, 1].
+        num_candidates: [B], how many of the teacher's most likely classes contain the true one with high probability,
+            in 1..K.
         transition: [K, K], P(pseudo-label j | true label i); rows sum to one.
-        memory: What the part that reads this batch has kept.
+        memory: The state of the part that reads this batch.
     """
 
     student_logits: Float[Tensor, "B K"]
@@ -52,17 +54,17 @@ class Batch:
 
 @runtime_checkable
 class Target(Protocol):
-    """What the student is asked to match: one distribution per example, without gradient."""
+    """The distribution the student is trained to match, one per example, without gradient."""
 
     def __call__(self, batch: Batch) -> Float[Tensor, "B K"]: ...
 
 
 @runtime_checkable
 class Extrapolating(Protocol):
-    """A target that mixes distributions and may go beyond them, to negative entries.
+    """A target that mixes distributions and may extrapolate beyond them, to negative entries.
 
-    Only a loss that is linear in the target makes one loss of the mixture, and none is bounded below where
-    `extrapolates`: the weights of the student must then decay.
+    It needs a loss that is linear in the target. Where `extrapolates`, no such loss is bounded below, so the student
+    needs weight decay.
     """
 
     @property
@@ -80,32 +82,32 @@ class Weight(Protocol):
 
 @runtime_checkable
 class Loss(Protocol):
-    """What is compared with what: one loss per example."""
+    """The comparison of student and target: one loss per example."""
 
     def __call__(self, batch: Batch) -> PerExample: ...
 
 
 @runtime_checkable
 class Remembering(Protocol):
-    """A part with memory of its own: learned beside the student where it requires a gradient."""
+    """A part with state, which is trained together with the student where it requires a gradient."""
 
     def start(self, transition: Float[Tensor, "K K"]) -> Memory: ...
 
 
 @runtime_checkable
 class Learning(Remembering, Protocol):
-    """A part whose memory is worth keeping beside the student: what it learned of the teacher, such as its mistakes."""
+    """A part whose state is saved with the student: what it learned about the teacher, such as a transition matrix."""
 
     def learned(self, memory: Memory) -> Mapping[str, Tensor]: ...
 
 
 @runtime_checkable
 class Refreshing(Remembering, Protocol):
-    """A part that looks at held-out labelled examples before every epoch but the first.
+    """A part that is updated on held-out labelled examples before every epoch except the first.
 
-    `held_out` holds labelled examples that neither the student nor (through cross-fitting) the teacher was trained on,
-    under the current student in evaluation mode and without augmentation. Methods with such a part need labels that
-    the student does not train on.
+    `held_out` contains labelled examples that neither the student nor (through cross-fitting) the teacher was trained
+    on, with the current student's logits in evaluation mode and without augmentation. Methods with such a part need
+    labels that the student does not train on.
     """
 
     def refresh(self, memory: Memory, held_out: Batch) -> Memory: ...

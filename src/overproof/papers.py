@@ -1,4 +1,4 @@
-"""The works behind the methods; they travel with the objects and `overproof cite` prints them."""
+"""The papers that the methods come from; the registered parts refer to them and `overproof cite` prints them."""
 
 from overproof.registry import Paper
 

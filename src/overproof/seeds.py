@@ -1,11 +1,11 @@
-"""Digests, and the seeds that are derived from them: the same on every machine and in every version."""
+"""Hashes of content, and the seed of every random choice in a run, derived from the run's seed and the purpose."""
 
 import hashlib
 from pathlib import Path
 
 
 def hasher(data: bytes = b"", *, num_bytes: int = 16) -> "hashlib.blake2b":
-    """BLAKE2b of what it is fed; for content that comes in pieces.
+    """BLAKE2b hash object, for content that comes in pieces.
 
     Args:
         data: The first piece.

@@ -10,7 +10,7 @@ from overproof.errors import InputError
 from overproof.functional import margin
 from overproof.noise import transition_matrix
 from overproof.synthetic import class_conditional_flips, favouring
-from overproof.synthetic.answer_options import Spoil
+from overproof.synthetic.answer_options import AnswerNoise
 
 
 def some_answers(size=4000, num_classes=4, seed=0):
@@ -88,7 +88,7 @@ def test_no_bias_changes_nothing_and_endless_odds_do_not_overflow():
         (lambda probs: favouring(probs, [0, 1, 2, 3], 1.0), "some, but not all"),
         (lambda probs: favouring(probs, [4], 1.0), r"classes are \[4\]"),
         (lambda probs: favouring(probs, [0], -1.0), r"log_odds is -1\.0"),
-        (lambda probs: favouring(torch.eye(4), [0], 1.0), "All answers are certain"),
+        (lambda probs: favouring(torch.eye(4), [0], 1.0), "All predictions are certain"),
     ],
 )
 def test_what_cannot_be_is_refused(call, sentence):
@@ -99,7 +99,7 @@ def test_what_cannot_be_is_refused(call, sentence):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"share": 0.3}, "'teacher.spoil.share' goes with kind 'class_conditional'"),
+        ({"share": 0.3}, "'teacher.spoil.share' needs kind 'class_conditional'"),
         ({"kind": "biased", "favoured": ["a"], "log_odds": 1, "share": 0.3}, "the kind is 'biased'"),
         ({"kind": "biased", "log_odds": 1}, "needs 'teacher.spoil.favoured'"),
         ({"kind": "biased", "favoured": ["a"]}, "needs 'teacher.spoil.log_odds'"),
@@ -108,32 +108,34 @@ def test_what_cannot_be_is_refused(call, sentence):
 )
 def test_options_that_do_not_go_together_are_refused(options, sentence):
     with pytest.raises(ValueError, match=sentence):
-        Spoil(**options)
+        AnswerNoise(**options)
 
 
 def test_a_class_that_does_not_exist_is_named_with_the_nearest():
     with pytest.raises(InputError, match=r"no class 'appel'.*apple"):
-        Spoil(kind="biased", favoured=("appel",), log_odds=1.0).check(["apple", "pear"])
+        AnswerNoise(kind="biased", favoured=("appel",), log_odds=1.0).check(["apple", "pear"])
 
 
 def test_by_hand():
     probs = torch.tensor([[0.5, 0.3, 0.2], [0.1, 0.6, 0.3], [0.2, 0.1, 0.7]])
     # Without a map every class is taken for the next one, the last for the first.
-    spoilt = Spoil(kind="class_conditional", share=1.0).spoilt(probs, "abc", 0)
+    spoilt = AnswerNoise(kind="class_conditional", share=1.0).corrupted(probs, "abc", 0)
     assert spoilt.tolist() == probs[[0, 1, 2]].gather(1, torch.tensor([[1, 0, 2], [0, 2, 1], [2, 1, 0]])).tolist()
-    by_map = Spoil(kind="class_conditional", share=1.0, class_map={"c": "a"}).spoilt(probs, "abc", 0)
+    by_map = AnswerNoise(kind="class_conditional", share=1.0, class_map={"c": "a"}).corrupted(probs, "abc", 0)
     assert torch.equal(by_map[:2], probs[:2])
     assert torch.equal(by_map[2], probs[2].flip(0))
     # ln 2: odds of b doubled. .5 : .6 : .2 and .1 : 1.2 : .3.
-    biased = Spoil(kind="biased", favoured=("b",), log_odds=0.6931471805599453).spoilt(probs[:2], "abc", 0)
+    biased = AnswerNoise(kind="biased", favoured=("b",), log_odds=0.6931471805599453).corrupted(probs[:2], "abc", 0)
     torch.testing.assert_close(biased, torch.tensor([[5 / 13, 6 / 13, 2 / 13], [1 / 16, 12 / 16, 3 / 16]]))
-    hard = Spoil(kind="biased", favoured=("b",), log_odds=0.6931471805599453, hard=True).spoilt(probs, "abc", 0)
+    hard = AnswerNoise(kind="biased", favoured=("b",), log_odds=0.6931471805599453, hard=True).corrupted(
+        probs, "abc", 0
+    )
     assert hard.tolist() == [[0, 1, 0], [0, 1, 0], [0, 0, 1]]
-    assert torch.equal(Spoil(hard=True).spoilt(probs, "abc", 0), torch.eye(3))
+    assert torch.equal(AnswerNoise(hard=True).corrupted(probs, "abc", 0), torch.eye(3))
 
 
 def test_hard_answers_survive_the_store():
-    kept = compress(Spoil(hard=True).spoilt(some_answers(50, num_classes=40), [str(i) for i in range(40)], 0))
+    kept = compress(AnswerNoise(hard=True).corrupted(some_answers(50, num_classes=40), [str(i) for i in range(40)], 0))
     assert torch.equal(kept.margin, torch.ones(50, dtype=torch.float16))
     assert torch.equal(kept.residual, torch.zeros_like(kept.residual))
 

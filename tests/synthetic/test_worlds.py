@@ -217,7 +217,7 @@ def test_no_flips_and_all_flips():
 
 def test_flips_that_cannot_be_are_refused():
     certain = torch.eye(3)
-    with pytest.raises(InputError, match="only 0 of the answers have a margin below 1"):
+    with pytest.raises(InputError, match="only 0 of the predictions have a margin below 1"):
         random_flips(certain, 0.3, seed=0)
     assert random_flips(certain, 1.0, seed=0, falling_in_margin=False)[1].all()
     with pytest.raises(InputError, match=r"rate is 1\.5"):

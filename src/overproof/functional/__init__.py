@@ -1,7 +1,7 @@
 """The mathematics of every method as plain functions on tensors, for any training loop.
 
-All losses return one number per example, [B]; nothing is averaged. Probabilities in half precision are raised to
-float32 first; float64 stays float64. Imports `contract` and `errors` alone.
+All losses return one number per example, [B]; nothing is averaged. Half precision is converted to float32 first;
+float64 stays float64. Imports `contract` and `errors` only.
 """
 
 from overproof.functional.losses import (

@@ -1,4 +1,4 @@
-"""Losses of distillation under label noise, one number per example."""
+"""Loss functions for distillation under label noise, one number per example; SLaM is `student_label_mixing`."""
 
 import torch
 from jaxtyping import Float, Int
@@ -15,20 +15,20 @@ def soft_cross_entropy(student_logits: Float[Tensor, "B K"], teacher_probs: Floa
 
     Args:
         student_logits: [B, K], unbounded scores.
-        teacher_probs: [B, K], what the student is asked to match; rows sum to one.
+        teacher_probs: [B, K], the distribution to match; rows sum to one.
 
     Returns:
         [B], in nats.
 
     Example:
-        An undecided student pays log 2 whatever it is asked.
+        With uniform predictions the loss is log 2 for every target.
 
         >>> soft_cross_entropy(torch.zeros(1, 2), torch.tensor([[0.25, 0.75]])).item()
         0.6931471824645996
 
     Source: Hinton, Vinyals and Dean (2015), arXiv 1503.02531, section 2, at temperature one.
     """
-    # The sign goes to the side without a gradient: one step less on the way back.
+    # The sign is on the side without a gradient, which saves an operation in the backward pass.
     return (-teacher_probs * at_least_float32(student_logits).log_softmax(dim=1)).sum(dim=1)
 
 
@@ -40,14 +40,14 @@ def tempered_divergence(
     Args:
         student_logits: [B, K].
         teacher_probs: [B, K], at temperature one; softened here as p^(1/temperature), renormalised.
-        temperature: Positive; above one both sides are flattened.
+        temperature: Positive; above one it flattens both distributions.
 
     Returns:
         [B], in nats, zero where the student equals the teacher.
 
-    Source: Hinton, Vinyals and Dean (2015), section 2.1 (the factor keeps gradients of one scale).
+    Source: Hinton, Vinyals and Dean (2015), section 2.1 (the factor keeps the scale of the gradients).
     """
-    # A class the teacher calls impossible stays (almost) impossible at any temperature.
+    # A class of probability zero stays (almost) impossible at any temperature.
     teacher_log_probs = (
         at_least_float32(teacher_probs).clamp(min=torch.finfo(torch.float32).tiny).log() / temperature
     ).log_softmax(dim=1)
@@ -56,10 +56,10 @@ def tempered_divergence(
 
 
 def candidate_mask(teacher_probs: Float[Tensor, "B K"], num_candidates: int | Int[Tensor, "B"]) -> Tensor:
-    """True for the teacher's `num_candidates` likeliest classes, [B, K].
+    """True for the teacher's `num_candidates` most likely classes, [B, K].
 
-    Classes tied with the last candidate are candidates too, so that renaming the classes changes nothing: a teacher
-    that gives hard labels only (all the others tied at zero) makes every class a candidate.
+    Classes tied with the last candidate are candidates too, so that the order of the classes does not matter: with hard
+    labels (all other classes tied at zero) every class is a candidate.
 
     Example:
         >>> candidate_mask(torch.tensor([[0.5, 0.3, 0.2]]), 2).tolist()
@@ -79,21 +79,21 @@ def mix_student_label(
     teacher_accuracy: Float[Tensor, "B"],
     normalized: bool = False,
 ) -> Float[Tensor, "B K"]:
-    """The student's prediction with the teacher's noise mixed in, so that it can be compared with a noisy label.
+    """The student's prediction mixed with the teacher's noise, to be compared with a noisy label.
 
     accuracy * f + (1 - accuracy) * (1 - f) on the candidates; `normalized` divides the second term by the number of
-    candidates less one, which makes it the exact law of a label that is right with probability `teacher_accuracy`
-    and else uniform over the other candidates.
+    candidates minus one, which gives the exact distribution of a label that is right with probability
+    `teacher_accuracy` and otherwise uniform over the other candidates.
 
     Args:
         student_probs: [B, K], rows sum to one.
-        candidates: [B, K] bool, the teacher's likeliest classes (`candidate_mask`).
-        teacher_accuracy: [B], in [0, 1]; sensible above 1/2 (above 1/candidates when normalised): at 1/2 the gradient
-            on the candidates vanishes, and below it mass is pushed out of them.
-        normalized: Divide by the number of candidates less one.
+        candidates: [B, K] bool, the teacher's most likely classes (`candidate_mask`).
+        teacher_accuracy: [B], in [0, 1]; should be above 1/2 (above 1/candidates when normalised): at 1/2 the gradient
+            on the candidates vanishes, and below it they lose probability.
+        normalized: Divide by the number of candidates minus one.
 
     Returns:
-        [B, K]; rows sum to one only when `normalized` and the student's mass lies on the candidates.
+        [B, K]; rows sum to one only if `normalized` and the student's probability is on the candidates.
 
     Source: Kontonis et al. (2023), arXiv 2302.03806, section 3 (un-normalised); the normalised form is derived.
     """
@@ -101,7 +101,7 @@ def mix_student_label(
     error = (1 - accuracy) * candidates
     if normalized:
         error = error / (candidates.sum(dim=1, keepdim=True) - 1).clamp(min=1)
-    # accuracy * f + error * (1 - f), with one operation on the side that has a gradient.
+    # accuracy * f + error * (1 - f), with a single operation that has a gradient.
     return torch.addcmul(error, accuracy - error, student_probs)
 
 
@@ -113,13 +113,13 @@ def student_label_mixing(
     normalized: bool = False,
     target_probs: Float[Tensor, "B K"] | None = None,
 ) -> PerExample:
-    """SLaM: cross-entropy of the teacher's label with the student's *noisy* prediction. Predict with the student alone.
+    """SLaM: cross-entropy of the teacher's label with the student's *noisy* prediction. Predict without the mixing.
 
     Args:
         student_logits: [B, K].
         teacher_probs: [B, K], rows sum to one; their largest entries are the candidates.
-        teacher_accuracy: [B], P(the teacher's top class is right), in [0, 1]; see `mix_student_label` for its range.
-        num_candidates: How many of the teacher's top classes are candidates, an int or [B], in 1..K.
+        teacher_accuracy: [B], P(the pseudo-label is right), in [0, 1]; see `mix_student_label` for its range.
+        num_candidates: How many of the teacher's most likely classes are candidates, an int or [B], in 1..K.
         normalized: See `mix_student_label`.
         target_probs: [B, K], the label to compare with when it is not `teacher_probs` itself: one-hot for hard labels.
 
@@ -127,7 +127,7 @@ def student_label_mixing(
         [B], in nats. Where `teacher_accuracy` is one, exactly `soft_cross_entropy` (bit for bit).
 
     Example:
-        A teacher right half of the time between two classes tells nothing: log 2 whatever the student says.
+        With two classes and accuracy 1/2 the teacher carries no information: the loss is log 2 for every student.
 
         >>> logits, teacher = torch.tensor([[3.0, -3.0]]), torch.tensor([[0.0, 1.0]])
         >>> round(student_label_mixing(logits, teacher, torch.tensor([0.5]), 2).item(), 4)
@@ -140,8 +140,8 @@ def student_label_mixing(
     mixed = mix_student_label(
         log_probs.exp(), candidate_mask(teacher_probs, num_candidates), teacher_accuracy, normalized
     )
-    # The logarithm of an exponential is not exact, and the clamp would bound the loss: with a perfect teacher neither
-    # may happen, because SLaM is then plain distillation.
+    # With a perfect teacher SLaM is exactly plain distillation: the logarithm of an exponential would not be exact, and
+    # the clamp would bound the loss.
     log_mixed = torch.where(teacher_accuracy.unsqueeze(1) == 1, log_probs, mixed.clamp(min=SMALLEST_PROBABILITY).log())
     return -((teacher_probs if target_probs is None else target_probs) * log_mixed).sum(dim=1)
 
@@ -153,8 +153,8 @@ def generalized_cross_entropy(
 
     Args:
         student_logits: [B, K].
-        target_probs: [B, K], rows sum to one; with even shares on some classes it is the mean over them.
-        power: In (0, 1]: towards 0 it is the cross-entropy, at 1 the mean absolute error, 1 - p.
+        target_probs: [B, K], rows sum to one; a uniform target over some classes gives the mean over them.
+        power: In (0, 1]: the limit 0 is the cross-entropy, 1 the mean absolute error, 1 - p.
 
     Returns:
         [B]; at most 1 / power for a distribution.

@@ -1,4 +1,4 @@
-"""Functions of probability vectors that every other file of this folder builds on."""
+"""Basic functions of probability vectors that the losses, targets and weights use: one-hot, margin, precision."""
 
 import torch
 from jaxtyping import Float, Int
@@ -7,11 +7,11 @@ from torch import Tensor
 from overproof.contract import PerExample
 
 SMALLEST_PROBABILITY = 1e-7
-"""Mixed probabilities are clamped here before the logarithm: a floor of -log 1e-7 = 16.1 nats."""
+"""Mixed probabilities are clamped to this minimum before the logarithm, so that a loss is at most 16.1 nats."""
 
 
 def one_hot(probs: Float[Tensor, "B K"]) -> Float[Tensor, "B K"]:
-    """The likeliest class of every row as a distribution, [B, K]; the first one where several tie.
+    """The most likely class of every row as a distribution, [B, K]; the first one among ties.
 
     Example:
         >>> one_hot(torch.tensor([[0.2, 0.8]])).tolist()
@@ -31,7 +31,7 @@ def label_distribution(label: Int[Tensor, "B"], like: Float[Tensor, "B K"]) -> F
 
 
 def margin(probs: Float[Tensor, "B K"]) -> PerExample:
-    """Largest probability less the second largest, in [0, 1].
+    """Largest minus second largest probability, in [0, 1].
 
     Example:
         >>> margin(torch.tensor([[0.5, 0.25, 0.25]])).item()
@@ -42,5 +42,5 @@ def margin(probs: Float[Tensor, "B K"]) -> PerExample:
 
 
 def at_least_float32(values: Tensor) -> Tensor:
-    """The same numbers in float32 where they are in half precision."""
+    """Convert half precision to float32."""
     return values if values.dtype == torch.float64 else values.float()

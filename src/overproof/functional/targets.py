@@ -1,4 +1,4 @@
-"""Targets: what a student is trained to match."""
+"""Target distributions that a student is trained to match: calibrated and self-distilled ones."""
 
 import torch
 from jaxtyping import Float, Int
@@ -11,10 +11,10 @@ from overproof.functional.probabilities import label_distribution, one_hot
 def calibrated_target(
     teacher_probs: Float[Tensor, "B K"], teacher_accuracy: Float[Tensor, "B"], num_candidates: int | Int[Tensor, "B"]
 ) -> Float[Tensor, "B K"]:
-    """The teacher's accuracy on its top class, the rest spread evenly over its other candidates.
+    """The teacher's accuracy on its top class, the rest uniform over its other candidates.
 
     Args:
-        teacher_probs: [B, K], used only for its order.
+        teacher_probs: [B, K], used only for the order of the classes.
         teacher_accuracy: [B], in [0, 1].
         num_candidates: An int or [B], at least 2 unless the accuracy is one.
 
@@ -36,14 +36,14 @@ def calibrated_target(
 def self_distilled_target(
     label: Int[Tensor, "B"], teacher_probs: Float[Tensor, "B K"], imitation: float | Float[Tensor, "B"]
 ) -> Float[Tensor, "B K"]:
-    """ξ times the teacher's answer plus (1 - ξ) times the given label.
+    """ξ times the teacher's prediction plus (1 - ξ) times the given label.
 
     Args:
         label: [B], the given (noisy) labels, all known.
         teacher_probs: [B, K], rows sum to one.
-        imitation: ξ, one for all or [B], any finite number: 0 gives the label, 1 exactly the answer, and above 1 (or
-            below 0) entries become negative. A loss that is linear in the target takes it as it is; the cross-entropy
-            then has no lower bound, so that weights must decay.
+        imitation: ξ, one number or [B], finite: 0 gives the label, 1 the prediction; above 1 (or below 0) entries
+            become negative. This needs a loss that is linear in the target; the cross-entropy then has no lower bound,
+            so that weight decay is needed.
 
     Returns:
         [B, K]; rows sum to one.
@@ -61,15 +61,15 @@ def self_distilled_target(
 def held_out_imitation(
     label: Int[Tensor, "N"], teacher_probs: Float[Tensor, "N K"], student_probs: Float[Tensor, "N K"]
 ) -> float:
-    """The ξ whose mixture (1 - ξ) teacher + ξ student has the least squared error on held-out labels.
+    """The ξ for which (1 - ξ) teacher + ξ student has the smallest squared error on held-out labels.
 
-    mean of (label - teacher) . (student - teacher), divided by the mean of |student - teacher|^2. Where the student at
-    any ξ is this mixture (linear smoothers: ridge) it is the best ξ; for networks it is a guess to begin a search with.
+    mean of (label - teacher) . (student - teacher), divided by the mean of |student - teacher|^2. If the student at any
+    ξ is this mixture (linear smoothers: ridge), it is the best ξ; for networks it is the start of a search.
 
-    Noisy held-out labels do: the formula is linear in the label, and both answers were made without it, so that the
-    label's deviation from its own conditional mean E[label | x] averages out. What is aimed at is that mean. Under
-    symmetric flips it is an affine map of the true posterior, with the same order of classes; under asymmetric ones
-    it is not, and no number of held-out labels tells.
+    The held-out labels may be noisy: the formula is linear in the label, and both predictions were made without it, so
+    that the label's deviation from its conditional mean E[label | x] averages out. The result approximates that mean.
+    Under symmetric noise it is an affine map of the true posterior, with the same order of classes; under asymmetric
+    noise it is not, and no number of held-out labels can detect this.
 
     Args:
         label: [N], given labels of examples that neither teacher nor student was trained on.
@@ -80,7 +80,7 @@ def held_out_imitation(
         ξ; 1 where student and teacher are the same.
 
     Example:
-        The student went one tenth of the way to the label: ten such steps arrive.
+        The student moved one tenth of the way to the label, so ξ is ten.
 
         >>> teacher, student = torch.tensor([[0.5, 0.5]]), torch.tensor([[0.55, 0.45]])
         >>> round(held_out_imitation(torch.tensor([0]), teacher, student), 4)

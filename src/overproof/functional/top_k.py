@@ -1,12 +1,12 @@
-"""The highest of very many numbers, exactly, in about one read: a sample proposes thresholds and counting decides.
+"""Selects the rows with the highest scores, exactly, from arrays larger than memory; the selectors are built on it.
 
-A column is anything with a length whose slices and row numbers give NumPy arrays: an array, a memory map, or numbers
-computed as they are read. Memory goes with the rows that are chosen, never with those that are read.
+A column is anything with a length that returns NumPy arrays for slices and row numbers: an array, a memory map, or
+numbers computed when read. Memory grows with the number of selected rows, not with the number of rows read.
 
-1. A threshold for every class, a little too low, is read off a sample.
-2. One pass keeps what lies above its class's threshold and counts what lies on it.
-3. The kept rows are cut to the quota by a partial sort. Where ties *on* the threshold must be cut, a second pass takes
-   those whose ids have the smallest hashes. Where the sample misled, the pass is made again with lower thresholds.
+1. A threshold for every class, slightly too low, is estimated from a sample.
+2. One pass keeps the rows above their class's threshold and counts those equal to it.
+3. The kept rows are cut to the quota by a partial sort. If ties *at* the threshold must be cut, a second pass takes
+   those whose ids have the smallest hashes. If the threshold was too high, the pass is repeated with a lower one.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from torch import Tensor
 from overproof.errors import InputError
 
 BLOCK_ROWS = 2**16
-"""Rows read at once: few enough that a block stays in the cache while it is looked at several times."""
+"""Rows read at once: few enough that a block stays in the processor's cache while it is read several times."""
 
 SAMPLE_ROWS = 2**16
 """Rows in the sample; more where there are very many classes."""
@@ -30,10 +30,11 @@ SAMPLE_ROWS = 2**16
 SAMPLE_ROWS_PER_CLASS = 1024
 
 DEVIATIONS = 5.0
-"""A threshold is first set too low by so many standard deviations of the sample: one pass nearly always does."""
+"""A threshold is first set too low by so many standard deviations of the sample, so that one pass is nearly always
+enough."""
 
 DENSE = 8
-"""A block is looked at row by row where fewer than one of so many rows concern us, and as a whole where more do."""
+"""A block is processed row by row if fewer than one of so many rows are kept, and as a whole otherwise."""
 
 RowIndices = NDArray[np.int64]
 Words = NDArray[np.uint64]
@@ -56,16 +57,16 @@ def highest(
     *,
     origin: str = "score",
 ) -> RowIndices:
-    """The rows with the highest scores, as many of every class as its quota says, rising.
+    """The row numbers of the highest scores, of every class as many as its quota, in ascending order.
 
-    Of rows with equal scores those with the smallest `order` are taken, of those the first.
+    Rows with equal scores are taken in the order of `order`, then by row number.
 
     Args:
         score: [N], real numbers.
-        quotas: [K], how many rows of each class; there must be so many.
-        order: [N], 64-bit hashes without sign: which of equal scores come first.
-        group: [N], the class of every row, 0..K-1; None where K is 1.
-        origin: What to call the scores in errors.
+        quotas: [K], number of rows of each class; there must be at least so many.
+        order: [N], unsigned 64-bit hashes that break ties.
+        group: [N], the class of every row, 0..K-1; None if K is 1.
+        origin: Name of the scores in error messages.
 
     Raises:
         InputError: A score is NaN.
@@ -94,11 +95,11 @@ def highest(
 
 
 def lowest(order: NumericColumn, budget: int) -> RowIndices:
-    """The rows with the smallest 64-bit hashes, rising; of equal ones the first.
+    """The row numbers of the smallest 64-bit hashes, in ascending order; of equal ones the first.
 
     Args:
-        order: [N], 64-bit hashes without sign.
-        budget: How many, in 0..N.
+        order: [N], unsigned 64-bit hashes.
+        budget: Number of rows, in 0..N.
     """
     return highest(_Reversed(order), np.array([budget]), order)
 
@@ -119,14 +120,14 @@ def numbers(values: Any) -> NumericColumn:
     if isinstance(values, Tensor):
         values = values.detach().cpu()
         values = (values.float() if str(values.dtype) == "torch.bfloat16" else values).numpy()
-    array = np.asarray(values)  # of a memory map too, whose slices cost more
+    array = np.asarray(values)  # also of a memory map, whose slices are slower
     if array.dtype == np.bool_:
         array = array.view(np.uint8)
     return _Widened(array) if array.dtype == np.float16 else array
 
 
 class _Widened:
-    """Half precision as single, which processors compare fast; the order stays."""
+    """Half precision converted to single, which processors compare faster."""
 
     def __init__(self, values: NDArray[np.float16]) -> None:
         self.values = values
@@ -139,12 +140,12 @@ class _Widened:
 
 
 class Hashed:
-    """A 64-bit hash of every id, computed as it is read: an order of the rows that no order of the file can change.
+    """A 64-bit hash of every id, computed when read: a random order of the rows that does not depend on the file's.
 
     Args:
-        ids: [N], content ids (`Examples.ids`), whole numbers, or texts; None takes the row numbers.
+        ids: [N], content ids (`Examples.ids`), whole numbers, or texts; None uses the row numbers.
         num_rows: N.
-        seed: Another seed, another order.
+        seed: Each seed gives another order.
     """
 
     def __init__(self, ids: Any, num_rows: int, seed: int = 0) -> None:
@@ -166,10 +167,10 @@ class Hashed:
 
 
 def words_of(ids: Any) -> NDArray[np.int64]:
-    """One 64-bit word for every id.
+    """One 64-bit integer for every id.
 
-    Content ids are hashes already: their first eight bytes, nothing copied (also where they are spelt in hex). Whole
-    numbers are themselves; of anything else the word is a hash of its text.
+    For content ids, which are hashes, their first eight bytes (without a copy; also from hex). Whole numbers are used
+    unchanged; for anything else it is a hash of the text.
 
     Args:
         ids: [N].
@@ -214,14 +215,14 @@ def _blocks(num_rows: int) -> Iterator[slice]:
 
 
 def _sampled_rows(num_rows: int, num_classes: int) -> RowIndices:
-    """One row drawn from each of many equal stretches: as good as a random sample, better where scores are sorted."""
+    """One random row from each of many equal intervals: like a random sample, and better if the scores are sorted."""
     size = min(num_rows, max(SAMPLE_ROWS, SAMPLE_ROWS_PER_CLASS * num_classes))
     places = (np.arange(size) + np.random.default_rng(0).random(size)) * (num_rows / max(size, 1))
     return places.astype(np.int64).clip(max=max(num_rows - 1, 0))
 
 
 def _by_class(values: NDArray[Any], classes: NDArray[Any] | None, num_classes: int) -> list[NDArray[Any]]:
-    """The values of each class, falling."""
+    """The values of each class, in descending order."""
     if classes is None:
         return [np.sort(values)[::-1]]
     order = np.lexsort((values, classes))
@@ -236,10 +237,10 @@ def _limits(
     pending: NDArray[np.bool_],
     slack: float,
 ) -> NDArray[Any]:
-    """For each class a number that, as far as the sample tells, has a little more than its quota above it.
+    """For each class an estimated threshold with slightly more rows above it than the quota.
 
-    Below everything where the sample says too little: that costs little, because the class is then rare, or nearly all
-    of it is wanted.
+    Minus infinity if the sample is too small: that is cheap, because the class is then rare, or nearly all of it is
+    selected.
     """
     dtype = samples[0].dtype
     least, most = (-np.inf, np.inf) if dtype.kind == "f" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
@@ -256,7 +257,7 @@ def _limits(
 def _above(
     score: NumericColumn, group: NumericColumn | None, limits: NDArray[Any], origin: str
 ) -> tuple[list[tuple[RowIndices, NDArray[Any]]], NDArray[np.int64]]:
-    """For each class the rows above its limit with their scores, and how many lie on it."""
+    """For each class the rows above its limit with their scores, and the number of rows equal to it."""
     on_limit = np.zeros(len(limits), np.int64)
     kept: list[tuple[RowIndices, NDArray[Any], NDArray[Any]]] = []
     for block in _blocks(len(score)):
@@ -285,14 +286,14 @@ def _above(
 
 
 def _counts(classes: Any, chosen: NDArray[np.bool_], num_classes: int) -> NDArray[np.int64]:
-    """How many of the chosen rows each class has; `classes` is 0 where there is but one."""
+    """Number of chosen rows by class; `classes` is 0 if there is only one."""
     if num_classes == 1:
         return np.array([np.count_nonzero(chosen)])
     return np.bincount(classes[chosen], minlength=num_classes)
 
 
 def _cut(values: NDArray[Any], rows: RowIndices, quota: int, order: NumericColumn) -> RowIndices:
-    """Which of some rows, rising, have the highest values, ties by `order`."""
+    """Positions of the highest values among some rows, ascending; ties are broken by `order`."""
     if len(rows) == quota:
         return np.arange(quota)
     last = np.partition(values, len(values) - quota)[len(values) - quota]
@@ -309,10 +310,10 @@ def _first_tied(
     on_limit: NDArray[np.int64],
     order: NumericColumn,
 ) -> RowIndices:
-    """Of the rows on their class's limit, as many as are wanted, by smallest hash."""
+    """Of the rows equal to their class's limit, as many as wanted, by smallest hash."""
     chosen, slack = [], 1.0
     while wanted.any():
-        # Hashes are uniform, so how high to go follows from the counts alone.
+        # Hashes are uniform, so the threshold follows from the counts.
         share = (wanted + slack * DEVIATIONS * (1 + np.sqrt(wanted))) / np.maximum(on_limit, 1)
         heights = np.array([min(int(each * 2**64), 2**64 - 1) for each in share.tolist()], np.uint64)
         kept = []
@@ -343,10 +344,10 @@ def _first_tied(
 
 
 def refuse_nan(values: NDArray[Any], start: int, origin: str) -> None:
-    """Refuse a block of scores, which starts at row `start`, if one of them is NaN.
+    """Check that a block of scores, which starts at row `start`, has no NaN.
 
     Raises:
-        InputError: One is; it names the row.
+        InputError: It has one; the message has its row.
     """
     if values.dtype.kind != "f" or len(values) == 0:
         return
@@ -354,6 +355,4 @@ def refuse_nan(values: NDArray[Any], start: int, origin: str) -> None:
         highest_value = values.max()  # NaN if any is
     if highest_value != highest_value:
         row = start + int(np.argmax(np.isnan(values)))
-        raise InputError(
-            f"{origin}, row {row} (counted from 0): it is NaN; every row needs a number to be compared by."
-        )
+        raise InputError(f"{origin}, row {row} (counted from 0): the score is NaN; every row needs a number.")

@@ -1,4 +1,4 @@
-"""Losses through a matrix of the teacher's mistakes, and the matrix that is learned beside the student."""
+"""Losses with a transition matrix of the teacher's mistakes, and the matrix that is trained with the student (DFND)."""
 
 import torch
 from jaxtyping import Float, Int
@@ -11,23 +11,23 @@ from overproof.functional.probabilities import at_least_float32
 def adaptation_nll(
     student_logits: Float[Tensor, "B K"], pseudo_label: Int[Tensor, "B"], transition: Float[Tensor, "K K"]
 ) -> PerExample:
-    """Minus log-probability of the teacher's class when a transition matrix stands behind the student: -log (f Q)_M.
+    """Minus log-probability of the pseudo-label when the student's prediction is multiplied by Q: -log (f Q)_M.
 
-    The sum over true classes is taken in log space, so nothing underflows however sure the student is and however many
-    classes there are.
+    The sum over true classes is computed in log space, so that it does not underflow for a very confident student or
+    many classes.
 
     Args:
         student_logits: [B, K], unbounded scores.
         pseudo_label: [B], the teacher's class M, in 0..K-1.
-        transition: [K, K], Q[i, j] = P(pseudo-label j | true class i), in [0, 1]; rows sum to one. To learn its entries
-            through a softmax give `adaptation_nll_of_logs` their logarithms instead.
+        transition: [K, K], Q[i, j] = P(pseudo-label j | true class i), in [0, 1]; rows sum to one. To train its entries
+            through a softmax, pass their logarithms to `adaptation_nll_of_logs` instead.
 
     Returns:
-        [B], in nats, zero or more; infinite where no class is ever called M. For a student that is sure of class M it
-        is -log Q[M, M], whatever else the matrix holds.
+        [B], in nats, at least zero; infinite if column M of Q is zero. For a student that is certain of class M it is
+        -log Q[M, M].
 
     Example:
-        A student that is sure of class 0, and a matrix that calls class 0 by its name half of the time: log 2.
+        A student that is certain of class 0, and Q[0, 0] = 1/2: log 2.
 
         >>> half = torch.tensor([[0.5, 0.5], [0.0, 1.0]])
         >>> round(adaptation_nll(torch.tensor([[1000.0, 0.0]]), torch.tensor([0]), half).item(), 4)
@@ -37,7 +37,7 @@ def adaptation_nll(
     """
     transition = at_least_float32(transition)
     possible = transition > 0
-    # The logarithm of an impossible entry is minus infinity, and its gradient nothing rather than not a number.
+    # The logarithm of a zero entry is minus infinity; its gradient must be zero, not NaN.
     log_transition = transition.where(possible, 1.0).log().where(possible, -torch.inf)
     return adaptation_nll_of_logs(student_logits, pseudo_label, log_transition)
 
@@ -48,7 +48,7 @@ def adaptation_nll_of_logs(
     """`adaptation_nll` from the logarithms of the transition's entries, minus infinity where one is zero.
 
     Example:
-        With the identity for a matrix it is the cross-entropy with the teacher's class.
+        With the identity matrix it is the cross-entropy with the teacher's class.
 
         >>> identity = torch.tensor([[0.0, -torch.inf], [-torch.inf, 0.0]])
         >>> round(adaptation_nll_of_logs(torch.zeros(1, 2), torch.tensor([1]), identity).item(), 4)
@@ -59,19 +59,19 @@ def adaptation_nll_of_logs(
     log_probs = at_least_float32(student_logits).log_softmax(dim=1)
     # Only the column of the teacher's class is needed: [B, K] numbers instead of [B, K, K].
     column = log_transition.T.index_select(0, pseudo_label)
-    # Rounding may pass zero by one unit in the last place.
+    # Rounding may exceed zero by one unit in the last place.
     return -(log_probs + column).logsumexp(dim=1).clamp(max=0.0)
 
 
 def log_adaptation_matrix(diagonal: Float[Tensor, "K"], scores: Float[Tensor, "K K-1"]) -> Float[Tensor, "K K"]:
-    """Logarithms of an adaptation matrix: a fixed diagonal, the rest of each row shared out by a softmax.
+    """Logarithms of an adaptation matrix: a fixed diagonal, the rest of each row distributed by a softmax.
 
-    Q[i, i] = diagonal[i];  off the diagonal, row i is (1 - diagonal[i]) * softmax(scores[i]). So rows sum to one
-    whatever the scores are.
+    Q[i, i] = diagonal[i];  off the diagonal, row i is (1 - diagonal[i]) * softmax(scores[i]). Rows sum to one for any
+    scores.
 
     Args:
-        diagonal: [K], how often the teacher names each class when it is the true one, in [0, 1].
-        scores: [K, K - 1], unbounded; the classes of a row in order, its own left out. All equal: an even share.
+        diagonal: [K], the teacher's accuracy on each class, in [0, 1].
+        scores: [K, K - 1], unbounded; one per other class, in order. Equal scores give a uniform distribution.
 
     Example:
         >>> log_adaptation_matrix(torch.tensor([0.5, 0.5, 1.0]), torch.zeros(3, 2)).exp().tolist()
@@ -82,6 +82,6 @@ def log_adaptation_matrix(diagonal: Float[Tensor, "K"], scores: Float[Tensor, "K
     num_classes = len(diagonal)
     log_others = torch.log1p(-diagonal).unsqueeze(1) + scores.log_softmax(dim=1)
     row, column = torch.arange(num_classes).unsqueeze(1), torch.arange(num_classes)
-    # Where entry (i, j) stands in row i of the scores; the diagonal is put behind them.
+    # Position of entry (i, j) in row i of the scores; the diagonal is appended to them.
     place = torch.where(row == column, num_classes - 1, column - (column > row).long())
     return torch.cat([log_others, diagonal.log().unsqueeze(1)], dim=1).gather(1, place.to(scores.device))

@@ -1,4 +1,4 @@
-"""Weights: how much an example counts."""
+"""The weight of an example in Weighted Distillation, from the teacher's error and the distortion."""
 
 from jaxtyping import Float
 from torch import Tensor
@@ -7,9 +7,9 @@ from overproof.contract import PerExample
 
 
 def debiased_weight(teacher_error: Float[Tensor, "B"], distortion: Float[Tensor, "B"]) -> PerExample:
-    """The weight that makes the expected loss on the noisy label the loss on the true one: 1 / (1 + p (d - 1)).
+    """The weight for which the expected loss on the noisy label is the loss on the true one: 1 / (1 + p (d - 1)).
 
-    With probability p the label is wrong and its loss is d times the true one, so
+    With probability p the label is wrong and its loss is d times that of the true one, so
     E[weight * noisy loss] = weight * true loss * (p d + 1 - p) = true loss.
 
     Args:
@@ -20,7 +20,7 @@ def debiased_weight(teacher_error: Float[Tensor, "B"], distortion: Float[Tensor,
         [B], positive.
 
     Example:
-        A label wrong half of the time and then three times as dear counts half.
+        Error probability 0.5 and a loss ratio of 3 give a weight of 0.5.
 
         >>> import torch
         >>> debiased_weight(torch.tensor([0.5]), torch.tensor([3.0])).item()

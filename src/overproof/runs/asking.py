@@ -125,7 +125,7 @@ class Asking:
             answers = changed("flips", lambda probs, draw: random_flips(probs, options.flip_share, draw)[0])
         if options.spoil.changes_answers:
             names = self.cast.class_names
-            answers = changed("spoil", lambda probs, draw: options.spoil.spoilt(probs, names, draw))
+            answers = changed("spoil", lambda probs, draw: options.spoil.corrupted(probs, names, draw))
         return answers
 
     def answering(self, options: TrainOptions) -> Answering:

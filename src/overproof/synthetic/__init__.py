@@ -1,4 +1,7 @@
-"""Truth that is known: worlds with their posterior, answers spoilt at random, labels corrupted by a known law."""
+"""Synthetic data with known truth: worlds with their posterior, and noise added to labels and to teacher predictions.
+
+Used by tests, tutorials and experiments; imports `functional`, `contract`, `errors` and the names in `registry`.
+"""
 
 from overproof.synthetic.corrupt_answers import class_conditional_flips as class_conditional_flips
 from overproof.synthetic.corrupt_answers import favouring as favouring

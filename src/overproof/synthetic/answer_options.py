@@ -1,4 +1,4 @@
-"""A teacher's answers spoilt on purpose, for experiments: the option, and what it does to them."""
+"""The option `teacher.spoil`: known noise added to a teacher's predictions, for experiments."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -13,19 +13,20 @@ from overproof.registry import suggest
 from overproof.synthetic import class_conditional_flips, favouring
 
 
-class Spoil(pydantic.BaseModel, frozen=True, extra="forbid"):
-    """For experiments: all the teacher's answers, those on the test too, are spoilt by a known law.
+class AnswerNoise(pydantic.BaseModel, frozen=True, extra="forbid"):
+    """For experiments: known noise in all of the teacher's predictions, also those on the test.
 
     Args:
-        kind: `class_conditional` (a share of the answers of a class, at any margin, names another class:
-            `overproof.synthetic.class_conditional_flips`), `biased` (the odds of favoured classes are raised, nothing
-            is drawn: `overproof.synthetic.favouring`), or `none`.
-        share: For `class_conditional`: the chance of a flip, in [0, 1].
-        class_map: For `class_conditional`: from a class to the one it is taken for, by name; without it every class is
-            taken for the next one in order.
+        kind: `class_conditional` (a share of the predictions of a class, at any margin, is changed to another class:
+            `overproof.synthetic.class_conditional_flips`), `biased` (the odds of favoured classes are raised:
+            `overproof.synthetic.favouring`), or `none`.
+        share: For `class_conditional`: the probability of a flip, in [0, 1].
+        class_map: For `class_conditional`: from a class to another one, by name; by default every class is mapped to
+            the next one in order.
         favoured: For `biased`: the favoured classes, by name.
-        log_odds: For `biased`: what is added to the natural logarithm of their odds.
-        hard: The answers are the likeliest class alone, with certainty, as from a model that only names one.
+        log_odds: For `biased`: the amount added to the natural logarithm of their odds.
+        hard: Reduce the predictions to the most likely class with probability one, as from a model without
+            probabilities.
     """
 
     kind: Literal["none", "class_conditional", "biased"] = "none"
@@ -36,7 +37,7 @@ class Spoil(pydantic.BaseModel, frozen=True, extra="forbid"):
     hard: bool = False
 
     @pydantic.model_validator(mode="after")
-    def _goes_together(self) -> "Spoil":
+    def _check_combination(self) -> "AnswerNoise":
         for option, kind in (
             ("share", "class_conditional"),
             ("class_map", "class_conditional"),
@@ -44,7 +45,7 @@ class Spoil(pydantic.BaseModel, frozen=True, extra="forbid"):
             ("log_odds", "biased"),
         ):
             if getattr(self, option) and self.kind != kind:
-                raise InputError(f"Option 'teacher.spoil.{option}' goes with kind {kind!r}; the kind is {self.kind!r}.")
+                raise InputError(f"Option 'teacher.spoil.{option}' needs kind {kind!r}; the kind is {self.kind!r}.")
         needed = {"none": (), "class_conditional": ("share",), "biased": ("favoured", "log_odds")}[self.kind]
         for option in needed:
             if not getattr(self, option):
@@ -53,11 +54,11 @@ class Spoil(pydantic.BaseModel, frozen=True, extra="forbid"):
 
     @property
     def changes_answers(self) -> bool:
-        """Whether there is anything to do."""
+        """Whether any prediction can change."""
         return self.kind != "none" or self.hard
 
     def check(self, class_names: Sequence[str]) -> None:
-        """The classes it names exist.
+        """Check that the classes in the options exist.
 
         Raises:
             InputError: One does not.
@@ -66,23 +67,23 @@ class Spoil(pydantic.BaseModel, frozen=True, extra="forbid"):
             if name not in class_names:
                 raise InputError(f"Option 'teacher.spoil': there is no class {name!r}; {suggest(name, class_names)}.")
 
-    def spoilt(
+    def corrupted(
         self, teacher_probs: Float[Tensor, "N K"], class_names: Sequence[str], seed: int
     ) -> Float[Tensor, "N K"]:
-        """Spoil answers.
+        """Add the noise.
 
         Args:
-            teacher_probs: [N, K], as the teacher gave them.
+            teacher_probs: [N, K], the teacher's own predictions.
             class_names: K names.
-            seed: Draws the flips.
+            seed: Seed of the flips.
 
         Raises:
-            InputError: They cannot be spoilt so, such as a bias of answers that are all certain.
+            InputError: It is not possible, such as a bias of predictions that are all certain.
         """
         number = {name: index for index, name in enumerate(class_names)}
         if self.kind == "class_conditional":
             pairs = self.class_map or dict(zip(class_names, [*class_names[1:], class_names[0]], strict=True))
-            class_map = {number[mistaken]: number[taken_for] for mistaken, taken_for in pairs.items()}
+            class_map = {number[own]: number[other] for own, other in pairs.items()}
             teacher_probs, _ = class_conditional_flips(teacher_probs, self.share, seed, class_map)
         if self.kind == "biased":
             teacher_probs, _ = favouring(teacher_probs, [number[name] for name in self.favoured], self.log_odds)

@@ -1,4 +1,4 @@
-"""A teacher's answers spoilt by a known law: at random, by class, or towards favoured classes."""
+"""Adds known noise to teacher predictions: random flips, flips by class, or a bias towards some classes."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,20 +14,21 @@ from overproof.synthetic.corrupt_labels import check_classes
 def random_flips(
     teacher_probs: Float[Tensor, "N K"], rate: float, seed: int, falling_in_margin: bool = True
 ) -> tuple[Float[Tensor, "N K"], Bool[Tensor, "N"]]:
-    """Spoil a share of a teacher's answers so that nothing in them tells: the regime in which a student memorises.
+    """Flip a random share of teacher predictions, independent of the inputs: the regime in which a student memorises.
 
-    In a flipped row the probabilities of the likeliest class and of one of the *other* K - 1 classes, drawn evenly,
-    change places: the pseudo-label always changes, and the sorted probabilities, hence the margin, never do. A row is
-    flipped with probability proportional to 1 - margin (at most 1), scaled so that the expected share is `rate`.
+    In a flipped row the probabilities of the most likely class and of one of the *other* K - 1 classes, drawn
+    uniformly, are exchanged: the pseudo-label always changes, and the sorted probabilities, hence the margin, never do.
+    A row is flipped with probability proportional to 1 - margin (at most 1), scaled so that the expected share is
+    `rate`.
 
     Args:
         teacher_probs: [N, K], rows sum to one; K at least 2.
         rate: Expected share of flipped rows, in [0, 1].
-        seed: Draws the flips.
-        falling_in_margin: If not, every row is flipped with probability `rate`.
+        seed: Seed of the flips.
+        falling_in_margin: If False, every row is flipped with probability `rate`.
 
     Returns:
-        The spoilt answers, [N, K], and which rows were flipped, [N].
+        The noisy predictions, [N, K], and which rows were flipped, [N].
 
     Example:
         >>> flipped, mask = random_flips(torch.tensor([[0.75, 0.25]]), rate=1.0, seed=0)
@@ -36,7 +37,7 @@ def random_flips(
 
     Raises:
         InputError: A rate outside [0, 1], one class only, or a rate above the share of rows whose margin is below 1
-            (answers that are all certain cannot be flipped where the teacher is in doubt).
+            (rows of margin 1 cannot be flipped with probability proportional to 1 - margin).
     """
     check_classes(teacher_probs.shape[1])
     if not 0 <= rate <= 1:
@@ -59,21 +60,21 @@ def random_flips(
 def class_conditional_flips(
     teacher_probs: Float[Tensor, "N K"], share: float, seed: int, class_map: Mapping[int, int]
 ) -> tuple[Float[Tensor, "N K"], Bool[Tensor, "N"]]:
-    """Spoil a share of the answers of a class, whatever the margin: it is taken for the class that a map says.
+    """Flip a share of the predictions of each class to another class, given by a map, independent of the margin.
 
-    In a flipped row the probabilities of the likeliest class and of the one it is taken for change places, so that the
-    margin never tells. Each row whose likeliest class is in the map is flipped with probability `share` by itself: the
-    teacher's transition matrix is multiplied from the right by the one with 1 - share on the diagonal and share at
-    (mistaken, taken for).
+    In a flipped row the probabilities of the most likely class and of the class it is mapped to are exchanged, so that
+    the margin does not change. Each row whose most likely class is in the map is flipped independently with probability
+    `share`: the teacher's transition matrix is multiplied from the right by the one with 1 - share on the diagonal and
+    share at (class, mapped class).
 
     Args:
         teacher_probs: [N, K], rows sum to one; K at least 2.
-        share: Chance of a flip where the class is in the map, in [0, 1].
-        seed: Draws the flips.
-        class_map: From a class to the one it is taken for, another one.
+        share: Probability of a flip for classes in the map, in [0, 1].
+        seed: Seed of the flips.
+        class_map: From a class to a different class.
 
     Returns:
-        The spoilt answers, [N, K], and which rows were flipped, [N].
+        The noisy predictions, [N, K], and which rows were flipped, [N].
 
     Example:
         >>> answers = torch.tensor([[0.75, 0.25], [0.25, 0.75]])
@@ -111,7 +112,7 @@ def favouring(
     """Bias a teacher towards some classes: their odds against all others are multiplied by exp(log_odds).
 
     The new probabilities are proportional to p exp(log_odds) on the favoured classes and to p elsewhere. Nothing is
-    drawn: the mistakes follow from the inputs, as a language model's do that has taken to two of its options.
+    random: the errors depend on the inputs, like those of a language model that prefers some of its options.
 
     Args:
         teacher_probs: [N, K], rows sum to one; K at least 2.
@@ -119,7 +120,7 @@ def favouring(
         log_odds: Natural logarithm of the factor, 0 or more.
 
     Returns:
-        The biased answers, [N, K], and in which rows the likeliest class is another one now, [N].
+        The biased predictions, [N, K], and in which rows the most likely class has changed, [N].
 
     Example:
         Odds of 1 : 3 become 3 : 3 with a factor of three, and 9 : 3 with nine.
@@ -129,8 +130,8 @@ def favouring(
         [[0.75, 0.25]]
 
     Raises:
-        InputError: One class only, no favoured class, all of them, one that does not exist, a negative or endless
-            `log_odds`, or answers that are all certain, which no odds can move.
+        InputError: One class only, no favoured class, all of them, one that does not exist, a negative or infinite
+            `log_odds`, or predictions that are all certain, which a finite `log_odds` cannot change.
     """
     num_classes = teacher_probs.shape[1]
     check_classes(num_classes)
@@ -143,10 +144,12 @@ def favouring(
     if not 0 <= log_odds < float("inf"):
         raise InputError(f"log_odds is {log_odds}; it must be a number, 0 or more.")
     if log_odds and len(teacher_probs) and bool((margin(teacher_probs) == 1).all()):
-        raise InputError("All answers are certain, so that no log_odds can move one; give the teacher's probabilities.")
+        raise InputError(
+            "All predictions are certain (0 or 1), so log_odds cannot change them; use the teacher's probabilities."
+        )
     factor = torch.zeros(num_classes, dtype=torch.float64, device=teacher_probs.device)
     factor[named] = log_odds
-    # Divided by the largest factor rather than multiplied: large odds cannot overflow.
+    # Divided by the largest factor instead of multiplied, so that large odds cannot overflow.
     raised = teacher_probs.double() * (factor - log_odds).exp()
     total = raised.sum(dim=1, keepdim=True)
     biased = torch.where(total > 0, raised / total.clamp(min=torch.finfo(torch.float64).tiny), teacher_probs.double())
@@ -158,12 +161,12 @@ def _scaled_to(doubt: Tensor, rate: float) -> Tensor:
     """min(1, c doubt) with mean `rate`."""
     if rate > (doubt > 0).double().mean().item():
         raise InputError(
-            f"rate is {rate} but only {(doubt > 0).double().mean().item():.3g} of the answers have a margin below 1; "
-            "ask for fewer flips or set falling_in_margin=False."
+            f"rate is {rate} but only {(doubt > 0).double().mean().item():.3g} of the predictions have a margin below "
+            "1; use a lower rate or set falling_in_margin=False."
         )
     if rate == 0:
         return torch.zeros_like(doubt)
-    # The mean rises with c, piece by piece; with the j most doubtful rows at 1 the rest must make up what is missing.
+    # The mean is piecewise linear in c: with the j largest entries saturated at 1, the others give the rest.
     ranked = doubt.sort(descending=True).values
     saturated = torch.arange(len(doubt), dtype=doubt.dtype)
     left = ranked.flip(0).cumsum(0).flip(0)

@@ -1,8 +1,8 @@
-"""Given labels corrupted by a known law: symmetric, asymmetric, hierarchical and adversarial.
+"""Adds known noise to given labels: symmetric, asymmetric, hierarchical and adversarial.
 
-In all four kinds a share of the examples that can change is picked, whatever their inputs, and every picked example
-draws a new class. `exact` picks round(share * examples that can change) of them; otherwise each is picked with
-probability `share` by itself. An unknown label (-1) stays unknown and is never counted.
+In all four kinds a share of the examples that can change is selected, independent of their inputs, and every selected
+example gets a new class. `exact` selects round(share * examples that can change) of them; otherwise each is selected
+independently with probability `share`. An unknown label (-1) stays unknown and is not counted.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,13 +18,14 @@ from overproof.errors import InputError
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class NoisyLabels:
-    """Labels after corruption, and all that is known of it.
+    """Noisy labels, which of them changed, and the exact transition matrix.
 
     Args:
         label: [N], the noisy labels; -1 where the given one was unknown.
-        changed: [N], True where the noisy label is not the given one.
-        transition: [K, K], exactly P(noisy label j | given label i) over the draw of the noise, for these examples and,
-            with `exact`, this number of picked ones; rows sum to one, and a class that cannot change keeps itself.
+        changed: [N], True where the noisy label differs from the given one.
+        transition: [K, K], exactly P(noisy label j | given label i) over the random noise, for these examples and, with
+            `exact`, this number of selected ones; rows sum to one, and a class that cannot change has the identity's
+            row.
     """
 
     label: Int64[Tensor, "N"]
@@ -41,18 +42,18 @@ def symmetric_noise(
     include_true: bool = False,
     exact: bool = True,
 ) -> NoisyLabels:
-    """A picked example draws its new class evenly: from the other K - 1 classes, or from all K.
+    """A selected example gets a uniformly random class: one of the other K - 1 classes, or one of all K.
 
     transition = (1 - share) I + share (1 - I) / (K - 1) without the true class, and (1 - share) I + share / K with it,
-    so that only share (K - 1) / K of the labels change. The literature uses both and often does not say which.
+    so that only share (K - 1) / K of the labels change. Both are common in the literature.
 
     Args:
         label: [N], in 0..K-1, or -1 where unknown.
         num_classes: K, at least 2.
-        share: Of the examples, in [0, 1].
-        seed: Draws who is picked and what they become.
-        include_true: Whether a picked example may draw the class it had.
-        exact: Pick round(share * N) examples; otherwise each with probability `share`.
+        share: Share of selected examples, in [0, 1].
+        seed: Seed of the selection and of the new classes.
+        include_true: Whether a selected example may keep its class.
+        exact: Select round(share * N) examples; otherwise each with probability `share`.
 
     Example:
         >>> noisy = symmetric_noise(torch.zeros(10, dtype=torch.long), 3, share=0.5, seed=0)
@@ -60,7 +61,7 @@ def symmetric_noise(
         (5, [0.5, 0.25, 0.25])
 
     Raises:
-        InputError: A share outside [0, 1], fewer than two classes, or a label that is none of them.
+        InputError: A share outside [0, 1], fewer than two classes, or a label out of range.
     """
     check_classes(num_classes)
     evenly = torch.ones(num_classes, num_classes, dtype=torch.float64)
@@ -78,15 +79,15 @@ def asymmetric_noise(
     class_map: Mapping[int, int],
     exact: bool = True,
 ) -> NoisyLabels:
-    """A picked example takes the class that its own is mistaken for, such as a truck's for an automobile's.
+    """A selected example gets the class that its own is confused with, such as automobile for truck.
 
     Args:
         label: [N], in 0..K-1, or -1 where unknown.
         num_classes: K, at least 2.
-        share: Of the examples whose class is in the map, in [0, 1]; the others never change and are not counted.
-        seed: Draws who is picked.
-        class_map: From a class to the one it is mistaken for, another one.
-        exact: Pick round(share * examples whose class is in the map); otherwise each with probability `share`.
+        share: Share of the examples whose class is in the map, in [0, 1]; the others never change and are not counted.
+        seed: Seed of the selection.
+        class_map: From a class to the different class it is confused with.
+        exact: Select round(share * examples whose class is in the map); otherwise each with probability `share`.
 
     Example:
         Two of the four examples of class 1 become class 0; class 0 stays.
@@ -96,8 +97,8 @@ def asymmetric_noise(
         (2, [[1.0, 0.0], [0.5, 0.5]])
 
     Raises:
-        InputError: As `symmetric_noise`; a map that is empty, names no class, or maps a class to itself; no example
-            whose class is in it.
+        InputError: As `symmetric_noise`; a map that is empty, has an unknown class, or maps a class to itself; no
+            example whose class is in it.
 
     Source: Patrini et al. (2017), arXiv 1609.03683, section 5.
     """
@@ -110,7 +111,7 @@ def asymmetric_noise(
                     f"class_map names class {each}; with {num_classes} classes it must be in 0..{num_classes - 1}."
                 )
         if mistaken == taken_for:
-            raise InputError(f"class_map sends class {mistaken} to itself; leave it out if it is never mistaken.")
+            raise InputError(f"class_map maps class {mistaken} to itself; leave out a class that never changes.")
         becomes[mistaken, taken_for] = 1
     return _by_class(label, becomes, share, seed, exact, "class_map")
 
@@ -124,25 +125,25 @@ def hierarchical_noise(
     groups: Sequence[Sequence[int]],
     exact: bool = True,
 ) -> NoisyLabels:
-    """A picked example draws its new class evenly from the *other* classes of its group (its superclass).
+    """A selected example gets a uniformly random one of the *other* classes of its group (its superclass).
 
     Args:
         label: [N], in 0..K-1, or -1 where unknown.
         num_classes: K, at least 2.
-        share: Of the examples whose class shares a group with another, in [0, 1]; the others never change and are not
-            counted.
-        seed: Draws who is picked and what they become.
+        share: Share of the examples whose class is in a group with another, in [0, 1]; the others never change and are
+            not counted.
+        seed: Seed of the selection and of the new classes.
         groups: Disjoint sets of classes; a class in none of them never changes.
-        exact: Pick round(share * examples that can change); otherwise each with probability `share`.
+        exact: Select round(share * examples that can change); otherwise each with probability `share`.
 
     Example:
-        Classes 0 and 1 change places; class 2 stays.
+        Classes 0 and 1 are exchanged; class 2 does not change.
 
         >>> hierarchical_noise(torch.tensor([0, 1, 2]), 3, share=1.0, seed=0, groups=[[0, 1]]).label.tolist()
         [1, 0, 2]
 
     Raises:
-        InputError: As `symmetric_noise`; a group that names no class, or a class twice; no example that can change.
+        InputError: As `symmetric_noise`; an unknown or repeated class in the groups; no example that can change.
     """
     check_classes(num_classes)
     named = [each for group in groups for each in group]
@@ -152,7 +153,7 @@ def hierarchical_noise(
                 f"groups names class {each}; with {num_classes} classes it must be in 0..{num_classes - 1}."
             )
         if named.count(each) > 1:
-            raise InputError(f"groups holds class {each} twice; every class may stand in one group.")
+            raise InputError(f"groups has class {each} twice; every class may be in one group only.")
     becomes = torch.zeros(num_classes, num_classes, dtype=torch.float64)
     for group in groups:
         for each in group:
@@ -170,17 +171,17 @@ def adversarial_noise(
     confused: Literal["example", "class"] = "example",
     exact: bool = True,
 ) -> NoisyLabels:
-    """A picked example takes the wrong class that a model finds likeliest: mistakes that follow from the inputs.
+    """A selected example gets the wrong class with the highest score of a model: errors that depend on the inputs.
 
     Args:
         label: [N], in 0..K-1, or -1 where unknown.
-        scores: [N, K], a model's probabilities or logits, best out of sample; only their order within a row counts for
-            `example`, their means for `class`.
-        share: Of the examples, in [0, 1].
-        seed: Draws who is picked.
-        confused: `example` takes the largest score other than that of the example's own class; `class` takes the class
-            with the largest mean score over all examples of that class, so that all of them become the same one.
-        exact: Pick round(share * N) examples; otherwise each with probability `share`.
+        scores: [N, K], a model's probabilities or logits, preferably out of sample; `example` uses only their order
+            within a row, `class` their means.
+        share: Share of selected examples, in [0, 1].
+        seed: Seed of the selection.
+        confused: `example` uses the highest score of a wrong class in the example's row; `class` the highest mean score
+            over all examples of the class, so that all of them get the same new class.
+        exact: Select round(share * N) examples; otherwise each with probability `share`.
 
     Example:
         >>> scores = torch.tensor([[0.6, 0.3, 0.1], [0.2, 0.3, 0.5]])
@@ -219,10 +220,10 @@ def corrupt(label: Int[Tensor, "N"], transition: Float[Tensor, "K K"], seed: int
 
 
 def check_classes(num_classes: int) -> None:
-    """There are two classes or more.
+    """Check that there are at least two classes.
 
     Raises:
-        InputError: Fewer.
+        InputError: There are fewer.
     """
     if num_classes < 2:
         raise InputError(f"num_classes is {num_classes}; it must be at least 2.")
@@ -240,7 +241,7 @@ def _check_label(label: Tensor, num_classes: int) -> None:
 def _by_class(
     label: Tensor, becomes: Tensor, share: float, seed: int, exact: bool, option: str = "label"
 ) -> NoisyLabels:
-    """`becomes` [K, K] is the law of a picked example's new class; a row of zeros never changes."""
+    """`becomes` [K, K] is the distribution of a selected example's new class; a row of zeros never changes."""
     _check_label(label, len(becomes))
     return _drawn(label, becomes[label.long().clamp(min=0)], share, seed, exact, option, of_class=becomes)
 
@@ -254,13 +255,13 @@ def _drawn(
     option: str,
     of_class: Tensor | None = None,
 ) -> NoisyLabels:
-    """`becomes` [N, K] is the law of each example's new class where it is picked, a row of zeros where it cannot be."""
+    """`becomes` [N, K] is the distribution of each example's new class; a row of zeros never changes."""
     if not 0 <= share <= 1:
         raise InputError(f"share is {share}; it must be in [0, 1].")
     num_classes = becomes.shape[1]
     able = ((label >= 0) & (becomes.sum(dim=1) > 0)).nonzero().squeeze(1)
     if len(able) == 0:
-        raise InputError(f"{option} leaves no example that could change; there must be one with such a label at least.")
+        raise InputError(f"{option} leaves no example that could change; at least one with such a label is needed.")
     generator = torch.Generator().manual_seed(seed)
     if exact:
         count = round(share * len(able))

@@ -1,4 +1,4 @@
-"""Given labels corrupted on purpose, for experiments: the option, and what it does to the labels of a role."""
+"""The option `data.label_noise`: known noise added to given labels, for experiments."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -13,21 +13,21 @@ from overproof.synthetic import NoisyLabels, adversarial_noise, asymmetric_noise
 
 
 class LabelNoise(pydantic.BaseModel, frozen=True, extra="forbid"):
-    """For experiments: given labels are corrupted by a known law (`overproof.synthetic`).
+    """For experiments: known noise in given labels (`overproof.synthetic`).
 
-    The truth is kept for the oracle row and for findings; the test's labels are never touched.
+    The true labels are kept for the oracle row and for findings; the labels of the test never change.
 
     Args:
-        kind: `symmetric` (another class, evenly), `asymmetric` (the class that `class_map` says), `hierarchical`
-            (another class of the same group, evenly), `adversarial` (the wrong class that the teacher, cross-fitted on
-            the true labels, finds likeliest), or `none`.
-        share: Of the examples that can change, in [0, 1].
+        kind: `symmetric` (a random other class), `asymmetric` (the class in `class_map`), `hierarchical` (a random
+            other class of the same group), `adversarial` (the wrong class that the teacher, cross-fitted on the true
+            labels, finds most likely), or `none`.
+        share: Share of the examples that can change, in [0, 1].
         include_true: For `symmetric`: draw from all classes, so that only share (K - 1) / K of the labels change.
         exact: Corrupt round(share * examples) of them; otherwise each with probability `share`.
-        class_map: For `asymmetric`: from a class to the one it is mistaken for, by name.
+        class_map: For `asymmetric`: from a class to the one it is confused with, by name.
         groups: For `hierarchical`: groups of classes, by name.
-        confused: For `adversarial`: the likeliest wrong class of each `example`, or of each `class` as a whole.
-        roles: Whose labels are corrupted.
+        confused: For `adversarial`: the most likely wrong class of each `example`, or of each `class` on average.
+        roles: Roles whose labels are corrupted.
     """
 
     kind: Literal["none", "symmetric", "asymmetric", "hierarchical", "adversarial"] = "none"
@@ -40,23 +40,23 @@ class LabelNoise(pydantic.BaseModel, frozen=True, extra="forbid"):
     roles: tuple[Literal["labelled", "validation"], ...] = ("labelled", "validation")
 
     @pydantic.model_validator(mode="after")
-    def _goes_together(self) -> "LabelNoise":
+    def _check_combination(self) -> "LabelNoise":
         if self.kind == "none" and self.share:
             raise InputError("Option 'data.label_noise.share' is set, but 'data.label_noise.kind' is 'none'.")
         for option, kind in (("class_map", "asymmetric"), ("groups", "hierarchical")):
             if bool(getattr(self, option)) != (self.kind == kind):
                 raise InputError(
-                    f"Option 'data.label_noise.{option}' goes with kind {kind!r}, and that kind needs it; the kind is "
-                    f"{self.kind!r}."
+                    f"Option 'data.label_noise.{option}' is required for kind {kind!r} and not allowed for others; the "
+                    f"kind is {self.kind!r}."
                 )
         return self
 
     def corrupts(self, role: str) -> bool:
-        """Whether labels of a role may change."""
+        """Whether labels of a role can change."""
         return self.share > 0 and role in self.roles
 
     def check(self, class_names: Sequence[str]) -> None:
-        """The classes it names exist.
+        """Check that the classes in the options exist.
 
         Raises:
             InputError: One does not.
@@ -71,16 +71,16 @@ class LabelNoise(pydantic.BaseModel, frozen=True, extra="forbid"):
     def corrupted(
         self, label: Int[Tensor, "N"], class_names: Sequence[str], seed: int, scores: Float[Tensor, "N K"] | None
     ) -> NoisyLabels:
-        """Corrupt labels.
+        """Add the noise.
 
         Args:
-            label: [N], the true ones.
+            label: [N], the true labels.
             class_names: K names.
-            seed: Draws the noise.
-            scores: [N, K], for `adversarial` alone.
+            seed: Seed of the noise.
+            scores: [N, K], only for `adversarial`.
 
         Raises:
-            InputError: No label could change.
+            InputError: No label can change.
         """
         number = {name: index for index, name in enumerate(class_names)}
         num_classes, share, exact = len(class_names), self.share, self.exact

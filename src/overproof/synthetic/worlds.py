@@ -1,6 +1,6 @@
-"""Worlds whose true labels, posterior and teacher noise are known: for tests, for the tutorial and for trying a method.
+"""Synthetic data sets with known labels, posterior and teacher noise: for tests, the tutorial and trying a method.
 
-A world is a table of inputs and a teacher's answers to them. What in real life has to be estimated stands beside them.
+A world has inputs, a teacher's predictions, and the exact values of what has to be estimated for real data.
 """
 
 import math
@@ -18,14 +18,14 @@ from overproof.synthetic.corrupt_labels import check_classes
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class World:
-    """N examples of which everything is known.
+    """N examples with known distributions.
 
     Args:
         inputs: [N, D].
         label: [N], the true classes, drawn from `posterior`.
-        teacher_probs: [N, K], the teacher's answers; rows sum to one.
-        teacher_accuracy: [N], exactly P(the pseudo-label is the label) for these inputs; what it is conditional on
-            beside them, the function that made the world says.
+        teacher_probs: [N, K], the teacher's predictions; rows sum to one.
+        teacher_accuracy: [N], exactly P(the pseudo-label is the label) given these inputs, and given what else the
+            function that makes the world documents.
         posterior: [N, K], exactly P(label | inputs).
         transition: [K, K], P(pseudo-label j | label i) over these N inputs: the expectation over labels and noise, not
             a count; a class that cannot occur has the identity's row.
@@ -52,20 +52,20 @@ def blobs(
     displacement: float = 0.5,
     temperature: float = 0.5,
 ) -> World:
-    """Gaussian classes of unit variance, equally frequent, and a teacher that has their means a little wrong.
+    """Gaussian classes of unit variance, equally frequent, and a teacher with slightly wrong class means.
 
-    The class means lie evenly on a circle in the first two features; the others are pure noise. The teacher computes
-    the posterior with means displaced by Gaussian steps and sharpens it: it errs near the borders, is too sure of
-    itself, and its errors are a function of the inputs. `teacher_accuracy` is the posterior of its pseudo-label.
+    The class means are evenly spaced on a circle in the first two features; the other features are noise. The teacher
+    computes the posterior with means displaced by Gaussian steps and sharpens it: it errs near the class boundaries, is
+    overconfident, and its errors are a function of the inputs. `teacher_accuracy` is the posterior of its pseudo-label.
 
     Args:
         num_examples: N.
         num_classes: K, at least 2.
-        seed: Draws the examples; the teacher is the same for all seeds, so two worlds are two samples of one problem.
+        seed: Seed of the examples; the teacher is the same for all seeds, so two worlds are two samples of one problem.
         num_features: D, at least 2.
-        radius: Of the circle, in standard deviations; larger is easier.
+        radius: Radius of the circle, in standard deviations; larger is easier.
         displacement: Standard deviation of the teacher's error in each mean.
-        temperature: Of the teacher; below 1 it is too sure of itself, 1 is calibrated where `displacement` is 0.
+        temperature: Of the teacher; below 1 it is overconfident, with `displacement` 0 it is calibrated at 1.
 
     Example:
         >>> world = blobs(100, 3, seed=0)
@@ -76,7 +76,7 @@ def blobs(
     generator = torch.Generator().manual_seed(seed)
     means = _circle(num_classes, num_features, radius)
     label, inputs = _draw(means, num_examples, generator)
-    # A seed of its own: the teacher belongs to the problem, not to the sample.
+    # A separate seed: the teacher is part of the problem, not of the sample.
     mistaken = means + displacement * torch.randn(means.shape, generator=torch.Generator().manual_seed(7))
     posterior = _posterior(inputs, means)
     teacher_probs = (_scores(inputs, mistaken) / temperature).softmax(dim=1)
@@ -84,7 +84,7 @@ def blobs(
 
 
 def rising_accuracy(margin: Float[Tensor, "N"]) -> Float[Tensor, "N"]:
-    """From .5 at margin 0 to .98 at margin 1, in a straight line.
+    """Linear from .5 at margin 0 to .98 at margin 1.
 
     Example:
         >>> rising_accuracy(torch.tensor([0.5])).item()
@@ -102,18 +102,19 @@ def margin_world(
     accuracy: Callable[[Tensor], Tensor] = rising_accuracy,
     radius: float = 4.0,
 ) -> World:
-    """A teacher that is right with a known probability of its margin, and else names any other of its candidates.
+    """A teacher whose accuracy is a known function of its margin, with errors uniform over its other candidates.
 
-    The inputs are those of `blobs`. The candidates of an example are its label and `num_candidates - 1` other classes
-    drawn evenly; its margin is drawn evenly from [0, 1) whatever the inputs; the teacher names the label with
-    probability accuracy(margin), else one of the other candidates, evenly. The candidates are its likeliest classes, in
-    an order that tells nothing, and the difference of the first two is the margin. So the noise is exactly SLaM's, with
-    `teacher_accuracy` and `num_candidates` as its parameters: P(pseudo-label is the label | label, margin).
+    The inputs are those of `blobs`. The candidates of an example are its label and `num_candidates - 1` random other
+    classes; its margin is uniform in [0, 1), independent of the inputs; the pseudo-label is the label with probability
+    accuracy(margin), otherwise a random one of the other candidates. The candidates are the teacher's most likely
+    classes, in an uninformative order, and the difference of the first two probabilities is the margin. So the noise
+    is exactly that of SLaM, with `teacher_accuracy` and `num_candidates` as its parameters: P(pseudo-label is the label
+    | label, margin).
 
     Args:
         num_examples: N.
         num_classes: K.
-        seed: Draws everything.
+        seed: Seed of everything random.
         num_candidates: 2..K.
         accuracy: From margins [N] to P(right) [N], in [0, 1].
         radius: See `blobs`; at 4 and few classes the inputs determine the label almost surely.
@@ -139,15 +140,15 @@ def margin_world(
     right = torch.rand(num_examples, generator=generator, dtype=torch.float64) < probs_right
 
     # The other candidates in random order; where the teacher is wrong the first of them is its pseudo-label, and the
-    # label takes a random place among the rest.
+    # label has a random position among the rest.
     order = torch.rand(num_examples, num_classes, generator=generator)
     order.scatter_(1, label.unsqueeze(1), 2.0)
     others = order.argsort(dim=1)
     place = torch.where(right, 0, torch.randint(1, num_candidates, (num_examples,), generator=generator))
     ranking = _insert(others[:, :-1], label, place)
 
-    # What the margin leaves is shared so that the first two would tie without it: their difference is the margin.
-    # Shares fall slowly among the candidates, so that their order is certain, and to a hundredth for everyone else.
+    # The rest of the probability is distributed so that the first two differ by exactly the margin.
+    # Shares decrease slowly among the candidates, so that their order is defined, and to a hundredth for other classes.
     shares = 0.9 ** torch.arange(num_classes - 1, dtype=torch.float64)
     shares[num_candidates - 1 :] *= 0.01
     ranked = (1 - margins).unsqueeze(1) * torch.cat([shares[:1], shares]) / (1 + shares.sum())
@@ -168,18 +169,18 @@ def margin_world(
 def systematic_world(
     num_examples: int, num_classes: int, seed: int, *, share: float = 0.3, radius: float = 3.0
 ) -> World:
-    """A teacher that is blind in a part of the input space: no noise model sees it, and labelled examples do.
+    """A teacher that is wrong in one region of the inputs: noise models cannot detect it, labelled examples can.
 
-    Beside the two features of `blobs` there is a third, standard normal whatever the class. Where it is large the
-    teacher calls every class by the next one's name; elsewhere it is the best classifier there is. Its margins are
-    drawn evenly whatever the inputs, so that nothing but the inputs tells where it errs, and there everything does.
-    `teacher_accuracy` is the posterior of its pseudo-label: near 1 outside and near 0 inside.
+    In addition to the two features of `blobs` there is a third, standard normal and independent of the class. Where it
+    is large the teacher predicts the class after the right one; elsewhere it is the Bayes classifier. Its margins are
+    uniform and independent of the inputs, so that only the inputs show where it errs. `teacher_accuracy` is the
+    posterior of its pseudo-label: near 1 outside and near 0 inside the region.
 
     Args:
         num_examples: N.
         num_classes: K, at least 2.
-        seed: Draws everything.
-        share: Probability of the blind part, in (0, 1).
+        seed: Seed of everything random.
+        share: Probability of the region, in (0, 1).
         radius: See `blobs`.
 
     Example:
@@ -203,26 +204,26 @@ def systematic_world(
 
 
 def two_views(num_examples: int, num_classes: int, seed: int, *, added: float = 1.0, radius: float = 1.5) -> World:
-    """A perfect teacher of one view and a student that sees another: how much that adds is a dial.
+    """A teacher and a student with two views of each example: how much information the second view adds is a parameter.
 
-    Both views are the class mean of `blobs` in two features and unit noise; the noise of the student's view, `inputs`,
-    has correlation 1 - added with that of the teacher's. At 0 both see the same and nobody can correct this teacher; at
-    1 they err independently. The teacher states its posterior exactly, and
+    Both views are the class mean of `blobs` in two features plus unit noise; the noise of the student's view, `inputs`,
+    has correlation 1 - added with that of the teacher's. At 0 the views are the same and the teacher cannot be
+    improved; at 1 their errors are independent. The teacher predicts its exact posterior, and
 
         P(label | both) is in proportion to (P(label | teacher's view) P(label | student's view))^(1 / (2 - added)),
 
-    so that this is what a stack of the two must find: both weights 1 at 1, one half at 0.
+    so that the right weights of a stack of the two are known: both 1 at added 1, one half at 0.
 
     Args:
         num_examples: N.
         num_classes: K, at least 2.
-        seed: Draws everything.
+        seed: Seed of everything random.
         added: In [0, 1].
         radius: See `blobs`.
 
     Returns:
-        A world whose `posterior` is that of the student's view alone, and whose `teacher_accuracy` and `transition`
-        follow from the teacher's view, which is no part of the world.
+        A world with the `posterior` of the student's view alone; `teacher_accuracy` and `transition` are those of the
+        teacher's view, which is not part of the world.
 
     Example:
         >>> world = two_views(1000, 3, seed=0, added=0.0)
@@ -255,7 +256,7 @@ def _draw(means: Tensor, num_examples: int, generator: torch.Generator) -> tuple
 
 
 def _scores(inputs: Tensor, means: Tensor) -> Tensor:
-    """Log-likelihood under every class, less what is common to all."""
+    """Log-likelihood of every class, up to a constant."""
     return inputs @ means.T - means.square().sum(dim=1) / 2
 
 
@@ -264,7 +265,7 @@ def _posterior(inputs: Tensor, means: Tensor) -> Tensor:
 
 
 def _deterministic_world(inputs: Tensor, label: Tensor, teacher_probs: Tensor, posterior: Tensor) -> World:
-    """The teacher's answer is a function of the inputs (and of what is independent of the label)."""
+    """A world whose teacher predictions are a function of the inputs (and of noise independent of the label)."""
     named = one_hot(teacher_probs)
     mass = posterior.sum(dim=0).unsqueeze(1)
     return World(
@@ -283,7 +284,7 @@ def _mean_by_class(values: Tensor, posterior: Tensor) -> Tensor:
 
 
 def _insert(others: Tensor, label: Tensor, place: Tensor) -> Tensor:
-    """`others` [N, K - 1] with the label put in at its place, [N, K]."""
+    """`others` [N, K - 1] with the label inserted at its position, [N, K]."""
     column = torch.arange(others.shape[1] + 1).expand(len(others), -1)
     before = others.gather(1, (column - (column > place.unsqueeze(1)).long()).clamp(max=others.shape[1] - 1))
     return torch.where(column == place.unsqueeze(1), label.unsqueeze(1), before)

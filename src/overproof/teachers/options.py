@@ -5,7 +5,7 @@ from typing import Any, Literal
 import pydantic
 
 from overproof.errors import InputError
-from overproof.synthetic.answer_options import Spoil
+from overproof.synthetic.answer_options import AnswerNoise
 from overproof.training.options import TrainOptions
 
 
@@ -98,7 +98,7 @@ class TeacherOptions(ScorerOptions):
     trained_on_labelled: bool = False
     published_accuracy: float | None = None
     flip_share: float = pydantic.Field(0.0, ge=0, le=0.9)
-    spoil: Spoil = Spoil()
+    spoil: AnswerNoise = AnswerNoise()
 
     @pydantic.model_validator(mode="after")
     def _accuracy_is_one(self) -> "TeacherOptions":
