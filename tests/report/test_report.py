@@ -1,4 +1,4 @@
-"""The report: everything a reader needs is there, nothing a stranger wrote runs, nothing leaves the page."""
+"""The report: complete sections, escaped user content, and no request to the network."""
 
 import importlib.util
 import json
@@ -22,7 +22,7 @@ from overproof.errors import InputError
 from overproof.evaluation.verdict import Summary
 from overproof.report import Section, comparison_page, page, verdict_sentence, write_report
 from overproof.report.charts import confusion, curves, differences
-from overproof.report.showing import shown
+from overproof.report.example_html import example_html
 from overproof.runs.costs import costs_of
 from overproof.runs.experiment import experiment_from
 from overproof.runs.pipeline import open_run
@@ -31,12 +31,12 @@ from overproof.runs.result_file import read_found
 CLASSES = ["bread & butter", "<b>tea</b>", "café 茶 $x_1$"]
 WORDS = [["loaf", "crust", "flour"], ["leaf", "kettle", "steep"], ["bean", "roast", "cup"]]
 EVIL = "<script>document.title='stolen'</script><img src=http://example.invalid/x.png onerror=document.title='stolen'>"
-SECTIONS = ["results", "findings", "learning", "belief", "mistakes", "reliability"]
-SECTIONS += ["disagreements", "doubted", "costs", "again", "citations"]
+SECTIONS = ["results", "findings", "learning", "weights", "errors", "reliability"]
+SECTIONS += ["disagreements", "least-trusted", "costs", "reproduce", "citations"]
 
 
 def reviews(path: Path, num: int = 260) -> tuple[Path, Path]:
-    """Texts of three classes, each with a word of script in it, and a teacher's answers, wrong on a third of them."""
+    """Texts of three classes, some with a script in them, and teacher answers of which a third are wrong."""
     draw = np.random.default_rng(0)
     label = draw.integers(3, size=num)
     named = np.where(draw.random(num) < 0.33, (label + 1) % 3, label)
@@ -92,7 +92,7 @@ class Elements(HTMLParser):
         self.found.append((tag, dict(attrs)))
 
 
-# --- what stands in it
+# --- content
 
 
 def test_a_report_has_every_section_and_the_verdict_on_top(text, finished):
@@ -102,12 +102,12 @@ def test_a_report_has_every_section_and_the_verdict_on_top(text, finished):
     assert verdict.replace("\N{NO-BREAK SPACE}", " ") == verdict_sentence(found.summary)
     assert text.index('class="verdict"') < text.index('id="results"')
     for name in SECTIONS:
-        assert text.count(f'href="#{name}"') == 2, "a contents beside the page, and one above it"
+        assert text.count(f'href="#{name}"') == 2, "one table of contents beside the page, and one above it"
     for finding in found.findings:
         assert finding.split(",")[0].split("'")[0] in text
     assert "kontonis2023slam" in text
     assert "overproof run " in text
-    assert f"{120 + 60 + 80} a seed" in text
+    assert f"{120 + 60 + 80} per seed" in text
 
 
 def test_a_report_is_one_file_of_modest_size_without_script_or_address(text):
@@ -124,7 +124,7 @@ def test_a_report_is_one_file_of_modest_size_without_script_or_address(text):
     assert "url(" not in re.sub(r"url\(#[\w-]+\)", "", text)
 
 
-def test_what_strangers_wrote_is_shown_as_text(text):
+def test_user_content_is_shown_as_text(text):
     assert "&lt;script&gt;" in text
     assert "&lt;b&gt;tea&lt;/b&gt;" in text
     assert "breakfast &lt;i&gt;and&lt;/i&gt; more" in text
@@ -132,7 +132,7 @@ def test_what_strangers_wrote_is_shown_as_text(text):
     assert "$x_1$" in text, "no formula is set from a class name"
 
 
-def test_every_picture_has_words_and_every_id_is_one(text):
+def test_every_image_has_a_text_alternative_and_ids_are_unique(text):
     elements = Elements(text).found
     pictures = [attrs for tag, attrs in elements if tag == "svg"]
     assert len(pictures) >= 10
@@ -145,16 +145,16 @@ def test_every_picture_has_words_and_every_id_is_one(text):
     assert not re.search(r"#0000[0f]", text), "every colour is one of the page's own"
 
 
-def test_the_examples_are_those_the_run_names(text, finished):
+def test_the_examples_are_those_of_the_run(text, finished):
     found = read_found(finished)
     facts = next(each for each in found.students if each["method"] == "wd" and each["seed"] == 0)
     assert facts["doubt"]["by"] == "weight"
     values = [each["value"] for each in facts["doubt"]["least"]]
     assert values == sorted(values)
     assert values[-1] < 1, "the least, of weights of which the largest is one"
-    assert f"{values[0]:.3g}" in text[text.index('id="doubted"') : text.index('id="costs"')]
-    told = next(each for each in found.tallies if each.method == "wd" and each.seed == 0)
-    assert all(each["teacher"] != each["student"] for each in told.disagreements)
+    assert f"{values[0]:.3g}" in text[text.index('id="least-trusted"') : text.index('id="costs"')]
+    tally = next(each for each in found.tallies if each.method == "wd" and each.seed == 0)
+    assert all(each["teacher"] != each["student"] for each in tally.disagreements)
 
 
 def test_a_report_is_the_same_twice_and_the_same_for_the_same_run(finished, tmp_path, text):
@@ -193,7 +193,7 @@ def test_a_run_that_is_not_finished_has_no_report(finished, tmp_path, capsys):
         write_report(open_run(tmp_path / "run"))
 
 
-# --- its parts
+# --- parts
 
 
 def summary(
@@ -221,7 +221,7 @@ HARD = summary("hard", "conventional", 0.70, 0.0)
           summary("slam", "method", 0.75, 0.05, (0.02, 0.08), "BEATS")], "Distillation does not help here"),
         ([HARD, summary("labelled_only", "reference", 0.73, 0.03, (0.01, 0.05), "BEATS"),
           summary("slam", "method", 0.75, 0.05, (0.02, 0.08), "BEATS")], "the labels alone reach 73.0 %"),
-        ([HARD], "No method was tried"),
+        ([HARD], "The table has no method"),
         ([], "nothing to compare"),
     ],
 )  # fmt: skip
@@ -248,18 +248,18 @@ def test_a_page_takes_any_sections():
 
 
 def test_examples_of_every_kind_are_shown():
-    picture = shown(from_arrays(np.full((1, 9, 7), 200, np.uint8)), 0)
+    picture = example_html(from_arrays(np.full((1, 9, 7), 200, np.uint8)), 0)
     assert 'src="data:image/png;base64,' in picture
-    colour = shown(from_arrays(torch.randint(256, (2, 3, 400, 300), dtype=torch.uint8)), 1)
+    colour = example_html(from_arrays(torch.randint(256, (2, 3, 400, 300), dtype=torch.uint8)), 1)
     assert len(colour) < 120_000
-    row = shown(from_arrays(np.arange(40.0).reshape(2, 20)), 1)
+    row = example_html(from_arrays(np.arange(40.0).reshape(2, 20)), 1)
     assert "<dt>f0</dt><dd>20</dd>" in row
     assert "and 8 more columns" in row
-    assert "…" in shown(from_arrays([EVIL * 20]), 0)
-    assert "<script" not in shown(from_arrays([EVIL * 20]), 0)
+    assert "…" in example_html(from_arrays([EVIL * 20]), 0)
+    assert "<script" not in example_html(from_arrays([EVIL * 20]), 0)
 
 
-def test_pictures_say_what_they_show():
+def test_charts_have_text_alternatives():
     rows = [HARD, summary("slam", "method", 0.75, 0.05, (0.02, 0.08), "BEATS")]
     assert "slam +5.0 (+2.0 to +8.0)" in differences(rows)
     assert differences([HARD]) is None
@@ -267,17 +267,17 @@ def test_pictures_say_what_they_show():
     assert "slam from 0.6 to 0.3" in drawn
     assert "hard" not in drawn
     assert curves("c", {"hard": [[None]]}, "loss") is None
-    told = confusion("m", [[8, 2], [0, 10]], ["cat", "dog"], "teacher")
-    assert "right on 90.0 %; most often it names dog for cat (20 %)" in told
-    assert ">80<" in told
-    assert confusion("m", [[8, 2], [0, 10]], ["cat", "dog"], "teacher") == told
+    matrix = confusion("m", [[8, 2], [0, 10]], ["cat", "dog"], "teacher")
+    assert "accuracy 90.0 %; its largest confusion is cat as dog (20 %)" in matrix
+    assert ">80<" in matrix
+    assert confusion("m", [[8, 2], [0, 10]], ["cat", "dog"], "teacher") == matrix
 
 
 # --- a comparison
 
 
 def comparison(*verdicts: str) -> dict:
-    """What a compare.json holds: hard and slam at one number of labels after another."""
+    """The content of a compare.json: hard and slam at increasing numbers of labels."""
     cells = [{"folder": f"labels-{100 * n}", "student": "mlp", "labels": 100 * n} for n in range(1, len(verdicts) + 1)]
     rows, mean = [], [0.7 + 0.02 * n for n in range(len(verdicts))]
     for cell, verdict, at in zip(cells, verdicts, mean, strict=True):
@@ -312,7 +312,7 @@ def test_the_page_of_a_comparison_is_written_by_the_same_command(tmp_path, capsy
     with pytest.raises(SystemExit) as stopped:
         main(["report", str(tmp_path)])
     assert stopped.value.code == 2
-    assert "has not come to its end" in capsys.readouterr().err
+    assert "has no readable compare.json: the comparison is not finished" in capsys.readouterr().err
     (tmp_path / "compare.json").write_text(json.dumps(comparison("BEATS", "BEATS")))
     main(["report", str(tmp_path), "--json"])
     page = tmp_path / "report.html"
@@ -336,37 +336,37 @@ axe.run(document, {resultTypes: ["violations"]}).then(found => {
 
 
 def browsed(file: Path, home: Path, *more: str) -> tuple[str, list[str], list[str]]:
-    """A page as the browser has it in the end, what it said on its console, and what it asked the network for."""
+    """The final page in a browser, its console messages, and its network requests."""
     log = home / "net.json"
     words = [CHROMIUM, *FLAGS, f"--user-data-dir={home / 'profile'}", f"--log-net-log={log}", "--enable-logging=stderr"]
     done = subprocess.run([*words, *more, "--dump-dom", file.as_uri()], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     console = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
     requests = [event.get("params", {}) for event in json.loads(log.read_text())["events"]]
-    # The browser's own errands have no origin.
-    asked = {each["url"] for each in requests if each.get("initiator", "not an origin") != "not an origin"}
-    return done.stdout, console, sorted(url for url in asked if not url.startswith(("file:", "data:")))
+    # The browser's own requests have no origin.
+    urls = {each["url"] for each in requests if each.get("initiator", "not an origin") != "not an origin"}
+    return done.stdout, console, sorted(url for url in urls if not url.startswith(("file:", "data:")))
 
 
 @in_browser
-def test_nothing_is_said_on_the_console_and_nothing_leaves_the_page(finished, tmp_path):
-    shown_page, console, asked = browsed(finished / "report.html", tmp_path)
+def test_the_console_is_empty_and_nothing_is_requested(finished, tmp_path):
+    shown_page, console, requested = browsed(finished / "report.html", tmp_path)
     assert "overproof" in shown_page
     assert "<title>stolen" not in shown_page
     assert console == []
-    assert asked == []
+    assert requested == []
 
 
 @in_browser
-def test_a_page_that_asks_for_more_is_seen(finished, tmp_path, text):
-    """The check has teeth: with an address in it the policy refuses on the console, and without the policy it asks."""
+def test_a_page_with_an_address_is_detected(finished, tmp_path, text):
+    """The check is sensitive: an address in the page is blocked by the policy, and requested without the policy."""
     reaching = text.replace("</footer>", '<img src="http://example.invalid/x.png" alt="x"></footer>')
-    (tmp_path / "refused.html").write_text(reaching)
-    _, console, asked = browsed(tmp_path / "refused.html", tmp_path)
+    (tmp_path / "blocked.html").write_text(reaching)
+    _, console, requested = browsed(tmp_path / "blocked.html", tmp_path)
     assert console
-    assert asked == []
-    (tmp_path / "asks.html").write_text(reaching.replace("Content-Security-Policy", "X-Nothing"))
-    assert browsed(tmp_path / "asks.html", tmp_path)[2] == ["http://example.invalid/x.png"]
+    assert requested == []
+    (tmp_path / "requests.html").write_text(reaching.replace("Content-Security-Policy", "X-Nothing"))
+    assert browsed(tmp_path / "requests.html", tmp_path)[2] == ["http://example.invalid/x.png"]
 
 
 @in_browser
@@ -377,14 +377,14 @@ def test_axe_finds_no_serious_violation(finished, tmp_path, text, width, scheme)
 
 
 @in_browser
-def test_axe_sees_what_is_wrong(finished, tmp_path, text):
+def test_axe_detects_violations(finished, tmp_path, text):
     spoilt = text.replace("--soft: #535b68", "--soft: #b9bdc4").replace('<html lang="en">', "<html>")
     found = {each["id"] for each in violations(spoilt, tmp_path, "--window-size=1280,2000", LIGHT)}
     assert {"color-contrast", "html-has-lang"} <= found
 
 
 def violations(text: str, home: Path, *more: str) -> list[dict]:
-    """What axe-core finds on a page, in a copy that lets it run."""
+    """The violations that axe-core finds on a page, in a copy without the policy."""
     spec = importlib.util.find_spec("axe_playwright_python")
     assert spec is not None, "axe-core comes with the wheel axe-playwright-python: see the Makefile"
     axe = (Path(spec.submodule_search_locations[0]) / "axe.min.js").read_text()
@@ -392,5 +392,5 @@ def violations(text: str, home: Path, *more: str) -> list[dict]:
     (home / "axe.html").write_text(opened.replace("</body>", f"<script>{axe}</script><script>{RUNNER}</script></body>"))
     shown_page = browsed(home / "axe.html", home, *more)[0]
     found = re.search(r'<pre id="found">(.*?)</pre>', shown_page, flags=re.DOTALL)
-    assert found, "axe did not come to its end"
+    assert found, "axe did not finish"
     return json.loads(found[1].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&"))

@@ -1,4 +1,8 @@
-"""A finished run, or any set of rows, as one self-contained page."""
+"""Self-contained HTML pages of a finished run, a comparison or an assessment, written from the files of a run.
+
+May import `runs`, `assessment`, `evaluation`, `deployment` and every other folder below; only `commands` and `api`
+import it.
+"""
 
 from overproof.report.assess_report import assessment_page as assessment_page
 from overproof.report.compare_report import comparison_page as comparison_page

@@ -1,4 +1,4 @@
-"""An assessment as a page: the recommendation on top, and what it rests on."""
+"""Write the HTML page of an assessment: the recommendation first, then its facts and charts."""
 
 from overproof.assessment.assess import ACCURACY_STEPS, DRIFT_LEVEL, Assessment
 from overproof.assessment.estimates import Estimate
@@ -12,12 +12,12 @@ def assessment_page(assessment: Assessment, title: str) -> str:
     """The page of an assessment.
 
     Args:
-        assessment: Of a teacher.
-        title: What was assessed.
+        assessment: The assessment.
+        title: Title of the page.
     """
     names = list(assessment.share_by_class)
     sections = [
-        Section(name="facts", title="What is known", body=rendered("facts.html", facts=_facts(assessment))),
+        Section(name="facts", title="Facts", body=rendered("facts.html", facts=_facts(assessment))),
         _curve(assessment),
         _classes(assessment, names),
         findings_section(assessment.findings),
@@ -32,42 +32,48 @@ def assessment_page(assessment: Assessment, title: str) -> str:
 
 
 def _facts(assessment: Assessment) -> list[tuple[str, str, str]]:
-    """What, how much, and what that is."""
-    told = [
-        ("teacher right", _written(assessment.accuracy), "out of sample, on the labelled examples"),
+    """Name, value and meaning of each fact."""
+    facts = [
+        ("teacher accuracy", _written(assessment.accuracy), "out of sample, on the labelled examples"),
         ("on the pool", _written(assessment.pool_accuracy), "expected, by the margins there"),
     ]
     if assessment.labels_alone is not None:
-        told.append(
+        facts.append(
             ("labels alone", _written(assessment.labels_alone), "a linear probe on the inputs, cross-validated")
         )
     if assessment.alone_where_wrong is not None:
-        told.append(("where it errs", _written(assessment.alone_where_wrong), "the same, on the teacher's mistakes"))
+        facts.append(("where it errs", _written(assessment.alone_where_wrong), "the same, on the teacher's errors"))
     if assessment.ceiling is not None:
-        told.append(
-            ("both together", _written(assessment.ceiling), "stacked, out of fold: about what a student can reach")
+        facts.append(
+            (
+                "both together",
+                _written(assessment.ceiling),
+                "stacked, out of fold: an estimate of what a student can reach",
+            )
         )
     if assessment.labels_needed is not None:
-        told.append(("more labels", str(assessment.labels_needed), "in all would tell teacher and labels alone apart"))
+        facts.append(
+            ("more labels", str(assessment.labels_needed), "in total would tell teacher and labels alone apart")
+        )
     if assessment.errors is not None:
         mean, low, high = assessment.errors.by_inputs
-        told.append(
-            ("mistakes seen coming", f"{mean:.2f} [{low:.2f}, {high:.2f}]",
+        facts.append(
+            ("predictable errors", f"{mean:.2f} [{low:.2f}, {high:.2f}]",
              f"area under the curve of a probe on the inputs; by the margin alone {assessment.errors.by_margin[0]:.2f}")
         )  # fmt: skip
-    sure = "too sure" if assessment.temperature > 1 else "not sure enough"
-    told.append(("calibration error", f"{assessment.ece:.1%}", f"{sure}: temperature {assessment.temperature:.2f}"))
-    told += [
+    side = "overconfident" if assessment.temperature > 1 else "underconfident"
+    facts.append(("calibration error", f"{assessment.ece:.1%}", f"{side}: temperature {assessment.temperature:.2f}"))
+    facts += [
         (f"truth among {k}", f"{share:.1%}", "likeliest class" if k == 1 else "likeliest classes")
         for k, share in assessment.coverage.items()
     ]
     losses = ", ".join(f"{word} {loss:.3f}" for word, loss in assessment.log_losses.items())
-    told.append(("log-loss", losses, "nats, out of fold" if len(assessment.log_losses) > 1 else "nats"))
+    facts.append(("log-loss", losses, "nats, out of fold" if len(assessment.log_losses) > 1 else "nats"))
     alike = "differ" if assessment.drift < DRIFT_LEVEL else "look alike"
-    told.append(("pool and labels", alike, f"by the teacher's margins, p = {assessment.drift:.2g}"))
+    facts.append(("pool and labels", alike, f"by the teacher's margins, p = {assessment.drift:.2g}"))
     repeated = ", ".join(f"{count} {role}" for role, count in assessment.repeated.items() if count)
-    told.append(("in the test too", repeated or "none", "examples that repeat there, letter for letter"))
-    return told
+    facts.append(("also in the test set", repeated or "none", "identical examples, character for character"))
+    return facts
 
 
 def _curve(assessment: Assessment) -> Section:
@@ -79,14 +85,12 @@ def _curve(assessment: Assessment) -> Section:
     points = {at: (each.mean, each.low, each.high) for at, each in assessment.reliability.items()}
     drawn = [
         ("The pool by expected accuracy", charts.shares("pool-accuracy", pool, "share of the pool"),
-         "How much of the pool lies at which accuracy."),
+         "Share of the pool by expected accuracy."),
     ]  # fmt: skip
     if points:
         note = "Isotonic, with a pointwise 95 % bootstrap band."
         drawn.insert(0, ("Accuracy by margin", charts.accuracy_curve(points), note))
-    return Section(
-        name="curve", title="Where the teacher is right", body=rendered("charts.html", charts=drawn, intro="")
-    )
+    return Section(name="curve", title="Accuracy of the teacher", body=rendered("charts.html", charts=drawn, intro=""))
 
 
 def _classes(assessment: Assessment, names: list[str]) -> Section:
@@ -100,10 +104,10 @@ def _classes(assessment: Assessment, names: list[str]) -> Section:
     if len(names) <= MAX_MATRIX:
         shares = [[round(10_000 * value) for value in row] for row in assessment.transition]
         chart = charts.confusion("transition", shares, names, "the teacher")
-        matrix = [("Transition matrix", chart, "P(the class the teacher names | true class), in %.")]
+        matrix = [("Transition matrix", chart, "P(predicted class | true class), in %.")]
     return Section(
         name="classes",
-        title="Class by class",
+        title="By class",
         body=rendered("classes.html", rows=rows, confusions=confusions, charts=matrix, intro=""),
     )
 

@@ -1,4 +1,4 @@
-"""The pictures of a report: each a figure, and the sentence that says the same."""
+"""Draw the charts of a report as inline SVG, each with a text alternative."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,11 +11,11 @@ from overproof.evaluation.verdict import LOWER_IS_BETTER, Summary
 from overproof.report.drawing import ACCENT, CARD, INK, LINE, SOFT, WIDTH, colour, drawing, inline, shortened
 
 Curve = Sequence[float | None]
-"""One value an epoch; None where there is none."""
+"""One value per epoch; None where there is none."""
 
 
 def differences(summary: Sequence[Summary], name: str = "differences") -> Markup | None:
-    """Every row's difference to the baseline with its interval; None without a baseline or anything beside it."""
+    """Differences from the baseline with their intervals; None without a baseline or without other rows."""
     rows = [row for row in summary if row.difference is not None and row.method != row.baseline]
     if not rows:
         return None
@@ -43,17 +43,17 @@ def differences(summary: Sequence[Summary], name: str = "differences") -> Markup
         axes.spines["left"].set_visible(False)
         axes.grid(axis="y", visible=False)
         axes.set_xlabel(
-            f"difference to {shortened(rows[0].baseline or '')}{', points' if unit else ''} (right is better)"
+            f"difference from {shortened(rows[0].baseline or '')}{', points' if unit else ''} (right is better)"
         )
-        told = "; ".join(
+        values = "; ".join(
             f"{row.method} {scale * (row.difference or 0):+.1f}{_ends(row.difference_low, row.difference_high, scale)}"
             for row in rows
         )
-        return inline(figure, f"Difference of every row to {rows[0].baseline} with its interval: {told}.")
+        return inline(figure, f"Difference of every row from {rows[0].baseline} with its interval: {values}.")
 
 
 def recovered(summary: Sequence[Summary], name: str = "recovered") -> Markup | None:
-    """How much of the way from the baseline to the oracle each row goes; None where that is not known."""
+    """Recovered share of the gap from the baseline to the oracle by method; None where it is unknown."""
     rows = [row for row in summary if row.recovered is not None and row.role == "method"]
     if not rows:
         return None
@@ -75,21 +75,21 @@ def recovered(summary: Sequence[Summary], name: str = "recovered") -> Markup | N
         axes.grid(axis="y", visible=False)
         axes.spines["left"].set_visible(False)
         axes.xaxis.set_major_formatter(lambda value, place: f"{100 * value:.0f} %")
-        axes.set_xlabel(f"way from {shortened(rows[0].baseline or '')} to the oracle")
-        told = "; ".join(
+        axes.set_xlabel(f"share of the gap from {shortened(rows[0].baseline or '')} to the oracle")
+        values = "; ".join(
             f"{row.method} {100 * (row.recovered or 0):.0f} %{_ends(row.recovered_low, row.recovered_high, 100)}"
             for row in rows
         )
-        return inline(figure, f"Recovered share of the gap to the oracle: {told}.")
+        return inline(figure, f"Recovered share of the gap to the oracle: {values}.")
 
 
 def curves(name: str, values: Mapping[str, Sequence[Curve]], label: str, *, shares: bool = False) -> Markup | None:
-    """A value by epoch, one line a row of the table: the mean over the seeds, with each seed faintly behind it.
+    """A value by epoch, one line per row of the table: the mean over the seeds, with each seed in a lighter line.
 
     Args:
-        name: Of the picture.
-        values: By row, one curve a seed.
-        label: What is drawn.
+        name: Unique name of the chart.
+        values: By row, one curve per seed.
+        label: Label of the values.
         shares: Whether the values are shares, shown in %.
     """
     known = {row: [curve for curve in seeds if any(v is not None for v in curve)] for row, seeds in values.items()}
@@ -98,7 +98,7 @@ def curves(name: str, values: Mapping[str, Sequence[Curve]], label: str, *, shar
         return None
     scale = 100 if shares else 1
     with drawing(name, height=236 + 13 * ((len(known) + 2) // 3)) as figure:
-        axes, told = figure.subplots(), []
+        axes, texts = figure.subplots(), []
         for number, (row, seeds) in enumerate(known.items()):
             length = max(map(len, seeds))
             table = np.array(
@@ -108,7 +108,7 @@ def curves(name: str, values: Mapping[str, Sequence[Curve]], label: str, *, shar
                 ]
             )
             epochs = np.arange(1, length + 1)
-            # Where a seed stopped early the mean is of the others.
+            # Where a seed stopped early the mean is over the others.
             counted = (~np.isnan(table)).sum(axis=0)
             mean = np.where(counted > 0, np.nansum(table, axis=0) / np.maximum(counted, 1), np.nan)
             marker = "o" if length == 1 else None
@@ -117,23 +117,23 @@ def curves(name: str, values: Mapping[str, Sequence[Curve]], label: str, *, shar
             axes.plot(epochs, mean, color=colour(number), label=shortened(row, 22), marker=marker, markersize=4,
                       linestyle=("-", (0, (5, 2)))[number >= 8])  # fmt: skip
             ends = mean[~np.isnan(mean)]
-            told.append(f"{row} from {ends[0]:.3g} to {ends[-1]:.3g}")
+            texts.append(f"{row} from {ends[0]:.3g} to {ends[-1]:.3g}")
         axes.set(xlabel="epoch", ylabel=label + (", %" if shares else ""))
         axes.xaxis.get_major_locator().set_params(integer=True)
         figure.legend(loc="outside lower center", ncols=min(3, len(known)), handlelength=1.4, columnspacing=1.2)
-        return inline(figure, f"{label} by epoch: {'; '.join(told)}{' %' if shares else ''}.")
+        return inline(figure, f"{label} by epoch: {'; '.join(texts)}{' %' if shares else ''}.")
 
 
 def budgets(name: str, lines: Sequence[Mapping[str, Any]]) -> Markup:
-    """A metric against the number of labelled examples, one line a method, with the intervals of its points.
+    """A metric against the number of labelled examples, one line per method, with intervals.
 
     Args:
-        name: Of the picture.
+        name: Unique name of the chart.
         lines: Each with `method`, `metric`, and `labels`, `mean`, `low` and `high` of equal length.
     """
     scale = 1.0 if lines[0]["metric"] == "log_loss" else 100.0
     with drawing(name, height=270 + 13 * ((len(lines) + 2) // 3)) as figure:
-        axes, told = figure.subplots(), []
+        axes, texts = figure.subplots(), []
         for number, line in enumerate(lines):
             labels, mean = line["labels"], [scale * value for value in line["mean"]]
             axes.plot(labels, mean, color=colour(number), label=shortened(line["method"], 22), marker="o", markersize=4,
@@ -141,7 +141,7 @@ def budgets(name: str, lines: Sequence[Mapping[str, Any]]) -> Markup:
             for at, low, high in zip(labels, line["low"], line["high"], strict=True):
                 if low is not None and high is not None:
                     axes.plot([at, at], [scale * low, scale * high], color=colour(number), linewidth=1, alpha=0.5)
-            told.append(f"{line['method']} from {mean[0]:.1f} to {mean[-1]:.1f}")
+            texts.append(f"{line['method']} from {mean[0]:.1f} to {mean[-1]:.1f}")
         known = sorted({at for line in lines for at in line["labels"]})
         axes.set_xscale("log")
         axes.set_xticks(known, [f"{at:,}".replace(",", " ") for at in known])
@@ -149,21 +149,21 @@ def budgets(name: str, lines: Sequence[Mapping[str, Any]]) -> Markup:
         axes.set(xlabel="labelled examples", ylabel=lines[0]["metric"] + (", %" if scale > 1 else ""))
         figure.legend(loc="outside lower center", ncols=min(3, len(lines)), handlelength=1.4, columnspacing=1.2)
         return inline(
-            figure, f"{lines[0]['metric']} by labelled examples, {known[0]} to {known[-1]}: {'; '.join(told)}."
+            figure, f"{lines[0]['metric']} by labelled examples, {known[0]} to {known[-1]}: {'; '.join(texts)}."
         )
 
 
 def ridges(name: str, counts: Mapping[str, Sequence[int]], label: str, edges: tuple[str, str]) -> Markup:
-    """Histograms one below the other, such as of weights after several epochs.
+    """Histograms in rows, such as of weights after several epochs.
 
     Args:
-        name: Of the picture.
-        counts: By heading, how many examples lie in each bin.
-        label: What is counted.
-        edges: What the first and the last bin are called.
+        name: Unique name of the chart.
+        counts: By heading, the number of examples in each bin.
+        label: Label of the values.
+        edges: Labels of the first and the last bin.
     """
     with drawing(name, height=max(130, 44 + 36 * len(counts))) as figure:
-        all_axes, told = np.atleast_1d(figure.subplots(len(counts), sharex=True)), []
+        all_axes, texts = np.atleast_1d(figure.subplots(len(counts), sharex=True)), []
         for axes, (heading, each) in zip(all_axes, counts.items(), strict=True):
             shares = np.array(each, dtype=float) / max(sum(each), 1)
             bins = np.arange(len(shares))
@@ -173,27 +173,27 @@ def ridges(name: str, counts: Mapping[str, Sequence[int]], label: str, edges: tu
             axes.grid(visible=False)
             axes.spines["left"].set_visible(False)
             axes.set_ylabel(heading, rotation=0, ha="right", va="center", color=INK)
-            told.append(f"{heading}: {_share_below_half(shares)}")
+            texts.append(f"{heading}: {_share_below_half(shares)}")
         last = all_axes[-1]
         last.set_xticks([-0.5, (len(shares) - 1) / 2, len(shares) - 1], [edges[0], ".5", edges[1]])
         last.set_xlabel(label)
-        return inline(figure, f"Histograms of the {label}. {'; '.join(told)}.")
+        return inline(figure, f"Histograms of the {label}. {'; '.join(texts)}.")
 
 
-def believed(name: str, counts: Sequence[int], curve: Mapping[str, float]) -> Markup:
-    """How often the teacher is expected to be right: by its margin, and beside it how many examples have how much.
+def estimated_accuracy(name: str, counts: Sequence[int], curve: Mapping[str, float]) -> Markup:
+    """The teacher's estimated accuracy by margin, with a histogram of it over the pool.
 
     Args:
-        name: Of the picture.
-        counts: How many examples lie in each bin of estimated accuracy, from 0 to 1.
-        curve: By margin, as a word: the estimated accuracy; at least one.
+        name: Unique name of the chart.
+        counts: Number of examples in each bin of estimated accuracy, from 0 to 1.
+        curve: By margin, as a string, the estimated accuracy; at least one.
     """
     shares = np.array(counts, dtype=float) / max(sum(counts), 1)
     margins, accuracy = [float(margin) for margin in curve], [100 * value for value in curve.values()]
     with drawing(name, height=230) as figure:
         line, bars = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
         line.plot(margins, accuracy, color=ACCENT, marker="o", markersize=3.5)
-        line.set(xlim=(-0.02, 1.02), ylim=(0, 102), xlabel="margin of the teacher", ylabel="expected right, %")
+        line.set(xlim=(-0.02, 1.02), ylim=(0, 102), xlabel="margin of the teacher", ylabel="estimated accuracy, %")
         places = 100 * (np.arange(len(shares)) + 0.5) / len(shares)
         bars.barh(places, 100 * shares, height=86 / len(shares), color=ACCENT, alpha=0.85)
         bars.set(xlabel="of the pool, %")
@@ -207,13 +207,13 @@ def _share_below_half(shares: Any) -> str:
 
 
 def confusion(name: str, matrix: Sequence[Sequence[int]], names: Sequence[str], who: str) -> Markup:
-    """Whom an answerer mistakes for whom: each row of the matrix as shares of its class.
+    """A confusion matrix, each row as shares of its true class.
 
     Args:
-        name: Of the picture.
-        matrix: [K][K], how many examples of class i were named j.
+        name: Unique name of the chart.
+        matrix: [K][K], number of examples of class i predicted as j.
         names: K names.
-        who: Whose answers they are.
+        who: The row of the table, or the teacher, whose predictions they are.
     """
     counts = np.array(matrix, dtype=float)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -236,16 +236,18 @@ def confusion(name: str, matrix: Sequence[Sequence[int]], names: Sequence[str], 
         axes.grid(visible=False)
         for spine in axes.spines.values():
             spine.set_color(LINE)
-        axes.set(xlabel=f"named by {who}", ylabel="true class")
+        axes.set(xlabel=f"predicted by {who}", ylabel="true class")
         wrong = shares - np.diag(np.diag(shares))
         i, j = divmod(int(wrong.argmax()), num)
-        mistake = f"; most often it names {names[j]} for {names[i]} ({100 * wrong[i, j]:.0f} %)" if wrong.any() else ""
+        largest = (
+            f"; its largest confusion is {names[i]} as {names[j]} ({100 * wrong[i, j]:.0f} %)" if wrong.any() else ""
+        )
         right = 100 * np.trace(counts) / max(counts.sum(), 1)
-        return inline(figure, f"Confusion matrix of {who}: right on {right:.1f} %{mistake}.")
+        return inline(figure, f"Confusion matrix of {who}: accuracy {right:.1f} %{largest}.")
 
 
 def _cells(places: Sequence[tuple[int, int]], shades: Sequence[tuple[str, float]]) -> Any:
-    """Unit squares around (row, column), each in its colour and opacity."""
+    """Unit squares at (row, column), each with its colour and opacity."""
     from matplotlib.collections import PatchCollection
     from matplotlib.patches import Rectangle
 
@@ -254,12 +256,12 @@ def _cells(places: Sequence[tuple[int, int]], shades: Sequence[tuple[str, float]
 
 
 def reliability(name: str, bins: Sequence[tuple[int, int, float, int]], who: str) -> Markup:
-    """Accuracy against confidence, with how many examples stand behind each point.
+    """Accuracy against confidence, with the number of examples in each bin.
 
     Args:
-        name: Of the picture.
+        name: Unique name of the chart.
         bins: (number, examples, mean confidence, right ones), over all seeds.
-        who: Whose confidence it is.
+        who: The row of the table, or the teacher, whose confidence it is.
     """
     counts = np.array([each[1] for each in bins], dtype=float)
     confidence = np.array([each[2] for each in bins])
@@ -269,22 +271,22 @@ def reliability(name: str, bins: Sequence[tuple[int, int, float, int]], who: str
         above.plot([0, 1], [0, 1], color=SOFT, linewidth=1, linestyle=(0, (4, 3)))
         above.fill_between(confidence, confidence, accuracy, color=colour(4), alpha=0.16, linewidth=0)
         above.plot(confidence, accuracy, color=ACCENT, marker="o", markersize=4.5)
-        above.set(xlim=(0, 1), ylim=(0, 1.02), ylabel="right, %")
+        above.set(xlim=(0, 1), ylim=(0, 1.02), ylabel="accuracy, %")
         above.set_yticks([0, 0.5, 1], ["0", "50", "100"])
         below.bar([(each[0] + 0.5) / NUM_BINS for each in bins], counts, width=0.9 / NUM_BINS, color=SOFT, alpha=0.7)
         below.set(xlabel="confidence", ylabel="examples")
         below.set_yticks([counts.max()], [_short(counts.max())])
         below.grid(axis="x", visible=False)
         gap = (counts * np.abs(accuracy - confidence)).sum() / counts.sum()
-        sure = "too sure" if (counts * (confidence - accuracy)).sum() > 0 else "not sure enough"
-        return inline(figure, f"Reliability of {who}: calibration error {100 * gap:.1f} %, {sure} on the whole.")
+        side = "overconfident" if (counts * (confidence - accuracy)).sum() > 0 else "underconfident"
+        return inline(figure, f"Reliability of {who}: calibration error {100 * gap:.1f} %, {side} on average.")
 
 
 def accuracy_curve(points: Mapping[float, tuple[float, float, float]]) -> Markup:
-    """The teacher's accuracy by its margin, with its band.
+    """The teacher's accuracy by margin, with a confidence band.
 
     Args:
-        points: By margin: accuracy, and where its interval begins and ends.
+        points: By margin: accuracy, and the lower and upper end of its interval.
     """
     margins = list(points)
     mean, low, high = (np.array([point[part] for point in points.values()]) for part in range(3))
@@ -292,35 +294,35 @@ def accuracy_curve(points: Mapping[float, tuple[float, float, float]]) -> Markup
         axes = figure.subplots()
         axes.fill_between(margins, 100 * low, 100 * high, color=ACCENT, alpha=0.16, linewidth=0)
         axes.plot(margins, 100 * mean, color=ACCENT, marker="o", markersize=3.5)
-        axes.set(xlim=(0, 1), ylim=(0, 102), xlabel="margin of the teacher", ylabel="right, %")
+        axes.set(xlim=(0, 1), ylim=(0, 102), xlabel="margin of the teacher", ylabel="accuracy, %")
         ends = "; ".join(
             f"at margin {at:.1f} {100 * mean[place]:.0f} % ({100 * low[place]:.0f} to {100 * high[place]:.0f})"
             for place, at in enumerate(margins)
             if place in (0, len(margins) // 2, len(margins) - 1)
         )
-        return inline(figure, f"Accuracy of the teacher by its margin, with the band of its interval: {ends}.")
+        return inline(figure, f"Accuracy of the teacher by its margin, with a confidence band: {ends}.")
 
 
 def shares(name: str, values: Mapping[str, float], label: str) -> Markup:
-    """One bar a share, such as of a pool by expected accuracy.
+    """A bar chart of shares, such as of a pool by expected accuracy.
 
     Args:
-        name: Of the picture.
-        values: By what each bar is called.
-        label: What is shared out.
+        name: Unique name of the chart.
+        values: Shares by the label of the bar.
+        label: Label of the shares.
     """
     with drawing(name, height=60 + 22 * len(values)) as figure:
         axes = figure.subplots()
         places = range(len(values))
         axes.barh(places, [100 * value for value in values.values()], color=ACCENT, alpha=0.85, height=0.62)
-        axes.set_yticks(places, [shortened(word, 22) for word in values])
+        axes.set_yticks(places, [shortened(bar, 22) for bar in values])
         axes.invert_yaxis()
         axes.tick_params(axis="y", length=0, labelcolor=INK)
         axes.grid(axis="y", visible=False)
         axes.spines["left"].set_visible(False)
         axes.set_xlabel(f"{label}, %")
-        told = "; ".join(f"{word} {100 * value:.1f} %" for word, value in values.items())
-        return inline(figure, f"{label}: {told}.")
+        text = "; ".join(f"{bar} {100 * value:.1f} %" for bar, value in values.items())
+        return inline(figure, f"{label}: {text}.")
 
 
 def _short(count: float) -> str:
@@ -332,5 +334,5 @@ def _ends(low: float | None, high: float | None, scale: float) -> str:
 
 
 def better(metric: str) -> str:
-    """Which way a metric is good."""
+    """Whether a lower or a higher value of a metric is better."""
     return "lower" if metric in LOWER_IS_BETTER else "higher"

@@ -1,4 +1,4 @@
-"""A comparison as a page: what each method does at each number of labels, and a table for each."""
+"""Write the HTML page of a comparison: metrics against the number of labels, and a table for each number."""
 
 import json
 from collections.abc import Mapping
@@ -30,8 +30,7 @@ def write_comparison_report(folder: Path, file: Path | None = None) -> Path:
         content = json.loads((folder / "compare.json").read_text())
     except (OSError, ValueError):
         raise InputError(
-            f"{str(folder)!r} holds no compare.json that can be read: the comparison has not come to its end; run the "
-            f"same command again."
+            f"{str(folder)!r} has no readable compare.json: the comparison is not finished; run the same command again."
         ) from None
     file = file or folder / "report.html"
     atomic.write_text(file, comparison_page(content))
@@ -42,7 +41,7 @@ def comparison_page(content: Mapping[str, Any]) -> str:
     """The page of a comparison.
 
     Args:
-        content: Of a compare.json.
+        content: The content of a compare.json.
     """
     students = list(dict.fromkeys(cell["student"] for cell in content["cells"]))
     sections = [_curves(content, students), findings_section(content["findings"])]
@@ -71,7 +70,7 @@ def _budget(labels: int | None) -> str:
 
 
 def _curves(content: Mapping[str, Any], students: list[str]) -> Section | None:
-    """A metric against the number of labels, a picture a student; nothing where there is one number only."""
+    """A metric against the number of labels, one chart per student; None with one number of labels only."""
     drawn = []
     for number, student in enumerate(students):
         lines = [line for line in content["curves"] if line["student"] == student and None not in line["labels"]]
@@ -85,33 +84,33 @@ def _curves(content: Mapping[str, Any], students: list[str]) -> Section | None:
 
 
 def _verdict(content: Mapping[str, Any]) -> str:
-    """Of the methods the one that BEATS most often, and where; of equals the one of the best mean."""
+    """The verdicts of the method that BEATS most often, of equal ones that of the largest mean difference."""
     found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for row in content["rows"]:
         if row["role"] == "method":
             found.setdefault((row["student"], row["method"]), []).append(row)
     if not found:
-        return "No method was tried."
+        return "The comparison has no method."
 
     def wins(rows: list[Mapping[str, Any]]) -> tuple[int, float]:
         return sum(row["verdict"] == "BEATS" for row in rows), sum(row["difference"] or 0.0 for row in rows) / len(rows)
 
     (student, method), rows = max(found.items(), key=lambda item: wins(item[1]))
     several = len({each for each, _ in found}) > 1
-    said: dict[str, list[str]] = {}
+    verdicts: dict[str, list[str]] = {}
     for row in rows:
         labels = "all" if row["labels"] is None else f"{row['labels']:,}".replace(",", " ")
-        said.setdefault(row["verdict"] or "INCONCLUSIVE", []).append(labels)
+        verdicts.setdefault(row["verdict"] or "INCONCLUSIVE", []).append(labels)
     words = {"BEATS": "BEATS the best conventional row", "DOES NOT BEAT": "DOES NOT BEAT it"}
-    if "BEATS" not in said:
+    if "BEATS" not in verdicts:
         words["DOES NOT BEAT"] = "DOES NOT BEAT the best conventional row"
-    told = "; ".join(
-        f"{words.get(verdict, 'INCONCLUSIVE')} with {_listed(said[verdict])} labels"
+    text = "; ".join(
+        f"{words.get(verdict, 'INCONCLUSIVE')} with {_listed(verdicts[verdict])} labels"
         for verdict in ("BEATS", "INCONCLUSIVE", "DOES NOT BEAT")
-        if verdict in said
+        if verdict in verdicts
     )
     chosen = f", the best of {len(found)} methods" if len(found) > 1 else ""
-    return f"{method}{f' ({student})' if several else ''}{chosen}: {told}."
+    return f"{method}{f' ({student})' if several else ''}{chosen}: {text}."
 
 
 def _listed(words: list[str]) -> str:

@@ -1,4 +1,4 @@
-"""Figures of matplotlib as pictures inside a page: the same bytes every time, colours from the page's own style."""
+"""Convert matplotlib figures to inline SVG: deterministic bytes, colours from the page's style sheet."""
 
 import io
 import re
@@ -8,29 +8,29 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-# Colours that mean a place in the page's style; `inline` puts the style's names in.
+# Placeholder colours; `inline` replaces them by the variables of the style sheet.
 INK, SOFT, LINE, CARD, ACCENT = "#000001", "#000002", "#000003", "#000004", "#000005"
 NUM_COLOURS = 8
 _NAMES = {INK: "ink", SOFT: "soft", LINE: "line", CARD: "card", ACCENT: "accent"}
 _NAMES |= {f"#0000f{number}": f"s{number}" for number in range(NUM_COLOURS)}
 
 WIDTH = 350
-"""Of a picture, in units of which a phone shows about one a point."""
+"""Width of a chart in SVG units, about one CSS pixel on a phone."""
 
 
 def colour(number: int) -> str:
-    """The colour of the so-manieth thing, round and round."""
+    """The colour of the series of that number; colours repeat."""
     return f"#0000f{number % NUM_COLOURS}"
 
 
 @contextmanager
 def drawing(name: str, width: int = WIDTH, height: int = 240) -> Iterator[Any]:
-    """A figure of that size in the page's style; matplotlib is as it was afterwards.
+    """A figure of that size in the page's style; the settings of matplotlib are restored afterwards.
 
     Args:
-        name: One for each picture of a page: what is numbered inside starts with it.
-        width: In units.
-        height: In units.
+        name: Unique for each chart of a page: the prefix of its ids.
+        width: In SVG units.
+        height: In SVG units.
     """
     import warnings
 
@@ -68,7 +68,7 @@ def drawing(name: str, width: int = WIDTH, height: int = 240) -> Iterator[Any]:
     }
     settings: Any = {**mpl.rcParamsDefault, **style}
     with mpl.rc_context(settings), warnings.catch_warnings():
-        # A class named in a script that this font lacks: the browser has one.
+        # A class name with characters that this font lacks: the browser has them.
         warnings.filterwarnings("ignore", message=".*missing from font", category=UserWarning)
         yield Figure(figsize=(width / 72, height / 72), layout="constrained")
 
@@ -77,8 +77,8 @@ def inline(figure: Any, description: str) -> Markup:
     """The figure as an SVG element for a page; inside `drawing`.
 
     Args:
-        figure: Drawn to the end.
-        description: What a reader who does not see it is told.
+        figure: The finished figure.
+        description: Text alternative for screen readers.
     """
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None, "Type": None, "Format": None})
@@ -88,7 +88,7 @@ def inline(figure: Any, description: str) -> Markup:
     assert box is not None
     inside = text[text.index(">") + 1 : text.rindex("</svg>")]
     inside = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", inside, flags=re.DOTALL)
-    # Only what is referred to keeps its id: two pictures of a page share the others.
+    # Only referenced elements keep their ids: the others may occur in two charts of a page.
     used = set(re.findall(r'(?:url\(#|href="#)([^")]+)', inside))
     inside = re.sub(r' id="([^"]+)"', lambda found: found[0] if found[1] in used else "", inside)
     inside = re.sub(r"font: (?:\w+ )*?([\d.]+)px [^;\"]*", r"font-size: \1px", inside)
@@ -102,5 +102,5 @@ def inline(figure: Any, description: str) -> Markup:
 
 
 def shortened(name: str, most: int = 18) -> str:
-    """A name that fits a chart."""
+    """A name, cut to fit a chart."""
     return name if len(name) <= most else name[: most - 1] + "…"

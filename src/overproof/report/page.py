@@ -1,4 +1,4 @@
-"""Sections on one page: typography, contents and colours; no script, nothing from the network."""
+"""Put sections on one self-contained HTML page with contents and styles; no script, nothing from the network."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ class Section:
     """A part of a page.
 
     Args:
-        name: Its address on the page.
-        title: Its heading, which the contents repeat.
-        body: Its HTML, escaped already.
+        name: Its anchor on the page.
+        title: Its heading, also used in the contents.
+        body: Its HTML, already escaped.
     """
 
     name: str
@@ -27,14 +27,14 @@ class Section:
 
 
 def page(*, title: str, kind: str, verdict: str, sections: Sequence[Section], facts: Sequence[str] = ()) -> str:
-    """The whole page.
+    """The complete page as HTML.
 
     Args:
-        title: What was run.
-        kind: What it is a page of, such as "Run".
-        verdict: The sentence on top.
-        sections: In order.
-        facts: A few words each, below the verdict.
+        title: Title of the page.
+        kind: The kind of page, such as "Run".
+        verdict: The sentence at the top.
+        sections: The sections in order.
+        facts: Short facts, shown below the verdict.
     """
     return str(
         rendered(
@@ -51,7 +51,7 @@ def page(*, title: str, kind: str, verdict: str, sections: Sequence[Section], fa
 
 
 def rendered(template: str, **values: Any) -> Markup:
-    """A template with its values in place, every one of them escaped unless it is `Markup`."""
+    """A template with its values filled in; values are escaped unless they are `Markup`."""
     return Markup(_environment().get_template(template).render(**values))
 
 
@@ -79,7 +79,7 @@ def _environment() -> Any:
 
 
 def _bytes(count: int) -> str:
-    """A size in the largest unit that leaves at least one.
+    """A size in the largest unit in which it is at least one.
 
     >>> _bytes(999), _bytes(1_630_000)
     ('999 B', '1.6 MB')
@@ -91,7 +91,7 @@ def _bytes(count: int) -> str:
 
 
 def _seconds(value: float) -> str:
-    """A time as people say it.
+    """A duration in readable units.
 
     >>> _seconds(0.25), _seconds(75.0), _seconds(7325.0)
     ('0.25 s', '1 min 15 s', '2 h 2 min')

@@ -1,4 +1,4 @@
-"""A finished run as one page: its files read, its examples looked up, its sections put together."""
+"""Write the HTML report of a finished run: read its files, look up its examples, put its sections together."""
 
 import platform
 import shlex
@@ -12,23 +12,23 @@ import torch
 from overproof.data import Examples
 from overproof.evaluation.verdict import LABELLED_ONLY
 from overproof.processes import leads
+from overproof.report.example_html import example_html
 from overproof.report.page import Section, page
 from overproof.report.sections import (
-    Bill,
-    Shown,
-    belief_section,
+    AnnotatedExample,
+    RowCosts,
     citations_section,
     costs_section,
     curves_section,
+    errors_section,
     examples_section,
     findings_section,
-    mistakes_section,
     reliability_section,
     reproduce_section,
     results_section,
+    weights_section,
 )
 from overproof.report.sentence import best_of, verdict_sentence
-from overproof.report.showing import shown
 from overproof.runs.costs import Cost, costs_of
 from overproof.runs.costs import Work as Kind
 from overproof.runs.experiment import dump
@@ -46,10 +46,10 @@ def write_report(run: Run, file: Path | None = None) -> Path:
 
     Args:
         run: The run.
-        file: Where to write the page; another one there is replaced.
+        file: The file to write; an existing one is replaced.
 
     Raises:
-        InputError: The run has not come to its end.
+        InputError: The run is not finished.
     """
     file = file or run.folder / "report.html"
     if not leads():
@@ -63,11 +63,11 @@ def write_report(run: Run, file: Path | None = None) -> Path:
         results_section(found.summary),
         findings_section(found.findings),
         curves_section(found.students),
-        belief_section(found.students, [row.row for row in rows if experiment.method_of(row).needs_held_out]),
-        mistakes_section(found.tallies, found.class_names, [TEACHER, *detailed]),
+        weights_section(found.students, [row.row for row in rows if experiment.method_of(row).needs_held_out]),
+        errors_section(found.tallies, found.class_names, [TEACHER, *detailed]),
         reliability_section(found.tallies, [TEACHER, *detailed]),
         _disagreements(found, parties.test, detailed[0], seed),
-        _doubted(found, parties, seed),
+        _least_trusted(found, parties, seed),
         _costs(found, parties, folder, costs_of(folder)),
         reproduce_section(
             f"overproof run {shlex.quote(str(folder / 'experiment.yaml'))} --out runs/again",
@@ -100,8 +100,8 @@ def write_report(run: Run, file: Path | None = None) -> Path:
 
 
 def rows_in_detail(found: Found) -> list[str]:
-    """The rows whose mistakes are shown beside the teacher's: the best method, or without methods the labels
-    alone, and the best conventional one."""
+    """The rows whose errors are shown beside the teacher's: the best method (or, without methods, the labels alone) and
+    the best conventional row."""
     best = best_of(found.summary, ["method"])
     baseline = next((row.baseline for row in found.summary if row.baseline), None)
     trained = {facts["method"] for facts in found.students}
@@ -110,23 +110,24 @@ def rows_in_detail(found: Found) -> list[str]:
 
 
 def _disagreements(found: Found, test: Examples, row: str, seed: int) -> Section | None:
-    told = next((each for each in found.tallies if each.method == row and each.seed == seed), None)
+    tally = next((each for each in found.tallies if each.method == row and each.seed == seed), None)
     names, examples = found.class_names, []
-    for each in told.disagreements if told else ():
-        said = [("true class", names[each["label"]], "")]
+    for each in tally.disagreements if tally else ():
+        notes = [("true class", names[each["label"]], "")]
         for who, title in (("teacher", "teacher"), ("student", row)):
             named = each[who]
             mark = "right" if named == each["label"] else "wrong"
-            said.append((title, f"{names[named]}, {100 * each[f'{who}_prob']:.0f} %", mark))
-        examples.append(Shown(picture=shown(test, each["row"]), said=said))
+            notes.append((title, f"{names[named]}, {100 * each[f'{who}_prob']:.0f} %", mark))
+        examples.append(AnnotatedExample(content=example_html(test, each["row"]), notes=notes))
     intro = (
-        f"Test examples on which {row} and its teacher name different classes and are furthest apart (seed {seed}). "
-        "The test is for looking only: what is chosen after such a look has seen it."
+        f"Test examples on which {row} and its teacher predict different classes, with the largest distance between "
+        f"their probabilities (seed {seed}). Do not choose a method or its options by these examples: the test set "
+        f"would no longer be independent."
     )
     return examples_section("disagreements", "Where teacher and student disagree", intro, examples, kind=test.kind)
 
 
-def _doubted(found: Found, parties: Parties, seed: int) -> Section | None:
+def _least_trusted(found: Found, parties: Parties, seed: int) -> Section | None:
     best = best_of(found.summary, ["method"])
     order = [best.method] if best else []
     order += [facts["method"] for facts in found.students]
@@ -135,7 +136,7 @@ def _doubted(found: Found, parties: Parties, seed: int) -> Section | None:
         for facts in found.students
         if facts["seed"] == seed and "least" in facts.get("doubt", {})
     }
-    # A method with weights first: that is what down-weighted means.
+    # Methods with weights first.
     rows = sorted(
         (row for row in dict.fromkeys(order) if row in known), key=lambda row: known[row]["doubt"]["by"] != "weight"
     )
@@ -151,24 +152,24 @@ def _doubted(found: Found, parties: Parties, seed: int) -> Section | None:
                 continue
             truth = int(role.label[at])
             mark = "" if truth < 0 else "right" if truth == each["teacher"] else "wrong"
-            said = [
+            notes = [
                 ("teacher", found.class_names[each["teacher"]], mark),
-                ("student agrees", f"{100 * each['student_prob']:.0f} %", ""),
+                ("student's probability of it", f"{100 * each['student_prob']:.0f} %", ""),
                 (doubt["by"], f"{each['value']:.3g}", ""),
             ]
             if truth >= 0:
-                said.insert(0, ("true class", found.class_names[truth], ""))
-            examples.append(Shown(picture=shown(role, at), said=said))
+                notes.insert(0, ("true class", found.class_names[truth], ""))
+            examples.append(AnnotatedExample(content=example_html(role, at), notes=notes))
             break
     intro = {
-        "weight": f"Pool examples that counted least for {row} at the end of training (seed {seed}).",
-        "teacher accuracy": f"Pool examples on which {row} expects the teacher to be wrong most (seed {seed}).",
-    }[doubt["by"]] + " A look at them says whether the doubt is right, and which labels would be worth having."
-    return examples_section("doubted", "The most doubted answers", intro, examples, kind=parties.pool.kind)
+        "weight": f"Pool examples with the smallest weights of {row} at the end of training (seed {seed}).",
+        "teacher accuracy": f"Pool examples with the lowest teacher accuracy, as estimated by {row} (seed {seed}).",
+    }[doubt["by"]] + " Label these first: their teacher answers are the least trusted."
+    return examples_section("least-trusted", "Least trusted teacher answers", intro, examples, kind=parties.pool.kind)
 
 
 def _place(examples: Examples, content_id: str) -> int | None:
-    """Where the example with that content id stands."""
+    """The row of the example with that content id."""
     halves = np.ascontiguousarray(examples.ids).view(np.uint64).reshape(-1, 2)
     wanted = np.frombuffer(bytes.fromhex(content_id), np.uint64)
     rows = np.flatnonzero((halves == wanted).all(axis=1))
@@ -179,18 +180,18 @@ def _costs(found: Found, parties: Parties, folder: Path, costs: Mapping[tuple[Ki
     def seconds(work: Kind, row: str) -> list[Cost]:
         return [cost for (kind, method, _), cost in costs.items() if kind == work and method == row]
 
-    asked = seconds("ask", TEACHER)
+    asking = seconds("ask", TEACHER)
     calls = len(parties.labelled) + sum(map(len, parties.others().values()))
-    lines = [("examples answered, each once", f"{calls:,} a seed".replace(",", " "))]
-    if asked:
-        lines.append(("time, training included", f"{fmean(cost.seconds for cost in asked):.1f} s a seed"))
-    bills = []
+    lines = [("examples answered, each once", f"{calls:,} per seed".replace(",", " "))]
+    if asking:
+        lines.append(("time, training included", f"{fmean(cost.seconds for cost in asking):.1f} s per seed"))
+    costs_by_row = []
     for row in dict.fromkeys(facts["method"] for facts in found.students):
         own = [facts for facts in found.students if facts["method"] == row]
         weights = [folder / "students" / f"seed-{facts['seed']}" / row / "student.safetensors" for facts in own]
         trained, answered = seconds("train", row), seconds("answer", row)
-        bills.append(
-            Bill(
+        costs_by_row.append(
+            RowCosts(
                 method=row,
                 train_seconds=fmean(cost.seconds for cost in trained) if trained else None,
                 num_parameters=own[0]["num_parameters"],
@@ -202,4 +203,4 @@ def _costs(found: Found, parties: Parties, folder: Path, costs: Mapping[tuple[Ki
                 ),
             )
         )
-    return costs_section(lines, bills)
+    return costs_section(lines, costs_by_row)

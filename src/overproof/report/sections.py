@@ -1,4 +1,4 @@
-"""The sections of a report from plain values: a run uses all of them, any other set of rows those it has values for."""
+"""Build the sections of a report from plain values: results, findings, curves, weights, errors, costs, citations."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,17 +13,17 @@ from overproof.report import charts
 from overproof.report.page import Section, rendered
 
 Facts = Mapping[str, Any]
-"""What is known of one training: its row.json with `method` and `seed`."""
+"""The facts of one training: its row.json with `method` and `seed`."""
 
 NUM_HISTOGRAMS = 5
-"""Epochs whose weights are drawn."""
+"""Largest number of epochs whose weights are shown."""
 
 DIFFERENCES_NOTE = (
-    "The differences of the table with their intervals: one that lies right of the line beats the baseline, one that "
-    "touches it does not."
+    "Differences of the table with their intervals: a row whose interval is right of the line beats the baseline, a "
+    "row whose interval touches the line does not."
 )
 RECOVERED_NOTE = (
-    "Of the gap between the best conventional row and a student trained on the pool's true labels, how much each "
+    "Share of the gap between the best conventional row and a student trained on the pool's true labels that each "
     "method closes, with its interval."
 )
 
@@ -31,28 +31,28 @@ GROUPS: dict[Role, str] = {"reference": "References", "conventional": "Conventio
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Shown:
-    """One example with what is said of it.
+class AnnotatedExample:
+    """One example with its labels and predictions.
 
     Args:
-        picture: The example as HTML.
-        said: What is said: a word, a value, and "right" or "wrong" where that is known.
+        content: The example as HTML.
+        notes: Each a name, a value, and "right" or "wrong" where that is known.
     """
 
-    picture: Markup
-    said: Sequence[tuple[str, str, str]]
+    content: Markup
+    notes: Sequence[tuple[str, str, str]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Bill:
-    """What one row costs; None where it was not measured.
+class RowCosts:
+    """The costs of one row; None where they were not measured.
 
     Args:
         method: The row.
-        train_seconds: To train it, mean over the seeds.
-        num_parameters: Of the student.
-        num_bytes: Of its file of weights.
-        examples_per_second: Answered for the test, from raw examples on.
+        train_seconds: Training time, mean over the seeds.
+        num_parameters: Number of the student's parameters.
+        num_bytes: Size of its file of weights.
+        examples_per_second: Test predictions per second, encoding included.
     """
 
     method: str
@@ -69,13 +69,13 @@ def results_section(
     title: str = "Results",
     more: tuple[str, Mapping[str, str]] = ("", {}),
 ) -> Section:
-    """The table with intervals and verdicts, and its differences and recovered shares as pictures.
+    """The table with intervals and verdicts, with charts of differences and recovered shares.
 
     Args:
-        summary: One a method.
-        name: The section's address.
+        summary: One per method.
+        name: The section's anchor.
         title: Its heading.
-        more: A column more, if any: its title, and what stands there by method.
+        more: An additional column, if any: its title, and its cells by method.
     """
     rows, best = [], max((row.mean for row in summary if row.role == "method"), default=None)
     for row in in_order(summary):
@@ -91,7 +91,7 @@ def results_section(
             }
         )
     pictures = (
-        ("Difference to the baseline", charts.differences(summary, f"{name}-differences"), DIFFERENCES_NOTE),
+        ("Difference from the baseline", charts.differences(summary, f"{name}-differences"), DIFFERENCES_NOTE),
         ("Recovered share", charts.recovered(summary, f"{name}-recovered"), RECOVERED_NOTE),
     )
     return Section(
@@ -110,28 +110,28 @@ def results_section(
 
 
 def findings_section(findings: Sequence[str]) -> Section | None:
-    """What a reader must know beside the table; None where there is nothing."""
+    """The findings as a list; None where there are none."""
     if not findings:
         return None
     return Section(name="findings", title="Findings", body=rendered("findings.html", findings=findings))
 
 
 def curves_section(students: Sequence[Facts]) -> Section | None:
-    """Learning curves: loss, agreement with the teacher, the labelled examples, and held-out ones where there are."""
-    # The oracle's answers are not the teacher's.
+    """Learning curves: agreement with the teacher, accuracy on the labelled examples, training and held-out loss."""
+    # The oracle is not trained on teacher answers.
     taught = [facts for facts in students if facts["method"] != ORACLE]
     answered = dict.fromkeys(("labelled_right", "loss", "held_out_loss"), students) | {"pool_agreement": taught}
     pictures = [
         (title, charts.curves(f"curve-{key}", _history(answered[key], key), label, shares=shares), note)
         for key, title, label, shares, note in (
             ("pool_agreement", "Agreement with the teacher", "agreement", True,
-             "On pool examples, while it trains: near 100 % it has learned the teacher's mistakes too."),
-            ("labelled_right", "On the labelled examples", "right", True,
-             "On the labelled examples it trains on, while it trains."),
+             "On pool examples during training: near 100 % the student has learned the teacher's errors too."),
+            ("labelled_right", "Accuracy on the labelled examples", "accuracy", True,
+             "On the labelled training examples, during training."),
             ("loss", "Training loss", "loss", False,
-             "Mean weighted loss of the epoch's batches; every method has its own: compare shapes only."),
+             "Mean weighted loss of the epoch's batches; losses differ by method: compare shapes only."),
             ("held_out_loss", "Held-out loss", "loss", False,
-             "Cross-entropy on labelled examples kept out of training, for methods that look at them."),
+             "Cross-entropy on held-out labelled examples, for methods that use them."),
         )
     ]  # fmt: skip
     drawn = [each for each in pictures if each[1] is not None]
@@ -140,12 +140,12 @@ def curves_section(students: Sequence[Facts]) -> Section | None:
     return Section(name="learning", title="Learning curves", body=rendered("charts.html", charts=drawn, intro=""))
 
 
-def belief_section(students: Sequence[Facts], refreshed: Collection[str]) -> Section | None:
-    """How much the examples counted, at several epochs, and how often the teacher is estimated to be right.
+def weights_section(students: Sequence[Facts], refreshed: Collection[str]) -> Section | None:
+    """Weights of pool examples at several epochs, and the estimated accuracy of the teacher.
 
     Args:
-        students: Of all rows and seeds; the first seed of each row is shown.
-        refreshed: Rows whose weights are estimated anew before every epoch.
+        students: The facts of all rows and seeds; the first seed of each row is shown.
+        refreshed: Rows whose weights are estimated again before every epoch.
     """
     first_seed: dict[str, Facts] = {}
     for facts in students:
@@ -158,12 +158,12 @@ def belief_section(students: Sequence[Facts], refreshed: Collection[str]) -> Sec
             if method in refreshed:
                 shown = {f"epoch {epoch}": counted[epoch] for epoch in _spread(sorted(counted), NUM_HISTOGRAMS)}
                 note = (
-                    "How much the pool's examples counted, from the first epoch to the last; estimated anew before "
-                    "every epoch but the first, in which all count one."
+                    "Weights of the pool examples from the first epoch to the last; estimated again before every "
+                    "epoch but the first, in which all weights are one."
                 )
             else:
                 shown = {"every epoch": counted[max(counted)]}
-                note = "How much the pool's examples counted: fixed before training, the same at every epoch."
+                note = "Weights of the pool examples: fixed before training, the same at every epoch."
             chart = charts.ridges(f"weights-{method}", shown, "weight of a pool example", ("0", "1 or more"))
             drawn.append((f"{method}: weights", chart, note))
     alike: dict[tuple[int, ...], list[str]] = {}
@@ -174,36 +174,38 @@ def belief_section(students: Sequence[Facts], refreshed: Collection[str]) -> Sec
     for number, (counts, methods) in enumerate(alike.items()):
         curve = first_seed[methods[0]].get("noise", {}).get("accuracy_at_margin", {})
         if len(set(curve.values())) > 1:
-            by, chart = "by its margin", charts.believed(f"accuracy-{number}", counts, curve)
+            by, chart = "by its margin", charts.estimated_accuracy(f"accuracy-{number}", counts, curve)
         else:
-            by, label = "by the class it names", "estimated accuracy of the teacher"
+            by, label = "by its pseudo-label", "estimated accuracy of the teacher"
             chart = charts.ridges(f"accuracy-{number}", {"pool": counts}, label, ("0", "1"))
         note = (
-            f"How often the teacher is expected to be right, {by}, and on how many of the pool examples of "
-            f"{', '.join(methods)}. Estimated once, before training, from labels that the teacher did not see: it is "
-            "the same at every epoch."
+            f"Estimated accuracy of the teacher {by}, and its distribution over the pool examples of "
+            f"{', '.join(methods)}. Estimated once, before training, from labels that the teacher was not trained on: "
+            "it is the same at every epoch."
         )
         drawn.append(("Estimated teacher accuracy", chart, note))
     if not drawn:
         return None
-    intro = f"What the methods made of the teacher's answers (first seed). {_what_changes(moving, fixed)}"
+    intro = f"How the methods weight the teacher's answers (first seed). {_what_changes(moving, fixed)}"
     return Section(
-        name="belief", title="Whom the student believed", body=rendered("charts.html", charts=drawn, intro=intro)
+        name="weights",
+        title="Weights and estimated teacher accuracy",
+        body=rendered("charts.html", charts=drawn, intro=intro),
     )
 
 
 def _what_changes(moving: Sequence[str], fixed: Sequence[str]) -> str:
-    once = "how often the teacher is right is estimated once, before training"
+    once = "the teacher's accuracy is estimated once, before training"
     held = f", as are the weights of {', '.join(fixed)}" if fixed else ""
     if not moving:
-        return f"None of it changes while the student trains: {once}{held}."
+        return f"Nothing here changes during training: {once}{held}."
     return (
-        f"While the student trains only weights change, those of {', '.join(moving)}: they are estimated anew before "
-        f"every epoch, on held-out labels and with the student as it is by then; {once}{held}."
+        f"Only the weights of {', '.join(moving)} change during training: they are estimated again before every epoch, "
+        f"on held-out labels with the current student; {once}{held}."
     )
 
 
-def mistakes_section(tallies: Sequence[Tally], class_names: Sequence[str], rows: Sequence[str]) -> Section:
+def errors_section(tallies: Sequence[Tally], class_names: Sequence[str], rows: Sequence[str]) -> Section:
     """Confusions of several rows side by side, over all seeds; as lists where there are many classes."""
     matrices, pairs = [], []
     for row in rows:
@@ -222,14 +224,14 @@ def mistakes_section(tallies: Sequence[Tally], class_names: Sequence[str], rows:
         pairs.append((row, [(class_names[i], class_names[j], number) for (i, j), number in largest]))
     num_seeds = len({each.seed for each in tallies})
     return Section(
-        name="mistakes",
-        title="Mistakes, side by side",
-        body=rendered("mistakes.html", charts=matrices, pairs=pairs, num_seeds=num_seeds),
+        name="errors",
+        title="Errors by class",
+        body=rendered("errors.html", charts=matrices, pairs=pairs, num_seeds=num_seeds),
     )
 
 
 def reliability_section(tallies: Sequence[Tally], rows: Sequence[str]) -> Section:
-    """How often each row is right at each confidence, with the number of examples behind it."""
+    """Accuracy of each row by confidence, with the number of examples in each bin."""
     drawn = []
     for row in rows:
         bins: dict[int, list[float]] = {}
@@ -240,40 +242,42 @@ def reliability_section(tallies: Sequence[Tally], rows: Sequence[str]) -> Sectio
         points = [(number, int(n), total / n, int(right)) for number, (n, total, right) in sorted(bins.items())]
         drawn.append((row, charts.reliability(f"reliability-{row}", points, row), ""))
     intro = (
-        "On the dashed line confidence means what it says; below it the answers are surer than they are right. The "
-        "bars count the test examples of all seeds."
+        "On the dashed line confidence is equal to accuracy; below it the predictions are overconfident. The bars "
+        "count the test examples of all seeds."
     )
     return Section(name="reliability", title="Reliability", body=rendered("charts.html", charts=drawn, intro=intro))
 
 
-def examples_section(name: str, title: str, intro: str, examples: Sequence[Shown], *, kind: str) -> Section | None:
-    """Examples with what is said of them; None without any."""
+def examples_section(
+    name: str, title: str, intro: str, examples: Sequence[AnnotatedExample], *, kind: str
+) -> Section | None:
+    """Examples with their labels and predictions; None without examples."""
     if not examples:
         return None
     return Section(name=name, title=title, body=rendered("examples.html", examples=examples, intro=intro, kind=kind))
 
 
-def costs_section(asked: Sequence[tuple[str, str]], bills: Sequence[Bill]) -> Section:
-    """What teacher and students cost.
+def costs_section(teacher: Sequence[tuple[str, str]], rows: Sequence[RowCosts]) -> Section:
+    """The costs of teacher and students.
 
     Args:
-        asked: What was asked of the teacher, in words: what, and how much.
-        bills: One a row.
+        teacher: The costs of the teacher: name and value.
+        rows: One per row.
     """
-    return Section(name="costs", title="Costs", body=rendered("costs.html", asked=asked, bills=bills))
+    return Section(name="costs", title="Costs", body=rendered("costs.html", teacher=teacher, rows=rows))
 
 
 def reproduce_section(command: str, experiment: str, versions: Sequence[tuple[str, str]]) -> Section:
-    """The command that makes the same numbers again, and the experiment it reads."""
+    """The command that reproduces the numbers, and its experiment file."""
     return Section(
-        name="again",
-        title="The same again",
-        body=rendered("again.html", command=command, experiment=experiment, versions=versions),
+        name="reproduce",
+        title="Reproduction",
+        body=rendered("reproduce.html", command=command, experiment=experiment, versions=versions),
     )
 
 
 def citations_section(papers: Iterable[Paper]) -> Section | None:
-    """The works behind what ran, as BibTeX; None where there are none."""
+    """The papers of the methods in use, with BibTeX; None where there are none."""
     works = list(papers)
     if not works:
         return None
@@ -282,7 +286,7 @@ def citations_section(papers: Iterable[Paper]) -> Section | None:
 
 
 def _split(cell: str) -> tuple[str, str]:
-    """A cell's number, and its interval; minus signs as wide as digits."""
+    """A cell's number and its interval, with typographic minus signs."""
     if cell[:1] in "+-" or cell[:1].isdigit():
         cell = cell.replace("-", "−")
     for mark in (" ±", " ["):
@@ -300,7 +304,7 @@ def _history(students: Sequence[Facts], key: str) -> dict[str, list[list[float |
 
 
 def _spread(values: Sequence[int], most: int) -> list[int]:
-    """At most so many of them, the first and the last among them, evenly."""
+    """At most `most` of the values, evenly spaced, the first and the last among them."""
     if len(values) <= most:
         return list(values)
     return [values[round(step * (len(values) - 1) / (most - 1))] for step in range(most)]

@@ -1,4 +1,4 @@
-"""The verdict in one sentence: what a reader who reads nothing else must take away."""
+"""Write the verdict of a table in one sentence, for the top of a report."""
 
 from collections.abc import Sequence
 
@@ -6,20 +6,20 @@ from overproof.evaluation.verdict import LABELLED_ONLY, LOWER_IS_BETTER, Summary
 
 
 def best_of(summary: Sequence[Summary], roles: Sequence[str]) -> Summary | None:
-    """The row of the best mean among those of some roles; the first of equals, None where there is none."""
+    """The row with the best mean among those of given roles, of equal ones the first; None where there is none."""
     rows = [row for row in summary if row.role in roles]
     sign = -1 if rows and rows[0].metric in LOWER_IS_BETTER else 1
     return max(rows, key=lambda row: sign * row.mean, default=None)
 
 
 def verdict_sentence(summary: Sequence[Summary]) -> str:
-    """What a table says, in one sentence: the best method beside the best conventional row and the labels alone.
+    """The verdict in one sentence: the best method, the best conventional row, and training on the labels alone.
 
     Args:
-        summary: One a method.
+        summary: One per method.
 
     Returns:
-        A sentence that names BEATS, DOES NOT BEAT or INCONCLUSIVE where a method stands in the table.
+        A sentence with BEATS, DOES NOT BEAT or INCONCLUSIVE where the table has a method.
     """
     labels = next((row for row in summary if row.method == LABELLED_ONLY and row.role == "reference"), None)
     best, baseline = best_of(summary, ["method"]), next((row for row in summary if row.method == row.baseline), None)
@@ -33,7 +33,7 @@ def verdict_sentence(summary: Sequence[Summary]) -> str:
             f"{baseline.method} ({_mean(baseline)}; {_gain(labels)}){rest}."
         )
     if best is None:
-        return f"No method was tried; the best conventional row is {baseline.method} with {_mean(baseline)}."
+        return f"The table has no method; the best conventional row is {baseline.method} with {_mean(baseline)}."
     seeds = "one seed" if best.num_pairs == 1 else f"{best.num_pairs} seeds"
     words = {
         "BEATS": f"{best.method} BEATS {baseline.method}: {_mean(best)} against {_mean(baseline)} ({_gain(best)})",
@@ -43,7 +43,7 @@ def verdict_sentence(summary: Sequence[Summary]) -> str:
         f"({_gain(best)}), and {seeds} cannot tell them apart",
     }[best.verdict or "INCONCLUSIVE"]
     if best.verdict == "BEATS" and best.recovered is not None:
-        words += f", {100 * best.recovered:.0f} % of the way to training on the pool's truth"
+        words += f", {100 * best.recovered:.0f} % of the gap to training on the pool's true labels"
     return words + (f"; the labels alone reach {_mean(labels)}." if labels is not None else ".")
 
 
@@ -56,7 +56,7 @@ def _mean(row: Summary) -> str:
 
 
 def _gain(row: Summary) -> str:
-    """The difference to the baseline with its interval."""
+    """The difference from the baseline with its interval."""
     if row.difference is None:
         return "no shared seed"
     scale, digits, unit = (1, 3, "") if row.metric == "log_loss" else (100, 1, " points")

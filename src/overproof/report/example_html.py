@@ -1,4 +1,4 @@
-"""Examples as a page shows them: pictures as PNG inside it, texts and table rows as words."""
+"""Render one example as HTML: images as embedded PNG, texts and table rows as text."""
 
 import base64
 import io
@@ -12,21 +12,21 @@ from overproof.data import Examples
 from overproof.report.page import rendered
 
 LONGEST_TEXT = 420
-"""Characters of a text that are shown."""
+"""Largest number of characters shown of a text."""
 
 MOST_COLUMNS = 12
-"""Columns of a table row that are shown."""
+"""Largest number of columns shown of a table row."""
 
 LARGEST_PICTURE = 160
-"""Pixels of a picture's longer side."""
+"""Largest number of pixels of an image's longer side."""
 
 
-def shown(examples: Examples, row: int) -> Markup:
-    """One example as HTML, whatever stands in it escaped.
+def example_html(examples: Examples, row: int) -> Markup:
+    """One example as HTML, with its content escaped.
 
     Args:
-        examples: Of any kind.
-        row: Which of them.
+        examples: Examples of any kind.
+        row: The index of the example.
     """
     if examples.kind == "image":
         return rendered("example.html", kind="image", picture=_png(examples.inputs[row]), text="", columns=[], more=0)
