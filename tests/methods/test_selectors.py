@@ -132,7 +132,7 @@ def test_content_ids_are_the_same_in_bytes_and_in_hex():
         (lambda: select.confident(np.ones(3, np.float32), 0), "budget is 0; it must be"),
         (lambda: select.confident(np.ones(3, np.float32), 1.5), "budget is 1.5; it must be"),
         (lambda: select.random(3, 4), "budget is 4"),
-        (lambda: select.confident(np.array([0.1] * 9 + [np.nan]), 2), "score, row 9 (counted from 0): the score is NaN"),
+        (lambda: select.confident(np.array([0.1] * 9 + [np.nan]), 2), "row 9 (counted from 0): the score is NaN"),
         (lambda: select.confident(np.ones(3), 2, [1, 2]), "ids has 2 rows and score 3"),
         (lambda: select.per_class(np.ones(3), np.array([0, 0, 2]), 1), "class 1 has 0 of 1"),
         (lambda: select.per_class(np.ones(3), np.array([0, 0, 1]), 2), "class 1 has 1 of 2"),
