@@ -213,7 +213,10 @@ BAD = {
     "a share that is none": ({"data.label_noise.share": 1.5}, "data.label_noise.share"),
     "an unknown kind": ({"data.label_noise.kind": "random"}, "data.label_noise.kind"),
     "no class map": ({"data.label_noise.kind": "asymmetric"}, "'data.label_noise.class_map' is required for kind"),
-    "groups for another kind": ({"data.label_noise.groups": [["red"]]}, "'data.label_noise.groups' is required for kind"),
+    "groups for another kind": (
+        {"data.label_noise.groups": [["red"]]},
+        "'data.label_noise.groups' is required for kind",
+    ),
     "an unknown class": (
         {"data.label_noise": {"kind": "asymmetric", "share": 0.5, "class_map": {"red": "bleu"}}},
         "no class 'bleu'; did you mean 'blue'",
