@@ -57,9 +57,9 @@ docs: $(ENVIRONMENT) ## write the generated pages and pictures, and build the si
 	$(BIN)/python docs/commands.py
 	$(MAKE) site
 
-# Strict: a warning, such as a broken link, is an error.
+# Strict: a warning, such as a broken link, is an error. (With --quiet mkdocs does not count warnings.)
 site: $(ENVIRONMENT)
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build
 
 data: $(ENVIRONMENT) ## Fashion-MNIST, WordNet (Debian packages) and flights, for recipes and benchmarks (demo and test need none)
 	@test -e /usr/share/datasets/fashion-mnist/train-images-idx3-ubyte.gz -a -e /usr/share/wordnet/data.noun || { \
