@@ -128,13 +128,13 @@ def one(folder, contender, seed):
     """One fit, in this process: which test examples it gets right, seconds and memory."""
     torch.set_num_threads(1)
     work = open_run(folder)
-    test = work._asking.parties(seed).test
+    test = work.seed_roles(seed).test
     if contender == SELF_TRAINING:
         from self_training import predicted
 
-        parties, options = work._asking.parties(seed), work.experiment.train
-        _, pool_size = batch_sizes(options, len(parties.labelled), len(parties.pool))
-        answer, seconds = predicted(work, seed, options.epochs * round(len(parties.pool) / pool_size))
+        roles, options = work.seed_roles(seed), work.experiment.train
+        _, pool_size = batch_sizes(options, len(roles.labelled), len(roles.pool))
+        answer, seconds = predicted(work, seed, options.epochs * round(len(roles.pool) / pool_size))
         answer, facts = torch.from_numpy(answer), {"seconds": seconds}
     else:
         material = work._students.material(seed)

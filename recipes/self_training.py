@@ -75,13 +75,13 @@ def predicted(work, seed, steps=None):
 
     With `steps` a perceptron takes as many in each of its up to ten fits; without, sixty passes.
     """
-    parties = work._asking.parties(seed)
+    roles = work.seed_roles(seed)
     options = work.experiment.student
-    names = parties.labelled.class_names
+    names = roles.labelled.class_names
     spec = ModelSpec(name=options.name, options=options.options)
-    student = build(spec, [parties.labelled, parties.pool], class_names=names, seed=seed)
-    labelled, pool, test = (features(student, each) for each in (parties.labelled, parties.pool, parties.test))
-    label = parties.labelled.label.numpy()
+    student = build(spec, [roles.labelled, roles.pool], class_names=names, seed=seed)
+    labelled, pool, test = (features(student, each) for each in (roles.labelled, roles.pool, roles.test))
+    label = roles.labelled.label.numpy()
     stacked = np.vstack([labelled, pool]) if isinstance(labelled, np.ndarray) else vstack([labelled, pool]).tocsr()
     unknown = np.full(pool.shape[0], -1)
     start = time.process_time()
@@ -92,7 +92,7 @@ def predicted(work, seed, steps=None):
 
 
 def accuracy(work, seed):
-    return float((predicted(work, seed)[0] == work._asking.parties(seed).test.label.numpy()).mean())
+    return float((predicted(work, seed)[0] == work.seed_roles(seed).test.label.numpy()).mean())
 
 
 def interval(values):

@@ -7,7 +7,7 @@ from overproof.deployment import export as export
 from overproof.errors import InputError as InputError
 from overproof.models import ModelSpec as ModelSpec
 from overproof.runs.experiment import Experiment as Experiment
-from overproof.runs.pipeline import Result as Result
+from overproof.runs.result_file import RunResult as RunResult
 from overproof.training.distillation import Distilled as Distilled
 from overproof.training.options import TrainOptions as TrainOptions
 from overproof.version import __version__ as __version__

@@ -23,7 +23,8 @@ from overproof.models import ModelSpec, build, join
 from overproof.progress import Progress, Silent
 from overproof.report import write_report
 from overproof.runs.experiment import Experiment
-from overproof.runs.pipeline import Result, Run
+from overproof.runs.pipeline import Run
+from overproof.runs.result_file import RunResult
 from overproof.seeds import derived_seed
 from overproof.teachers import cross_fitted_estimator
 from overproof.training.checkpoint import EpochRecord
@@ -40,7 +41,7 @@ NUM_FOLDS = 5
 
 def run(
     experiment: Experiment, folder: Path | str, *, report: bool = False, progress: Progress | None = None
-) -> Result:
+) -> RunResult:
     """Run an experiment: label, distill, evaluate, and report where asked for.
 
     Args:

@@ -21,7 +21,7 @@ from overproof.deployment.predict import predict
 from overproof.errors import InputError
 from overproof.models import ModelSpec, build
 from overproof.runs.experiment import experiment_from
-from overproof.runs.roles import cast
+from overproof.runs.roles import read_roles
 from overproof.synthetic import blobs
 
 NUM = 90
@@ -292,8 +292,8 @@ def finished(tmp_path_factory):
     }
     experiment = experiment_from(content)
     overproof.run(experiment, folder / "run")
-    parties = cast(experiment.data).parties(0)
-    seen = pc.is_in(table["key"], pa.concat_arrays([parties.labelled.keys, parties.pool.keys]).cast(pa.string()))
+    roles = read_roles(experiment.data).for_seed(0)
+    seen = pc.is_in(table["key"], pa.concat_arrays([roles.labelled.keys, roles.pool.keys]).cast(pa.string()))
     pyarrow.csv.write_csv(table.filter(seen), folder / "seen.csv")
     return folder
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from overproof.evaluation.findings.regime import diagnose
+from overproof.evaluation.findings import RunFacts, findings_of
 from overproof.evaluation.verdict import Row, summarise
 
 
@@ -24,9 +24,13 @@ def findings(learned, right_where_wrong, hard=0.8, alone=0.7, repeated=0):
         "teacher_accuracy": {"mean": 0.7, "low": 0.6, "high": 0.8},
         "pool_answers_right": 0.7,
         "mistakes_learned": learned,
+        "num_labelled": 100,
+        "noise": {},
     }
-    details = {("hard", seed): facts for seed in (0, 1)}
-    return " ".join(diagnose(rows, summarise(rows), details, {"pool": repeated}))
+    trainings = {("hard", seed): facts for seed in (0, 1)}
+    return " ".join(
+        findings_of(RunFacts(trainings=trainings, rows=rows, summary=summarise(rows), repeated={"pool": repeated}))
+    )
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ from overproof.report.example_html import example_html
 from overproof.runs.costs import costs_of
 from overproof.runs.experiment import experiment_from
 from overproof.runs.pipeline import open_run
-from overproof.runs.result_file import read_found
+from overproof.runs.result_file import read_result
 
 CLASSES = ["bread & butter", "<b>tea</b>", "café 茶 $x_1$"]
 WORDS = [["loaf", "crust", "flour"], ["leaf", "kettle", "steep"], ["bean", "roast", "cup"]]
@@ -96,7 +96,7 @@ class Elements(HTMLParser):
 
 
 def test_a_report_has_every_section_and_the_verdict_on_top(text, finished):
-    found = read_found(finished)
+    found = read_result(finished)
     assert re.findall(r'<section id="([^"]+)"', text) == SECTIONS
     verdict = re.search(r'<p class="verdict">(.*?)</p>', text)[1]
     assert verdict.replace("\N{NO-BREAK SPACE}", " ") == verdict_sentence(found.summary)
@@ -146,7 +146,7 @@ def test_every_image_has_a_text_alternative_and_ids_are_unique(text):
 
 
 def test_the_examples_are_those_of_the_run(text, finished):
-    found = read_found(finished)
+    found = read_result(finished)
     facts = next(each for each in found.students if each["method"] == "wd" and each["seed"] == 0)
     assert facts["doubt"]["by"] == "weight"
     values = [each["value"] for each in facts["doubt"]["least"]]

@@ -24,10 +24,10 @@ from overproof.models import NgramEncoder
 from overproof.models.encoding_cache import EncodingCache
 from overproof.runs import caches as sharing
 from overproof.runs import students
-from overproof.runs.caches import Shared
+from overproof.runs.caches import Caches
 from overproof.runs.comparison import Comparison, compare, load_comparison
 from overproof.runs.experiment import load
-from overproof.runs.roles import cast
+from overproof.runs.roles import read_roles
 from overproof.synthetic import blobs
 from overproof.teachers import SavedTeacher, open_teacher, opening
 
@@ -246,10 +246,10 @@ def test_a_saved_teacher_is_asked_once_about_what_all_seeds_draw_from(file, fini
     run(load(tmp_path / "e.yaml", ["data.rows.labelled=60"]), tmp_path / "alone")
     assert folder_bytes(tmp_path / "both/labels-60") == folder_bytes(tmp_path / "alone")
     # Each row holds what the teacher says of that very example.
-    roles = cast(load(tmp_path / "e.yaml", ["data.rows.labelled=60"]).data)
+    roles = read_roles(load(tmp_path / "e.yaml", ["data.rows.labelled=60"]).data)
     teacher = open_teacher(content["teacher"]["model"], roles.class_names)
     for role in ("labelled", "pool"):
-        examples = getattr(roles.parties(1), role)
+        examples = getattr(roles.for_seed(1), role)
         kept = read(tmp_path / f"both/labels-60/labels/seed-1/{role}", ids=examples.ids).probs()
         torch.testing.assert_close(kept, teacher.probs(examples), atol=1e-3, rtol=0)
 
@@ -258,19 +258,19 @@ def test_rows_of_a_shared_encoding_are_the_encoding_of_the_rows():
     texts = ["good and cheap", "", "bad", "good", "not so bad, after all", "cheap"]
     whole = from_arrays(texts)
     encoder = NgramEncoder(words=(1, 2), characters=(3, 3), buckets=64, max_characters=100)
-    shared, shelf, rows = Shared(), EncodingCache(folder=Path("nowhere")), torch.tensor([4, 1, 3, 3, 0])
-    shared.announce([whole])
-    taken, alone = shared.encode(shelf, encoder, whole.take(rows)), encoder.encode(whole.take(rows))
+    caches, on_disk, rows = Caches(), EncodingCache(folder=Path("nowhere")), torch.tensor([4, 1, 3, 3, 0])
+    caches.share_encodings([whole])
+    taken, alone = caches.encode(on_disk, encoder, whole.take(rows)), encoder.encode(whole.take(rows))
     assert torch.equal(taken.values, alone.values)
     assert torch.equal(taken.offsets, alone.offsets)
     stranger = from_arrays(["good", "unheard of"])
-    assert torch.equal(shared.encode(shelf, encoder, stranger).values, encoder.encode(stranger).values)
+    assert torch.equal(caches.encode(on_disk, encoder, stranger).values, encoder.encode(stranger).values)
 
 
 def test_methods_seeds_and_students_of_the_command_line(file, tmp_path):
     found = load_comparison(file, labels=[40], methods=["slam", "hard"], seeds=[3], students=["mlp", "linear"])
-    assert [cell.name for cell in found.cells()] == ["mlp-labels-40", "linear-labels-40"]
-    cell = found.cells()[1].experiment
+    assert [cell.name for cell in found.runs()] == ["mlp-labels-40", "linear-labels-40"]
+    cell = found.runs()[1].experiment
     assert (cell.student.name, cell.data.rows["labelled"], cell.seeds) == ("linear", 40, (3,))
     # A row that the file names keeps its options.
     assert [(each.method, each.options) for each in cell.methods] == [("slam", {"noise.prior": 2.0}), ("hard", {})]
@@ -280,7 +280,7 @@ def test_methods_seeds_and_students_of_the_command_line(file, tmp_path):
 
 def test_without_budgets_the_experiment_is_the_only_cell(file):
     found = load_comparison(file)
-    (cell,) = Comparison(experiment=found.experiment, options=type(found.options)()).cells()
+    (cell,) = Comparison(experiment=found.experiment, options=type(found.options)()).runs()
     assert (cell.name, cell.labels) == ("labels-20", 20)
     assert cell.experiment == found.experiment
 

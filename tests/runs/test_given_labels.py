@@ -10,9 +10,12 @@ from overproof.api import run
 from overproof.errors import InputError
 from overproof.models import load_student
 from overproof.progress import Silent
-from overproof.runs.asking import Asking
+from overproof.runs.caches import Caches
 from overproof.runs.experiment import experiment_from
-from overproof.runs.roles import cast
+from overproof.runs.given_labels import GivenLabels
+from overproof.runs.roles import read_roles
+from overproof.runs.scorer_answers import ScorerAnswers
+from overproof.runs.teacher_answers import TeacherAnswers
 from overproof.synthetic import blobs
 from overproof.synthetic.label_options import LabelNoise
 from overproof.training import distillation
@@ -43,9 +46,17 @@ FEW = {"labelled.target.search.candidates": [0.0, 1.0, 2.0], "labelled.target.se
 """Few tries, for speed."""
 
 
-def asking(content, folder):
+def given_labels(content, folder):
     experiment = experiment_from(content)
-    return Asking(experiment=experiment, cast=cast(experiment.data), folder=folder, progress=Silent())
+    roles = read_roles(experiment.data)
+    return GivenLabels(
+        scorers=ScorerAnswers(experiment=experiment, roles=roles, folder=folder, progress=Silent(), caches=Caches())
+    )
+
+
+def teacher_answers(content, folder):
+    given = given_labels(content, folder)
+    return TeacherAnswers(scorers=given.scorers, given=given)
 
 
 NOISES = {
@@ -59,11 +70,11 @@ NOISES = {
 @pytest.mark.parametrize("kind", NOISES)
 def test_the_labelled_and_validation_labels_are_corrupted_and_no_others(content, tmp_path, kind):
     content["data"]["label_noise"] = NOISES[kind]
-    noisy = asking(content, tmp_path / "run")
-    clean, given, truth = noisy.cast.parties(0), noisy.parties(0), noisy.truth(0)
+    noisy = given_labels(content, tmp_path / "run")
+    clean, given, truth = noisy.scorers.roles.for_seed(0), noisy.for_seed(0), noisy.truth(0)
     assert torch.equal(given.test.label, clean.test.label)
     assert torch.equal(truth["labelled"], clean.labelled.label)
-    names = noisy.cast.class_names
+    names = noisy.scorers.roles.class_names
     for role in ("labelled", "validation"):
         before, after = getattr(clean, role).label, getattr(given, role).label
         able = torch.ones_like(before, dtype=torch.bool)
@@ -74,7 +85,7 @@ def test_the_labelled_and_validation_labels_are_corrupted_and_no_others(content,
             able = before != names.index("green")
             assert (after[before == names.index("green")] == names.index("green")).all()
         assert (before != after).sum() == round(NOISES[kind]["share"] * int(able.sum()))
-    again, other = asking(content, tmp_path / "run").parties(0), asking(content, tmp_path / "run").parties(1)
+    again, other = (given_labels(content, tmp_path / "run").for_seed(seed) for seed in (0, 1))
     assert torch.equal(again.labelled.label, given.labelled.label)
     assert (other.labelled.ids != given.labelled.ids).any()
 
@@ -82,8 +93,8 @@ def test_the_labelled_and_validation_labels_are_corrupted_and_no_others(content,
 def test_the_adversary_names_what_a_model_of_the_true_labels_finds_likeliest(content, tmp_path):
     content["data"]["label_noise"] = {"kind": "adversarial", "share": 1.0}
     content["teacher"] = {"model": "sklearn.linear_model:LogisticRegression", "folds": 2}
-    noisy = asking(content, tmp_path / "run")
-    clean, given = noisy.cast.parties(0), noisy.parties(0)
+    noisy = given_labels(content, tmp_path / "run")
+    clean, given = noisy.scorers.roles.for_seed(0), noisy.for_seed(0)
     assert (clean.labelled.label != given.labelled.label).all()
     # A circle of three classes: the likeliest wrong class is that of the nearer of the two other means.
     points = torch.tensor([clean.labelled.inputs[name].to_pylist() for name in ("x0", "x1")]).T
@@ -135,14 +146,14 @@ def test_the_oracle_is_the_student_of_the_true_labels(content, tmp_path):
 
 
 def test_the_teacher_is_of_the_students_kind_and_answers_in_sample(content, tmp_path):
-    one = asking(content, tmp_path / "run")
-    answers, labelled = one.answers(0)["labelled"], one.parties(0).labelled
+    one = teacher_answers(content, tmp_path / "run")
+    answers, labelled = one.for_seed(0)["labelled"], one.given.for_seed(0).labelled
     teacher = load_student(tmp_path / "run/labels/seed-0/fold-0")
     assert (teacher.spec.name, teacher.spec.options["hidden"]) == ("mlp", [16])
     assert torch.equal(answers.probs(), answers.saying(teacher.probs(labelled)).probs())
-    assert all(torch.equal(value, teacher.module.state_dict()[name]) for name, value in one.teacher_weights(0).items())
+    assert all(torch.equal(value, teacher.module.state_dict()[name]) for name, value in one.network_weights(0).items())
     content["teacher"]["folds"] = 3
-    several = asking(content, tmp_path / "three").answers(0)["labelled"]
+    several = teacher_answers(content, tmp_path / "three").for_seed(0)["labelled"]
     assert not torch.equal(answers.probs(), several.probs())
 
 
@@ -202,9 +213,10 @@ def test_a_brought_file_is_the_adversary_too(content, tmp_path):
     pyarrow.csv.write_csv(pyarrow.table(columns), tmp_path / "answers.csv")
     content["teacher"] = {"answers": [str(tmp_path / "answers.csv")]}
     content["data"]["label_noise"] = {"kind": "adversarial", "share": 1.0}
-    noisy = asking(content, tmp_path / "run")
-    names = noisy.cast.class_names
-    before, after = noisy.cast.parties(0).labelled.label.tolist(), noisy.parties(0).labelled.label.tolist()
+    noisy = given_labels(content, tmp_path / "run")
+    names = noisy.scorers.roles.class_names
+    before = noisy.scorers.roles.for_seed(0).labelled.label.tolist()
+    after = noisy.for_seed(0).labelled.label.tolist()
     assert [wrong[names[each]] for each in before] == [names[each] for each in after]
 
 

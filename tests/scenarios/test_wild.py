@@ -15,6 +15,7 @@ from overproof.api import distill, run
 from overproof.commands.main import main
 from overproof.data import Source, read
 from overproof.errors import InputError
+from overproof.evaluation.findings import RunFacts, accuracy_shift
 from overproof.methods.noise_models import Noiseless, Published
 from overproof.methods.published import method
 from overproof.models import build, load_student
@@ -169,10 +170,8 @@ def test_with_a_few_labels_the_diagonal_is_estimated_and_a_shift_is_said(content
 
 
 def test_a_shift_of_accuracy_is_said_only_beyond_the_interval():
-    from overproof.evaluation.findings.wild_pool import wild_findings
-
     def said(kept):
-        details = {
+        trainings = {
             ("dfnd", 0): {
                 "teacher_accuracy": {"mean": 0.9, "low": 0.85, "high": 0.94},
                 "selection": {
@@ -182,7 +181,7 @@ def test_a_shift_of_accuracy_is_said_only_beyond_the_interval():
                 },
             }
         }
-        return wild_findings(details, ("cat", "dog"), None)
+        return accuracy_shift.find(RunFacts(trainings=trainings))
 
     assert said(0.9) == said(0.93) == []
     assert "promise 97.0%, those of the labelled examples 90.0%" in said(0.97)[0]

@@ -167,7 +167,7 @@ def test_a_run_sees_the_spoilt_answers_and_the_store_keeps_the_teachers_own(tmp_
     rows_of = json.loads((tmp_path / "run" / "result.json").read_text())["rows"]
     teacher = next(row for row in rows_of if row["method"] == "teacher")
     # It names 'no' always: as often right as 'no' is true, which is not for want of a good answer in the store.
-    share_of_no = open_run(tmp_path / "run")._asking.parties(0).test.label.eq(0).double().mean().item()
+    share_of_no = open_run(tmp_path / "run").seed_roles(0).test.label.eq(0).double().mean().item()
     assert teacher["metrics"]["accuracy"] == pytest.approx(share_of_no)
     content["teacher"]["spoil"] = {"kind": "none"}
     unspoilt = run(experiment_from(content), tmp_path / "again")

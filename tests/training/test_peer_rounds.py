@@ -13,7 +13,7 @@ from overproof.api import distill, run
 from overproof.cross_fitting import folds
 from overproof.data import from_arrays
 from overproof.errors import InputError
-from overproof.evaluation.findings.regime import rounds_found
+from overproof.evaluation.findings import RunFacts, peer_rounds
 from overproof.functional import one_hot
 from overproof.methods.composition import override
 from overproof.methods.published import method
@@ -630,7 +630,7 @@ def test_several_teachers_cannot_be_weighed_without_labels(content, tmp_path):
 def test_the_findings_say_whose_gain_a_round_is(peer, both, words):
     record = {"number": 1, "before": 0.6, "peer": peer, "both": both, "standard_error": 0.002, "distance_before": 0.01}
     facts = {"rounds": {"taken": 1, "records": [{**record, "taken": True, "distance_after": 0.01}]}}
-    (said,) = rounds_found({("slam_rounds", 0): facts})
+    (said,) = peer_rounds.find(RunFacts(trainings={("slam_rounds", 0): facts}))
     assert words in said
 
 
@@ -642,12 +642,12 @@ def test_the_findings_say_where_students_would_lose_by_a_round():
         ("slam_rounds", 0): {"rounds": {"taken": 0, "records": [record], "students": students}},
         ("slam_rounds", 1): {"rounds": {"taken": 0, "records": [record], "students": {**students, "own": 0.47}}},
     }
-    (said,) = rounds_found(details)
+    (said,) = peer_rounds.find(RunFacts(trainings=details))
     assert "0.460 for students of the teacher's own answers, 0.480 for students of the corrected ones" in said
     assert "handed on by 0 of 2 seeds" in said
     assert said.endswith("and students of them are not, and the row is what it is without rounds.")
     details["slam_rounds", 1]["rounds"] |= {"taken": 1, "students": {**students, "taken": True}}
-    (said,) = rounds_found(details)
+    (said,) = peer_rounds.find(RunFacts(trainings=details))
     assert "handed on by 1 of 2 seeds" in said
     assert said.endswith("corrects its answers.")
 
@@ -655,7 +655,7 @@ def test_the_findings_say_where_students_would_lose_by_a_round():
 def test_classes_that_drift_are_told_of():
     record = {"number": 1, "before": 0.6, "peer": 0.5, "both": 0.4, "standard_error": 0.02, "distance_before": 0.01}
     facts = {"rounds": {"taken": 1, "records": [{**record, "taken": True, "distance_after": 0.02}]}}
-    assert len(rounds_found({("slam_rounds", 0): facts})) == 1
+    assert len(peer_rounds.find(RunFacts(trainings={("slam_rounds", 0): facts}))) == 1
     facts["rounds"]["records"][0]["distance_after"] = 0.2
-    said = rounds_found({("slam_rounds", 0): facts})
+    said = peer_rounds.find(RunFacts(trainings={("slam_rounds", 0): facts}))
     assert "19.0% further from those of the labelled" in said[1]

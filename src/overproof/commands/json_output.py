@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from overproof.runs.asking import ALL_SEEDS
 from overproof.runs.costs import costs_of
 from overproof.runs.experiment import Experiment
+from overproof.runs.scorer_answers import ALL_SEEDS
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,7 +51,7 @@ def answers_told(
         rows: Examples by seed and role.
         earlier: What it held before.
     """
-    home, scorers = folder / "labels", (experiment.teacher, *experiment.teacher.others)
+    home, scorers = folder / "labels", experiment.scorers
     told, known = list[dict[str, Any]](), set(earlier.shards)
     for number, scorer in enumerate(scorers):
         below = [f"teacher-{number}"] if number else []

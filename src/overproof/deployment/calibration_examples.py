@@ -17,7 +17,7 @@ from overproof.evaluation.metrics import correct
 from overproof.methods.noise_models import Noiseless, Published
 from overproof.models import Student
 from overproof.runs.experiment import Experiment, MethodOptions, load
-from overproof.runs.roles import cast
+from overproof.runs.roles import read_roles
 from overproof.storage import atomic
 from overproof.storage.shard import Ids
 from overproof.storage.store import load as load_store
@@ -107,7 +107,7 @@ def _validation(folder: Path) -> Examples:
             f"The validation examples of the run {str(run)!r} were used to make this student ({reason}), and {_NEEDED}."
         )
     # The true labels, also where the given ones were corrupted for an experiment.
-    found = cast(data).parties(int(folder.absolute().parent.name.removeprefix("seed-"))).validation
+    found = read_roles(data).for_seed(int(folder.absolute().parent.name.removeprefix("seed-"))).validation
     assert found is not None
     return found
 

@@ -14,7 +14,7 @@ from overproof.methods.published import papers_of
 from overproof.papers import CO_TRAINING_1998, STACKING_1992
 from overproof.registry import Paper
 from overproof.runs.experiment import Experiment, MethodOptions, load
-from overproof.runs.roles import cast
+from overproof.runs.roles import read_roles
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -64,7 +64,7 @@ class Provenance:
     def test(self) -> Examples | None:
         """The run's test examples; None where their file cannot be read any more."""
         try:
-            return cast(self.experiment.data).parties(self.seed).test
+            return read_roles(self.experiment.data).for_seed(self.seed).test
         except InputError:
             return None
 

@@ -29,12 +29,11 @@ from overproof.report.sections import (
     weights_section,
 )
 from overproof.report.sentence import best_of, verdict_sentence
-from overproof.runs.costs import Cost, costs_of
-from overproof.runs.costs import Work as Kind
+from overproof.runs.costs import Cost, Task, costs_of
 from overproof.runs.experiment import dump
 from overproof.runs.pipeline import Run
-from overproof.runs.result_file import Found, read_found
-from overproof.runs.roles import Parties
+from overproof.runs.result_file import RunResult, read_result
+from overproof.runs.roles import SeedRoles
 from overproof.storage import atomic
 from overproof.version import __version__
 
@@ -54,11 +53,11 @@ def write_report(run: Run, file: Path | None = None) -> Path:
     file = file or run.folder / "report.html"
     if not leads():
         return file
-    found, experiment, folder = read_found(run.folder), run.experiment, run.folder
+    found, experiment, folder = read_result(run.folder), run.experiment, run.folder
     detailed, rows = rows_in_detail(found), experiment.rows()
     seed = experiment.seeds[0]
-    parties = run.parties(seed)
-    labelled, pool, test = len(parties.labelled), len(parties.pool), len(parties.test)
+    roles = run.seed_roles(seed)
+    labelled, pool, test = len(roles.labelled), len(roles.pool), len(roles.test)
     sections = [
         results_section(found.summary),
         findings_section(found.findings),
@@ -66,9 +65,9 @@ def write_report(run: Run, file: Path | None = None) -> Path:
         weights_section(found.students, [row.row for row in rows if experiment.method_of(row).needs_held_out]),
         errors_section(found.tallies, found.class_names, [TEACHER, *detailed]),
         reliability_section(found.tallies, [TEACHER, *detailed]),
-        _disagreements(found, parties.test, detailed[0], seed),
-        _least_trusted(found, parties, seed),
-        _costs(found, parties, folder, costs_of(folder)),
+        _disagreements(found, roles.test, detailed[0], seed),
+        _least_trusted(found, roles, seed),
+        _costs(found, roles, folder, costs_of(folder)),
         reproduce_section(
             f"overproof run {shlex.quote(str(folder / 'experiment.yaml'))} --out runs/again",
             dump(experiment),
@@ -99,7 +98,7 @@ def write_report(run: Run, file: Path | None = None) -> Path:
     return file
 
 
-def rows_in_detail(found: Found) -> list[str]:
+def rows_in_detail(found: RunResult) -> list[str]:
     """The rows whose errors are shown beside the teacher's: the best method (or, without methods, the labels alone) and
     the best conventional row."""
     best = best_of(found.summary, ["method"])
@@ -109,7 +108,7 @@ def rows_in_detail(found: Found) -> list[str]:
     return list(dict.fromkeys(row for row in chosen if row in trained)) or sorted(trained)[:1]
 
 
-def _disagreements(found: Found, test: Examples, row: str, seed: int) -> Section | None:
+def _disagreements(found: RunResult, test: Examples, row: str, seed: int) -> Section | None:
     tally = next((each for each in found.tallies if each.method == row and each.seed == seed), None)
     names, examples = found.class_names, []
     for each in tally.disagreements if tally else ():
@@ -127,7 +126,7 @@ def _disagreements(found: Found, test: Examples, row: str, seed: int) -> Section
     return examples_section("disagreements", "Where teacher and student disagree", intro, examples, kind=test.kind)
 
 
-def _least_trusted(found: Found, parties: Parties, seed: int) -> Section | None:
+def _least_trusted(found: RunResult, roles: SeedRoles, seed: int) -> Section | None:
     best = best_of(found.summary, ["method"])
     order = [best.method] if best else []
     order += [facts["method"] for facts in found.students]
@@ -146,7 +145,7 @@ def _least_trusted(found: Found, parties: Parties, seed: int) -> Section | None:
     doubt = known[row]["doubt"]
     examples = []
     for each in doubt["least"]:
-        for role in (parties.pool, parties.original):
+        for role in (roles.pool, roles.original):
             at = None if role is None else _place(role, each["id"])
             if role is None or at is None:
                 continue
@@ -165,7 +164,7 @@ def _least_trusted(found: Found, parties: Parties, seed: int) -> Section | None:
         "weight": f"Pool examples with the smallest weights of {row} at the end of training (seed {seed}).",
         "teacher accuracy": f"Pool examples with the lowest teacher accuracy, as estimated by {row} (seed {seed}).",
     }[doubt["by"]] + " Label these first: their teacher answers are the least trusted."
-    return examples_section("least-trusted", "Least trusted teacher answers", intro, examples, kind=parties.pool.kind)
+    return examples_section("least-trusted", "Least trusted teacher answers", intro, examples, kind=roles.pool.kind)
 
 
 def _place(examples: Examples, content_id: str) -> int | None:
@@ -176,12 +175,12 @@ def _place(examples: Examples, content_id: str) -> int | None:
     return int(rows[0]) if len(rows) else None
 
 
-def _costs(found: Found, parties: Parties, folder: Path, costs: Mapping[tuple[Kind, str, int], Cost]) -> Section:
-    def seconds(work: Kind, row: str) -> list[Cost]:
-        return [cost for (kind, method, _), cost in costs.items() if kind == work and method == row]
+def _costs(found: RunResult, roles: SeedRoles, folder: Path, costs: Mapping[tuple[Task, str, int], Cost]) -> Section:
+    def seconds(task: Task, row: str) -> list[Cost]:
+        return [cost for (done, method, _), cost in costs.items() if done == task and method == row]
 
     asking = seconds("ask", TEACHER)
-    calls = len(parties.labelled) + sum(map(len, parties.others().values()))
+    calls = sum(map(len, roles.by_role().values()))
     lines = [("examples answered, each once", f"{calls:,} per seed".replace(",", " "))]
     if asking:
         lines.append(("time, training included", f"{fmean(cost.seconds for cost in asking):.1f} s per seed"))

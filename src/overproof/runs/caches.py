@@ -1,4 +1,4 @@
-"""What the runs of a comparison, and the students of a run, need to do once: reading, opening teachers, encoding."""
+"""What the runs of a comparison and the students of a run share: each file read, teacher opened, set encoded once."""
 
 import json
 import time
@@ -21,26 +21,27 @@ from overproof.teachers.options import ScorerOptions
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
-class _Whole:
-    """A set that roles are drawn from, its ids in order, and its last encoding: by whom, and how long it took."""
+class _EncodedSet:
+    """A set that roles are drawn from: its sorted ids, its last encoding, the encoder and the seconds it took."""
 
     examples: Examples
     ids: np.ndarray
     order: np.ndarray
-    words: str = ""
+    encoder: str = ""
     inputs: Inputs | None = None
     seconds: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Shared:
-    """What several runs on one machine need to do once. It changes what a run costs and no byte of it.
+class Caches:
+    """What several runs on one machine share. It changes what a run costs and no byte of its result.
 
     Args:
-        folder: Where the runs of a comparison keep together what lies on disk and can be made again, and a frozen
-            encoder's features; None where each keeps its own.
-        runs: The runs' folders, in which a teacher's answers to the same examples are looked for before it is asked.
-        answer_files: Files of answers that somebody brought, each parsed once.
+        folder: Where the runs of a comparison keep staged inputs, encodings and a frozen encoder's features together;
+            None where each run keeps its own.
+        runs: The runs' folders, in which a teacher's answers to the same examples are looked up before it computes
+            them.
+        answer_files: Parsed files of answers.
     """
 
     folder: Path | None = None
@@ -48,7 +49,7 @@ class Shared:
     answer_files: ParsedFiles = field(default_factory=ParsedFiles)
     _opened: dict[str, Brought] = field(default_factory=dict)
     _read: dict[str, Examples] = field(default_factory=dict)
-    _wholes: dict[str, _Whole] = field(default_factory=dict)
+    _sets: dict[str, _EncodedSet] = field(default_factory=dict)
 
     def read(self, source: Source, *, role: str) -> Examples:
         """As `overproof.data.read`, each file once."""
@@ -63,13 +64,13 @@ class Shared:
         Args:
             scorer: Brought as a model.
             class_names: The run's, in order.
-            examples: Some of what it will be asked about; the model is opened anew for others of another form.
+            examples: Some of those it will answer; the model is opened anew for examples of another form.
 
         Raises:
             InputError: There is no such teacher, or it does not suit the examples or the classes.
         """
-        said = [scorer.model, scorer.options, scorer.classes, scorer.weights, class_names, _form_of(examples)]
-        key = json.dumps([*said, _stamps(scorer.model), _stamps(scorer.weights)], sort_keys=True, default=str)
+        settings = [scorer.model, scorer.options, scorer.classes, scorer.weights, class_names, _form_of(examples)]
+        key = json.dumps([*settings, _stamps(scorer.model), _stamps(scorer.weights)], sort_keys=True, default=str)
         if key not in self._opened:
             self._opened[key] = opened(
                 scorer.model,
@@ -81,45 +82,49 @@ class Shared:
             )
         return self._opened[key]
 
-    def announce(self, wholes: Iterable[Examples]) -> None:
-        """Say which sets the examples to be encoded are drawn from: seeds draw other roles from the same sets."""
-        for each in wholes:
+    def share_encodings(self, sets: Iterable[Examples]) -> None:
+        """Encode each of these sets once, whatever examples are drawn from it: seeds draw other roles from the same.
+
+        Args:
+            sets: What examples to be encoded are drawn from.
+        """
+        for each in sets:
             # Pixels are encoded as they are, and what lies on disk stays there.
             apart = each.kind == "image" or each.mapped is not None
-            if not apart and len(each) and (digest := each.digest()) not in self._wholes:
+            if not apart and len(each) and (digest := each.digest()) not in self._sets:
                 order = np.argsort(each.ids.view("S16"), kind="stable")
-                self._wholes[digest] = _Whole(examples=each, ids=each.ids.view("S16")[order], order=order)
+                self._sets[digest] = _EncodedSet(examples=each, ids=each.ids.view("S16")[order], order=order)
 
     def encode(
-        self, shelf: EncodingCache, encoder: Encoder, examples: Examples, spared: list[float] | None = None
+        self, on_disk: EncodingCache, encoder: Encoder, examples: Examples, saved: list[float] | None = None
     ) -> Inputs:
         """The encoding of examples: some rows of that of the set they were drawn from, which is encoded once.
 
-        Always the whole set, so that a student on an encoder of one's own, whose numbers may differ in the last bit
-        with what stands beside an example, gets the same ones however often the run was killed.
+        Always the whole set is encoded: the numbers of a user's own encoder may differ in the last bit with the other
+        examples of a batch, and must be the same however often the run was killed.
 
         Args:
-            shelf: Encodes what lies on disk.
+            on_disk: Encodes examples whose inputs are on disk.
             encoder: Fitted.
-            examples: Of any announced set, or of none; they are then encoded by themselves.
-            spared: Gets the seconds that it would have taken, where the encoding was made before.
+            examples: Drawn from a shared set, or from none; they are then encoded by themselves.
+            saved: Gets the seconds that it would have taken, where the encoding was made before.
 
         Raises:
             InputError: They are not like those it was fitted on.
         """
-        for whole in self._wholes.values() if examples.mapped is None else ():
-            rows = _rows_of(examples, whole)
+        for shared in self._sets.values() if examples.mapped is None else ():
+            rows = _rows_of(examples, shared)
             if rows is not None:
-                before = whole.inputs
-                made = _encoded(whole, encoder)
-                if spared is not None and made is before:
-                    spared.append(whole.seconds * len(rows) / len(whole.ids))
+                before = shared.inputs
+                made = _encoded(shared, encoder)
+                if saved is not None and made is before:
+                    saved.append(shared.seconds * len(rows) / len(shared.ids))
                 return _taken(made, rows)
-        return shelf.encode(encoder, examples)
+        return on_disk.encode(encoder, examples)
 
 
 def _form_of(examples: Examples) -> list[str]:
-    """What a model that is opened for some examples may take for granted of others: their kind and what they are."""
+    """What a model that is opened for some examples may rely on for others: their kind, and shape or columns."""
     first = examples.take(np.arange(min(len(examples), 1)))
     if first.kind == "image":
         return [first.kind, repr(first.image_shape), repr(first.image)]
@@ -127,7 +132,7 @@ def _form_of(examples: Examples) -> list[str]:
 
 
 def _stamps(model: str) -> list[tuple[str, int, int]]:
-    """Names, sizes and times of a model's files: those in its folder, or its file and what stands beside it."""
+    """Names, sizes and times of a model's files: those in its folder, or its file and its companions."""
     if not model:
         return []
     path = Path(model)
@@ -136,23 +141,23 @@ def _stamps(model: str) -> list[tuple[str, int, int]]:
     return [(name, about.st_size, about.st_mtime_ns) for name, about in found]
 
 
-def _rows_of(examples: Examples, whole: _Whole) -> Int64[Tensor, "M"] | None:
-    """Where the examples stand in the set; None where some do not."""
-    if len(examples) == 0 or len(examples) > len(whole.ids) or examples.kind != whole.examples.kind:
+def _rows_of(examples: Examples, shared: _EncodedSet) -> Int64[Tensor, "M"] | None:
+    """The rows of the set that hold the examples; None where some are not in it."""
+    if len(examples) == 0 or len(examples) > len(shared.ids) or examples.kind != shared.examples.kind:
         return None
     ids = examples.ids.view("S16")
-    found = np.searchsorted(whole.ids, ids).clip(max=len(whole.ids) - 1)
-    return torch.from_numpy(whole.order[found]) if (whole.ids[found] == ids).all() else None
+    found = np.searchsorted(shared.ids, ids).clip(max=len(shared.ids) - 1)
+    return torch.from_numpy(shared.order[found]) if (shared.ids[found] == ids).all() else None
 
 
-def _encoded(whole: _Whole, encoder: Encoder) -> Inputs:
+def _encoded(shared: _EncodedSet, encoder: Encoder) -> Inputs:
     # The last encoder's alone: those of a table differ from seed to seed where they are fitted on other examples.
-    words = json.dumps(encoder.config(), sort_keys=True)
-    if whole.inputs is None or whole.words != words:
+    config = json.dumps(encoder.config(), sort_keys=True)
+    if shared.inputs is None or shared.encoder != config:
         began = time.perf_counter()
-        whole.inputs, whole.words = encoder.encode(whole.examples), words
-        whole.seconds = time.perf_counter() - began
-    return whole.inputs
+        shared.inputs, shared.encoder = encoder.encode(shared.examples), config
+        shared.seconds = time.perf_counter() - began
+    return shared.inputs
 
 
 def _taken(inputs: Inputs, rows: Int64[Tensor, "M"]) -> Inputs:

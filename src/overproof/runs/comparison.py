@@ -24,9 +24,11 @@ from overproof.errors import InputError
 from overproof.evaluation.holm import corrected
 from overproof.processes import leads, wait_for_all
 from overproof.progress import Progress, Silent
-from overproof.runs.caches import Shared
+from overproof.runs.caches import Caches
 from overproof.runs.experiment import Experiment, StudentOptions, changed, dump, experiment_from, options_in, validated
-from overproof.runs.pipeline import STAGED, Result, Run
+from overproof.runs.pipeline import Run
+from overproof.runs.result_file import RunResult
+from overproof.runs.resume import STAGED
 from overproof.storage import atomic
 
 FORMAT = 1
@@ -57,7 +59,7 @@ class CompareOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Cell:
+class ComparisonRun:
     """One run of a comparison.
 
     Args:
@@ -88,25 +90,25 @@ class Comparison:
     experiment: Experiment
     options: CompareOptions
 
-    def cells(self) -> tuple[Cell, ...]:
+    def runs(self) -> tuple[ComparisonRun, ...]:
         """The runs, by student and rising budget."""
         own = self.experiment.data.rows.get("labelled")
         students = self.options.students or (self.experiment.student,)
         budgets: tuple[int | None, ...] = tuple(sorted(self.options.labels)) or (own,)
-        return tuple(self._cell(student, labels, len(students) > 1) for student in students for labels in budgets)
+        return tuple(self._run(student, labels, len(students) > 1) for student in students for labels in budgets)
 
     def text(self) -> str:
         """As YAML that `load_comparison` reads back, every default spelt out."""
         group = json.loads(self.options.model_dump_json())
         return dump(self.experiment) + yaml.safe_dump({"compare": group}, sort_keys=False, allow_unicode=True)
 
-    def _cell(self, student: StudentOptions, labels: int | None, several: bool) -> Cell:
+    def _run(self, student: StudentOptions, labels: int | None, several: bool) -> ComparisonRun:
         content = json.loads(self.experiment.model_dump_json())
         content["student"] = json.loads(student.model_dump_json())
         if labels is not None:
             content["data"]["rows"]["labelled"] = labels
         name = f"labels-{'all' if labels is None else labels}"
-        return Cell(
+        return ComparisonRun(
             # The import path of a student is no name for a folder.
             name=f"{student.name.replace(':', '.').replace('/', '.')}-{name}" if several else name,
             labels=labels,
@@ -120,13 +122,13 @@ class Compared:
     """What a comparison found.
 
     Args:
-        cells: Its runs.
-        results: What each of them found, in the same order.
-        folder: Where everything lies.
+        runs: Its runs.
+        results: Their results, in the same order.
+        folder: The comparison's.
     """
 
-    cells: tuple[Cell, ...]
-    results: tuple[Result, ...]
+    runs: tuple[ComparisonRun, ...]
+    results: tuple[RunResult, ...]
     folder: Path
 
 
@@ -184,28 +186,28 @@ def compare(
     Raises:
         InputError: A file, an option or the folder's content does not fit; that shows before anything is asked.
     """
-    folder, shown, cells = Path(folder), progress or Silent(), comparison.cells()
+    folder, progress, runs = Path(folder), progress or Silent(), comparison.runs()
     _check(comparison, folder)
-    shared = Shared(folder=folder, runs=tuple(folder / cell.name for cell in cells))
+    caches = Caches(folder=folder, runs=tuple(folder / each.name for each in runs))
 
-    def work(cell: Cell) -> Run:
-        return Run(experiment=cell.experiment, folder=folder / cell.name, progress=shown, shared=shared)
+    def opened(each: ComparisonRun) -> Run:
+        return Run(experiment=each.experiment, folder=folder / each.name, progress=progress, caches=caches)
 
-    for cell in cells:
-        work(cell).check()
+    for each in runs:
+        opened(each).check()
     if leads():
         atomic.write_text(folder / "compare.yaml", comparison.text())
     results = []
-    with shown.task("runs", len(cells)) as advance:
-        for number, cell in enumerate(cells):
-            advance(number, cell.name)
+    with progress.task("runs", len(runs)) as advance:
+        for number, each in enumerate(runs):
+            advance(number, each.name)
             # One run at a time is held in memory.
-            one = work(cell)
-            one.label()
-            one.distill()
-            results.append(one.evaluate())
-            finished(one)
-    found = Compared(cells=cells, results=tuple(results), folder=folder)
+            run = opened(each)
+            run.label()
+            run.distill()
+            results.append(run.evaluate())
+            finished(run)
+    found = Compared(runs=runs, results=tuple(results), folder=folder)
     if leads():
         atomic.write_json(folder / "compare.json", _content(comparison, found))
     wait_for_all()
@@ -236,17 +238,17 @@ def _check(comparison: Comparison, folder: Path) -> None:
 
 def _content(comparison: Comparison, found: Compared) -> dict[str, Any]:
     rows: list[dict[str, Any]] = []
-    for cell, result in zip(found.cells, found.results, strict=True):
+    for run, result in zip(found.runs, found.results, strict=True):
         judged = corrected(result.summary)
         for each in result.summary:
             own = judged.get(each.method)
             holm = {"p_holm": own and own.p_value, "verdict_holm": own and own.verdict}
-            rows.append({"folder": cell.name, "student": cell.student, "labels": cell.labels, **asdict(each), **holm})
+            rows.append({"folder": run.name, "student": run.student, "labels": run.labels, **asdict(each), **holm})
     return {
         "format": FORMAT,
         "name": comparison.experiment.name,
         "seeds": list(comparison.experiment.seeds),
-        "cells": [{"folder": cell.name, "student": cell.student, "labels": cell.labels} for cell in found.cells],
+        "cells": [{"folder": run.name, "student": run.student, "labels": run.labels} for run in found.runs],
         "rows": rows,
         "curves": curves(found),
         "findings": findings(found),
@@ -260,13 +262,13 @@ def curves(found: Compared) -> list[dict[str, Any]]:
         found: A comparison.
     """
     lines: dict[tuple[str, str], dict[str, Any]] = {}
-    for cell, result in zip(found.cells, found.results, strict=True):
+    for run, result in zip(found.runs, found.results, strict=True):
         for each in result.summary:
-            start = {"student": cell.student, "method": each.method, "role": each.role, "metric": each.metric}
+            start = {"student": run.student, "method": each.method, "role": each.role, "metric": each.metric}
             line = lines.setdefault(
-                (cell.student, each.method), {**start, "labels": [], "mean": [], "low": [], "high": []}
+                (run.student, each.method), {**start, "labels": [], "mean": [], "low": [], "high": []}
             )
-            for name, value in (("labels", cell.labels), ("mean", each.mean), ("low", each.low), ("high", each.high)):
+            for name, value in (("labels", run.labels), ("mean", each.mean), ("low", each.low), ("high", each.high)):
                 line[name].append(value)
     return list(lines.values())
 
@@ -278,11 +280,11 @@ def findings(found: Compared) -> list[str]:
         found: A comparison.
     """
     said: dict[tuple[str, str], dict[str, list[str]]] = {}
-    for cell, result in zip(found.cells, found.results, strict=True):
+    for run, result in zip(found.runs, found.results, strict=True):
         for each in result.summary:
             if each.verdict is not None:
-                verdicts = said.setdefault((cell.student, each.method), {})
-                verdicts.setdefault(each.verdict, []).append("all" if cell.labels is None else str(cell.labels))
+                verdicts = said.setdefault((run.student, each.method), {})
+                verdicts.setdefault(each.verdict, []).append("all" if run.labels is None else str(run.labels))
     several = len({student for student, _ in said}) > 1
     return [
         f"{method}{f' ({student})' if several else ''}: "

@@ -1,4 +1,4 @@
-"""What a run cost, as measured: a line of JSON a piece of work, beside the log. Never the same twice, so no result."""
+"""What a run cost, as measured: a line of JSON for each task, beside the log. It differs from run to run."""
 
 import json
 import time
@@ -12,23 +12,23 @@ from overproof.processes import leads
 
 FILE = "costs.jsonl"
 
-Work = Literal["ask", "train", "answer"]
-"""The teacher is asked, a student is trained, a student answers for the test."""
+Task = Literal["ask", "train", "answer"]
+"""The teacher answers all roles, a student is trained, a student answers the test."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cost:
-    """One piece of work.
+    """The cost of one task.
 
     Args:
-        work: Which.
+        work: Which task.
         row: The row of the table; the teacher's is "teacher".
         seed: The run's.
-        seconds: By the clock.
-        num_examples: Asked about, trained on, or answered for.
+        seconds: Wall-clock time.
+        num_examples: Answered, or trained on.
     """
 
-    work: Work
+    work: Task
     row: str
     seed: int
     seconds: float
@@ -36,26 +36,32 @@ class Cost:
 
 
 @contextmanager
-def measured(folder: Path, work: Work, row: str, seed: int, num_examples: int) -> Iterator[list[float]]:
-    """Note how long the work inside took, where it ends well, and the seconds it puts in the list: for what was at hand
-    already, and would have had to be done."""
-    began, spared = time.perf_counter(), list[float]()
-    yield spared
-    note(folder, work, row, seed, num_examples, time.perf_counter() - began + sum(spared))
+def measured(folder: Path, task: Task, row: str, seed: int, num_examples: int) -> Iterator[list[float]]:
+    """Note how long the task inside took, if it ends well.
+
+    Yields:
+        A list of seconds to be added: of work that was found done and would have been part of the task.
+    """
+    began, saved = time.perf_counter(), list[float]()
+    yield saved
+    note(folder, task, row, seed, num_examples, time.perf_counter() - began + sum(saved))
 
 
-def note(folder: Path, work: Work, row: str, seed: int, num_examples: int, seconds: float) -> None:
-    """Note what a piece of work took that was measured elsewhere."""
-    cost = Cost(work=work, row=row, seed=seed, seconds=round(seconds, 4), num_examples=num_examples)
+def note(folder: Path, task: Task, row: str, seed: int, num_examples: int, seconds: float) -> None:
+    """Note the seconds of a task that were measured elsewhere."""
+    cost = Cost(work=task, row=row, seed=seed, seconds=round(seconds, 4), num_examples=num_examples)
     if leads():
         with (folder / FILE).open("a") as file:
             file.write(json.dumps(asdict(cost)) + "\n")
 
 
-def costs_of(folder: Path) -> Mapping[tuple[Work, str, int], Cost]:
-    """The costs of a run by work, row and seed; of work done several times, which then found most of it done, the
-    longest. A line that a kill cut short is left out."""
-    found: dict[tuple[Work, str, int], Cost] = {}
+def costs_of(folder: Path) -> Mapping[tuple[Task, str, int], Cost]:
+    """The costs of a run by task, row and seed.
+
+    Of a task noted several times the longest counts: the others found most of it done. A line that a kill cut short is
+    left out.
+    """
+    found: dict[tuple[Task, str, int], Cost] = {}
     lines = (folder / FILE).read_text().splitlines() if (folder / FILE).exists() else []
     for line in lines:
         try:

@@ -165,10 +165,15 @@ class Experiment(_Options):
         return self
 
     @property
+    def scorers(self) -> tuple[ScorerOptions, ...]:
+        """The teacher, and the others of a stack."""
+        return (self.teacher, *self.teacher.others)
+
+    @property
     def answers_out_of_sample(self) -> bool:
         """Whether the teacher's answers on the labelled examples are by one that did not see them."""
-        scorers = (self.teacher, *self.teacher.others)
-        return not self.teacher.trained_on_labelled and all(not each.trained_here or each.folds > 1 for each in scorers)
+        unseen = all(not each.trained_here or each.folds > 1 for each in self.scorers)
+        return unseen and not self.teacher.trained_on_labelled
 
     def _check_method(self, each: MethodOptions) -> None:
         built, options = self.method_of(each), self.train_options(each)
@@ -199,7 +204,7 @@ class Experiment(_Options):
             self._check_rounds(each, built)
 
     def _check_rounds(self, each: MethodOptions, built: Method) -> None:
-        option, scorers = f"Option 'methods.{each.row}.rounds'", (self.teacher, *self.teacher.others)
+        option = f"Option 'methods.{each.row}.rounds'"
         refused = {
             f"but {each.method!r} does not look at the pool": isinstance(built.select, Nothing),
             "but there are no labelled examples to weigh teacher and peers on": not self.has_labels,
@@ -211,7 +216,7 @@ class Experiment(_Options):
             if found:
                 raise InputError(f"{option} is {each.rounds.most}, {why}; peer rounds correct the pool's answers.")
         # Peers must not touch the folds that the teacher's parts did not touch.
-        of_teachers = {scorer.folds for scorer in scorers if scorer.trained_here} - {1}
+        of_teachers = {scorer.folds for scorer in self.scorers if scorer.trained_here} - {1}
         wanted = of_teachers | ({each.rounds.folds} - {"auto"} if of_teachers else set())
         if len(wanted) > 1:
             raise InputError(

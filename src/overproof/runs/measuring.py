@@ -17,8 +17,7 @@ from overproof.data.options import LARGE_BYTES
 from overproof.methods.published import method
 from overproof.models import Dense, ModelSpec, Student, body_of, build, load_student, minilm
 from overproof.runs.experiment import Experiment, ScorerOptions
-from overproof.runs.roles import Cast, cast
-from overproof.runs.seed_inputs import knows_truth
+from overproof.runs.roles import Roles, knows_truth, read_roles
 from overproof.training.distillation import distilled
 from overproof.training.examples import Answered
 from overproof.training.options import TrainOptions, batch_sizes
@@ -69,7 +68,7 @@ def sizes(experiment: Experiment, previews: Mapping[str, Preview]) -> Sizes:
     """
     data = experiment.data
     if sum(num_bytes(source, role=role) for role, source in data.files.items()) <= LARGE_BYTES:
-        return replace(sizes_of(experiment, cast(data)), on_disk=_on_disk(experiment))
+        return replace(sizes_of(experiment, read_roles(data)), on_disk=_on_disk(experiment))
     rows: dict[str, int] = {str(role): count for role, count in data.rows.items()}
     counts = {role: rows.get(role, previews[role].num_rows) for role in ROLES if role in previews}
     if "all" in previews:
@@ -91,18 +90,18 @@ def sizes(experiment: Experiment, previews: Mapping[str, Preview]) -> Sizes:
     )
 
 
-def sizes_of(experiment: Experiment, drawn: Cast) -> Sizes:
+def sizes_of(experiment: Experiment, drawn: Roles) -> Sizes:
     """The same, counted in examples that have been read."""
-    parties = drawn.parties(experiment.seeds[0])
-    held = {"labelled": parties.labelled, **parties.others()}
+    roles = drawn.for_seed(experiment.seeds[0])
+    held = roles.by_role()
     largest = max(held.values(), key=len)
     return Sizes(
-        counts={role: len(examples) for role, examples in held.items() if len(examples)},
+        counts={role: len(examples) for role, examples in held.items()},
         exact=True,
         class_names=drawn.class_names,
         sample=next(iter(largest.take(np.arange(min(NUM_SAMPLED, len(largest)))).parts(NUM_SAMPLED))),
         on_disk=frozenset(role for role, examples in held.items() if examples.mapped is not None),
-        knows_truth=len(parties.pool) > 0 and knows_truth(parties.pool.label),
+        knows_truth=knows_truth(roles.pool.label),
     )
 
 
@@ -197,7 +196,7 @@ def _step_seconds(student: Student, inputs: Any, options: TrainOptions, counts: 
 
 def _answer_seconds(experiment: Experiment, sample: Examples, num_asked: int) -> float | None:
     total, some = 0.0, sample.take(np.arange(min(len(sample), 256)))
-    for scorer in (experiment.teacher, *experiment.teacher.others):
+    for scorer in experiment.scorers:
         seconds = _seconds_of(scorer, some, sample.kind, num_asked)
         if seconds is None:
             return None

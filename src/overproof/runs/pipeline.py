@@ -17,75 +17,64 @@
 Every step skips what is finished, so the same call again goes on where it was stopped.
 """
 
-import json
 import shutil
-import time
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-
-from torch import Tensor
 
 from overproof.assessment.assess import Assessment, assess
 from overproof.data import num_bytes
 from overproof.data.options import LARGE_BYTES
 from overproof.errors import InputError
-from overproof.evaluation.confusions import tally
-from overproof.evaluation.findings.hard_labels import hard_labels_found
-from overproof.evaluation.findings.regime import diagnose
-from overproof.evaluation.findings.wild_pool import wild_findings
-from overproof.evaluation.metrics import correct, metrics
-from overproof.evaluation.verdict import Role as RowRole
-from overproof.evaluation.verdict import Row, Summary, summarise
-from overproof.models import as_matrix, load_student
+from overproof.evaluation.findings import RunFacts, findings_of
+from overproof.evaluation.verdict import summarise
+from overproof.models import as_matrix, is_estimator, resolved
+from overproof.models.importing import imported
 from overproof.processes import leads, place, wait_for_all
 from overproof.progress import Progress, Silent
-from overproof.runs import roles
-from overproof.runs.asking import Asking
-from overproof.runs.caches import Shared
+from overproof.runs.caches import Caches
 from overproof.runs.costs import measured, note
 from overproof.runs.experiment import Experiment, MethodOptions, dump, load
+from overproof.runs.given_labels import GivenLabels
 from overproof.runs.measuring import measure, sizes_of
 from overproof.runs.plan import Plan, check_room, plan
 from overproof.runs.preflight import preflight
-from overproof.runs.result_file import write_found
-from overproof.runs.roles import Cast, Parties
-from overproof.runs.seed_inputs import Material
+from overproof.runs.result_file import RESULT, RunResult, write_result
+from overproof.runs.resume import (
+    EXPERIMENT,
+    STAGED,
+    check_folder,
+    holds_run,
+    is_finished,
+    remove_checkpoints,
+    student_folder,
+)
+from overproof.runs.roles import Roles, SeedRoles, check_budgets, read_roles
+from overproof.runs.run_log import RunLog
+from overproof.runs.scorer_answers import ScorerAnswers
+from overproof.runs.scoring import score
+from overproof.runs.seed_inputs import SeedInputs
 from overproof.runs.students import Students
+from overproof.runs.teacher_answers import TeacherAnswers
 from overproof.storage import atomic
+from overproof.training.estimators import check_fittable
 from overproof.training.interleaved import Training, in_turn, timed
-
-STAGED = "staged"
-"""The folder, in a run's, of inputs that were read into arrays on disk."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Result:
-    """What a run found.
-
-    Args:
-        rows: One a method and seed.
-        summary: One a method, with intervals and verdict.
-        findings: What a reader must know beside the table, in sentences.
-        folder: Where everything lies.
-    """
-
-    rows: tuple[Row, ...]
-    summary: tuple[Summary, ...]
-    findings: tuple[str, ...]
-    folder: Path
 
 
 def open_run(folder: Path | str, *, progress: Progress | None = None) -> "Run":
     """A run by its folder.
 
+    Args:
+        folder: The run's.
+        progress: Shows how far long work is.
+
     Raises:
         InputError: The folder holds no run.
     """
-    path = Path(folder) / "experiment.yaml"
-    if not path.is_file():
+    folder = Path(folder)
+    if not holds_run(folder):
         raise InputError(f"{str(folder)!r} holds no run: there is no experiment.yaml in it.")
-    return Run(experiment=load(path), folder=Path(folder), progress=progress or Silent())
+    return Run(experiment=load(folder / EXPERIMENT), folder=folder, progress=progress or Silent())
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -95,18 +84,20 @@ class Run:
     Args:
         experiment: All of the run.
         folder: Its folder.
-        progress: Shows how far it is.
-        shared: What it has in common with other runs.
+        progress: Shows how far long work is.
+        caches: What it shares with other runs.
     """
 
     experiment: Experiment
     folder: Path
     progress: Progress
-    shared: Shared = field(default_factory=Shared)
+    caches: Caches = field(default_factory=Caches)
     _begun: set[Path] = field(default_factory=set)
 
-    def all_steps(self) -> Result:
-        """Do all of it: `label`, `distill`, `evaluate`.
+    # --- the steps
+
+    def all_steps(self) -> RunResult:
+        """All of the run: `label`, `distill`, `evaluate`.
 
         Raises:
             InputError: A file, an option or the folder's content does not fit; nothing half-written is left.
@@ -118,20 +109,23 @@ class Run:
         return result
 
     def label(self) -> dict[int, dict[str, int]]:
-        """Ask the teacher about every example of every seed, once; how many examples have answers, by seed and role."""
+        """Have the teacher answer every example of every seed, once.
+
+        Returns:
+            How many examples have answers, by seed and role.
+        """
         self.begin()
         answered: dict[int, dict[str, int]] = {}
-        # Of several processes one asks; the others find the answers in the store.
-        for turn in (True, False):
-            if leads() is turn:
+        # The leading process computes the answers; the others then find them stored.
+        for leading in (True, False):
+            if leads() is leading:
                 for seed in self.experiment.seeds:
-                    parties = self._cast.parties(seed)
-                    roles_of_seed = {"labelled": parties.labelled, **parties.others()}
-                    answered[seed] = {role: len(each) for role, each in roles_of_seed.items() if len(each)}
+                    examples = self._roles.for_seed(seed).by_role()
+                    answered[seed] = {role: len(each) for role, each in examples.items()}
                     with measured(self.folder, "ask", "teacher", seed, sum(answered[seed].values())):
-                        self._asking.answers(seed)
+                        self._teacher.for_seed(seed)
             wait_for_all()
-        self._log("labels", "every example is answered")
+        self._log.write("labels", "every example is answered")
         return answered
 
     def assess(self) -> Assessment:
@@ -141,141 +135,87 @@ class Run:
             InputError: There are too few labelled examples, or no pool.
         """
         self.label()
-        material = self._students.material(self.experiment.seeds[0])
-        known = material.answered["labelled" if material.trust_labelled_answers else "validation"]
+        inputs = self._students.inputs_of(self.experiment.seeds[0])
+        known = inputs.answered["labelled" if inputs.trust_labelled_answers else "validation"]
         return assess(
             known.label,
             known.answers.probs(),
-            material.answered["pool"].answers.probs(),
-            class_names=self._cast.class_names,
-            features=as_matrix(material.inputs, known.place),
-            repeated=self._cast.repeated,
-            seed=material.seed,
+            inputs.answered["pool"].answers.probs(),
+            class_names=self._roles.class_names,
+            features=as_matrix(inputs.inputs, known.place),
+            repeated=self._roles.repeated,
+            seed=inputs.seed,
         )
 
     def distill(self) -> None:
         """Train one student for each method and seed."""
         self.begin()
         cells = [(seed, each) for seed in self.experiment.seeds for each in self._students.rows(seed)]
-        finished = [cell for cell in cells if (self._students.cell(cell[0], cell[1].row) / "row.json").exists()]
+        finished = [(seed, each) for seed, each in cells if is_finished(self._student_folder(seed, each))]
         # Every process must have seen the same before one of them writes.
         wait_for_all()
         with self.progress.task("students", len(cells)) as advance:
             for number, (seed, each) in enumerate(finished):
-                self._tidy(self._students.cell(seed, each.row))
+                remove_checkpoints(self._student_folder(seed, each))
                 advance(number + 1, f"{each.row}, seed {seed}")
             done = len(finished)
             for seed in self.experiment.seeds:
                 rows = [each for other, each in cells if other == seed and (seed, each) not in finished]
                 if not rows:
                     continue
-                # One seed's material is held at a time.
-                material = self._students.material(seed)
-                for group in self._students.groups(material, rows):
-                    in_turn([self._trained(material, each) for each in group])
+                # One seed's encoded examples are held at a time.
+                inputs = self._students.inputs_of(seed)
+                for group in self._students.groups(inputs, rows):
+                    in_turn([self._trained(inputs, each) for each in group])
                     done += len(group)
                     advance(done, f"{', '.join(each.row for each in group)}, seed {seed}")
         wait_for_all()
 
-    def _trained(self, material: Material, each: MethodOptions) -> Training[None]:
-        """One student, step by step: trained, written down, and its own seconds noted."""
-        seed, folder = material.seed, self._students.cell(material.seed, each.row)
-        _, seconds = yield from timed(self._students.training(material, each, folder))
-        note(self.folder, "train", each.row, seed, material.num_for(each.pool), seconds)
-        self._log("student", f"{each.row}, seed {seed}: {seconds:.1f} s")
-        self._tidy(folder)
-
-    def _tidy(self, folder: Path) -> None:
-        """Away with what a finished student was trained from; a kill may have fallen between its row and this line."""
-        if leads():
-            (folder / "checkpoint.pt").unlink(missing_ok=True)
-            shutil.rmtree(folder / "checkpoint", ignore_errors=True)
-
-    def evaluate(self) -> Result:
-        """Open the test, judge teacher and students, and write `result.json`."""
+    def evaluate(self) -> RunResult:
+        """Open the test, score teacher and students, and write result.json."""
         self.begin()
-        rows, tallies, details = [], [], {}
-        for seed in self.experiment.seeds:
-            parties, answers = self._asking.parties(seed), self._asking.answers(seed)
-            test, teacher_probs = parties.test, answers["test"].probs()
-            word = test.digest()
-
-            def row(name: str, role: RowRole, probs: Tensor) -> Row:
-                tallies.append(tally(name, seed, probs, test.label, teacher_probs))  # noqa: B023
-                return Row(
-                    method=name,
-                    seed=seed,  # noqa: B023
-                    role=role,
-                    metrics=metrics(probs, test.label, teacher_probs),  # noqa: B023
-                    correct=correct(probs, test.label),  # noqa: B023
-                    test=word,  # noqa: B023
-                )
-
-            rows.append(row("teacher", "reference", teacher_probs))
-            for each in self._students.rows(seed):
-                folder = self._students.cell(seed, each.row)
-                if not (folder / "row.json").exists():
-                    raise InputError(f"Student {each.row!r} of seed {seed} is not trained yet; run the distill step.")
-                student = load_student(folder)
-                with measured(self.folder, "answer", each.row, seed, len(test)) as spared:
-                    probs = student.probs(self._students.encoded(student, test, spared))
-                rows.append(row(each.row, self._students.role(each), probs))
-                details[each.row, seed] = json.loads((folder / "row.json").read_text())
-        summary = summarise(rows)
-        findings = [
-            *diagnose(rows, summary, details, self._cast.reported),
-            *self._asking.findings(),
-            *hard_labels_found(details, self._cast.class_names),
-            *(words for each in (parties.labelled, parties.pool, test) for words in student.remarks(each)),
-            *wild_findings(details, self._cast.class_names, self.experiment.teacher.published_accuracy),
-        ]
-        if leads():
-            write_found(
-                self.folder,
-                name=self.experiment.name,
-                class_names=self._cast.class_names,
-                repeated=self._cast.repeated,
-                rows=rows,
-                summary=summary,
-                findings=findings,
-                details=details,
-                tallies=tallies,
-            )
-        self._log("result", f"{len(rows)} rows in {self.folder / 'result.json'}")
-        return Result(rows=tuple(rows), summary=tuple(summary), findings=tuple(findings), folder=self.folder)
-
-    def parties(self, seed: int) -> Parties:
-        """The roles as one seed sees them, with the labels they are given."""
-        return self._asking.parties(seed)
-
-    # --- the roles and answers of a seed
-
-    @property
-    def _kept(self) -> Path:
-        """Where lies what may be deleted and is made again."""
-        return self.shared.folder or self.folder
-
-    @cached_property
-    def _cast(self) -> Cast:
-        found = roles.cast(self.experiment.data, self._kept / STAGED, self.shared.read)
-        self.shared.announce(found.fixed.values())
-        return found
-
-    @cached_property
-    def _asking(self) -> Asking:
-        return Asking(
-            experiment=self.experiment,
-            cast=self._cast,
-            folder=self.folder,
-            progress=self.progress,
-            shared=self.shared,
+        scores = [score(self._students, self.folder, seed) for seed in self.experiment.seeds]
+        rows = tuple(row for each in scores for row in each.rows)
+        trainings = {key: facts for each in scores for key, facts in each.trainings.items()}
+        summary = tuple(summarise(rows))
+        last = self.seed_roles(self.experiment.seeds[-1])
+        facts = RunFacts(
+            trainings=trainings,
+            rows=rows,
+            summary=summary,
+            class_names=self._roles.class_names,
+            repeated=self._roles.reported,
+            published_accuracy=self.experiment.teacher.published_accuracy,
+            votes=self._teacher.votes(),
+            scorers=tuple(scorer.model for scorer in self.experiment.scorers),
+            stacks=self._teacher.stacks(),
+            input_remarks=tuple(
+                remark
+                for examples in (last.labelled, last.pool, last.test)
+                for remark in scores[-1].last_student.remarks(examples)
+            ),
         )
+        result = RunResult(
+            folder=self.folder,
+            name=self.experiment.name,
+            class_names=self._roles.class_names,
+            repeated=self._roles.repeated,
+            rows=rows,
+            summary=summary,
+            findings=tuple(findings_of(facts)),
+            students=tuple({"method": row, "seed": seed, **known} for (row, seed), known in trainings.items()),
+            tallies=tuple(each for every in scores for each in every.tallies),
+        )
+        if leads():
+            write_result(result)
+        self._log.write("result", f"{len(rows)} rows in {self.folder / RESULT}")
+        return result
 
-    @cached_property
-    def _students(self) -> Students:
-        return Students(experiment=self.experiment, asking=self._asking, folder=self.folder, log=self._log)
+    def seed_roles(self, seed: int) -> SeedRoles:
+        """The examples of one seed by role, with the labels they are given."""
+        return self._given.for_seed(seed)
 
-    # --- the folder
+    # --- beginning, or resuming
 
     def begin(self) -> None:
         """Make the folder, or make sure that what it holds is this experiment; once, however many steps follow.
@@ -286,60 +226,107 @@ class Run:
         if self.folder in self._begun:
             return
         self.check()
-        path = self.folder / "experiment.yaml"
+        path = self.folder / EXPERIMENT
         if leads() and not path.exists():
             atomic.write_text(path, dump(self.experiment))
         wait_for_all()
         self._begun.add(self.folder)
-        # Of several runs that share what they read whoever began them says what they take.
-        if self.shared.folder is None and not (self.folder / "result.json").exists() and place()[1] == 1:
+        # A comparison shows the plans of its runs itself.
+        if self.caches.folder is None and not (self.folder / RESULT).exists() and place()[1] == 1:
             self.progress.note(lambda: self._plan().sentence())
 
-    def _plan(self) -> Plan:
-        found = sizes_of(self.experiment, self._cast)
-        return plan(self.experiment, found, measure(self.experiment, found))
-
     def check(self) -> None:
-        """Make sure that data, options and folder fit before anything is asked, and write nothing.
+        """Make sure that data, options and folder fit before the teacher answers anything; nothing is written.
 
         Raises:
             InputError: They do not.
         """
-        wait_for_all()
-        if leads():
-            # What a kill inside a write has left.
-            atomic.remove_leftovers(self.folder)
-        wait_for_all()
-        path = self.folder / "experiment.yaml"
-        if path.exists():
-            # As options, not as text: one written before an option was added means its default.
-            if load(path) != self.experiment:
-                raise InputError(
-                    f"{str(self.folder)!r} holds another experiment (its experiment.yaml differs); choose another "
-                    f"folder."
-                )
+        if check_folder(self.folder, self.experiment):
             return
-        existed = self._kept.exists()
-        # A kill may have fallen before the first word about the run was written.
-        if self.folder.exists() and {each.name for each in self.folder.iterdir()} - {STAGED}:
-            raise InputError(f"{str(self.folder)!r} is not empty and holds no run; choose another folder.")
+        existed = self._shared_folder.exists()
         preflight(self.experiment)
         data = self.experiment.data
         on_disk = sum(num_bytes(data.files[role], role=role) for role in data.files if data.lies_on_disk(role))
-        check_room(self._kept, on_disk, "What the run keeps of its files on disk")
+        check_room(self._shared_folder, on_disk, "What the run keeps of its files on disk")
         try:
-            self._asking.check()
-            self._students.check()
+            self._check_read_data()
             if on_disk > LARGE_BYTES and place()[1] == 1:
                 check_room(self.folder, self._plan().disk_bytes, "This run")
         except InputError:
-            shutil.rmtree(self._kept / STAGED, ignore_errors=True)
-            if not existed and self._kept.exists():
-                self._kept.rmdir()
+            shutil.rmtree(self._shared_folder / STAGED, ignore_errors=True)
+            if not existed and self._shared_folder.exists():
+                self._shared_folder.rmdir()
             raise
 
-    def _log(self, word: str, text: str) -> None:
-        if not leads():
-            return
-        with (self.folder / "log.txt").open("a") as file:
-            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {word}: {text}\n")
+    def _check_read_data(self) -> None:
+        """Everything a user can get wrong that shows once the data are read."""
+        roles, experiment = self._roles.for_seed(self.experiment.seeds[0]), self.experiment
+        experiment.data.label_noise.check(self._roles.class_names)
+        experiment.teacher.spoil.check(self._roles.class_names)
+        name = experiment.student.name
+        if ":" in name and is_estimator(imported(name, what="student")):
+            for row in experiment.rows():
+                check_fittable(name, experiment.method_of(row), experiment.train_options(row))
+        check_budgets(experiment.rows(), roles.pool)
+        resolved(experiment.student.spec, roles.test)
+
+    def _plan(self) -> Plan:
+        found = sizes_of(self.experiment, self._roles)
+        return plan(self.experiment, found, measure(self.experiment, found))
+
+    # --- what the steps are made of
+
+    @property
+    def _shared_folder(self) -> Path:
+        """Where staged inputs are kept, which may be deleted and are made again."""
+        return self.caches.folder or self.folder
+
+    @cached_property
+    def _roles(self) -> Roles:
+        roles = read_roles(self.experiment.data, self._shared_folder / STAGED, self.caches.read)
+        self.caches.share_encodings(roles.fixed.values())
+        return roles
+
+    @cached_property
+    def _scorers(self) -> ScorerAnswers:
+        return ScorerAnswers(
+            experiment=self.experiment,
+            roles=self._roles,
+            folder=self.folder,
+            progress=self.progress,
+            caches=self.caches,
+        )
+
+    @cached_property
+    def _given(self) -> GivenLabels:
+        return GivenLabels(scorers=self._scorers)
+
+    @cached_property
+    def _teacher(self) -> TeacherAnswers:
+        return TeacherAnswers(scorers=self._scorers, given=self._given)
+
+    @cached_property
+    def _students(self) -> Students:
+        return Students(
+            experiment=self.experiment,
+            given=self._given,
+            teacher=self._teacher,
+            caches=self.caches,
+            folder=self.folder,
+            log=self._log,
+        )
+
+    @property
+    def _log(self) -> RunLog:
+        return RunLog(folder=self.folder)
+
+    def _student_folder(self, seed: int, each: MethodOptions) -> Path:
+        return student_folder(self.folder, seed, each.row)
+
+    def _trained(self, inputs: SeedInputs, each: MethodOptions) -> Training[None]:
+        """One student, step by step: trained, written to its folder, and its own seconds noted."""
+        seed, folder = inputs.seed, self._student_folder(inputs.seed, each)
+        _, seconds = yield from timed(self._students.training(inputs, each, folder))
+        note(self.folder, "train", each.row, seed, inputs.num_for(each.pool), seconds)
+        self._log.write("student", f"{each.row}, seed {seed}: {seconds:.1f} s")
+        remove_checkpoints(folder)

@@ -136,7 +136,7 @@ def plan(experiment: Experiment, found: Sizes, rates: Rates) -> Plan:
         + len(rows) * (counts.get("test", 0) * (rates.encode_seconds + forward) + num_pool * forward)
     )
     kept = len(found.class_names) if len(found.class_names) <= MAX_ALL_KEPT else NUM_KEPT
-    answer_bytes, scorers = 4 * kept + 12, 1 + len(experiment.teacher.others)
+    answer_bytes, scorers = 4 * kept + 12, len(experiment.scorers)
     asked = everyone + (num_pool * experiment.teacher.folds if experiment.has_rounds else 0)
     mapped = sum(counts.get(role, 0) for role in found.on_disk)
     student_bytes = 4 * rates.num_parameters
@@ -216,7 +216,7 @@ def _num_steps(options: TrainOptions, num_labelled: int, num_pool: int) -> int:
 def _num_folds(experiment: Experiment, each: MethodOptions) -> int:
     if each.rounds.folds != "auto":
         return each.rounds.folds
-    trained = [scorer.folds for scorer in (experiment.teacher, *experiment.teacher.others) if scorer.folds > 1]
+    trained = [scorer.folds for scorer in experiment.scorers if scorer.folds > 1]
     return trained[0] if trained else 2
 
 

@@ -28,7 +28,7 @@ def preflight(experiment: Experiment) -> dict[str, Preview]:
     kind = check_one_kind(previews)
     _check_rows(experiment, previews)
     _check_folds(experiment)
-    for number, scorer in enumerate((experiment.teacher, *experiment.teacher.others)):
+    for number, scorer in enumerate(experiment.scorers):
         _check_scorer(scorer, f"teacher.others.{number - 1}" if number else "teacher", kind)
     if kind is not None:
         options = experiment.student
@@ -51,7 +51,7 @@ def _check_rows(experiment: Experiment, previews: dict[str, Preview]) -> None:
 
 def _check_folds(experiment: Experiment) -> None:
     num_labelled = experiment.data.rows.get("labelled", 0)
-    for scorer in (experiment.teacher, *experiment.teacher.others):
+    for scorer in experiment.scorers:
         if scorer.trained_here and 0 < num_labelled < scorer.folds:
             raise InputError(
                 f"Option 'data.rows.labelled' is {num_labelled}, fewer than the {scorer.folds} folds of the teacher; "

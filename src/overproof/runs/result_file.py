@@ -1,7 +1,7 @@
-"""What a finished run leaves for machines and for its report: result.json, and tallies.json beside it."""
+"""Writes and reads result.json, and tallies.json beside it: what a finished run leaves for machines and its report."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,73 +15,63 @@ RESULT, TALLIES = "result.json", "tallies.json"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Found:
-    """What a run found, as its files say.
+class RunResult:
+    """The result of a run.
 
     Args:
+        folder: The run's.
         name: The experiment's.
         class_names: In order.
-        rows: One a method and seed: method, seed, role and metrics.
-        summary: One a method.
-        findings: In sentences.
-        students: What is known of each training: method, seed and what its row.json says.
-        tallies: One a method and seed: what it said on the test, counted.
+        repeated: How many examples of each role are in the test too.
+        rows: One a method and seed. As read from a file they lack what each test example's answer was.
+        summary: One a method, with intervals and verdict.
+        findings: What a reader must know beside the table, in sentences.
+        students: One a training: method, seed and the content of its row.json.
+        tallies: One a method and seed: its answers on the test, counted.
     """
 
+    folder: Path
     name: str
     class_names: tuple[str, ...]
-    rows: tuple[Mapping[str, Any], ...]
+    repeated: Mapping[str, int]
+    rows: tuple[Row, ...]
     summary: tuple[Summary, ...]
     findings: tuple[str, ...]
     students: tuple[Mapping[str, Any], ...]
     tallies: tuple[Tally, ...]
 
 
-def write_found(
-    folder: Path,
-    *,
-    name: str,
-    class_names: Sequence[str],
-    repeated: Mapping[str, int],
-    rows: Sequence[Row],
-    summary: Sequence[Summary],
-    findings: Sequence[str],
-    details: Mapping[tuple[str, int], Mapping[str, Any]],
-    tallies: Sequence[Tally],
-) -> None:
-    """Write both files, result.json last.
+def write_result(result: RunResult) -> None:
+    """Write both files into the run's folder, result.json last.
 
     Args:
-        folder: The run's.
-        name: The experiment's.
-        class_names: In order.
-        repeated: How many examples of each role also stand in the test.
-        rows: One a method and seed.
-        summary: One a method.
-        findings: In sentences.
-        details: What is known of each training, by row and seed.
-        tallies: One a row.
+        result: Of a finished run.
     """
     content = {
         "format": 1,
-        "name": name,
-        "class_names": list(class_names),
-        "repeated_in_test": dict(repeated),
-        "rows": [{"method": row.method, "seed": row.seed, "role": row.role, "metrics": row.metrics} for row in rows],
-        "summary": [asdict(each) for each in summary],
-        "findings": list(findings),
-        "students": [{"method": method, "seed": seed, **facts} for (method, seed), facts in details.items()],
+        "name": result.name,
+        "class_names": list(result.class_names),
+        "repeated_in_test": dict(result.repeated),
+        "rows": [
+            {"method": row.method, "seed": row.seed, "role": row.role, "metrics": row.metrics} for row in result.rows
+        ],
+        "summary": [asdict(each) for each in result.summary],
+        "findings": list(result.findings),
+        "students": list(result.students),
     }
-    lines = ",\n".join(json.dumps(asdict(each), separators=(",", ":")) for each in tallies)
-    atomic.write_text(folder / TALLIES, f"[\n{lines}\n]\n")
-    atomic.write_json(folder / RESULT, content)
+    lines = ",\n".join(json.dumps(asdict(each), separators=(",", ":")) for each in result.tallies)
+    atomic.write_text(result.folder / TALLIES, f"[\n{lines}\n]\n")
+    atomic.write_json(result.folder / RESULT, content)
 
 
-def read_found(folder: Path) -> Found:
-    """What a run found.
+def read_result(folder: Path) -> RunResult:
+    """Read the result of a run.
+
+    Args:
+        folder: The run's.
 
     Raises:
-        InputError: It has not come to an end yet, or its files are damaged.
+        InputError: The run is not finished, or its files are damaged.
     """
     for name in (RESULT, TALLIES):
         if not (folder / name).is_file():
@@ -91,10 +81,12 @@ def read_found(folder: Path) -> Found:
             )
     try:
         content = json.loads((folder / RESULT).read_text())
-        return Found(
+        return RunResult(
+            folder=folder,
             name=str(content["name"]),
             class_names=tuple(content["class_names"]),
-            rows=tuple(content["rows"]),
+            repeated=content["repeated_in_test"],
+            rows=tuple(Row(**each) for each in content["rows"]),
             summary=tuple(Summary(**each) for each in content["summary"]),
             findings=tuple(content["findings"]),
             students=tuple(content["students"]),

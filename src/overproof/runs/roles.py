@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 
 from overproof.data import (
     Examples,
@@ -21,9 +22,12 @@ from overproof.data.options import DataOptions, FileRole
 from overproof.errors import InputError
 from overproof.runs.experiment import MethodOptions
 
+KNOWN_ENOUGH = 0.9
+"""An oracle row is trained where the truth is known for this share of the pool, and on that share."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Parties:
+class SeedRoles:
     """The examples of one seed by role.
 
     Args:
@@ -40,15 +44,20 @@ class Parties:
     validation: Examples | None
     original: Examples | None
 
+    def by_role(self) -> dict[str, Examples]:
+        """Everything that the teacher answers: all roles that have examples, the labelled ones first."""
+        labelled = {"labelled": self.labelled} if len(self.labelled) else {}
+        return {**labelled, **self.others()}
+
     def others(self) -> dict[str, Examples]:
-        """Everything a teacher is asked about besides the labelled examples."""
+        """Everything that the teacher answers besides the labelled examples."""
         named = {"pool": self.pool, "test": self.test, "validation": self.validation, "original": self.original}
         return {role: examples for role, examples in named.items() if examples is not None and len(examples)}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Cast:
-    """All roles of a run before any seed has drawn its labelled examples.
+class Roles:
+    """The roles of a run before any seed has drawn its labelled examples.
 
     Args:
         options: How they are drawn.
@@ -62,23 +71,28 @@ class Cast:
     fixed: Mapping[str, Examples]
     class_names: tuple[str, ...]
     repeated: Mapping[str, int]
-    _last: dict[int, Parties] = field(default_factory=dict)
+    _last: dict[int, SeedRoles] = field(default_factory=dict)
 
     @property
     def reported(self) -> Mapping[str, int]:
         """The repetitions a reader must know of: none where they were dropped."""
         return self.repeated if self.options.duplicates == "report" else {}
 
-    def parties(self, seed: int) -> Parties:
-        """The roles as one seed sees them."""
-        # Kept for the seed that was asked for last: to draw from ten million rows takes seconds.
+    @property
+    def on_disk(self) -> bool:
+        """Whether inputs of some role are on disk."""
+        return any(each.mapped is not None for each in self.fixed.values())
+
+    def for_seed(self, seed: int) -> SeedRoles:
+        """The examples of one seed by role, with their true labels."""
+        # The last seed's are kept: to draw from ten million rows takes seconds.
         if seed not in self._last:
             drawn = self._drawn(seed)
             self._last.clear()
             self._last[seed] = drawn
         return self._last[seed]
 
-    def _drawn(self, seed: int) -> Parties:
+    def _drawn(self, seed: int) -> SeedRoles:
         rows, fixed = self.options.rows, dict(self.fixed)
         if "train" in fixed:
             train = fixed.pop("train")
@@ -88,7 +102,7 @@ class Cast:
             fixed.update(split(train, counts, seed))
         elif rows.get("labelled"):
             fixed["labelled"] = split(fixed["labelled"], {"labelled": rows["labelled"]}, seed)["labelled"]
-        return Parties(
+        return SeedRoles(
             labelled=fixed["labelled"],
             pool=fixed["pool"],
             test=fixed["test"],
@@ -96,16 +110,25 @@ class Cast:
             original=fixed.get("original"),
         )
 
-    def everyone(self, seeds: tuple[int, ...]) -> Examples:
-        """Every example that any of the seeds asks a teacher about."""
-        by_seed = [self.parties(seed) for seed in seeds]
+    def all_examples(self, seeds: tuple[int, ...]) -> Examples:
+        """Every example that the teacher answers under any of the seeds."""
+        by_seed = [self.for_seed(seed) for seed in seeds]
         first = by_seed[0]
         if "train" in self.fixed:
             drawn = [self.fixed["train"], *([self.fixed["pool"]] if "pool" in self.fixed else [])]
         else:
-            drawn = [first.pool, *(parties.labelled for parties in by_seed)]
+            drawn = [first.pool, *(roles.labelled for roles in by_seed)]
         asked = [*drawn, first.test, first.validation, first.original]
         return concatenate([examples for examples in asked if examples is not None and len(examples)])
+
+
+def knows_truth(label: Tensor) -> bool:
+    """Whether enough of a pool's labels are known for an oracle row.
+
+    Args:
+        label: [N], the pool's labels, negative where unknown.
+    """
+    return len(label) > 0 and (label >= 0).double().mean().item() >= KNOWN_ENOUGH
 
 
 def check_budgets(methods: Iterable[MethodOptions], pool: Examples) -> None:
@@ -130,7 +153,7 @@ def check_budgets(methods: Iterable[MethodOptions], pool: Examples) -> None:
                 )
 
 
-def cast(options: DataOptions, folder: Path | None = None, reading: Callable[..., Examples] = read) -> Cast:
+def read_roles(options: DataOptions, folder: Path | None = None, reading: Callable[..., Examples] = read) -> Roles:
     """Read every file and draw what is the same for all seeds.
 
     Args:
@@ -178,7 +201,7 @@ def cast(options: DataOptions, folder: Path | None = None, reading: Callable[...
         for role, found in repeated.items():
             kept = np.setdiff1d(np.arange(len(sets[role])), found)
             sets[role] = sets[role].take(kept)
-    return Cast(
+    return Roles(
         options=options,
         fixed={role: each.settled() for role, each in sets.items()},
         class_names=class_names,

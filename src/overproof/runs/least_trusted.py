@@ -1,4 +1,4 @@
-"""Whom a method believed least: the pool examples that counted least, or where it expects the teacher to be wrong."""
+"""The pool examples that counted least in a training, or where its method expects the teacher to be wrong."""
 
 from dataclasses import replace
 from typing import Any
@@ -20,7 +20,7 @@ NUM_BINS = 20
 """Bins of the teacher's estimated accuracy, of equal width."""
 
 
-def doubt_of(
+def least_trusted(
     method: Method,
     inputs: Inputs,
     pool: Answered,
@@ -28,21 +28,21 @@ def doubt_of(
     noise: NoiseEstimate,
     memories: Memories,
 ) -> dict[str, Any]:
-    """What a trained student's method thinks of the pool examples it was trained on.
+    """How much each pool example counted in a training, and the examples that counted least.
 
     Args:
         method: Which.
         inputs: Encoded examples.
         pool: [N], the examples that were kept.
         student_logits: [N, K], the trained student's, in evaluation mode.
-        noise: What was estimated of the teacher's errors.
+        noise: The estimate of the teacher's errors.
         memories: What the method's parts had learned at the end.
 
     Returns:
-        Nothing where every example counts the same and the teacher is taken at its word. Else `by`, "weight" or
+        Nothing where every example counts the same and the answers are taken as they are. Else `by`, "weight" or
         "teacher accuracy"; `least`, the rows among the N with the smallest values, of equal ones those whose
-        pseudo-label the student finds least likely; and `accuracy_counts`, how many examples lie in each of 20 bins of
-        estimated teacher accuracy, where it varies.
+        pseudo-label has the lowest probability by the student; and `accuracy_counts`, how many examples are in each of
+        20 bins of estimated teacher accuracy, where it varies.
     """
     if len(pool) == 0:
         return {}

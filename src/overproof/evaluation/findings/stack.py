@@ -1,0 +1,23 @@
+"""What each teacher of a stack counts."""
+
+from statistics import fmean
+
+from overproof.evaluation.findings.run_facts import RunFacts
+
+
+def find(facts: RunFacts) -> list[str]:
+    """The weights of several scorers, and the log-loss on labelled examples of each alone and of all together."""
+    if not facts.stacks:
+        return []
+    first = facts.stacks[0]["weights"]
+    parts = [
+        f"{name} {fmean(each['weights'][number]['weight'] for each in facts.stacks):.2f} (one seed's 95 % interval "
+        f"{first[number]['low']:.2f} to {first[number]['high']:.2f}; log-loss alone "
+        f"{fmean(each['log_loss_alone'][number] for each in facts.stacks):.3f})"
+        for number, name in enumerate(facts.scorers)
+    ]
+    together = fmean(each["log_loss"] for each in facts.stacks)
+    return [
+        f"The teacher is a stack of {len(parts)} scorers, weighed on labelled examples out of sample: "
+        f"{', '.join(parts)}; together {together:.3f}."
+    ]

@@ -1,0 +1,18 @@
+"""How files of votes were counted."""
+
+from overproof.evaluation.findings.run_facts import RunFacts
+
+COUNTED = {
+    "soft": "the shares of the votes are taken for probabilities",
+    "majority": "the class with the most votes is taken for certain, of equals the first",
+    "reliability": "each annotator counts by how often it seems right (Dawid and Skene, one accuracy each, by EM)",
+}
+
+
+def find(facts: RunFacts) -> list[str]:
+    """One sentence for each file of votes: how many there are, how often they agree, and how they were counted."""
+    return [
+        f"{each.file} holds {each.per_example:.1f} votes an example, which agree on {each.agreement:.1%} of "
+        f"them; {COUNTED[each.vote]}."
+        for each in facts.votes
+    ]

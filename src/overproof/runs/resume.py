@@ -1,0 +1,89 @@
+"""Where a resumed run finds its place: whether a folder belongs to the experiment, and which students are finished.
+
+Every step skips what is finished, so the command that was stopped is simply given again:
+
+* answers: `overproof.storage.store` computes the shards that are missing from `labels/`;
+* students: one is finished when its `row.json` is there, which is written last;
+* a student half trained: `overproof.training.checkpoint` resumes from `checkpoint.pt` beside it;
+* the result: `result.json` is written again from finished students.
+"""
+
+import shutil
+from pathlib import Path
+
+from overproof.errors import InputError
+from overproof.processes import leads, wait_for_all
+from overproof.runs.experiment import Experiment, load
+from overproof.storage import atomic
+
+EXPERIMENT, STUDENTS, STAGED, ROW = "experiment.yaml", "students", "staged", "row.json"
+
+
+def holds_run(folder: Path) -> bool:
+    """Whether a folder holds a run, finished or not.
+
+    Args:
+        folder: Any.
+    """
+    return (folder / EXPERIMENT).is_file()
+
+
+def check_folder(folder: Path, experiment: Experiment) -> bool:
+    """Make sure that a folder is empty or holds this very experiment; remove what a kill left half written.
+
+    Args:
+        folder: The run's.
+        experiment: All of the run.
+
+    Returns:
+        Whether the run was begun there.
+
+    Raises:
+        InputError: It holds something else.
+    """
+    wait_for_all()
+    if leads():
+        atomic.remove_leftovers(folder)
+    wait_for_all()
+    if holds_run(folder):
+        # Compared as options, not as text: a file written before an option was added means its default.
+        if load(folder / EXPERIMENT) != experiment:
+            raise InputError(
+                f"{str(folder)!r} holds another experiment (its experiment.yaml differs); choose another folder."
+            )
+        return True
+    # A kill may have come before experiment.yaml was written.
+    if folder.exists() and {each.name for each in folder.iterdir()} - {STAGED}:
+        raise InputError(f"{str(folder)!r} is not empty and holds no run; choose another folder.")
+    return False
+
+
+def student_folder(folder: Path, seed: int, row: str) -> Path:
+    """The folder of one student.
+
+    Args:
+        folder: The run's.
+        seed: One of the run's.
+        row: Of the table.
+    """
+    return folder / STUDENTS / f"seed-{seed}" / row
+
+
+def is_finished(student: Path) -> bool:
+    """Whether a student is trained: `row.json` is the last file written to its folder.
+
+    Args:
+        student: The student's folder.
+    """
+    return (student / ROW).exists()
+
+
+def remove_checkpoints(student: Path) -> None:
+    """Remove the checkpoints of a finished student; a kill may have left them there after `row.json` was written.
+
+    Args:
+        student: The student's folder.
+    """
+    if leads():
+        (student / "checkpoint.pt").unlink(missing_ok=True)
+        shutil.rmtree(student / "checkpoint", ignore_errors=True)

@@ -1,0 +1,176 @@
+"""The answers of one scorer to every role of a seed: read from files, computed by a brought model, or by a trained one.
+
+Several scorers are combined in `overproof.runs.teacher_answers`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import torch
+
+from overproof.answers.predictions import Answers, compress
+from overproof.data import Examples
+from overproof.methods.published import method
+from overproof.models import Student, resolved
+from overproof.progress import Progress
+from overproof.runs.caches import Caches
+from overproof.runs.experiment import Experiment, ScorerOptions
+from overproof.runs.roles import Roles, SeedRoles
+from overproof.teachers import (
+    Brought,
+    Network,
+    Trainable,
+    Whole,
+    asked_once,
+    cross_fitted,
+    from_files,
+    trainable,
+)
+from overproof.training.distillation import distilled
+from overproof.training.examples import Answered
+from overproof.training.options import TrainOptions
+
+LABELS = "labels"
+"""The folder, in a run's, of all stored answers."""
+
+ALL_SEEDS = "all-seeds"
+"""Where a brought teacher's answers to the examples that every seed draws from are stored."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ScorerAnswers:
+    """Computes the answers of one scorer, or reads those that are stored already.
+
+    Args:
+        experiment: All of the run.
+        roles: Its examples.
+        folder: The run's.
+        progress: Shows how far long work is.
+        caches: What the run shares with other runs.
+    """
+
+    experiment: Experiment
+    roles: Roles
+    folder: Path
+    progress: Progress
+    caches: Caches
+
+    def home(self, seed: int) -> Path:
+        """The folder of a seed's answers."""
+        return self.folder / LABELS / f"seed-{seed}"
+
+    def of(self, scorer: ScorerOptions, roles: SeedRoles, seed: int, home: Path) -> dict[str, Answers]:
+        """The answers of one scorer to all roles that have examples.
+
+        Args:
+            scorer: A teacher, or one of several.
+            roles: The examples of a seed, with the labels that a trained scorer sees.
+            seed: Decides the folds and the training of a trained scorer.
+            home: Where its answers are stored.
+
+        Raises:
+            InputError: A file or a model does not fit, or a store belongs to other examples or to another teacher.
+        """
+        if scorer.answers:
+            return from_files(
+                scorer.answers,
+                roles.by_role(),
+                self.roles.class_names,
+                classes=scorer.classes,
+                vote=scorer.vote,
+                parsed=self.caches.answer_files,
+            )
+        if scorer.brought:
+            return asked_once(
+                self.opened(scorer, next(iter(roles.by_role().values()))),
+                roles.by_role(),
+                self.roles.class_names,
+                folder=home,
+                elsewhere=self._other_stores(home),
+                whole=self._shared_pool(roles, home),
+                progress=self.progress.counter(f"teacher, seed {seed}"),
+            )
+        with self.progress.task(f"teacher, seed {seed}", None) as advance:
+            return cross_fitted(
+                self._trainable(scorer, roles),
+                roles.labelled,
+                roles.others(),
+                num_folds=scorer.folds,
+                seed=seed,
+                folder=home,
+                apart=("pool",) if self.experiment.has_rounds and scorer.folds > 1 and len(roles.pool) else (),
+                progress=lambda done, total: advance(done, f"of {total}"),
+            )
+
+    def opened(self, scorer: ScorerOptions, examples: Examples | None = None) -> Brought:
+        """A brought model, opened once.
+
+        Args:
+            scorer: Brought as a model.
+            examples: Some of those it will answer; None stands for all of the run's.
+
+        Raises:
+            InputError: There is no such model, or it does not fit the examples or the classes.
+        """
+        return self.caches.opened(scorer, self.roles.class_names, self._all_examples if examples is None else examples)
+
+    @cached_property
+    def _all_examples(self) -> Examples:
+        return self.roles.all_examples(self.experiment.seeds)
+
+    def _other_stores(self, home: Path, pattern: str = "seed-*") -> list[Path]:
+        """Where the same scorer may have answered the same examples: under other seeds, and in other runs."""
+        _, *below = home.relative_to(self.folder / LABELS).parts
+        runs = dict.fromkeys((self.folder, *self.caches.runs))
+        homes = [each for run in runs for each in sorted(run.glob(f"{LABELS}/{pattern}"))]
+        return [each.joinpath(*below) for each in homes if each.joinpath(*below) != home]
+
+    def _shared_pool(self, roles: SeedRoles, home: Path) -> Whole | None:
+        """What the labelled examples and the pool of every seed are drawn from, where they are all of it."""
+        train, several = self.roles.fixed.get("train"), len(self.experiment.seeds) > 1
+        if train is None or not several or len(roles.labelled) + len(roles.pool) != len(train):
+            return None
+        _, *below = home.relative_to(self.folder / LABELS).parts
+        folder = (self.folder / LABELS / ALL_SEEDS).joinpath(*below)
+        elsewhere = self._other_stores(folder, ALL_SEEDS)
+        return Whole(examples=train, roles=("labelled", "pool"), folder=folder, elsewhere=elsewhere)
+
+    def _trainable(self, scorer: ScorerOptions, roles: SeedRoles) -> Trainable:
+        own = scorer.model == "student"
+        train = self.experiment.train if own else scorer.train
+        train_network, fitting = _training_on_labels(train), (roles.labelled, roles.pool)
+        if own:
+            spec = resolved(self.experiment.student.spec, roles.labelled)
+            return Network(spec=spec, examples=fitting, train=train_network, recipe=train)
+        return trainable(
+            scorer.model,
+            scorer.options,
+            everyone=self._all_examples,
+            fitting=fitting,
+            folder=Path(scorer.features) if scorer.features else (self.caches.folder or self.folder) / "features",
+            train=train_network,
+            recipe=train,
+            progress=self.progress.counter("teacher's features"),
+        )
+
+
+def _training_on_labels(options: TrainOptions) -> Callable[[Student, Examples, int, Path], None]:
+    """The function that trains a network on labelled examples alone."""
+
+    def train_network(student: Student, labelled: Examples, seed: int, checkpoint: Path) -> None:
+        num_classes = len(student.class_names)
+        empty = torch.full((len(labelled), num_classes), 1 / num_classes)
+        distilled(
+            student,
+            student.encode(labelled),
+            Answered(place=torch.arange(len(labelled)), label=labelled.label, answers=compress(empty)),
+            Answered(place=torch.arange(0), label=labelled.label[:0], answers=compress(empty[:0])),
+            method=method("labelled_only"),
+            options=options,
+            seed=seed,
+            checkpoint=checkpoint,
+        )
+
+    return train_network

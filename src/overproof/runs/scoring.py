@@ -1,0 +1,76 @@
+"""Opens the test: the metrics of the teacher and of every student of a seed, and their answers counted."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from overproof.errors import InputError
+from overproof.evaluation.confusions import Tally, tally
+from overproof.evaluation.metrics import correct, metrics
+from overproof.evaluation.verdict import Role, Row
+from overproof.models import Student, load_student
+from overproof.runs.costs import measured
+from overproof.runs.resume import ROW, is_finished, student_folder
+from overproof.runs.students import Students
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class SeedScores:
+    """Teacher and students of one seed on its test.
+
+    Args:
+        rows: The teacher's first.
+        tallies: One a row.
+        trainings: The content of each student's row.json, by row and seed.
+        last_student: Of the table; its encoder reads inputs as those of all others do.
+    """
+
+    rows: tuple[Row, ...]
+    tallies: tuple[Tally, ...]
+    trainings: Mapping[tuple[str, int], Mapping[str, Any]]
+    last_student: Student
+
+
+def score(students: Students, folder: Path, seed: int) -> SeedScores:
+    """Score the teacher and all students of a seed on its test.
+
+    Args:
+        students: The run's.
+        folder: The run's.
+        seed: One of the run's.
+
+    Raises:
+        InputError: A student is not trained yet.
+    """
+    test, teacher_probs = students.given.for_seed(seed).test, students.teacher.for_seed(seed)["test"].probs()
+    test_digest = test.digest()
+    rows, tallies, trainings = [], [], {}
+
+    def add(name: str, role: Role, probs: Tensor) -> None:
+        tallies.append(tally(name, seed, probs, test.label, teacher_probs))
+        rows.append(
+            Row(
+                method=name,
+                seed=seed,
+                role=role,
+                metrics=metrics(probs, test.label, teacher_probs),
+                correct=correct(probs, test.label),
+                test=test_digest,
+            )
+        )
+
+    add("teacher", "reference", teacher_probs)
+    for each in students.rows(seed):
+        trained = student_folder(folder, seed, each.row)
+        if not is_finished(trained):
+            raise InputError(f"Student {each.row!r} of seed {seed} is not trained yet; run the distill step.")
+        student = load_student(trained)
+        with measured(folder, "answer", each.row, seed, len(test)) as saved:
+            probs = student.probs(students.encoded(student, test, saved))
+        add(each.row, students.role(each), probs)
+        trainings[each.row, seed] = json.loads((trained / ROW).read_text())
+    return SeedScores(rows=tuple(rows), tallies=tuple(tallies), trainings=trainings, last_student=student)

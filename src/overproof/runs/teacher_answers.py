@@ -1,0 +1,176 @@
+"""The teacher's answers to every role of a seed, opened once and kept: of one scorer, or of a stack of several."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from overproof.answers.files import vote_counts
+from overproof.answers.predictions import Answers, compress
+from overproof.errors import InputError
+from overproof.evaluation.findings.run_facts import Votes
+from overproof.models import load_student
+from overproof.noise import log_loss, stack_by_role, stacked_out_of_fold
+from overproof.processes import leads
+from overproof.runs.experiment import Experiment, ScorerOptions
+from overproof.runs.given_labels import GivenLabels
+from overproof.runs.roles import Roles, SeedRoles
+from overproof.runs.scorer_answers import ScorerAnswers
+from overproof.seeds import derived_seed
+from overproof.storage import atomic
+from overproof.synthetic import random_flips
+from overproof.teachers import SavedTeacher
+from overproof.training.options import TrainOptions
+from overproof.training.teacher_source import STORED, Answering, Online
+
+WEIGHTS = "weights.json"
+"""The file, in a seed's folder of answers, that says what each scorer of a stack counts."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TeacherAnswers:
+    """The teacher of a run.
+
+    Args:
+        scorers: Computes or reads the answers of one scorer; also holds the experiment and its roles.
+        given: The labels that trained scorers and the weights of a stack see.
+    """
+
+    scorers: ScorerAnswers
+    given: GivenLabels
+    _kept: dict[int, Mapping[str, Answers]] = field(default_factory=dict)
+
+    @property
+    def experiment(self) -> Experiment:
+        """All of the run."""
+        return self.scorers.experiment
+
+    @property
+    def roles(self) -> Roles:
+        """The run's examples."""
+        return self.scorers.roles
+
+    def for_seed(self, seed: int) -> Mapping[str, Answers]:
+        """Every role's answers, computed where they are not stored yet.
+
+        They are opened and verified once, however many steps of the run need them. Answers on disk are kept for one
+        seed at a time: each open file takes a handle, and to map a verified store again takes no time.
+        """
+        if seed not in self._kept:
+            answers = self._opened(seed)
+            if self.roles.on_disk:
+                self._kept.clear()
+            self._kept[seed] = answers
+        return self._kept[seed]
+
+    def network_weights(self, seed: int) -> dict[str, Tensor]:
+        """The weights of the one network that was trained on all the labelled examples."""
+        return load_student(self.scorers.home(seed) / "fold-0").module.state_dict()
+
+    def source(self, options: TrainOptions) -> Answering:
+        """What answers for the batches of a student trained by these options: the store, or the teacher itself.
+
+        Raises:
+            InputError: The teacher cannot answer batches, or the data are not augmented.
+        """
+        if options.teacher_answers == "stored":
+            return STORED
+        teacher = self.scorers.opened(self.experiment.teacher)
+        if not isinstance(teacher, SavedTeacher):
+            raise InputError(
+                f"Option 'train.teacher_answers' is 'online', but {self.experiment.teacher.model!r} cannot be asked in "
+                f"a batch; a saved student or a torch module with 'teacher.weights' can."
+            )
+        if teacher.kind != "image":
+            raise InputError(
+                f"Option 'train.teacher_answers' is 'online', but the data are of kind {teacher.kind!r}; only images "
+                f"are augmented, so 'stored' answers are the same and fast."
+            )
+        return Online(module=teacher.student.module, order=teacher.order)
+
+    def votes(self) -> tuple[Votes, ...]:
+        """What files of votes hold, one entry a file; empty where no file holds votes."""
+        found = []
+        for scorer in self._scorers:
+            for path in scorer.answers:
+                counts = vote_counts(path, self.roles.class_names, parsed=self.scorers.caches.answer_files)
+                if counts is not None:
+                    found.append(
+                        Votes(file=Path(path).name, per_example=counts[0], agreement=counts[1], vote=scorer.vote)
+                    )
+        return tuple(found)
+
+    def stacks(self) -> tuple[Mapping[str, Any], ...]:
+        """What each scorer of the stack counts, seed by seed, as stored; empty with one scorer."""
+        if len(self._scorers) == 1:
+            return ()
+        return tuple(json.loads(self._weights_file(seed).read_text()) for seed in self.experiment.seeds)
+
+    @property
+    def _scorers(self) -> tuple[ScorerOptions, ...]:
+        return self.experiment.scorers
+
+    def _weights_file(self, seed: int) -> Path:
+        return self.scorers.home(seed) / WEIGHTS
+
+    def _opened(self, seed: int) -> dict[str, Answers]:
+        roles, home = self.given.for_seed(seed), self.scorers.home(seed)
+        by_scorer = [
+            self.scorers.of(scorer, roles, seed, home / f"teacher-{number}" if number else home)
+            for number, scorer in enumerate(self._scorers)
+        ]
+        answers = by_scorer[0] if len(by_scorer) == 1 else self._stacked(by_scorer, roles, seed)
+        # Roles that the run does not have are empty.
+        nothing = compress(torch.empty(0, len(self.roles.class_names)))
+        return self._changed({"labelled": nothing, "pool": nothing, **answers}, seed)
+
+    def _changed(self, answers: dict[str, Answers], seed: int) -> dict[str, Answers]:
+        """The answers after flips and other corruption, in experiments that ask for it."""
+        options, names = self.experiment.teacher, self.roles.class_names
+
+        def changed(word: str, change: Callable[[Tensor, int], Tensor]) -> dict[str, Answers]:
+            # The answers of one fold's model are changed as those of the whole teacher are.
+            draws = {role: derived_seed(seed, word, role.partition("-without")[0]) for role in answers}
+            return {role: each.saying(change(each.probs(), draws[role])) for role, each in answers.items()}
+
+        if options.flip_share:
+            answers = changed("flips", lambda probs, draw: random_flips(probs, options.flip_share, draw)[0])
+        if options.spoil.changes_answers:
+            answers = changed("spoil", lambda probs, draw: options.spoil.corrupted(probs, names, draw))
+        return answers
+
+    def _stacked(self, by_scorer: list[dict[str, Answers]], roles: SeedRoles, seed: int) -> dict[str, Answers]:
+        """The stack of all scorers, out of fold on the examples that its weights are fitted on; writes the weights."""
+        judges = {"labelled": roles.labelled} if self.experiment.answers_out_of_sample else {}
+        judges |= {} if roles.validation is None else {"validation": roles.validation}
+        label = {role: examples.label for role, examples in judges.items() if len(examples)}
+        if not label:
+            raise InputError("Option 'teacher' holds several scorers; there are no labelled examples to weigh them on.")
+        answered = {role: None for answers in by_scorer for role in answers}
+        # A scorer that was not trained on the labels gives the same answers without a fold of them.
+        by_scorer = [
+            {role: each.get(role, each.get("pool", each["labelled"])) for role in answered} for each in by_scorer
+        ]
+        probs = [{role: each.probs() for role, each in answers.items()} for answers in by_scorer]
+        draw = derived_seed(seed, "teachers")
+        stacked, fitted = stack_by_role(probs, label, seed=draw)
+        truth = torch.cat(list(label.values()))
+
+        def loss(answers: Tensor) -> float:
+            return log_loss(answers, truth).mean().item()
+
+        if leads():
+            alone = [
+                stacked_out_of_fold([torch.cat([each[role] for role in label])], truth, seed=draw) for each in probs
+            ]
+            facts: dict[str, Any] = {
+                **fitted.summary(),
+                "log_loss_alone": [loss(each) for each in alone],
+                "log_loss": loss(torch.cat([stacked[role] for role in label])),
+            }
+            atomic.write_json(self._weights_file(seed), facts)
+        return {role: by_scorer[0][role].saying(each) for role, each in stacked.items()}
