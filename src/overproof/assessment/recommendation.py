@@ -10,7 +10,8 @@ from overproof.assessment.estimates import Estimate, mean_of, share_of
 from overproof.noise import log_loss, stacked_out_of_fold
 
 SYSTEMATIC = 0.2
-"""Errors are called systematic where the probe is right on less than this share of them, as in `diagnose`."""
+"""Errors are called systematic where the probe is right on less than this share of them, as in
+`overproof.evaluation.findings.regime`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
