@@ -195,7 +195,7 @@ def test_a_run_in_turn_is_the_run_one_by_one_byte_for_byte(asked, whole, tmp_pat
 
 def test_a_batch_is_made_once_for_all_who_ask_for_it(asked, monkeypatch):
     work = Run(experiment=asked[0], folder=asked[1], progress=Silent())
-    material, made, original = work._students.material(0), [], Ragged.part
+    material, made, original = work._students.inputs_of(0), [], Ragged.part
 
     def watched(self, rows):
         part = original(self, rows)
@@ -255,7 +255,7 @@ def test_killed_between_any_two_steps_it_goes_on_to_the_same_bytes(asked, whole,
 
 def test_tables_and_large_students_are_trained_one_by_one(asked, tmp_path, monkeypatch):
     work = Run(experiment=asked[0], folder=asked[1], progress=Silent())
-    material, rows = work._students.material(0), work._students.rows(0)
+    material, rows = work._students.inputs_of(0), work._students.rows(0)
     assert [len(group) for group in work._students.groups(material, rows)] == [len(rows)]
     monkeypatch.setattr(students, "MOST_NUMBERS", 2 * 1026)
     assert {len(group) for group in work._students.groups(material, rows[:4])} == {2}
@@ -270,7 +270,7 @@ def test_tables_and_large_students_are_trained_one_by_one(asked, tmp_path, monke
     table = content(tmp_path, student=numbers, teacher={"model": "linear", "folds": 2, "train": {"epochs": 1}})
     table["data"]["files"] = files
     work = Run(experiment=experiment_from(table), folder=tmp_path / "table", progress=Silent())
-    assert {len(group) for group in work._students.groups(work._students.material(0), rows)} == {1}
+    assert {len(group) for group in work._students.groups(work._students.inputs_of(0), rows)} == {1}
 
 
 def test_distilled_takes_all_steps(tmp_path):
