@@ -1,6 +1,11 @@
-"""Out-of-sample answers on one's own training data: every example is scored by a model that never saw it."""
+"""Cross-fitting: out-of-sample scores on the training data, each example scored by a model that was fitted without it.
+
+The only place where labelled rows are cut into folds (`folds`) and where models are fitted fold by fold (`FoldModels`).
+"""
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
@@ -9,8 +14,7 @@ from torch import Tensor
 
 from overproof.errors import InputError
 
-Rows = Int64[Tensor, "_"]
-"""Row numbers."""
+Model = TypeVar("Model")
 
 
 def folds(label: Int[Tensor, "N"], num_folds: int, seed: int) -> Int64[Tensor, "N"]:
@@ -42,8 +46,81 @@ def folds(label: Int[Tensor, "N"], num_folds: int, seed: int) -> Int64[Tensor, "
     return torch.from_numpy(fold)
 
 
+def rows_without(fold: Int[Tensor, "N"], number: int) -> Int64[Tensor, "M"]:
+    """The rows that the model of a fold is fitted on: those of all other folds, in ascending order.
+
+    Example:
+        >>> rows_without(torch.tensor([0, 1, 0, 1]), 0).tolist()
+        [1, 3]
+    """
+    return (fold != number).nonzero()[:, 0]
+
+
+def rows_within(fold: Int[Tensor, "N"], number: int) -> Int64[Tensor, "M"]:
+    """The rows of a fold, which its model has not seen, in ascending order.
+
+    Example:
+        >>> rows_within(torch.tensor([0, 1, 0, 1]), 0).tolist()
+        [0, 2]
+    """
+    return (fold == number).nonzero()[:, 0]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FoldModels(Generic[Model]):
+    """One model for each fold, fitted on all other folds when it is first used.
+
+    Args:
+        fold: [N], the fold of every example (`folds`).
+        fit: Takes the number of a fold and the rows to fit on (`rows_without`), and returns the fold's model.
+
+    Example:
+        The "model" of a fold is the mean of the rows that it was fitted on.
+
+        >>> models = FoldModels(fold=torch.tensor([0, 1, 0, 1]), fit=lambda number, rows: rows.double().mean())
+        >>> models.out_of_fold(lambda mean, rows: mean.expand(len(rows), 1)).squeeze(1).tolist()
+        [2.0, 1.0, 2.0, 1.0]
+        >>> models.mean(lambda mean: mean).item()
+        1.5
+    """
+
+    fold: Int[Tensor, "N"]
+    fit: Callable[[int, Tensor], Model]
+    _fitted: dict[int, Model] = field(default_factory=dict)
+
+    def __getitem__(self, number: int) -> Model:
+        """The model of a fold."""
+        if number not in self._fitted:
+            self._fitted[number] = self.fit(number, rows_without(self.fold, number))
+        return self._fitted[number]
+
+    def out_of_fold(
+        self, score: Callable[[Model, Tensor], Tensor], rows: Int[Tensor, "M"] | None = None
+    ) -> Float[Tensor, "M K"]:
+        """Score rows, each by the model that was fitted without its fold.
+
+        Args:
+            score: Takes a model and rows of its fold, and returns their scores, [rows, K].
+            rows: [M], which rows to score; None scores all.
+
+        Returns:
+            [M, K], in the order of `rows`.
+        """
+        rows = torch.arange(len(self.fold)) if rows is None else rows
+        fold, parts, places = self.fold[rows], [], []
+        for number in fold.unique().tolist():
+            place = rows_within(fold, number)
+            parts.append(score(self[number], rows[place]))
+            places.append(place)
+        return torch.cat(parts)[torch.cat(places).argsort()]
+
+    def mean(self, score: Callable[[Model], Tensor]) -> Tensor:
+        """The mean over all models of their scores on other examples, such as a pool that no model has seen."""
+        return torch.stack([score(self[number]) for number in self.fold.unique().tolist()]).mean(dim=0)
+
+
 def out_of_fold(fit: Callable[[Tensor], Callable[[Tensor], Tensor]], fold: Int[Tensor, "N"]) -> Float[Tensor, "N K"]:
-    """Score every example by the model fitted without its fold.
+    """Score every example by the model fitted without its fold: `FoldModels` where the models are needed only once.
 
     Args:
         fit: Takes the rows to train on (ascending row numbers) and returns a function from rows to their probabilities,
@@ -60,10 +137,4 @@ def out_of_fold(fit: Callable[[Tensor], Callable[[Tensor], Tensor]], fold: Int[T
         >>> out_of_fold(fit, torch.tensor([0, 1, 0, 1])).squeeze(1).tolist()
         [2.0, 1.0, 2.0, 1.0]
     """
-    parts, rows = [], []
-    for index in fold.unique():
-        held_out = (fold == index).nonzero().squeeze(1)
-        predict = fit((fold != index).nonzero().squeeze(1))
-        parts.append(predict(held_out))
-        rows.append(held_out)
-    return torch.cat(parts)[torch.cat(rows).argsort()]
+    return FoldModels(fold=fold, fit=lambda _, rows: fit(rows)).out_of_fold(lambda predict, rows: predict(rows))

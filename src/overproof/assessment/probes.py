@@ -1,5 +1,7 @@
 """Linear probes, cross-validated: predict the label, or the teacher's errors, from the student's features."""
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +12,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 from torch import Tensor
 
-from overproof.cross_fitting import folds
+from overproof.cross_fitting import FoldModels, folds
 from overproof.noise import log_loss
 from overproof.seeds import derived_seed
 
@@ -146,29 +148,14 @@ def probe(features: Any, labels: Int[Tensor, "V"], num_classes: int, seed: int) 
     # Matrix products of this size are several times slower on several threads.
     with threadpool_limits(1, "blas"):
         inputs, label = _coordinates(features), labels.numpy()
-        fold = folds(labels, 5, derived_seed(seed, "probe")).numpy()
-        probs = np.zeros((len(label), num_classes))
-        for number in range(5):
-            seen, unseen = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
-            penalty = _penalty(inputs[seen], label[seen], num_classes, derived_seed(seed, "probe", number))
-            probs[unseen] = _Probe(inputs[seen], label[seen], num_classes).probs(penalty, inputs[unseen])
-    return torch.from_numpy(probs)
 
+        def fit(number: int, rows: Tensor) -> Callable[[Matrix], Matrix]:
+            seen, its_label = inputs[rows.numpy()], label[rows.numpy()]
+            penalty = _penalty(seen, its_label, num_classes, derived_seed(seed, "probe", number))
+            return functools.partial(_Probe(seen, its_label, num_classes).probs, penalty)
 
-def _penalty(inputs: Matrix, label: NDArray[np.int64], num_classes: int, seed: int) -> float:
-    """The penalty with the lowest log-loss over the inner folds."""
-    inner = folds(torch.from_numpy(label), 3, seed).numpy()
-    models = [_Probe(inputs[inner != part], label[inner != part], num_classes) for part in range(3)]
-    best, least = PENALTIES[0], np.inf
-    for penalty in PENALTIES:
-        probs = np.zeros((len(label), num_classes))
-        for part, model in enumerate(models):
-            probs[inner == part] = model.probs(penalty, inputs[inner == part])
-        loss = float(log_loss(torch.from_numpy(probs), torch.from_numpy(label)).mean())
-        if loss > least:
-            break
-        best, least = penalty, loss
-    return best
+        models = FoldModels(fold=folds(labels, 5, derived_seed(seed, "probe")), fit=fit)
+        return models.out_of_fold(lambda probs, rows: torch.from_numpy(probs(inputs[rows.numpy()])))
 
 
 class _Probe:
@@ -201,6 +188,26 @@ class _Probe:
         probs = np.zeros((len(inputs), self.num_classes))
         probs[:, self.classes] = softmax((inputs - self.mean) @ self.head.weights + self.head.bias, axis=1)
         return probs
+
+
+def _penalty(inputs: Matrix, label: NDArray[np.int64], num_classes: int, seed: int) -> float:
+    """The penalty with the lowest log-loss over the inner folds."""
+    truth = torch.from_numpy(label)
+
+    def fit(_: int, rows: Tensor) -> _Probe:
+        return _Probe(inputs[rows.numpy()], label[rows.numpy()], num_classes)
+
+    def scores_at(penalty: float) -> Callable[[_Probe, Tensor], Tensor]:
+        return lambda model, rows: torch.from_numpy(model.probs(penalty, inputs[rows.numpy()]))
+
+    models = FoldModels(fold=folds(truth, 3, seed), fit=fit)
+    best, least = PENALTIES[0], np.inf
+    for penalty in PENALTIES:
+        loss = float(log_loss(models.out_of_fold(scores_at(penalty)), truth).mean())
+        if loss > least:
+            break
+        best, least = penalty, loss
+    return best
 
 
 def _coordinates(features: Any) -> Matrix:

@@ -1,6 +1,6 @@
 """Teacher accuracy as a rising function of the teacher's margin."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from overproof.cross_fitting import folds as fold_of
+from overproof.cross_fitting import out_of_fold
 from overproof.errors import InputError
 from overproof.functional import SMALLEST_PROBABILITY
 from overproof.noise.margins import MARGIN_OF_BITS, bits_of_margin, check_margin
@@ -153,11 +154,13 @@ def lower_bound(
         raise InputError(f"grid is {tuple(grid)}; it must hold at least one bound, all of them in [0, 1].")
     if len(margins) < 2:
         raise InputError("lower_bound has 1 example; cross-validation needs at least 2, or give the bound yourself.")
-    fold = fold_of(torch.from_numpy(right.astype(np.int64)), min(folds, len(margins)), seed).numpy()
-    predicted = np.empty(len(margins))
-    for index in range(fold.max() + 1):
-        held_out = fold == index
-        predicted[held_out] = _fit(margins[~held_out], right[~held_out], 0.0, prior)(margins[held_out])
+    fold = fold_of(torch.from_numpy(right.astype(np.int64)), min(folds, len(margins)), seed)
+
+    def fit(rows: Tensor) -> Callable[[Tensor], Tensor]:
+        curve = _fit(margins[rows.numpy()], right[rows.numpy()], 0.0, prior)
+        return lambda held_out: curve(torch.from_numpy(margins[held_out.numpy()])).unsqueeze(1)
+
+    predicted = out_of_fold(fit, fold).squeeze(1).double().numpy()
     losses = {bound: _log_loss(predicted.clip(bound, 1), right) for bound in sorted(grid)}
     return min(losses, key=lambda bound: losses[bound])
 

@@ -1,12 +1,13 @@
 """Teacher accuracy by the class it names: what is left to estimate where every answer has the same margin."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Bool, Float, Float32, Float64, Int
 from torch import Tensor
 
-from overproof.cross_fitting import folds
+from overproof.cross_fitting import folds, out_of_fold
 from overproof.functional import SMALLEST_PROBABILITY
 from overproof.noise.accuracy import LOWER_BOUNDS
 
@@ -85,12 +86,11 @@ def _shares(pseudo_label: Tensor, correct: Tensor, num_classes: int, prior: floa
 
 
 def _lower_bound(pseudo_label: Tensor, correct: Tensor, num_classes: int, prior: float) -> float:
-    fold = folds(correct.long(), min(10, len(correct)), 0)
-    predicted = torch.empty(len(correct), dtype=torch.float64)
-    for number in range(int(fold.max()) + 1):
-        rest = fold != number
-        shares = _shares(pseudo_label[rest], correct[rest], num_classes, prior)
-        predicted[~rest] = shares[pseudo_label[~rest]]
+    def fit(rows: Tensor) -> Callable[[Tensor], Tensor]:
+        shares = _shares(pseudo_label[rows], correct[rows], num_classes, prior)
+        return lambda held_out: shares[pseudo_label[held_out]].unsqueeze(1)
+
+    predicted = out_of_fold(fit, folds(correct.long(), min(10, len(correct)), 0)).squeeze(1)
 
     def loss(bound: float) -> float:
         accuracy = predicted.clamp(bound, 1.0)

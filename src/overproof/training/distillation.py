@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from overproof.cross_fitting import folds
+from overproof.cross_fitting import folds, rows_within, rows_without
 from overproof.errors import InputError
 from overproof.methods.composition import Memories, Method
 from overproof.methods.noise_models import Noiseless
@@ -259,7 +259,7 @@ def check_trainable(method: Method, options: TrainOptions, *, unseen: bool, vali
 def _parted(labelled: Answered, share: float, seed: int) -> tuple[Answered, Answered]:
     """The labelled examples without a held-out share of them, and that share."""
     part = folds(labelled.label, max(2, round(1 / share)), derived_seed(seed, "held out"))
-    return labelled.take((part != 0).nonzero()[:, 0]), labelled.take((part == 0).nonzero()[:, 0])
+    return labelled.take(rows_without(part, 0)), labelled.take(rows_within(part, 0))
 
 
 def _judged(

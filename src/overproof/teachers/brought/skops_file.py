@@ -2,7 +2,7 @@
 
 import json
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from overproof.cross_fitting import folds
+from overproof.cross_fitting import FoldModels, folds
 from overproof.data import Examples, Kind
 from overproof.data.wording import listed, reason
 from overproof.errors import InputError
@@ -154,11 +154,9 @@ def cross_fitted_estimator(
             order = torch.arange(len(names))
         both = [asked(estimator, raw(estimator, each, who), who)[:, order] for each in (labelled, pool)]
         return both[0], both[1]
-    fold = folds(labelled.label, num_folds, derived_seed(seed, "teacher folds"))
-    out_of_fold, sums = torch.zeros(len(labelled), len(names)).double(), torch.zeros(len(pool), len(names)).double()
-    for number in range(num_folds):
-        some, rest = labelled.take(fold != number), labelled.take(fold == number)
-        fitted = clone(estimator)
+
+    def fit(number: int, rows: Tensor) -> Callable[[Examples], Tensor]:
+        some, fitted = labelled.take(rows), clone(estimator)
         if "random_state" in fitted.get_params() and fitted.get_params()["random_state"] is None:
             fitted.set_params(random_state=derived_seed(seed, "teacher", number) % 2**32)
         try:
@@ -166,9 +164,11 @@ def cross_fitted_estimator(
         except (TypeError, ValueError) as error:
             raise InputError(f"{who} cannot be fitted on {labelled.origin}: {reason(error)}.") from None
         own = checked_classes(fitted, who)
-        out_of_fold[fold == number] = spread(asked(fitted, raw(fitted, rest, who), who).numpy(), own, len(names))
-        sums += spread(asked(fitted, raw(fitted, pool, who), who).numpy(), own, len(names))
-    return out_of_fold, sums / num_folds
+        return lambda examples: spread(asked(fitted, raw(fitted, examples, who), who).numpy(), own, len(names))
+
+    models = FoldModels(fold=folds(labelled.label, num_folds, derived_seed(seed, "teacher folds")), fit=fit)
+    out_of_fold = models.out_of_fold(lambda predict, held_out: predict(labelled.take(held_out)))
+    return out_of_fold, models.mean(lambda predict: predict(pool))
 
 
 def checked_classes(estimator: Any, who: str) -> np.ndarray:

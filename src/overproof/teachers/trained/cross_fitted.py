@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from overproof.answers.predictions import Answers, answer
-from overproof.cross_fitting import folds
+from overproof.cross_fitting import FoldModels, folds
 from overproof.data import Examples
 from overproof.seeds import derived_seed, digest
 from overproof.storage.keys import ANSWERS, canonical_json
@@ -21,6 +21,9 @@ from overproof.storage.shard import StoreKey
 from overproof.storage.store import Progress
 from overproof.teachers.keys import as_kept
 from overproof.teachers.scorers import Predictor, Trainable
+
+Ask = Callable[[slice], Tensor]
+"""Rows of some examples to their probabilities."""
 
 
 def cross_fitted(
@@ -52,58 +55,68 @@ def cross_fitted(
     Raises:
         InputError: Fewer labelled examples than folds, or a store that belongs to other examples.
     """
-    num_classes = len(labelled.class_names)
-    fold = folds(labelled.label, num_folds, seed) if num_folds > 1 else torch.zeros_like(labelled.label)
-    fitted: dict[int, Predictor] = {}
-
-    def predictor(number: int) -> Predictor:
-        if number not in fitted:
-            fitted[number] = teacher.fit(
-                labelled.take(fold != number) if num_folds > 1 else labelled,
-                num_classes=num_classes,
-                seed=derived_seed(seed, "teacher", number),
-                folder=folder / f"fold-{number}",
-            )
-        return fitted[number]
-
-    def ask_out_of_fold(rows: slice) -> Tensor:
-        some, their_fold = labelled.take(torch.arange(rows.start, rows.stop)), fold[rows]
-        probs = torch.zeros(len(some), num_classes)
-        for number in their_fold.unique().tolist():
-            mine = their_fold == number
-            probs[mine] = predictor(number)(some.take(mine)).float()
-        return probs
-
-    def ask_everybody(role: str) -> Callable[[slice], Tensor]:
-        def ask(rows: slice) -> Tensor:
-            some = others[role].take(torch.arange(rows.start, rows.stop))
-            return torch.stack([predictor(number)(some).float() for number in range(num_folds)]).mean(dim=0)
-
-        return ask
-
-    def ask_one(number: int, role: str) -> Callable[[slice], Tensor]:
-        return lambda rows: predictor(number)(others[role].take(torch.arange(rows.start, rows.stop))).float()
-
-    trained_on = digest(labelled.label.numpy().tobytes())
-    fitting = {"folds": num_folds, "seed": seed, "labelled": labelled.digest(), "labels": trained_on}
-    key_words = canonical_json({"teacher": teacher.fingerprint, **fitting})
-    answers = {}
-    asks = {"labelled": ask_out_of_fold, **{role: ask_everybody(role) for role in others}}
-    asked = {"labelled": labelled, **others}
+    models = _models(teacher, labelled, num_folds, seed, folder)
+    asks, asked = {"labelled": _by_held_out(models, labelled)}, {"labelled": labelled}
+    for role, examples in others.items():
+        asks[role], asked[role] = _by_mean(models, examples), examples
     for role, number in itertools.product(apart, range(num_folds)):
         name, examples = f"{role}-without-fold-{number}", others[role]
-        asks[name], asked[name] = ask_one(number, role), examples
-    for role, examples in asked.items():
-        key = StoreKey(teacher=key_words, data=examples.digest(), transform=role, code=ANSWERS)
-        key = as_kept(folder / role, key)
-        answers[role] = answer(
+        asks[name], asked[name] = _by_one(models, number, examples), examples
+    words = _words(teacher, labelled, num_folds, seed)
+    return {
+        role: answer(
             folder / role,
             examples.ids,
-            key,
+            as_kept(folder / role, StoreKey(teacher=words, data=examples.digest(), transform=role, code=ANSWERS)),
             labelled.class_names,
             asks[role],
             source=examples.origin,
             progress=progress,
             mmap=examples.mapped is not None,
         )
-    return answers
+        for role, examples in asked.items()
+    }
+
+
+def _models(teacher: Trainable, labelled: Examples, num_folds: int, seed: int, folder: Path) -> FoldModels[Predictor]:
+    """One fit for each fold; a single one on all labelled examples where there are no folds."""
+
+    def fit(number: int, rows: Tensor) -> Predictor:
+        return teacher.fit(
+            labelled.take(rows) if num_folds > 1 else labelled,
+            num_classes=len(labelled.class_names),
+            seed=derived_seed(seed, "teacher", number),
+            folder=folder / f"fold-{number}",
+        )
+
+    one_fold = torch.zeros_like(labelled.label)
+    return FoldModels(fold=folds(labelled.label, num_folds, seed) if num_folds > 1 else one_fold, fit=fit)
+
+
+def _words(teacher: Trainable, labelled: Examples, num_folds: int, seed: int) -> str:
+    """What all answers follow from, besides the examples of their role."""
+    labels = digest(labelled.label.numpy().tobytes())
+    fitting = {"folds": num_folds, "seed": seed, "labelled": labelled.digest(), "labels": labels}
+    return canonical_json({"teacher": teacher.fingerprint, **fitting})
+
+
+def _by_held_out(models: FoldModels[Predictor], labelled: Examples) -> Ask:
+    """Each labelled example by the fit that has not seen it."""
+    return lambda rows: models.out_of_fold(
+        lambda predict, held_out: predict(labelled.take(held_out)).float(), torch.arange(rows.start, rows.stop)
+    )
+
+
+def _by_mean(models: FoldModels[Predictor], examples: Examples) -> Ask:
+    """Every example by the mean of all fits."""
+
+    def ask(rows: slice) -> Tensor:
+        some = examples.take(torch.arange(rows.start, rows.stop))
+        return models.mean(lambda predict: predict(some).float())
+
+    return ask
+
+
+def _by_one(models: FoldModels[Predictor], number: int, examples: Examples) -> Ask:
+    """Every example by the fit without one fold."""
+    return lambda rows: models[number](examples.take(torch.arange(rows.start, rows.stop))).float()

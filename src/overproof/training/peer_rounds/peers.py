@@ -240,7 +240,7 @@ class Peers:
         values = {f"pool-by-{fold}": each["pool"] for fold, each in enumerate(said)}
         values["labelled"] = torch.empty(len(self.fold), len(self.untrained.class_names))
         for fold, each in enumerate(said):
-            values["labelled"][self.fold == fold] = each["labelled"]
+            values["labelled"][rows_within(self.fold, fold)] = each["labelled"]
         if "validation" in self.answered:
             values["validation"] = torch.stack([each["validation"] for each in said]).mean(dim=0)
         return values
@@ -256,7 +256,7 @@ class Peers:
         result = distilled(
             self.fresh(),
             self.inputs,
-            chain["labelled"].take((self.fold != fold).nonzero()[:, 0]),
+            chain["labelled"].take(rows_without(self.fold, fold)),
             chain["pool"],
             method=_on_half_a_pool(self.method) if number else labelled_only(),
             options=self.train,
@@ -267,7 +267,7 @@ class Peers:
             checkpoint=checkpoint,
         )
         asked = {
-            "labelled": self.answered["labelled"].place[self.fold == fold],
+            "labelled": self.answered["labelled"].place[rows_within(self.fold, fold)],
             "pool": self.answered["pool"].place[self.asked_about(number, fold)],
             **({"validation": chain["validation"].place} if "validation" in chain else {}),
         }

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from overproof.answers.predictions import Answers
+from overproof.cross_fitting import FoldModels
 from overproof.errors import InputError
 from overproof.noise import log_loss, named_posterior, named_posterior_by_role, stack_by_role
 from overproof.seeds import derived_seed
@@ -223,12 +224,14 @@ def _heard(
     said = {role: each.answers.probs() for role, each in peers.answered.items()}
     if not peers.hears_names_only:
         return said, list(given_without)
-    without = []
-    for fold, given in enumerate(given_without):
-        rest = {role: peers.fold != fold if role == "labelled" else slice(None) for role in label}
+
+    def posterior_without(_: int, labelled_rows: Tensor) -> Tensor:
+        rest = {role: labelled_rows if role == "labelled" else slice(None) for role in label}
         known = torch.cat([each[rest[role]] for role, each in label.items()])
-        answers = torch.cat([said[role][rows] for role, rows in rest.items()])
-        without.append(named_posterior(known, answers)[given.argmax(dim=1)].float())
+        return named_posterior(known, torch.cat([said[role][rows] for role, rows in rest.items()]))
+
+    posteriors = FoldModels(fold=peers.fold, fit=posterior_without)
+    without = [posteriors[fold][given.argmax(dim=1)].float() for fold, given in enumerate(given_without)]
     heard = named_posterior_by_role(said, label, seed=derived_seed(peers.seed, "posterior"))
     return {role: probs.float() for role, probs in heard.items()}, without
 
