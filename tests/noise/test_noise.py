@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import binomtest
 
-from overproof.cross_fitting import folds, out_of_fold
 from overproof.errors import InputError
 from overproof.methods.noise_models import Isotonic, Noiseless
 from overproof.noise import (
@@ -662,67 +661,6 @@ def test_a_teacher_of_hard_labels_is_made_as_sure_as_it_is_right():
 
 def test_a_teacher_that_is_never_wrong_keeps_a_finite_temperature():
     assert fit_temperature(torch.tensor([[0.9, 0.1]]), torch.tensor([0])) < 0.1
-
-
-# Cross-fitting
-
-
-@settings(max_examples=40)
-@given(st.lists(st.integers(0, 4), min_size=10, max_size=60), st.integers(2, 10), st.integers(0, 99))
-def test_folds_cover_all_and_are_even_within_every_class(labels, num_folds, seed):
-    label = torch.tensor(labels)
-    fold = folds(label, num_folds, seed)
-    sizes = [fold[label == c].bincount(minlength=num_folds) for c in label.unique()] + [fold.bincount()]
-    assert all(size.max() - size.min() <= 1 for size in sizes)
-    assert sizes[-1].tolist()
-    assert len(sizes[-1]) == num_folds
-    assert torch.equal(fold, folds(label, num_folds, seed))
-
-
-def test_folds_differ_by_seed():
-    label = torch.arange(60) % 3
-    assert not torch.equal(folds(label, 5, 0), folds(label, 5, 1))
-
-
-def test_folds_that_cannot_be_are_refused():
-    with pytest.raises(InputError, match="3 labelled examples are fewer than the 5 folds"):
-        folds(torch.tensor([0, 1, 0]), 5, seed=0)
-    with pytest.raises(InputError, match="folds is 1"):
-        folds(torch.tensor([0, 1, 0]), 1, seed=0)
-
-
-def test_every_example_is_scored_by_the_model_that_never_saw_it():
-    fold = folds(torch.arange(23) % 4, 5, seed=0)
-    fits = []
-
-    def fit(rows):
-        fits.append(rows)
-        seen = torch.zeros(23).index_fill(0, rows, 1.0)
-        return lambda held_out: torch.stack(
-            [held_out.float(), seen[held_out], torch.full_like(seen[held_out], len(rows))], 1
-        )
-
-    scores = out_of_fold(fit, fold)
-    assert scores[:, 0].tolist() == list(range(23))
-    assert (scores[:, 1] == 0).all()
-    assert torch.equal(scores[:, 2], 23 - fold.bincount()[fold].float())
-    assert len(fits) == 5
-    assert all((rows.diff() > 0).all() for rows in fits)
-
-
-def test_in_sample_answers_say_never_wrong_and_cross_fitted_ones_do_not():
-    """A teacher that remembers: right on all that it saw, and on half of what it did not."""
-    label = torch.randint(2, (200,), generator=torch.Generator().manual_seed(0))
-
-    def fit(rows):
-        known = torch.full((200,), 0).index_copy(0, rows, label[rows])
-        return lambda asked: one_hot(known[asked], 2)
-
-    everything = torch.arange(200)
-    assert global_accuracy(label, fit(everything)(everything))[0] == 1
-    mean, low, high = global_accuracy(label, out_of_fold(fit, folds(label, 5, seed=0)))
-    assert low < 0.5 < high
-    assert mean < 0.6
 
 
 # Noise models

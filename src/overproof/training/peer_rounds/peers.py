@@ -33,6 +33,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from overproof.answers.predictions import Answers, answer
+from overproof.cross_fitting import rows_within, rows_without
 from overproof.methods.composition import Method, override
 from overproof.methods.published import labelled_only
 from overproof.models import Inputs, Placed, Student, described_student
