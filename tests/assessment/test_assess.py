@@ -108,8 +108,8 @@ def test_many_features_are_as_many_coordinates_as_examples():
         assert turned.shape == (60, min(60, given.shape[1]))
         np.testing.assert_allclose(turned @ turned.T, own @ own.T, atol=1e-9)
     turned = _coordinates(features)
-    told = LogisticRegression(max_iter=10_000, tol=1e-9).fit(turned[:40], labels[:40]).predict_proba(turned[40:])
-    np.testing.assert_allclose(told, direct, atol=1e-5)
+    rotated = LogisticRegression(max_iter=10_000, tol=1e-9).fit(turned[:40], labels[:40]).predict_proba(turned[40:])
+    np.testing.assert_allclose(rotated, direct, atol=1e-5)
 
 
 def test_the_probe_is_logistic_regression_with_the_penalty_of_least_loss(monkeypatch):
@@ -165,12 +165,12 @@ def test_peer_rounds_are_recommended_exactly_where_the_features_add_information(
     teacher = torch.sigmoid(torch.stack([-views[:, 0], views[:, 0]], dim=1) * 2 * 2 / 1.44 / 2)
     teacher = teacher / teacher.sum(dim=1, keepdim=True)
     few, names = slice(0, 300), ("no", "yes")
-    told = []
+    assessments = []
     for features in (views[few, 1:], views[few, :1], torch.randn(300, 2, generator=generator)):
         found = assess(label[few], teacher[few], teacher[300:], class_names=names, features=features.numpy())
-        told.append(found)
+        assessments.append(found)
         assert set(found.log_losses) == {"teacher", "labels alone", "both"}
-    other, same, noise = told
+    other, same, noise = assessments
     assert other.recommendation == "slam, rounds: 3"
     assert other.log_losses["both"] < min(other.log_losses["teacher"], other.log_losses["labels alone"])
     assert same.recommendation == "hard"
@@ -207,8 +207,8 @@ def test_the_page_fits_80_columns_and_the_numbers_fit_json():
     assert shown.startswith("Recommendation: ")
     assert max(len(line) for line in shown.splitlines()) <= 80
     assert "teacher right" in shown
-    told = json.loads(json.dumps(asdict(found)))
-    assert told["accuracy"]["mean"] == found.accuracy.mean
+    output = json.loads(json.dumps(asdict(found)))
+    assert output["accuracy"]["mean"] == found.accuracy.mean
 
 
 # --- are the errors predictable from the inputs
@@ -235,9 +235,9 @@ def test_errors_that_follow_from_the_inputs_are_distinguished_from_random_ones()
     assert systematic.follows_from_inputs
     assert systematic.by_inputs[0] > 0.95
     assert "systematic" in systematic.sentence()
-    told = error_probe(world.inputs.numpy(), region, torch.where(region, 0.1, 0.9), 0)
-    assert told.by_margin[0] == 1.0
-    assert not told.follows_from_inputs, "the margin predicts all errors"
+    errors = error_probe(world.inputs.numpy(), region, torch.where(region, 0.1, 0.9), 0)
+    assert errors.by_margin[0] == 1.0
+    assert not errors.follows_from_inputs, "the margin predicts all errors"
     assert error_probe(world.inputs.numpy(), region & (torch.arange(900) < 10), margins, 0) is None
 
 
@@ -257,8 +257,8 @@ def test_an_assessment_holds_the_ceiling_and_the_repeated_examples():
         assert all(a <= b + 1e-9 and b <= c + 1e-9 for a, b, c in zip(low, entry, high, strict=True))
     assert found.errors is not None
     assert found.errors.sentence() in found.findings
-    told = json.loads(json.dumps(asdict(found)))
-    assert len(told["errors"]["by_inputs"]) == 3
+    output = json.loads(json.dumps(asdict(found)))
+    assert len(output["errors"]["by_inputs"]) == 3
 
 
 def test_an_assessment_is_a_page(tmp_path):

@@ -133,7 +133,7 @@ def made():
             examples = some_examples(kind, options)
             own = {key: value for key, value in options.items() if key != "image"}
             if kind in ("minilm", "embedding"):
-                # The head alone is exported: no encoder is asked.
+                # The head alone is exported: no encoder is used.
                 own |= {"embedder": "some.where:encoder"} if kind == "embedding" else {}
                 encoder = EmbeddingEncoder(embedder="minilm", options={}, dimension=24, fingerprint="of a test")
                 spec = resolved(ModelSpec(name=kind, options=own), examples)
@@ -216,7 +216,7 @@ def test_a_graph_describes_its_inputs_and_nothing_of_the_machine(made):
 
 def test_unknown_categories_and_missing_values_are_encoded_as_by_the_student(made):
     student, _, graph = made("mlp")
-    strange = pa.table(
+    unknown = pa.table(
         {
             "size": pa.array([None, 1.0, -1e9]),
             "count": pa.array([None, None, 2**53 + 1], pa.int64()),
@@ -232,7 +232,7 @@ def test_unknown_categories_and_missing_values_are_encoded_as_by_the_student(mad
             "day": pa.array([None, int(DAY), -int(DAY) // 2], pa.timestamp("us")),
         }
     )
-    examples = examples_of(inputs=strange, label=torch.full((3,), -1), class_names=(), keys=None, origin="strange")
+    examples = examples_of(inputs=unknown, label=torch.full((3,), -1), class_names=(), keys=None, origin="unknown")
     (found,) = graph_logits([graph], student, examples)
     wanted = student.logits(examples)
     np.testing.assert_allclose(found, wanted, rtol=1e-6, atol=1e-4)
@@ -279,12 +279,12 @@ def test_the_scorer_alone_predicts_as_the_student_does(made, name, tmp_path):
     assert num_of_none == 0
     # As a command, one text a line.
     lines = "so good!\n日本語\n"
-    said = subprocess.run(
+    done = subprocess.run(
         [sys.executable, "-I", str(tmp_path / "export/score.py")], input=lines, capture_output=True, text=True
     )
     wanted = student.probs(["so good!", "日本語"]).max(dim=1)
     shown = [f"{CLASSES[place]}\t{value:.4f}" for value, place in zip(*map(torch.Tensor.tolist, wanted), strict=True)]
-    assert said.stdout.splitlines() == shown
+    assert done.stdout.splitlines() == shown
 
 
 @given(
@@ -334,14 +334,14 @@ def finished(tmp_path_factory):
 
 def test_an_export_of_a_run_is_complete_and_names_its_run(finished, tmp_path, capsys):
     main(["export", str(finished), "--out", str(tmp_path / "a"), "--method", "slam", "--seed", "1", "--int8", "--json"])
-    told = json.loads(capsys.readouterr().out)
+    output = json.loads(capsys.readouterr().out)
     folder = tmp_path / "a"
     manifest = json.loads((folder / "manifest.json").read_text())
     assert set(manifest["files"]) == {each.name for each in folder.iterdir()} - {"manifest.json"}
     for name, about in manifest["files"].items():
         data = (folder / name).read_bytes()
         assert (len(data), hashlib.sha256(data).hexdigest()) == (about["num_bytes"], about["sha256"])
-    assert told["files"] == [*manifest["files"], "manifest.json"]
+    assert output["files"] == [*manifest["files"], "manifest.json"]
     # Every file describes the same student.
     student = load_student(finished / "students/seed-1/slam")
     assert json.loads((folder / "student.json").read_text())["class_names"] == manifest["class_names"]
@@ -397,7 +397,7 @@ def test_a_kill_leaves_no_manifest(finished, tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         (["RUN"], "name one as the method; there are 'hard', 'labelled_only', 'oracle', 'slam', 'soft'"),
         (["RUN", "--method", "slum"], "no student 'slum' (nearest: 'slam')"),
@@ -406,12 +406,12 @@ def test_a_kill_leaves_no_manifest(finished, tmp_path, monkeypatch):
         (["RUN/students"], "has neither a student"),
     ],
 )
-def test_what_cannot_be_exported_is_one_sentence(finished, tmp_path, capsys, words, said):
+def test_what_cannot_be_exported_is_one_sentence(finished, tmp_path, capsys, words, message):
     with pytest.raises(SystemExit) as stopped:
         main(["export", *(word.replace("RUN", str(finished)) for word in words), "--out", str(tmp_path / "a")])
     error = capsys.readouterr().err.strip()
     assert stopped.value.code == 2
-    assert said in error
+    assert message in error
     assert "\n" not in error
     assert not (tmp_path / "a").exists()
 
@@ -473,11 +473,11 @@ class Python(nn.Module):
 
 
 @pytest.mark.parametrize(
-    ("module", "said"), [(Fixed(), "batches of 2 only|cannot be written"), (Python(), "cannot be written")]
+    ("module", "message"), [(Fixed(), "batches of 2 only|cannot be written"), (Python(), "cannot be written")]
 )
-def test_a_module_that_cannot_be_a_graph_is_rejected(module, said, tmp_path):
+def test_a_module_that_cannot_be_a_graph_is_rejected(module, message, tmp_path):
     student = wrap(module, CLASSES, encoder=PlainTable(columns=("a", "b")))
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         overproof.export(student, tmp_path / "a")
     assert not (tmp_path / "a").exists()
 

@@ -169,7 +169,7 @@ GOOD = HEADER + "1,red,true,1970-01-01,x,a\n2,red,false,1970-01-01 00:00:07,x,b\
 
 
 @pytest.mark.parametrize(
-    ("data", "said"),
+    ("data", "message"),
     [
         (
             GOOD.replace("\n2,", "\ntwo,"),
@@ -187,23 +187,23 @@ GOOD = HEADER + "1,red,true,1970-01-01,x,a\n2,red,false,1970-01-01 00:00:07,x,b\
         ("", "is empty"),
     ],
 )
-def test_a_bad_file_leaves_nothing_behind(tabular, tmp_path, data, said):
+def test_a_bad_file_leaves_nothing_behind(tabular, tmp_path, data, message):
     (tmp_path / "a.csv").write_text(data)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         predict(tabular[0], Source(path=str(tmp_path / "a.csv"), kind="table", id="key"), tmp_path / "answers.csv")
     assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
 
 
 def test_errors_in_a_later_piece_name_the_row_of_the_file(tabular, tmp_path, small_pieces):
     rows = "".join(f"{i},red,true,1970-01-01,x,k{i}\n" for i in range(50))
-    for data, said in (
+    for data, message in (
         (rows.replace("k44", "k2"), "1 repeated ids in column 'key'"),
         (rows.replace("45,red", ",red"), "row 45"),
         (rows.replace("\n46,", "\nforty,"), "'forty' in row 46"),
         (rows.replace("x,k47", "k47"), "has 5 cells row 47"),
     ):
         (tmp_path / "a.csv").write_text(HEADER + data)
-        with pytest.raises(InputError, match=said):
+        with pytest.raises(InputError, match=message):
             predict(tabular[0], Source(path=str(tmp_path / "a.csv"), kind="table", id="key"), tmp_path / "answers.csv")
         assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
 
@@ -298,7 +298,7 @@ def finished(tmp_path_factory):
     return folder
 
 
-def ask(finished, *words, row="hard"):
+def run_predict(finished, *words, row="hard"):
     student = finished / "run/students/seed-0" / row
     main(["predict", str(student), str(finished / "new.csv"), "--id", "key", *words])
 
@@ -306,24 +306,24 @@ def ask(finished, *words, row="hard"):
 @pytest.mark.parametrize("words", [[], ["--calibrate", "calibrate.csv", "--label", "colour"]])
 def test_a_risk_is_kept_against_the_truth(finished, tmp_path, capsys, words):
     words = [str(finished / word) if word.endswith(".csv") else word for word in words]
-    ask(finished, "--out", str(tmp_path / "a.csv"), "--risk", "0.12", *words, "--json")
-    told = json.loads(capsys.readouterr().out)
+    run_predict(finished, "--out", str(tmp_path / "a.csv"), "--risk", "0.12", *words, "--json")
+    output = json.loads(capsys.readouterr().out)
     beside = json.loads((tmp_path / "a.risk.json").read_text())
-    assert told["abstention"] == beside
+    assert output["abstention"] == beside
     assert (beside["risk"], beside["confidence"]) == (0.12, 0.95)
     assert beside["bound"] <= 0.12
     assert beside["num_calibration"] == (1000 if words else 600)
     answers, truth = written(tmp_path / "a.csv"), written(finished / "new.csv")["colour"].to_pylist()
-    assert (told["num_rows"], told["num_answered"]) == (3500, beside["num_answered"])
+    assert (output["num_rows"], output["num_answered"]) == (3500, beside["num_answered"])
     given = [(a, b) for a, b in zip(answers["label"].to_pylist(), truth, strict=True) if a]
-    assert len(given) == told["num_answered"]
+    assert len(given) == output["num_answered"]
     assert 0.3 * 3500 < len(given) < 3500
     assert (
         np.mean([a != b for a, b in given])
         < 0.12
         < np.mean([a != b for a, b in zip(best_guess(answers), truth, strict=True)])
     )
-    assert told["rows_per_second"] > 0
+    assert output["rows_per_second"] > 0
 
 
 def best_guess(answers):
@@ -334,22 +334,22 @@ def best_guess(answers):
 def test_what_it_was_trained_on_is_left_out(finished, tmp_path, capsys):
     """Of 1,500 labelled rows the student has seen 460, as labels or in the pool."""
     calibrate = ["--calibrate", str(finished / "all.csv"), "--label", "colour"]
-    ask(finished, "--out", str(tmp_path / "a.parquet"), "--risk", "0.15", *calibrate)
+    run_predict(finished, "--out", str(tmp_path / "a.parquet"), "--risk", "0.15", *calibrate)
     beside = json.loads((tmp_path / "a.risk.json").read_text())
     assert (beside["num_left_out"], beside["num_calibration"]) == (460, 1040)
     assert "460 labelled examples were left out: it was trained on them." in " ".join(capsys.readouterr().err.split())
 
 
 def test_the_guarantee_is_printed(finished, tmp_path, capsys):
-    ask(finished, "--out", str(tmp_path / "a.parquet"), "--risk", "0.15", "--confidence", "0.9")
-    said = " ".join(capsys.readouterr().err.split())
-    assert "the error rate of these predictions is at most 15.0%, at confidence 90%" in said
-    assert "of 3500 rows have a class." in said
-    assert "a second." in said
+    run_predict(finished, "--out", str(tmp_path / "a.parquet"), "--risk", "0.15", "--confidence", "0.9")
+    message = " ".join(capsys.readouterr().err.split())
+    assert "the error rate of these predictions is at most 15.0%, at confidence 90%" in message
+    assert "of 3500 rows have a class." in message
+    assert "a second." in message
 
 
 @pytest.mark.parametrize(
-    ("row", "words", "said"),
+    ("row", "words", "message"),
     [
         ("slam", ["--risk", "0.1"], "were used to make this student (the teacher's errors were estimated on them)"),
         ("hard", ["--risk", "0.0001"], "No threshold keeps the risk below 0.0001"),
@@ -361,7 +361,7 @@ def test_the_guarantee_is_printed(finished, tmp_path, capsys):
         ("hard", ["--risk", "0.1", "--calibrate", "gap.csv", "--label", "colour"], "has no label in row 1"),
     ],
 )
-def test_calibration_without_a_guarantee_is_rejected(finished, tmp_path, capsys, row, words, said):
+def test_calibration_without_a_guarantee_is_rejected(finished, tmp_path, capsys, row, words, message):
     table = written(finished / "calibrate.csv")
     for name, colour in (("odd.csv", "pink"), ("gap.csv", None)):
         changed = pa.array([table["colour"][0].as_py(), colour, *table["colour"].to_pylist()[2:]])
@@ -369,10 +369,10 @@ def test_calibration_without_a_guarantee_is_rejected(finished, tmp_path, capsys,
         pyarrow.csv.write_csv(table.set_column(place, "colour", changed), finished / name)
     words = [str(finished / word) if word.endswith(".csv") else word for word in words]
     with pytest.raises(SystemExit) as stopped:
-        ask(finished, "--out", str(tmp_path / "a.csv"), *words, row=row)
+        run_predict(finished, "--out", str(tmp_path / "a.csv"), *words, row=row)
     error = capsys.readouterr().err.strip()
     assert stopped.value.code == 2
-    assert said in error
+    assert message in error
     assert "\n" not in error
     assert not list(tmp_path.iterdir())
 
@@ -388,7 +388,7 @@ def test_a_student_outside_of_its_run_needs_a_file(finished, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("changes", "said"),
+    ("changes", "message"),
     [
         ([], ""),
         (["train.early_stop_epochs=2"], "stop early"),
@@ -398,7 +398,7 @@ def test_a_student_outside_of_its_run_needs_a_file(finished, tmp_path, capsys):
         (["methods=[{method: labelled_only, name: one}]"], ""),
     ],
 )
-def test_how_validation_labels_are_used(changes, said):
+def test_how_validation_labels_are_used(changes, message):
     content = {
         "data": {"files": {"all": {"path": "a.csv"}}, "rows": {"labelled": 9, "validation": 9, "test": 9}},
         "methods": [{"method": "hard", "name": "one"}],
@@ -406,5 +406,5 @@ def test_how_validation_labels_are_used(changes, said):
     experiment = experiment_from(content, changes)
     row = next(each for each in experiment.rows() if each.row == "one")
     found = use_of_validation(experiment, row)
-    assert said in found if said else found == ""
-    assert bool(use_of_validation(experiment, None)) == ("stop early" in said)
+    assert message in found if message else found == ""
+    assert bool(use_of_validation(experiment, None)) == ("stop early" in message)

@@ -102,7 +102,7 @@ def test_renaming_the_classes_changes_nothing():
 
 
 @pytest.mark.parametrize(
-    ("change", "says"),
+    ("change", "message"),
     [
         ({"label": torch.tensor([0, -1, -1])}, r"Row 1 \(counting from 0\) has no label \(-1\)"),
         ({"label": torch.tensor([0, 1, 2])}, r"Row 2 \(counting from 0\) has label 2; .* a label in 0\.\.1"),
@@ -119,13 +119,13 @@ def test_renaming_the_classes_changes_nothing():
         ),
     ],
 )
-def test_bad_input_is_named_in_one_sentence(change, says):
+def test_bad_input_is_named_in_one_sentence(change, message):
     good = {
         "student_probs": torch.full((3, 2), 0.5),
         "label": torch.tensor([0, 1, 0]),
         "teacher_probs": torch.full((3, 2), 0.5),
     }
-    with pytest.raises(InputError, match=says) as caught:
+    with pytest.raises(InputError, match=message) as caught:
         metrics(**(good | change))
     assert str(caught.value).endswith(".")
     assert "\n" not in str(caught.value)

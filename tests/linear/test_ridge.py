@@ -209,7 +209,7 @@ def test_choosing_both_has_no_higher_risk_than_choosing_either():
     alone = RidgeSelfDistillation(both.regularization_).fit(features, labels)
     np.testing.assert_allclose(both.teacher_coef_, alone.teacher_coef_, atol=1e-10)
     assert set(path.estimated_from) == {"leave-one-out"}
-    assert both.imitation_ == pytest.approx(alone.imitation_, abs=0.3)  # corrected residuals say nearly the same
+    assert both.imitation_ == pytest.approx(alone.imitation_, abs=0.3)  # corrected residuals give nearly the same
     given = RidgeSelfDistillationCV([0.1, 0.01], imitation=1.0).fit(features, labels)
     assert given.imitation_ == 1.0
     assert given.regularization_ in (0.1, 0.01)

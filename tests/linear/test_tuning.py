@@ -93,9 +93,9 @@ def test_the_same_arrays_are_read_from_every_kind_of_file(files):
 
 def test_the_command_line_gives_the_result_of_python(files, capsys):
     main(["tune-xi", str(files / "f.npz"), "--target", "y", "--features", "x", "--folds", "2", "--json"])
-    said = json.loads(capsys.readouterr().out)
+    output = json.loads(capsys.readouterr().out)
     found = tune(files / "f.npz", label=None, target=["y"], features=["x"], folds=2)
-    assert said == json.loads(json.dumps(found.as_json()))
+    assert output == json.loads(json.dumps(found.as_json()))
     main(["tune-xi", str(files / "listed.parquet"), "--label", "label", "--folds", "2"])
     shown = capsys.readouterr().out
     assert "accuracy %" in shown
@@ -111,7 +111,7 @@ def test_the_same_command_prints_the_same_twice(files, capsys):
 
 
 @pytest.mark.parametrize(
-    ("arrays", "words", "said"),
+    ("arrays", "words", "message"),
     [
         ({}, ["--label", "lable"], "no array 'lable' (nearest: 'label'); it has"),
         ({}, [], "needs either --label, for classes, or --target"),
@@ -140,44 +140,44 @@ def test_the_same_command_prints_the_same_twice(files, capsys):
         ({"x": np.array([["a", "b"]] * 20)}, ["--target", "y", "--features", "x"], "strings or nulls in 'x'"),
     ],
 )
-def test_invalid_input_is_one_sentence_and_exit_code_2(arrays, words, said, tmp_path, capsys):
+def test_invalid_input_is_one_sentence_and_exit_code_2(arrays, words, message, tmp_path, capsys):
     rng = np.random.default_rng(0)
     whole = {"x": rng.normal(size=(20, 2)), "label": np.arange(20) % 2, "y": np.arange(20.0)} | arrays
     np.savez(tmp_path / "f.npz", **whole)
     with pytest.raises(SystemExit) as stopped:
         main(["tune-xi", str(tmp_path / "f.npz"), *words])
     assert stopped.value.code == 2
-    heard = capsys.readouterr()
-    assert said in heard.err
-    assert heard.err.count("\n") == 1
-    assert heard.out == ""
+    captured = capsys.readouterr()
+    assert message in captured.err
+    assert captured.err.count("\n") == 1
+    assert captured.out == ""
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "message"),
     [
         ("none.npz", None, "no such file"),
         ("broken.npz", b"PK no zip", "not a readable .npz archive"),
         ("f.csv", b"a,b\n", "has the extension '.csv'; .npz and .parquet are allowed"),
     ],
 )
-def test_files_that_cannot_be_read_are_named(name, content, said, tmp_path, capsys):
+def test_files_that_cannot_be_read_are_named(name, content, message, tmp_path, capsys):
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(SystemExit) as stopped:
         main(["tune-xi", str(tmp_path / name), "--label", "label"])
     assert stopped.value.code == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_gaps_in_parquet_are_named(tmp_path, capsys):
     table = pa.table({"a": [1.0, None, 3.0], "label": ["x", None, "y"], "n": [1, 2, None]})
     pa.parquet.write_table(table, tmp_path / "f.parquet")
-    for words, said in (
+    for words, message in (
         (["--label", "label", "--features", "a"], "missing or infinite in 'a', row 1"),
         (["--label", "label", "--features", "n"], "strings or nulls in 'n'"),
         (["--target", "n", "--features", "label"], "strings or nulls in 'label'"),
     ):
         with pytest.raises(SystemExit):
             main(["tune-xi", str(tmp_path / "f.parquet"), *words])
-        assert said in capsys.readouterr().err
+        assert message in capsys.readouterr().err

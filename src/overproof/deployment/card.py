@@ -84,8 +84,8 @@ def _header(about: CardFacts) -> str:
     }
     if source is not None and source.metrics:
         values = [
-            {"type": name, "name": words, "value": round(source.metrics[name], 4)}
-            for name, words in _METRICS.items()
+            {"type": name, "name": title, "value": round(source.metrics[name], 4)}
+            for name, title in _METRICS.items()
             if name in source.metrics
         ]
         dataset = {"name": source.experiment.name, "type": kind, "split": "test"}
@@ -133,9 +133,9 @@ def _use(about: CardFacts) -> Iterator[str]:
         "tokenizer.json": "the tokenizer, for the package tokenizers",
         "experiment.yaml": "the experiment of its run",
     }
-    for name, words in descriptions.items():
+    for name, description in descriptions.items():
         if name in about.sizes:
-            yield f"| `{name}` | {about.sizes[name]:,} | {words} |"
+            yield f"| `{name}` | {about.sizes[name]:,} | {description} |"
     yield "\nInputs of the graph; the batch may have any size:\n\n| input | type | shape | meaning |\n|---|---|---|---|"
     for each in about.inputs:
         shape = ", ".join(map(str, each.shape))
@@ -226,10 +226,10 @@ def _results(about: CardFacts) -> Iterator[str]:
         return
     metrics = source.metrics
     yield f"This student on {int(metrics['num_examples']):,} test examples:\n\n| metric | value |\n|---|---|"
-    for name, words in _METRICS.items():
+    for name, title in _METRICS.items():
         if name in metrics:
             value = _accuracy(metrics) if name == "accuracy" else f"{metrics[name]:.3f}"
-            yield f"| {words} | {value} |"
+            yield f"| {title} | {value} |"
     own = source.summary(source.row)
     if not own:
         return
@@ -279,8 +279,8 @@ def _limitations(about: CardFacts) -> Iterator[str]:
             yield f"- On the pool it repeats {_percent(facts['mistakes_learned'])} of its teacher's errors."
         kept = facts.get("pool_classes", {}).get("kept", {})
         if missing := [name for name, count in kept.items() if not count]:
-            words = ", ".join(f"`{name}`" for name in missing)
-            yield f"- No pool example with the pseudo-label {words} was used in training."
+            classes = ", ".join(f"`{name}`" for name in missing)
+            yield f"- No pool example with the pseudo-label {classes} was used in training."
         if facts["num_labelled"] == 0:
             yield "- It was trained without true labels."
     yield (
@@ -340,8 +340,8 @@ def _gain(summary: Mapping[str, Any]) -> str:
     if summary["difference"] is None or summary["method"] == summary["baseline"]:
         return ""
     ends = summary["difference_low"], summary["difference_high"]
-    words = f" [{_points(ends[0])}, {_points(ends[1])}]" if None not in ends else ""
-    return _points(summary["difference"]) + words
+    interval = f" [{_points(ends[0])}, {_points(ends[1])}]" if None not in ends else ""
+    return _points(summary["difference"]) + interval
 
 
 def _names(inputs: Sequence[GraphInput]) -> str:

@@ -34,8 +34,8 @@ def column_inputs(encoder: TableEncoder) -> list[tuple[str, str, str]]:
             described.append((name, "int64", f"microseconds since 1970, UTC; {NO_TIME} where it is missing"))
             continue
         assert isinstance(column, CategoryColumn)
-        words = "'true' or 'false'" if column.family == "booleans" else "a word"
-        described.append((name, "str", f"{words}; {missing_word(column)!r} where it is missing"))
+        values = "'true' or 'false'" if column.family == "booleans" else "a string"
+        described.append((name, "str", f"{values}; {missing_word(column)!r} where it is missing"))
     return described
 
 

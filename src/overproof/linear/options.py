@@ -36,20 +36,20 @@ def check_regularization(name: str, value: Any, *, zero: bool = False) -> NDArra
     return numbers
 
 
-def check_imitation(value: Any, words: tuple[str, ...]) -> None:
+def check_imitation(value: Any, allowed: tuple[str, ...]) -> None:
     """Check that an imitation is a finite number or one of the allowed strings.
 
     Args:
         value: Value of the option.
-        words: The allowed strings.
+        allowed: The allowed strings.
 
     Raises:
         InputError: It is neither.
     """
     number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
-    if (isinstance(value, str) and value in words) or (number and math.isfinite(value)):
+    if (isinstance(value, str) and value in allowed) or (number and math.isfinite(value)):
         return
-    raise InputError(f"imitation is {value!r}; it must be {' or '.join(map(repr, words))} or a finite number.")
+    raise InputError(f"imitation is {value!r}; it must be {' or '.join(map(repr, allowed))} or a finite number.")
 
 
 def check_count(name: str, value: Any, least: int) -> None:

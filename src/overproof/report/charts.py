@@ -206,14 +206,14 @@ def _share_below_half(shares: Any) -> str:
     return f"{100 * shares[:half].sum():.0f} % below one half, {100 * shares[-1]:.0f} % in the highest bin"
 
 
-def confusion(name: str, matrix: Sequence[Sequence[int]], names: Sequence[str], who: str) -> Markup:
+def confusion(name: str, matrix: Sequence[Sequence[int]], names: Sequence[str], predictor: str) -> Markup:
     """A confusion matrix, each row as shares of its true class.
 
     Args:
         name: Unique name of the chart.
         matrix: [K][K], number of examples of class i predicted as j.
         names: K names.
-        who: The row of the table, or the teacher, whose predictions they are.
+        predictor: The row of the table, or the teacher, whose predictions they are.
     """
     counts = np.array(matrix, dtype=float)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
@@ -236,14 +236,14 @@ def confusion(name: str, matrix: Sequence[Sequence[int]], names: Sequence[str], 
         axes.grid(visible=False)
         for spine in axes.spines.values():
             spine.set_color(LINE)
-        axes.set(xlabel=f"predicted by {who}", ylabel="true class")
+        axes.set(xlabel=f"predicted by {predictor}", ylabel="true class")
         wrong = shares - np.diag(np.diag(shares))
         i, j = divmod(int(wrong.argmax()), num)
         largest = (
             f"; its largest confusion is {names[i]} as {names[j]} ({100 * wrong[i, j]:.0f} %)" if wrong.any() else ""
         )
         right = 100 * np.trace(counts) / max(counts.sum(), 1)
-        return inline(figure, f"Confusion matrix of {who}: accuracy {right:.1f} %{largest}.")
+        return inline(figure, f"Confusion matrix of {predictor}: accuracy {right:.1f} %{largest}.")
 
 
 def _cells(places: Sequence[tuple[int, int]], shades: Sequence[tuple[str, float]]) -> Any:
@@ -255,13 +255,13 @@ def _cells(places: Sequence[tuple[int, int]], shades: Sequence[tuple[str, float]
     return PatchCollection(squares, facecolors=list(shades), edgecolors="none")
 
 
-def reliability(name: str, bins: Sequence[tuple[int, int, float, int]], who: str) -> Markup:
+def reliability(name: str, bins: Sequence[tuple[int, int, float, int]], predictor: str) -> Markup:
     """Accuracy against confidence, with the number of examples in each bin.
 
     Args:
         name: Unique name of the chart.
         bins: (number, examples, mean confidence, right ones), over all seeds.
-        who: The row of the table, or the teacher, whose confidence it is.
+        predictor: The row of the table, or the teacher, whose confidence it is.
     """
     counts = np.array([each[1] for each in bins], dtype=float)
     confidence = np.array([each[2] for each in bins])
@@ -279,7 +279,7 @@ def reliability(name: str, bins: Sequence[tuple[int, int, float, int]], who: str
         below.grid(axis="x", visible=False)
         gap = (counts * np.abs(accuracy - confidence)).sum() / counts.sum()
         side = "overconfident" if (counts * (confidence - accuracy)).sum() > 0 else "underconfident"
-        return inline(figure, f"Reliability of {who}: calibration error {100 * gap:.1f} %, {side} on average.")
+        return inline(figure, f"Reliability of {predictor}: calibration error {100 * gap:.1f} %, {side} on average.")
 
 
 def accuracy_curve(points: Mapping[float, tuple[float, float, float]]) -> Markup:

@@ -101,11 +101,11 @@ def _verdict(content: Mapping[str, Any]) -> str:
     for row in rows:
         labels = "all" if row["labels"] is None else f"{row['labels']:,}".replace(",", " ")
         verdicts.setdefault(row["verdict"] or "INCONCLUSIVE", []).append(labels)
-    words = {"BEATS": "BEATS the best conventional row", "DOES NOT BEAT": "DOES NOT BEAT it"}
+    phrases = {"BEATS": "BEATS the best conventional row", "DOES NOT BEAT": "DOES NOT BEAT it"}
     if "BEATS" not in verdicts:
-        words["DOES NOT BEAT"] = "DOES NOT BEAT the best conventional row"
+        phrases["DOES NOT BEAT"] = "DOES NOT BEAT the best conventional row"
     text = "; ".join(
-        f"{words.get(verdict, 'INCONCLUSIVE')} with {_listed(verdicts[verdict])} labels"
+        f"{phrases.get(verdict, 'INCONCLUSIVE')} with {_listed(verdicts[verdict])} labels"
         for verdict in ("BEATS", "INCONCLUSIVE", "DOES NOT BEAT")
         if verdict in verdicts
     )
@@ -113,5 +113,5 @@ def _verdict(content: Mapping[str, Any]) -> str:
     return f"{method}{f' ({student})' if several else ''}{chosen}: {text}."
 
 
-def _listed(words: list[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+def _listed(items: list[str]) -> str:
+    return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}"

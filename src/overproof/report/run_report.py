@@ -113,10 +113,10 @@ def _disagreements(found: RunResult, test: Examples, row: str, seed: int) -> Sec
     names, examples = found.class_names, []
     for each in tally.disagreements if tally else ():
         notes = [("true class", names[each["label"]], "")]
-        for who, title in (("teacher", "teacher"), ("student", row)):
-            named = each[who]
+        for name, title in (("teacher", "teacher"), ("student", row)):
+            named = each[name]
             mark = "right" if named == each["label"] else "wrong"
-            notes.append((title, f"{names[named]}, {100 * each[f'{who}_prob']:.0f} %", mark))
+            notes.append((title, f"{names[named]}, {100 * each[f'{name}_prob']:.0f} %", mark))
         examples.append(AnnotatedExample(content=example_html(test, each["row"]), notes=notes))
     intro = (
         f"Test examples on which {row} and its teacher predict different classes, with the largest distance between "

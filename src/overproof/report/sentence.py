@@ -35,7 +35,7 @@ def verdict_sentence(summary: Sequence[Summary]) -> str:
     if best is None:
         return f"The table has no method; the best conventional row is {baseline.method} with {_mean(baseline)}."
     seeds = "one seed" if best.num_pairs == 1 else f"{best.num_pairs} seeds"
-    words = {
+    text = {
         "BEATS": f"{best.method} BEATS {baseline.method}: {_mean(best)} against {_mean(baseline)} ({_gain(best)})",
         "DOES NOT BEAT": f"{best.method} DOES NOT BEAT {baseline.method}: {_mean(best)} against {_mean(baseline)} "
         f"({_gain(best)}), so plain distillation is enough",
@@ -43,8 +43,8 @@ def verdict_sentence(summary: Sequence[Summary]) -> str:
         f"({_gain(best)}), and {seeds} cannot tell them apart",
     }[best.verdict or "INCONCLUSIVE"]
     if best.verdict == "BEATS" and best.recovered is not None:
-        words += f", {100 * best.recovered:.0f} % of the gap to training on the pool's true labels"
-    return words + (f"; the labels alone reach {_mean(labels)}." if labels is not None else ".")
+        text += f", {100 * best.recovered:.0f} % of the gap to training on the pool's true labels"
+    return text + (f"; the labels alone reach {_mean(labels)}." if labels is not None else ".")
 
 
 def _worse(row: Summary, other: Summary) -> bool:
