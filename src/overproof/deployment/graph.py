@@ -117,8 +117,8 @@ def onnx_bytes(student: Student) -> bytes:
     }
     if isinstance(student.encoder, NgramEncoder | EmbeddingEncoder):
         described["encoder"] = student.encoder.config()
-    for key, value in described.items():
-        model.metadata_props.add(key=key, value=json.dumps(value, ensure_ascii=False))
+    for key, entry in described.items():
+        model.metadata_props.add(key=key, value=json.dumps(entry, ensure_ascii=False))
     data: bytes = model.SerializeToString(deterministic=True)
     return data
 
