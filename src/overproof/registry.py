@@ -1,15 +1,14 @@
 """Names to parts and methods: what the command line can spell, the docs list and the contract tests visit."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from pathlib import PurePath
 from typing import Any, Literal, TypeVar
 
-import numpy as np
-import pydantic
-
 from overproof.claims import Claim
-from overproof.errors import InputError, nearest_word
+from overproof.errors import InputError
+from overproof.options import checked
+from overproof.options import suggest as suggest
 from overproof.seeds import digest
 
 Kind = Literal["loss", "weight", "target", "select", "noise", "method"]
@@ -69,12 +68,15 @@ def register(kind: Kind, name: str, *, paper: Paper | None, claims: tuple[Claim,
     """Register a dataclass (a part) or a function that composes a method under a name.
 
     The name is what experiments and the command line spell; it is stored with results and never follows a file's name.
+    Options that are numbers or words are checked by their annotations whenever a part is made (`overproof.options`).
     """
 
     def add(make: Part) -> Part:
         assert kind == "method" or is_dataclass(make), f"{make} must be a dataclass: its fields are its options"
         assert (kind, name) not in _entries, f"{kind} {name!r} is already registered"
         summary = (make.__doc__ or "").strip().partition("\n")[0]
+        if isinstance(make, type):
+            checked(make)
         _entries[kind, name] = Entry(kind=kind, name=name, make=make, paper=paper, claims=claims, summary=summary)
         return make
 
@@ -136,7 +138,7 @@ def described(value: Any, *, without: Sequence[str] = ()) -> Any:
     """
     if isinstance(value, str | int | float | None):
         return value
-    if isinstance(value, pydantic.BaseModel):
+    if hasattr(type(value), "model_fields"):
         options = type(value).model_fields
         defaults = {
             name: each.get_default(call_default_factory=True)
@@ -155,7 +157,7 @@ def described(value: Any, *, without: Sequence[str] = ()) -> Any:
         return str(value)
     if hasattr(value, "detach"):
         value = value.detach().cpu().numpy()
-    if isinstance(value, np.ndarray):
+    if hasattr(value, "dtype"):
         return [value.dtype.str, list(value.shape), digest(value.tobytes())]
     return f"{value.__module__}:{value.__qualname__}" if hasattr(value, "__qualname__") else repr(value)
 
@@ -183,10 +185,3 @@ def _named(part: object) -> dict[str, str]:
         return {"name": names[0]}
     ours = kind.__module__.partition(".")[0] == __name__.partition(".")[0]
     return {} if ours else {"name": f"{kind.__module__}:{kind.__qualname__}"}
-
-
-def suggest(word: str, known: Iterable[str]) -> str:
-    """`did you mean 'slam'` where one known word is near, else the list of them all."""
-    known = sorted(known)
-    nearest = nearest_word(word, known)
-    return f"choose from {', '.join(known)}" if nearest is None else f"did you mean {nearest!r}"

@@ -119,11 +119,14 @@ def test_the_diagonal_is_given_or_estimated_for_all_or_by_class():
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"diagonal": 0.0}, r"diagonal holds 0; .* \(0, 1\]"),
-        ({"diagonal": 1.5}, r"diagonal holds 1.5"),
-        ({"diagonal": (0.9, -0.1)}, r"diagonal holds -0.1"),
-        ({"temperature": 0.0}, "temperature is 0.0; it must be positive"),
-        ({"divergence": -1.0}, "divergence is -1.0; it must be zero or more"),
+        ({"diagonal": 0.0}, r"'diagonal' of AdaptationMatrix is 0\.0; it must be a number in \(0, 1\] or a list of"),
+        ({"diagonal": 1.5}, r"'diagonal' of AdaptationMatrix is 1\.5; it must be a number in \(0, 1\] or a list of"),
+        ({"diagonal": (0.9, -0.1)}, r"'diagonal' of AdaptationMatrix is \(0\.9, -0\.1\); it must be a number in"),
+        ({"temperature": 0.0}, r"'temperature' of AdaptationMatrix is 0\.0; it must be a number above 0\."),
+        (
+            {"divergence": -1.0},
+            r"'divergence' of AdaptationMatrix is -1\.0; it must be a finite number of at least 0\.",
+        ),
     ],
 )
 def test_options_out_of_range_are_refused(options, words):

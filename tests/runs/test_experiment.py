@@ -118,7 +118,7 @@ BAD = {
     "a budget out of range": (
         content(methods=[{"method": "slam", "options": {"select": {"name": "confident", "budget": -1}}}]),
         [],
-        "budget is -1; it must be",
+        "Option 'select.budget' is -1; it must be a whole number of at least 1 or a number in (0, 1).",
     ),
     "a name for a group of parts": (
         content(methods=[{"method": "slam", "options": {"pool": "soft"}}]),

@@ -144,15 +144,30 @@ def test_other_losses_are_refused_but_for_targets_that_mix(loss):
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: SelfDistilled(imitation=math.nan), "target.imitation is nan"),
-        (lambda: SelfDistilled(slope=math.inf), "target.slope is inf"),
-        (lambda: ImitationSearch(candidates=()), "candidates"),
+        (
+            lambda: SelfDistilled(imitation=math.nan),
+            "'imitation' of SelfDistilled is nan; it must be a finite number or 'auto'",
+        ),
+        (lambda: SelfDistilled(slope=math.inf), "'slope' of SelfDistilled is inf; it must be a finite number"),
+        (lambda: ImitationSearch(candidates=()), "it must be a list of finite numbers, at least 1"),
         (lambda: ImitationSearch(candidates=(1.0, 0.0)), "must rise"),
         (lambda: ImitationSearch(candidates=(1.0, math.nan)), "finite"),
-        (lambda: ImitationSearch(halvings=-1), "halvings is -1"),
-        (lambda: TopCandidates(num_candidates=0), "num_candidates is 0"),
-        (lambda: GeneralizedCrossEntropy(power=0.0), "power is 0.0"),
-        (lambda: GeneralizedCrossEntropy(power=1.1), "power is 1.1"),
+        (
+            lambda: ImitationSearch(halvings=-1),
+            "'halvings' of ImitationSearch is -1; it must be a whole number of at least 0",
+        ),
+        (
+            lambda: TopCandidates(num_candidates=0),
+            "'num_candidates' of TopCandidates is 0; it must be a whole number of at least 1",
+        ),
+        (
+            lambda: GeneralizedCrossEntropy(power=0.0),
+            r"'power' of GeneralizedCrossEntropy is 0\.0; it must be a number in \(0, 1\]",
+        ),
+        (
+            lambda: GeneralizedCrossEntropy(power=1.1),
+            r"'power' of GeneralizedCrossEntropy is 1\.1; it must be a number in \(0, 1\]",
+        ),
         (lambda: by_path("self_distilled", generations=0), "'generations' is 0"),
         (lambda: by_path("self_distilled", labelled__target__imitation="much"), "'labelled.target.imitation'"),
     ],

@@ -321,7 +321,7 @@ def test_a_published_accuracy_is_a_noise_estimate():
     sure, word = Published(accuracy=1.0), Noiseless()
     empty = torch.zeros(0, 4), torch.zeros(0, dtype=torch.long)
     assert torch.equal(sure.fit(*empty).transition, word.fit(*empty).transition)
-    with pytest.raises(InputError, match=r"noise.accuracy is 0; .* \(0, 1\]"):
+    with pytest.raises(InputError, match=r"'accuracy' of Published is 0\.0; it must be a number in \(0, 1\]"):
         Published(accuracy=0.0)
 
 

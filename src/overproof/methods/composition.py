@@ -5,9 +5,8 @@ A published method is a combination of parts; `methods.py` lists the combination
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
-from typing import Any, Literal, TypeVar, cast, get_type_hints
+from typing import Any, Literal, TypeVar, cast
 
-import pydantic
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -21,6 +20,7 @@ from overproof.methods.selectors import Everything, Selector
 from overproof.methods.targets import Given, Hard, SelfDistilled
 from overproof.methods.weights import Uniform
 from overproof.noise import NoiseModel
+from overproof.options import Count, checked, checked_value, plain_options
 from overproof.registry import Entry, entry_of, kind_of, lookup, suggest
 
 Memories = Mapping[str, Memory]
@@ -58,6 +58,7 @@ class Objective:
         return replace(batch, target_probs=self.target(_with_memory(batch, memories[f"{path}.target"])))
 
 
+@checked
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Method:
     """All of a method as data.
@@ -80,11 +81,7 @@ class Method:
     labelled: Objective = field(default_factory=lambda: Objective(target=Given()))
     pool: Objective = field(default_factory=Objective)
     initial: Literal["fresh", "teacher"] = "fresh"
-    generations: int = 1
-
-    def __post_init__(self) -> None:
-        if self.generations < 1:
-            raise InputError(f"Option 'generations' is {self.generations}; it must be at least 1.")
+    generations: Count = 1
 
     def parts(self) -> Iterator[tuple[str, Any]]:
         """Every target, weight and loss with its path."""
@@ -211,13 +208,9 @@ def override(node: Node, path: str, value: Any, *, whole_path: str | None = None
         return _with(node, head, override(getattr(node, head), rest, value, whole_path=whole_path))
     if is_dataclass(part := getattr(node, head)):
         return _with(node, head, _changed(part, value, whole_path))
-    hint = get_type_hints(type(node))[head]
-    try:
-        checked = pydantic.TypeAdapter(hint).validate_python(value)
-    except pydantic.ValidationError:
-        allowed = getattr(hint, "__name__", str(hint).replace("typing.", ""))
-        raise InputError(f"Option {whole_path!r} is {value!r}; it must be {allowed}.") from None
-    return _with(node, head, checked)
+    if head not in plain_options(type(node)):
+        raise InputError(f"Option {whole_path!r} is a part of your own, which no path can change.")
+    return _with(node, head, checked_value(type(node), head, value, repr(whole_path)))
 
 
 def _changed(part: Node, value: Any, whole_path: str) -> Node:

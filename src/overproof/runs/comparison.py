@@ -22,10 +22,11 @@ import yaml
 
 from overproof.errors import InputError
 from overproof.evaluation.holm import corrected
+from overproof.options import validated
 from overproof.processes import leads, wait_for_all
 from overproof.progress import Progress, Silent
 from overproof.runs.caches import Caches
-from overproof.runs.experiment import Experiment, StudentOptions, changed, dump, experiment_from, options_in, validated
+from overproof.runs.experiment import Experiment, StudentOptions, changed, dump, experiment_from, options_in
 from overproof.runs.pipeline import Run
 from overproof.runs.result_file import RunResult
 from overproof.runs.resume import STAGED

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
 import pydantic
 import yaml
@@ -19,23 +19,17 @@ from overproof.methods.noise_models import Noiseless, Published
 from overproof.methods.published import CONVENTIONAL, CONVENTIONAL_WITHOUT_POOL, method, papers_of
 from overproof.methods.selectors import Nothing
 from overproof.models import ModelSpec
-from overproof.options import KEY, known_keys, known_options
+from overproof.options import InnerShare, Options, validated
 from overproof.papers import CO_TRAINING_1998, STACKING_1992
-from overproof.registry import Paper, suggest
+from overproof.registry import Paper
 from overproof.teachers.options import ScorerOptions as ScorerOptions
 from overproof.teachers.options import TeacherOptions as TeacherOptions
 from overproof.training.distillation import check_trainable
 from overproof.training.options import TrainOptions
 from overproof.training.peer_rounds.peers import PeerOptions
 
-Model = TypeVar("Model", bound=pydantic.BaseModel)
 
-
-class _Options(pydantic.BaseModel, frozen=True, extra="forbid"):
-    pass
-
-
-class StudentOptions(_Options):
+class StudentOptions(Options):
     """The student.
 
     Args:
@@ -48,7 +42,7 @@ class StudentOptions(_Options):
     """
 
     name: str = "auto"
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = pydantic.Field({})
     start: str = ""
     afresh: tuple[str, ...] = ()
 
@@ -68,7 +62,7 @@ def _counted(value: Any) -> Any:
     return {"most": value} if isinstance(value, int) else value
 
 
-class MethodOptions(_Options):
+class MethodOptions(Options):
     """A method of the table.
 
     Args:
@@ -83,9 +77,9 @@ class MethodOptions(_Options):
 
     method: str
     name: str = ""
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = pydantic.Field({})
     pool: Literal["pool", "original"] = "pool"
-    train: dict[str, Any] = {}
+    train: dict[str, Any] = pydantic.Field({})
     rounds: Annotated[PeerOptions, pydantic.BeforeValidator(_counted)] = PeerOptions()
 
     @property
@@ -105,7 +99,7 @@ def _spelt_out(value: Any) -> Any:
     return {"method": value} if isinstance(value, str) else value
 
 
-class Experiment(_Options):
+class Experiment(Options):
     """All of a run.
 
     Args:
@@ -130,7 +124,7 @@ class Experiment(_Options):
         tuple(MethodOptions(method=name) for name in ("labelled_only", *CONVENTIONAL, "wd", "slam")), min_length=1
     )
     seeds: tuple[pydantic.NonNegativeInt, ...] = pydantic.Field((0, 1, 2), min_length=1)
-    held_out_share: float = pydantic.Field(0.3, gt=0, lt=1)
+    held_out_share: InnerShare = 0.3
 
     @pydantic.model_validator(mode="after")
     def _consistent(self) -> "Experiment":
@@ -353,40 +347,3 @@ def dump(experiment: Experiment) -> str:
     """The whole experiment, every default spelt out, as YAML that `load` reads back."""
     plain = json.loads(experiment.model_dump_json())
     return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True, width=100)
-
-
-def validated(model: type[Model], content: Mapping[str, Any], within: str) -> Model:
-    """Options of some kind from plain data.
-
-    Args:
-        model: The kind.
-        content: Options by name.
-        within: The group they stand in, for errors.
-
-    Raises:
-        InputError: An option that does not exist or has a wrong value, named with the nearest known one.
-    """
-    try:
-        return model.model_validate(content)
-    except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        raise InputError(_one_sentence(model, first, within)) from None
-
-
-def _one_sentence(model: type[pydantic.BaseModel], error: Any, within: str) -> str:
-    """What pydantic found, as one sentence with the option's path and the nearest known option."""
-    words = [str(word) for word in error["loc"] if not str(word).startswith(("function-", "literal["))]
-    path = ".".join([within, *words] if within else words)
-    if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
-        known = known_options(model, words[:-1])
-        hint = f"; {suggest(words[-1], known)}" if known else ""
-        return f"There is no option {path!r}{hint}."
-    if words[-1:] == [KEY] and (known := known_keys(model, words[:-2])):
-        return f"There is no {path.removesuffix('.' + KEY)!r}; {suggest(words[-2], known)}."
-    if error["type"] in ("missing", "missing_argument"):
-        return f"Option {path!r} is missing and must be given."
-    if error["type"] == "value_error":
-        # An InputError raised by a check of ours, already a sentence.
-        return str(error["ctx"]["error"])
-    message = error["msg"][0].lower() + error["msg"][1:]
-    return f"Option {path!r} is {error['input']!r}: {message}."

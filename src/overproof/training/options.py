@@ -1,14 +1,27 @@
 """How a student is trained, as data."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import pydantic
 import torch
+from pydantic_core import PydanticCustomError
 
+from overproof.errors import InputError
+from overproof.options import Options, Share
 from overproof.training.augmentation import Augmentation
 
 
-class TrainOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
+def _device(value: str) -> str:
+    try:
+        known = value == "auto" or torch.device(value).type != "meta"
+    except RuntimeError:
+        known = False
+    if not known:
+        raise PydanticCustomError("device", "it must be 'auto', 'cpu', 'cuda' or another device that torch knows")
+    return value
+
+
+class TrainOptions(Options):
     """How a student is trained.
 
     Args:
@@ -40,7 +53,7 @@ class TrainOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
 
     epochs: pydantic.PositiveInt = 15
     batch_size: int = pydantic.Field(128, ge=2)
-    labelled_share: float | Literal["auto"] = "auto"
+    labelled_share: Share | Literal["auto"] = "auto"
     optimizer: Literal["auto", "adamw", "sgd"] = "auto"
     learning_rate: pydantic.PositiveFloat | Literal["auto"] = "auto"
     weight_decay: pydantic.NonNegativeFloat = 0.01
@@ -54,7 +67,7 @@ class TrainOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
     accumulate: pydantic.PositiveInt = 1
     bf16: bool = True
     compile: bool = False
-    device: str = "auto"
+    device: Annotated[str, pydantic.AfterValidator(_device)] = "auto"
     checkpoint_seconds: pydantic.NonNegativeFloat = 10.0
 
     def resolved(self, optimizer: str, learning_rate: float) -> "TrainOptions":
@@ -65,9 +78,17 @@ class TrainOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
         return self.model_copy(update={"optimizer": optimizer, "learning_rate": rate})
 
     def resolved_device(self) -> torch.device:
-        """The device `auto` stands for here."""
+        """The device that `auto` means on this machine, or the given one.
+
+        Raises:
+            InputError: It is a CUDA device and there is none.
+        """
         if self.device != "auto":
-            return torch.device(self.device)
+            device = torch.device(self.device)
+            found = torch.cuda.device_count() if device.type == "cuda" else 1
+            if (device.index or 0) >= found:
+                raise InputError(f"Option 'train.device' is {self.device!r}; this machine has {found} CUDA devices.")
+            return device
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 

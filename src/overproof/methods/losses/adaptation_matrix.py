@@ -12,6 +12,7 @@ from overproof.claims import FloorIsTheDiagonal, KeepsItsDiagonal
 from overproof.contract import Batch, Memory, PerExample
 from overproof.errors import InputError
 from overproof.functional import adaptation_nll_of_logs, log_adaptation_matrix, tempered_divergence
+from overproof.options import NotNegative, Positive, PositiveShare
 from overproof.papers import DFND_2021
 from overproof.registry import register
 
@@ -41,18 +42,9 @@ class AdaptationMatrix:
     class, its code one number); here the value is estimated on a few labels or a published one, and says which.
     """
 
-    diagonal: float | tuple[float, ...] | Literal["estimated", "estimated_by_class"] = "estimated"
-    temperature: float = 4.0
-    divergence: float = 1.0
-
-    def __post_init__(self) -> None:
-        if not self.temperature > 0:
-            raise InputError(f"loss.temperature is {self.temperature}; it must be positive.")
-        if not self.divergence >= 0:
-            raise InputError(f"loss.divergence is {self.divergence}; it must be zero or more.")
-        given = () if isinstance(self.diagonal, str) else torch.tensor(self.diagonal).flatten().tolist()
-        if odd := [value for value in given if not 0 < value <= 1]:
-            raise InputError(f"loss.diagonal holds {odd[0]:g}; the teacher's accuracy must be in (0, 1].")
+    diagonal: PositiveShare | tuple[PositiveShare, ...] | Literal["estimated", "estimated_by_class"] = "estimated"
+    temperature: Positive = 4.0
+    divergence: NotNegative = 1.0
 
     def start(self, transition: Float[Tensor, "K K"]) -> Memory:
         """The fixed diagonal and even scores for the rest."""

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from overproof.claims import LinearInTheTarget
 from overproof.contract import Batch, PerExample
-from overproof.errors import InputError
 from overproof.functional import generalized_cross_entropy
+from overproof.options import PositiveShare
 from overproof.papers import GCE_2018
 from overproof.registry import register
 
@@ -22,11 +22,7 @@ class GeneralizedCrossEntropy:
         InputError: A power outside (0, 1].
     """
 
-    power: float = 0.7
-
-    def __post_init__(self) -> None:
-        if not 0 < self.power <= 1:
-            raise InputError(f"loss.power is {self.power}; it must be in (0, 1].")
+    power: PositiveShare = 0.7
 
     def __call__(self, batch: Batch) -> PerExample:
         return generalized_cross_entropy(batch.student_logits, batch.target_probs, self.power)

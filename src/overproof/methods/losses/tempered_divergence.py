@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from overproof.claims import ZeroAtTheTarget
 from overproof.contract import Batch, PerExample
-from overproof.errors import InputError
 from overproof.functional import tempered_divergence
+from overproof.options import Positive
 from overproof.papers import HINTON_2015
 from overproof.registry import register
 
@@ -22,11 +22,7 @@ class TemperedDivergence:
         InputError: The temperature is not positive.
     """
 
-    temperature: float = 4.0
-
-    def __post_init__(self) -> None:
-        if not self.temperature > 0:
-            raise InputError(f"loss.temperature is {self.temperature}; it must be positive.")
+    temperature: Positive = 4.0
 
     def __call__(self, batch: Batch) -> PerExample:
         return tempered_divergence(batch.student_logits, batch.target_probs, self.temperature)

@@ -1,9 +1,10 @@
 """The teacher errs where its margin is small."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 from jaxtyping import Float, Int
+from pydantic import Field
 from torch import Tensor
 
 from overproof.noise.accuracy import IsotonicAccuracy, isotonic_accuracy, lower_bound
@@ -13,6 +14,7 @@ from overproof.noise.class_accuracy import ClassAccuracy, class_accuracy, same_m
 from overproof.noise.estimate import NoiseEstimate
 from overproof.noise.margins import margin
 from overproof.noise.transition import global_accuracy, transition_matrix
+from overproof.options import NotNegative, PositiveShare, Share
 from overproof.papers import SLAM_2023
 from overproof.registry import register
 
@@ -38,10 +40,10 @@ class Isotonic:
     Differs from the paper: see `lower_bound`; and the paper has no prior (set it to 0).
     """
 
-    lower_bound: float | Literal["auto"] = "auto"
-    candidates: int | Literal["auto"] = "auto"
-    coverage: float = 0.9
-    prior: float = 4.0
+    lower_bound: Share | Literal["auto"] = "auto"
+    candidates: Annotated[int, Field(ge=2)] | Literal["auto"] = "auto"
+    coverage: PositiveShare = 0.9
+    prior: NotNegative = 4.0
 
     def fit(self, teacher_probs: Float[Tensor, "_ _"], label: Int[Tensor, "_"]) -> NoiseEstimate:
         """Estimate from out-of-sample answers.

@@ -6,10 +6,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from overproof.errors import InputError
 from overproof.noise.accuracy import IsotonicAccuracy
 from overproof.noise.candidates import fixed_candidates
 from overproof.noise.estimate import NoiseEstimate
+from overproof.options import PositiveShare
 from overproof.registry import register
 
 
@@ -27,11 +27,7 @@ class Published:
         InputError: It is not.
     """
 
-    accuracy: float = 1.0
-
-    def __post_init__(self) -> None:
-        if not 0 < self.accuracy <= 1:
-            raise InputError(f"noise.accuracy is {self.accuracy:g}; a teacher's accuracy must be in (0, 1].")
+    accuracy: PositiveShare = 1.0
 
     def fit(self, teacher_probs: Float[Tensor, "_ _"], label: Int[Tensor, "_"]) -> NoiseEstimate:
         """The assumption, for as many classes as the teacher knows; there may be no examples at all."""

@@ -13,6 +13,7 @@ from overproof.answers.predictions import Answers
 from overproof.errors import InputError
 from overproof.functional.top_k import BLOCK_ROWS, NumericColumn, RowIndices, numbers, refuse_nan
 from overproof.methods.selectors.selector import Array, LogConfidences, counted, like, same_length
+from overproof.options import InnerShare
 from overproof.papers import KD3_2023
 from overproof.registry import register
 
@@ -92,7 +93,7 @@ class Adaptive:
     answers of the teacher do, once.
     """
 
-    confidence: float = 0.95
+    confidence: InnerShare = 0.95
 
     def __call__(self, answers: Answers) -> Int[Tensor, "M"]:
         label = answers.class_indices[:, 0].numpy()

@@ -10,7 +10,8 @@ from torch import Tensor
 
 from overproof.answers.predictions import Answers
 from overproof.functional.top_k import Hashed, NumericColumn, RowIndices, highest, numbers
-from overproof.methods.selectors.selector import Array, LogConfidences, check_budget, like, num_rows, same_length
+from overproof.methods.selectors.selector import Array, LogConfidences, like, num_rows, same_length
+from overproof.options import Budget
 from overproof.papers import DFND_2021
 from overproof.registry import register
 
@@ -59,10 +60,7 @@ class Confident:
     Differs from the paper: equal noise values, of which the paper says nothing, are ordered by a hash of the id.
     """
 
-    budget: int | float = 0.5
-
-    def __post_init__(self) -> None:
-        check_budget(self.budget)
+    budget: Budget = 0.5
 
     def __call__(self, answers: Answers) -> Int[Tensor, "M"]:
         return torch.from_numpy(_rows(LogConfidences(answers), num_rows(self.budget, len(answers)), answers.id_word))

@@ -14,6 +14,7 @@ from overproof.answers.predictions import Answers
 from overproof.errors import InputError
 from overproof.functional.top_k import Hashed, NumericColumn, RowIndices, highest, numbers
 from overproof.methods.selectors.selector import Array, LogConfidences, check_budget, counted, like, same_length
+from overproof.options import Budget
 from overproof.papers import DFND_2021
 from overproof.registry import register
 
@@ -112,10 +113,7 @@ class PerClass:
     Differs from the paper: there the N smallest are taken over all classes, and the few surest classes prevail.
     """
 
-    quota: int | float = 0.5
-
-    def __post_init__(self) -> None:
-        check_budget(self.quota, "quota")
+    quota: Budget = 0.5
 
     def __call__(self, answers: Answers) -> Int[Tensor, "M"]:
         label = answers.class_indices[:, 0].numpy()

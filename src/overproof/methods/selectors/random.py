@@ -11,7 +11,8 @@ from torch import Tensor
 
 from overproof.answers.predictions import Answers
 from overproof.functional.top_k import Hashed, lowest
-from overproof.methods.selectors.selector import check_budget, num_rows
+from overproof.methods.selectors.selector import num_rows
+from overproof.options import Budget, Seed
 from overproof.registry import register
 
 
@@ -47,11 +48,8 @@ class Random:
         seed: Another seed, another sample.
     """
 
-    budget: int | float = 0.5
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_budget(self.budget)
+    budget: Budget = 0.5
+    seed: Seed = 0
 
     def __call__(self, answers: Answers) -> Int[Tensor, "M"]:
         return torch.from_numpy(random(len(answers), self.budget, answers.id_word, seed=self.seed))

@@ -1,20 +1,22 @@
 """Self-distillation with ξ: the given label and the teacher's answer, mixed, and extrapolated beyond the answer."""
 
-import math
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
 from jaxtyping import Float
+from pydantic import Field
 from torch import Tensor
 
 from overproof.claims import SumsToOne, TruthWithoutNoise
 from overproof.contract import Batch
 from overproof.errors import InputError
 from overproof.functional import margin, self_distilled_target
+from overproof.options import Finite, checked
 from overproof.papers import SELF_DISTILLATION_2023
 from overproof.registry import register
 
 
+@checked
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImitationSearch:
     """How `imitation: auto` looks for ξ: coarse, then finer around the best, each try a student of the one teacher.
@@ -32,17 +34,13 @@ class ImitationSearch:
         InputError: No candidates, candidates that do not rise or are not finite, or a negative number of halvings.
     """
 
-    candidates: tuple[float, ...] = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
-    halvings: int = 1
+    candidates: Annotated[tuple[Finite, ...], Field(min_length=1)] = (0.0, 0.5, 1.0, 1.5, 2.0, 3.0)
+    halvings: Annotated[int, Field(ge=0)] = 1
     criterion: Literal["squared", "accuracy"] = "squared"
 
     def __post_init__(self) -> None:
-        if not self.candidates or not all(map(math.isfinite, self.candidates)):
-            raise InputError(f"target.search.candidates is {self.candidates}; one finite number or more are needed.")
         if any(low >= high for low, high in zip(self.candidates, self.candidates[1:], strict=False)):
             raise InputError(f"target.search.candidates is {self.candidates}; the numbers must rise.")
-        if self.halvings < 0:
-            raise InputError(f"target.search.halvings is {self.halvings}; it must be 0 or more.")
 
 
 @register("target", "self_distilled", paper=SELF_DISTILLATION_2023, claims=(SumsToOne(), TruthWithoutNoise()))
@@ -70,14 +68,9 @@ class SelfDistilled:
     others are refused. The slope is ours.
     """
 
-    imitation: float | Literal["auto"] = 1.0
-    slope: float = 0.0
+    imitation: Finite | Literal["auto"] = 1.0
+    slope: Finite = 0.0
     search: ImitationSearch = field(default_factory=ImitationSearch)
-
-    def __post_init__(self) -> None:
-        for name, value in (("imitation", self.imitation), ("slope", self.slope)):
-            if not isinstance(value, str) and not math.isfinite(value):
-                raise InputError(f"target.{name} is {value}; it must be a finite number.")
 
     @property
     def extrapolates(self) -> bool:

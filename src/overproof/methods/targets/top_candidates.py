@@ -7,8 +7,8 @@ from torch import Tensor
 
 from overproof.claims import SumsToOne
 from overproof.contract import Batch
-from overproof.errors import InputError
 from overproof.functional import candidate_mask
+from overproof.options import Count
 from overproof.papers import PARTIAL_LABEL_2024
 from overproof.registry import register
 
@@ -29,11 +29,7 @@ class TopCandidates:
     Source: Jeong and Chung (2024), arXiv 2402.10482, section 5.
     """
 
-    num_candidates: int = 2
-
-    def __post_init__(self) -> None:
-        if self.num_candidates < 1:
-            raise InputError(f"target.num_candidates is {self.num_candidates}; it must be at least 1.")
+    num_candidates: Count = 2
 
     def __call__(self, batch: Batch) -> Float[Tensor, "B K"]:
         teacher_probs = batch.teacher_probs

@@ -11,6 +11,7 @@ from overproof.claims import NoGradient, OneWithoutNoise
 from overproof.contract import Batch, Memory, PerExample
 from overproof.functional import debiased_weight, label_distribution, margin, one_hot, soft_cross_entropy
 from overproof.noise import QuantileGrid, num_neighbours
+from overproof.options import Count, Positive
 from overproof.papers import WD_2022
 from overproof.registry import register
 
@@ -29,12 +30,12 @@ class Debiased:
         estimator: `ratio` divides the neighbours' mean true loss by their mean teacher loss; `separate` estimates the
             teacher's error and the distortion apart and puts them into 1 / (1 + error * (distortion - 1)), the paper's
             form, which suffers where one neighbour's true loss is almost zero.
-        cap: Largest weight; infinity lifts it.
+        cap: Largest weight, above 0; infinity lifts it.
         neighbours: How many, at least 1; `auto` is half the square root of the held-out examples, at least 5.
         student_covariate: `margin` is the paper's: how sure the student is. `agreement` is how sure it is of the
             teacher's class: its probability less the largest other one, so that a confident disagreement is told from
             a confident agreement. The identity E[weight * noisy loss] = E[true loss] holds given any covariate.
-        cells: Cells a side of the table the weights are read from.
+        cells: Cells a side of the table the weights are read from, at least 1.
 
     Source: Iliopoulos et al. (2022), arXiv 2210.06711, sections 2 and 3.
     Differs from the paper: the student's margin is that of the training step itself, not of a pass over the pool after
@@ -43,10 +44,10 @@ class Debiased:
     """
 
     estimator: Literal["ratio", "separate"] = "ratio"
-    cap: float = 1.0
-    neighbours: int | Literal["auto"] = "auto"
+    cap: Positive = 1.0
+    neighbours: Count | Literal["auto"] = "auto"
     student_covariate: Literal["margin", "agreement"] = "margin"
-    cells: int = 32
+    cells: Count = 32
 
     def start(self, transition: Float[Tensor, "K K"]) -> Memory:
         """A table that says one everywhere."""

@@ -38,6 +38,7 @@ from overproof.methods.composition import Method, override
 from overproof.methods.published import labelled_only
 from overproof.models import Inputs, Placed, Student, described_student
 from overproof.noise import same_margins
+from overproof.options import Finite, Options
 from overproof.processes import leads, wait_for_all
 from overproof.registry import described
 from overproof.seeds import derived_seed, digest, hasher
@@ -56,7 +57,7 @@ MOST_ROUNDS = 3
 """Later rounds have nothing left to add: peers that share a pool's corrected answers agree with each other."""
 
 
-class PeerOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
+class PeerOptions(Options):
     """How many rounds, and how the peers are made and weighed.
 
     Args:
@@ -76,7 +77,7 @@ class PeerOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
     alone: bool = True
     bias: bool = False
     penalty: pydantic.PositiveFloat = 1.0
-    standard_errors: float = 1.0
+    standard_errors: Finite = 1.0
     workers: pydantic.PositiveInt | Literal["auto"] = "auto"
 
 
