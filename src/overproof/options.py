@@ -83,7 +83,7 @@ def checked_value(group: type, name: str, value: Any, option: str) -> Any:
 
 
 def plain_options(group: type) -> Mapping[str, Any]:
-    """The options of a dataclass that are numbers, words or lists of them, each with the pydantic adapter that checks it.
+    """The options of a dataclass that are numbers, words or lists of them, each with the adapter that checks it.
 
     Args:
         group: A dataclass.
