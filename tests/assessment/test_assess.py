@@ -206,7 +206,7 @@ def test_the_page_fits_80_columns_and_the_numbers_fit_json():
     shown = console.export_text()
     assert shown.startswith("Recommendation: ")
     assert max(len(line) for line in shown.splitlines()) <= 80
-    assert "teacher right" in shown
+    assert "teacher accuracy" in shown
     output = json.loads(json.dumps(asdict(found)))
     assert output["accuracy"]["mean"] == found.accuracy.mean
 

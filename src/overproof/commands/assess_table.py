@@ -1,4 +1,4 @@
-"""An assessment as one page for a terminal."""
+"""Print an assessment on one page of a terminal: the recommendation, its facts, and tables by margin and class."""
 
 from rich.console import Group, RenderableType
 from rich.markup import escape
@@ -8,15 +8,15 @@ from rich.text import Text
 from overproof.assessment.assess import ACCURACY_STEPS, DRIFT_LEVEL, Assessment
 
 BAR_WIDTH = 24
-"""Characters of a whole bar."""
+"""Width of a full bar in characters."""
 
 
 def page(assessment: Assessment) -> RenderableType:
-    """Recommendation first, then what it rests on."""
+    """The recommendation first, then the facts it is based on."""
     top = Text.assemble(("Recommendation: ", "bold"), (assessment.recommendation, "bold"), "\n", assessment.reason)
     facts = _table("", "", "")
     facts.add_row(
-        "teacher right", str(assessment.accuracy), f"out of sample, {assessment.num_labelled} labelled examples"
+        "teacher accuracy", str(assessment.accuracy), f"out of sample, {assessment.num_labelled} labelled examples"
     )
     facts.add_row("on the pool", str(assessment.pool_accuracy), f"expected by margin, {assessment.num_pool} examples")
     if assessment.labels_alone is not None:
@@ -24,21 +24,23 @@ def page(assessment: Assessment) -> RenderableType:
             "labels alone", str(assessment.labels_alone), "linear probe on the student's features, cross-validated"
         )
     if assessment.alone_where_wrong is not None:
-        facts.add_row("where it errs", str(assessment.alone_where_wrong), "the same, on the teacher's mistakes")
+        facts.add_row("where it errs", str(assessment.alone_where_wrong), "the same, on the teacher's errors")
     if assessment.ceiling is not None:
-        facts.add_row("both together", str(assessment.ceiling), "stacked, out of fold: about what a student can reach")
+        facts.add_row("both together", str(assessment.ceiling), "stacked, out of fold: what a student can reach")
     if assessment.labels_needed is not None:
-        facts.add_row("more labels", str(assessment.labels_needed), "in all would tell teacher and labels alone apart")
-    sure = "too sure" if assessment.temperature > 1 else "not sure enough"
-    facts.add_row("calibration", f"error {assessment.ece:.1%}", f"{sure}: temperature {assessment.temperature:.2f}")
-    losses = ", ".join(f"{word} {loss:.3f}" for word, loss in assessment.log_losses.items())
+        facts.add_row(
+            "more labels", str(assessment.labels_needed), "in total would tell teacher and labels alone apart"
+        )
+    side = "overconfident" if assessment.temperature > 1 else "underconfident"
+    facts.add_row("calibration", f"error {assessment.ece:.1%}", f"{side}: temperature {assessment.temperature:.2f}")
+    losses = ", ".join(f"{name} {loss:.3f}" for name, loss in assessment.log_losses.items())
     facts.add_row("log-loss", losses, "nats, out of fold" if len(assessment.log_losses) > 1 else "nats")
     coverage = ", ".join(f"{share:.1%} in {k}" for k, share in assessment.coverage.items())
     facts.add_row("truth among", coverage, "likeliest classes")
     unlike = "differ" if assessment.drift < DRIFT_LEVEL else "look alike"
     facts.add_row("pool and labels", unlike, f"by the teacher's margins, p = {assessment.drift:.2g}")
-    told = ", ".join(f"{count} {role}" for role, count in assessment.repeated.items() if count)
-    facts.add_row("in the test too", told or "none", "examples that repeat there, letter for letter")
+    repeated = ", ".join(f"{count} {role}" for role, count in assessment.repeated.items() if count)
+    facts.add_row("also in the test", repeated or "none", "identical examples, character for character")
     curve: list[RenderableType] = [_reliability(assessment), Text()] if assessment.reliability else []
     shown: list[RenderableType] = [
         top,
@@ -58,7 +60,7 @@ def page(assessment: Assessment) -> RenderableType:
 
 
 def _reliability(assessment: Assessment) -> Table:
-    drawn = _table("margin", "right there", "band", "")
+    drawn = _table("margin", "accuracy", "band", "")
     for at, estimate in assessment.reliability.items():
         drawn.add_row(
             f"{at:.1f}", f"{estimate.mean:.1%}", f"{estimate.low:.1%} to {estimate.high:.1%}", _bar(estimate.mean)
@@ -75,7 +77,7 @@ def _pool(assessment: Assessment) -> Table:
 
 
 def _classes(assessment: Assessment) -> Table:
-    drawn = _table("class", "teacher right", "of the pool's answers")
+    drawn = _table("class", "teacher accuracy", "share of the pool")
     for name, share in assessment.share_by_class.items():
         estimate = assessment.accuracy_by_class.get(name)
         drawn.add_row(escape(name), "no labelled example" if estimate is None else str(estimate), f"{share:.1%}")
@@ -83,7 +85,7 @@ def _classes(assessment: Assessment) -> Table:
 
 
 def _confusions(assessment: Assessment) -> Table:
-    drawn = _table("true class", "named instead", "share")
+    drawn = _table("true class", "predicted class", "share")
     for true, named, estimate in assessment.confusions:
         drawn.add_row(escape(true), escape(named), str(estimate))
     return drawn
