@@ -181,7 +181,7 @@ def test_what_needs_a_gradient_is_refused_before_anything_is_trained(name: str, 
     [
         ("sklearn.neighbors:KNeighborsClassifier", {}, "does not take sample_weight in fit"),
         ("sklearn.svm:LinearSVC", {}, "has no predict_proba"),
-        ("sklearn.linear_model:LogisticRegression", {"D": 1}, "student.options do not fit"),
+        ("sklearn.linear_model:LogisticRegression", {"D": 1}, "does not take student.options"),
         ("sklearn.linear_model:LogisticRegresion", {}, "nearest: 'LogisticRegression'"),
     ],
 )

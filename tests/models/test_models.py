@@ -189,10 +189,10 @@ def test_a_student_saved_before_there_was_a_choice_reads_as_it_did():
 def test_long_and_empty_texts_are_told():
     encoder = NgramEncoder(words=(1, 1), characters=None, buckets=100, max_characters=5)
     assert encoder.remarks(texts(["five.", "six..."])) == [
-        "Of 1 of the 2 texts of pool the student reads the first 5 characters alone (student.options.max_characters)."
+        "1 of the 2 texts of pool are truncated to their first 5 characters (student.options.max_characters)."
     ]
     assert encoder.remarks(texts(["", " ", "a"])) == [
-        "2 of the 3 texts of pool are empty; the student answers all of them alike."
+        "2 of the 3 texts of pool are empty; the student predicts the same for all of them."
     ]
     assert encoder.remarks(texts(["a"])) == []
 
@@ -492,7 +492,7 @@ def test_modes_are_restored_when_the_module_fails():
 
 def test_a_module_with_another_number_of_classes_is_named():
     student = wrap(nn.Linear(2, 4), NAMES, encoder=PlainTable(columns=("a", "b")))
-    with pytest.raises(InputError, match=r"answer of shape \(2, 4\) for 2 examples of 3 classes"):
+    with pytest.raises(InputError, match=r"output of shape \(2, 4\) for 2 examples of 3 classes"):
         student.logits(_two_numbers())
 
 
@@ -625,7 +625,7 @@ def test_dates_lie_on_a_line_and_on_the_circles_of_week_and_year():
     ]
     assert not timed.encode(_dates(None)).values[0, :7].any()
     assert encoder_from(json.loads(json.dumps(timed.config()))) == timed
-    with pytest.raises(InputError, match="has numbers in column 'at'; the student was fitted on dates there"):
+    with pytest.raises(InputError, match=r"has numbers in column 'at'; the student was fitted on dates\."):
         timed.encode(table(at=[1.0]))
 
 
@@ -865,9 +865,9 @@ def test_a_module_of_ones_own_is_loaded_into_one_like_it(tmp_path):
     assert torch.equal(
         load_student(tmp_path, module=nn.Linear(2, 3)).logits(_two_numbers()), student.logits(_two_numbers())
     )
-    with pytest.raises(InputError, match="made from a module of your own"):
+    with pytest.raises(InputError, match="made from your own module"):
         load_student(tmp_path)
-    with pytest.raises(InputError, match=r"do not fit the module.*size mismatch"):
+    with pytest.raises(InputError, match=r"do not match the module.*size mismatch"):
         load_student(tmp_path, module=nn.Linear(2, 4))
 
 
@@ -883,7 +883,7 @@ def test_tied_weights_are_saved(tmp_path):
 
 def test_a_module_nobody_asked_for_is_refused(tmp_path):
     saved(tmp_path)
-    with pytest.raises(InputError, match="is a 'ngram'; it needs no module"):
+    with pytest.raises(InputError, match="is a 'ngram'; leave out `module`"):
         load_student(tmp_path, module=nn.Linear(2, 3))
 
 
@@ -941,7 +941,7 @@ def test_a_damaged_description_is_named(tmp_path, content, words):
         ({"class_names": None}, "does not describe a student"),
         ({"student": {"name": "ngram", "options": {"dim": "x"}}}, "Option dim of student 'ngram' is 'x'"),
         ({"student": {"name": "ngrams", "options": {}}}, "Import path 'ngrams' of the student"),
-        ({"class_names": ["only", "two"]}, "do not fit the module"),
+        ({"class_names": ["only", "two"]}, "do not match the module"),
     ],
 )
 def test_an_edited_description_is_refused(tmp_path, edit, words):
@@ -968,15 +968,15 @@ def test_an_embedder_by_import_path_feeds_a_head(toy, tmp_path):
     student.save(tmp_path)
     assert torch.equal(load_student(tmp_path).logits(examples), student.logits(examples))
     toy.letters = toy.other_letters
-    with pytest.raises(InputError, match="is 'letters 2' here, but the student was trained on 'letters 1'"):
+    with pytest.raises(InputError, match="is 'letters 2' here, but the student was trained with 'letters 1'"):
         load_student(tmp_path).logits(examples)
 
 
 @pytest.mark.parametrize(
     ("embedder", "options", "words"),
     [
-        ("toy:no_embedder", {}, "made a int, without `fingerprint` and `embed`"),
-        ("toy:letters", {"n": 3}, "do not suit embedder 'toy:letters'"),
+        ("toy:no_embedder", {}, "has type int; it needs `fingerprint` and `embed`"),
+        ("toy:letters", {"n": 3}, "'toy:letters' does not take the options"),
         ("toy", {}, "Import path 'toy' of the embedder must have the form"),
     ],
 )
@@ -1036,9 +1036,9 @@ def test_a_student_saved_before_shapes_were_fixed_is_read():
     saved = replace(encoder, fingerprint=encoder.fingerprint.partition(" shapes=")[0])
     texts = from_arrays(["good", "bad"])
     assert torch.equal(saved.encode(texts).values, encoder.encode(texts).values)
-    with pytest.raises(InputError, match="install that one"):
+    with pytest.raises(InputError, match="install that version"):
         replace(saved, fingerprint=saved.fingerprint[:-1]).encode(texts)
-    with pytest.raises(InputError, match="install that one"):
+    with pytest.raises(InputError, match="install that version"):
         replace(encoder, options={"max_tokens": 8, "batch_size": 9}).encode(texts)
 
 

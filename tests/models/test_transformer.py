@@ -97,7 +97,7 @@ def test_a_saved_student_starts_another(tmp_path: Path):
     again = build(ModelSpec(name="mlp", start=start), [examples], class_names=("a", "b", "c"), seed=1)
     assert torch.equal(again.logits(examples), first.logits(examples))
     wider = ModelSpec(name="mlp", options={"hidden": [4]}, start=start)
-    with pytest.raises(InputError, match=r"student\.start '.*' does not fit the module; shapes differ") as refusal:
+    with pytest.raises(InputError, match=r"student\.start '.*' does not match the module; shapes differ") as refusal:
         build(wider, [examples], class_names=("a", "b", "c"), seed=0)
     assert "\n" not in str(refusal.value)
     other = ModelSpec(name="linear", start=start)
@@ -128,8 +128,8 @@ def test_what_is_fitted_on_the_pool_stays_its_own(tmp_path: Path):
     [
         ({}, "Option config of student 'transformer' is missing"),
         ({"config": "nowhere"}, r"config of student 'transformer': .*No such file"),
-        ({"config": {"hidden_size": 8}}, "names no model_type"),
-        ({"config": {"model_type": "bertt"}}, "makes no classifier"),
+        ({"config": {"hidden_size": 8}}, "has no model_type"),
+        ({"config": {"model_type": "bertt"}}, "is not valid for a classifier"),
         ({"max_tokens": 17}, "max_position_embeddings 16"),
         ({"tokenizer": "nowhere"}, r"tokenizer of student 'transformer': nowhere.tokenizer\.json: No such file"),
         ({"confg": 1}, "nearest: 'config'"),

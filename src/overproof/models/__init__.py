@@ -1,4 +1,7 @@
-"""Students and encoders by name, by import path, or from any torch module."""
+"""Students (small models), the encoders that turn examples into tensors, and frozen embedding models.
+
+Imports `data`, `functional`, `storage` and what is below them; never `teachers`, `training` or `methods`.
+"""
 
 from overproof.models.embeddings import Embedder as Embedder
 from overproof.models.embeddings import MiniLM as MiniLM

@@ -1,4 +1,4 @@
-"""A column of dates as numbers: how late, and where in the week, the year and the day."""
+"""Encodes a column of dates as numbers: standardised time, and position in the week, the year and the day."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 DAY = np.int64(86_400_000_000)
 """In microseconds."""
 WEEK = 7 * DAY
-# The mean year of the calendar, which no more than two days of any year leave behind.
+# The mean year of the calendar; dates differ from it by at most two days.
 YEAR = np.int64(31_556_952_000_000)
 # 1970-01-01 was a Thursday; weeks start on Monday.
 MONDAY = 4 * DAY
@@ -18,20 +18,20 @@ MONDAY = 4 * DAY
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DateColumn:
-    """A column of points in time: (time - mean) / std; then sine and cosine of the place in the week and in the year,
-    and in the day where times of day were seen; and a last slot that is 1 where the value is missing.
+    """A column of points in time: (time - mean) / std; then sine and cosine of the position in the week, in the year
+    and, if there were times of day, in the day; and a last slot that is 1 where the value is missing.
 
     A missing value is 0 in all slots but the last.
 
     Args:
         name: The column.
-        mean: Of the times seen at fitting, in microseconds since 1970.
-        std: Of the same; 0 where they were all equal, and the first slot then is always 0.
-        daily: Whether a time of day other than midnight was seen at fitting.
-        gaps: Whether any was missing at fitting; without, there is no last slot.
+        mean: Mean of the times at fitting, in microseconds since 1970.
+        std: Their standard deviation; if it is 0, the first slot is always 0.
+        daily: Whether there was a time of day other than midnight at fitting.
+        gaps: Whether a value was missing at fitting; otherwise there is no last slot.
 
     Example:
-        Noon of the second of July 2026 is the middle of its day and, near enough, of its year.
+        Noon of 2 July 2026 is the middle of its day and, nearly, of its year.
 
         >>> moment = DateColumn(name="at", mean=0.0, std=0.0, daily=True, gaps=False)
         >>> block = np.empty((1, moment.width), np.float32)
@@ -48,7 +48,7 @@ class DateColumn:
 
     @classmethod
     def fit(cls, name: str, columns: list[pa.ChunkedArray]) -> "DateColumn":
-        """Mean, deviation, and what was seen, over all columns; at least one value is known."""
+        """Fit to the values of all columns, at least one of which is known."""
         times = np.concatenate([microseconds(column)[0] for column in columns])
         missing = np.concatenate([microseconds(column)[1] for column in columns])
         known = times[~missing]
@@ -68,7 +68,7 @@ class DateColumn:
 
     @property
     def width(self) -> int:
-        """Slots it takes."""
+        """Number of slots."""
         return 5 + 2 * self.daily + self.gaps
 
     def circles(self) -> list[tuple[np.int64, np.int64]]:

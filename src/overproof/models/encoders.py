@@ -1,4 +1,4 @@
-"""Examples to tensors, fitted on labelled and pool examples and never on the test: pixels, n-grams, embeddings."""
+"""Encoders, which turn examples into tensors: pixels, n-grams, embeddings, numbers; never fitted on the test."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -23,7 +23,7 @@ Shape = tuple[int, ...]
 
 @runtime_checkable
 class Encoder(Protocol):
-    """What stands between examples and a module: data only, so that it can be written as JSON."""
+    """Turns examples into the tensors of a module. It consists of data only and is saved as JSON."""
 
     @property
     def kind(self) -> Kind:
@@ -32,29 +32,29 @@ class Encoder(Protocol):
 
     @property
     def input_shape(self) -> Shape:
-        """What a factory is told of its inputs, without the batch axis."""
+        """The shape of one encoded example, an argument of a student's factory."""
         ...
 
     def encode(self, examples: Examples) -> Dense | Ragged:
         """The tensors of these examples.
 
         Raises:
-            InputError: They are not like the examples it was fitted on.
+            InputError: They do not match the examples it was fitted on.
         """
         ...
 
     def config(self) -> dict[str, Any]:
-        """What `encoder_from` needs to build it again."""
+        """The argument of `encoder_from` that builds it again."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageEncoder:
-    """Images as they are, uint8: the module turns them into numbers.
+    """Images unchanged, as uint8: the module converts them.
 
     Args:
         shape: Channels, height and width that every image must have.
-        image: How images were made to look like that while they were read, at fitting.
+        image: How the images were resized and converted when read, at fitting.
     """
 
     shape: tuple[int, int, int]
@@ -79,10 +79,10 @@ class ImageEncoder:
         return self.shape
 
     def check(self, examples: Examples) -> None:
-        """Check that images have the shape at fitting; nothing is read.
+        """Check that images have the shape at fitting, without reading them.
 
         Raises:
-            InputError: They have not.
+            InputError: They do not.
         """
         if _image_shape(examples) != self.shape:
             raise InputError(
@@ -103,7 +103,7 @@ class ImageEncoder:
 
     @property
     def reading(self) -> ImageOptions:
-        """What a `Source` of images for the student asks for: its channels, and its size where one was chosen."""
+        """The image options of a `Source` for the student: its channels, and its size if one was chosen."""
         _, height, width = self.shape
         size = None if self.image.size is None else (height, width)
         return replace(self.image, size=size, channels="grey" if self.shape[0] == 1 else "rgb")
@@ -126,8 +126,8 @@ class NgramEncoder:
         words: Shortest and longest word n-gram; None for no words.
         characters: Shortest and longest n-gram of characters within a word; None for no characters.
         buckets: Size of the embedding table, in 2..2**31.
-        max_characters: A text is cut after that many characters, so that one endless text cannot fill a batch.
-        normalization: `casefold`, or the `lower` case of students saved before there was a choice.
+        max_characters: Longer texts are truncated to so many characters, so that one text cannot fill a batch.
+        normalization: `casefold`, or the `lower` case of students saved by old versions.
     """
 
     words: tuple[int, int] | None
@@ -156,24 +156,24 @@ class NgramEncoder:
         return ngrams.encode(texts)
 
     def remarks(self, examples: Examples) -> list[str]:
-        """What a reader must know of these texts, in sentences: how many are not read to their end, or are empty."""
+        """Warnings about these texts: how many are truncated, and how many are empty."""
         num_long, num_empty = 0, 0
         for part in examples.parts():
             lengths = pc.utf8_length(part.inputs)
             num_long += pc.sum(pc.greater(lengths, self.max_characters)).as_py() or 0
             num_empty += pc.sum(pc.equal(pc.utf8_trim_whitespace(part.inputs), "")).as_py() or 0
-        said = []
+        sentences = []
         if num_long:
-            said.append(
-                f"Of {num_long} of the {len(examples)} texts of {examples.origin} the student reads the first "
-                f"{self.max_characters} characters alone (student.options.max_characters)."
+            sentences.append(
+                f"{num_long} of the {len(examples)} texts of {examples.origin} are truncated to their first "
+                f"{self.max_characters} characters (student.options.max_characters)."
             )
         if num_empty:
-            said.append(
-                f"{num_empty} of the {len(examples)} texts of {examples.origin} are empty; the student answers all of "
-                f"them alike."
+            sentences.append(
+                f"{num_empty} of the {len(examples)} texts of {examples.origin} are empty; the student predicts the "
+                f"same for all of them."
             )
-        return said
+        return sentences
 
     def config(self) -> dict[str, Any]:
         """Its fields."""
@@ -193,13 +193,13 @@ class NgramEncoder:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EmbeddingEncoder:
-    """Texts through a frozen encoder.
+    """Texts as vectors of a frozen embedding model.
 
     Args:
         embedder: `minilm` or the import path of a factory of an `Embedder`.
         options: The factory's arguments.
-        dimension: Numbers a text.
-        fingerprint: Of the embedder at fitting; another one's numbers would mean nothing to the head.
+        dimension: Length of the vectors.
+        fingerprint: Of the embedder at fitting; the student cannot use the vectors of another one.
     """
 
     embedder: str
@@ -209,7 +209,7 @@ class EmbeddingEncoder:
 
     @classmethod
     def fit(cls, embedder: str, options: Mapping[str, Any]) -> "EmbeddingEncoder":
-        """Ask the embedder who it is and how many numbers it gives; none of the examples is read."""
+        """The embedder's fingerprint and dimension; no example is read."""
         made = embedder_by_name(embedder, options)
         dimension = made.embed(["a"]).shape[1]
         return cls(embedder=embedder, options=dict(options), dimension=dimension, fingerprint=made.fingerprint)
@@ -228,11 +228,11 @@ class EmbeddingEncoder:
         """float32 [N, dimension]."""
         check_kind(examples, "text")
         embedder = embedder_by_name(self.embedder, self.options)
-        # Students saved before the shapes of batches were fixed saw numbers that were the same but for their last bits.
+        # For students of old versions without batch shapes in the fingerprint: vectors differ in the last bits only.
         if self.fingerprint not in (embedder.fingerprint, embedder.fingerprint.partition(SHAPES)[0]):
             raise InputError(
-                f"Embedder {self.embedder!r} is {embedder.fingerprint!r} here, but the student was trained on "
-                f"{self.fingerprint!r}; install that one."
+                f"Embedder {self.embedder!r} is {embedder.fingerprint!r} here, but the student was trained with "
+                f"{self.fingerprint!r}; install that version."
             )
         assert isinstance(examples.inputs, pa.Array)
         return Dense(values=embedder.embed(examples.inputs.to_pylist()))
@@ -254,10 +254,10 @@ class EmbeddingEncoder:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PlainTable:
-    """Tables of numbers as they are, in the order of the columns at fitting: for modules made in Python.
+    """Tables of numbers unchanged, in the order of the columns at fitting: for modules made in Python.
 
     Args:
-        columns: Their names.
+        columns: Names of the columns.
     """
 
     columns: tuple[str, ...]
@@ -291,7 +291,8 @@ class PlainTable:
             if not numbers or pc.any(pc.is_null(column, nan_is_null=True)).as_py():
                 raise InputError(
                     f"{examples.origin} has {'a missing value' if numbers else f'values of type {column.type}'} in "
-                    f"column {name!r}; a module of your own reads numbers without gaps, or give `wrap` a TableEncoder."
+                    f"column {name!r}; your own module needs numbers without missing values, or use a TableEncoder in "
+                    f"`wrap`."
                 )
             values[:, index] = torch.from_numpy(numbers_of(column))
         return Dense(values=values)
@@ -317,7 +318,7 @@ _BY_TYPE: dict[str, Callable[[Mapping[str, Any]], Encoder]] = {
 
 
 def encoder_from(config: Mapping[str, Any]) -> Encoder:
-    """The encoder that gave this `config()`.
+    """The encoder with this `config()`.
 
     Example:
         >>> encoder_from({"type": "image", "shape": [1, 28, 28]}).shape
@@ -330,7 +331,7 @@ def check_kind(examples: Examples, kind: Kind) -> None:
     """Check that examples are of the kind an encoder reads.
 
     Raises:
-        InputError: They are not.
+        InputError: They are of another kind.
     """
     if examples.kind != kind:
         raise InputError(f"{examples.origin} holds examples of kind {examples.kind!r}; the student reads {kind!r}.")

@@ -1,4 +1,4 @@
-"""Encodings of examples on disk: made once, block by block, and memory-mapped by every student of a run."""
+"""Cache of encoded examples on disk: encoded once, block by block, and memory-mapped by every student of a run."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -22,32 +22,32 @@ ROWS_PER_BLOCK = 2**12
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EncodingCache:
-    """Where encodings are kept, one folder for each encoder and set of examples.
+    """The folder of encodings, with one subfolder for each encoder and set of examples.
 
     Args:
-        folder: Of all of them.
+        folder: The folder.
     """
 
     folder: Path
 
     def encode(self, encoder: Encoder, examples: Examples) -> Inputs:
-        """The encoding of examples: in memory where they are, on disk where they lie there.
+        """The encoding of examples, in memory or on disk, like the examples.
 
-        All that a run uses of a file is encoded at once, so that roles and seeds share it.
+        All rows of a file that a run uses are encoded at once, so that roles and seeds share the encoding.
 
         Args:
-            encoder: Fitted.
-            examples: N of them.
+            encoder: A fitted encoder.
+            examples: N examples.
 
         Raises:
-            InputError: They are not like those it was fitted on.
+            InputError: The examples do not match those the encoder was fitted on.
         """
         held = examples.mapped
         if held is None:
             return encoder.encode(examples)
         used = torch.from_numpy(held.rows)
         if examples.kind == "image":
-            # Pixels are encoded as they are.
+            # Pixels are not changed by their encoder.
             encoder.encode(examples.used(slice(0, 0)))
             pixels = OnDisk(inputs=Dense(values=torch.from_numpy(held.pixels)))
             return Placed(inputs=pixels, place=torch.from_numpy(held.used).index_select(0, used))

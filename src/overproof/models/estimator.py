@@ -1,4 +1,4 @@
-"""A scikit-learn classifier where a torch module stands: numbers in, log-probabilities out, fitted with weights."""
+"""A scikit-learn classifier as a student: a torch module whose logits are the classifier's log-probabilities."""
 
 import importlib.util
 import io
@@ -21,16 +21,16 @@ ARCHIVE, IDF = "archive", "idf"
 
 
 class EstimatorBody(nn.Module):
-    """A classifier that is fitted and not trained step by step. It has no gradient.
+    """A classifier that is fitted at once, not step by step. It has no gradient.
 
-    Its state is a skops archive in a buffer: whatever saves, copies, loads and hashes modules does so with it, and
-    nothing is pickled. Before it is fitted it says that all classes are equally likely.
+    Its state is a skops archive in a buffer, so that it is saved, copied, loaded and hashed like any module, without
+    pickle. Before it is fitted, all classes have the same probability.
 
     Args:
         factory: The estimator's class.
         options: Its arguments.
-        path: Its import path, for errors and as the one package beside scikit-learn whose types are trusted.
-        input_shape: What one example is.
+        path: Its import path, for error messages; types of its package are trusted in addition to scikit-learn's.
+        input_shape: Shape of one example.
         num_classes: K.
     """
 
@@ -58,26 +58,26 @@ class EstimatorBody(nn.Module):
             raise InputError(f"Student {path!r} {what}; a classifier with probabilities and sample weights is needed.")
         self._estimator: Any = None
         self.register_buffer(ARCHIVE, torch.empty(0, dtype=torch.uint8))
-        # Rareness of n-grams where the examples are texts; for tables it stays what it is.
+        # Inverse document frequency of n-grams if the examples are texts; unused for tables.
         self.register_buffer(IDF, torch.ones(input_shape[0] if len(input_shape) == 1 else 0))
 
     def unfitted(self) -> Any:
-        """A new one with the student's options.
+        """A new classifier with the student's options.
 
         Raises:
-            InputError: It does not take them.
+            InputError: The class does not take them.
         """
         try:
             return self.factory(**self.options)
         except TypeError as error:
-            raise InputError(f"student.options do not fit {self.path!r}: {reason(error)}.") from None
+            raise InputError(f"Student {self.path!r} does not take student.options: {reason(error)}.") from None
 
     @property
     def estimator(self) -> Any:
         """The fitted classifier, or None.
 
         Raises:
-            InputError: The archive holds types that are neither scikit-learn's nor of the student's own package.
+            InputError: The archive has types that are neither from scikit-learn nor from the student's own package.
         """
         if self._estimator is None and len(self.archive):
             self._estimator = opened(bytes(self.archive.cpu().numpy().tobytes()), self.path)
@@ -85,7 +85,7 @@ class EstimatorBody(nn.Module):
 
     @property
     def num_numbers(self) -> int:
-        """How many numbers its fitted arrays hold; 0 before it is fitted."""
+        """Size of its fitted arrays; 0 before it is fitted."""
         if not len(self.archive):
             return 0
         with zipfile.ZipFile(io.BytesIO(self.archive.cpu().numpy().tobytes())) as archive:
@@ -94,8 +94,8 @@ class EstimatorBody(nn.Module):
         return sum(array.size for array in arrays if array.dtype.kind == "f")
 
     def matrix(self, inputs: Shaped[Tensor, "B ..."]) -> Any:
-        """Examples as scikit-learn reads them: float32 [B, D], or for n-grams a sparse matrix of tf-idf without the tf,
-        each row of length one."""
+        """Examples in scikit-learn's form: float32 [B, D], or for n-grams a sparse matrix of their inverse document
+        frequencies, with rows of length one."""
         if inputs.dtype != torch.int64:
             return inputs.flatten(1).float().cpu().numpy()
         from scipy.sparse import csr_array
@@ -111,16 +111,16 @@ class EstimatorBody(nn.Module):
         return csr_array((data, columns.numpy(), ends), shape=(len(ngrams), len(self.idf)))
 
     def fit(self, matrix: Any, label: np.ndarray, weight: np.ndarray, seed: int) -> None:
-        """Fit a new one in place of the old.
+        """Replace the classifier by a newly fitted one.
 
         Args:
-            matrix: [M, D], as `matrix` gives it.
+            matrix: [M, D], from `matrix`.
             label: [M], classes.
             weight: [M], at least 0.
-            seed: Its `random_state`, where it takes one that the options leave open.
+            seed: The `random_state`, if the classifier has one and the options do not set it.
 
         Raises:
-            InputError: It refuses the examples.
+            InputError: The classifier cannot be fitted on the examples.
         """
         estimator = self.unfitted()
         if estimator.get_params().get("random_state", seed) is None:
@@ -133,7 +133,7 @@ class EstimatorBody(nn.Module):
         self.archive = torch.frombuffer(bytearray(archived(estimator)), dtype=torch.uint8)
 
     def forward(self, inputs: Shaped[Tensor, "B ..."]) -> Float[Tensor, "B K"]:
-        """Logarithms of its probabilities, those below 1e-7 raised to that; a class it has not seen has no more."""
+        """Logarithms of its probabilities, at least log 1e-7, which is also the value of a class without examples."""
         logits = torch.zeros(len(inputs), self.num_classes)
         if self.estimator is None or not len(inputs):
             return logits
@@ -144,14 +144,14 @@ class EstimatorBody(nn.Module):
         return logits
 
     def _load_from_state_dict(self, state_dict: Any, prefix: str, *words: Any) -> None:
-        # Archives have no size of their own.
+        # Archives differ in size.
         if (given := state_dict.get(f"{prefix}{ARCHIVE}")) is not None:
             self.archive, self._estimator = given.detach().clone(), None
         super()._load_from_state_dict(state_dict, prefix, *words)
 
 
 def body_of(module: nn.Module) -> EstimatorBody | None:
-    """The estimator within a student's module, or None where it is a network."""
+    """The estimator in a student's module, or None if it is a network."""
     return next((each for each in module.modules() if isinstance(each, EstimatorBody)), None)
 
 
@@ -168,10 +168,10 @@ def stacked(parts: Sequence[Any]) -> Any:
 
 
 def archived(estimator: Any) -> bytes:
-    """A fitted estimator as a skops archive, the same bytes for the same estimator.
+    """A fitted estimator as a skops archive, with the same bytes for the same estimator.
 
-    skops numbers what it writes by addresses in memory and stamps files with the time; here they are numbered in the
-    order in which they are named, and dated 1980.
+    skops identifies objects by their addresses in memory and stores the time of writing; here they are numbered in
+    order of appearance and dated 1980.
     """
     import skops.io
 
@@ -204,23 +204,23 @@ def archived(estimator: Any) -> bytes:
 
 
 def opened(archive: bytes, path: str) -> Any:
-    """The estimator in an archive.
+    """Load the estimator from an archive.
 
     Args:
-        archive: Of `archived`.
-        path: The import path of its class: types of the same package are trusted, and those that skops itself trusts.
+        archive: From `archived`.
+        path: The import path of its class: types of this package are trusted, and those that skops trusts.
 
     Raises:
-        InputError: It holds others, each named.
+        InputError: It has other types; the message lists them.
     """
     import skops.io
 
     package = path.partition(":")[0].partition(".")[0]
     unknown = skops.io.get_untrusted_types(data=archive)
     if strange := [name for name in unknown if name.partition(".")[0] != package]:
-        raise InputError(f"The student {path!r} holds types that are not trusted: {listed(strange)}.")
+        raise InputError(f"The archive of student {path!r} has types that are not trusted: {listed(strange)}.")
     with warnings.catch_warnings():
-        # Another version of scikit-learn is the user's choice; what it cannot read it refuses.
+        # Warnings about another version of scikit-learn; an incompatible one raises.
         warnings.simplefilter("ignore")
         return skops.io.loads(archive, trusted=unknown)
 

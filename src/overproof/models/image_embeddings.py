@@ -1,4 +1,4 @@
-"""Frozen image encoders: an image in, a vector out, nothing trained and nothing downloaded."""
+"""Frozen image embedding models: from an image to a vector, without training and without downloads."""
 
 import functools
 import hashlib
@@ -29,32 +29,32 @@ IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 @runtime_checkable
 class ImageEmbedder(Protocol):
-    """A frozen encoder of images."""
+    """A frozen embedding model for images."""
 
     @property
     def fingerprint(self) -> str:
-        """A word that changes whenever any of its vectors might."""
+        """A string that changes whenever the vectors may change."""
         ...
 
     def embed_images(self, images: UInt8[Tensor, "N C H W"]) -> Float32[Tensor, "N D"]:
-        """One vector an image, in order."""
+        """One vector per image, in order."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class FrozenModule:
-    """A torch module that answers with features, in evaluation mode and without gradient.
+    """A torch module that computes features, in evaluation mode and without gradient.
 
-    Batches always have the same number of images, since the last bits of what a module says depend on it; an image's
-    features then follow from the image alone, whatever it is asked about with it.
+    All batches have the same number of images, because the last bits of a module's output depend on it; the features of
+    an image then depend on the image alone.
 
     Args:
-        module: Normalised images [B, 3, H, W] to features [B, D]; what has more axes is averaged over places.
-        fingerprint: Everything its vectors follow from.
-        size: Height and width that images are resized to; 0 leaves them as they are.
-        mean: Subtracted of each channel after pixels are scaled to [0, 1].
-        std: What the channel is divided by.
-        batch_size: Images at a time; the last batch is filled up with copies.
+        module: Normalised images [B, 3, H, W] to features [B, D]; further axes are averaged.
+        fingerprint: Everything its vectors depend on.
+        size: Height and width that images are resized to; 0 does not resize.
+        mean: Subtracted from each channel after pixels are scaled to [0, 1].
+        std: Divisor of each channel.
+        batch_size: Images per batch; the last batch is filled up with copies.
     """
 
     module: nn.Module = field(repr=False)
@@ -65,7 +65,7 @@ class FrozenModule:
     batch_size: int = 32
 
     def embed_images(self, images: UInt8[Tensor, "N C H W"]) -> Float32[Tensor, "N D"]:
-        """One vector an image, in order; a grey image is shown to all three channels."""
+        """One vector per image, in order; a grey image is copied to all three channels."""
         device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         module = self.module.to(device).eval()
         mean, std = (torch.tensor(each, device=device).view(1, -1, 1, 1) for each in (self.mean, self.std))
@@ -83,16 +83,16 @@ class FrozenModule:
 
 
 def efficientnet_lite0(*, size: int = 224, batch_size: int = 32) -> FrozenModule:
-    """EfficientNet-Lite0 with ImageNet weights from two packages: 1,280 numbers an image.
+    """EfficientNet-Lite0 with ImageNet weights from two packages: 1,280 numbers per image.
 
     Args:
-        size: Images are resized to so many pixels a side, in 32..512; small ones cost less and say less.
-        batch_size: Images at a time.
+        size: Height and width that images are resized to, in 32..512; smaller is faster and less accurate.
+        batch_size: Images per batch.
 
     Raises:
         InputError: The packages are not installed, or an option is out of range.
 
-    Source: Tan and Le, "EfficientNet" (ICML 2019); the Lite variants leave squeeze-and-excitation out.
+    Source: Tan and Le, "EfficientNet" (ICML 2019); the Lite variants have no squeeze-and-excitation.
     """
     for option, value, lowest, highest in (("size", size, 32, 512), ("batch_size", batch_size, 1, 2**16)):
         if not isinstance(value, int) or not lowest <= value <= highest:
@@ -121,35 +121,35 @@ def frozen_encoder(
     std: Sequence[float] = IMAGENET_STD,
     batch_size: int = 32,
 ) -> Embedder | FrozenModule:
-    """Whatever a factory at an import path makes: an `Embedder` of texts, or a torch module from images to features.
+    """The result of a factory at an import path: an `Embedder` of texts, or a torch module from images to features.
 
-    Such as `timm:create_model` with the options `{model_name: resnet18, num_classes: 0}` and the weights in a file.
+    For example `timm:create_model` with the options `{model_name: resnet18, num_classes: 0}` and a file of weights.
 
     Args:
         encoder: Import path `package.module:factory`.
-        encoder_options: The factory's arguments, by keyword.
+        encoder_options: Keyword arguments of the factory.
         weights: For a module: a safetensors file of its state.
-        size: For a module: images are resized to so many pixels a side; 0 leaves them as they are.
-        mean: For a module: subtracted of each channel after pixels are scaled to [0, 1].
-        std: And what it is divided by.
-        batch_size: Images at a time.
+        size: For a module: height and width that images are resized to; 0 does not resize.
+        mean: For a module: subtracted from each channel after pixels are scaled to [0, 1].
+        std: For a module: divisor of each channel.
+        batch_size: Images per batch.
 
     Raises:
-        InputError: There is no such factory, it takes other options, or the weights do not fit; a module without
-            weights.
+        InputError: There is no such factory, it does not take the options, the weights do not match the module, or a
+            module has no weights.
     """
     options = dict(encoder_options or {})
     with torch.random.fork_rng(devices=[]):
         try:
             made = imported(encoder, what="encoder")(**options)
         except TypeError as error:
-            raise InputError(f"Options {options} do not suit encoder {encoder!r}: {reason(error)}.") from None
+            raise InputError(f"Encoder {encoder!r} does not take the options {options}: {reason(error)}.") from None
     if not isinstance(made, nn.Module):
         return embedder_by_name(encoder, options)
     if not weights:
         raise InputError(
-            f"Encoder {encoder!r} makes a torch module, whose first weights are random; give "
-            f"'teacher.options.weights', a safetensors file."
+            f"Encoder {encoder!r} is a torch module with random weights; set 'teacher.options.weights' to a "
+            f"safetensors file."
         )
     tensors = read_tensors(weights, "teacher.options.weights")
     put_tensors(made, tensors, f"teacher.options.weights {weights!r}")
@@ -166,14 +166,14 @@ def frozen_encoder(
 
 
 def frozen_embedder(name: str, options: Mapping[str, Any]) -> Embedder | ImageEmbedder:
-    """The frozen encoder of that name.
+    """The frozen encoder of a name.
 
     Args:
         name: One of `FROZEN`.
-        options: Its own, by keyword.
+        options: Its keyword arguments.
 
     Raises:
-        InputError: An option that it does not have, or what the encoder itself refuses.
+        InputError: An unknown option or a value that the encoder rejects.
     """
     factories: Mapping[str, Callable[..., Any]] = {
         "minilm": minilm,
@@ -195,14 +195,14 @@ def frozen_embedder(name: str, options: Mapping[str, Any]) -> Embedder | ImageEm
 
 
 class _Features(nn.Module):
-    """A network up to its last layer."""
+    """A network without its last layer."""
 
     def __init__(self, network: Any) -> None:
         super().__init__()
         self.network = network
 
     def forward(self, images: Tensor) -> Tensor:
-        """The mean over all places of the last convolution's answer."""
+        """The spatial mean of the last convolution's output."""
         features: Tensor = self.network.extract_features(images)
         return features.mean(dim=(2, 3))
 

@@ -1,4 +1,4 @@
-"""Import paths: `package.module:name`."""
+"""Loads a factory from an import path `package.module:name`, for students and embedding models of the user."""
 
 import importlib
 import inspect
@@ -14,14 +14,14 @@ def imported(path: str, *, what: str) -> Callable[..., Any]:
 
     Args:
         path: `package.module:name`.
-        what: What it is to be, for errors: "student", "embedder".
+        what: Its use, for error messages: "student", "embedder".
 
     Example:
         >>> imported("math:sqrt", what="student")(9)
         3.0
 
     Raises:
-        InputError: The path is not of that form, or there is no such module or name, or it cannot be called.
+        InputError: The path has another form, there is no such module or name, or it cannot be called.
     """
     module_name, _, name = path.partition(":")
     if not module_name or not name:
@@ -40,7 +40,7 @@ def imported(path: str, *, what: str) -> Callable[..., Any]:
 
 
 def is_estimator(factory: Callable[..., Any]) -> bool:
-    """Whether a factory is the class of a scikit-learn estimator; scikit-learn is not imported to find out.
+    """Whether a factory is the class of a scikit-learn estimator, tested without importing scikit-learn.
 
     Example:
         >>> is_estimator(dict)

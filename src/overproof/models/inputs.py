@@ -1,4 +1,4 @@
-"""Encoded examples as a module reads them: tensors, taken by row without a Python loop."""
+"""Encoded examples, from which batches are taken: dense or ragged, in memory or on disk, whole or joined."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,21 +11,21 @@ from torch import Tensor
 from torch.nn import functional as F
 
 KEPT_PARTS, MOST_KEPT_ROWS = 4, 1024
-"""How many parts of sets of features are kept for whoever asks next, and how many rows they have at most."""
+"""Number of batches of n-gram sets that are cached, and their maximal number of rows."""
 
 
 class Recent:
-    """The last few small parts of sets of features, for whoever asks for the same rows next."""
+    """Cache of the last small batches of n-gram sets: students trained side by side read the same batches."""
 
     def __init__(self) -> None:
         self._parts: dict[bytes, Ragged] = {}
 
     def part(self, rows: Int[Tensor, "B"], make: Callable[[], "Ragged"]) -> "Ragged":
-        """The part of these rows, made where it is not at hand."""
+        """The batch of these rows, computed if it is not cached."""
         if rows.device.type != "cpu" or len(rows) > MOST_KEPT_ROWS:
             return make()
         key = rows.numpy().tobytes()
-        # Asked for again, it is young again.
+        # The most recently used one is last.
         found = self._parts.pop(key, None)
         found = self._parts[key] = make() if found is None else found
         for oldest in list(self._parts)[:-KEPT_PARTS]:
@@ -35,7 +35,7 @@ class Recent:
 
 @runtime_checkable
 class Inputs(Protocol):
-    """N encoded examples; `take` gives what a module's `forward` gets."""
+    """N encoded examples; `take` returns a batch for a module's `forward`."""
 
     def __len__(self) -> int: ...
 
@@ -50,7 +50,7 @@ class Inputs(Protocol):
 
 @runtime_checkable
 class Batches(Protocol):
-    """`Inputs`, or sets of features whose batches are sets of features: what training loops over."""
+    """`Inputs`, or sets of features whose batches are also sets of features: the data of the training loop."""
 
     def __len__(self) -> int: ...
 
@@ -82,7 +82,7 @@ class Dense:
 
     def take(self, rows: Int[Tensor, "B"]) -> Shaped[Tensor, "B ..."]:
         """The values of these rows."""
-        # Several times faster than indexing, for rows of many numbers.
+        # Several times faster than indexing for wide rows.
         return self.values.index_select(0, rows)
 
     def to(self, device: torch.device) -> "Dense":
@@ -92,11 +92,11 @@ class Dense:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Ragged:
-    """Examples that are sets of features, each of another size, laid end to end.
+    """Examples that are sets of features of different sizes, concatenated.
 
     Args:
-        values: [T], features of all examples, in 1..2**31 - 1; 0 is kept for padding.
-        offsets: [N + 1], where each example starts; the last is T.
+        values: [T], features of all examples, in 1..2**31 - 1; 0 is reserved for padding.
+        offsets: [N + 1], the start of each example; the last is T.
 
     Example:
         >>> values = torch.tensor([7, 8, 9], dtype=torch.int32)
@@ -113,7 +113,7 @@ class Ragged:
         return len(self.offsets) - 1
 
     def take(self, rows: Int[Tensor, "B"]) -> Int64[Tensor, "B L"]:
-        """The features of these rows, each padded with 0 to the longest among them (and to one at least)."""
+        """The features of these rows, padded with 0 to the longest of them (and to at least one)."""
         part = self.part(rows)
         lengths = part.offsets.diff()
         longest = max(int(lengths.max()), 1) if len(rows) else 1
@@ -122,9 +122,9 @@ class Ragged:
         return padded.masked_scatter_(inside, part.values.long())
 
     def part(self, rows: Int[Tensor, "B"]) -> "Ragged":
-        """These rows as inputs of their own, without padding: for long texts a third of the numbers.
+        """The batch of these rows without padding, which for long texts has a third of the numbers.
 
-        The last few small ones are kept, because students that are trained side by side ask for the same batches.
+        The last small batches are cached, because students that are trained side by side read the same ones.
 
         Example:
             >>> values = torch.tensor([7, 8, 9], dtype=torch.int32)
@@ -137,7 +137,7 @@ class Ragged:
         starts = self.offsets.index_select(0, rows)
         lengths = self.offsets.index_select(0, rows + 1) - starts
         offsets = _offsets(lengths)
-        # Feature number f of a row stands f places behind where the row starts.
+        # Feature number f of a row is at the start of the row plus f.
         shift = (starts - offsets[:-1]).repeat_interleave(lengths)
         place = torch.arange(int(offsets[-1]), device=shift.device).add_(shift)
         return Ragged(values=self.values.index_select(0, place), offsets=offsets)
@@ -150,11 +150,11 @@ class Ragged:
 
     @cached_property
     def index(self) -> Int64[Tensor, "T"]:
-        """`values` as long integers, which some operations need to be fast."""
+        """`values` as 64-bit integers, with which some operations are faster."""
         return self.values.long()
 
     def once(self, known: Tensor, make: Callable[[], Tensor]) -> Tensor:
-        """What `make` makes of a tensor and these examples, made once for equal tensors."""
+        """The result of `make`, cached for the last tensor `known`."""
         for other, made in self._made:
             if other is known or torch.equal(other, known):
                 return made
@@ -169,11 +169,11 @@ class Ragged:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Placed:
-    """Some of a shared set of inputs.
+    """A selection of rows from a shared set of inputs.
 
     Args:
         inputs: The set.
-        place: [N], where in it each example stands.
+        place: [N], the row of each example in it.
     """
 
     inputs: Inputs
@@ -183,7 +183,7 @@ class Placed:
         return len(self.place)
 
     def take(self, rows: Int[Tensor, "B"]) -> Tensor:
-        """As every student reads them."""
+        """The batch of these rows."""
         return self.inputs.take(self.place.index_select(0, rows))
 
     def to(self, device: torch.device) -> "Placed":
@@ -193,11 +193,11 @@ class Placed:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class OnDisk:
-    """Inputs in memory-mapped arrays: they stay where they are, and batches of them go to a device.
+    """Inputs in memory-mapped arrays, of which only batches are moved to a device.
 
     Args:
         inputs: Tensors over memory-mapped arrays.
-        device: Where batches go.
+        device: Device of the batches.
     """
 
     inputs: Dense | Ragged
@@ -207,17 +207,17 @@ class OnDisk:
         return len(self.inputs)
 
     def take(self, rows: Int[Tensor, "B"]) -> Tensor:
-        """The batch of these rows, read from disk where it is not in memory already."""
+        """The batch of these rows, read from disk."""
         return self.inputs.take(rows.cpu()).to(self.device)
 
     def to(self, device: torch.device) -> "OnDisk":
-        """The same, whose batches go to another device."""
+        """The same with another device for batches."""
         return replace(self, device=device)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Joined:
-    """Inputs of several sets, in order, as one; nothing is copied.
+    """The concatenation of several sets of inputs, without a copy.
 
     Args:
         parts: At least one, all from the same encoder.
@@ -239,11 +239,11 @@ class Joined:
         return int(self._stops[-1])
 
     def take(self, rows: Int[Tensor, "B"]) -> Tensor:
-        """The batch of these rows; sets of features are padded with 0 to the longest of all of them."""
+        """The batch of these rows; sets of features are padded with 0 to the longest of them."""
         places, own = self._owners(rows)
         pieces = [part.take(some) for part, some in zip(self.parts, own, strict=True)]
         rest = [max(sizes) for sizes in zip(*(piece.shape[1:] for piece in pieces), strict=True)]
-        # Whole rows are copied, at most twice: much faster than to write them to their places number by number.
+        # Whole rows are copied, at most twice, which is much faster than a scatter of single numbers.
         together = torch.cat(
             [
                 piece if list(piece.shape[1:]) == rest else F.pad(piece, (0, rest[0] - piece.shape[1]))
@@ -264,7 +264,7 @@ class Joined:
         return together if _rise(place) else together.part(place.argsort())
 
     def _owners(self, rows: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """For each set: which of the rows are its own, and where they stand in it."""
+        """For each set: the positions of its rows in the batch, and their row numbers in the set."""
         stops = self._stops.to(rows.device)
         owner = torch.bucketize(rows, stops, right=True)
         places = [(owner == number).nonzero()[:, 0] for number in range(len(self.parts))]
@@ -277,7 +277,7 @@ class Joined:
 
 
 def join(parts: Sequence[Inputs]) -> Dense | Ragged | Joined:
-    """The examples of all parts, in order, as one: copied where all of them are in memory.
+    """The concatenation of all parts: copied if all of them are in memory, otherwise a view.
 
     Args:
         parts: At least one, all from the same encoder.
@@ -311,10 +311,10 @@ def _rise(place: Tensor) -> bool:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Unpadded:
-    """Sets of features whose batches are `Ragged` themselves, for a module that reads those.
+    """Sets of features whose batches are `Ragged` instead of padded, for a module that reads those.
 
     Args:
-        inputs: Sets of features, wherever they lie.
+        inputs: Sets of features, in memory or on disk.
     """
 
     inputs: Inputs
@@ -332,7 +332,7 @@ class Unpadded:
 
 
 def part_of(inputs: Inputs, rows: Int[Tensor, "B"]) -> Ragged:
-    """The batch of these rows of sets of features, wherever they lie, without padding."""
+    """The batch of these rows of sets of features, in memory or on disk, without padding."""
     if isinstance(inputs, Ragged | Joined):
         return inputs.part(rows)
     if isinstance(inputs, Placed):

@@ -1,4 +1,4 @@
-"""The modules by name: factories of (input shape, number of classes, options by keyword)."""
+"""The networks of the built-in students: factories of (input shape, number of classes, keyword options)."""
 
 import math
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from overproof.models.ngram_bag import NgramBag
 
 
 class Normalise(nn.Module):
-    """uint8 pixels to numbers of mean 0 and deviation 1 per channel; mean and deviation are stored with the weights.
+    """Standardises uint8 pixels per channel; mean and standard deviation are stored with the weights.
 
     Args:
         num_channels: C.
@@ -31,7 +31,7 @@ class Normalise(nn.Module):
 
 
 class UnitRange(nn.Module):
-    """uint8 pixels to numbers in [0, 1]."""
+    """Scales uint8 pixels to [0, 1]."""
 
     def forward(self, images: Shaped[Tensor, "B C H W"]) -> Float[Tensor, "B C H W"]:
         """pixel / 255, in float32."""
@@ -39,11 +39,11 @@ class UnitRange(nn.Module):
 
 
 class Residual(nn.Module):
-    """Two 3x3 convolutions around which the input is carried, by a 1x1 convolution where the shape changes.
+    """Residual block: two 3x3 convolutions and a skip connection, with a 1x1 convolution where the shape changes.
 
     Args:
-        num_inputs: Channels that come in.
-        num_channels: Channels that go out.
+        num_inputs: Input channels.
+        num_channels: Output channels.
         stride: Of the first convolution.
     """
 
@@ -64,7 +64,7 @@ class Residual(nn.Module):
 
 
 class Mean(nn.Module):
-    """The mean over all places of an image, whatever their number."""
+    """Global average pooling."""
 
     def forward(self, x: Float[Tensor, "B C H W"]) -> Float[Tensor, "B C"]:
         """[B, C]."""
@@ -72,7 +72,7 @@ class Mean(nn.Module):
 
 
 def linear(input_shape: tuple[int, ...], num_classes: int) -> nn.Module:
-    """One linear map of the flattened input.
+    """A linear map of the flattened input.
 
     Args:
         input_shape: Without the batch axis.
@@ -89,8 +89,8 @@ def mlp(
     Args:
         input_shape: Without the batch axis.
         num_classes: K.
-        hidden: Units of each hidden layer; none makes it linear.
-        dropout: Share of hidden units silenced in training, in [0, 1).
+        hidden: Units of each hidden layer; an empty list gives a linear map.
+        dropout: Dropout rate of the hidden units, in [0, 1).
     """
     layers: list[nn.Module] = [nn.Flatten()]
     num_inputs = math.prod(input_shape)
@@ -103,13 +103,13 @@ def mlp(
 def head(
     input_shape: tuple[int, ...], num_classes: int, *, hidden: Sequence[int] = (), dropout: float = 0.0
 ) -> nn.Module:
-    """`mlp` without hidden layers unless asked for: what stands on a frozen encoder.
+    """The head of a frozen encoder: `mlp`, by default without hidden layers.
 
     Args:
         input_shape: The dimension of the encoder.
         num_classes: K.
         hidden: Units of each hidden layer.
-        dropout: Share of hidden units silenced in training, in [0, 1).
+        dropout: Dropout rate of the hidden units, in [0, 1).
     """
     return mlp(input_shape, num_classes, hidden=hidden, dropout=dropout)
 
@@ -117,17 +117,17 @@ def head(
 def cnn(input_shape: tuple[int, ...], num_classes: int, *, width: int = 32) -> nn.Module:
     """A small convolutional network with batch norm, for images of any size: 62 thousand weights for 28x28 and K = 10.
 
-    Three 3x3 convolutions with the image halved after the first two, then a linear map of the means over a coarse grid:
-    where something stands is kept, which few labels cannot teach a network that forgets it.
+    Three 3x3 convolutions, with pooling after the first two, then a linear map of the averages over a coarse grid,
+    which keeps the position of objects.
 
     Args:
-        input_shape: Channels, height, width; images beyond 64 pixels are first halved until they are not.
+        input_shape: Channels, height, width; images above 64 pixels are first halved until they are smaller.
         num_classes: K.
         width: Channels of the first convolution; the other two have twice as many.
     """
     stem, size = _stem(input_shape, width)
     height, wide = (_halved(_halved(side)) for side in size)
-    # Fixed windows rather than adaptive ones, which do not export where they overlap.
+    # Fixed windows; adaptive ones that overlap cannot be exported.
     window = (max(height // 3, 1), max(wide // 3, 1))
     return nn.Sequential(
         *stem,
@@ -147,7 +147,7 @@ def resnet(input_shape: tuple[int, ...], num_classes: int, *, width: int = 64) -
     """A residual network of eight layers with batch norm, for images of any size: 1.2 million weights at width 64.
 
     Args:
-        input_shape: Channels, height, width; images beyond 64 pixels are first halved until they are not.
+        input_shape: Channels, height, width; images above 64 pixels are first halved until they are smaller.
         num_classes: K.
         width: Channels of the first block; the next two have twice and four times as many.
 
@@ -164,24 +164,24 @@ def resnet(input_shape: tuple[int, ...], num_classes: int, *, width: int = 64) -
 
 
 def resnet18(input_shape: tuple[int, ...], num_classes: int, *, width: int = 64) -> nn.Module:
-    """The residual network of 18 layers in its form for small images: 11.2 million weights at width 64.
+    """ResNet-18 for small images: 11.2 million weights at width 64.
 
     Args:
-        input_shape: Channels, height, width; images beyond 64 pixels are first halved until they are not.
+        input_shape: Channels, height, width; images above 64 pixels are first halved until they are smaller.
         num_classes: K.
         width: Channels of the first stage; every further one has twice as many.
 
-    Source: He et al. (2016), as `resnet`; a 3x3 convolution in front and no pooling after it, as the field does for
-    32x32 images.
+    Source: He et al. (2016), as `resnet`; with a 3x3 convolution as stem and no pooling after it, as is usual for 32x32
+    images.
     """
     return _residual_stages(input_shape, num_classes, width, blocks=(2, 2, 2, 2))
 
 
 def resnet34(input_shape: tuple[int, ...], num_classes: int, *, width: int = 64) -> nn.Module:
-    """The residual network of 34 layers in its form for small images: 21.3 million weights at width 64.
+    """ResNet-34 for small images: 21.3 million weights at width 64.
 
     Args:
-        input_shape: Channels, height, width; images beyond 64 pixels are first halved until they are not.
+        input_shape: Channels, height, width; images above 64 pixels are first halved until they are smaller.
         num_classes: K.
         width: Channels of the first stage; every further one has twice as many.
 
@@ -196,14 +196,14 @@ def ngram(input_shape: tuple[int, ...], num_classes: int, *, dim: int | None = N
     Args:
         input_shape: The number of buckets.
         num_classes: K.
-        dim: Hidden units; None makes it linear.
-        dropout: Share of the hidden units silenced in training, in [0, 1).
+        dim: Hidden units; None gives a linear model.
+        dropout: Dropout rate of the hidden units, in [0, 1).
     """
     return NgramBag(input_shape[0], num_classes, dim=dim, dropout=dropout)
 
 
 def _stem(input_shape: tuple[int, ...], width: int) -> tuple[list[nn.Module], list[int]]:
-    """A convolution to `width` channels, after as many of stride 2 as bring an image to 64 pixels; its size then."""
+    """A convolution to `width` channels after as many of stride 2 as reduce an image to 64 pixels; the reduced size."""
     num_channels, *size = input_shape
     layers: list[nn.Module] = []
     while max(size) > 64:
@@ -215,7 +215,7 @@ def _stem(input_shape: tuple[int, ...], width: int) -> tuple[list[nn.Module], li
 def _residual_stages(
     input_shape: tuple[int, ...], num_classes: int, width: int, *, blocks: tuple[int, ...]
 ) -> nn.Module:
-    """Stages of residual blocks, each but the first halving the image and doubling the channels."""
+    """Stages of residual blocks; each except the first halves the image and doubles the channels."""
     layers, num_channels = _stem(input_shape, width)[0], width
     for stage, num_blocks in enumerate(blocks):
         for block in range(num_blocks):

@@ -1,4 +1,4 @@
-"""Encoded examples counted, and as one matrix: for whoever looks at all of them and does not learn in batches."""
+"""Encoded examples as one matrix for scikit-learn, and counts of their features."""
 
 from typing import Any
 
@@ -11,11 +11,11 @@ from overproof.models.inputs import Inputs, Ragged
 
 
 def num_with_feature(inputs: Inputs, num_features: int) -> Int64[Tensor, "V"]:
-    """How many examples hold each feature, of sets of features; those of padding are 0.
+    """Number of examples with each feature, for sets of features; 0 for padding.
 
     Args:
-        inputs: Sets of features, read a few at a time where they are not all in memory.
-        num_features: V, above every feature.
+        inputs: Sets of features, read in blocks if they are not in memory.
+        num_features: V, larger than every feature.
 
     Example:
         >>> inputs = Ragged(values=torch.tensor([1, 1, 2], dtype=torch.int32), offsets=torch.tensor([0, 1, 3]))
@@ -32,15 +32,15 @@ def num_with_feature(inputs: Inputs, num_features: int) -> Int64[Tensor, "V"]:
 
 
 def as_matrix(inputs: Inputs, rows: Int[Tensor, "B"]) -> Any:
-    """Some examples as one matrix, for estimators that know nothing of ours.
+    """Some examples as one matrix, for scikit-learn estimators.
 
     Args:
         inputs: Encoded examples.
-        rows: [B], which of them.
+        rows: [B], their rows.
 
     Returns:
-        A float32 array [B, D], flattened, bytes scaled to [0, 1]; for sets of features a scipy sparse matrix in which
-        each example has length one and rare features weigh more (tf-idf without the tf, counted over all of `inputs`).
+        A float32 array [B, D], flattened, bytes scaled to [0, 1]; for sets of features a scipy sparse matrix of inverse
+        document frequencies (over all of `inputs`), with rows of length one.
 
     Example:
         >>> two = Ragged(values=torch.tensor([1, 2], dtype=torch.int32), offsets=torch.tensor([0, 1, 2]))
@@ -50,7 +50,7 @@ def as_matrix(inputs: Inputs, rows: Int[Tensor, "B"]) -> Any:
     from scipy.sparse import csr_array
 
     values = inputs.take(rows)
-    # Only sets of features are whole numbers of eight bytes.
+    # Only sets of features are 64-bit integers.
     if values.dtype != torch.int64:
         flat = values.flatten(1).float().numpy()
         return flat / 255 if values.dtype == torch.uint8 else flat

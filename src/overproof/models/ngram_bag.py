@@ -1,4 +1,4 @@
-"""The n-gram student: a bag of hashed n-grams, weighted by how rare they are."""
+"""The n-gram student: a bag of hashed n-grams, weighted by inverse document frequency."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,23 +12,24 @@ from overproof.models.inputs import Batches, Inputs, Ragged, Unpadded
 from overproof.models.matrices import num_with_feature
 
 SCALE = 30.0
-"""Length of every text's weight vector. It only sets the unit of the table, such that learning rates and weight decays
-that are usual elsewhere are right here too: 0.05 does what 45 would at length 1."""
+"""Norm of the weight vector of every text. It sets the unit of the table, so that usual learning rates and weight
+decays fit: a rate of 0.05 has the effect of 45 at norm 1."""
 
 LEAST_SQUARE = 1e-12
-"""What the squared length of a text's weights is raised to, so that one without a known n-gram gets the bias alone."""
+"""Minimum of the squared norm of a text's weights, so that a text without known n-grams gets the bias alone."""
 
 
 class NgramBag(nn.Module):
-    """Logits of a set of n-grams: the weighted sum of their rows in a table, plus a bias (and a layer, if asked for).
+    """Logits of a set of n-grams: the weighted sum of their rows in a table, plus a bias (and optionally a layer).
 
-    An n-gram's weight is its idf, and the weights of a text have Euclidean length 30: tf-idf without the tf.
+    The weight of an n-gram is its inverse document frequency (idf), scaled so that the weights of a text have Euclidean
+    norm 30.
 
     Args:
         buckets: Rows of the table; row 0 is padding and has weight 0.
         num_classes: K.
-        dim: Columns of the table, followed by ReLU and a linear map to K; None sums straight to K logits.
-        dropout: Share of the hidden units silenced in training.
+        dim: Columns of the table, followed by ReLU and a linear map to K; None sums directly to K logits.
+        dropout: Dropout rate of the hidden units.
     """
 
     idf: Tensor
@@ -41,7 +42,7 @@ class NgramBag(nn.Module):
         self.bias = nn.Parameter(torch.zeros(columns))
         self.head: nn.Module = nn.Identity()
         if dim is not None:
-            # Zeros here and in the head would be a saddle; a text's hidden units start near N(0, 1).
+            # Zeros here and in the head would be a saddle point; the hidden units of a text start near N(0, 1).
             nn.init.normal_(self.table, std=1 / SCALE)
             self.head = nn.Sequential(nn.ReLU(), nn.Dropout(dropout), nn.Linear(dim, num_classes))
 
@@ -49,8 +50,8 @@ class NgramBag(nn.Module):
         """Logits.
 
         Args:
-            ngrams: Buckets of B texts; or each row padded with 0, for other people's loops and for export: the same
-                but for rounding, slower, and in operations that every exporter knows.
+            ngrams: Buckets of B texts; or rows padded with 0, for other training loops and for export: slower, with
+                standard operations, and the same up to rounding.
         """
         if isinstance(ngrams, Ragged):
             bag = bags(self.table, ngrams, ngrams.once(self.idf, lambda: weights(self.idf, ngrams)))
@@ -63,16 +64,16 @@ class NgramBag(nn.Module):
 
 
 def as_read(module: nn.Module, inputs: Inputs) -> Batches:
-    """Inputs as a module reads them in batches: without padding for a bag of n-grams, else as they are."""
+    """Inputs in the form that a module reads: without padding for a bag of n-grams, otherwise unchanged."""
     return Unpadded(inputs=inputs) if isinstance(module, NgramBag) else inputs
 
 
 def weights(idf: Float[Tensor, "V"], texts: Ragged) -> Float[Tensor, "T"]:
-    """What each n-gram weighs: its idf, to Euclidean length 30 in each text.
+    """The weight of each n-gram: its idf, scaled to Euclidean norm 30 in each text.
 
     Args:
         idf: [V], of each bucket.
-        texts: B texts of T n-grams in all.
+        texts: B texts with T n-grams in total.
     """
     rareness = idf.index_select(0, texts.values)
     square = _sums(idf.square().unsqueeze(1), texts, None)[:, 0]
@@ -80,7 +81,7 @@ def weights(idf: Float[Tensor, "V"], texts: Ragged) -> Float[Tensor, "T"]:
 
 
 def bags(table: Float[Tensor, "V C"], texts: Ragged, weight: Float[Tensor, "T"]) -> Float[Tensor, "B C"]:
-    """The weighted sum of each text's rows of a table, n-gram by n-gram in their order; zero for a text without any.
+    """The weighted sum of each text's rows of a table, in the order of its n-grams; zero for a text without any.
 
     Example:
         >>> texts = Ragged(values=torch.tensor([1, 2], dtype=torch.int32), offsets=torch.tensor([0, 2, 2]))
@@ -93,7 +94,7 @@ def bags(table: Float[Tensor, "V C"], texts: Ragged, weight: Float[Tensor, "T"])
 
 
 class _Bags(torch.autograd.Function):
-    """PyTorch's own bag forward; its backward sorts the buckets first, which takes longer than all the rest."""
+    """PyTorch's embedding bag in the forward pass; its backward pass sorts the buckets, which dominates the time."""
 
     @staticmethod
     def forward(ctx: Any, table: Tensor, texts: Ragged, weight: Tensor) -> Tensor:
@@ -106,7 +107,7 @@ class _Bags(torch.autograd.Function):
         index, owner, weight = ctx.saved_tensors
         rows = grad.index_select(0, owner).mul_(weight.unsqueeze(1))
         whole = grad.new_zeros(ctx.size)
-        # On a GPU adding is in no fixed order; putting sorts, and the same seed gives the same bytes.
+        # On a GPU index_add_ is not deterministic; index_put_ sorts, so that the same seed gives the same bytes.
         if grad.is_cuda:
             return whole.index_put_((index,), rows, accumulate=True), None, None
         return whole.index_add_(0, index, rows), None, None
@@ -127,11 +128,11 @@ def inverse_document_frequency(parts: Sequence[Inputs], buckets: int) -> Float[T
     """log((1 + N) / (1 + texts with it)) + 1 for every bucket; 0 for one in no text, and for padding.
 
     Args:
-        parts: N texts in all, each a set of buckets.
+        parts: N texts in total, each a set of buckets.
         buckets: V.
 
     Example:
-        Of three texts two hold n-gram 1 and none n-gram 2: log(4 / 3) + 1.
+        Two of three texts have n-gram 1 and none n-gram 2: log(4 / 3) + 1.
 
         >>> from overproof.models.inputs import Ragged
         >>> inputs = Ragged(values=torch.tensor([1, 1], dtype=torch.int32), offsets=torch.tensor([0, 1, 2, 2]))

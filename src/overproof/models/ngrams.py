@@ -1,15 +1,15 @@
-"""Text to hashed n-grams, whole batches at a time: no vocabulary, no Python loop over words.
+"""Converts texts to hashed n-grams, in whole batches: without a vocabulary and without a Python loop over words.
 
-A text is normalised and cut into tokens. `casefold` is Unicode's NFKC_Casefold: NFKC without what cannot be seen (soft
-hyphens, zero-width spaces and joiners, variation selectors), full case folding (ß as ss, every sigma as σ), and NFKC
-again; `lower` is NFKC and lower case, as students saved before there was a choice read. A token is a run of word
-characters (letters, digits, `_` and combining marks), or one character that stands alone (an ideograph or kana, since
-those scripts put no spaces between words, or any other sign). Spaces only separate; so does U+0000. For texts without
-ideographs and marks the tokens are those of the regular expression `\\w+|[^\\w\\s]`. The normalised text is its tokens,
-each followed by one space, with one space before the first: " so good ! ".
+A text is normalised and split into tokens. `casefold` is Unicode's NFKC_Casefold: NFKC without invisible characters
+(soft hyphens, zero-width spaces and joiners, variation selectors), full case folding (ß as ss, every sigma as σ), and
+NFKC again; `lower` is NFKC and lower case, as in students saved by old versions. A token is a run of word characters
+(letters, digits, `_` and combining marks), or a single character (an ideograph or kana, because these scripts have no
+spaces between words, or any other symbol). Spaces and U+0000 only separate tokens. For texts without ideographs and
+marks the tokens are those of the regular expression `\\w+|[^\\w\\s]`. The normalised text is its tokens, each followed
+by one space, with one space before the first: " so good ! ".
 
-    word n-gram        n neighbouring tokens and the single spaces between them
-    character n-gram   n neighbouring characters of one token and the space on either side of it: " go", "goo", …
+    word n-gram        n consecutive tokens and the single spaces between them
+    character n-gram   n consecutive characters of one token and the space on either side of it: " go", "goo", …
 
 An n-gram c_0 … c_{n-1} of code points is hashed as
 
@@ -18,7 +18,7 @@ An n-gram c_0 … c_{n-1} of code points is hashed as
     h      = mix(h): h ^= h >> 30; h *= MIX_1; h ^= h >> 27; h *= MIX_2; h ^= h >> 31       (splitmix64)
     bucket = 1 + (h >> 32) modulo (buckets - 1)
 
-Bucket 0 is kept for padding. A text becomes the sorted set of its buckets: whether an n-gram is there, not how often.
+Bucket 0 is reserved for padding. A text becomes the sorted set of its buckets: n-grams are not counted.
 
 Sources: the normalisation, The Unicode Standard, section 3.13, and its list of default ignorable code points; the
 mixer, Steele, Lea and Flood, "Fast splittable pseudorandom number generators" (OOPSLA 2014); the hashing trick,
@@ -48,13 +48,13 @@ MIX_1, MIX_2 = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 
 _MODULUS = 2**64
 _BASE_INVERSE = pow(BASE, -1, _MODULUS)
-# About 300 bytes of temporaries a character with three lengths of character n-grams: 80 MB at a time.
+# About 300 bytes of temporary memory per character with three lengths of character n-grams: 80 MB at a time.
 _CHUNK_CHARACTERS = 2**18
 _SPACE, _WORD, _ALONE = range(3)
 # Hiragana and Katakana, CJK unified ideographs with extension A, compatibility ideographs, planes 2 and 3.
 _UNSPACED = ((0x3040, 0x30FF), (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF))
 
-# Default_Ignorable_Code_Point: it leaves no mark, and would cut a word in two.
+# Default_Ignorable_Code_Point: invisible characters, which would split a word.
 _UNSEEN = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f"
     "\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
@@ -68,12 +68,12 @@ _Hashes = NDArray[np.uint64]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ngrams:
-    """Which n-grams, and into how many buckets.
+    """Which n-grams, and the number of buckets.
 
     Args:
         words: Shortest and longest word n-gram; None for no words.
         characters: Shortest and longest character n-gram; None for no characters.
-        buckets: Size of the embedding table, padding's bucket 0 included; in 2..2**31.
+        buckets: Size of the embedding table, including bucket 0 for padding; in 2..2**31.
         normalization: `casefold` or `lower`.
 
     Example:
@@ -113,7 +113,7 @@ def _chunks(texts: pa.Array) -> Iterator[pa.Array]:
 
 
 def _encode(texts: list[str], ngrams: Ngrams) -> tuple[NDArray[np.int32], _Integers]:
-    """Buckets of all texts end to end, and how many each text has."""
+    """Concatenated buckets of all texts, and the number of buckets of each text."""
     stream, starts, stops, text_of = _tokenise(texts, ngrams.normalization)
     prefix, inverse = _prefix_sums(stream)
     buckets, owners = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
@@ -124,7 +124,7 @@ def _encode(texts: list[str], ngrams: Ngrams) -> tuple[NDArray[np.int32], _Integ
         buckets.append(_bucket((prefix[right] - prefix[left]) * inverse[left], ngrams.buckets))
         owners.append(text_of[whole])
     if ngrams.characters is not None:
-        # Every position but the last space belongs to one token: a character to its own, a space to the one after it.
+        # Every position except the last space belongs to one token: a character to its own, a space to the next.
         token = np.repeat(np.arange(len(starts)), stops - starts + 1)
         room = stops[token] + 1 - np.arange(len(token))
         owner = text_of[token]
@@ -145,10 +145,10 @@ def _lengths(shortest_and_longest: tuple[int, int] | None) -> range:
 
 
 def normalised(text: str, normalization: Normalization) -> str:
-    """A text as its tokens are spelled.
+    """The normalised text.
 
     Args:
-        text: Any.
+        text: Any text.
         normalization: `casefold` or `lower`.
 
     Example:
@@ -162,14 +162,14 @@ def normalised(text: str, normalization: Normalization) -> str:
 
 
 def _tokenise(texts: list[str], normalization: Normalization) -> tuple[_Hashes, _Integers, _Integers, _Integers]:
-    """All tokens in one stream of code points, each followed by a space, one space first.
+    """All tokens in one stream of code points, each followed by a space, with one space first.
 
     Returns:
-        The stream; where each token starts in it and where it stops (its space); the number of the token's text.
+        The stream; the start of each token in it and its end (the space); the number of the token's text.
     """
     separator = "\0"
     joined = separator.join(text.replace(separator, " ") for text in texts)
-    # All texts at once: U+0000 neither composes nor takes part in casing, so that they cannot touch each other.
+    # All texts at once: U+0000 takes no part in composition and casing, so that texts do not affect each other.
     normal = normalised(joined, normalization)
     codes = np.frombuffer(normal.encode("utf-32-le"), np.uint32)
     kind = _character_kinds()[codes]
@@ -189,7 +189,7 @@ def _tokenise(texts: list[str], normalization: Normalization) -> tuple[_Hashes, 
 
 @functools.cache
 def _character_kinds() -> NDArray[np.uint8]:
-    """For each code point: space, word or alone. It follows the Unicode tables of the running Python."""
+    """For each code point: space, word character or single token, by the Unicode tables of the running Python."""
     kinds = np.full(sys.maxunicode + 1, _ALONE, np.uint8)
     for code in range(len(kinds)):
         character = chr(code)

@@ -1,4 +1,4 @@
-"""What each option of a student by name may be."""
+"""Checks the values of the options of the built-in students (`student.options`)."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -45,22 +45,22 @@ ALLOWED: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "embedder": (lambda value: isinstance(value, str), "'minilm' or an import path 'package.module:factory'"),
     "embedder_options": (lambda value: isinstance(value, dict), "options by name"),
 }
-"""By option: whether a JSON value is fine, and what is."""
+"""By option: a test of a JSON value, and the allowed values in words."""
 
 
 def check_options(student: str, options: Mapping[str, Any]) -> None:
-    """Check the values of all options of a student by name.
+    """Check the values of all options of a built-in student.
 
     Args:
         student: Its name.
         options: JSON values by name.
 
     Raises:
-        InputError: The first that is not allowed.
+        InputError: A value is not allowed.
     """
     for name, value in options.items():
         is_fine, allowed = ALLOWED[name]
         if not is_fine(value):
             raise InputError(f"Option {name} of student {student!r} is {value!r}; allowed is {allowed}.")
     if options.get("words", 0) is None and options.get("characters", 0) is None:
-        raise InputError(f"Options words and characters of student {student!r} are both null; one must be given.")
+        raise InputError(f"Options words and characters of student {student!r} are both null; set one of them.")

@@ -1,4 +1,4 @@
-"""A student: what reads examples, what makes logits of them, and what the classes are called."""
+"""The class `Student` (module, encoder and class names), and how one is built, saved and loaded."""
 
 import copy
 import hashlib
@@ -48,13 +48,13 @@ _ABOUT = "student.json"
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Student:
-    """A module with all that is needed to ask it about raw examples.
+    """A module with everything needed to predict raw examples.
 
     Args:
         module: Tensor batch to logits [B, K]; training changes it in place.
         encoder: Examples to tensors.
         class_names: K names, in the order of the logits.
-        spec: How it is made; `given` for a module made in Python.
+        spec: Name and options; the name is `given` for a module made in Python.
     """
 
     module: nn.Module
@@ -69,40 +69,40 @@ class Student:
 
     @property
     def num_parameters(self) -> int:
-        """Numbers that training may change; of a scikit-learn estimator those of its fitted arrays."""
+        """Number of trainable parameters; for a scikit-learn estimator the size of its fitted arrays."""
         body = body_of(self.module)
         fitted = 0 if body is None else body.num_numbers
         return fitted + sum(each.numel() for each in self.module.parameters() if each.requires_grad)
 
     def encode(self, examples: Examples | Array) -> Dense | Ragged:
-        """Examples, or what `from_arrays` takes, as its module reads them; worth keeping for a second question.
+        """Encode examples, or what `from_arrays` takes, for the module; keep the result to predict several times.
 
         Raises:
-            InputError: They are not like those it was built on.
+            InputError: The examples do not match those the student was built on.
         """
         return self.encoder.encode(
             examples if isinstance(examples, Examples) else from_arrays(examples, origin="input")
         )
 
     def remarks(self, examples: Examples) -> list[str]:
-        """What it does not see of these examples, in sentences; none where it sees all of them."""
+        """Warnings about what the student does not read of these examples, such as truncated texts."""
         return self.encoder.remarks(examples) if isinstance(self.encoder, NgramEncoder) else []
 
     def logits(self, examples: Examples | Inputs | Array, *, batch_size: int = 1024) -> Float32[Tensor, "N K"]:
-        """Scores in evaluation mode, without gradient, on the CPU; the module's modes are as before afterwards.
+        """Scores in evaluation mode, without gradient, on the CPU; the module's modes are restored.
 
         Args:
             examples: N examples, their encoding, or what `from_arrays` takes.
             batch_size: Examples at a time.
 
         Raises:
-            InputError: The examples are of another kind or shape, or the module's answers are not [B, K].
+            InputError: The examples are of another kind or shape, or the module's output is not [B, K].
         """
         if isinstance(examples, Examples) and examples.mapped is not None:
-            # Whole batches, so that each of them is what it would be in memory.
+            # Whole batches, so that they are the same as in memory.
             parts = [self.logits(part, batch_size=batch_size) for part in examples.parts(16 * batch_size)]
             return torch.cat(parts) if parts else torch.empty(0, len(self.class_names))
-        # A tensor has every method of `Inputs`, and yet is an array.
+        # A tensor has every method of `Inputs`, but is an array.
         if isinstance(examples, Inputs) and not isinstance(examples, Tensor | Examples):
             encoded: Inputs = examples
         else:
@@ -119,7 +119,7 @@ class Student:
                     part = self.module(inputs.take(rows).to(device)) if len(rows) else parts[0]
                     if part.shape != (len(rows), num_classes):
                         raise InputError(
-                            f"Student {self.spec.name!r} gave an answer of shape {tuple(part.shape)} for {len(rows)} "
+                            f"Student {self.spec.name!r} has output of shape {tuple(part.shape)} for {len(rows)} "
                             f"examples of {num_classes} classes; {(len(rows), num_classes)} is needed."
                         )
                     parts.append(part.float().cpu())
@@ -141,12 +141,12 @@ class Student:
         return self.logits(examples, batch_size=batch_size).softmax(dim=1)
 
     def fresh(self, *, seed: int) -> "Student":
-        """The same student before training, with first weights from the seed; what was fitted on the pool is kept.
+        """A new untrained student of the same kind, with initial weights from the seed; fitted buffers are kept.
 
-        A module made in Python cannot be made anew: it is copied, weights and all.
+        A module made in Python cannot be made again: it is copied with its weights.
 
         Args:
-            seed: Decides the first weights.
+            seed: Seed of the initial weights.
         """
         if self.spec.name == GIVEN:
             module = copy.deepcopy(self.module)
@@ -154,20 +154,20 @@ class Student:
             module = assemble(self.spec, self.encoder, len(self.class_names), seed)
             buffers = dict(self.module.named_buffers())
             fitted = {name: buffers[name] for name in FITTED if name in buffers}
-            # The very tensors: nobody changes them, and students side by side see that theirs are the same.
+            # Shared tensors: they never change, and students trained side by side reuse what is computed from them.
             module.load_state_dict(fitted, strict=False, assign=True)
         return Student(module=module, encoder=self.encoder, class_names=self.class_names, spec=self.spec)
 
     def save(self, folder: Path | str) -> None:
-        """Write `student.safetensors`, then `student.json`, which holds the hash of the first.
+        """Write `student.safetensors`, then `student.json`, which has the hash of the first.
 
-        Of a scikit-learn estimator the archive among the weights also lies beside them, as `estimator.skops`.
+        The archive of a scikit-learn estimator is also written to `estimator.skops`.
 
         Args:
-            folder: Made if missing; a student already there is replaced.
+            folder: Created if missing; an existing student is replaced.
         """
         folder = Path(folder)
-        # Copies, since safetensors refuses tensors that share memory, as tied weights do.
+        # Copies, because safetensors rejects tensors that share memory, such as tied weights.
         state = {name: value.detach().cpu().contiguous().clone() for name, value in self.module.state_dict().items()}
         weights = safetensors.torch.save(state)
         about = {
@@ -196,11 +196,11 @@ def build(
     """A student ready to be trained.
 
     Args:
-        student: A name, a name with options, or a module made in Python (used as it is, see `wrap`).
-        parts: Labelled and pool examples, on which encodings are fitted; never the test.
+        student: A name, a name with options, or a module made in Python (used directly, see `wrap`).
+        parts: Labelled and pool examples, on which encoders are fitted; never the test.
         class_names: K names.
-        seed: Decides the first weights; the global random numbers are left alone.
-        encode: Encodes the parts where something is fitted on their encoding.
+        seed: Seed of the initial weights; the global random state does not change.
+        encode: Encodes the parts, for buffers that are fitted on encoded examples.
 
     Example:
         >>> examples = from_arrays(["good", "bad", "fine"])
@@ -209,7 +209,7 @@ def build(
         [[0.5, 0.5]]
 
     Raises:
-        InputError: An unknown name or option, or a student that does not suit the examples.
+        InputError: An unknown name or option, or a student for another kind of examples.
     """
     names = tuple(class_names)
     if isinstance(student, nn.Module):
@@ -228,10 +228,10 @@ def wrap(module: nn.Module, class_names: Sequence[str], *, encoder: Encoder) -> 
     """Any torch module as a student; it is trained in place.
 
     The module gets images as float32 in [0, 1], tables as float32 [B, D], texts as n-gram numbers int64 [B, L] padded
-    with 0, and answers with logits [B, K].
+    with 0, and returns logits [B, K].
 
     Args:
-        module: Yours.
+        module: Your module.
         class_names: K names, in the order of its logits.
         encoder: Examples to tensors.
 
@@ -245,51 +245,51 @@ def wrap(module: nn.Module, class_names: Sequence[str], *, encoder: Encoder) -> 
 
 
 def load_student(folder: Path | str, *, module: nn.Module | None = None) -> Student:
-    """The student that `Student.save` wrote.
+    """Load the student that `Student.save` wrote.
 
-    The files hold data only. A student by import path is made by calling its factory again, so take such a folder only
-    from whom you would take the factory.
+    The files contain data only. A student by import path is made by calling its factory, so load such a folder only if
+    you trust the factory.
 
     Args:
-        folder: Where it is.
-        module: For a student made from your own module, and only for that: one of the same architecture.
+        folder: The student's folder.
+        module: Only for a student made from your own module: a module of the same architecture.
 
     Raises:
-        InputError: A file is missing, damaged or belongs to another student, or `module` is missing or not asked for.
+        InputError: A file is missing, damaged or belongs to another student, or `module` is missing or not needed.
     """
     folder = Path(folder)
-    told = _described(folder / _ABOUT)
-    given = told.spec.name == GIVEN
+    about = _described(folder / _ABOUT)
+    given = about.spec.name == GIVEN
     if given and module is None:
         raise InputError(
-            f"The student in {str(folder)!r} was made from a module of your own; give one like it: "
+            f"The student in {str(folder)!r} was made from your own module; pass one of the same architecture: "
             f"load_student(folder, module=...)."
         )
     if module is not None and not given:
-        raise InputError(f"The student in {str(folder)!r} is a {told.spec.name!r}; it needs no module.")
+        raise InputError(f"The student in {str(folder)!r} is a {about.spec.name!r}; leave out `module`.")
     weights = _bytes_of(folder / _WEIGHTS)
-    if (len(weights), _hash(weights)) != (told.num_bytes, told.blake2b):
+    if (len(weights), _hash(weights)) != (about.num_bytes, about.blake2b):
         raise InputError(
             f"{folder / _WEIGHTS} is not the file that {_ABOUT} describes ({len(weights)} bytes instead of "
-            f"{told.num_bytes}, or other ones); it is damaged or belongs to another student."
+            f"{about.num_bytes}, or other ones); it is damaged or belongs to another student."
         )
     if module is not None:
-        student = wrap(module, told.class_names, encoder=told.encoder)
+        student = wrap(module, about.class_names, encoder=about.encoder)
     else:
-        inner = assemble(told.spec, told.encoder, len(told.class_names), seed=0)
-        student = Student(module=inner, encoder=told.encoder, class_names=told.class_names, spec=told.spec)
+        inner = assemble(about.spec, about.encoder, len(about.class_names), seed=0)
+        student = Student(module=inner, encoder=about.encoder, class_names=about.class_names, spec=about.spec)
     try:
         student.module.load_state_dict(safetensors.torch.load(weights))
     except RuntimeError as error:
         raise InputError(
-            f"The weights in {folder / _WEIGHTS} do not fit the module: {' '.join(str(error).split())[:300]}."
+            f"The weights in {folder / _WEIGHTS} do not match the module: {' '.join(str(error).split())[:300]}."
         ) from None
     return student
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Described:
-    """What `student.json` says."""
+    """The content of `student.json`."""
 
     spec: ModelSpec
     encoder: Encoder

@@ -1,4 +1,4 @@
-"""Tables to float32: numbers standardised, words one-hot, dates on circles, gaps said."""
+"""Encodes tables as float32: standardised numbers, one-hot categories, cyclic dates, indicators of missing values."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -19,7 +19,7 @@ from overproof.models.inputs import Dense
 Family = Literal["numbers", "booleans", "strings", "dates"]
 
 MAX_CATEGORIES = 64
-"""A column's most frequent categories keep a slot of their own; the rest share `other`."""
+"""The most frequent categories of a column have a slot each; the rest share `other`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,10 +28,9 @@ class NumberColumn:
 
     Args:
         name: The column.
-        mean: Of the values seen at fitting; it stands in for a missing one.
-        std: Of the same values; 0 where they were all equal. Such a column says nothing of the classes, and its slot is
-            always 0: no weight was ever fitted to another value.
-        gaps: Whether any was missing at fitting; without, there is no second slot.
+        mean: Mean of the values at fitting; it replaces a missing one.
+        std: Their standard deviation. If it is 0, the slot is always 0, because no weight was fitted to another value.
+        gaps: Whether a value was missing at fitting; otherwise there is no second slot.
     """
 
     name: str
@@ -46,7 +45,7 @@ class NumberColumn:
 
     @property
     def width(self) -> int:
-        """Slots it takes."""
+        """Number of slots."""
         return 1 + self.gaps
 
     def encode(self, column: pa.ChunkedArray, block: NDArray[np.float32]) -> None:
@@ -63,12 +62,12 @@ class NumberColumn:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CategoryColumn:
-    """A column of strings or booleans: one slot a category, and `other` for unseen and missing ones.
+    """A column of strings or booleans: one slot per category, and `other` for unseen and missing ones.
 
     Args:
         name: The column.
-        family: What it held at fitting.
-        categories: The ones with a slot.
+        family: Its type of values at fitting.
+        categories: The categories with a slot.
     """
 
     name: str
@@ -77,16 +76,16 @@ class CategoryColumn:
 
     @property
     def width(self) -> int:
-        """Slots it takes."""
+        """Number of slots."""
         return len(self.categories) + 1
 
     @property
     def numbered(self) -> bool:
-        """Whether all categories are whole numbers, as where numbers are names."""
+        """Whether all categories are whole numbers, such as postcodes."""
         return all(category.removeprefix("-").isdigit() for category in self.categories)
 
     def words(self, column: pa.ChunkedArray) -> pa.ChunkedArray:
-        """The column's values as categories are spelled: numbers too, where all categories are such."""
+        """The column's values as strings, in the form of the categories."""
         return _spelled(column) if _family(column) == "numbers" else column.cast(pa.large_string())
 
     def encode(self, column: pa.ChunkedArray, block: NDArray[np.float32]) -> None:
@@ -100,7 +99,7 @@ class CategoryColumn:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EmptyColumn:
-    """A column without any value at fitting: it takes no slot, and whatever it holds later is not looked at.
+    """A column without any value at fitting: it has no slot, and later values are ignored.
 
     Args:
         name: The column.
@@ -110,16 +109,16 @@ class EmptyColumn:
 
     @property
     def family(self) -> None:
-        """Any."""
+        """Any type of values."""
         return None
 
     @property
     def width(self) -> int:
-        """Slots it takes: none."""
+        """Number of slots: none."""
         return 0
 
     def encode(self, column: pa.ChunkedArray, block: NDArray[np.float32]) -> None:
-        """There is nothing to fill."""
+        """Do nothing."""
 
 
 TableColumn = NumberColumn | CategoryColumn | DateColumn | EmptyColumn
@@ -127,7 +126,7 @@ TableColumn = NumberColumn | CategoryColumn | DateColumn | EmptyColumn
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TableEncoder:
-    """Tables as float32 [N, D], the slots of all columns side by side.
+    """Tables as float32 [N, D], the concatenated slots of all columns.
 
     Args:
         columns: In the order of their slots.
@@ -143,20 +142,20 @@ class TableEncoder:
 
     @classmethod
     def fit(cls, parts: Sequence[Examples]) -> "TableEncoder":
-        """Means, deviations and categories of all rows of all parts.
+        """Fit means, standard deviations and categories to all rows of all parts.
 
         Args:
             parts: Labelled and pool examples, with the same columns.
 
         Raises:
-            InputError: A part is no table, lacks a column or holds another family of values in it.
+            InputError: A part is not a table, lacks a column or has another type of values in it.
         """
         names = parts[0].column_names if parts[0].kind == "table" else []
         for part in parts:
             check_columns(part, names)
         fitted = tuple(_fitted(name, parts) for name in names)
         if not any(column.width for column in fitted):
-            raise InputError(f"{parts[0].origin} has no value in any of its columns {listed(names)}; some are needed.")
+            raise InputError(f"{parts[0].origin} has no value in any of its columns {listed(names)}; all are empty.")
         return cls(columns=fitted)
 
     @property
@@ -173,7 +172,7 @@ class TableEncoder:
         """float32 [N, D].
 
         Raises:
-            InputError: A column is missing, extra, or of another family than at fitting.
+            InputError: A column is missing, extra, or has another type of values than at fitting.
         """
         table = table_of(examples, [column.name for column in self.columns])
         encoded = np.empty((len(examples), *self.input_shape), np.float32)
@@ -186,7 +185,7 @@ class TableEncoder:
             if column.family is not None and family not in (column.family, None):
                 raise InputError(
                     f"{examples.origin} has {family} in column {column.name!r}; the student was fitted on "
-                    f"{column.family} there."
+                    f"{column.family}."
                 )
             column.encode(values, encoded[:, start : start + column.width])
             start += column.width
@@ -215,10 +214,10 @@ def table_of(examples: Examples, expected: Sequence[str]) -> pa.Table:
 
 
 def check_columns(examples: Examples, expected: Sequence[str]) -> None:
-    """Check that examples are a table of exactly these columns, in any order; nothing is read.
+    """Check that examples are a table of exactly these columns, in any order, without reading them.
 
     Raises:
-        InputError: They are no table, or the sentence names the missing and the extra columns.
+        InputError: They are not a table; or columns are missing or extra, which the message lists.
     """
     if examples.kind != "table":
         raise InputError(f"{examples.origin} holds examples of kind {examples.kind!r}; the student reads 'table'.")
@@ -226,26 +225,26 @@ def check_columns(examples: Examples, expected: Sequence[str]) -> None:
         "lacks the columns": [name for name in expected if name not in examples.column_names],
         "has the extra columns": [name for name in examples.column_names if name not in expected],
     }
-    said = [f"{words} {listed(names)}" for words, names in wrong.items() if names]
-    if said:
-        raise InputError(f"{examples.origin} {' and '.join(said)}; the student was fitted on {listed(expected)}.")
+    errors = [f"{words} {listed(names)}" for words, names in wrong.items() if names]
+    if errors:
+        raise InputError(f"{examples.origin} {' and '.join(errors)}; the student was fitted on {listed(expected)}.")
 
 
 def numbers_of(column: pa.ChunkedArray) -> NDArray[np.float64]:
-    """A column of numbers as an array of its own, NaN where a value is missing."""
-    # Not a checked cast: beyond 2**53 a float64 is the nearest, which is all that a standardised value needs.
+    """A column of numbers as a new array, NaN where a value is missing."""
+    # An unchecked cast: above 2**53 the nearest float64 is precise enough for a standardised value.
     real = pc.fill_null(pc.cast(column, pa.float64(), safe=False), float("nan"))
     values: NDArray[np.float64] = np.array(real.to_numpy())
     return values
 
 
 def _fitted(name: str, parts: Sequence[Examples]) -> TableColumn:
-    # One column at a time, since a table on disk may be larger than memory.
+    # One column at a time, because a table on disk may be larger than memory.
     columns = [(part.origin, table_of(part.only([name]), [name]).column(name)) for part in parts]
     families = {found: origin for origin, column in columns if (found := _family(column)) is not None}
     if len(families) > 1:
-        said = " and ".join(f"{found} in {origin}" for found, origin in families.items())
-        raise InputError(f"Column {name!r} holds {said}; one family of values is allowed.")
+        found_types = " and ".join(f"{found} in {origin}" for found, origin in families.items())
+        raise InputError(f"Column {name!r} holds {found_types}; one type of values is allowed.")
     if not families:
         return EmptyColumn(name=name)
     family = next(iter(families))
@@ -256,7 +255,7 @@ def _fitted(name: str, parts: Sequence[Examples]) -> TableColumn:
         known = values[~np.isnan(values)]
         if len(known) == 0:
             return EmptyColumn(name=name)
-        # Equal values may differ from their rounded mean; and squares of the largest numbers are infinite.
+        # Equal values may differ from their rounded mean, and squares of very large numbers overflow.
         largest = float(np.abs(known).max())
         scale = largest if largest > 1e150 else 1.0
         std = float((known / scale).std()) * scale if (known != known[0]).any() else 0.0
@@ -271,7 +270,7 @@ def _fitted(name: str, parts: Sequence[Examples]) -> TableColumn:
 
 
 def _family(column: pa.ChunkedArray) -> Family | None:
-    """What a column holds; None where it holds nothing."""
+    """The type of values of a column; None if it has none."""
     if pa.types.is_null(column.type):
         return None
     if pa.types.is_boolean(column.type):
@@ -290,7 +289,7 @@ def _column_from(config: Mapping[str, Any]) -> TableColumn:
 
 
 def _spelled(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Numbers as words, whole ones without a point."""
+    """Numbers as strings, whole ones without a decimal point."""
     real = pc.fill_null(column.cast(pa.float64(), safe=False), float("nan"))
     whole = pc.equal(pc.floor(real), real)
     digits = pc.cast(pc.if_else(whole, real, None), pa.int64(), safe=False)

@@ -1,4 +1,4 @@
-"""Weights from safetensors files, put into a module or refused tensor by tensor."""
+"""Reads weights from safetensors files and loads them into a module, with a message for every tensor that differs."""
 
 import functools
 import hashlib
@@ -13,7 +13,7 @@ from overproof.data.wording import listed, reason
 from overproof.errors import InputError
 
 PREFIXES = ("", "body.", "model.", "body.model.")
-"""What a wrapper of ours may put before a module's own names."""
+"""Prefixes that wrapper modules may add to the names of a module's tensors."""
 
 
 def read_tensors(path: Path | str, option: str) -> dict[str, Tensor]:
@@ -21,10 +21,10 @@ def read_tensors(path: Path | str, option: str) -> dict[str, Tensor]:
 
     Args:
         path: The file.
-        option: Who names it, for errors: "student.start".
+        option: The option with the path, for error messages: "student.start".
 
     Raises:
-        InputError: There is none, or it is not of that format.
+        InputError: There is no such file, or it has another format.
     """
     path = Path(path)
     if path.suffix != ".safetensors":
@@ -34,12 +34,12 @@ def read_tensors(path: Path | str, option: str) -> dict[str, Tensor]:
     except OSError as error:
         raise InputError(f"Option {option!r}: {path} cannot be read: {error.strerror}.") from None
     except safetensors.SafetensorError as error:
-        raise InputError(f"Option {option!r}: {path} is no safetensors file: {reason(error)}.") from None
+        raise InputError(f"Option {option!r}: {path} is not a safetensors file: {reason(error)}.") from None
 
 
 @functools.cache
 def hash_of_start(path: str) -> str:
-    """The hash of a file of first weights, read once.
+    """The hash of a file of initial weights, read once.
 
     Raises:
         InputError: It cannot be read.
@@ -58,17 +58,16 @@ def put_tensors(
     afresh: Sequence[str] = (),
     kept: Sequence[str] = (),
 ) -> None:
-    """Give a module the tensors of a file, all of them or none.
+    """Load tensors into a module, all of them or none.
 
-    Names may lack the prefix that a wrapper of ours puts before them.
+    Their names may lack the prefix that a wrapper module adds.
 
     Args:
         module: Changed in place.
         tensors: By name.
-        origin: What to call them in errors.
-        afresh: Beginnings of names whose tensors stay as they are in the module, such as those of a head for other
-            classes.
-        kept: Names that stay as they are as well, and that nobody needs to speak of.
+        origin: Where they come from, for error messages.
+        afresh: Prefixes of names whose tensors are not loaded, such as those of a head for other classes.
+        kept: Names that are not loaded either; the file may lack them.
 
     Example:
         >>> import torch
@@ -78,29 +77,29 @@ def put_tensors(
         3.0
 
     Raises:
-        InputError: Tensors that are missing, unknown or of another shape, each named.
+        InputError: Tensors are missing, unknown or have another shape; the message lists them.
     """
     own = module.state_dict()
     prefix = max(PREFIXES, key=lambda before: sum(f"{before}{name}" in own for name in tensors))
     found = {f"{prefix}{name}": value for name, value in tensors.items()}
     left = (*(each for each in afresh), *(f"{prefix}{each}" for each in afresh))
 
-    def asked(name: str) -> bool:
+    def is_loaded(name: str) -> bool:
         return name not in kept and not any(name == each or name.startswith(f"{each.rstrip('.')}.") for each in left)
 
-    missing = [name for name in own if asked(name) and name not in found]
-    unknown = [name for name in found if asked(name) and name not in own]
+    missing = [name for name in own if is_loaded(name) and name not in found]
+    unknown = [name for name in found if is_loaded(name) and name not in own]
     other = [
         f"{name!r} is {tuple(found[name].shape)} and must be {tuple(own[name].shape)}"
         for name in own
-        if asked(name) and name in found and found[name].shape != own[name].shape
+        if is_loaded(name) and name in found and found[name].shape != own[name].shape
     ]
-    said = [
+    differences = [
         *([f"tensors are missing: {listed(missing, limit=5)}"] if missing else []),
         *([f"tensors are unknown: {listed(unknown, limit=5)}"] if unknown else []),
         *([f"shapes differ: {', '.join(other[:5])}{' …' if len(other) > 5 else ''}"] if other else []),
     ]
-    if said:
-        raise InputError(f"{origin} does not fit the module; {'; '.join(said)}.")
-    state = {name: value for name, value in found.items() if asked(name)}
+    if differences:
+        raise InputError(f"{origin} does not match the module; {'; '.join(differences)}.")
+    state = {name: value for name, value in found.items() if is_loaded(name)}
     module.load_state_dict(state, strict=False)

@@ -1,4 +1,4 @@
-"""A small transformer from a local configuration: token ids in, logits out, first weights from the seed."""
+"""The transformer student: a Hugging Face classifier made from a local configuration, with random initial weights."""
 
 import functools
 import hashlib
@@ -28,11 +28,11 @@ _NOT_OURS = ("architectures", "id2label", "label2id", "num_labels", "problem_typ
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TokenEncoder:
-    """Texts as token ids by a tokenizer that is kept with the student.
+    """Texts as token ids of a tokenizer that is saved with the student.
 
     Args:
         tokenizer: The content of a `tokenizer.json`.
-        max_tokens: A text is cut after that many tokens, special ones among them.
+        max_tokens: Longer texts are truncated to so many tokens, including special ones.
     """
 
     tokenizer: str
@@ -45,15 +45,14 @@ class TokenEncoder:
 
     @property
     def input_shape(self) -> tuple[int, ...]:
-        """The number of tokens there are."""
+        """The size of the vocabulary."""
         return (_tokenizer(self.tokenizer).get_vocab_size(),)
 
     def encode(self, examples: Examples) -> Ragged:
-        """The tokens of every text in order, each number one higher than the tokenizer's; a batch is int64 [B, L],
-        padded with 0.
+        """The token ids of every text in order, plus one; a batch is int64 [B, L], padded with 0.
 
         Raises:
-            InputError: They are no texts.
+            InputError: The examples are not texts.
         """
         if examples.kind != "text":
             raise InputError(f"{examples.origin} holds examples of kind {examples.kind!r}; the student reads 'text'.")
@@ -81,10 +80,10 @@ class TokenEncoder:
 
 
 class Transformer(nn.Module):
-    """A Hugging Face sequence classifier behind tokens that are padded with 0 and numbered from 1.
+    """A Hugging Face sequence classifier for token ids that are numbered from 1 and padded with 0.
 
     Args:
-        config: What `config.json` says, without classes.
+        config: The content of `config.json`, without classes.
         num_classes: K.
     """
 
@@ -98,7 +97,9 @@ class Transformer(nn.Module):
             with quiet():
                 self.model = transformers.AutoModelForSequenceClassification.from_config(made)
         except Exception as error:
-            raise InputError(f"Option config of student 'transformer' makes no classifier: {reason(error)}.") from None
+            raise InputError(
+                f"Option config of student 'transformer' is not valid for a classifier: {reason(error)}."
+            ) from None
 
     def forward(self, tokens: Int64[Tensor, "B L"]) -> Float[Tensor, "B K"]:
         """The classifier's logits; a text without tokens is one padding token."""
@@ -113,12 +114,12 @@ def transformer(input_shape: tuple[int, ...], num_classes: int, *, config: Any =
     """A transformer for texts.
 
     Args:
-        input_shape: The number of tokens.
+        input_shape: The size of the vocabulary.
         num_classes: K.
-        config: What `config.json` says.
+        config: The content of `config.json`.
 
     Raises:
-        InputError: The configuration knows fewer tokens than the tokenizer, or makes no classifier.
+        InputError: The configuration has fewer tokens than the tokenizer, or is not valid for a classifier.
     """
     if config.get("vocab_size", input_shape[0]) < input_shape[0]:
         raise InputError(
@@ -129,20 +130,18 @@ def transformer(input_shape: tuple[int, ...], num_classes: int, *, config: Any =
 
 
 def spelt_out(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of a transformer with the content of its configuration, and the hash of its tokenizer.
+    """The options of a transformer, with paths replaced by the content of the configuration and the tokenizer's hash.
 
     Args:
         options: `config`, a folder with a `config.json` or such a file; `tokenizer`, the same for `tokenizer.json`, by
-            default beside it; `max_tokens`. What is spelt out already stays.
+            default in the same folder; `max_tokens`. Options that are resolved already do not change.
 
     Raises:
-        InputError: A file is missing or is not JSON; more tokens than the configuration has places for.
+        InputError: A file is missing or is not JSON; `max_tokens` is above the configuration's number of positions.
     """
     config, tokenizer = options["config"], options["tokenizer"]
     if config is None:
-        raise InputError(
-            "Option config of student 'transformer' is missing: the folder of a config.json, or that file."
-        )
+        raise InputError("Option config of student 'transformer' is missing; set it to a config.json or its folder.")
     if isinstance(config, str):
         tokenizer = tokenizer or str(Path(config).parent if Path(config).suffix == ".json" else Path(config))
         try:
@@ -150,7 +149,7 @@ def spelt_out(options: Mapping[str, Any]) -> dict[str, Any]:
         except (OSError, ValueError) as error:
             raise InputError(f"Option config of student 'transformer': {reason(error)}.") from None
     if not isinstance(config, dict) or "model_type" not in config:
-        raise InputError("Option config of student 'transformer' names no model_type; a config.json does.")
+        raise InputError("Option config of student 'transformer' has no model_type, which every config.json needs.")
     if isinstance(tokenizer, str):
         path = _file(tokenizer, "tokenizer.json")
         try:
@@ -168,10 +167,10 @@ def spelt_out(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def token_encoder(options: Mapping[str, Any]) -> TokenEncoder:
-    """The encoder of a transformer whose options are spelt out.
+    """The encoder of a transformer, from options that `spelt_out` has resolved.
 
     Raises:
-        InputError: The tokenizer cannot be read, or is another than it was.
+        InputError: The tokenizer cannot be read, or has changed.
     """
     named = options["tokenizer"]
     try:
@@ -179,12 +178,12 @@ def token_encoder(options: Mapping[str, Any]) -> TokenEncoder:
     except OSError as error:
         raise InputError(f"Option tokenizer of student 'transformer': {named['file']}: {error.strerror}.") from None
     if hashlib.blake2b(data, digest_size=16).hexdigest() != named["blake2b"]:
-        raise InputError(f"Option tokenizer of student 'transformer': {named['file']} is not what it was.")
+        raise InputError(f"Option tokenizer of student 'transformer': {named['file']} has changed.")
     encoder = TokenEncoder(tokenizer=data.decode(), max_tokens=options["max_tokens"])
     try:
         _ = encoder.input_shape
     except ValueError as error:
-        raise InputError(f"{named['file']} is no tokenizer: {reason(error)}.") from None
+        raise InputError(f"{named['file']} is not a tokenizer: {reason(error)}.") from None
     return encoder
 
 

@@ -1,4 +1,4 @@
-"""Students by name or import path: their encoder, their module, and how fast they like to learn."""
+"""The table of built-in students (`ZOO`), and how a student's module and encoder are made from name and options."""
 
 import inspect
 import json
@@ -29,22 +29,22 @@ from overproof.models.transformer import spelt_out, token_encoder, transformer
 Optimizer = Literal["adamw", "sgd"]
 
 GIVEN = "given"
-"""The name of a module that was made in Python and cannot be made again from its name."""
+"""The name of a student whose module was made in Python, not from a name."""
 
 FITTED = ("idf", "front.mean", "front.std")
-"""Buffers that are set once, from labelled and pool examples, and not by training."""
+"""Buffers that are fitted once on labelled and pool examples, not trained."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class ModelSpec:
-    """Which student, and its options.
+    """Name and options of a student.
 
     Args:
-        name: `auto` (by kind of data), a name of the zoo, or the import path of a factory
-            `factory(input_shape, num_classes, **options) -> torch.nn.Module`, or of a scikit-learn classifier.
-        options: By name; JSON values.
-        start: A safetensors file of first weights; empty draws them from the seed.
-        afresh: Beginnings of names of tensors that are drawn from the seed all the same, such as a head's.
+        name: `auto` (by kind of data), a name in `ZOO`, or the import path of a factory
+            `factory(input_shape, num_classes, **options) -> torch.nn.Module` or of a scikit-learn classifier.
+        options: JSON values by name.
+        start: A safetensors file of initial weights; if empty, they are drawn from the seed.
+        afresh: Prefixes of names of tensors that are drawn from the seed nevertheless, such as those of a head.
     """
 
     name: str = "auto"
@@ -59,14 +59,14 @@ class ModelSpec:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Architecture:
-    """What the zoo knows of a student.
+    """The definition of a built-in student.
 
     Args:
-        factory: (input shape, number of classes, options by keyword) to module.
-        kinds: What it can read.
-        optimizer: What it learns best with.
-        learning_rate: A peak that suits it, at batches of 128.
-        encoder_options: Options that are its encoder's, and their defaults.
+        factory: Makes the module from input shape, number of classes and keyword options.
+        kinds: The kinds of examples it reads.
+        optimizer: The default optimizer.
+        learning_rate: The default peak learning rate, at batches of 128.
+        encoder_options: Options of its encoder, with their defaults.
     """
 
     factory: Callable[..., nn.Module]
@@ -88,8 +88,8 @@ ZOO: Mapping[str, Architecture] = {
     "ngram": Architecture(
         factory=layers.ngram,
         kinds=("text",),
-        # AdamW moves an n-gram seen once as far as one seen a thousand times and so learns the rare ones by heart: that
-        # costs 5 to 10 points of accuracy.
+        # AdamW updates a rare n-gram as much as a frequent one and so overfits the rare ones, which costs 5 to 10
+        # points of accuracy.
         optimizer="sgd",
         learning_rate=0.05,
         encoder_options=_NGRAMS,
@@ -118,7 +118,7 @@ _DEFAULTS: Mapping[Kind, str] = {"image": "cnn", "text": "ngram", "table": "mlp"
 
 
 def optimizer_for(spec: ModelSpec) -> tuple[Optimizer, float]:
-    """The optimizer a student learns best with, and a peak learning rate for it at batches of 128.
+    """The default optimizer of a student and its peak learning rate at batches of 128.
 
     Args:
         spec: As in `Student.spec`.
@@ -154,11 +154,11 @@ def described_student(spec: ModelSpec) -> dict[str, Any]:
 
 
 def resolved(spec: ModelSpec, examples: Examples) -> ModelSpec:
-    """The same with a name for `auto` and, for students of the zoo, every option spelt out.
+    """The same with `auto` replaced by a name and, for built-in students, with every option.
 
     Args:
-        spec: What the user asked for.
-        examples: What it is to read.
+        spec: Name and options from the user.
+        examples: The examples it has to read.
 
     Raises:
         InputError: An unknown name or option, or a student that reads another kind of examples.
@@ -167,12 +167,12 @@ def resolved(spec: ModelSpec, examples: Examples) -> ModelSpec:
 
 
 def resolved_for(spec: ModelSpec, kind: Kind, origin: str) -> ModelSpec:
-    """`resolved` for examples of which no more is known than their kind.
+    """`resolved` if only the kind of the examples is known.
 
     Args:
-        spec: What the user asked for.
-        kind: What it is to read.
-        origin: What to call the examples in errors.
+        spec: Name and options from the user.
+        kind: The kind of examples it has to read.
+        origin: Where the examples come from, for error messages.
 
     Raises:
         InputError: As for `resolved`.
@@ -207,7 +207,7 @@ def fit_encoder(spec: ModelSpec, parts: Sequence[Examples]) -> Encoder:
     """The encoder of a resolved student, fitted on labelled and pool examples.
 
     Raises:
-        InputError: The parts do not fit together, or an option of the encoder is out of range.
+        InputError: The parts do not match, or an option of the encoder is out of range.
     """
     kind, options = parts[0].kind, spec.options
     if kind == "image":
@@ -220,33 +220,33 @@ def fit_encoder(spec: ModelSpec, parts: Sequence[Examples]) -> Encoder:
         return EmbeddingEncoder.fit(options["embedder"], options["embedder_options"])
     if spec.name == "transformer":
         return token_encoder(options)
-    # Somebody's own module reads the same n-grams; its options are its own.
+    # The user's own module reads the default n-grams.
     return NgramEncoder.from_config(options if spec.name == "ngram" else _NGRAMS)
 
 
 def assemble(spec: ModelSpec, encoder: Encoder, num_classes: int, seed: int) -> nn.Module:
-    """The module of a resolved student: with first weights from the seed, and nothing fitted yet.
+    """The module of a resolved student, with initial weights from the seed and without fitted buffers.
 
     Raises:
-        InputError: An option is out of range, or an imported factory does not take the options or makes no module.
+        InputError: An option is out of range, or a factory does not take the options or does not return a module.
     """
     body = module_of(spec, encoder.input_shape, num_classes, seed)
     module = with_front(body, Normalise(encoder.input_shape[0])) if encoder.kind == "image" else body
     if spec.start:
         tensors = read_tensors(spec.start, "student.start")
-        # What is fitted on labelled and pool examples stays theirs.
+        # Buffers that are fitted on labelled and pool examples are not loaded.
         put_tensors(module, tensors, f"student.start {spec.start!r}", afresh=spec.afresh, kept=FITTED)
     return module
 
 
 def module_of(spec: ModelSpec, input_shape: Shape, num_classes: int, seed: int) -> nn.Module:
-    """What the factory of a resolved student makes, with first weights from the seed.
+    """The module that the factory of a resolved student returns, with initial weights from the seed.
 
     Raises:
-        InputError: The factory does not take the options, or makes no module.
+        InputError: The factory does not take the options, or does not return a module.
     """
     factory, options = _factory(spec)
-    # The caller's random numbers stay as they are.
+    # The caller's random state does not change.
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         body = factory(input_shape, num_classes, **options)
@@ -256,26 +256,26 @@ def module_of(spec: ModelSpec, input_shape: Shape, num_classes: int, seed: int) 
 
 
 def with_front(body: nn.Module, front: Normalise | UnitRange) -> nn.Module:
-    """The module behind what turns pixels into numbers."""
+    """The module after the layer that scales pixels."""
     return nn.Sequential(OrderedDict(front=front, body=body))
 
 
 Encode = Callable[[Encoder, Examples], Inputs]
-"""Encodes examples; another than `in_memory` keeps what it has encoded on disk."""
+"""Encodes examples: `in_memory`, or with a cache on disk."""
 
 
 def in_memory(encoder: Encoder, examples: Examples) -> Inputs:
-    """What the encoder makes of the examples."""
+    """Encode examples without a cache."""
     return encoder.encode(examples)
 
 
 def fitted_buffers(
     module: nn.Module, encoder: Encoder, parts: Sequence[Examples], encode: Encode = in_memory
 ) -> dict[str, Tensor]:
-    """What the module knows of labelled and pool examples before it learns: pixel statistics or rareness of n-grams.
+    """The buffers of a module that are fitted before training: pixel statistics or inverse document frequencies.
 
     Args:
-        module: As assembled.
+        module: From `assemble`.
         encoder: Its encoder.
         parts: Labelled and pool examples.
         encode: Encodes them.
@@ -296,9 +296,9 @@ def fitted_buffers(
 
 
 def _value_counts(images: Tensor) -> Tensor:
-    """[C, 256] how often each pixel value occurs; exact, whatever the number of images."""
+    """[C, 256], exact counts of each pixel value."""
     counts = torch.zeros(images.shape[1], 256, dtype=torch.float64)
-    # In blocks, since counting widens every pixel to eight bytes.
+    # In blocks, because counting converts every pixel to eight bytes.
     for block in images.split(4096):
         for channel, pixels in enumerate(block.unbind(dim=1)):
             counts[channel] += torch.bincount(pixels.flatten(), minlength=256)
@@ -306,7 +306,7 @@ def _value_counts(images: Tensor) -> Tensor:
 
 
 def _as_json(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options as they will be read back: lists for tuples."""
+    """The options after a JSON round trip: lists instead of tuples."""
     try:
         plain: dict[str, Any] = json.loads(json.dumps(dict(options), allow_nan=False))
     except (TypeError, ValueError) as error:
