@@ -8,18 +8,18 @@ from overproof.registry import Entry, entries
 
 INTRODUCTION = """# Methods
 
-This page is written by `make docs` from the objects themselves. A *method* is a composition of parts: how the teacher's
-noise is estimated, which of the pool is kept, and for labelled and pool examples a target, a weight and a loss.
-Every claim is checked exactly by the test suite; a claim not listed is not made.
+This page is generated from the code (`make docs`). A *method* is a composition of parts: a noise model, a selector, and
+for labelled and pool examples a target, a weight and a loss ([vocabulary](notation.md)). Every listed claim is verified
+exactly by the test suite.
 """
 
 TITLES = {
     "method": "Methods by name",
-    "target": "Targets: what the student is asked to match",
+    "target": "Targets: what the student is trained to match",
     "weight": "Weights: how much each example counts",
-    "loss": "Losses: what is compared with what",
-    "select": "Selectors: which of the pool to keep",
-    "noise": "Noise: where the teacher errs",
+    "loss": "Losses: one number per example",
+    "select": "Selectors: which rows of the pool are used",
+    "noise": "Noise models: how the teacher's errors are estimated",
 }
 
 
@@ -34,7 +34,7 @@ def page() -> str:
 
 
 def section(entry: Entry) -> str:
-    """One name."""
+    """The section of one name."""
     lines = [f"### `{entry.name}`\n"]
     if entry.kind == "method":
         lines.append(f"{inspect.getdoc(entry.make)}\n\n```text\n{composition(entry.make())}\n```\n")
@@ -50,7 +50,7 @@ def section(entry: Entry) -> str:
 
 
 def composition(method: overproof.methods.published.Method) -> str:
-    """The parts of a method, one a line."""
+    """The parts of a method, one per line."""
     return "\n".join(f"{path:16} {part}" for path, part in method.described().items())
 
 
