@@ -1,14 +1,14 @@
-"""Many methods, seeds, label budgets and students in one go: `overproof compare`.
+"""Runs for many label budgets and students in one table: `overproof compare`.
 
     FOLDER/compare.yaml        all of the comparison, as `overproof compare` reads it
     FOLDER/features/…          a frozen encoder's features, shared by all budgets
-    FOLDER/staged, encoded/…   inputs of large files and their encodings, shared; may be deleted and are made again
+    FOLDER/staged, encoded/…   inputs of large files and their encodings, shared; computed again if deleted
     FOLDER/labels-V/…          a run for each budget V, as `overproof run` leaves it
     FOLDER/STUDENT-labels-V/…  the same where there are several students
-    FOLDER/compare.json        one table of them all, written last of what is kept
-    FOLDER/report.html         the same for people, where it is asked for
+    FOLDER/compare.json        one table of all runs, written last
+    FOLDER/report.html         the same as a page, if requested
 
-Every budget is a run of its own by the one path; what they share is asked, read and encoded once.
+Every budget is a run of its own; files and encodings that they share are read and computed once.
 """
 
 import json
@@ -64,9 +64,9 @@ class ComparisonRun:
     """One run of a comparison.
 
     Args:
-        name: Of its folder.
-        labels: Labelled examples; None where the experiment takes a whole file of them.
-        student: By name.
+        name: The name of its folder.
+        labels: The number of labelled examples; None where the experiment takes a whole file of them.
+        student: The name of its student.
         experiment: All of the run.
     """
 
@@ -81,7 +81,7 @@ class Comparison:
     """All of a comparison.
 
     Args:
-        experiment: What every run is made from: its methods are the rows, its seeds pair them.
+        experiment: What every run is made from. Its methods are the rows; rows are paired by seed.
         options: What is varied.
 
     Raises:
@@ -99,7 +99,7 @@ class Comparison:
         return tuple(self._run(student, labels, len(students) > 1) for student in students for labels in budgets)
 
     def text(self) -> str:
-        """As YAML that `load_comparison` reads back, every default spelt out."""
+        """The comparison as YAML with all defaults, which `load_comparison` reads back."""
         group = json.loads(self.options.model_dump_json())
         return dump(self.experiment) + yaml.safe_dump({"compare": group}, sort_keys=False, allow_unicode=True)
 
@@ -110,7 +110,7 @@ class Comparison:
             content["data"]["rows"]["labelled"] = labels
         name = f"labels-{'all' if labels is None else labels}"
         return ComparisonRun(
-            # The import path of a student is no name for a folder.
+            # An import path is not a valid name for a folder.
             name=f"{student.name.replace(':', '.').replace('/', '.')}-{name}" if several else name,
             labels=labels,
             student=student.name,
@@ -120,7 +120,7 @@ class Comparison:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Compared:
-    """What a comparison found.
+    """A finished comparison.
 
     Args:
         runs: Its runs.
@@ -146,9 +146,9 @@ def load_comparison(
 
     Args:
         path: The file.
-        changes: `a.b=value` words, values being YAML.
+        changes: Changes of the form `a.b=value`, values being YAML.
         labels: Label budgets in place of the file's.
-        methods: Rows in place of the file's; one that the file names keeps the options it has there.
+        methods: Rows in place of the file's; a row that is in the file keeps its options.
         seeds: Seeds in place of the file's.
         students: Students in place of the file's.
 
@@ -176,16 +176,17 @@ def compare(
     finished: Callable[[Run], object] = lambda run: None,
     progress: Progress | None = None,
 ) -> Compared:
-    """Do all of it; what is finished is skipped, so that the same call goes on where it was stopped.
+    """Run a comparison; finished runs are skipped, so that the same call resumes.
 
     Args:
-        comparison: All of it.
-        folder: Where it is kept. A comparison of the same experiment there gets the budgets and students it lacks.
+        comparison: All of the comparison.
+        folder: Output folder. If it already holds a comparison of the same experiment, missing budgets and students
+            are added.
         finished: Called with every run once its result is written, while its data are still in memory.
-        progress: Shows how far it is.
+        progress: Shows how far long work is.
 
     Raises:
-        InputError: A file, an option or the folder's content does not fit; that shows before anything is asked.
+        InputError: A file, an option or the folder's content does not fit; this is checked before any teacher answers.
     """
     folder, progress, runs = Path(folder), progress or Silent(), comparison.runs()
     _check(comparison, folder)
@@ -216,12 +217,16 @@ def compare(
 
 
 def holds_comparison(folder: Path) -> bool:
-    """Whether a folder holds a comparison rather than a run."""
+    """Whether a folder holds a comparison rather than a run.
+
+    Args:
+        folder: Any.
+    """
     return (folder / "compare.yaml").is_file()
 
 
 def _check(comparison: Comparison, folder: Path) -> None:
-    """Make sure that what the folder holds, if anything, is a comparison of this experiment."""
+    """Raise if the folder holds anything but a comparison of this experiment."""
     path = folder / "compare.yaml"
     if leads():
         for leftover in folder.glob(".compare.*.partial"):
@@ -257,7 +262,7 @@ def _content(comparison: Comparison, found: Compared) -> dict[str, Any]:
 
 
 def curves(found: Compared) -> list[dict[str, Any]]:
-    """Accuracy against labels, ready to be plotted: one line a student and method, its points by rising budget.
+    """Accuracy against labels for plots: one line a student and method, its points by rising budget.
 
     Args:
         found: A comparison.
@@ -280,18 +285,18 @@ def findings(found: Compared) -> list[str]:
     Args:
         found: A comparison.
     """
-    said: dict[tuple[str, str], dict[str, list[str]]] = {}
+    by_row: dict[tuple[str, str], dict[str, list[str]]] = {}
     for run, result in zip(found.runs, found.results, strict=True):
         for each in result.summary:
             if each.verdict is not None:
-                verdicts = said.setdefault((run.student, each.method), {})
+                verdicts = by_row.setdefault((run.student, each.method), {})
                 verdicts.setdefault(each.verdict, []).append("all" if run.labels is None else str(run.labels))
-    several = len({student for student, _ in said}) > 1
+    several = len({student for student, _ in by_row}) > 1
     return [
         f"{method}{f' ({student})' if several else ''}: "
         + "; ".join(f"{verdict} with {_listed(budgets)} labels" for verdict, budgets in verdicts.items())
         + "."
-        for (student, method), verdicts in said.items()
+        for (student, method), verdicts in by_row.items()
     ]
 
 
@@ -300,7 +305,7 @@ def _listed(words: list[str]) -> str:
 
 
 def _row(each: Any) -> str:
-    """What a method of an experiment file is called in the table."""
+    """The name in the table of a method of an experiment file."""
     if isinstance(each, Mapping):
         return str(each.get("name") or each.get("method"))
     return str(each)

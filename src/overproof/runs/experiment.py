@@ -1,6 +1,6 @@
-"""All of a run as data: read from YAML, changed by `--set`, checked before any file is opened.
+"""An experiment: all options of a run, read from YAML, changed by `--set`, checked before any file is opened.
 
-An experiment file can run no code; what it names by import path (a model, an estimator) is imported when it is used.
+An experiment file cannot run code; models and estimators that it names by import path are imported when they are used.
 """
 
 import json
@@ -37,7 +37,7 @@ class StudentOptions(Options):
             that takes sample weights; `auto` suits the kind of data.
         options: Its own options.
         start: A safetensors file of first weights, such as another student's; empty draws them from the seed.
-        afresh: Beginnings of names of tensors that are drawn from the seed all the same, such as those of a head for
+        afresh: Prefixes of the names of tensors that are drawn from the seed nevertheless, such as those of a head for
             other classes.
     """
 
@@ -48,7 +48,7 @@ class StudentOptions(Options):
 
     @property
     def spec(self) -> ModelSpec:
-        """As `overproof.models` reads it."""
+        """The specification that `overproof.models` builds it from."""
         return ModelSpec(name=self.name, options=self.options, start=self.start, afresh=self.afresh)
 
 
@@ -67,10 +67,11 @@ class MethodOptions(Options):
 
     Args:
         method: By name; `overproof methods` lists them.
-        name: What to call it in the table, when one method stands there twice with other options.
+        name: Its name in the table, where one method is listed twice with different options.
         options: Its options by path, such as `noise.lower_bound` or `pool.loss.normalized`.
-        pool: What it is distilled on: the `pool`, or the `original` data of the teacher; both see as many examples.
-        train: Training options that differ for this method alone.
+        pool: What it is distilled on: the `pool`, or the `original` data of the teacher. Both trainings have the same
+            number of examples.
+        train: Training options that differ for this method only.
         rounds: Peer rounds before the student is trained: how many at most, or options
             (`overproof.training.peer_rounds.peers`).
     """
@@ -84,7 +85,7 @@ class MethodOptions(Options):
 
     @property
     def row(self) -> str:
-        """What it is called in the table."""
+        """Its name in the table."""
         return self.name or self.method
 
     def build(self) -> Method:
@@ -100,16 +101,16 @@ def _spelt_out(value: Any) -> Any:
 
 
 class Experiment(Options):
-    """All of a run.
+    """All options of a run.
 
     Args:
-        name: What to call it.
+        name: The experiment's name.
         data: Which examples play which role.
-        teacher: Who answers.
-        student: Who learns.
-        train: How.
+        teacher: Where answers come from.
+        student: What is trained.
+        train: How it is trained.
         methods: The rows of the table; `labelled_only` and (with a pool) `hard` and `soft` or (without) `born_again`
-            are added where they are missing, because no verdict can be given without them.
+            are added where they are missing, because verdicts need them.
         seeds: One student a method and seed; rows are paired by seed.
         held_out_share: Share of the labelled examples that methods which need held-out labels (and early stopping)
             keep out of training, when there is no validation role.
@@ -165,7 +166,7 @@ class Experiment(Options):
 
     @property
     def answers_out_of_sample(self) -> bool:
-        """Whether the teacher's answers on the labelled examples are by one that did not see them."""
+        """Whether the teacher's answers on the labelled examples are by models that were not trained on them."""
         unseen = all(not each.trained_here or each.folds > 1 for each in self.scorers)
         return unseen and not self.teacher.trained_on_labelled
 
@@ -209,7 +210,7 @@ class Experiment(Options):
         for why, found in refused.items():
             if found:
                 raise InputError(f"{option} is {each.rounds.most}, {why}; peer rounds correct the pool's answers.")
-        # Peers must not touch the folds that the teacher's parts did not touch.
+        # Peers must be trained without the same folds as the teacher's models.
         of_teachers = {scorer.folds for scorer in self.scorers if scorer.trained_here} - {1}
         wanted = of_teachers | ({each.rounds.folds} - {"auto"} if of_teachers else set())
         if len(wanted) > 1:
@@ -219,9 +220,9 @@ class Experiment(Options):
             )
 
     def rows(self) -> tuple[MethodOptions, ...]:
-        """The methods of the table, the ones no verdict can do without first.
+        """The methods of the table; those that verdicts need and the options leave out come first.
 
-        Without labelled examples nothing is trained on them alone; without a pool nothing is distilled from it.
+        Without labelled examples no student is trained on labels alone; without a pool none is distilled from it.
         """
         pooled = not self.data.without("pool")
         named = {each.method if pooled or not each.options else each.row for each in self.methods}
@@ -231,14 +232,14 @@ class Experiment(Options):
         return (*added, *self.methods)
 
     def papers(self) -> list[Paper]:
-        """The works behind its methods, its rounds of peers and its stack of teachers, each once."""
+        """The papers behind its methods, peer rounds and stack of teachers, each once."""
         found = papers_of((each.method, each.build()) for each in self.rows())
         found += [CO_TRAINING_1998] if self.has_rounds else []
         return found + ([STACKING_1992] if self.has_rounds or self.teacher.others else [])
 
     @property
     def has_rounds(self) -> bool:
-        """Whether a row asks for peers."""
+        """Whether a row has peer rounds."""
         return any(each.rounds.most for each in self.methods)
 
     @property
@@ -247,10 +248,10 @@ class Experiment(Options):
         return not self.data.without("labelled") or "validation" in {*self.data.files, *self.data.rows}
 
     def method_of(self, each: MethodOptions) -> Method:
-        """One row's method; where there are no labels to look at, the teacher is as good as was published.
+        """One row's method; without labelled examples it takes the teacher's published accuracy.
 
         Raises:
-            InputError: It must know how often the teacher is right, and nothing says so.
+            InputError: It needs the teacher's accuracy, and there are neither labels nor a published one.
         """
         built, published = each.build(), self.teacher.published_accuracy
         if self.has_labels or isinstance(built.noise, Noiseless | Published):
@@ -265,14 +266,18 @@ class Experiment(Options):
         return replace(built, noise=Published(accuracy=published))
 
     def train_options(self, each: MethodOptions) -> TrainOptions:
-        """How one method's student is trained."""
+        """The training options of one row: the experiment's, and those of the row in their place."""
         return validated(TrainOptions, {**self.train.model_dump(), **each.train}, f"methods.{each.row}.train")
 
 
 def load(path: Path | str, changes: Sequence[str] = ()) -> Experiment:
     """Read an experiment file and apply `a.b=value` changes, values being YAML.
 
-    Its group `compare`, if it has one, is for `overproof.runs.comparison` alone.
+    Its group `compare`, if it has one, is read by `overproof.runs.comparison` only.
+
+    Args:
+        path: The file.
+        changes: Changes of the form `a.b=value`.
 
     Raises:
         InputError: No such file, not YAML, or an option that does not exist or has a wrong value.
@@ -283,7 +288,10 @@ def load(path: Path | str, changes: Sequence[str] = ()) -> Experiment:
 
 
 def options_in(path: Path | str) -> dict[str, Any]:
-    """What an experiment file holds: options by name, not yet checked.
+    """The content of an experiment file: options by name, not yet checked.
+
+    Args:
+        path: The file.
 
     Raises:
         InputError: No such file, or not YAML.
@@ -310,7 +318,7 @@ def experiment_from(content: Mapping[str, Any], changes: Sequence[str] = ()) -> 
 
     Args:
         content: Options by name, nested.
-        changes: `a.b=value` words, the value being YAML.
+        changes: Changes of the form `a.b=value`, the value being YAML.
 
     Raises:
         InputError: An option that does not exist or has a wrong value, named with the nearest known one.
@@ -319,10 +327,14 @@ def experiment_from(content: Mapping[str, Any], changes: Sequence[str] = ()) -> 
 
 
 def changed(content: Mapping[str, Any], changes: Sequence[str]) -> dict[str, Any]:
-    """A copy of some options with `a.b=value` words applied, the value being YAML.
+    """A copy of some options with changes of the form `a.b=value` applied, the value being YAML.
+
+    Args:
+        content: Options by name, nested.
+        changes: The changes, in order.
 
     Raises:
-        InputError: A word of another form.
+        InputError: A change of another form.
     """
     copy: dict[str, Any] = json.loads(json.dumps(content))
     for change in changes:

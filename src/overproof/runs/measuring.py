@@ -1,4 +1,4 @@
-"""How much there is of everything and how fast it goes: counted, and measured on a few examples, before a run."""
+"""Counts the examples of a run and measures speed and sizes on a few of them, before the run begins."""
 
 import time
 from collections.abc import Mapping
@@ -32,19 +32,19 @@ NUM_ROWS = 8
 MEASURED_SECONDS = 0.3
 """About how long each thing is measured."""
 LONG = 10_000
-"""A frozen encoder is only measured where it has more examples than this to read: to load it takes seconds."""
+"""A frozen encoder is only measured for more examples than this: loading it takes seconds."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Sizes:
-    """How much there is of everything.
+    """The numbers of examples and classes.
 
     Args:
         counts: Examples by role.
-        exact: Whether they were counted, or follow from the length of the files' first lines.
-        class_names: The classes, as far as they have been seen.
+        exact: Whether they were counted; otherwise they are estimated from the length of the files' first lines.
+        class_names: The classes, as far as they have been read.
         sample: A few examples to measure on.
-        on_disk: Roles whose inputs lie on disk.
+        on_disk: Roles whose inputs are on disk.
         knows_truth: Whether the pool's labels are known, so that an oracle is trained.
     """
 
@@ -57,14 +57,14 @@ class Sizes:
 
 
 def sizes(experiment: Experiment, previews: Mapping[str, Preview]) -> Sizes:
-    """Count the examples: by reading them where they are few, else from outside. Nothing is written.
+    """Count the examples: by reading them where they are few, else from headers and schemas. Nothing is written.
 
     Args:
         experiment: All of a run.
-        previews: What its files look like from outside, by role.
+        previews: The headers and schemas of its files, by role.
 
     Raises:
-        InputError: The files, or their first rows, do not hold what the options say.
+        InputError: The files, or their first rows, do not fit the options.
     """
     data = experiment.data
     if sum(num_bytes(source, role=role) for role, source in data.files.items()) <= LARGE_BYTES:
@@ -91,7 +91,12 @@ def sizes(experiment: Experiment, previews: Mapping[str, Preview]) -> Sizes:
 
 
 def sizes_of(experiment: Experiment, drawn: Roles) -> Sizes:
-    """The same, counted in examples that have been read."""
+    """Count examples that have been read.
+
+    Args:
+        experiment: All of a run.
+        drawn: Its roles.
+    """
     roles = drawn.for_seed(experiment.seeds[0])
     held = roles.by_role()
     largest = max(held.values(), key=len)
@@ -111,12 +116,13 @@ class Rates:
 
     Args:
         raw_bytes: Of one example as it is read.
-        encoded_bytes: Of one example as the student reads it.
+        encoded_bytes: Of one encoded example.
         encode_seconds: For one example.
-        step_seconds: For one step of training; of a student that is fitted whole, for its share of a fit.
-        fitted: Whether the student is fitted whole, as estimators like scikit-learn's are: it takes no steps.
+        step_seconds: For one step of training; for a student fitted without steps, its share of a fit.
+        fitted: Whether the student is fitted without steps, as estimators like scikit-learn's are.
         num_parameters: Of the student.
-        answer_seconds: For one answer of the teacher, all its scorers together; None where only training it would tell.
+        answer_seconds: For one answer of the teacher, all its scorers together; None where the teacher would have to
+            be trained to measure it.
     """
 
     raw_bytes: float
@@ -129,17 +135,17 @@ class Rates:
 
 
 def measure(experiment: Experiment, found: Sizes) -> Rates:
-    """Encode a few examples, train a student on them for less than a second, and ask a teacher that needs no training.
+    """Encode a few examples, train a student on them for less than a second, and time a teacher that is not trained.
 
     Args:
         experiment: All of a run.
-        found: How much there is, and the examples to measure on.
+        found: The numbers of examples, and the examples to measure on.
     """
     sample, names = found.sample, found.class_names if len(found.class_names) > 1 else ("0", "1")
     options = experiment.student
     student = build(ModelSpec(name=options.name, options=options.options), [sample], class_names=names, seed=0)
     few = sample.take(np.arange(min(NUM_FEW, len(sample))))
-    # Tables that are made once, and a model's first pass, are no part of the rate.
+    # Tables that are made once, and a model's first pass, do not count.
     student.encode(sample.take(np.arange(1)))
     began = time.perf_counter()
     student.encode(few)
@@ -186,9 +192,9 @@ def _step_seconds(student: Student, inputs: Any, options: TrainOptions, counts: 
         return (time.perf_counter() - began) / num_steps
 
     if body_of(student.module) is not None:
-        # An estimator is fitted whole: as many examples as a step has take their share of that.
+        # An estimator is fitted without steps: a batch of examples takes its share of the fit.
         return trained(1) * options.batch_size / num
-    # The first pays for what is imported and set up.
+    # The first training includes imports and set-up.
     trained(1)
     first = trained(1)
     return first if first > MEASURED_SECONDS else trained(max(3, min(200, round(MEASURED_SECONDS / first))))
@@ -215,7 +221,7 @@ def _seconds_of(scorer: ScorerOptions, some: Examples, kind: Kind, num_asked: in
     if kind == "text" and scorer.model in ("auto", "minilm") and num_asked > LONG:
         inputs = some.take(np.arange(min(len(some), NUM_ROWS))).inputs
         assert isinstance(inputs, pa.Array)
-        # Each text as often as a batch has rows: batches of a few texts of many lengths would mostly be filled up.
+        # Each text as often as a batch has rows: batches of a few texts of many lengths would mostly be padding.
         texts = [text for text in inputs.to_pylist() for _ in range(NUM_ROWS)]
         embedder = minilm(**{**scorer.options, "batch_size": NUM_ROWS})
         began = time.perf_counter()

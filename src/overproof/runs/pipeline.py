@@ -1,20 +1,22 @@
-"""The one path: `run(experiment, folder)` asks the teacher, trains the students, judges them, and writes it all down.
+"""The steps of a run: the teacher answers, students are trained, teacher and students are scored on the test.
 
-    OUT/experiment.yaml        all of the run, every default spelt out
+The folder of a run:
+
+    OUT/experiment.yaml        all options of the run, defaults included
     OUT/staged/…               inputs of large files, read into arrays (`data.on_disk`)
-    OUT/encoded/…              their encodings; both may be deleted and are made again
-    OUT/features/…             a frozen encoder's features, asked once an example
+    OUT/encoded/…              their encodings; both are computed again if deleted
+    OUT/features/…             a frozen encoder's features, computed once an example
     OUT/labels/seed-S/ROLE/…   the teacher's answers
-    OUT/labels/all-seeds/…     a brought teacher's answers to all that labelled examples and pools are drawn from
+    OUT/labels/all-seeds/…     a brought teacher's answers to the file that labelled examples and pools are drawn from
     OUT/labels/seed-S/…        where there are several teachers: the others' answers, and weights.json
-    OUT/labels/seed-S/peers/…  what peers said, where a row asks for rounds
-    OUT/students/seed-S/ROW/…  one student: weights, what it is, what its method learned, and row.json, written last
-    OUT/tallies.json           what each row said on the test, counted
-    OUT/result.json            rows and summary, written last of all
-    OUT/report.html            the same for people, where it is asked for
+    OUT/labels/seed-S/peers/…  the answers of peers, where a row has peer rounds
+    OUT/students/seed-S/ROW/…  one student: weights, description, what its method learned, and row.json, written last
+    OUT/tallies.json           the answers of each row on the test, counted
+    OUT/result.json            rows, summary and findings, written last of all
+    OUT/report.html            the same as a page, if requested
     OUT/log.txt, costs.jsonl   what happened when, and how long it took
 
-Every step skips what is finished, so the same call again goes on where it was stopped.
+Every step skips what is finished, so that the same call resumes (`overproof.runs.resume`).
 """
 
 import shutil

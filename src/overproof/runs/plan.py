@@ -1,8 +1,9 @@
-"""What a run will take, before it is begun: rows, steps, disk, memory and time. All but the rows are estimates."""
+"""Estimates what a run takes before it begins: rows, steps, disk, memory and time. Only the rows may be exact."""
 
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from overproof.answers.predictions import MAX_ALL_KEPT, NUM_KEPT
@@ -13,31 +14,31 @@ from overproof.runs.preflight import preflight
 from overproof.training.options import TrainOptions, batch_sizes
 
 ROWS_PER_SHARD = 4096
-"""Answers in a file."""
+"""Answers in one file of a store."""
 
 BASE_BYTES = 450 * 2**20
-"""What Python, torch and the libraries take before the first example."""
+"""Memory of Python, torch and the libraries without any example."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """What a run will take.
+    """What a run is estimated to take.
 
     Args:
         counts: Examples by role.
         exact: Whether they were counted.
         class_names: The classes.
-        on_disk: Roles whose inputs lie on disk.
+        on_disk: Roles whose inputs are on disk.
         num_shards: Files of answers.
-        num_students: Students that the table shows.
-        num_peers: Students that rounds of peers train besides, at most.
-        steps: Steps of a training, by row; fits at most, where the student is fitted whole.
-        fitted: Whether it is, as estimators like scikit-learn's are: they take no steps.
-        encoded_bytes: All that students read, encoded.
-        memory_bytes: At the highest.
+        num_students: Students in the table.
+        num_peers: Students that peer rounds train in addition, at most.
+        steps: Steps of a training, by row; the maximum number of fits, where the student is fitted without steps.
+        fitted: Whether the student is fitted without steps, as estimators like scikit-learn's are.
+        encoded_bytes: All encoded examples that students are trained on.
+        memory_bytes: Peak memory.
         disk_bytes: What the run leaves in its folder.
         train_seconds: For all students.
-        teacher_seconds: For all answers; None where only training the teacher would tell.
+        teacher_seconds: For all answers; None where the teacher would have to be trained to measure it.
     """
 
     counts: Mapping[str, int]
@@ -117,68 +118,140 @@ class Plan:
 
 
 def plan(experiment: Experiment, found: Sizes, rates: Rates) -> Plan:
-    """Put together how much there is and what was measured."""
-    counts, seeds = found.counts, len(experiment.seeds)
-    num_pool, num_labelled = counts.get("pool", 0), counts.get("labelled", 0)
-    rows = [*experiment.rows(), *([MethodOptions(method="hard", name="oracle")] if found.knows_truth else [])]
-    options = {each.row: experiment.train_options(each) for each in rows}
-    steps = {row: _num_steps(each, num_labelled, num_pool) for row, each in options.items()}
-    trainings = {each.row: each.build().num_trainings for each in rows}
-    peers = {each.row: each.rounds.most * _num_folds(experiment, each) for each in rows}
-    num_steps = sum(steps[row] * (trainings[row] + peers[row] / 2) for row in steps)
-    everyone = sum(counts.values())
-    trained_on = everyone - counts.get("test", 0)
-    encoded = trained_on * rates.encoded_bytes
-    forward = rates.step_seconds / experiment.train.batch_size / 3
-    seconds = seeds * (
-        num_steps * rates.step_seconds
-        + trained_on * rates.encode_seconds
-        + len(rows) * (counts.get("test", 0) * (rates.encode_seconds + forward) + num_pool * forward)
-    )
-    kept = len(found.class_names) if len(found.class_names) <= MAX_ALL_KEPT else NUM_KEPT
-    answer_bytes, scorers = 4 * kept + 12, len(experiment.scorers)
-    asked = everyone + (num_pool * experiment.teacher.folds if experiment.has_rounds else 0)
-    mapped = sum(counts.get(role, 0) for role in found.on_disk)
-    student_bytes = 4 * rates.num_parameters
-    in_memory = (everyone - mapped) * rates.raw_bytes * 2 + max(trained_on - mapped, 0) * rates.encoded_bytes * 2
+    """The plan of a run.
+
+    Args:
+        experiment: All of the run.
+        found: The numbers of examples and classes.
+        rates: What was measured on a few examples.
+    """
+    estimate = _Estimate(experiment=experiment, found=found, rates=rates)
+    counts, seeds, steps = found.counts, len(experiment.seeds), estimate.steps
+    answered = seeds * estimate.everyone
     return Plan(
         counts=counts,
         exact=found.exact,
         class_names=found.class_names,
         on_disk=tuple(role for role in counts if role in found.on_disk),
-        num_shards=seeds * scorers * sum(-(-count // ROWS_PER_SHARD) for count in counts.values()),
-        num_students=seeds * len(rows),
-        num_peers=seeds * sum(peers.values()),
-        steps={row: each.epochs for row, each in options.items()} if rates.fitted else steps,
+        num_shards=seeds * len(experiment.scorers) * sum(-(-count // ROWS_PER_SHARD) for count in counts.values()),
+        num_students=seeds * len(estimate.rows),
+        num_peers=seeds * sum(estimate.peers.values()),
+        steps={each.row: experiment.train_options(each).epochs for each in estimate.rows} if rates.fitted else steps,
         fitted=rates.fitted,
-        encoded_bytes=int(encoded),
-        memory_bytes=int(
-            BASE_BYTES
-            + in_memory
-            + everyone * 120
-            + num_pool * (2 * answer_bytes + 64)
-            + min(num_pool * len(found.class_names), 2**25) * 8
-            + min(mapped, trained_on) * (rates.encoded_bytes + answer_bytes)
-            + 8 * student_bytes
-        ),
-        disk_bytes=int(
-            mapped * (rates.raw_bytes + 32)
-            + (0 if found.sample.kind == "image" else min(mapped, trained_on) * rates.encoded_bytes)
-            * (seeds if found.sample.kind == "table" else 1)
-            + seeds * scorers * (asked * (answer_bytes + 16) + mapped * (answer_bytes + 16))
-            + seeds * len(rows) * student_bytes
-            + 4 * student_bytes
-        ),
-        train_seconds=float(seconds),
-        teacher_seconds=None if rates.answer_seconds is None else float(seeds * everyone * rates.answer_seconds),
+        encoded_bytes=int(estimate.trained_on * rates.encoded_bytes),
+        memory_bytes=int(estimate.memory_bytes()),
+        disk_bytes=int(estimate.disk_bytes()),
+        train_seconds=float(estimate.train_seconds()),
+        teacher_seconds=None if rates.answer_seconds is None else float(answered * rates.answer_seconds),
     )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Estimate:
+    """The numbers behind a plan."""
+
+    experiment: Experiment
+    found: Sizes
+    rates: Rates
+
+    @cached_property
+    def rows(self) -> list[MethodOptions]:
+        """The students of one seed."""
+        oracle = [MethodOptions(method="hard", name="oracle")] if self.found.knows_truth else []
+        return [*self.experiment.rows(), *oracle]
+
+    @cached_property
+    def steps(self) -> dict[str, int]:
+        """Steps of a training, by row."""
+        num_labelled = self.found.counts.get("labelled", 0)
+        return {
+            each.row: _num_steps(self.experiment.train_options(each), num_labelled, self.num_pool) for each in self.rows
+        }
+
+    @cached_property
+    def peers(self) -> dict[str, int]:
+        """Students that peer rounds train, by row."""
+        return {each.row: each.rounds.most * _num_folds(self.experiment, each) for each in self.rows}
+
+    @property
+    def num_pool(self) -> int:
+        """Pool examples."""
+        return self.found.counts.get("pool", 0)
+
+    @property
+    def everyone(self) -> int:
+        """Examples that the teacher answers under one seed."""
+        return sum(self.found.counts.values())
+
+    @property
+    def trained_on(self) -> int:
+        """All examples but the test."""
+        return self.everyone - self.found.counts.get("test", 0)
+
+    @property
+    def mapped(self) -> int:
+        """Examples whose inputs are on disk."""
+        return sum(self.found.counts.get(role, 0) for role in self.found.on_disk)
+
+    @property
+    def answer_bytes(self) -> int:
+        """Of one stored answer."""
+        num_classes = len(self.found.class_names)
+        return 4 * (num_classes if num_classes <= MAX_ALL_KEPT else NUM_KEPT) + 12
+
+    def train_seconds(self) -> float:
+        """For all students of all seeds: training, encoding, and answers on test and pool."""
+        rates, num_test = self.rates, self.found.counts.get("test", 0)
+        trainings = {each.row: each.build().num_trainings for each in self.rows}
+        # A peer is trained on half of the pool.
+        num_steps = sum(self.steps[row] * (trainings[row] + self.peers[row] / 2) for row in self.steps)
+        forward = rates.step_seconds / self.experiment.train.batch_size / 3
+        return len(self.experiment.seeds) * (
+            num_steps * rates.step_seconds
+            + self.trained_on * rates.encode_seconds
+            + len(self.rows) * (num_test * (rates.encode_seconds + forward) + self.num_pool * forward)
+        )
+
+    def memory_bytes(self) -> float:
+        """Peak memory."""
+        rates, num_pool = self.rates, self.num_pool
+        raw = (self.everyone - self.mapped) * rates.raw_bytes * 2
+        encoded = max(self.trained_on - self.mapped, 0) * rates.encoded_bytes * 2
+        # Answers in memory are kept for all seeds, those on disk for one.
+        other_seeds = 0 if self.mapped else len(self.experiment.seeds) - 1
+        return (
+            BASE_BYTES
+            + (raw + encoded)
+            + self.everyone * 120
+            + other_seeds * self.everyone * (self.answer_bytes + 8)
+            + num_pool * (2 * self.answer_bytes + 64)
+            + min(num_pool * len(self.found.class_names), 2**25) * 8
+            + min(self.mapped, self.trained_on) * (rates.encoded_bytes + self.answer_bytes)
+            + 8 * 4 * rates.num_parameters
+        )
+
+    def disk_bytes(self) -> float:
+        """What the run leaves in its folder."""
+        rates, kind = self.rates, self.found.sample.kind
+        seeds, student_bytes = len(self.experiment.seeds), 4 * rates.num_parameters
+        folds = self.experiment.teacher.folds if self.experiment.has_rounds else 0
+        answers = self.everyone + self.num_pool * folds + self.mapped
+        # Images are encoded as they are; encoders of tables are fitted anew for every seed.
+        encodings = 0 if kind == "image" else seeds if kind == "table" else 1
+        return (
+            self.mapped * (rates.raw_bytes + 32)
+            + encodings * min(self.mapped, self.trained_on) * rates.encoded_bytes
+            + seeds * len(self.experiment.scorers) * answers * (self.answer_bytes + 16)
+            + seeds * len(self.rows) * student_bytes
+            + 4 * student_bytes
+        )
 
 
 def dry_run(experiment: Experiment) -> Plan:
     """What a run would take; nothing is written.
 
     Args:
-        experiment: All of it.
+        experiment: All of the run.
 
     Raises:
         InputError: Files and options do not fit together.
@@ -188,12 +261,12 @@ def dry_run(experiment: Experiment) -> Plan:
 
 
 def check_room(folder: Path, num_bytes: int, what: str) -> None:
-    """Refuse what does not fit on the disk.
+    """Raise where the disk has too little room.
 
     Args:
-        folder: Where it is to lie; it need not be there yet.
-        num_bytes: How much it is, about.
-        what: What to call it, as the subject of a sentence.
+        folder: Where the files will be; it need not exist yet.
+        num_bytes: Their approximate size.
+        what: Their name, as the subject of a sentence.
 
     Raises:
         InputError: There is less room.

@@ -1,4 +1,4 @@
-"""What a run's options promise, checked against its files before any of them is read: headers and schemas alone."""
+"""Checks the options of a run against the headers and schemas of its files, before any file is read."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ def preflight(experiment: Experiment) -> dict[str, Preview]:
         experiment: All of a run.
 
     Returns:
-        What can be told of each file's examples before they are read, by role.
+        The header and schema of each file, by role.
 
     Raises:
         InputError: The first thing that does not fit.
@@ -37,15 +37,15 @@ def preflight(experiment: Experiment) -> dict[str, Preview]:
 
 
 def _check_rows(experiment: Experiment, previews: dict[str, Preview]) -> None:
-    """No role may ask for more rows than its file has; how many of them are distinct shows when they are read."""
+    """No role may have more rows than its file; how many of them are distinct is checked when they are read."""
     rows: dict[str, int] = {str(role): count for role, count in experiment.data.rows.items()}
     for role, found in previews.items():
         drawn = set(rows) - set(experiment.data.files) if role == "all" else {role} & set(rows)
         asked = {each: rows[each] for each in rows if each in drawn}
         if found.exact and sum(asked.values()) > found.num_rows:
-            said = ", ".join(f"{count} {each}" for each, count in asked.items())
+            listed = ", ".join(f"{count} {each}" for each, count in asked.items())
             raise InputError(
-                f"Option 'data.rows' asks for {said} examples, but {found.name} has {found.num_rows} rows."
+                f"Option 'data.rows' asks for {listed} examples, but {found.name} has {found.num_rows} rows."
             )
 
 
@@ -111,7 +111,7 @@ def _check_there(path: str, option: str) -> None:
 
 
 def _check_brought(scorer: ScorerOptions, option: str, kind: Kind | None) -> None:
-    """That the files are there; a saved student also says what it reads, others do when they are opened."""
+    """The files must exist. A saved student also names the kind it reads; other models are checked when opened."""
     if scorer.weights:
         _check_there(scorer.weights, f"{option}.weights")
         return

@@ -32,10 +32,11 @@ class SeedRoles:
 
     Args:
         labelled: With known labels; empty where the run has none.
-        pool: Whatever is known of its labels is used for the oracle row alone; empty where the run has none.
-        test: With known labels; opened by `evaluate` only.
+        pool: Its labels, where they are known, are used for the oracle row and for findings only; empty where the run
+            has none.
+        test: With known labels; only `evaluate` reads its inputs and labels.
         validation: With known labels, or None where there is no such role.
-        original: The teacher's own training data, or None where it is not at hand.
+        original: The teacher's own training data, or None where it is not given.
     """
 
     labelled: Examples
@@ -60,11 +61,11 @@ class Roles:
     """The roles of a run before any seed has drawn its labelled examples.
 
     Args:
-        options: How they are drawn.
+        options: How roles are drawn.
         fixed: Roles that are the same for every seed; `train` holds labelled and pool examples where both are drawn
             from one file.
         class_names: The shared classes in order.
-        repeated: How many examples of each role also stand in the test.
+        repeated: How many examples of each role are in the test too.
     """
 
     options: DataOptions
@@ -75,7 +76,7 @@ class Roles:
 
     @property
     def reported(self) -> Mapping[str, int]:
-        """The repetitions a reader must know of: none where they were dropped."""
+        """The repetitions to be reported: none where they were dropped."""
         return self.repeated if self.options.duplicates == "report" else {}
 
     @property
@@ -132,14 +133,14 @@ def knows_truth(label: Tensor) -> bool:
 
 
 def check_budgets(methods: Iterable[MethodOptions], pool: Examples) -> None:
-    """Refuse a budget larger than the pool before a teacher is asked about all of it.
+    """Reject a budget larger than the pool before the teacher answers all of it.
 
     Args:
         methods: The rows of the table.
         pool: What is selected from.
 
     Raises:
-        InputError: Too large a budget, or quotas that together are; it names the row and the option.
+        InputError: A budget, or all quotas together, exceed the pool; the message names the row and the option.
     """
     for each in methods:
         selector = each.build().select
@@ -154,12 +155,12 @@ def check_budgets(methods: Iterable[MethodOptions], pool: Examples) -> None:
 
 
 def read_roles(options: DataOptions, folder: Path | None = None, reading: Callable[..., Examples] = read) -> Roles:
-    """Read every file and draw what is the same for all seeds.
+    """Read every file and draw the roles that are the same for all seeds.
 
     Args:
         options: Which files, and how roles are drawn.
         folder: Where the inputs of large files are kept; None holds everything in memory.
-        reading: As `overproof.data.read`; another one may know a file already.
+        reading: A function like `overproof.data.read`; another one may keep files it has read.
 
     Raises:
         InputError: A file cannot be read, roles have different classes, or more examples are asked for than there are.

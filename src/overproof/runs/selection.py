@@ -1,4 +1,4 @@
-"""A selection as a file: which rows of a store or a file of answers a rule chooses, and what becomes of the classes."""
+"""`overproof select`: the rows of stored answers that a rule chooses, written to a file, and the class counts."""
 
 import io
 import json
@@ -23,35 +23,35 @@ from overproof.storage import store
 from overproof.storage.atomic import write_bytes
 
 ROWS_SHOWN = 40
-"""A table of the classes shows so many; JSON has all."""
+"""Classes in the table for a terminal; JSON has all."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Pool:
-    """Stored answers, and whose they are.
+    """Stored answers and the ids of their examples.
 
     Args:
         answers: N rows.
         ids: [N], content ids in hex, or the user's own.
         class_names: K names.
-        source: Where they were read.
+        path: The file or folder they were read from.
     """
 
     answers: Answers
     ids: pa.Array
     class_names: tuple[str, ...]
-    source: str
+    path: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Selection:
-    """What a rule chose of a pool.
+    """The rows of a pool that a rule chose.
 
     Args:
-        pool: Of which.
-        selector: By which rule.
-        rows: [M], rising.
-        classes: How many rows of each class there were and are.
+        pool: The pool.
+        selector: The rule.
+        rows: [M], ascending.
+        classes: Rows of each class before and after.
     """
 
     pool: Pool
@@ -60,10 +60,10 @@ class Selection:
     classes: ClassCounts
 
     def described(self) -> dict[str, Any]:
-        """What was done and what came of it, as plain data."""
+        """The rule and the class counts as plain data."""
         counts = zip(self.classes.names, self.classes.available, self.classes.kept, strict=True)
         return {
-            "source": self.pool.source,
+            "source": self.pool.path,
             **_rule_of(self.selector),
             "num_available": len(self.pool.answers),
             "num_kept": len(self.rows),
@@ -72,10 +72,10 @@ class Selection:
         }
 
     def write(self, path: Path) -> None:
-        """Write the chosen rows as Parquet, whole or not at all: the same selection is always the same bytes.
+        """Write the chosen rows as Parquet, atomically; the same selection is always the same bytes.
 
         Columns: `id`; `row`, its number in the source; `pseudo_label`, the name of the teacher's class; `score`, the
-        logarithm of the teacher's probability of that class (minus DFND's noise value). The rule stands in the file's
+        logarithm of the teacher's probability of that class (minus DFND's noise value). The rule is in the file's
         metadata.
         """
         some = self.pool.answers.take(self.rows)
@@ -119,10 +119,14 @@ class Selection:
 
 
 def selector_of(rule: str, options: Mapping[str, Any]) -> Selector:
-    """The selector of that name with its options set.
+    """A selector by name, with its options set.
+
+    Args:
+        rule: The name.
+        options: Its options.
 
     Raises:
-        InputError: There is none of that name, or no such option, or a wrong value.
+        InputError: There is no selector of that name, no such option, or a wrong value.
     """
     selector: Selector = lookup("select", rule).make()
     for option, value in options.items():
@@ -130,29 +134,33 @@ def selector_of(rule: str, options: Mapping[str, Any]) -> Selector:
     return selector
 
 
-def open_pool(source: Path, teacher: str = "") -> Pool:
+def open_pool(path: Path, teacher: str = "") -> Pool:
     """Read a store of answers (a folder such as `RUN/labels/seed-0/pool`) or a file of answers.
 
     Args:
-        source: A folder or a file.
-        teacher: What the key of the store must say of its teacher somewhere; nothing takes any.
+        path: A folder or a file.
+        teacher: Text that the store's key must contain in its description of the teacher; empty accepts any.
 
     Raises:
-        InputError: Neither; damaged; of another teacher.
+        InputError: Not a store or a file of answers, damaged, or of another teacher.
     """
-    if source.is_dir():
-        return _open_store(source, teacher)
+    if path.is_dir():
+        return _open_store(path, teacher)
     if teacher:
-        raise InputError(f"{source} is a file of answers, which does not say whose they are; leave --teacher out.")
-    answers, ids, class_names = read_all_answers(source)
-    return Pool(answers=answers, ids=ids, class_names=class_names, source=str(source))
+        raise InputError(f"{path} is a file of answers, which does not say whose they are; leave --teacher out.")
+    answers, ids, class_names = read_all_answers(path)
+    return Pool(answers=answers, ids=ids, class_names=class_names, path=str(path))
 
 
 def choose(pool: Pool, selector: Selector) -> Selection:
     """Apply a rule to a pool.
 
+    Args:
+        pool: The pool.
+        selector: The rule.
+
     Raises:
-        InputError: The pool does not have what the rule asks for.
+        InputError: The pool has too few rows for the rule.
     """
     try:
         rows = selector(pool.answers)
@@ -162,21 +170,21 @@ def choose(pool: Pool, selector: Selector) -> Selection:
     return Selection(pool=pool, selector=selector, rows=rows, classes=counts)
 
 
-def write_selection(source: Path, selector: Selector, file: Path, *, teacher: str = "") -> Selection:
-    """Choose from stored answers and write what was chosen.
+def write_selection(path: Path, selector: Selector, file: Path, *, teacher: str = "") -> Selection:
+    """Choose from stored answers and write the chosen rows.
 
     Args:
-        source: A store of answers or a file of answers, as in `open_pool`.
+        path: A store of answers or a file of answers, as in `open_pool`.
         selector: The rule.
         file: Where to write, `.parquet`.
         teacher: As in `open_pool`.
 
     Raises:
-        InputError: The source, the rule or the file's name does not fit; nothing is written then.
+        InputError: The answers, the rule or the file's name does not fit; nothing is written then.
     """
     if file.suffix != ".parquet":
         raise InputError(f"--out {str(file)!r} must end in .parquet, not {file.suffix!r}.")
-    chosen = choose(open_pool(source, teacher), selector)
+    chosen = choose(open_pool(path, teacher), selector)
     chosen.write(file)
     return chosen
 
@@ -195,7 +203,7 @@ def _open_store(folder: Path, teacher: str) -> Pool:
             f"folder, or another --teacher."
         )
     ids = pa.array([content.hex() for content in stored.ids.tolist()], pa.string())
-    return Pool(answers=answers_of(stored), ids=ids, class_names=stored.class_names, source=str(folder))
+    return Pool(answers=answers_of(stored), ids=ids, class_names=stored.class_names, path=str(folder))
 
 
 def _rule_of(selector: Selector) -> dict[str, Any]:

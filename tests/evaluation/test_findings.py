@@ -1,0 +1,61 @@
+"""Findings: one file each, one signature, listed in order."""
+
+import inspect
+import pkgutil
+
+from overproof.evaluation import findings
+from overproof.evaluation.findings import FINDINGS, RunFacts, Votes, findings_of, lost_classes, stack, votes
+
+
+def modules():
+    return {
+        each.name: getattr(findings, each.name)
+        for each in pkgutil.iter_modules(findings.__path__)
+        if each.name != "run_facts"
+    }
+
+
+def test_every_file_holds_one_finding_of_the_one_signature_and_is_listed_once():
+    assert {module.find for module in modules().values()} == set(FINDINGS)
+    assert len(set(FINDINGS)) == len(FINDINGS)
+    for module in modules().values():
+        public = [
+            name
+            for name, value in vars(module).items()
+            if inspect.isfunction(value) and value.__module__ == module.__name__ and not name.startswith("_")
+        ]
+        assert public == ["find"]
+        assert list(inspect.signature(module.find).parameters) == ["facts"]
+
+
+def test_the_sentences_are_in_the_order_of_the_list():
+    training = {"num_labelled": 10, "noise": {}, "classes_vanish": "1 of 3 classes vanishes"}
+    facts = RunFacts(
+        trainings={("slam", 0): training, ("slam", 1): training},
+        repeated={"pool": 3},
+        votes=(Votes(file="votes.csv", per_example=3.0, agreement=0.5, vote="soft"),),
+        input_remarks=("2 texts are empty.",),
+    )
+    starts = ["3 pool examples", "In what slam keeps of the pool (seed 0)", "votes.csv holds 3.0 votes", "2 texts"]
+    sentences = findings_of(facts)
+    assert len(sentences) == len(starts)
+    assert all(sentence.startswith(start) for sentence, start in zip(sentences, starts, strict=True))
+
+
+def test_nothing_is_reported_where_nothing_is_known():
+    facts = RunFacts(trainings={("slam", 0): {"num_labelled": 10, "noise": {}}})
+    assert findings_of(facts) == []
+
+
+def test_each_scorer_of_a_stack_is_named_with_its_weight():
+    def seed(first, second):
+        weights = [{"weight": each, "low": each - 0.1, "high": each + 0.1} for each in (first, second)]
+        return {"weights": weights, "log_loss_alone": [0.5, 0.7], "log_loss": 0.4}
+
+    facts = RunFacts(trainings={}, scorers=("minilm", "ngram"), stacks=(seed(0.6, 0.2), seed(0.8, 0.4)))
+    assert stack.find(facts) == [
+        "The teacher is a stack of 2 scorers, weighed on labelled examples out of sample: minilm 0.70 (one seed's 95 % "
+        "interval 0.50 to 0.70; log-loss alone 0.500), ngram 0.30 (one seed's 95 % interval 0.10 to 0.30; log-loss "
+        "alone 0.700); together 0.400."
+    ]
+    assert votes.find(facts) == lost_classes.find(facts) == []
