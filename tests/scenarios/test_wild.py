@@ -290,7 +290,10 @@ def test_what_is_wrong_with_a_saved_teacher_is_one_sentence(teacher, content, tm
             ["teacher.model=answers", "teacher.answers=[a.parquet]", "train.teacher_answers=online"],
             "can be asked anew; name its folder",
         ),
-        (["data.rows.original=100", "data.files={pool: {path: a.npz}, test: {path: a.npz}}"], "'data.files' has no file."),
+        (
+            ["data.rows.original=100", "data.files={pool: {path: a.npz}, test: {path: a.npz}}"],
+            "'data.files' has no file.",
+        ),
         (["data.files={pool: {path: a.npz}, test: {path: a.npz}}"], "no such file"),
         (["methods=[{method: dfnd, options: {select.budget: 5000}}]"], "5000"),
         (["methods=[{method: dfnd, options: {pool.loss.diagonal: 2.0}}]"], "(0, 1]"),

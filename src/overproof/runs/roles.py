@@ -163,7 +163,7 @@ def read_roles(options: DataOptions, folder: Path | None = None, reading: Callab
         reading: A function like `overproof.data.read`; another one may keep files it has read.
 
     Raises:
-        InputError: A file cannot be read, roles have different classes, or more examples are asked for than there are.
+        InputError: A file cannot be read, roles have different classes, or a file has fewer examples than are drawn.
     """
     rows: dict[str, int] = {role: count for role, count in options.rows.items() if count}
     absent = [role for role in options.rows if options.without(role)]

@@ -28,7 +28,7 @@ from overproof.training.options import TrainOptions
 from overproof.training.teacher_source import STORED, Answering, Online
 
 WEIGHTS = "weights.json"
-"""The file, in a seed's folder of answers, that says what each scorer of a stack counts."""
+"""The file, in a seed's folder of answers, with the weight of each scorer of a stack."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

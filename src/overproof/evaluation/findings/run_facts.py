@@ -67,4 +67,4 @@ class RunFacts:
 
 
 Finding = Callable[[RunFacts], list[str]]
-"""Derives sentences from a finished run; none where there is nothing to say."""
+"""Derives sentences from a finished run; an empty list where nothing is to be reported."""
