@@ -21,7 +21,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import torch
 
-from overproof.answers.predictions import Answers, answer, compress, embed, read
+from overproof.answers.ask import answer, embed, read
+from overproof.answers.predictions import Answers, compress
 from overproof.errors import InputError
 from overproof.storage.shard import StoreKey, decode_shard
 

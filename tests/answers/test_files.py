@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from overproof.answers import files as answer_files
+from overproof.answers.ask import answer
 from overproof.answers.files import ParsedFiles, export_parquet, export_store, read_answers, vote_counts
-from overproof.answers.predictions import answer, compress
+from overproof.answers.predictions import compress
 from overproof.errors import InputError
 from overproof.storage.shard import StoreKey
 

@@ -13,7 +13,7 @@ import torch
 import yaml
 
 from overproof.answers import files as answer_files
-from overproof.answers.predictions import read
+from overproof.answers.ask import read
 from overproof.api import run
 from overproof.commands.main import main
 from overproof.data import from_arrays

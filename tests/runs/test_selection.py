@@ -9,8 +9,8 @@ import pytest
 import torch
 import typer
 
+from overproof.answers.ask import answer, read
 from overproof.answers.files import export_store
-from overproof.answers.predictions import answer, read
 from overproof.api import run
 from overproof.commands.main import app, main
 from overproof.errors import InputError

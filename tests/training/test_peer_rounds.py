@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from overproof.answers.predictions import compress, read
+from overproof.answers.ask import read
+from overproof.answers.predictions import compress
 from overproof.api import distill, run
 from overproof.cross_fitting import folds
 from overproof.data import from_arrays

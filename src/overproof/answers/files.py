@@ -28,8 +28,9 @@ import pyarrow.json
 import pyarrow.parquet as pq
 import torch
 
+from overproof.answers.ask import answers_of
 from overproof.answers.formats import KNOWN, Rows, dense_reader, names_said
-from overproof.answers.predictions import Answers, answers_of, compress, word_tensor
+from overproof.answers.predictions import Answers, compress, word_tensor
 from overproof.answers.votes import Vote, agreement, counted, has_votes, votes_in
 from overproof.data import check_classes
 from overproof.errors import InputError
@@ -95,7 +96,7 @@ def read_answers(
     """Read a file of answers (`.parquet`, `.csv`, `.jsonl`) for these examples, in their order.
 
     The file may hold more than is asked for, in any order. Probabilities must be distributions and are kept as in
-    `labels.compress`.
+    `overproof.answers.predictions.compress`.
 
     Args:
         path: The file; this module's description says which columns it has.
@@ -245,7 +246,7 @@ def export_parquet(
 
 
 def export_store(folder: str | Path, path: str | Path, *, keys: pa.Array | pa.ChunkedArray | None = None) -> None:
-    """`export_parquet` of all that a folder of `labels.answer` holds, in its order.
+    """`export_parquet` of all that a folder of `overproof.answers.ask.answer` holds, in its order.
 
     Args:
         folder: Where the answers are kept.

@@ -16,17 +16,17 @@ from overproof.answers.files import ParsedFiles
 from overproof.data import Examples, Source, read
 from overproof.models import Dense, Encoder, Inputs, Ragged
 from overproof.models.encoding_cache import EncodingCache
+from overproof.storage.id_index import IdIndex
 from overproof.teachers import Brought, opened
 from overproof.teachers.options import ScorerOptions
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
 class _EncodedSet:
-    """A set that roles are drawn from: its sorted ids, its last encoding, the encoder and the seconds it took."""
+    """A set that roles are drawn from: where each id is, its last encoding, the encoder and the seconds it took."""
 
     examples: Examples
-    ids: np.ndarray
-    order: np.ndarray
+    index: IdIndex
     encoder: str = ""
     inputs: Inputs | None = None
     seconds: float = 0.0
@@ -92,8 +92,7 @@ class Caches:
             # Pixels are encoded as they are, and what lies on disk stays there.
             apart = each.kind == "image" or each.mapped is not None
             if not apart and len(each) and (digest := each.digest()) not in self._sets:
-                order = np.argsort(each.ids.view("S16"), kind="stable")
-                self._sets[digest] = _EncodedSet(examples=each, ids=each.ids.view("S16")[order], order=order)
+                self._sets[digest] = _EncodedSet(examples=each, index=IdIndex(each.ids))
 
     def encode(
         self, on_disk: EncodingCache, encoder: Encoder, examples: Examples, saved: list[float] | None = None
@@ -118,7 +117,7 @@ class Caches:
                 before = shared.inputs
                 made = _encoded(shared, encoder)
                 if saved is not None and made is before:
-                    saved.append(shared.seconds * len(rows) / len(shared.ids))
+                    saved.append(shared.seconds * len(rows) / len(shared.examples))
                 return _taken(made, rows)
         return on_disk.encode(encoder, examples)
 
@@ -143,11 +142,10 @@ def _stamps(model: str) -> list[tuple[str, int, int]]:
 
 def _rows_of(examples: Examples, shared: _EncodedSet) -> Int64[Tensor, "M"] | None:
     """The rows of the set that hold the examples; None where some are not in it."""
-    if len(examples) == 0 or len(examples) > len(shared.ids) or examples.kind != shared.examples.kind:
+    if len(examples) == 0 or len(examples) > len(shared.examples) or examples.kind != shared.examples.kind:
         return None
-    ids = examples.ids.view("S16")
-    found = np.searchsorted(shared.ids, ids).clip(max=len(shared.ids) - 1)
-    return torch.from_numpy(shared.order[found]) if (shared.ids[found] == ids).all() else None
+    rows, known = shared.index.find(examples.ids)
+    return torch.from_numpy(rows) if known.all() else None
 
 
 def _encoded(shared: _EncodedSet, encoder: Encoder) -> Inputs:

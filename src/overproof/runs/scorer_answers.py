@@ -21,9 +21,9 @@ from overproof.runs.roles import Roles, SeedRoles
 from overproof.teachers import (
     Brought,
     Network,
+    SharedPool,
     Trainable,
-    Whole,
-    asked_once,
+    ask_once,
     cross_fitted,
     from_files,
     trainable,
@@ -83,13 +83,13 @@ class ScorerAnswers:
                 parsed=self.caches.answer_files,
             )
         if scorer.brought:
-            return asked_once(
+            return ask_once(
                 self.opened(scorer, next(iter(roles.by_role().values()))),
                 roles.by_role(),
                 self.roles.class_names,
                 folder=home,
-                elsewhere=self._other_stores(home),
-                whole=self._shared_pool(roles, home),
+                other_stores=self._other_stores(home),
+                shared_pool=self._shared_pool(roles, home),
                 progress=self.progress.counter(f"teacher, seed {seed}"),
             )
         with self.progress.task(f"teacher, seed {seed}", None) as advance:
@@ -127,15 +127,15 @@ class ScorerAnswers:
         homes = [each for run in runs for each in sorted(run.glob(f"{LABELS}/{pattern}"))]
         return [each.joinpath(*below) for each in homes if each.joinpath(*below) != home]
 
-    def _shared_pool(self, roles: SeedRoles, home: Path) -> Whole | None:
+    def _shared_pool(self, roles: SeedRoles, home: Path) -> SharedPool | None:
         """What the labelled examples and the pool of every seed are drawn from, where they are all of it."""
         train, several = self.roles.fixed.get("train"), len(self.experiment.seeds) > 1
         if train is None or not several or len(roles.labelled) + len(roles.pool) != len(train):
             return None
         _, *below = home.relative_to(self.folder / LABELS).parts
         folder = (self.folder / LABELS / ALL_SEEDS).joinpath(*below)
-        elsewhere = self._other_stores(folder, ALL_SEEDS)
-        return Whole(examples=train, roles=("labelled", "pool"), folder=folder, elsewhere=elsewhere)
+        stores = self._other_stores(folder, ALL_SEEDS)
+        return SharedPool(examples=train, roles=("labelled", "pool"), folder=folder, other_stores=stores)
 
     def _trainable(self, scorer: ScorerOptions, roles: SeedRoles) -> Trainable:
         own = scorer.model == "student"

@@ -13,8 +13,9 @@ from jaxtyping import Int
 from rich.table import Table
 from torch import Tensor
 
+from overproof.answers.ask import answers_of
 from overproof.answers.files import read_all_answers
-from overproof.answers.predictions import Answers, answers_of
+from overproof.answers.predictions import Answers
 from overproof.errors import InputError
 from overproof.methods.composition import override
 from overproof.methods.selectors import ClassCounts, Selector, ShortClasses, class_counts, log_confidence

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from overproof.errors import InputError
 from overproof.storage.atomic import alone, remove_leftovers, write_bytes, write_json
+from overproof.storage.id_index import IdIndex
 from overproof.storage.shard import (
     FORMAT,
     Block,
@@ -131,14 +132,14 @@ def fill(
         write_json(manifest_path, {**manifest, "class_names": class_names, "bytes_per_row": widths, "shards": shards})
 
 
-def borrow(folder: Path, others: Iterable[Path], fits: Callable[[StoreKey], bool]) -> None:
+def copy_from(others: Iterable[Path], folder: Path, fits: Callable[[StoreKey], bool]) -> None:
     """Copy a finished store from the first of other folders whose key fits, unless `folder` is finished.
 
     Killed half-way, what it copied is as good as computed: `fill` goes on from there.
 
     Args:
-        folder: Where the store shall be.
         others: Where to look.
+        folder: Where the store shall be.
         fits: Whether a store of this key is the one.
 
     Raises:
@@ -362,11 +363,8 @@ def _rows_of(folder: Path, stored: Ids, asked: Ids, source: str, align: bool) ->
     """The stored row of every asked example; None where that is all of them in order."""
     if len(stored) == len(asked) and np.array_equal(stored, asked):
         return None
-    # As text of fixed length, which numpy sorts twice as fast as void.
-    stored_text, asked_text = stored.view("S16"), np.ascontiguousarray(asked).view("S16")
-    order = np.argsort(stored_text, kind="stable")
-    rows = order[np.searchsorted(stored_text, asked_text, sorter=order).clip(max=len(stored) - 1)]
-    unknown = np.flatnonzero(stored_text[rows] != asked_text)
+    rows, known = IdIndex(stored).find(asked)
+    unknown = np.flatnonzero(~known)
     if len(unknown):
         raise InputError(
             f"{folder} has nothing for {len(unknown)} of the {len(asked)} examples of {source}, which are new or were "

@@ -1,5 +1,7 @@
 """Who answers: trained on the labels and cross-fitted, brought as a model, or brought as files of answers."""
 
+from overproof.teachers.ask_once import SharedPool as SharedPool
+from overproof.teachers.ask_once import ask_once as ask_once
 from overproof.teachers.brought.answer_files import from_files as from_files
 from overproof.teachers.brought.saved_student import SavedTeacher as SavedTeacher
 from overproof.teachers.brought.saved_student import open_teacher as open_teacher
@@ -8,8 +10,6 @@ from overproof.teachers.opening import opened as opened
 from overproof.teachers.scorers import Brought as Brought
 from overproof.teachers.scorers import Predictor as Predictor
 from overproof.teachers.scorers import Trainable as Trainable
-from overproof.teachers.scorers import Whole as Whole
-from overproof.teachers.scorers import asked_once as asked_once
 from overproof.teachers.trained.by_name import trainable as trainable
 from overproof.teachers.trained.cross_fitted import cross_fitted as cross_fitted
 from overproof.teachers.trained.estimator import Estimator as Estimator

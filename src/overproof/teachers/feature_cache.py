@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
-from overproof.answers.predictions import embed
+from overproof.answers.ask import embed
 from overproof.data import Examples
 from overproof.storage import store
 from overproof.storage.shard import StoreKey

@@ -1,9 +1,7 @@
 """What a scorer is: one that is trained on the labels, or one that somebody brought and that is asked as it is."""
 
-import functools
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
@@ -13,14 +11,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from overproof.answers.predictions import Answers, answer
 from overproof.data import Examples, Kind, check_classes
 from overproof.data.wording import listed, nearest, reason
 from overproof.errors import InputError
-from overproof.storage.keys import ANSWERS
-from overproof.storage.shard import StoreKey
-from overproof.storage.store import Progress, borrow
-from overproof.teachers.keys import as_kept, same
 
 Options = TypeVar("Options", bound=pydantic.BaseModel)
 
@@ -59,84 +52,6 @@ class Brought(Protocol):
     def probs(self, examples: Examples) -> Float[Tensor, "N K"]:
         """Its probabilities, one column for each of the run's classes, in the run's order."""
         ...
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Whole:
-    """A set that roles of every seed are drawn from, so that it is asked about as a whole, once for all seeds.
-
-    Args:
-        examples: All of it.
-        roles: Which are drawn from it.
-        folder: Where its answers are kept.
-        elsewhere: More such folders.
-    """
-
-    examples: Examples
-    roles: tuple[str, ...]
-    folder: Path
-    elsewhere: Sequence[Path]
-
-
-def asked_once(
-    teacher: Brought,
-    parties: Mapping[str, Examples],
-    class_names: tuple[str, ...],
-    *,
-    folder: Path,
-    elsewhere: Sequence[Path] = (),
-    whole: Whole | None = None,
-    progress: Progress | None = None,
-) -> dict[str, Answers]:
-    """Answers for every role by one teacher that was made elsewhere; no folds, because it saw none of them.
-
-    Args:
-        teacher: Asked only where an answer is missing.
-        parties: Examples by role.
-        class_names: The run's, in order.
-        folder: Answers are kept in `folder/ROLE`.
-        elsewhere: More such folders; what the teacher has said there of the very same examples is copied.
-        whole: What roles are drawn from whose answers are copied from those to all of it.
-        progress: Told (rows done, rows in all) for each role in turn.
-
-    Raises:
-        InputError: Examples of another kind than it reads, or a store of another teacher or of other examples.
-    """
-    answers = {}
-
-    @functools.cache
-    def of_whole() -> tuple[Answers, np.ndarray, np.ndarray]:
-        """Its answers, its ids in order, and the rows they stand in."""
-        assert whole is not None
-        folder, elsewhere, asked = whole.folder, whole.elsewhere, {"train": whole.examples}
-        said = asked_once(teacher, asked, class_names, folder=folder, elsewhere=elsewhere, progress=progress)
-        ids = whole.examples.ids.view("S16")
-        order = np.argsort(ids, kind="stable")
-        return said["train"], ids[order], order
-
-    for role, examples in parties.items():
-
-        def ask(rows: slice, examples: Examples = examples, role: str = role) -> Tensor | Answers:
-            some = examples.take(torch.arange(rows.start, rows.stop))
-            if whole is None or role not in whole.roles:
-                return teacher.probs(some)
-            said, ids, order = of_whole()
-            return said.take(torch.from_numpy(order[np.searchsorted(ids, some.ids.view("S16"))]))
-
-        key = StoreKey(teacher=teacher.fingerprint, data=examples.digest(), transform=role, code=ANSWERS)
-        borrow(folder / role, [each / role for each in elsewhere], functools.partial(same, key))
-        key = as_kept(folder / role, key)
-        answers[role] = answer(
-            folder / role,
-            examples.ids,
-            key,
-            class_names,
-            ask,
-            source=examples.origin,
-            progress=progress,
-            mmap=examples.mapped is not None,
-        )
-    return answers
 
 
 def check_named(width: int, names: Sequence[str], who: str) -> None:

@@ -12,7 +12,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from overproof.answers.predictions import Answers, answer
+from overproof.answers.ask import answer
+from overproof.answers.predictions import Answers
 from overproof.cross_fitting import FoldModels, folds
 from overproof.data import Examples
 from overproof.seeds import derived_seed, digest

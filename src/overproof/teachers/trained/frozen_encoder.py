@@ -12,6 +12,7 @@ from torch import Tensor
 
 from overproof.data import Examples
 from overproof.models import Embedder, ImageEmbedder
+from overproof.storage.id_index import IdIndex
 from overproof.storage.keys import ENCODINGS
 from overproof.storage.shard import StoreKey
 from overproof.storage.store import Progress
@@ -45,8 +46,8 @@ class FrozenEncoder:
         return f"{self.embedder.fingerprint} + logistic head, {scaled}C by cross-validation"
 
     @cached_property
-    def _features(self) -> tuple[np.ndarray, Tensor]:
-        """Ids, sorted, and their features."""
+    def _features(self) -> tuple[IdIndex, Tensor]:
+        """The features of all examples, and where each is among them."""
 
         def compute(some: Examples) -> Tensor:
             given = some.inputs
@@ -57,13 +58,14 @@ class FrozenEncoder:
             return self.embedder.embed(given.to_pylist())
 
         key = StoreKey(teacher=self.embedder.fingerprint, data="", transform=self.examples.kind, code=ENCODINGS)
-        return gather(self.folder, self.examples, key, compute, progress=self.progress)
+        ids, features = gather(self.folder, self.examples, key, compute, progress=self.progress)
+        return IdIndex(ids), features
 
     def _of(self, examples: Examples) -> np.ndarray:
-        ids, features = self._features
-        where = np.searchsorted(ids, examples.ids.view("S16"))
-        assert (ids[where] == examples.ids.view("S16")).all(), "every example was announced"
-        return features[torch.from_numpy(where)].numpy()
+        index, features = self._features
+        rows, known = index.find(examples.ids)
+        assert known.all(), "the features of every example were computed"
+        return features[torch.from_numpy(rows)].numpy()
 
     def fit(self, labelled: Examples, *, num_classes: int, seed: int, folder: Path) -> Predictor:
         """Fit the head; its regularisation is chosen by cross-validation on the same labels."""

@@ -32,7 +32,8 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from overproof.answers.predictions import Answers, answer
+from overproof.answers.ask import answer
+from overproof.answers.predictions import Answers
 from overproof.cross_fitting import rows_within, rows_without
 from overproof.methods.composition import Method, override
 from overproof.methods.published import labelled_only

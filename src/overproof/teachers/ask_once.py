@@ -1,0 +1,102 @@
+"""The stored answers of a pretrained teacher, which has seen none of the examples: each is computed once."""
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from overproof.answers.ask import answer
+from overproof.answers.predictions import Answers
+from overproof.data import Examples
+from overproof.storage.id_index import IdIndex
+from overproof.storage.keys import ANSWERS
+from overproof.storage.shard import StoreKey
+from overproof.storage.store import Progress, copy_from
+from overproof.teachers.keys import as_kept, same
+from overproof.teachers.scorers import Brought
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class SharedPool:
+    """The examples that the roles of all seeds are drawn from: answered as a whole, once for all seeds.
+
+    Args:
+        examples: All of them.
+        roles: The roles that are drawn from them.
+        folder: Where their answers are stored.
+        other_stores: More such folders.
+    """
+
+    examples: Examples
+    roles: tuple[str, ...]
+    folder: Path
+    other_stores: Sequence[Path]
+
+
+def ask_once(
+    teacher: Brought,
+    by_role: Mapping[str, Examples],
+    class_names: tuple[str, ...],
+    *,
+    folder: Path,
+    other_stores: Sequence[Path] = (),
+    shared_pool: SharedPool | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Answers]:
+    """A pretrained teacher's answers for every role. There are no folds, because it has seen none of the examples.
+
+    Args:
+        teacher: Called only where an answer is not stored yet.
+        by_role: Examples by role.
+        class_names: The run's, in order.
+        folder: Answers are stored in `folder/ROLE`.
+        other_stores: More such folders; the teacher's answers there to the very same examples are copied.
+        shared_pool: What some roles are drawn from; their answers are copied from those to all of it.
+        progress: Called with (rows done, rows in all) for each role in turn.
+
+    Raises:
+        InputError: Examples of a kind that the teacher does not read, or a store of another teacher or of other
+            examples.
+    """
+
+    @functools.cache
+    def of_shared_pool() -> tuple[Answers, IdIndex]:
+        assert shared_pool is not None
+        answers = ask_once(
+            teacher,
+            {"train": shared_pool.examples},
+            class_names,
+            folder=shared_pool.folder,
+            other_stores=shared_pool.other_stores,
+            progress=progress,
+        )
+        return answers["train"], IdIndex(shared_pool.examples.ids)
+
+    def ask_for(role: str, examples: Examples) -> Callable[[slice], Tensor | Answers]:
+        def ask(rows: slice) -> Tensor | Answers:
+            some = examples.take(torch.arange(rows.start, rows.stop))
+            if shared_pool is None or role not in shared_pool.roles:
+                return teacher.probs(some)
+            answers, index = of_shared_pool()
+            return answers.take(torch.from_numpy(index.find(some.ids)[0]))
+
+        return ask
+
+    def answers_of(role: str, examples: Examples) -> Answers:
+        key = StoreKey(teacher=teacher.fingerprint, data=examples.digest(), transform=role, code=ANSWERS)
+        copy_from([each / role for each in other_stores], folder / role, functools.partial(same, key))
+        return answer(
+            folder / role,
+            examples.ids,
+            as_kept(folder / role, key),
+            class_names,
+            ask_for(role, examples),
+            source=examples.origin,
+            progress=progress,
+            mmap=examples.mapped is not None,
+        )
+
+    return {role: answers_of(role, examples) for role, examples in by_role.items()}
