@@ -48,7 +48,7 @@ NUM_STUDENTS, BATCH, ROUNDS = 6, 128, 5
 
 def shared(folder: Path, size: tuple[str, ...]) -> None:
     """Print what both ways cost, and whether they wrote the same."""
-    recipe = str(resources.files("overproof") / "recipes/demo.yaml")
+    recipe = str(resources.files("overproof.commands") / "demo.yaml")
     methods = ("--set", f"methods=[{', '.join(METHODS)}]")
     alone = []
     for labels in BUDGETS:

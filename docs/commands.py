@@ -1,8 +1,13 @@
-"""Write docs/commands.md from the command line itself: `make docs`; a test compares the two."""
+"""Write docs/commands.md from the command line itself, and the names it lists from the registry: `make docs`.
 
+A test compares both files with what is generated.
+"""
+
+import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 os.environ.update(COLUMNS="88", NO_COLOR="1", TERMINAL_WIDTH="88")
 
@@ -10,47 +15,73 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from overproof.commands.main import app
+from overproof.methods.published import method
+from overproof.registry import entries
+from overproof.runs.experiment import Experiment
+
+CATALOGUE = Path(__file__).parent.parent / "src/overproof/commands/catalogue.json"
 
 INTRODUCTION = """# The command line
 
 This page is written by `make docs` from the commands themselves.
 
-`overproof --install-completion` teaches your shell the commands, their options, methods, selectors and run folders.
+`overproof --install-completion` adds completion to your shell: commands, options, methods, selectors and run folders.
 
-With `--json` a command prints one JSON value on standard output and nothing else there; remarks and bars go to standard
-error, and `--quiet` leaves them out:
+With `--json` a command prints one JSON value on standard output and nothing else there; messages and progress bars are
+printed on standard error, and `--quiet` omits them:
 
-* `run`, `demo`, `evaluate`: the run's `result.json`, which holds rows, summary with intervals and verdicts, findings.
+* `run`, `demo`, `evaluate`: the run's `result.json` with rows, summary with intervals and verdicts, findings.
   With `--dry-run` (`label` too) the plan: examples by role, steps or fits, memory, disk, seconds. `compare`: its
   `compare.json`.
-* `label`: `folder`, `teacher`, how many answers were `asked` for in all, and `answers`: for each `seed`, `role` and
-  `teacher` its `rows`, how many of them were `asked` for by this call and how many were `cached` (in a store, or
-  brought in files). `seed` is null for the examples that all seeds draw from.
-* `distill`: `folder` and `students`: for each `seed` and `row` its `folder`, the `seconds` it took, and whether it was
-  `finished` "before" this call or "now".
+* `label`: `folder`, `teacher`, the total number of answers `asked` for, and `answers`: for each `seed`, `role` and
+  `teacher` the number of `rows`, how many of them were `asked` for in this call and how many were `cached` (stored, or
+  read from files). `seed` is null for the examples that all seeds draw from.
+* `distill`: `folder` and `students`: for each `seed` and `row` its `folder`, the `seconds` of training, and whether it
+  was `finished` "before" this call or "now".
 * `assess`: every estimate with its interval, the recommendation and its reason.
 * `report`: `file` and `num_bytes`.
-* `select`: `file`, what was kept, the classes before and after.
+* `select`: `file`, the number of rows kept, the classes before and after.
 * `predict`: `file`, its `columns`, `num_rows`, `num_answered`, `abstained_share`, `seconds`, `rows_per_second`, and the
   `abstention` with its guarantee, or null.
-* `export`: `folder`, `files`, what eight bits cost. `tune-xi`: the pairs tried, the best, what it wins.
-* `methods`, `cite`: a list, of names, summaries and papers, and of the works to cite.
+* `export`: `folder`, `files`, the cost of 8-bit weights. `tune-xi`: the pairs tried, the best pair, its gain.
+* `methods`, `cite`: a list of names, summaries and papers; a list of the works to cite.
 """
 
 
 def page() -> str:
     """The whole page."""
     commands = get_command(app).commands
-    parts = [INTRODUCTION, f"```text\n{helped()}\n```\n"]
-    parts += [f"## overproof {name}\n\n```text\n{helped(name)}\n```\n" for name in commands]
+    parts = [INTRODUCTION, f"```text\n{help_text()}\n```\n"]
+    parts += [f"## overproof {name}\n\n```text\n{help_text(name)}\n```\n" for name in commands]
     return "\n".join(parts)
 
 
-def helped(*words: str) -> str:
-    """What `overproof WORDS --help` prints."""
-    said = CliRunner().invoke(app, [*words, "--help"], prog_name="overproof").output
-    return re.sub(r"[ \t]+$", "", said, flags=re.MULTILINE).strip()
+def help_text(*command: str) -> str:
+    """What `overproof COMMAND --help` prints."""
+    printed = CliRunner().invoke(app, [*command, "--help"], prog_name="overproof").output
+    return re.sub(r"[ \t]+$", "", printed, flags=re.MULTILINE).strip()
+
+
+def catalogue() -> str:
+    """The names that commands list and complete without importing the methods, as JSON."""
+    methods = [
+        {
+            "name": entry.name,
+            "summary": entry.summary,
+            "paper": entry.paper and entry.paper.key,
+            "parts": method(entry.name).described(),
+        }
+        for entry in entries("method")
+    ]
+    options = []
+    for name, field in Experiment.model_fields.items():
+        group: dict[str, Any] = getattr(field.annotation, "model_fields", {})
+        options += [f"{name}.{option}" for option in group] or [name]
+    selectors = [entry.name for entry in entries("select")]
+    content = {"methods": methods, "selectors": selectors, "options": options}
+    return json.dumps(content, indent=2, ensure_ascii=False) + "\n"
 
 
 if __name__ == "__main__":
     Path(__file__).with_suffix(".md").write_text(page())
+    CATALOGUE.write_text(catalogue())

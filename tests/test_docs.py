@@ -14,6 +14,11 @@ def test_a_generated_page_is_what_the_code_says(name):
     assert (ROOT / f"docs/{name}.md").read_text() == loaded(name).page(), "run `make docs`"
 
 
+def test_the_names_that_commands_list_are_the_registered_ones():
+    generator = loaded("commands")
+    assert generator.CATALOGUE.read_text() == generator.catalogue(), "run `make docs`"
+
+
 def loaded(name: str):
     """A script of docs/ as a module."""
     spec = importlib.util.spec_from_file_location(f"{name}_page", ROOT / f"docs/{name}.py")

@@ -1,13 +1,45 @@
-"""Distillation with unlabelled examples: a small student, debiased from an imperfect teacher."""
+"""Distillation with unlabelled examples: a small student, debiased from an imperfect teacher.
 
-from overproof.api import distill as distill
-from overproof.api import run as run
-from overproof.api import self_distill as self_distill
-from overproof.deployment import export as export
+Most names are imported when they are first used: `import overproof` alone imports neither torch nor any other package.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from overproof.errors import InputError as InputError
-from overproof.models import ModelSpec as ModelSpec
-from overproof.runs.experiment import Experiment as Experiment
-from overproof.runs.result_file import RunResult as RunResult
-from overproof.training.distillation import Distilled as Distilled
-from overproof.training.options import TrainOptions as TrainOptions
 from overproof.version import __version__ as __version__
+
+if TYPE_CHECKING:
+    from overproof.api import distill as distill
+    from overproof.api import run as run
+    from overproof.api import self_distill as self_distill
+    from overproof.deployment import export as export
+    from overproof.models import ModelSpec as ModelSpec
+    from overproof.runs.experiment import Experiment as Experiment
+    from overproof.runs.result_file import RunResult as RunResult
+    from overproof.training.distillation import Distilled as Distilled
+    from overproof.training.options import TrainOptions as TrainOptions
+
+_MODULES = {
+    "distill": "overproof.api",
+    "run": "overproof.api",
+    "self_distill": "overproof.api",
+    "export": "overproof.deployment",
+    "ModelSpec": "overproof.models",
+    "Experiment": "overproof.runs.experiment",
+    "RunResult": "overproof.runs.result_file",
+    "Distilled": "overproof.training.distillation",
+    "TrainOptions": "overproof.training.options",
+}
+"""Where the names imported on first use are: those above, which type checkers read; a test compares the two."""
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(_MODULES[name]), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_MODULES})

@@ -12,10 +12,17 @@ class InputError(ValueError):
 
 
 def nearest_word(word: str, known: Iterable[str]) -> str | None:
-    """The known word that looks most like `word`; None where none does. Whatever hints at a slip of the pen asks here.
+    """The known word most similar to `word`; None if none is similar. All hints at spelling mistakes are made here.
 
     Example:
         >>> nearest_word("txt", ["label", "text"]), nearest_word("colour", ["label", "text"])
         ('text', None)
     """
     return next(iter(difflib.get_close_matches(word, sorted(known), n=1)), None)
+
+
+def suggest(word: str, known: Iterable[str]) -> str:
+    """The end of an error message: `did you mean 'slam'` if a known name is similar, else the list of all names."""
+    known = sorted(known)
+    nearest = nearest_word(word, known)
+    return f"choose from {', '.join(known)}" if nearest is None else f"did you mean {nearest!r}"

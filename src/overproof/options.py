@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 import pydantic
 from pydantic import Field
 
-from overproof.errors import InputError, nearest_word
+from overproof.errors import InputError, suggest
 
 Share = Annotated[float, Field(ge=0, le=1)]
 PositiveShare = Annotated[float, Field(gt=0, le=1)]
@@ -207,13 +207,6 @@ def sentence(model: type[pydantic.BaseModel], error: pydantic.ValidationError, w
         return f"Option {path!r} is {first['input']!r}; it must be {allowed(_hint_at(model, words))}."
     message = first["msg"][0].lower() + first["msg"][1:]
     return f"Option {path!r} is {first['input']!r}: {message}."
-
-
-def suggest(word: str, known: Sequence[str]) -> str:
-    """`did you mean 'slam'` where one known word is near, else the list of them all."""
-    known = sorted(known)
-    nearest = nearest_word(word, known)
-    return f"choose from {', '.join(known)}" if nearest is None else f"did you mean {nearest!r}"
 
 
 def known_options(model: Any, path: Sequence[str]) -> list[str]:

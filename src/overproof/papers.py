@@ -1,6 +1,32 @@
 """The papers that the methods come from; the registered parts refer to them and `overproof cite` prints them."""
 
-from overproof.registry import Paper
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Paper:
+    """A work to cite; `key` is its BibTeX key, `arxiv` its number there (empty where it has none)."""
+
+    key: str
+    title: str
+    authors: str
+    venue: str
+    year: int
+    arxiv: str = ""
+
+    @property
+    def place(self) -> str:
+        """Where to find it, in few words."""
+        return f"arXiv {self.arxiv}" if self.arxiv else f"{self.venue}"
+
+    def bibtex(self) -> str:
+        """The work as a BibTeX entry."""
+        preprint = f",\n  eprint = {{{self.arxiv}}},\n  archivePrefix = {{arXiv}}" if self.arxiv else ""
+        return (
+            f"@misc{{{self.key},\n  title = {{{self.title}}},\n  author = {{{self.authors}}},\n"
+            f"  year = {{{self.year}}},\n  note = {{{self.venue}}}{preprint}\n}}"
+        )
+
 
 HINTON_2015 = Paper(
     key="hinton2015distilling",

@@ -6,38 +6,13 @@ from pathlib import PurePath
 from typing import Any, Literal, TypeVar
 
 from overproof.claims import Claim
-from overproof.errors import InputError
+from overproof.errors import InputError, suggest
 from overproof.options import checked
-from overproof.options import suggest as suggest
+from overproof.papers import Paper
 from overproof.seeds import digest
 
 Kind = Literal["loss", "weight", "target", "select", "noise", "method"]
 Part = TypeVar("Part", bound=Callable[..., Any])
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Paper:
-    """A work to cite; `key` is its BibTeX key, `arxiv` its number there (empty where it has none)."""
-
-    key: str
-    title: str
-    authors: str
-    venue: str
-    year: int
-    arxiv: str = ""
-
-    @property
-    def place(self) -> str:
-        """Where to find it, in few words."""
-        return f"arXiv {self.arxiv}" if self.arxiv else f"{self.venue}"
-
-    def bibtex(self) -> str:
-        """The work as a BibTeX entry."""
-        preprint = f",\n  eprint = {{{self.arxiv}}},\n  archivePrefix = {{arXiv}}" if self.arxiv else ""
-        return (
-            f"@misc{{{self.key},\n  title = {{{self.title}}},\n  author = {{{self.authors}}},\n"
-            f"  year = {{{self.year}}},\n  note = {{{self.venue}}}{preprint}\n}}"
-        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

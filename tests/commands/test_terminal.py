@@ -4,6 +4,7 @@ import io
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ from overproof.commands.terminal import changes, method_names, remarks, results,
 from overproof.evaluation.verdict import Row, summarise, table
 from overproof.progress import OnTerminal
 from overproof.synthetic import margin_world
+from overproof.version import __version__
 
 LONG = "wd_agreement_soft_stopped_early"
 
@@ -146,6 +148,23 @@ def test_methods_for_machines(capsys):
     assert "did you mean 'slam'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", list(commands()))
+def test_the_help_of_a_command_ends_with_an_example(plain, capsys, name):
+    main([name, "--help"])
+    lines = lines_of(capsys.readouterr().out)
+    assert lines[-2] == "  Example:"
+    words = shlex.split(lines[-1].partition(" > ")[0])
+    assert words[:2] == ["overproof", name]
+    # It names arguments and options that there are.
+    context = commands()[name].make_context(name, words[2:])
+    assert context.params["quiet"] is False
+
+
+def test_the_version_is_printed(capsys):
+    main(["--version"])
+    assert capsys.readouterr().out == f"overproof {__version__}\n"
+
+
 def test_help_says_what_exit_codes_mean(plain, capsys):
     for words in ([], ["--help"]):
         try:
@@ -154,7 +173,7 @@ def test_help_says_what_exit_codes_mean(plain, capsys):
             assert stopped.code in (0, 2)  # noqa: PT017
         said = capsys.readouterr()
         text = " ".join(" ".join(lines_of(said.out + said.err)).split())
-        assert "Exit codes: 0 done; 1 stopped or failed; 2 the input does not fit" in text
+        assert "Exit codes: 0 success; 1 interrupted or failed; 2 invalid input" in text
         assert "--install-completion" in text
         assert "--show-completion" in text
 

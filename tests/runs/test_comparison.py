@@ -288,7 +288,7 @@ def test_without_budgets_the_experiment_is_the_only_cell(file):
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--labels", "100,many"], "'many' is no whole number"),
+        (["--labels", "100,many"], "'many' is not a whole number"),
         (["--labels", "30,30"], "30 twice"),
         (["--labels", "30,5000"], "5000"),
         (["--set", "compare.label=[30]"], "labels"),

@@ -1,7 +1,7 @@
-"""What the steps of a run say to machines (`--json`): what was there before the call, and what is new.
+"""The `--json` output of the steps of a run: what was there before the call, and what is new.
 
-Read from the run's folder, before and after; an answer counts as asked where the teacher was asked for it in this call,
-and as cached where it came from a store: the run's own, that of another seed, or a file of answers.
+It is read from the run's folder, before and after the call. An answer counts as `asked` if the teacher computed it in
+this call, and as `cached` if it was stored: by the run, by another seed, or in a file of answers.
 """
 
 import json
@@ -17,11 +17,11 @@ from overproof.runs.scorer_answers import ALL_SEEDS
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Earlier:
-    """What a run's folder holds when a command begins.
+    """What a run's folder holds before a command.
 
     Args:
-        shards: Names of files of answers; the same name is the same teacher's answers to the same examples.
-        students: Their folders, of those that are trained.
+        shards: Names of files of answers; equal names mean the same teacher's answers for the same examples.
+        students: Folders of the trained students.
     """
 
     shards: frozenset[str]
@@ -29,10 +29,10 @@ class Earlier:
 
     @classmethod
     def of(cls, folder: Path) -> "Earlier":
-        """Look into a folder, which need not be there.
+        """Read a folder, which need not exist.
 
         Args:
-            folder: The run's.
+            folder: Folder of the run.
         """
         return cls(
             shards=frozenset(path.name for path in (folder / "labels").rglob("*.parquet")),
@@ -40,24 +40,24 @@ class Earlier:
         )
 
 
-def answers_told(
+def answers_as_json(
     experiment: Experiment, folder: Path, rows: Mapping[int, Mapping[str, int]], earlier: Earlier
 ) -> dict[str, Any]:
-    """Answers by seed, role and teacher: how many, and how many of them were asked for just now.
+    """Number of answers by seed, role and teacher, and how many of them the teacher computed in this call.
 
     Args:
-        experiment: All of the run.
-        folder: The run's, with all its answers.
-        rows: Examples by seed and role.
-        earlier: What it held before.
+        experiment: All options of the run.
+        folder: Folder of the run, with all its answers.
+        rows: Number of examples by seed and role.
+        earlier: What the folder held before the call.
     """
     home, scorers = folder / "labels", experiment.scorers
-    told, known = list[dict[str, Any]](), set(earlier.shards)
+    answers, known = list[dict[str, Any]](), set(earlier.shards)
     for number, scorer in enumerate(scorers):
         below = [f"teacher-{number}"] if number else []
         if scorer.answers:
-            told += [
-                _told(seed, role, scorer.answers, count, 0)
+            answers += [
+                _counted(seed, role, scorer.answers, count, 0)
                 for seed, roles in rows.items()
                 for role, count in roles.items()
             ]
@@ -71,27 +71,27 @@ def answers_told(
                 # Labelled examples and pool of a seed are parts of what all seeds draw from, whose answers are copied.
                 copied = seed is not None and whole.exists() and manifest.parent.name in ("labelled", "pool")
                 count = sum(shard["num_rows"] for shard in shards)
-                told.append(_told(seed, manifest.parent.name, scorer.model, count, 0 if copied else new))
+                answers.append(_counted(seed, manifest.parent.name, scorer.model, count, 0 if copied else new))
     return {
         "folder": str(home),
         "teacher": [scorer.answers or scorer.model for scorer in scorers],
-        "asked": sum(each["asked"] for each in told),
-        "answers": told,
+        "asked": sum(each["asked"] for each in answers),
+        "answers": answers,
     }
 
 
-def students_told(folder: Path, earlier: Earlier) -> dict[str, Any]:
-    """The students by seed and row: where each lies, the seconds it took, and whether it was there before.
+def students_as_json(folder: Path, earlier: Earlier) -> dict[str, Any]:
+    """The students by seed and row: folder, seconds of training, and whether they existed before this call.
 
     Args:
-        folder: The run's, with all its students.
-        earlier: What it held before.
+        folder: Folder of the run, with all its students.
+        earlier: What the folder held before the call.
     """
-    costs, told = costs_of(folder), list[dict[str, Any]]()
+    costs, students = costs_of(folder), list[dict[str, Any]]()
     for path in _trained(folder):
         seed, row = int(path.parent.name.removeprefix("seed-")), path.name
         cost = costs.get(("train", row, seed))
-        told.append(
+        students.append(
             {
                 "seed": seed,
                 "row": row,
@@ -100,19 +100,19 @@ def students_told(folder: Path, earlier: Earlier) -> dict[str, Any]:
                 "finished": "before" if path in earlier.students else "now",
             }
         )
-    return {"folder": str(folder / "students"), "students": told}
+    return {"folder": str(folder / "students"), "students": students}
 
 
-def file_told(path: Path) -> dict[str, Any]:
-    """A file that was written, and its size.
+def file_as_json(path: Path) -> dict[str, Any]:
+    """A written file and its size.
 
     Args:
-        path: Where it lies.
+        path: The file.
     """
     return {"file": str(path), "num_bytes": path.stat().st_size}
 
 
-def _told(seed: int | None, role: str, teacher: Any, count: int, asked: int) -> dict[str, Any]:
+def _counted(seed: int | None, role: str, teacher: Any, count: int, asked: int) -> dict[str, Any]:
     return {"seed": seed, "role": role, "teacher": teacher, "rows": count, "asked": asked, "cached": count - asked}
 
 

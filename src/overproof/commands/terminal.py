@@ -1,7 +1,7 @@
-"""What every command shares on a terminal: where it writes, what keeps it quiet, and what the Tab key completes.
+"""What all commands share: options, `--quiet`, where output goes, and shell completion.
 
-Results go to standard output, remarks and bars to standard error; colours only on a terminal, and none where NO_COLOR
-is set. Off a terminal lines are 80 columns wide, or as wide as COLUMNS says.
+Results are printed on standard output, messages and progress bars on standard error. Colours are used only on a
+terminal, and never where NO_COLOR is set. Off a terminal lines are 80 columns wide, or as wide as COLUMNS.
 """
 
 import functools
@@ -15,63 +15,74 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No bars and no remarks: the result and errors alone.")]
+from overproof.commands.catalogue import read_catalogue
+from overproof.processes import leads
 
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Print only the result and errors: no messages, no progress bars.")
+]
 Changes = Annotated[
     list[str],
     typer.Option(
         "--set",
         metavar="OPTION=VALUE",
-        help="Change an option, such as train.epochs=5.",
+        help="Change an option, for example train.epochs=5. Can be repeated.",
         autocompletion=lambda incomplete: changes(incomplete),
     ),
 ]
-RunFolder = Annotated[Path, typer.Option("--out", help="The run's folder; an unfinished run there is gone on with.")]
+ExperimentFile = Annotated[Path, typer.Argument(help="Experiment file in YAML.", show_default=False)]
+RunFolder = Annotated[Path, typer.Option("--out", help="Output folder. If it already holds this run, the run resumes.")]
 Folder = Annotated[
     Path,
     typer.Argument(
-        help="The folder of a run.", show_default=False, autocompletion=lambda incomplete: run_folders(incomplete)
+        help="Folder of a run.", show_default=False, autocompletion=lambda incomplete: run_folders(incomplete)
     ),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what it would take; write nothing.")]
+DryRun = Annotated[
+    bool, typer.Option("--dry-run", help="Print the expected steps, memory, disk and time; write nothing.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 _quiet: ContextVar[bool] = ContextVar("quiet", default=False)
 
-EXIT_CODES = "Exit codes: 0 done; 1 stopped or failed; 2 the input does not fit, and one sentence says how."
+EXIT_CODES = "Exit codes: 0 success; 1 interrupted or failed; 2 invalid input, with an error message of one sentence."
 
 
 class App(typer.Typer):
-    """A command line whose every command takes `--quiet`."""
+    """A typer application whose commands all take `--quiet` and show the example of their docstring in `--help`."""
 
     def command(  # type: ignore[override]  # typer's own signature has fifteen options
-        self, *words: Any, **options: Any
+        self, *names: Any, **options: Any
     ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-        """Register a function as a command, as typer does, with one option more."""
+        """Register a function as a command, as `typer.Typer.command` does.
+
+        The function's docstring is the help text. Its first paragraph is shown in the list of commands, in full (typer
+        cuts it after 45 characters); what follows `Example:` is printed unchanged at the end of the help.
+        """
 
         def add(function: Callable[..., Any]) -> Callable[..., Any]:
-            # Said in full: the list of commands would cut it after 45 characters.
-            said = {"short_help": (inspect.getdoc(function) or "").partition("\n\n")[0], **options}
-            super(App, self).command(*words, **said)(_quietable(function))
+            text, _, example = (inspect.getdoc(function) or "").partition("\n\nExample:\n")
+            # A line that holds a backspace alone keeps typer from wrapping the paragraph below it.
+            texts: dict[str, Any] = {"help": text, "short_help": text.partition("\n\n")[0]}
+            texts["epilog"] = f"\b\nExample:\n{example}"
+            super(App, self).command(*names, **{**texts, **options})(_quietable(function))
             return function
 
         return add
 
 
 def remarks() -> Console:
-    """Where bars and remarks go: standard error, or nowhere after `--quiet`."""
+    """The console for messages and progress bars: standard error, or nothing with `--quiet`."""
     return Console(stderr=True, quiet=_quiet.get())
 
 
 def results() -> Console:
-    """Where results go: standard output."""
+    """The console for results: standard output."""
     return Console()
 
 
 def print_json(value: Any) -> None:
-    """A result for machines, on standard output; of several processes the first one speaks."""
-    from overproof.processes import leads
-
+    """Print a result as JSON on standard output; of several processes only the first one prints."""
     if leads():
         typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
@@ -93,11 +104,11 @@ def _quietable(function: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-# --- what the Tab key completes
+# --- shell completion
 
 
 def run_folders(incomplete: str) -> Iterator[str]:
-    """Folders that hold a run and begin so, and folders on the way to one."""
+    """Run folders whose path starts with the typed text, and folders that may contain one."""
     typed = Path(incomplete)
     home = typed if incomplete.endswith("/") else typed.parent
     if not home.is_dir():
@@ -108,31 +119,18 @@ def run_folders(incomplete: str) -> Iterator[str]:
 
 
 def method_names(incomplete: str) -> list[str]:
-    """Methods that begin so."""
-    return _registered("method", incomplete)
+    """Methods whose name starts with the typed text."""
+    return [each.name for each in read_catalogue().methods if each.name.startswith(incomplete)]
 
 
 def selector_names(incomplete: str) -> list[str]:
-    """Selectors that begin so."""
-    return _registered("select", incomplete)
+    """Selectors whose name starts with the typed text."""
+    return [name for name in read_catalogue().selectors if name.startswith(incomplete)]
 
 
 def changes(incomplete: str) -> list[str]:
-    """Options for `--set` that begin so, and methods after `methods=[`."""
-    from overproof.runs.experiment import Experiment
-
+    """Options for `--set` that start with the typed text, and method names after `methods=[`."""
     before, opened, typed = incomplete.rpartition("[" if "," not in incomplete else ",")
     if incomplete.startswith("methods=[") and opened:
         return [f"{before}{opened}{name}" for name in method_names(typed)]
-    paths = []
-    for name, field in Experiment.model_fields.items():
-        inner = getattr(field.annotation, "model_fields", {})
-        paths += [f"{name}.{option}=" for option in inner] if inner else [f"{name}="]
-    return [path for path in paths if path.startswith(incomplete)]
-
-
-def _registered(kind: Any, incomplete: str) -> list[str]:
-    import overproof.methods.published  # noqa: F401
-    from overproof.registry import entries
-
-    return [entry.name for entry in entries(kind) if entry.name.startswith(incomplete)]
+    return [f"{option}=" for option in read_catalogue().options if f"{option}=".startswith(incomplete)]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from overproof.claims import LinearInTheTarget
 from overproof.contract import Batch, Extrapolating, Loss, Memory, PerExample, Refreshing, Remembering, Target, Weight
-from overproof.errors import InputError
+from overproof.errors import InputError, suggest
 from overproof.methods.losses import CrossEntropy
 from overproof.methods.noise_models import Isotonic
 from overproof.methods.selectors import Everything, Selector
@@ -21,7 +21,7 @@ from overproof.methods.targets import Given, Hard, SelfDistilled
 from overproof.methods.weights import Uniform
 from overproof.noise import NoiseModel
 from overproof.options import Count, checked, checked_value, plain_options
-from overproof.registry import Entry, entry_of, kind_of, lookup, suggest
+from overproof.registry import Entry, entry_of, kind_of, lookup
 
 Memories = Mapping[str, Memory]
 """The memory of every part of a method, by the part's path, such as `pool.weight`."""

@@ -26,8 +26,9 @@ from overproof.papers import (
     SELF_DISTILLATION_2023,
     SLAM_2023,
     WD_2022,
+    Paper,
 )
-from overproof.registry import Paper, entries, lookup, register
+from overproof.registry import entries, lookup, register
 
 CONVENTIONAL = ("hard", "soft")
 """The rows every method is compared with: they stand in every table of a run with a pool."""

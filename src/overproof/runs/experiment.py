@@ -20,8 +20,7 @@ from overproof.methods.published import CONVENTIONAL, CONVENTIONAL_WITHOUT_POOL,
 from overproof.methods.selectors import Nothing
 from overproof.models import ModelSpec
 from overproof.options import InnerShare, Options, validated
-from overproof.papers import CO_TRAINING_1998, STACKING_1992
-from overproof.registry import Paper
+from overproof.papers import CO_TRAINING_1998, STACKING_1992, Paper
 from overproof.teachers.options import ScorerOptions as ScorerOptions
 from overproof.teachers.options import TeacherOptions as TeacherOptions
 from overproof.training.distillation import check_trainable

@@ -3,6 +3,7 @@
 The folder of a run:
 
     OUT/experiment.yaml        all options of the run, defaults included
+    OUT/citations.json         the papers behind its methods
     OUT/staged/…               inputs of large files, read into arrays (`data.on_disk`)
     OUT/encoded/…              their encodings; both are computed again if deleted
     OUT/features/…             a frozen encoder's features, computed once an example
@@ -35,6 +36,7 @@ from overproof.models.importing import imported
 from overproof.processes import leads, place, wait_for_all
 from overproof.progress import Progress, Silent
 from overproof.runs.caches import Caches
+from overproof.runs.citations import record_papers, recorded_papers
 from overproof.runs.costs import measured, note
 from overproof.runs.experiment import Experiment, MethodOptions, dump, load
 from overproof.runs.given_labels import GivenLabels
@@ -229,8 +231,11 @@ class Run:
             return
         self.check()
         path = self.folder / EXPERIMENT
-        if leads() and not path.exists():
-            atomic.write_text(path, dump(self.experiment))
+        if leads():
+            if not path.exists():
+                atomic.write_text(path, dump(self.experiment))
+            if recorded_papers(self.folder) is None:
+                record_papers(self.folder, self.experiment)
         wait_for_all()
         self._begun.add(self.folder)
         # A comparison shows the plans of its runs itself.

@@ -7,9 +7,8 @@ import pydantic
 from jaxtyping import Float
 from torch import Tensor
 
-from overproof.errors import InputError
+from overproof.errors import InputError, suggest
 from overproof.functional import one_hot
-from overproof.registry import suggest
 from overproof.synthetic import class_conditional_flips, favouring
 
 

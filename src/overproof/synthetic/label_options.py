@@ -7,8 +7,7 @@ import pydantic
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from overproof.errors import InputError
-from overproof.registry import suggest
+from overproof.errors import InputError, suggest
 from overproof.synthetic import NoisyLabels, adversarial_noise, asymmetric_noise, hierarchical_noise, symmetric_noise
 
 

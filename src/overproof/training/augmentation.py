@@ -8,8 +8,7 @@ import pydantic
 import torch
 from torch import Tensor
 
-from overproof.errors import InputError
-from overproof.registry import suggest
+from overproof.errors import InputError, suggest
 from overproof.training.image_operations import Colour, Crop, CutOut, Flip, ResizedCrop, shifted
 from overproof.training.rand_augment import RandAugment
 

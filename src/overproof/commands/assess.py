@@ -1,0 +1,52 @@
+"""`overproof assess`: is the teacher good enough, before any student is trained?"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from overproof.commands.terminal import AsJson, Changes, print_json, remarks, results
+from overproof.errors import InputError
+
+
+def assess(
+    file: Annotated[Path, typer.Argument(help="Experiment file in YAML, or the folder of a run.", show_default=False)],
+    folder: Annotated[
+        Path | None, typer.Option("--out", help="Output folder of the run; required with an experiment file.")
+    ] = None,
+    written: Annotated[
+        Path | None, typer.Option("--html", help="Also write the assessment as an HTML page to this file.")
+    ] = None,
+    change: Changes = [],  # noqa: B006
+    as_json: AsJson = False,
+) -> None:
+    """Assess the teacher before any training, from labels and its answers: is it good enough, and which method fits?
+
+    Example:
+        overproof assess experiment.yaml --out runs/first --html teacher.html
+    """
+    from dataclasses import asdict
+
+    from overproof.commands.assess_table import page
+    from overproof.progress import OnTerminal
+    from overproof.report import assessment_page
+    from overproof.runs.experiment import load
+    from overproof.runs.pipeline import Run, open_run
+    from overproof.storage import atomic
+
+    if not file.is_dir() and folder is None:
+        raise InputError("assess: an experiment file needs --out, the folder in which the teacher's answers are kept.")
+    with OnTerminal(remarks()) as progress:
+        if folder is None:
+            work = open_run(file, progress=progress)
+        else:
+            work = Run(experiment=load(file, change), folder=folder, progress=progress)
+        found = work.assess()
+    if written is not None:
+        atomic.write_text(written, assessment_page(found, work.experiment.name))
+        remarks().print(f"The page is in {escape(str(written))}.", soft_wrap=True)
+    if as_json:
+        print_json(asdict(found))
+        return
+    results().print(page(found))

@@ -1,0 +1,32 @@
+"""`overproof demo`: the experiment that comes with the package."""
+
+from importlib import resources
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from overproof.commands.run import run
+from overproof.commands.terminal import AsJson, Changes, RunFolder
+
+QUICK = ["data.rows.pool=500", "data.rows.test=300", "train.epochs=3", "seeds=[0, 1]"]
+"""What `--quick` changes."""
+
+
+def demo(
+    folder: RunFolder = Path("runs/demo"),
+    quick: Annotated[
+        bool, typer.Option(help="Use a tenth of the data and epochs; the numbers are too noisy to interpret.")
+    ] = False,
+    change: Changes = [],  # noqa: B006
+    as_json: AsJson = False,
+) -> None:
+    """Run an example on real data that comes with the package: clothing reviews, few labels, a small text student.
+
+    The teacher is a sentence encoder, the student a bag of n-grams. Nothing is downloaded.
+
+    Example:
+        overproof demo --quick
+    """
+    with resources.as_file(resources.files("overproof.commands") / "demo.yaml") as file:
+        run(file, folder, [*(QUICK if quick else []), *change], as_json=as_json)

@@ -1,0 +1,23 @@
+"""`overproof distill`: the second step of a run."""
+
+from rich.markup import escape
+
+from overproof.commands.terminal import AsJson, Folder, print_json, remarks
+
+
+def distill(folder: Folder, as_json: AsJson = False) -> None:
+    """Run the second step only: train every student of the run that is not trained yet.
+
+    Example:
+        overproof distill runs/first
+    """
+    from overproof.commands.json_output import Earlier, students_as_json
+    from overproof.progress import OnTerminal
+    from overproof.runs.pipeline import open_run
+
+    console, earlier = remarks(), Earlier.of(folder)
+    with OnTerminal(console) as progress:
+        open_run(folder, progress=progress).distill()
+    if as_json:
+        print_json(students_as_json(folder, earlier))
+    console.print(f"The students are in {escape(str(folder / 'students'))}.", soft_wrap=True)

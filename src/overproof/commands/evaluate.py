@@ -1,0 +1,15 @@
+"""`overproof evaluate`: the last step of a run."""
+
+from overproof.commands.run_table import show_result
+from overproof.commands.terminal import AsJson, Folder
+
+
+def evaluate(folder: Folder, as_json: AsJson = False) -> None:
+    """Run the last step only: evaluate the students on the test set and write result.json.
+
+    Example:
+        overproof evaluate runs/first
+    """
+    from overproof.runs.pipeline import open_run
+
+    show_result(open_run(folder).evaluate(), as_json)

@@ -1,0 +1,42 @@
+"""`overproof export`: a student as files that need no overproof."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from overproof.commands.terminal import AsJson, print_json, remarks
+
+
+def export(
+    source: Annotated[
+        Path, typer.Argument(metavar="STUDENT_OR_RUN", help="Folder of a student, or of a run with --method.")
+    ],
+    folder: Annotated[Path, typer.Option("--out", help="Output folder; it must be empty or new.")],
+    method: Annotated[str, typer.Option(help="With a run: the row of the table.")] = "",
+    seed: Annotated[int | None, typer.Option(help="With a run: the seed; the run's first one by default.")] = None,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="Also write a graph with 8-bit weights and measure its loss of accuracy.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Export a student as ONNX, safetensors and a model card, for machines without overproof.
+
+    Example:
+        overproof export runs/first --method slam --out exported
+    """
+    from dataclasses import asdict
+
+    from overproof.deployment import export as export_student
+
+    written = export_student(source, folder, method=method, seed=seed, int8=int8)
+    if as_json:
+        print_json({**asdict(written), "folder": str(folder)})
+    remarks().print(f"{escape(', '.join(written.files))} in {escape(str(folder))}.", soft_wrap=True)
+    if written.cost is not None:
+        ends = f"[{100 * written.cost.low:+.1f}, {100 * written.cost.high:+.1f}]"
+        cost = f"{100 * written.cost.difference:+.1f} points {ends}"
+        remarks().print(
+            escape(f"8-bit weights change the accuracy on {written.cost.num_examples} test examples by {cost}.")
+        )

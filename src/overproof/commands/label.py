@@ -1,0 +1,35 @@
+"""`overproof label`: the first step of a run."""
+
+from rich.markup import escape
+
+from overproof.commands.run_table import show_plan
+from overproof.commands.terminal import AsJson, Changes, DryRun, ExperimentFile, RunFolder, print_json, remarks
+
+
+def label(
+    file: ExperimentFile,
+    folder: RunFolder,
+    change: Changes = [],  # noqa: B006
+    dry_run: DryRun = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run the first step only: compute and store the teacher's answer for every example, once.
+
+    Example:
+        overproof label experiment.yaml --out runs/first
+    """
+    from overproof.commands.json_output import Earlier, answers_as_json
+    from overproof.progress import OnTerminal
+    from overproof.runs.experiment import load
+    from overproof.runs.pipeline import Run
+
+    experiment = load(file, change)
+    if dry_run:
+        show_plan(experiment, folder, as_json)
+        return
+    console, earlier = remarks(), Earlier.of(folder)
+    with OnTerminal(console) as progress:
+        rows = Run(experiment=experiment, folder=folder, progress=progress).label()
+    if as_json:
+        print_json(answers_as_json(experiment, folder, rows, earlier))
+    console.print(f"The teacher's answers are in {escape(str(folder / 'labels'))}.", soft_wrap=True)

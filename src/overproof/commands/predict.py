@@ -1,0 +1,84 @@
+"""`overproof predict`: classes and probabilities for new examples."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from overproof.commands.terminal import AsJson, print_json, remarks
+from overproof.errors import InputError
+
+
+def predict(
+    student: Annotated[
+        Path, typer.Argument(help="Folder of a student, for example RUN/students/seed-0/slam, or of an export.")
+    ],
+    file: Annotated[
+        str, typer.Argument(help="Examples: a file, a folder or a glob pattern, in any format that a run reads.")
+    ],
+    written: Annotated[Path, typer.Option("--out", help="Output file: .parquet or .csv.")],
+    column: Annotated[str | None, typer.Option("--input", help="Column or array that holds the inputs.")] = None,
+    key: Annotated[str | None, typer.Option("--id", help="Column of your ids, copied to the output.")] = None,
+    missing: Annotated[str, typer.Option(help="Missing inputs: refuse, drop or allow.")] = "refuse",
+    risk: Annotated[
+        float | None, typer.Option(help="Abstain on uncertain rows, so that at most this share of the rest is wrong.")
+    ] = None,
+    confidence: Annotated[float, typer.Option(help="Probability with which --risk holds.")] = 0.95,
+    calibrate: Annotated[
+        str | None,
+        typer.Option(
+            help="Labelled examples for --risk that the student was not trained on; by default the validation role of "
+            "its run."
+        ),
+    ] = None,
+    label: Annotated[str | None, typer.Option(help="Column of the true classes in --calibrate.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Predict with a trained student; the output has id, class and one probability per class.
+
+    Example:
+        overproof predict exported new.csv --input text --out predictions.parquet
+    """
+    from dataclasses import asdict, replace
+
+    from overproof.data import Source
+    from overproof.deployment.predict import predict as write_predictions
+    from overproof.models import ImageEncoder, load_student
+    from overproof.progress import OnTerminal
+
+    if risk is None and (calibrate is not None or label is not None):
+        raise InputError("--calibrate and --label choose a threshold for --risk, which is not given.")
+    loaded = load_student(student)
+    if loaded.kind == "text" and column is None:
+        raise InputError("predict: texts need --input, the column that holds them.")
+    options: Any = {"missing": missing}
+    if isinstance(loaded.encoder, ImageEncoder):
+        options["image"] = loaded.encoder.reading
+    source = Source(path=file, kind=loaded.kind, input=column, id=key, **options)
+    abstention, left_out = None, 0
+    if risk is not None:
+        from overproof.deployment.calibration_examples import choose_abstention
+
+        withheld = None if calibrate is None else replace(source, path=calibrate, id=None, label=label)
+        abstention, left_out = choose_abstention(loaded, student, withheld, risk=risk, confidence=confidence)
+    with OnTerminal(remarks()) as progress:
+        done = write_predictions(loaded, source, written, abstention=abstention, progress=progress)
+    beside = None
+    if abstention is not None:
+        from overproof.deployment.calibration_examples import write_guarantee
+
+        beside = write_guarantee(written, abstention, left_out, done)
+    if as_json:
+        share = 1 - done.num_answered / done.num_rows
+        facts = {**asdict(done), "file": str(written), "rows_per_second": done.num_rows / done.seconds}
+        print_json({**facts, "abstained_share": share, "abstention": beside})
+    rate = f"{done.num_rows / done.seconds:,.0f} rows per second"
+    remarks().print(f"{done.num_rows} predictions in {escape(str(written))}, {rate}.", soft_wrap=True)
+    if abstention is not None:
+        remarks().print(escape(abstention.sentence()), soft_wrap=True)
+        if left_out:
+            remarks().print(
+                f"{left_out} labelled examples were left out, because the student was trained on them.", soft_wrap=True
+            )
+        remarks().print(f"{done.num_answered} of {done.num_rows} rows have a class.", soft_wrap=True)

@@ -1,0 +1,64 @@
+"""The result and the plan of a run on a terminal."""
+
+import json
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+from rich.table import Table
+
+from overproof.commands.terminal import print_json, results
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from overproof.runs.experiment import Experiment
+    from overproof.runs.result_file import RunResult
+
+
+def show_result(result: "RunResult", as_json: bool) -> None:
+    """Print the table of a finished run and its findings.
+
+    Args:
+        result: The run's.
+        as_json: Print result.json instead.
+    """
+    from overproof.evaluation.verdict import table
+    from overproof.processes import leads
+
+    if not leads():
+        return
+    if as_json:
+        print_json(json.loads((result.folder / "result.json").read_text()))
+        return
+    console = results()
+    console.print(table(result.summary))
+    for finding in result.findings:
+        console.print(f"\n{escape(finding)}")
+    page = "report.html, " if (result.folder / "report.html").exists() else ""
+    console.print(f"\nOutput in {escape(str(result.folder))}: {page}result.json, students, labels.", soft_wrap=True)
+
+
+def show_plan(experiment: "Experiment", folder: "Path", as_json: bool) -> None:
+    """Print what a run would take.
+
+    Args:
+        experiment: All of the run.
+        folder: Where it would be written.
+        as_json: Print the plan as JSON.
+
+    Raises:
+        InputError: The disk has too little room for it.
+    """
+    from dataclasses import asdict
+
+    from overproof.runs.plan import check_room, dry_run
+
+    found = dry_run(experiment)
+    if as_json:
+        print_json(asdict(found))
+    else:
+        drawn = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=False)
+        for name, text in found.lines():
+            drawn.add_row(name, escape(text))
+        results().print(drawn)
+    check_room(folder, found.disk_bytes, "This run")

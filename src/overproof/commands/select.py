@@ -1,0 +1,56 @@
+"""`overproof select`: choose examples from a pool by the teacher's answers."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from overproof.commands.terminal import AsJson, Changes, print_json, remarks, results, selector_names
+
+
+def select(
+    source: Annotated[
+        Path,
+        typer.Argument(help="Folder of stored answers, for example RUN/labels/seed-0/pool, or a file of answers."),
+    ],
+    rule: Annotated[
+        str,
+        typer.Option(
+            help="confident, per_class, adaptive, random, everything or nothing.", autocompletion=selector_names
+        ),
+    ],
+    file: Annotated[Path, typer.Option("--out", help="Output file of the selected rows: .parquet.")],
+    budget: Annotated[
+        float | None, typer.Option(help="Number of rows to keep; below 1, the share of the pool.")
+    ] = None,
+    quota: Annotated[
+        float | None,
+        typer.Option(help="With per_class: number of rows per class; below 1, the share of the class's rows."),
+    ] = None,
+    teacher: Annotated[
+        str, typer.Option(help="Reject stored answers unless the key of their teacher contains this text.")
+    ] = "",
+    change: Changes = [],  # noqa: B006
+    as_json: AsJson = False,
+) -> None:
+    """Select examples from a pool by the teacher's answers alone; the output has id, row, class and score.
+
+    The classes before and after the selection are printed.
+
+    Example:
+        overproof select pool.csv --rule confident --budget 500 --out kept.parquet
+    """
+    from overproof.runs.experiment import changed
+    from overproof.runs.selection import selector_of, write_selection
+
+    named = {"budget": budget, "quota": quota}
+    options = {name: int(value) if value.is_integer() else value for name, value in named.items() if value is not None}
+    chosen = write_selection(source, selector_of(rule, changed(options, change)), file, teacher=teacher)
+    if as_json:
+        print_json({**chosen.described(), "file": str(file)})
+    else:
+        results().print(chosen.table())
+    if chosen.classes.vanished:
+        remarks().print(f"Warning: {escape(chosen.classes.warning())}", soft_wrap=True)
+    remarks().print(f"{len(chosen.rows)} rows in {escape(str(file))}.", soft_wrap=True)
