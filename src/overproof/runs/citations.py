@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from overproof.papers import Paper
 from overproof.seeds import digest
 from overproof.storage import atomic
-from overproof.version import __version__
 
 if TYPE_CHECKING:
     from overproof.runs.experiment import Experiment
@@ -27,24 +26,23 @@ def record_papers(folder: Path, experiment: "Experiment") -> list[Paper]:
         The works, each once.
     """
     papers = experiment.papers()
-    content = {"key": _key(folder), "papers": [asdict(paper) for paper in papers]}
+    content = {"experiment": _digest(folder), "papers": [asdict(paper) for paper in papers]}
     atomic.write_text(folder / FILE, json.dumps(content, indent=2, ensure_ascii=False))
     return papers
 
 
 def recorded_papers(folder: Path) -> list[Paper] | None:
-    """The works as recorded; None if there is no record, or one of another experiment or version.
+    """The works as recorded; None if there is no record, or if experiment.yaml was changed since.
 
     Args:
         folder: Folder of a run.
     """
     try:
         content = json.loads((folder / FILE).read_text())
-        return [Paper(**paper) for paper in content["papers"]] if content["key"] == _key(folder) else None
+        return [Paper(**paper) for paper in content["papers"]] if content["experiment"] == _digest(folder) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _key(folder: Path) -> str:
-    """What the record follows from: the bytes of experiment.yaml, and the version whose registry was read."""
-    return digest(f"{__version__}\n".encode() + (folder / "experiment.yaml").read_bytes())
+def _digest(folder: Path) -> str:
+    return digest((folder / "experiment.yaml").read_bytes())
