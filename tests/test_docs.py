@@ -108,3 +108,11 @@ def test_the_architecture_names_only_files_that_exist():
     named = set(re.findall(r"`((?:\w+/)+(?:\w+\.\w+)?|\w+\.py)`", page))
     assert len(named) > 40
     assert sorted(path for path in named if not (ROOT / "src/overproof" / path).exists()) == []
+
+
+def test_the_architecture_shows_the_order_of_imports_that_is_checked():
+    page = (ROOT / "docs/architecture.md").read_text()
+    shown = page.partition("## What may import what")[2].partition("```text\n")[2].partition("```")[0].split("\n")[:-1]
+    layers = (ROOT / ".importlinter").read_text().partition("layers =\n")[2].partition("\n\n")[0].split("\n")
+    checked = [line.strip().replace(" : ", " · ") for line in layers]
+    assert shown == [line for line in checked if line not in ("__main__", "(scale)")]
