@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from overproof.data.examples import Examples
 from overproof.errors import InputError
+from overproof.storage.id_index import IdIndex
 
 LABELLED_ROLES = ("labelled", "validation", "test")
 """Roles whose every example needs a known label, in the order in which they are drawn."""
@@ -76,13 +77,7 @@ def duplicates(a: Examples, b: Examples) -> Int64[np.ndarray, "M"]:
     """
     if a.kind != b.kind:
         return np.empty(0, np.int64)
-    # Comparing eight of the sixteen bytes, as numbers, leaves few rows for the full comparison.
-    some = np.unique(_halves(b.ids)[0])
-    words = _halves(a.ids)[0]
-    if len(some) == 0:
-        return np.empty(0, np.int64)
-    rows = np.flatnonzero(some[np.searchsorted(some, words).clip(max=len(some) - 1)] == words)
-    return rows[np.isin(a.ids[rows], b.ids)]
+    return np.flatnonzero(IdIndex(b.ids).find(a.ids)[1])
 
 
 def num_distinct(examples: Examples) -> int:

@@ -19,6 +19,7 @@ from overproof.models import Student
 from overproof.runs.experiment import Experiment, MethodOptions, load
 from overproof.runs.roles import read_roles
 from overproof.storage import atomic
+from overproof.storage.id_index import IdIndex
 from overproof.storage.shard import Ids
 from overproof.storage.store import load as load_store
 
@@ -49,7 +50,8 @@ def choose_abstention(
         InputError: All examples were used in its training, one has no label, or no threshold keeps the risk.
     """
     given = _validation(folder) if source is None else _own_file(student, source)
-    seen = np.isin(_ids(given, student), np.concatenate([_trained_on(folder, role) for role in ("labelled", "pool")]))
+    trained_on = IdIndex(np.concatenate([_trained_on(folder, role) for role in ("labelled", "pool")]))
+    _, seen = trained_on.find(_ids(given, student))
     if seen.all():
         raise InputError(
             f"{given.origin} holds only examples that the student was trained on, and its error rate on them is not "

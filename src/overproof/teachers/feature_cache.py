@@ -12,6 +12,7 @@ from torch import Tensor
 from overproof.answers.ask import embed
 from overproof.data import Examples
 from overproof.storage import store
+from overproof.storage.id_index import IdIndex
 from overproof.storage.shard import StoreKey
 from overproof.teachers.keys import FORMER, as_kept, same
 
@@ -59,10 +60,10 @@ def gather(
                 align=False,
                 mmap=False,
             )
-            found_ids = found.ids.view("S16")
-            new = np.flatnonzero(np.isin(found_ids, ids[missing]))
-            missing &= ~np.isin(ids, found_ids)
-            parts.append((found_ids[new], torch.from_numpy(found.columns["features"].view("<f4"))[new]))
+            rows, known = IdIndex(found.ids).find(ids)
+            new = missing & known
+            missing &= ~new
+            parts.append((ids[new], torch.from_numpy(found.columns["features"].view("<f4"))[rows[new]]))
     if missing.any():
         rest = examples.take(first[missing])
         key = replace(key, data=rest.digest())
