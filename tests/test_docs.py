@@ -1,6 +1,8 @@
 """The documentation agrees with the code: generated pages are up to date, and every Python block runs."""
 
+import importlib
 import importlib.util
+import pkgutil
 import re
 from pathlib import Path
 
@@ -116,3 +118,30 @@ def test_the_architecture_shows_the_order_of_imports_that_is_checked():
     layers = (ROOT / ".importlinter").read_text().partition("layers =\n")[2].partition("\n\n")[0].split("\n")
     checked = [line.strip().replace(" : ", " · ") for line in layers]
     assert shown == [line for line in checked if line not in ("__main__", "(scale)")]
+
+
+def texts() -> dict[str, str]:
+    """README, the pages that somebody wrote, and the new import paths of the changelog."""
+    paths = [path for path in (ROOT / "docs").rglob("*.md") if path.name not in ("commands.md", "methods.md")]
+    table = re.findall(r"^\| `overproof[^|]*\| (.*) \|$", (ROOT / "CHANGELOG.md").read_text(), flags=re.MULTILINE)
+    return {path.name: path.read_text() for path in (ROOT / "README.md", *paths)} | {"CHANGELOG.md": "\n".join(table)}
+
+
+def dotted(text: str) -> set[str]:
+    """Names such as `overproof.models.build` in code, braces opened."""
+    names = set()
+    for start, braced in re.findall(r"`(overproof(?:\.\w+)+)(?:\.\{([^}]*)\})?", text):
+        names |= {f"{start}.{each.strip()}" for each in braced.split(",") if "…" not in each} if braced else {start}
+    return names
+
+
+def test_every_dotted_name_in_the_pages_exists():
+    unknown = []
+    for page, text in texts().items():
+        for name in dotted(text):
+            try:
+                pkgutil.resolve_name(name)
+            except (ImportError, AttributeError):
+                unknown.append(f"{page}: {name}")
+    assert "overproof.runs.pipeline.open_run" in dotted(texts()["CHANGELOG.md"])
+    assert sorted(unknown) == []
