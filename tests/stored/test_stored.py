@@ -52,7 +52,8 @@ def nobody_answers(monkeypatch):
 
 
 def files_of(folder):
-    return {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != ".lock")
+    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def test_a_finished_run_is_evaluated_again_to_the_same_bytes_without_a_question(home, nobody_answers):

@@ -4,7 +4,6 @@ An id is the BLAKE2b-128 hash of a header with the kind of the row, followed by 
 the user's own ids are not part of it. Two different rows among a billion share an id with probability below 2e-21.
 """
 
-import hashlib
 import struct
 from collections.abc import Iterable
 from typing import Any
@@ -15,6 +14,8 @@ import pyarrow.compute as pc
 from jaxtyping import UInt8
 from numpy.typing import NDArray
 from torch import Tensor
+
+from overproof import seeds
 
 ID = np.dtype("V16")
 """NumPy's type of an id: sixteen bytes."""
@@ -79,11 +80,11 @@ def digest(kind: str, ids: np.ndarray) -> str:
         kind: "image", "text" or "table".
         ids: [N], dtype V16.
     """
-    return hashlib.blake2b(kind.encode() + b"\0" + ids.tobytes(), digest_size=16).hexdigest()
+    return seeds.digest(kind.encode() + b"\0" + ids.tobytes())
 
 
 def _hashed(header: bytes, rows: Iterable[Any]) -> np.ndarray:
-    start = hashlib.blake2b(header, digest_size=16)
+    start = seeds.hasher(header)
     digests = bytearray()
     for row in rows:
         state = start.copy()

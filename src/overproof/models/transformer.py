@@ -1,7 +1,6 @@
 """The transformer student: a Hugging Face classifier made from a local configuration, with random initial weights."""
 
 import functools
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from overproof.data.wording import reason
 from overproof.errors import InputError
 from overproof.models.embeddings import quiet
 from overproof.models.inputs import Ragged
+from overproof.seeds import digest
 
 AT_A_TIME = 4096
 """Texts tokenised at a time."""
@@ -153,10 +153,10 @@ def spelt_out(options: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(tokenizer, str):
         path = _file(tokenizer, "tokenizer.json")
         try:
-            digest = hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()
+            content = digest(path.read_bytes())
         except OSError as error:
             raise InputError(f"Option tokenizer of student 'transformer': {path}: {error.strerror}.") from None
-        tokenizer = {"file": str(path), "blake2b": digest}
+        tokenizer = {"file": str(path), "blake2b": content}
     places = config.get("max_position_embeddings")
     if isinstance(places, int) and options["max_tokens"] > places:
         raise InputError(
@@ -177,7 +177,7 @@ def token_encoder(options: Mapping[str, Any]) -> TokenEncoder:
         data = Path(named["file"]).read_bytes()
     except OSError as error:
         raise InputError(f"Option tokenizer of student 'transformer': {named['file']}: {error.strerror}.") from None
-    if hashlib.blake2b(data, digest_size=16).hexdigest() != named["blake2b"]:
+    if digest(data) != named["blake2b"]:
         raise InputError(f"Option tokenizer of student 'transformer': {named['file']} has changed.")
     encoder = TokenEncoder(tokenizer=data.decode(), max_tokens=options["max_tokens"])
     try:

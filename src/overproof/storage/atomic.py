@@ -1,6 +1,5 @@
 """Writes that are either whole or not there: temporary file, fsync, rename, fsync of the folder."""
 
-import fcntl
 import json
 import os
 import tempfile
@@ -8,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
+
+from filelock import FileLock
 
 
 def write_bytes(path: Path, data: bytes) -> None:
@@ -40,11 +41,13 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    if os.name == "posix":
+        # Elsewhere a folder cannot be opened; the name is then as safe as the system makes it.
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -55,13 +58,20 @@ def remove_leftovers(folder: Path) -> None:
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Hold a folder: a second process (the ranks of one job, say) waits here and then finds everything done."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    """Hold a folder: a second process (the ranks of one job, say) waits here and then finds everything done.
+
+    The lock is a file `.lock` in the folder, which stays there, empty. A folder that cannot be written to is not
+    locked: nothing can be added to it.
+
+    Args:
+        folder: It must exist.
+    """
+    if not os.access(folder, os.W_OK):
         yield
-    finally:
-        os.close(handle)
+        return
+    # Several users may share a folder, and each must be able to open its lock.
+    with FileLock(folder / ".lock", mode=0o666):
+        yield
 
 
 def write_text(path: Path, text: str) -> None:

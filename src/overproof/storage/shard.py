@@ -4,7 +4,6 @@ Columns are fixed numbers of bytes a row, so what is read back is what was writt
 header of its store and a digest of its own decoded content: it can be trusted, or refused, without any other file.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -17,6 +16,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from overproof.errors import InputError
+from overproof.seeds import digest, hasher
 
 FORMAT = 1
 """The version of the layout on disk; a store of another version is refused."""
@@ -26,11 +26,6 @@ Ids = np.ndarray
 
 Block = Mapping[str, NDArray[np.uint8]]
 """Rows as they are stored: for each column its bytes, [n, bytes a row]."""
-
-
-def digest(data: bytes | memoryview) -> str:
-    """The 128-bit blake2b of some bytes, in hex."""
-    return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,7 +95,7 @@ def digest_of_ids(ids: Ids) -> str:
 
 
 def _content_digest(facts: Mapping[str, Any], columns: Block) -> str:
-    content = hashlib.blake2b(json.dumps(facts, sort_keys=True).encode(), digest_size=16)
+    content = hasher(json.dumps(facts, sort_keys=True).encode())
     for name, column in columns.items():
         content.update(f"{name}:{column.shape[1]};".encode())
         content.update(np.ascontiguousarray(column).data)

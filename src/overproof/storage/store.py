@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from overproof.errors import InputError
+from overproof.seeds import digest
 from overproof.storage.atomic import alone, remove_leftovers, write_bytes, write_json
 from overproof.storage.id_index import IdIndex
 from overproof.storage.shard import (
@@ -29,7 +30,6 @@ from overproof.storage.shard import (
     Ids,
     StoreKey,
     decode_shard,
-    digest,
     digest_of_names,
     encode_shard,
 )

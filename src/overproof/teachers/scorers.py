@@ -1,6 +1,5 @@
 """What a scorer is: one that is trained on the labels, or one that somebody brought and that is asked as it is."""
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
@@ -14,6 +13,7 @@ from torch import Tensor
 from overproof.data import Examples, Kind, check_classes
 from overproof.data.wording import listed, nearest, reason
 from overproof.errors import InputError
+from overproof.seeds import digest_of_file, hasher
 
 Options = TypeVar("Options", bound=pydantic.BaseModel)
 
@@ -135,12 +135,11 @@ def hash_of_files(paths: Sequence[Path]) -> str:
     Raises:
         InputError: One of them cannot be read.
     """
-    said = hashlib.blake2b(digest_size=16)
+    said = hasher()
     for path in paths:
         said.update(path.name.encode() + b"\0")
         try:
-            with path.open("rb") as file:
-                said.update(hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).digest())
+            said.update(bytes.fromhex(digest_of_file(path)))
         except OSError as error:
             raise InputError(f"{path} cannot be read: {error.strerror}.") from None
     return said.hexdigest()
