@@ -27,7 +27,7 @@ def answer(
     *,
     rows_per_shard: int = 4096,
     source: str = "pool",
-    progress: store.Progress | None = None,
+    progress: store.RowsDone | None = None,
     mmap: bool = False,
 ) -> Answers:
     """Ask a teacher about every example that it has not answered yet, keep what it says, and read it all back.
@@ -130,7 +130,7 @@ def embed(
     *,
     rows_per_shard: int = 512,
     source: str = "pool",
-    progress: store.Progress | None = None,
+    progress: store.RowsDone | None = None,
     mmap: bool = False,
 ) -> Float32[Tensor, "N D"]:
     """Compute an encoder's features for every example that has none yet, keep them, and read them all back.

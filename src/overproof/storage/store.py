@@ -34,7 +34,7 @@ from overproof.storage.shard import (
     encode_shard,
 )
 
-Progress = Callable[[int, int], None]
+RowsDone = Callable[[int, int], None]
 """Told (rows done, rows in all) after every shard."""
 
 
@@ -67,7 +67,7 @@ def fill(
     compute: Callable[[slice], Block],
     *,
     source: str,
-    progress: Progress | None = None,
+    progress: RowsDone | None = None,
 ) -> None:
     """Compute the shards that are not there yet, in order, then write the manifest.
 

@@ -14,7 +14,7 @@ from overproof.data import Examples
 from overproof.storage.id_index import IdIndex
 from overproof.storage.keys import ANSWERS
 from overproof.storage.shard import StoreKey
-from overproof.storage.store import Progress, copy_from
+from overproof.storage.store import RowsDone, copy_from
 from overproof.teachers.keys import as_kept, same
 from overproof.teachers.scorers import Brought
 
@@ -44,7 +44,7 @@ def ask_once(
     folder: Path,
     other_stores: Sequence[Path] = (),
     shared_pool: SharedPool | None = None,
-    progress: Progress | None = None,
+    progress: RowsDone | None = None,
 ) -> dict[str, Answers]:
     """A pretrained teacher's answers for every role. There are no folds, because it has seen none of the examples.
 

@@ -23,7 +23,7 @@ def gather(
     key: StoreKey,
     compute: Callable[[Examples], Tensor],
     *,
-    progress: store.Progress | None = None,
+    progress: store.RowsDone | None = None,
 ) -> tuple[np.ndarray, Float32[Tensor, "M D"]]:
     """The features of every distinct example: those that a store in the folder holds are read, the others computed.
 

@@ -8,7 +8,7 @@ from overproof.data import Examples
 from overproof.errors import InputError
 from overproof.models import FROZEN, ImageEmbedder, ModelSpec, frozen_embedder, is_estimator
 from overproof.models.importing import imported
-from overproof.storage.store import Progress
+from overproof.storage.store import RowsDone
 from overproof.teachers.scorers import Trainable
 from overproof.teachers.trained.estimator import Estimator
 from overproof.teachers.trained.frozen_encoder import FrozenEncoder
@@ -25,7 +25,7 @@ def trainable(
     folder: Path,
     train: Callable[[Any, Examples, int, Path], None],
     recipe: TrainOptions,
-    progress: Progress | None = None,
+    progress: RowsDone | None = None,
 ) -> Trainable:
     """The teacher of that name.
 

@@ -19,7 +19,7 @@ from overproof.data import Examples
 from overproof.seeds import derived_seed, digest
 from overproof.storage.keys import ANSWERS, canonical_json
 from overproof.storage.shard import StoreKey
-from overproof.storage.store import Progress
+from overproof.storage.store import RowsDone
 from overproof.teachers.keys import as_kept
 from overproof.teachers.scorers import Predictor, Trainable
 
@@ -36,7 +36,7 @@ def cross_fitted(
     seed: int,
     folder: Path,
     apart: Sequence[str] = (),
-    progress: Progress | None = None,
+    progress: RowsDone | None = None,
 ) -> dict[str, Answers]:
     """Answers for every role, each labelled example's from the teacher that never saw it.
 

@@ -15,7 +15,7 @@ from overproof.models import Embedder, ImageEmbedder
 from overproof.storage.id_index import IdIndex
 from overproof.storage.keys import ENCODINGS
 from overproof.storage.shard import StoreKey
-from overproof.storage.store import Progress
+from overproof.storage.store import RowsDone
 from overproof.teachers.feature_cache import gather
 from overproof.teachers.scorers import Predictor, spread
 
@@ -37,7 +37,7 @@ class FrozenEncoder:
     scaled: bool = False
     examples: Examples
     folder: Path
-    progress: Progress | None = None
+    progress: RowsDone | None = None
 
     @property
     def fingerprint(self) -> str:
