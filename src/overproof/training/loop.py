@@ -23,7 +23,7 @@ from overproof.training.augmentation import augment
 from overproof.training.checkpoint import EpochRecord, State, fingerprint_of, load, save
 from overproof.training.epoch_counts import no_counts, summed
 from overproof.training.interleaved import Training, alone
-from overproof.training.optimizers import learning_rate_share, optimizer_of
+from overproof.training.optimizers import eager, learning_rate_share, optimizer_of
 from overproof.training.options import TrainOptions, batch_sizes
 from overproof.training.rows import Rows
 from overproof.training.sampler import Shuffled
@@ -102,7 +102,7 @@ def training(
     }
     learned_parts = [value for memory in memories.values() for value in memory.values() if value.requires_grad]
     optimizers = [optimizer_of(student, options, device)]
-    optimizers += [torch.optim.Adam([value], lr=1e-3) for value in learned_parts]
+    optimizers += [eager(torch.optim.Adam)([value], lr=1e-3) for value in learned_parts]
     moved = [value for optimizer in optimizers for group in optimizer.param_groups for value in group["params"]]
     state = State(
         step=0,
