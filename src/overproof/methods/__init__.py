@@ -1,4 +1,5 @@
-"""A method as data: its parts, how they combine, and the published combinations by name.
+"""Methods: their parts (losses, weights, targets, selectors, noise models), their composition, the published ones.
 
-The parts (`losses`, `weights`, `targets`, `selectors`, `noise_models`) do not import each other.
+The folders of parts do not import each other. They import `noise`, `answers`, `functional`, `registry` and what is
+below them, never `training`.
 """

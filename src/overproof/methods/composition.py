@@ -1,6 +1,6 @@
-"""A method: what is asked of the pool and of the labelled examples, and how the teacher's noise is estimated.
+"""The class `Method`: one objective each for labelled and pool examples, a selector and a noise model.
 
-A published method is a combination of parts; `methods.py` lists the combinations by name.
+A published method is a combination of parts; `published.py` lists the combinations by name.
 """
 
 from collections.abc import Iterator, Mapping
@@ -24,22 +24,22 @@ from overproof.options import Count, checked, checked_value, plain_options
 from overproof.registry import Entry, entry_of, kind_of, lookup
 
 Memories = Mapping[str, Memory]
-"""The memory of every part of a method, by the part's path, such as `pool.weight`."""
+"""The state of every part of a method, by the part's path, such as `pool.weight`."""
 
 Node = TypeVar("Node")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Objective:
-    """What is asked of one kind of example: weight times loss against the target.
+    """The objective of labelled or of pool examples: weight times loss of the student with respect to the target.
 
     Args:
-        target: What the student is asked to match.
+        target: The distribution the student is trained to match.
         weight: How much each example counts.
-        loss: What is compared with what.
+        loss: The comparison of student and target.
 
     Raises:
-        InputError: A target that mixes label and answer with a loss that is not linear in the target.
+        InputError: A target that mixes label and prediction with a loss that is not linear in the target.
     """
 
     target: Target = field(default_factory=Hard)
@@ -54,23 +54,23 @@ class Objective:
             )
 
     def matched(self, batch: Batch, memories: Memories, path: str) -> Batch:
-        """The batch with this objective's target in it."""
+        """The batch with the target of this objective."""
         return replace(batch, target_probs=self.target(_with_memory(batch, memories[f"{path}.target"])))
 
 
 @checked
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Method:
-    """All of a method as data.
+    """The parts of a method.
 
     Args:
-        noise: How the teacher's errors are estimated from its out-of-sample answers on labelled examples.
-        select: Which of the pool to keep.
-        labelled: What is asked of labelled examples; by default their label, in full.
-        pool: What is asked of pool examples.
-        initial: The student's first weights: `fresh`, or those of the `teacher`, which then must be of its kind.
-        generations: How many students in a row, each of which answers for the labelled examples that the next one
-            trains on; the last one is the student.
+        noise: Estimates the teacher's errors from its out-of-sample predictions on labelled examples.
+        select: Selects the examples of the pool that are used.
+        labelled: Objective of labelled examples; by default cross-entropy with their label.
+        pool: Objective of pool examples.
+        initial: The student's initial weights: `fresh`, or those of the `teacher`, which then must be of its kind.
+        generations: Number of students trained one after another, each of which predicts the labelled examples for the
+            next one; the last one is the result.
 
     Raises:
         InputError: Fewer than one generation.
@@ -91,23 +91,23 @@ class Method:
 
     @property
     def needs_held_out(self) -> bool:
-        """Whether a part looks at labelled examples that the student must not train on."""
+        """Whether a part needs labelled examples that the student does not train on."""
         return any(isinstance(part, Refreshing) for _, part in self.parts())
 
     @property
     def extrapolates(self) -> bool:
-        """Whether a target may have negative entries: the student's weights must then decay."""
+        """Whether a target may have negative entries, which requires weight decay."""
         return any(isinstance(part, Extrapolating) and part.extrapolates for _, part in self.parts())
 
     @property
     def sought(self) -> SelfDistilled | None:
-        """The target of the labelled examples where its ξ is still to be chosen on held-out labels."""
+        """The target of the labelled examples if its ξ has to be chosen on held-out labels, else None."""
         target = self.labelled.target
         return target if isinstance(target, SelfDistilled) and target.imitation == "auto" else None
 
     @property
     def num_trainings(self) -> int:
-        """How many students are trained for one, at least; more than two where ξ is sought."""
+        """Minimal number of students to train for one result; more than two if ξ has to be chosen."""
         return self.generations + (self.sought is not None)
 
     def with_imitation(self, imitation: float) -> "Method":
@@ -115,13 +115,13 @@ class Method:
         return override(self, "labelled.target.imitation", imitation)
 
     def __call__(self, batch: Batch, memories: Memories, num_labelled: int) -> tuple[PerExample, PerExample]:
-        """Loss and weight of every example of a batch, labelled ones first; the loss alone has a gradient.
+        """Loss and weight of every example of a batch, labelled ones first; only the loss has a gradient.
 
-        Where both sides ask for the same loss it is asked once, of all of them: a loss is one number per example, and
-        one pass back costs half of two.
+        If labelled and pool examples have the same loss, it is computed once for all of them, which halves the time of
+        the backward pass.
         """
         sides = (("labelled", self.labelled, slice(0, num_labelled)), ("pool", self.pool, slice(num_labelled, None)))
-        # Targets and weights have no gradient, and slices of what has one cost a copy on the way back.
+        # Targets and weights have no gradient, and slices of a tensor with one cost a copy in the backward pass.
         seen = replace(batch, student_logits=batch.student_logits.detach())
         matched = [objective.matched(_part(seen, rows), memories, side) for side, objective, rows in sides]
         weight = torch.cat(

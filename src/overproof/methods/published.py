@@ -1,4 +1,4 @@
-"""The published methods by name, each a few lines that combine parts."""
+"""The published methods by name, each composed of parts in a few lines."""
 
 from collections.abc import Iterable
 
@@ -31,15 +31,15 @@ from overproof.papers import (
 from overproof.registry import entries, lookup, register
 
 CONVENTIONAL = ("hard", "soft")
-"""The rows every method is compared with: they stand in every table of a run with a pool."""
+"""The rows every method is compared with, in every table of a run with a pool."""
 
 CONVENTIONAL_WITHOUT_POOL = ("labelled_only", "born_again")
-"""Those of a run without a pool: the fit to the given labels, and plain self-distillation."""
+"""The same for a run without a pool: training on the given labels, and plain self-distillation."""
 
 
 @register("method", "labelled_only", paper=None)
 def labelled_only() -> Method:
-    """The labelled examples alone, no pool: what distillation must beat."""
+    """Training on the labelled examples without the pool: the reference that distillation must beat."""
     return Method(noise=Noiseless(), select=Nothing())
 
 
@@ -57,19 +57,19 @@ def soft() -> Method:
 
 @register("method", "soft_tempered", paper=HINTON_2015)
 def soft_tempered() -> Method:
-    """Conventional distillation at a temperature: KL between both sides softened."""
+    """Conventional distillation with a temperature: KL divergence of the softened distributions."""
     return Method(noise=Noiseless(), pool=Objective(target=Soft(), loss=TemperedDivergence()))
 
 
 @register("method", "calibrated_soft", paper=None)
 def calibrated_soft() -> Method:
-    """Cross-entropy with a target as sure as the teacher has been right."""
+    """Cross-entropy with a target whose top class has the teacher's estimated accuracy as its probability."""
     return Method(pool=Objective(target=Calibrated()))
 
 
 @register("method", "fidelity", paper=FIDELITY_2018)
 def fidelity() -> Method:
-    """Hard labels, each weighted by the teacher's estimated accuracy there."""
+    """Hard labels, weighted by the teacher's estimated accuracy on each example."""
     return Method(pool=Objective(weight=Fidelity()))
 
 
@@ -87,19 +87,19 @@ def wd_soft() -> Method:
 
 @register("method", "wd_separate", paper=WD_2022)
 def wd_separate() -> Method:
-    """Weighted distillation, error and distortion estimated apart."""
+    """Weighted distillation with separate estimates of error and distortion."""
     return Method(pool=Objective(target=Hard(), weight=Debiased(estimator="separate")))
 
 
 @register("method", "wd_agreement", paper=WD_2022)
 def wd_agreement() -> Method:
-    """Weighted distillation that also sees whether the student agrees with the teacher's class, weights up to ten."""
+    """Weighted distillation whose weights also depend on whether the student agrees with the teacher; up to ten."""
     return Method(pool=Objective(target=Hard(), weight=Debiased(student_covariate="agreement", cap=10.0)))
 
 
 @register("method", "wd_agreement_soft", paper=WD_2022)
 def wd_agreement_soft() -> Method:
-    """The same on the teacher's probabilities; best when stopped on the labels it holds out (`early_stop_epochs`)."""
+    """The same on the teacher's probabilities; best with early stopping on held-out labels (`early_stop_epochs`)."""
     return Method(pool=Objective(target=Soft(), weight=Debiased(student_covariate="agreement", cap=10.0)))
 
 
@@ -117,19 +117,19 @@ def slam_soft() -> Method:
 
 @register("method", "slam_normalized", paper=SLAM_2023)
 def slam_normalized() -> Method:
-    """Student-label mixing on hard labels with the exact law of the noisy label."""
+    """Student-label mixing on hard labels with the exact distribution of the noisy label."""
     return Method(pool=Objective(target=Hard(), loss=StudentLabelMixing(normalized=True)))
 
 
 @register("method", "forward", paper=FORWARD_2017)
 def forward() -> Method:
-    """Forward correction: the teacher's class, expected of the student behind the estimated matrix of its mistakes."""
+    """Forward correction: the student predicts the pseudo-label through the estimated transition matrix."""
     return Method(pool=Objective(target=Hard(), loss=ForwardCorrection()))
 
 
 @register("method", "dfnd", paper=DFND_2021)
 def dfnd() -> Method:
-    """Students in the wild: what the teacher is surest of, its class behind a learned matrix of its mistakes."""
+    """Students in the wild: the most confident predictions, with a learned matrix of the teacher's mistakes."""
     return Method(select=Confident(), pool=Objective(target=Soft(), loss=AdaptationMatrix()))
 
 
@@ -141,7 +141,7 @@ def born_again() -> Method:
 
 @register("method", "self_distilled", paper=SELF_DISTILLATION_2023)
 def self_distilled() -> Method:
-    """Self-distillation with ξ chosen on held-out labels: ξ times the answer plus (1 - ξ) times the given label."""
+    """Self-distillation with ξ chosen on held-out labels: ξ times the prediction plus (1 - ξ) times the given label."""
     return Method(noise=Noiseless(), select=Nothing(), labelled=Objective(target=SelfDistilled(imitation="auto")))
 
 
@@ -153,20 +153,20 @@ def retrained() -> Method:
 
 @register("method", "consensus", paper=RETRAINING_2024)
 def consensus() -> Method:
-    """Retraining on the given labels that the teacher agrees with, and on no others."""
+    """Retraining only on the given labels that the teacher agrees with."""
     return Method(noise=Noiseless(), select=Nothing(), labelled=Objective(target=Given(), weight=Consensus()))
 
 
 @register("method", "partial_label", paper=PARTIAL_LABEL_2024)
 def partial_label() -> Method:
-    """The teacher's two likeliest classes as a partial label, generalised cross-entropy, started from the teacher."""
+    """The two most likely classes as a partial label, generalised cross-entropy, initialised by the teacher."""
     objective = Objective(target=TopCandidates(), loss=GeneralizedCrossEntropy())
     return Method(noise=Noiseless(), select=Nothing(), labelled=objective, initial="teacher")
 
 
 @register("method", "labelled_gce", paper=GCE_2018)
 def labelled_gce() -> Method:
-    """The given labels alone under generalised cross-entropy: robustness without a teacher."""
+    """Training on the given labels with generalised cross-entropy: robustness without a teacher."""
     objective = Objective(target=Given(), loss=GeneralizedCrossEntropy())
     return Method(noise=Noiseless(), select=Nothing(), labelled=objective)
 
@@ -188,7 +188,7 @@ def method_names() -> tuple[str, ...]:
 
 
 def papers_of(rows: Iterable[tuple[str, Method]]) -> list[Paper]:
-    """The works behind some methods and all their parts, each once.
+    """The papers of some methods and all their parts, each once.
 
     Args:
         rows: Names of registered methods, each with the method as it was built.

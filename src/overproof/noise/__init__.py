@@ -1,4 +1,4 @@
-"""Where the teacher errs, estimated from its out-of-sample answers on labelled examples."""
+"""Estimation of the teacher's errors from its out-of-sample predictions on labelled examples."""
 
 from overproof.noise.accuracy import IsotonicAccuracy, isotonic_accuracy, lower_bound
 from overproof.noise.calibration import calibrate, fit_temperature

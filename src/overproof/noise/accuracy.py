@@ -1,4 +1,4 @@
-"""Teacher accuracy as a rising function of the teacher's margin."""
+"""Fits the teacher's accuracy as an increasing function of its margin (isotonic regression)."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""One temperature that makes the teacher's probabilities mean what they say."""
+"""Fits one temperature that calibrates the teacher's probabilities."""
 
 import math
 

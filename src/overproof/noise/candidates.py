@@ -1,4 +1,4 @@
-"""Among how many of the teacher's likeliest classes the truth is to be found."""
+"""Estimates how many of the teacher's most likely classes contain the true one."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Teacher accuracy by the class it names: what is left to estimate where every answer has the same margin."""
+"""Estimates the teacher's accuracy by predicted class, for teachers whose margins are all equal."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

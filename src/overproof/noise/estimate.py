@@ -1,4 +1,4 @@
-"""What is known of the teacher's errors, and what a noise model is: something that can be fitted to give that."""
+"""The result of a noise model (`NoiseEstimate`) and the interface of noise models."""
 
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable

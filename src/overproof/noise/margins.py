@@ -1,4 +1,4 @@
-"""How sure the teacher is, as one number: the only covariate that every teacher has."""
+"""The margin of a prediction, the one measure of confidence that every teacher has."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What a class that is named says of the true one: the answer of a teacher of hard labels as a probability."""
+"""Turns the hard labels of a teacher into probabilities: P(true class | predicted class)."""
 
 from collections.abc import Callable, Mapping
 

@@ -1,4 +1,4 @@
-"""Means over the nearest labelled examples in (teacher margin, student margin), for a whole pool every epoch."""
+"""Means over the nearest labelled examples in (teacher margin, student margin), for a whole pool in every epoch."""
 
 import math
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Several scorers made one: a weighted product of their probabilities, the weights learned on labelled examples."""
+"""Combines several teachers into one: a weighted geometric mean, with weights learned on labelled examples."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Which class the teacher names when another is true."""
+"""Estimates the transition matrix: P(pseudo-label | true class)."""
 
 from typing import Any, overload
 

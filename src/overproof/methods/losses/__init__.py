@@ -1,4 +1,4 @@
-"""What is compared with what: one loss per example."""
+"""Losses by name: the comparison of student and target, one number per example."""
 
 from overproof.methods.losses.adaptation_matrix import AdaptationMatrix as AdaptationMatrix
 from overproof.methods.losses.cross_entropy import CrossEntropy as CrossEntropy

@@ -1,4 +1,4 @@
-"""DFND: the student explains the teacher's class through a matrix of the teacher's mistakes, learned beside it."""
+"""The loss of DFND: the student predicts the pseudo-label through a trained matrix of the teacher's mistakes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,11 +20,11 @@ from overproof.registry import register
 @register("loss", "adaptation_matrix", paper=DFND_2021, claims=(KeepsItsDiagonal(), FloorIsTheDiagonal()))
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AdaptationMatrix:
-    """Tempered divergence from the target, plus minus the log-probability of its likeliest class behind a matrix Q.
+    """Tempered divergence from the target, minus the log-probability of its most likely class through a matrix Q.
 
-    temperature^2 * KL(softened target || softened student) + -log (f Q)_M,  M the target's likeliest class, f the
-    student's probabilities. Q[i, j] = P(the teacher says j | i is true): its diagonal is fixed, its other entries are
-    learned, (1 - Q[i, i]) times a softmax that starts even. Predict with the student alone, never with f Q.
+    temperature^2 * KL(softened target || softened student) - log (f Q)_M,  M the target's most likely class, f the
+    student's probabilities. Q[i, j] = P(pseudo-label j | true class i): its diagonal is fixed, its other entries are
+    trained, (1 - Q[i, i]) times a softmax that starts uniform. Predict with the student alone, never with f Q.
 
     Args:
         diagonal: How often the teacher is right. `estimated` is one number, the mean over the classes of the estimated

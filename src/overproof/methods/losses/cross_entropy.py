@@ -1,4 +1,4 @@
-"""Plain distillation: cross-entropy with the target, noise and all."""
+"""The loss of plain distillation: cross-entropy with the target, without noise correction."""
 
 from dataclasses import dataclass
 

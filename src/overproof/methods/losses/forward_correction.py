@@ -1,4 +1,4 @@
-"""Forward correction: the student explains the teacher's class through the estimated matrix of its mistakes."""
+"""The loss of forward correction: the student predicts the pseudo-label through the estimated transition matrix."""
 
 from dataclasses import dataclass
 
@@ -12,14 +12,14 @@ from overproof.registry import register
 @register("loss", "forward_correction", paper=FORWARD_2017, claims=(HardWithoutNoise(), ConsistentUnderTransition()))
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ForwardCorrection:
-    """Minus the log-probability of the target's likeliest class behind the estimated transition matrix.
+    """Minus the log-probability of the target's most likely class through the estimated transition matrix.
 
-    -log sum over true classes i of f_i Q[i, M],  M the target's likeliest class, f the student's probabilities and
-    Q[i, j] = P(the teacher says j | i is true). Mistakes that follow from the true class alone are explained whatever
-    their margin, those that follow from the inputs are not. Predict with the student alone, never with f Q.
+    -log sum over true classes i of f_i Q[i, M],  M the target's most likely class, f the student's probabilities and
+    Q[i, j] = P(pseudo-label j | true class i). It corrects mistakes that depend on the true class alone, at any margin,
+    but not those that depend on the inputs. Predict with the student alone, never with f Q.
 
-    A class that the teacher was never seen to name, whatever was true, says nothing of the truth when it does (only
-    where the noise model has no prior): such examples cost the same whatever the student says.
+    A pseudo-label that never occurred on labelled examples carries no information (only if the noise model has no
+    prior): such examples have the same loss for every student.
 
     Example:
         Of class 0 half is called 1, and class 1 always is. A student that does not know which is true expects the

@@ -1,4 +1,4 @@
-"""A loss that forgives what the student holds impossible: between cross-entropy and mean absolute error."""
+"""Generalised cross-entropy, a loss between cross-entropy and mean absolute error that is robust to label noise."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ class GeneralizedCrossEntropy:
     """The mean over the target of (1 - p^power) / power, p being the student's probability of a class.
 
     Args:
-        power: In (0, 1]: towards 0 it is the cross-entropy, at 1 the mean absolute error.
+        power: In (0, 1]: the limit 0 is the cross-entropy, 1 the mean absolute error.
 
     Raises:
         InputError: A power outside (0, 1].

@@ -1,4 +1,4 @@
-"""SLaM: mix the teacher's noise into the student's prediction, then compare."""
+"""The loss of SLaM: the student's prediction is mixed with the teacher's noise before the comparison."""
 
 from dataclasses import dataclass
 
@@ -20,9 +20,9 @@ class StudentLabelMixing:
     """Cross-entropy of the target with the student's noisy prediction.
 
     Args:
-        normalized: Divide the noise by the number of candidates less one: the exact law of the noisy label. With two
-            classes both forms are the same. Un-normalised students are over-confident by construction: recalibrate
-            before their confidence is used.
+        normalized: Divide the noise by the number of candidates minus one: the exact distribution of the noisy label.
+            With two classes both forms are the same. Un-normalised students are overconfident by construction:
+            recalibrate before their confidence is used.
 
     Claims: consistency holds for the normalised form; the un-normalised one is the paper's and does not make it beyond
     two classes (the claim's check says which form it tests).

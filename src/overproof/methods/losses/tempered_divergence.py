@@ -1,4 +1,4 @@
-"""Plain distillation at a temperature."""
+"""The loss of plain distillation with a temperature."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ class TemperedDivergence:
     """Squared temperature times KL(softened target || softened student).
 
     Args:
-        temperature: Positive; 4 is the field's habit.
+        temperature: Positive; 4 is common.
 
     Raises:
         InputError: The temperature is not positive.

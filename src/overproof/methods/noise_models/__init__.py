@@ -1,4 +1,4 @@
-"""How the teacher's errors are estimated, by name.
+"""Noise models by name: how the teacher's errors are estimated.
 
 Imports `noise`, `registry` and `papers`.
 """

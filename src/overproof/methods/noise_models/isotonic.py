@@ -1,4 +1,4 @@
-"""The teacher errs where its margin is small."""
+"""The default noise model: the teacher's accuracy is an increasing function of its margin."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -22,17 +22,16 @@ from overproof.registry import register
 @register("noise", "isotonic", paper=SLAM_2023)
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Isotonic:
-    """Accuracy and candidates rise and fall with the teacher's margin; the transition matrix is counted.
+    """Accuracy increases and the number of candidates decreases with the teacher's margin; the transition is counted.
 
-    A teacher of hard labels alone has one margin for everything: its accuracy is then estimated for each class that it
-    names, and where no class is likelier than another to be meant instead, all are candidates.
+    A teacher with hard labels has the same margin on all examples: its accuracy is then estimated for each predicted
+    class, and all classes are candidates if the others are equally likely.
 
     Args:
-        lower_bound: No accuracy is taken to be below this, in [0, 1]; `auto` chooses it on the labelled examples by
-            cross-validation.
-        candidates: How many of the likeliest classes may be the true one, at least 2; `auto` is the fewest that
-            `coverage` asks for at each margin.
-        coverage: How often `auto` candidates hold the truth, in (0, 1].
+        lower_bound: Minimum of the accuracy, in [0, 1]; `auto` chooses it on the labelled examples by cross-validation.
+        candidates: How many of the most likely classes may be the true one, at least 2; `auto` is the smallest number
+            with the `coverage` at each margin.
+        coverage: How often `auto` candidates contain the true class, in (0, 1].
         prior: Imaginary examples at either end of the accuracy curve (`isotonic_accuracy`) and in every row of the
             transition matrix (`transition_matrix`). On six shapes of the true curve and 50 to 4,000 examples, 4 has a
             smaller error than 0, .5 or 1 every time (100 examples, from .5 rising to .98: .076 against .100 for 0).

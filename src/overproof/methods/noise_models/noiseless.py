@@ -1,4 +1,4 @@
-"""The teacher is taken at its word."""
+"""The noise model that assumes a perfect teacher."""
 
 from dataclasses import dataclass
 
@@ -15,10 +15,10 @@ from overproof.registry import register
 @register("noise", "noiseless", paper=None)
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Noiseless:
-    """A teacher that is never wrong: accuracy one, all classes candidates, identity transition. Looks at no label."""
+    """A perfect teacher: accuracy one, all classes candidates, identity transition. It uses no labels."""
 
     def fit(self, teacher_probs: Float[Tensor, "_ _"], label: Int[Tensor, "_"]) -> NoiseEstimate:
-        """The assumption, for as many classes as the teacher knows; there may be no examples at all."""
+        """The estimate for the teacher's number of classes; the examples may be empty."""
         num_classes = teacher_probs.shape[1]
         one = torch.ones(1, dtype=torch.float64)
         return NoiseEstimate(

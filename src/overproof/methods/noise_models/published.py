@@ -1,4 +1,4 @@
-"""The teacher's accuracy as somebody published it, where there are no labels to measure it on."""
+"""The noise model with a published accuracy of the teacher, for data without labels to estimate it on."""
 
 from dataclasses import dataclass
 
@@ -16,9 +16,9 @@ from overproof.registry import register
 @register("noise", "published", paper=None)
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Published:
-    """A teacher that is right at one known rate whatever it is asked, and else names every other class as often.
+    """A teacher with the same known accuracy on all examples and uniform errors over the other classes.
 
-    Looks at no label: nothing is estimated, and nobody checks that the rate holds on the pool at hand.
+    It uses no labels: nothing is estimated, and the accuracy is not checked on the pool.
 
     Args:
         accuracy: In (0, 1].
@@ -30,7 +30,7 @@ class Published:
     accuracy: PositiveShare = 1.0
 
     def fit(self, teacher_probs: Float[Tensor, "_ _"], label: Int[Tensor, "_"]) -> NoiseEstimate:
-        """The assumption, for as many classes as the teacher knows; there may be no examples at all."""
+        """The estimate for the teacher's number of classes; the examples may be empty."""
         num_classes = teacher_probs.shape[1]
         same = torch.eye(num_classes)
         share = (1 - self.accuracy) / (num_classes - 1)

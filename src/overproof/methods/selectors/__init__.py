@@ -1,4 +1,8 @@
-"""Which of the pool to keep: row numbers from stored answers alone, never from the inputs."""
+"""Selectors by name: which pool examples are used, chosen from stored teacher predictions, never from the inputs.
+
+To add one, write a file here with a class decorated by `@register("select", NAME)` and import it below. Selectors
+import `answers`, `functional` and `registry`, never other parts of methods.
+"""
 
 from overproof.methods.selectors.adaptive import Adaptive as Adaptive
 from overproof.methods.selectors.adaptive import adaptive as adaptive

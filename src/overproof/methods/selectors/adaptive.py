@@ -1,4 +1,4 @@
-"""Keep what passes its class's own threshold: lower for classes that the teacher seldom names with confidence (KD3)."""
+"""The selector of KD3: a confidence threshold per class, lower for classes with few confident predictions."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -83,14 +83,14 @@ class _Confidences(LogConfidences):
 @register("select", "adaptive", paper=KD3_2023)
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Adaptive:
-    """The rows above the threshold of their class: confidence times b / (2 - b), b the class's confident rows over the
-    most confident class's.
+    """The rows above the threshold of their class: confidence times b / (2 - b), where b is the number of the class's
+    confident rows divided by that of the class with most of them.
 
     Args:
-        confidence: The threshold of the class that most often passes it, in (0, 1).
+        confidence: The threshold of the class with most confident rows, in (0, 1).
 
-    Differs from the paper: there teacher and student together select, anew as training goes on; here the stored
-    answers of the teacher do, once.
+    Differs from the paper: there teacher and student select together, repeatedly during training; here the selection is
+    made once, from the teacher's stored predictions.
     """
 
     confidence: InnerShare = 0.95

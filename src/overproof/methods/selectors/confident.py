@@ -1,4 +1,4 @@
-"""Keep what the teacher is surest of, over the whole pool (DFND)."""
+"""The selector of DFND: the most confident predictions of the whole pool."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,10 +17,9 @@ from overproof.registry import register
 
 
 def confident(score: Array, budget: int | float, ids: Any = None) -> Array:
-    """Rows with the highest scores over the whole pool, exactly; no class is given its share.
+    """The rows with the highest scores in the whole pool, exactly, regardless of class.
 
-    Equal scores: those whose ids have the smallest hashes, so that what is chosen depends on the order of the rows only
-    where no ids are given.
+    Ties are broken by a hash of the id, so that the result does not depend on the order of the rows if ids are given.
 
     Args:
         score: [N], the teacher's confidence, higher is more confident: a probability, a margin, minus a noise value. An
@@ -29,7 +28,7 @@ def confident(score: Array, budget: int | float, ids: Any = None) -> Array:
         ids: [N], content ids (`Examples.ids`), whole numbers or texts; by default the row numbers.
 
     Returns:
-        The chosen rows, rising, as the kind of array that `score` is.
+        The selected rows, ascending, in the same kind of array as `score`.
 
     Example:
         >>> confident(np.array([0.5, 0.9, 0.7, 0.8]), 2)
@@ -52,12 +51,12 @@ def _rows(score: NumericColumn, budget: int, ids: Any) -> RowIndices:
 @register("select", "confident", paper=DFND_2021)
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Confident:
-    """The pool rows with the smallest noise values -log max p, globally: no class is given its share.
+    """The pool rows with the smallest noise values -log max p, regardless of class.
 
     Args:
-        budget: How many rows to keep; below one, the share of the pool.
+        budget: Number of rows to keep; below one, the share of the pool.
 
-    Differs from the paper: equal noise values, of which the paper says nothing, are ordered by a hash of the id.
+    Differs from the paper: equal noise values, which it does not specify, are ordered by a hash of the id.
     """
 
     budget: Budget = 0.5

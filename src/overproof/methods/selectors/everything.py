@@ -1,4 +1,4 @@
-"""Keep the whole pool."""
+"""The selector that keeps the whole pool."""
 
 from dataclasses import dataclass
 

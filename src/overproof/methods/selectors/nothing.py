@@ -1,4 +1,4 @@
-"""Keep none of the pool: train on the labels alone."""
+"""The selector that drops the whole pool: training on the labels alone."""
 
 from dataclasses import dataclass
 

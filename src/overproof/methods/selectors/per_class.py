@@ -1,4 +1,4 @@
-"""Keep what the teacher is surest of in every class, as many of each."""
+"""The selector that keeps the most confident predictions of each class, the same number of each."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -23,8 +23,8 @@ class ShortClasses(InputError):
     """Some classes have fewer rows than their quota.
 
     Args:
-        short: Class -> how many rows it has, and how many are asked for.
-        names: What the classes are called; by default their numbers.
+        short: By class: the number of its rows, and the quota.
+        names: Names of the classes; by default their numbers.
     """
 
     def __init__(self, short: Mapping[int, tuple[int, int]], names: Sequence[str] = ()) -> None:
@@ -59,7 +59,7 @@ def per_class(
         num_classes: K; by default as many as `quota` is long, or one more than the highest class there is.
 
     Returns:
-        The chosen rows, rising, as the kind of array that `score` is.
+        The selected rows, ascending, in the same kind of array as `score`.
 
     Example:
         >>> per_class(np.array([0.5, 0.9, 0.7, 0.8]), np.array([0, 1, 1, 0]), 1)
@@ -105,12 +105,12 @@ def _quotas(quota: Any, counts: NDArray[np.int64]) -> NDArray[np.int64]:
 @register("select", "per_class", paper=DFND_2021)
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PerClass:
-    """The rows of every class with the smallest noise values, as many of each: the classes stay balanced.
+    """The rows with the smallest noise values of each class, the same number of each, so that classes are balanced.
 
     Args:
-        quota: How many rows of each class to keep; below one, that share of each class's rows.
+        quota: Number of rows of each class; below one, the share of each class's rows.
 
-    Differs from the paper: there the N smallest are taken over all classes, and the few surest classes prevail.
+    Differs from the paper: there the N smallest are taken over all classes, which favours the most confident classes.
     """
 
     quota: Budget = 0.5

@@ -1,4 +1,4 @@
-"""Keep a random part of the pool: what every other selector is compared with."""
+"""The selector that keeps a random part of the pool: the baseline of the other selectors."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -41,11 +41,11 @@ def random(num_examples: int, budget: int | float, ids: Any = None, *, seed: int
 @register("select", "random", paper=None)
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Random:
-    """A random sample of the pool, whatever the teacher says.
+    """A random sample of the pool, independent of the teacher.
 
     Args:
-        budget: How many rows to keep; below one, the share of the pool.
-        seed: Another seed, another sample.
+        budget: Number of rows to keep; below one, the share of the pool.
+        seed: Each seed gives another sample.
     """
 
     budget: Budget = 0.5

@@ -1,4 +1,4 @@
-"""What a selector is, what all of them read off a teacher's answers, and what becomes of the classes."""
+"""The interface of a selector, the confidence that selectors compute, and the counts of classes they keep."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What the student is asked to match: one distribution per example."""
+"""Targets by name: the distribution the student is trained to match, one per example."""
 
 from overproof.methods.targets.calibrated import Calibrated as Calibrated
 from overproof.methods.targets.given import Given as Given

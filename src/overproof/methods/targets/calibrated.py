@@ -1,4 +1,4 @@
-"""As sure of its top class as the teacher has been right."""
+"""The target with the teacher's accuracy as the probability of its top class."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from overproof.registry import register
 @register("target", "calibrated", paper=None, claims=(SumsToOne(), TruthWithoutNoise()))
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Calibrated:
-    """The teacher's accuracy on its top class, the rest spread evenly over its other candidates."""
+    """The teacher's accuracy on its top class, the rest uniform over its other candidates."""
 
     def __call__(self, batch: Batch) -> Float[Tensor, "B K"]:
         return calibrated_target(batch.teacher_probs, batch.teacher_accuracy, batch.num_candidates)

@@ -1,4 +1,4 @@
-"""The label somebody gave: what labelled examples are matched with."""
+"""The target of labelled examples: the given label."""
 
 from dataclasses import dataclass
 

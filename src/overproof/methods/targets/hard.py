@@ -1,4 +1,4 @@
-"""The teacher's top class."""
+"""The target of hard distillation: the pseudo-label."""
 
 from dataclasses import dataclass
 
@@ -14,7 +14,7 @@ from overproof.registry import register
 @register("target", "hard", paper=None, claims=(SumsToOne(), TruthWithoutNoise()))
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Hard:
-    """One-hot of the teacher's likeliest class."""
+    """One-hot of the pseudo-label."""
 
     def __call__(self, batch: Batch) -> Float[Tensor, "B K"]:
         return one_hot(batch.teacher_probs)

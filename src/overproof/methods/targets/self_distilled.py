@@ -1,4 +1,4 @@
-"""Self-distillation with ξ: the given label and the teacher's answer, mixed, and extrapolated beyond the answer."""
+"""The self-distilled target: a mixture of given label and teacher prediction by ξ, which may exceed 1."""
 
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
@@ -46,18 +46,17 @@ class ImitationSearch:
 @register("target", "self_distilled", paper=SELF_DISTILLATION_2023, claims=(SumsToOne(), TruthWithoutNoise()))
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SelfDistilled:
-    """ξ times the teacher's answer plus (1 - ξ) times the given label; every example must have one.
+    """ξ times the teacher's prediction plus (1 - ξ) times the given label; every example must have one.
 
-    A teacher of the student's own kind, trained on these very labels, has gone some way towards each label's own
-    noise. If that was the share m of the way, the target goes 1 - ξ (1 - m) of it: ξ = 1 / (1 - m) > 1 takes the
-    label's own noise out. So in-sample answers ask for ξ above 1 where labels are noisy, and cross-fitted ones (m = 0)
-    for ξ near 1.
+    A teacher that is trained on the same labels has partly fitted the noise of each label. If it has fitted the share
+    m, the target contains the share 1 - ξ (1 - m): ξ = 1 / (1 - m) > 1 removes the noise. So with noisy labels,
+    in-sample predictions need ξ above 1, and cross-fitted ones (m = 0) ξ near 1.
 
     Args:
-        imitation: ξ. 0 is the label, 1 the answer; above 1 (or below 0) entries become negative, the loss has no lower
-            bound of its own, and weight decay is required. `auto` is chosen on held-out labels.
+        imitation: ξ. 0 is the label, 1 the prediction; above 1 (or below 0) entries become negative, the loss has no
+            lower bound, and weight decay is required. `auto` chooses it on held-out labels.
         slope: Added to ξ per unit of the teacher's margin: ξ(x) = imitation + slope * margin(x), so that every example
-            has a ξ of its own. 0 is one for all.
+            has its own ξ. With 0 it is the same for all.
         search: How `auto` looks.
 
     Raises:

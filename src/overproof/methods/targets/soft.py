@@ -1,4 +1,4 @@
-"""The teacher's answer as it is."""
+"""The target of soft distillation: the teacher's prediction."""
 
 from dataclasses import dataclass
 

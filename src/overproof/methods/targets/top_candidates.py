@@ -1,4 +1,4 @@
-"""The teacher's likeliest classes, one as good as the other: a partial label."""
+"""The target of partial labels: uniform over the teacher's most likely classes."""
 
 from dataclasses import dataclass
 
@@ -16,12 +16,12 @@ from overproof.registry import register
 @register("target", "top_candidates", paper=PARTIAL_LABEL_2024, claims=(SumsToOne(),))
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TopCandidates:
-    """Even shares for the teacher's likeliest classes, nothing for the others; with a loss that is linear in the target
-    the student pays the mean over the candidates.
+    """Uniform over the teacher's most likely classes, zero for the others; with a loss that is linear in the target it
+    is the mean loss over the candidates.
 
     Args:
-        num_candidates: How many, at least 1; classes tied with the last one are candidates too, and of fewer classes
-            all are.
+        num_candidates: Number of candidates, at least 1; classes tied with the last one are candidates too; all classes
+            if there are fewer.
 
     Raises:
         InputError: Fewer than one.

@@ -1,4 +1,4 @@
-"""How much each example counts: one number per example."""
+"""Weights by name: how much each example counts, one number per example."""
 
 from overproof.methods.weights.consensus import Consensus as Consensus
 from overproof.methods.weights.debiased import Debiased as Debiased

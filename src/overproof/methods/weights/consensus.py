@@ -1,4 +1,4 @@
-"""An example counts where the teacher agrees with its given label, and not at all elsewhere."""
+"""The weight that is one where the teacher agrees with the given label, and zero elsewhere."""
 
 from dataclasses import dataclass
 
@@ -11,11 +11,11 @@ from overproof.registry import register
 @register("weight", "consensus", paper=RETRAINING_2024, claims=(OneWithoutNoise(), NoGradient()))
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Consensus:
-    """One where the teacher's likeliest class is the given label, else zero; zero where no label is given.
+    """One where the pseudo-label is the given label, otherwise zero; zero where no label is given.
 
     Source: Das et al. (2024), arXiv 2406.11206, section 1 (consensus-based retraining).
-    Differs from the paper: examples without consensus stay in the batches at weight zero, so that every row of a table
-    takes as many steps; for plain gradient descent that is a lower learning rate.
+    Differs from the paper: examples without consensus stay in the batches with weight zero, so that every row of a
+    table takes the same number of steps; for plain gradient descent this is a lower learning rate.
     """
 
     def __call__(self, batch: Batch) -> PerExample:

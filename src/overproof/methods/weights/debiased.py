@@ -1,4 +1,4 @@
-"""WD: the weight that makes the expected loss on the teacher's label the loss on the true one."""
+"""The weight of WD, for which the expected loss on the teacher's label is the loss on the true one."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -24,7 +24,7 @@ TINY = 1e-12
 class Debiased:
     """True loss over teacher loss among the nearest held-out examples in (teacher margin, student margin).
 
-    Estimated anew before every epoch but the first, in which every weight is one. Nothing is tuned.
+    Estimated before every epoch except the first, in which every weight is one. Nothing is tuned.
 
     Args:
         estimator: `ratio` divides the neighbours' mean true loss by their mean teacher loss; `separate` estimates the

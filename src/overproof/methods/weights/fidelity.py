@@ -1,4 +1,4 @@
-"""An example counts as much as the teacher is likely to be right on it."""
+"""The weight that is the teacher's accuracy on the example."""
 
 from dataclasses import dataclass
 

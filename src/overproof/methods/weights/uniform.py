@@ -1,4 +1,4 @@
-"""Every example counts the same."""
+"""The weight one for every example."""
 
 from dataclasses import dataclass
 
