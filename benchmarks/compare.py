@@ -2,7 +2,6 @@
 
     python benchmarks/compare.py            # all: about ten minutes on one core
     python benchmarks/compare.py shared     # 3 methods, 3 seeds, 2 label budgets on a part of the demo's reviews
-    python benchmarks/compare.py turns RUN  # the text students of a run of yours in turn, and one by one
     python benchmarks/compare.py together   # six students at a time: stacked weights, or one wide table of n-grams
 
 Seconds are processor seconds of one thread, so that a busy machine does not count. `shared` starts the command as one
@@ -32,8 +31,6 @@ from torch.func import functional_call, stack_module_state, vmap
 
 from overproof.models.layers import Normalise, cnn, mlp
 from overproof.models.ngram_bag import NgramBag
-from overproof.runs import students
-from overproof.runs.pipeline import open_run
 from overproof.training.optimizers import optimizer_of
 from overproof.training.options import TrainOptions
 
@@ -76,31 +73,6 @@ def _seconds(*words: str) -> float:
     )
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-
-# --- students that take their steps in turn
-
-
-def turns(folder: Path, finished: Path) -> None:
-    """Print what the students of a run cost both ways, wherever that pays, and whether they are the same."""
-    students.SHARED_SHARE = 0.0
-    kept, ways = {}, {"in turn": students.MOST_TOGETHER, "one by one": 1}
-    # The second round is the one that counts: the first loads what Python loads late.
-    for number in range(2):
-        for way, most in ways.items():
-            copied = folder / f"{way}-{number}"
-            shutil.copytree(finished, copied, ignore=shutil.ignore_patterns("students", "result.json"))
-            students.MOST_TOGETHER = most
-            work = open_run(copied)
-            began = time.process_time()
-            work.distill()
-            seconds = time.process_time() - began
-            weights = {str(path.relative_to(copied)): path.read_bytes() for path in copied.rglob("student.safetensors")}
-            kept[way] = (seconds, weights)
-    (fast, ours), (slow, theirs) = kept.values()
-    same = sum(ours[name] == theirs[name] for name in ours)
-    print(f"\n{open_run(finished).experiment.name}: {len(ours)} students, material of their seeds included")
-    print(f"one by one {slow:.1f} s, in turn {fast:.1f} s: {fast / slow:.2f}; {same} the same byte for byte")
 
 
 # --- students trained together
@@ -274,8 +246,6 @@ def main(words: list[str]) -> None:
         together()
     folder = Path(tempfile.mkdtemp())
     try:
-        if "turns" in words:
-            turns(folder, Path(words[-1]))
         if not words or "shared" in words:
             shared(folder, () if "whole" in words else SIZE)
     finally:

@@ -34,6 +34,7 @@ from overproof.runs.pipeline import open_run
 from overproof.seeds import derived_seed
 from overproof.storage import atomic
 from overproof.training.distillation import distilled
+from overproof.training.examples import TrainingData
 from overproof.training.options import batch_sizes
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "recipes"))
@@ -107,14 +108,16 @@ def with_overproof(work, material, name):
     def fit(options):
         return distilled(
             material.fresh(),
-            material.inputs,
-            material.answered["labelled"],
-            material.answered["pool"],
+            TrainingData(
+                inputs=material.inputs,
+                labelled=material.answered["labelled"],
+                pool=material.answered["pool"],
+                trust_labelled_answers=material.trust_labelled_answers,
+                held_out_share=work.experiment.held_out_share,
+            ),
             method=work.experiment.method_of(each),
             options=options,
             seed=material.seed,
-            trust_labelled_answers=material.trust_labelled_answers,
-            held_out_share=work.experiment.held_out_share,
         ).student
 
     # The hand-written loop is warm after its search.

@@ -36,6 +36,7 @@ from overproof.progress import Silent
 from overproof.runs.experiment import Experiment, experiment_from
 from overproof.runs.pipeline import Run
 from overproof.training.distillation import distilled
+from overproof.training.examples import TrainingData
 
 NUM_LABELLED, NUM_TEST, ROWS_PER_SHARD, ROWS_MADE, ROUNDS = 2_000, 10_000, 500_000, 50_000, 5
 NUM_COLUMNS, NUM_CLASSES = 12, 4
@@ -213,9 +214,7 @@ def one_training(experiment: Experiment, material: Any) -> tuple[float, float]:
     processor, wall = time.process_time(), time.perf_counter()
     distilled(
         material.fresh(),
-        material.inputs,
-        material.answered["labelled"],
-        material.answered["pool"],
+        TrainingData(inputs=material.inputs, labelled=material.answered["labelled"], pool=material.answered["pool"]),
         method=method("hard"),
         options=experiment.train,
         seed=0,

@@ -17,9 +17,9 @@ from torch import nn
 from overproof.methods.composition import Method
 from overproof.methods.published import method
 from overproof.models import Dense
+from overproof.training.examples import LoopData, TrainingRows
 from overproof.training.loop import train
 from overproof.training.options import TrainOptions
-from overproof.training.rows import Rows
 
 ROUNDS = 7
 NUM_LABELLED, NUM_POOL, NUM_CLASSES, BATCH = 1000, 16000, 10, 256
@@ -37,9 +37,9 @@ def large() -> nn.Module:
     )
 
 
-def rows(num: int, seed: int) -> Rows:
+def rows(num: int, seed: int) -> TrainingRows:
     generator = torch.Generator().manual_seed(seed)
-    return Rows(
+    return TrainingRows(
         inputs=Dense(values=torch.randn(num, 784, generator=generator)),
         place=torch.arange(num),
         label=torch.randint(NUM_CLASSES, (num,), generator=generator),
@@ -55,14 +55,16 @@ def ours(make: Callable[[], nn.Module], chosen: Method, steps: int) -> float:
     began = time.perf_counter()
     train(
         student,
-        everyone,
-        num_labelled=NUM_LABELLED,
+        LoopData(
+            rows=everyone,
+            num_labelled=NUM_LABELLED,
+            transition=torch.eye(NUM_CLASSES),
+            held_out=held_out if chosen.needs_held_out else None,
+        ),
         method=chosen,
-        transition=torch.eye(NUM_CLASSES),
         options=options,
         steps_per_epoch=steps // 3,
         seed=0,
-        held_out=held_out if chosen.needs_held_out else None,
     )
     return (time.perf_counter() - began) / (steps // 3 * 3)
 

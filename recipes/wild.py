@@ -22,17 +22,14 @@ from rich.console import Console
 from wild_pool import SETUPS, build
 
 import overproof
-from overproof.answers.predictions import compress
 from overproof.data import Source, read, split
 from overproof.evaluation.verdict import table
-from overproof.methods.published import method
 from overproof.models import ModelSpec, load_student
 from overproof.models import build as build_student
 from overproof.progress import OnTerminal
 from overproof.runs.experiment import load
 from overproof.storage import atomic
-from overproof.training.distillation import distilled
-from overproof.training.examples import Answered
+from overproof.training.one_student import train_on_labels
 from overproof.training.options import TrainOptions
 
 
@@ -81,15 +78,11 @@ def trained_teacher(setup: str, folder: Path, smoke: bool) -> float:
         seen = seen.take(torch.arange(512))
     spec = ModelSpec(name=options.name, options={"width": 8} if smoke else options.options)
     student = build_student(spec, [seen], class_names=whole.class_names, seed=0)
-    # Trained on its labels alone, nobody answers for them.
-    nothing = torch.full((len(seen), len(whole.class_names)), 1 / len(whole.class_names))
     home.mkdir(parents=True, exist_ok=True)
-    distilled(
+    train_on_labels(
         student,
         student.encode(seen),
-        Answered(place=torch.arange(len(seen)), label=seen.label, answers=compress(nothing)),
-        Answered(place=torch.arange(0), label=seen.label[:0], answers=compress(nothing[:0])),
-        method=method("labelled_only"),
+        seen.label,
         options=options.train.model_copy(update={"epochs": 1}) if smoke else options.train,
         seed=0,
         checkpoint=home / "checkpoint.pt",

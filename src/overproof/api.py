@@ -4,8 +4,7 @@ Both call the same functions as the command line.
 """
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from overproof.answers.predictions import compress
-from overproof.cross_fitting import folds
 from overproof.data import Examples, from_arrays
 from overproof.errors import InputError
 from overproof.methods.composition import Method
 from overproof.methods.published import method as method_by_name
-from overproof.models import ModelSpec, build, join
+from overproof.models import ModelSpec, Placed, build, join
 from overproof.progress import Progress, Silent
 from overproof.report import write_report
 from overproof.runs.experiment import Experiment
@@ -27,13 +25,13 @@ from overproof.runs.pipeline import Run
 from overproof.runs.result_file import RunResult
 from overproof.seeds import derived_seed
 from overproof.teachers import cross_fitted_estimator
-from overproof.training.checkpoint import EpochRecord
-from overproof.training.distillation import Distilled, check_trainable, distilled
-from overproof.training.examples import Answered, answered_by
+from overproof.training.checkpoint import EpochRecord, Resume
+from overproof.training.distillation import Distilled, check_trainable
+from overproof.training.examples import AnsweredExamples, TrainingData
+from overproof.training.one_student import PeerRounds, train_on_labels, train_student
 from overproof.training.options import TrainOptions
-from overproof.training.peer_rounds.peers import PeerOptions, Peers
-from overproof.training.peer_rounds.rounds import run_rounds
-from overproof.training.teacher_source import STORED, Online
+from overproof.training.peer_rounds.peers import PeerOptions
+from overproof.training.teacher_source import STORED, OnlineTeacher
 
 NUM_FOLDS = 5
 """Folds in which a classifier that is given unfitted is cross-fitted."""
@@ -128,6 +126,57 @@ def distill(
         >>> result.student.probs(world.inputs[:5]).shape
         torch.Size([5, 3])
     """
+    labelled_examples, pool_examples, labelled_probs, pool_probs = _given(
+        pool, teacher_probs, labelled, labels, labelled_teacher_probs, class_names, seed
+    )
+    names = labelled_examples.class_names
+    built = build(student, [labelled_examples, pool_examples], class_names=names, seed=seed)
+    num_labelled = len(labelled_examples)
+    data = TrainingData(
+        inputs=join([built.encode(labelled_examples), built.encode(pool_examples)]),
+        labelled=AnsweredExamples(
+            place=torch.arange(num_labelled),
+            label=labelled_examples.label,
+            answers=compress(labelled_probs, source="labelled_teacher_probs"),
+        ),
+        pool=AnsweredExamples(
+            place=num_labelled + torch.arange(len(pool_examples)),
+            label=torch.full((len(pool_examples),), -1),
+            answers=compress(pool_probs, source="teacher_probs").identified(pool_examples.ids),
+        ),
+        held_out_share=held_out_share,
+    )
+    options = train or TrainOptions()
+    online = teacher is not None and options.teacher_answers == "online"
+    with tempfile.TemporaryDirectory() as temporary:
+        result, _ = train_student(
+            built,
+            data,
+            method=method_by_name(method) if isinstance(method, str) else method,
+            options=options,
+            seed=seed,
+            rounds=PeerRounds(
+                options=PeerOptions(most=rounds) if isinstance(rounds, int) else rounds,
+                ids={"labelled": labelled_examples.ids, "pool": pool_examples.ids},
+                folder=Path(temporary) if checkpoint is None else Path(checkpoint).parent / "peers",
+            ),
+            teacher=OnlineTeacher(module=teacher, order=torch.arange(len(names))) if teacher and online else STORED,
+            teacher_weights=None if teacher is None else teacher.state_dict(),
+            resume=Resume(checkpoint=None if checkpoint is None else Path(checkpoint), observe=observe),
+        )
+    return result
+
+
+def _given(
+    pool: Any,
+    teacher_probs: Any,
+    labelled: Any,
+    labels: Any,
+    labelled_teacher_probs: Any,
+    class_names: Sequence[str] | None,
+    seed: int,
+) -> tuple[Examples, Examples, Tensor, Tensor]:
+    """Labelled examples, pool, and the teacher's probabilities on each, checked against each other."""
     classifier = teacher_probs if hasattr(teacher_probs, "predict_proba") else None
     if (classifier is None) is (labelled_teacher_probs is None):
         raise InputError(
@@ -156,10 +205,6 @@ def distill(
             f"labelled_teacher_probs has {labelled_probs.shape[1]} columns and teacher_probs {num_classes}; both need "
             f"one for each class."
         )
-    parts = [labelled_examples, pool_examples]
-    built = build(student, parts, class_names=names, seed=seed)
-    inputs = join([built.encode(labelled_examples), built.encode(pool_examples)])
-    num_labelled = len(labelled_examples)
     for probs, examples, option in (
         (pool_probs, pool_examples, "teacher_probs"),
         (labelled_probs, labelled_examples, "labelled_teacher_probs"),
@@ -168,61 +213,7 @@ def distill(
             raise InputError(
                 f"{option} has {len(probs)} rows for {len(examples)} {examples.origin} examples; each needs one."
             )
-    built_method = method_by_name(method) if isinstance(method, str) else method
-    options = train or TrainOptions()
-    answered: Mapping[str, Answered] = {
-        "labelled": Answered(
-            place=torch.arange(num_labelled),
-            label=labelled_examples.label,
-            answers=compress(labelled_probs, source="labelled_teacher_probs"),
-        ),
-        "pool": Answered(
-            place=num_labelled + torch.arange(len(pool_examples)),
-            label=torch.full((len(pool_examples),), -1),
-            answers=compress(pool_probs, source="teacher_probs").identified(pool_examples.ids),
-        ),
-    }
-    peer_options = PeerOptions(most=rounds) if isinstance(rounds, int) else rounds
-    num_folds = 2 if peer_options.folds == "auto" else peer_options.folds
-    facts: dict[str, Any] = {}
-    if peer_options.most:
-        with tempfile.TemporaryDirectory() as temporary:
-            corrected = run_rounds(
-                Peers(
-                    fresh=lambda: built.fresh(seed=seed),
-                    inputs=inputs,
-                    answered=answered,
-                    ids={"labelled": labelled_examples.ids, "pool": pool_examples.ids},
-                    method=built_method,
-                    train=options,
-                    options=peer_options,
-                    seed=derived_seed(seed, "rounds"),
-                    fold=folds(labelled_examples.label, num_folds, seed),
-                    without_fold=[answered["pool"].answers] * num_folds,
-                    folder=Path(temporary) if checkpoint is None else Path(checkpoint).parent / "peers",
-                    held_out_share=held_out_share,
-                )
-            )
-        answered, facts = corrected.answered, corrected.facts()
-    result = distilled(
-        built,
-        inputs,
-        answered["labelled"],
-        answered["pool"],
-        method=built_method,
-        options=options,
-        seed=seed,
-        held_out_share=held_out_share,
-        teacher=(
-            Online(module=teacher, order=torch.arange(num_classes))
-            if teacher is not None and options.teacher_answers == "online"
-            else STORED
-        ),
-        teacher_weights=None if teacher is None else teacher.state_dict(),
-        checkpoint=None if checkpoint is None else Path(checkpoint),
-        observe=observe,
-    )
-    return replace(result, rounds=facts)
+    return labelled_examples, pool_examples, labelled_probs, pool_probs
 
 
 def _num_classes(labels: Any, class_names: Sequence[str] | None) -> int:
@@ -312,43 +303,41 @@ def self_distill(
     names = given[0].class_names
     if held_out is not None:
         given.append(_known(held_out, held_out_labels, names, "held_out", "held_out_labels"))
-    built = build(student, given, class_names=names, seed=seed)
+    built = build(student, given[:1], class_names=names, seed=seed)
     encoded = join([built.encode(examples) for examples in given])
-    answered, start = [], 0
-    for examples in given:
-        unasked = compress(torch.full((len(examples), len(names)), 1 / len(names))).identified(examples.ids)
-        place = torch.arange(start, start + len(examples))
-        answered.append(Answered(place=place, label=examples.label, answers=unasked))
-        start += len(examples)
-    nobody = answered[0].take(torch.arange(0))
     path = None if checkpoint is None else Path(checkpoint)
-
-    teacher = built.fresh(seed=derived_seed(seed, "teacher"))
-    distilled(
+    teacher_seed = derived_seed(seed, "teacher", 0)
+    teacher = built.fresh(seed=teacher_seed)
+    train_on_labels(
         teacher,
         encoded,
-        answered[0],
-        nobody,
-        method=method_by_name("labelled_only"),
+        given[0].label,
         options=options.model_copy(update={"early_stop_epochs": 0}),
-        seed=derived_seed(seed, "teacher"),
+        seed=teacher_seed,
         checkpoint=None if path is None else path.with_name(f"{path.stem}-teacher{path.suffix}"),
     )
-    labelled, *validation = (answered_by(teacher, encoded, each) for each in answered)
-    return distilled(
+    parts, start = [], 0
+    for examples in given:
+        place = torch.arange(start, start + len(examples))
+        answers = compress(teacher.probs(Placed(inputs=encoded, place=place))).identified(examples.ids)
+        parts.append(AnsweredExamples(place=place, label=examples.label, answers=answers))
+        start += len(examples)
+    result, _ = train_student(
         built,
-        encoded,
-        labelled,
-        nobody,
+        TrainingData(
+            inputs=encoded,
+            labelled=parts[0],
+            pool=parts[0].take(torch.arange(0)),
+            validation=parts[1] if held_out is not None else None,
+            trust_labelled_answers=False,
+        ),
         method=built_method,
         options=options,
         seed=seed,
-        validation=validation[0] if validation else None,
-        trust_labelled_answers=False,
         teacher_weights=teacher.module.state_dict(),
-        checkpoint=path,
-        observe=observe,
+        resume=Resume(checkpoint=path, observe=observe),
     )
+    return result
 
 
 def _known(inputs: Any, labels: Any, names: Sequence[str] | None, origin: str, option: str) -> Examples:

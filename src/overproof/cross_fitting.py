@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int, Int64
+from jaxtyping import Bool, Float, Int, Int64
 from torch import Tensor
 
 from overproof.errors import InputError
@@ -138,3 +138,32 @@ def out_of_fold(fit: Callable[[Tensor], Callable[[Tensor], Tensor]], fold: Int[T
         [2.0, 1.0, 2.0, 1.0]
     """
     return FoldModels(fold=fold, fit=lambda _, rows: fit(rows)).out_of_fold(lambda predict, rows: predict(rows))
+
+
+def held_out_rows(label: Int[Tensor, "N"], share: float, seed: int) -> Bool[Tensor, "N"]:
+    """Which examples to hold out: `round(share * N)` of them, within each class its share to within one.
+
+    Args:
+        label: [N], classes to stratify by; at least 2 examples.
+        share: Between 0 and 1; at least one example is held out and one is not.
+        seed: Seeds NumPy's PCG64; the same label, share and seed give the same rows.
+
+    Example:
+        >>> held_out = held_out_rows(torch.tensor([0] * 10 + [1] * 20), 0.3, seed=0)
+        >>> int(held_out[:10].sum()), int(held_out[10:].sum())
+        (3, 6)
+
+    Raises:
+        InputError: Fewer than 2 examples.
+    """
+    num = len(label)
+    if num < 2:
+        raise InputError(f"Holding labelled examples out of training needs at least 2 of them; there are {num}.")
+    num_held_out = min(max(round(share * num), 1), num - 1)
+    shuffled = np.random.Generator(np.random.PCG64(seed)).permutation(num)
+    by_class = shuffled[np.argsort(label.numpy()[shuffled], kind="stable")]
+    # Spread evenly over the examples in the order of their classes.
+    counts = np.arange(num + 1) * num_held_out // num
+    held_out = np.empty(num, bool)
+    held_out[by_class] = np.diff(counts) == 1
+    return torch.from_numpy(held_out)

@@ -294,7 +294,7 @@ def content_of(kind, folder):
 
 @pytest.mark.parametrize("kind", ["table", "text", "image"])
 def test_students_from_disk_are_those_from_memory_byte_for_byte(kind, tmp_path, monkeypatch):
-    monkeypatch.setattr("overproof.training.examples.MAX_OPENED", 10)
+    monkeypatch.setattr("overproof.training.examples.MAX_EXPANDED", 10)
     content = content_of(kind, tmp_path)
     run(experiment_from(content, ["data.on_disk=never"]), tmp_path / "memory")
     assert not {"staged", "encoded"} & {each.name for each in (tmp_path / "memory").iterdir()}

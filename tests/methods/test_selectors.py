@@ -229,8 +229,8 @@ def test_an_empty_pool_gives_nothing_by_shares_and_a_sentence_by_numbers():
 
 @pytest.mark.parametrize("selector", [select.Random(budget=30), select.Confident(budget=30), select.PerClass(quota=9)])
 def test_a_method_trains_on_what_its_selector_keeps(selector, monkeypatch):
-    joined = Mock(wraps=distillation.joined)
-    monkeypatch.setattr(distillation, "joined", joined)
+    train = Mock(wraps=distillation.train)
+    monkeypatch.setattr(distillation, "train", train)
     world = blobs(num_examples=200, num_classes=3, seed=0)
     few, pool = slice(0, 40), slice(40, 200)
     result = distill(
@@ -245,7 +245,7 @@ def test_a_method_trains_on_what_its_selector_keeps(selector, monkeypatch):
     )
     kept = compress(world.teacher_probs[pool]).identified(from_arrays(world.inputs[pool], None, class_names="012").ids)
     chosen = selector(kept)
-    assert joined.call_args.args[1].place.tolist() == (40 + chosen).tolist()
+    assert train.call_args.args[1].rows.place[40:].tolist() == (40 + chosen).tolist()
     assert result.num_pool == len(chosen)
     assert result.pool_classes == select.class_counts(kept, chosen, ("0", "1", "2"))
 

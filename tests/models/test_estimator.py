@@ -24,7 +24,7 @@ from overproof.models import ModelSpec, build, load_student
 from overproof.models.estimator import EstimatorBody, body_of, opened
 from overproof.synthetic import blobs, random_flips
 from overproof.training.distillation import distilled
-from overproof.training.examples import Answered
+from overproof.training.examples import AnsweredExamples, TrainingData
 from overproof.training.options import TrainOptions
 
 LOGISTIC = ModelSpec(name="sklearn.linear_model:LogisticRegression", options={"C": 0.5, "max_iter": 1000})
@@ -42,10 +42,17 @@ def taught(name: str, *, few: int = 60, student: ModelSpec = LOGISTIC, epochs: i
     examples = from_arrays(data.inputs, class_names=NAMES)
     built = build(student, [examples], class_names=NAMES, seed=0)
     inputs = built.encode(examples)
-    labelled = Answered(place=torch.arange(few), label=data.label[:few], answers=compress(probs[:few]))
-    pool = Answered(place=torch.arange(few, 600), label=torch.full((600 - few,), -1), answers=compress(probs[few:]))
+    labelled = AnsweredExamples(place=torch.arange(few), label=data.label[:few], answers=compress(probs[:few]))
+    unknown = torch.full((600 - few,), -1)
+    pool = AnsweredExamples(place=torch.arange(few, 600), label=unknown, answers=compress(probs[few:]))
     options = TrainOptions(epochs=epochs, batch_size=80, **train)
-    result = distilled(built, inputs, labelled, pool, method=method(name), options=options, seed=0)
+    result = distilled(
+        built,
+        TrainingData(inputs=inputs, labelled=labelled, pool=pool),
+        method=method(name),
+        options=options,
+        seed=0,
+    )
     return result, data, inputs.values.numpy()
 
 

@@ -96,7 +96,7 @@ def test_one_table_holds_what_every_run_says(finished):
 
 
 def test_stopped_anywhere_the_same_call_goes_on_to_the_same_bytes(file, finished, tmp_path, monkeypatch):
-    whole = students.distilling
+    whole = students.train_student
     for stop in (3, 9):
         trained: list[str] = []
 
@@ -106,11 +106,11 @@ def test_stopped_anywhere_the_same_call_goes_on_to_the_same_bytes(file, finished
                 raise KeyboardInterrupt
             return whole(*arguments, **options)
 
-        monkeypatch.setattr("overproof.runs.students.distilling", stopping)
+        monkeypatch.setattr("overproof.runs.students.train_student", stopping)
         with pytest.raises(KeyboardInterrupt):
             compare(load_comparison(file), tmp_path / "killed")
     assert not (tmp_path / "killed/compare.json").exists()
-    monkeypatch.setattr("overproof.runs.students.distilling", whole)
+    monkeypatch.setattr("overproof.runs.students.train_student", whole)
     compare(load_comparison(file), tmp_path / "killed")
     assert folder_bytes(tmp_path / "killed") == folder_bytes(finished)
 
@@ -119,13 +119,13 @@ def test_a_second_call_trains_nobody_and_another_budget_alone_is_added(file, fin
     shutil.copytree(finished, tmp_path / "more")
     (tmp_path / "more/.compare.json.x.partial").write_text("half")
     count: list[int] = []
-    whole = students.distilling
+    whole = students.train_student
 
     def counting(*arguments, **options):
-        count.append(len(arguments[2]))
+        count.append(len(arguments[1].labelled))
         return whole(*arguments, **options)
 
-    monkeypatch.setattr("overproof.runs.students.distilling", counting)
+    monkeypatch.setattr("overproof.runs.students.train_student", counting)
     compare(load_comparison(file), tmp_path / "more")
     assert count == []
     assert folder_bytes(tmp_path / "more") == folder_bytes(finished)

@@ -160,15 +160,15 @@ def test_the_teacher_is_of_the_students_kind_and_answers_in_sample(content, tmp_
 def test_same_seed_same_bytes_and_a_killed_search_goes_on(content, tmp_path, monkeypatch):
     content["methods"] = [{"method": "self_distilled", "options": FEW}]
     run(experiment_from(content), tmp_path / "whole")
-    training, calls = distillation.training, []
+    train, calls = distillation.train, []
 
     def dies(*arguments, **options):
         calls.append(options["method"])
         if len(calls) == 5:
             raise KeyboardInterrupt
-        return training(*arguments, **options)
+        return train(*arguments, **options)
 
-    monkeypatch.setattr(distillation, "training", dies)
+    monkeypatch.setattr(distillation, "train", dies)
     with pytest.raises(KeyboardInterrupt):
         run(experiment_from(content), tmp_path / "killed")
     assert (tmp_path / "killed/students/seed-0/self_distilled/checkpoint/notes.json").exists()

@@ -78,7 +78,7 @@ def test_a_run_holds_every_row_and_a_second_call_asks_nobody(content, tmp_path, 
         raise AssertionError("asked twice")
 
     monkeypatch.setattr(teachers.Estimator, "fit", refuse)
-    monkeypatch.setattr("overproof.runs.students.distilling", refuse)
+    monkeypatch.setattr("overproof.runs.students.train_student", refuse)
     run(experiment_from(content), tmp_path / "run")
     assert folder_bytes(tmp_path / "run") == before
 

@@ -22,10 +22,11 @@ from overproof.models import build, load_student
 from overproof.runs.experiment import experiment_from, load
 from overproof.runs.pipeline import open_run
 from overproof.teachers import open_teacher
+from overproof.training.checkpoint import Resume
 from overproof.training.distillation import distilled
-from overproof.training.examples import Answered
+from overproof.training.examples import AnsweredExamples, TrainingData
 from overproof.training.options import TrainOptions
-from overproof.training.teacher_source import Online, Stored
+from overproof.training.teacher_source import OnlineTeacher, StoredAnswers
 
 NAMES = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
@@ -243,11 +244,11 @@ def test_the_online_teacher_is_asked_without_gradient_and_in_evaluation_mode():
     module.train()
     images = torch.randn(5, 1, 2, 2)
     order = torch.tensor([2, 0, 1])
-    probs = Online(module=module, order=order).probs(torch.zeros(5, 3), images)
+    probs = OnlineTeacher(module=module, order=order).probs(torch.zeros(5, 3), images)
     assert not probs.requires_grad
     torch.testing.assert_close(probs, module[2](images.flatten(1)).softmax(1)[:, order].detach())
     stored = torch.rand(5, 3)
-    assert Stored().probs(stored, images) is stored
+    assert StoredAnswers().probs(stored, images) is stored
 
 
 def test_a_teacher_with_its_classes_in_another_order_is_matched_by_name(teacher, files):
@@ -330,14 +331,11 @@ def test_a_published_accuracy_is_a_noise_estimate():
 
 def test_nobody_to_be_asked_online_is_refused():
     inputs = torch.zeros(4, 3)
-    nothing = compress(torch.empty(0, 2))
     student = build("linear", [_table(inputs)], class_names=("a", "b"), seed=0)
-    with pytest.raises(InputError, match="no teacher here that could be asked"):
+    with pytest.raises(InputError, match="no teacher is given that can be evaluated"):
         distilled(
             student,
-            student.encode(_table(inputs)),
-            Answered(place=torch.arange(0), label=torch.arange(0), answers=nothing),
-            Answered(place=torch.arange(4), label=torch.full((4,), -1), answers=compress(torch.full((4, 2), 0.5))),
+            pool_alone(student.encode(_table(inputs)), torch.full((4, 2), 0.5)),
             method=method("soft"),
             options=TrainOptions(teacher_answers="online"),
             seed=0,
@@ -358,14 +356,11 @@ def test_the_matrix_resumes_from_a_checkpoint_bit_for_bit(tmp_path, kill_after):
 
         return distilled(
             student,
-            student.encode(_table(inputs)),
-            Answered(place=torch.arange(0), label=torch.arange(0), answers=compress(torch.empty(0, 4))),
-            Answered(place=torch.arange(300), label=torch.full((300,), -1), answers=compress(probs)),
+            pool_alone(student.encode(_table(inputs)), probs),
             method=experiment_method(),
             options=TrainOptions(epochs=3, batch_size=32, checkpoint_seconds=0),
             seed=0,
-            checkpoint=folder / "checkpoint.pt",
-            observe=stop,
+            resume=Resume(checkpoint=folder / "checkpoint.pt", observe=stop),
         )
 
     for name in ("whole", "killed"):
@@ -386,6 +381,14 @@ def experiment_method():
     return replace(method("dfnd"), noise=Published(accuracy=0.8))
 
 
+def pool_alone(inputs, probs) -> TrainingData:
+    """A pool and no labelled examples."""
+    pool = AnsweredExamples(
+        place=torch.arange(len(probs)), label=torch.full((len(probs),), -1), answers=compress(probs)
+    )
+    return TrainingData(inputs=inputs, labelled=pool.take(torch.arange(0)), pool=pool)
+
+
 def _table(values):
     from overproof.data import from_arrays
 
@@ -404,13 +407,7 @@ def test_students_of_small_and_large_pools_see_as_many_examples(num_pool):
     student.module.register_forward_hook(lambda module, given, answer: seen.append(len(given[0])))
     distilled(
         student,
-        student.encode(_table(inputs)),
-        Answered(place=torch.arange(0), label=torch.arange(0), answers=compress(torch.empty(0, 2))),
-        Answered(
-            place=torch.arange(num_pool),
-            label=torch.full((num_pool,), -1),
-            answers=compress(torch.full((num_pool, 2), 0.5)),
-        ),
+        pool_alone(student.encode(_table(inputs)), torch.full((num_pool, 2), 0.5)),
         method=method("soft"),
         options=TrainOptions(epochs=3, batch_size=32),
         seed=0,

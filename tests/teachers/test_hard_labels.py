@@ -18,7 +18,7 @@ from overproof.noise import ClassAccuracy, IsotonicAccuracy, class_accuracy
 from overproof.noise.class_accuracy import same_margins
 from overproof.runs.experiment import experiment_from
 from overproof.synthetic import blobs
-from overproof.training.examples import Answered
+from overproof.training.examples import AnsweredExamples
 
 RIGHT = torch.tensor([0.95, 0.8, 0.6])
 """P(right | the class the teacher names)."""
@@ -68,7 +68,7 @@ def test_equal_margins_are_recognised_and_all_classes_are_candidates(confidence:
     assert estimate.num_candidates(probs).unique().tolist() == [3]
     assert "accuracy_by_answer" in estimate.summary()
     # Stored answers, as the loop reads them, know it too.
-    answered = Answered(place=torch.arange(400), label=truth, answers=compress(probs))
+    answered = AnsweredExamples(place=torch.arange(400), label=truth, answers=compress(probs))
     rows = answered.rows(Dense(values=torch.zeros(400, 1)), estimate)
     torch.testing.assert_close(rows.teacher_accuracy, estimate.accuracy.values[named].float())
     torch.testing.assert_close(rows.teacher_accuracy, estimate.teacher_accuracy(probs))

@@ -16,20 +16,20 @@ from overproof.methods.published import method
 from overproof.models import Dense
 from overproof.seeds import derived_seed
 from overproof.training.augmentation import augment
-from overproof.training.checkpoint import EpochRecord
+from overproof.training.checkpoint import EpochRecord, Resume
 from overproof.training.epoch_counts import no_counts, summed
+from overproof.training.examples import LoopData, TrainingRows
 from overproof.training.loop import train
 from overproof.training.options import TrainOptions, batch_sizes
-from overproof.training.rows import Rows
 from overproof.training.sampler import Shuffled
 
 K = 3
 
 
-def some_rows(num=60, seed=0, width=5) -> Rows:
+def some_rows(num=60, seed=0, width=5) -> TrainingRows:
     g = torch.Generator().manual_seed(seed)
     probs = torch.randn(num, K, generator=g).softmax(1)
-    return Rows(
+    return TrainingRows(
         inputs=Dense(values=torch.randn(num, width, generator=g)),
         place=torch.arange(num),
         label=torch.randint(K, (num,), generator=g),
@@ -54,18 +54,15 @@ def trained(module, rows, *, method_name="soft", num_labelled=20, steps_per_epoc
         "checkpoint_seconds": 0.0,
         **options,
     }
-    extra = {name: options.pop(name) for name in ("checkpoint", "observe") if name in options}
+    resume = Resume(**{name: options.pop(name) for name in ("checkpoint", "observe") if name in options})
     return train(
         module,
-        rows,
-        num_labelled=num_labelled,
+        LoopData(rows=rows, num_labelled=num_labelled, transition=torch.eye(K), held_out=held_out),
         method=method(method_name) if isinstance(method_name, str) else method_name,
-        transition=torch.eye(K),
         options=TrainOptions(**options),
         steps_per_epoch=steps_per_epoch,
         seed=0,
-        held_out=held_out,
-        **extra,
+        resume=resume,
     )
 
 
@@ -266,8 +263,8 @@ def test_a_crop_is_a_shift_and_a_flip_a_mirror():
 
 WORKER = """
 import sys, torch, torch.distributed as dist
-sys.path.insert(0, "tests")
-from test_train import some_rows, trained, weights
+sys.path.insert(0, "tests/training")
+from test_loop import some_rows, trained, weights
 from torch import nn
 if dist.is_torchelastic_launched():
     dist.init_process_group("gloo")

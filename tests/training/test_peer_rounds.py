@@ -23,7 +23,7 @@ from overproof.noise import Stacking, global_accuracy
 from overproof.runs.experiment import experiment_from
 from overproof.runs.experiment import load as load_experiment
 from overproof.synthetic import favouring, two_views
-from overproof.training.examples import Answered
+from overproof.training.examples import AnsweredExamples, TrainingData
 from overproof.training.options import TrainOptions
 from overproof.training.parallel import run_jobs
 from overproof.training.peer_rounds import peers as peers_module
@@ -42,7 +42,7 @@ def peers_of(
     names = tuple(map(str, range(world.posterior.shape[1])))
     student = build(ModelSpec(name="linear"), [examples], class_names=names, seed=seed)
     rows = torch.arange(len(world))
-    everyone = Answered(place=rows, label=world.label, answers=compress(world.teacher_probs))
+    everyone = AnsweredExamples(place=rows, label=world.label, answers=compress(world.teacher_probs))
     parts = {
         "labelled": rows[:labelled],
         "pool": rows[labelled : len(rows) - validation],
@@ -52,11 +52,12 @@ def peers_of(
     hidden = torch.full_like(answered["pool"].label, -1)
     return Peers(
         fresh=lambda: student.fresh(seed=seed),
-        inputs=student.encode(examples),
-        answered={
-            **answered,
-            "pool": Answered(place=answered["pool"].place, label=hidden, answers=answered["pool"].answers),
-        },
+        data=TrainingData(
+            inputs=student.encode(examples),
+            labelled=answered["labelled"],
+            pool=replace(answered["pool"], label=hidden),
+            validation=answered.get("validation"),
+        ),
         ids={role: examples.ids[part.numpy()] for role, part in parts.items()},
         method=method(name),
         train=train,
@@ -68,7 +69,7 @@ def peers_of(
     )
 
 
-def right(answered: Answered, label) -> float:
+def right(answered: AnsweredExamples, label) -> float:
     return (answered.answers.pseudo_label == label).double().mean().item()
 
 
@@ -142,7 +143,8 @@ class Memoriser:
         return guess
 
 
-def memorising(student, inputs, labelled, pool, **options):
+def memorising(student, data, **options):
+    labelled, pool = data.labelled, data.pool
     num_classes = labelled.answers.num_classes
     certain = 0.98 * torch.eye(num_classes) + 0.02 / num_classes
     known = {place: certain[label] for place, label in zip(labelled.place.tolist(), labelled.label, strict=True)}
@@ -165,8 +167,8 @@ def test_a_peer_that_knows_by_heart_what_it_was_trained_on_gains_nothing(tmp_pat
 def test_a_peer_that_peeks_would_be_believed(tmp_path, monkeypatch):
     """The test above can fail: scored on its own training rows the memoriser looks perfect."""
 
-    def peeking(student, inputs, labelled, pool, **options):
-        return memorising(student, inputs, given.answered["labelled"], pool)
+    def peeking(student, data, **options):
+        return memorising(student, replace(data, labelled=given.answered["labelled"]))
 
     monkeypatch.setattr(peers_module, "distilled", peeking)
     given = peers_of(two_views(1200, 3, seed=0), tmp_path)
@@ -189,7 +191,12 @@ def taught(world, labelled: int, fold, given: Peers) -> Peers:
         "labelled": replace(given.answered["labelled"], answers=compress(labelled_probs)),
         "pool": replace(given.answered["pool"], answers=compress(torch.stack(without).mean(dim=0)[labelled:])),
     }
-    return replace(given, answered=answered, fold=fold, without_fold=[compress(each[labelled:]) for each in without])
+    return replace(
+        given,
+        data=given.data.with_roles(answered),
+        fold=fold,
+        without_fold=[compress(each[labelled:]) for each in without],
+    )
 
 
 @pytest.mark.parametrize("names_only", [False, True])
@@ -240,7 +247,9 @@ def naming(peers: Peers) -> Peers:
 
     return replace(
         peers,
-        answered={role: replace(each, answers=named(each.answers)) for role, each in peers.answered.items()},
+        data=peers.data.with_roles(
+            {role: replace(each, answers=named(each.answers)) for role, each in peers.answered.items()}
+        ),
         without_fold=[named(answers) for answers in peers.without_fold],
     )
 
@@ -249,9 +258,9 @@ def test_every_example_is_scored_by_peers_that_were_not_trained_on_it(tmp_path, 
     trained, world = [], two_views(700, 3, seed=0)
     real = peers_module.distilled
 
-    def note(student, inputs, labelled, pool, **options):
-        trained.append((set(labelled.place.tolist()), set(pool.place.tolist())))
-        return real(student, inputs, labelled, pool, **options)
+    def note(student, data, **options):
+        trained.append((set(data.labelled.place.tolist()), set(data.pool.place.tolist())))
+        return real(student, data, **options)
 
     monkeypatch.setattr(peers_module, "distilled", note)
     given = peers_of(world, tmp_path, labelled=90, num_folds=3, most=2)
@@ -336,8 +345,8 @@ def test_a_teacher_that_saw_the_labels_is_weighed_on_the_validation_examples(tmp
     world = two_views(1500, 3, seed=2)
     given = peers_of(world, tmp_path, validation=200)
     knows = torch.nn.functional.one_hot(world.label[:200], 3).float()
-    seen = Answered(place=given.answered["labelled"].place, label=world.label[:200], answers=compress(knows))
-    done = run_rounds(replace(given, answered={**given.answered, "labelled": seen}, trust_labelled_answers=False))
+    seen = AnsweredExamples(place=given.answered["labelled"].place, label=world.label[:200], answers=compress(knows))
+    done = run_rounds(replace(given, data=replace(given.data, labelled=seen, trust_labelled_answers=False)))
     weights = [each["weight"] for each in done.records[0].stacking["weights"]]
     assert done.taken
     assert min(weights) > 0.5  # on the labelled examples the teacher is perfect and would get all of it

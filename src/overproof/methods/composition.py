@@ -26,6 +26,9 @@ from overproof.registry import Entry, entry_of, kind_of, lookup
 Memories = Mapping[str, Memory]
 """The state of every part of a method, by the part's path, such as `pool.weight`."""
 
+Side = Literal["labelled", "pool"]
+"""The two kinds of example that a method has an objective for."""
+
 Node = TypeVar("Node")
 
 
@@ -53,9 +56,20 @@ class Objective:
                 f"the loss is linear in the target; {type(self.loss).__name__} is not."
             )
 
-    def matched(self, batch: Batch, memories: Memories, path: str) -> Batch:
+    def matched(self, batch: Batch, memories: Memories, side: Side) -> Batch:
         """The batch with the target of this objective."""
-        return replace(batch, target_probs=self.target(_with_memory(batch, memories[f"{path}.target"])))
+        return replace(batch, target_probs=self.target(_with_memory(batch, memories[f"{side}.target"])))
+
+    def terms(self, batch: Batch, memories: Memories, side: Side) -> tuple[Batch, PerExample]:
+        """All but the loss: the batch with the target of this objective, and the weight of every example.
+
+        Args:
+            batch: Examples of one side, the student's logits without gradient: targets and weights have none.
+            memories: The state of every part of the method.
+            side: The side of the method that this objective is.
+        """
+        matched = self.matched(batch, memories, side)
+        return matched, self.weight(_with_memory(matched, memories[f"{side}.weight"])).detach()
 
 
 @checked
@@ -120,23 +134,20 @@ class Method:
         If labelled and pool examples have the same loss, it is computed once for all of them, which halves the time of
         the backward pass.
         """
-        sides = (("labelled", self.labelled, slice(0, num_labelled)), ("pool", self.pool, slice(num_labelled, None)))
+        first, rest = slice(0, num_labelled), slice(num_labelled, None)
         # Targets and weights have no gradient, and slices of a tensor with one cost a copy in the backward pass.
         seen = replace(batch, student_logits=batch.student_logits.detach())
-        matched = [objective.matched(_part(seen, rows), memories, side) for side, objective, rows in sides]
-        weight = torch.cat(
-            [
-                objective.weight(_with_memory(part, memories[f"{side}.weight"]))
-                for (side, objective, _), part in zip(sides, matched, strict=True)
-            ]
-        ).detach()
+        labelled, labelled_weight = self.labelled.terms(_part(seen, first), memories, "labelled")
+        pool, pool_weight = self.pool.terms(_part(seen, rest), memories, "pool")
+        weight = torch.cat([labelled_weight, pool_weight])
         learned = memories["labelled.loss"] or memories["pool.loss"]
         if self.labelled.loss == self.pool.loss and not learned:
-            target_probs = torch.cat([part.target_probs for part in matched])
+            target_probs = torch.cat([labelled.target_probs, pool.target_probs])
             return self.pool.loss(replace(batch, target_probs=target_probs)), weight
+        logits = batch.student_logits
         losses = [
-            objective.loss(replace(part, student_logits=batch.student_logits[rows], memory=memories[f"{side}.loss"]))
-            for (side, objective, rows), part in zip(sides, matched, strict=True)
+            self.labelled.loss(replace(labelled, student_logits=logits[first], memory=memories["labelled.loss"])),
+            self.pool.loss(replace(pool, student_logits=logits[rest], memory=memories["pool.loss"])),
         ]
         return torch.cat(losses), weight
 

@@ -54,7 +54,7 @@ class NgramBag(nn.Module):
                 standard operations, and the same up to rounding.
         """
         if isinstance(ngrams, Ragged):
-            bag = bags(self.table, ngrams, ngrams.once(self.idf, lambda: weights(self.idf, ngrams)))
+            bag = bags(self.table, ngrams, weights(self.idf, ngrams))
         else:
             weight = self.idf[ngrams]
             length = weight.square().sum(dim=1, keepdim=True).clamp_min(LEAST_SQUARE).sqrt()
@@ -77,7 +77,7 @@ def weights(idf: Float[Tensor, "V"], texts: Ragged) -> Float[Tensor, "T"]:
     """
     rareness = idf.index_select(0, texts.values)
     square = _sums(idf.square().unsqueeze(1), texts, None)[:, 0]
-    return rareness * (SCALE / square.clamp_min_(LEAST_SQUARE).sqrt_()).index_select(0, texts.owner)
+    return rareness * texts.per_feature(SCALE / square.clamp_min_(LEAST_SQUARE).sqrt_())
 
 
 def bags(table: Float[Tensor, "V C"], texts: Ragged, weight: Float[Tensor, "T"]) -> Float[Tensor, "B C"]:
@@ -94,23 +94,26 @@ def bags(table: Float[Tensor, "V C"], texts: Ragged, weight: Float[Tensor, "T"])
 
 
 class _Bags(torch.autograd.Function):
-    """PyTorch's embedding bag in the forward pass; its backward pass sorts the buckets, which dominates the time."""
+    """PyTorch's embedding bag in the forward pass. Its backward pass sorts the buckets, which dominates the time;
+    SciPy's product with a sparse matrix adds n-gram by n-gram in order, in a third of the time of `index_add_`."""
 
     @staticmethod
     def forward(ctx: Any, table: Tensor, texts: Ragged, weight: Tensor) -> Tensor:
-        ctx.save_for_backward(texts.index, texts.owner, weight)
-        ctx.size = table.shape
+        ctx.texts, ctx.weight, ctx.buckets = texts, weight, len(table)
         return _sums(table, texts, weight)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        index, owner, weight = ctx.saved_tensors
-        rows = grad.index_select(0, owner).mul_(weight.unsqueeze(1))
-        whole = grad.new_zeros(ctx.size)
+        texts, weight, buckets = ctx.texts, ctx.weight, ctx.buckets
+        if not grad.is_cuda:
+            from scipy.sparse import csc_array
+
+            parts = (weight.numpy(), texts.values.numpy(), texts.offsets.numpy())
+            return torch.from_numpy(csc_array(parts, shape=(buckets, len(texts))) @ grad.numpy()), None, None
         # On a GPU index_add_ is not deterministic; index_put_ sorts, so that the same seed gives the same bytes.
-        if grad.is_cuda:
-            return whole.index_put_((index,), rows, accumulate=True), None, None
-        return whole.index_add_(0, index, rows), None, None
+        rows = texts.per_feature(grad).mul_(weight.unsqueeze(1))
+        whole = grad.new_zeros(buckets, grad.shape[1])
+        return whole.index_put_((texts.values.long(),), rows, accumulate=True), None, None
 
 
 def _sums(table: Tensor, texts: Ragged, weight: Tensor | None) -> Tensor:

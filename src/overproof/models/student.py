@@ -154,7 +154,7 @@ class Student:
             module = assemble(self.spec, self.encoder, len(self.class_names), seed)
             buffers = dict(self.module.named_buffers())
             fitted = {name: buffers[name] for name in FITTED if name in buffers}
-            # Shared tensors: they never change, and students trained side by side reuse what is computed from them.
+            # Shared tensors: they never change.
             module.load_state_dict(fitted, strict=False, assign=True)
         return Student(module=module, encoder=self.encoder, class_names=self.class_names, spec=self.spec)
 

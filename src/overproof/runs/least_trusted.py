@@ -1,6 +1,5 @@
 """The pool examples that counted least in a training, or where its method expects the teacher to be wrong."""
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from torch import Tensor
 from overproof.methods.composition import Memories, Method
 from overproof.models import Inputs
 from overproof.noise import NoiseEstimate
-from overproof.training.examples import Answered
+from overproof.training.examples import AnsweredExamples
 
 NUM_DOUBTED = 12
 """How many examples are named."""
@@ -23,7 +22,7 @@ NUM_BINS = 20
 def least_trusted(
     method: Method,
     inputs: Inputs,
-    pool: Answered,
+    pool: AnsweredExamples,
     student_logits: Float[Tensor, "N K"],
     noise: NoiseEstimate,
     memories: Memories,
@@ -50,8 +49,8 @@ def least_trusted(
     for part in torch.arange(len(pool)).split(65536):
         batch = rows.batch(part, student_logits[part], rows.teacher_probs.take(part), noise.transition)
         memory = {path: {name: value.detach().cpu() for name, value in each.items()} for path, each in memories.items()}
-        matched = method.pool.matched(batch, memory, "pool")
-        weights.append(method.pool.weight(replace(matched, memory=memory["pool.weight"])))
+        _, weight = method.pool.terms(batch, memory, "pool")
+        weights.append(weight)
         chosen = pool.answers.pseudo_label[part].unsqueeze(1)
         agreements.append(student_logits[part].softmax(dim=1).gather(1, chosen)[:, 0])
     weight, accuracy, agreement = torch.cat(weights), rows.teacher_accuracy, torch.cat(agreements)

@@ -19,7 +19,7 @@ from overproof.models import Dense, ModelSpec, Student, body_of, build, load_stu
 from overproof.runs.experiment import Experiment, ScorerOptions
 from overproof.runs.roles import Roles, knows_truth, read_roles
 from overproof.training.distillation import distilled
-from overproof.training.examples import Answered
+from overproof.training.examples import AnsweredExamples, TrainingData
 from overproof.training.options import TrainOptions, batch_sizes
 
 ROLES = ("labelled", "pool", "test", "validation", "original")
@@ -173,17 +173,15 @@ def _step_seconds(student: Student, inputs: Any, options: TrainOptions, counts: 
     probs = torch.full((num, num_classes), 1 / num_classes)
     few = max(num // 8, 1)
 
-    def part(rows: Tensor) -> Answered:
-        return Answered(place=rows, label=rows % num_classes, answers=compress(probs[rows]))
+    def part(rows: Tensor) -> AnsweredExamples:
+        return AnsweredExamples(place=rows, label=rows % num_classes, answers=compress(probs[rows]))
 
     def trained(num_steps: int) -> float:
         _, pool_size = batch_sizes(options, few, num - few)
         began = time.perf_counter()
         distilled(
             student,
-            inputs,
-            part(torch.arange(few)),
-            part(torch.arange(few, num)),
+            TrainingData(inputs=inputs, labelled=part(torch.arange(few)), pool=part(torch.arange(few, num))),
             method=method("soft"),
             options=options.model_copy(update={"epochs": 1, "early_stop_epochs": 0, "teacher_answers": "stored"}),
             seed=0,

@@ -21,6 +21,7 @@ Every step skips what is finished, so that the same call resumes (`overproof.run
 """
 
 import shutil
+import time
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -62,7 +63,6 @@ from overproof.runs.students import Students
 from overproof.runs.teacher_answers import TeacherAnswers
 from overproof.storage import atomic
 from overproof.training.estimators import check_fittable
-from overproof.training.interleaved import Training, in_turn, timed
 
 
 def open_run(folder: Path | str, *, progress: Progress | None = None) -> "Run":
@@ -169,10 +169,10 @@ class Run:
                     continue
                 # One seed's encoded examples are held at a time.
                 inputs = self._students.inputs_of(seed)
-                for group in self._students.groups(inputs, rows):
-                    in_turn([self._trained(inputs, each) for each in group])
-                    done += len(group)
-                    advance(done, f"{', '.join(each.row for each in group)}, seed {seed}")
+                for each in rows:
+                    self._train(inputs, each)
+                    done += 1
+                    advance(done, f"{each.row}, seed {seed}")
         wait_for_all()
 
     def evaluate(self) -> RunResult:
@@ -330,10 +330,11 @@ class Run:
     def _student_folder(self, seed: int, each: MethodOptions) -> Path:
         return student_folder(self.folder, seed, each.row)
 
-    def _trained(self, inputs: SeedInputs, each: MethodOptions) -> Training[None]:
-        """One student, step by step: trained, written to its folder, and its own seconds noted."""
-        seed, folder = inputs.seed, self._student_folder(inputs.seed, each)
-        _, seconds = yield from timed(self._students.training(inputs, each, folder))
+    def _train(self, inputs: SeedInputs, each: MethodOptions) -> None:
+        """Train one student, write it to its folder, and note the seconds that it took."""
+        seed, folder, began = inputs.seed, self._student_folder(inputs.seed, each), time.perf_counter()
+        self._students.train(inputs, each, folder)
+        seconds = time.perf_counter() - began
         note(self.folder, "train", each.row, seed, inputs.num_for(each.pool), seconds)
         self._log.write("student", f"{each.row}, seed {seed}: {seconds:.1f} s")
         remove_checkpoints(folder)

@@ -8,11 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import torch
-
-from overproof.answers.predictions import Answers, compress
+from overproof.answers.predictions import Answers
 from overproof.data import Examples
-from overproof.methods.published import method
 from overproof.models import Student, resolved
 from overproof.progress import Progress
 from overproof.runs.caches import Caches
@@ -28,8 +25,7 @@ from overproof.teachers import (
     from_files,
     trainable,
 )
-from overproof.training.distillation import distilled
-from overproof.training.examples import Answered
+from overproof.training.one_student import train_on_labels
 from overproof.training.options import TrainOptions
 
 LABELS = "labels"
@@ -160,17 +156,7 @@ def _training_on_labels(options: TrainOptions) -> Callable[[Student, Examples, i
     """The function that trains a network on labelled examples alone."""
 
     def train_network(student: Student, labelled: Examples, seed: int, checkpoint: Path) -> None:
-        num_classes = len(student.class_names)
-        empty = torch.full((len(labelled), num_classes), 1 / num_classes)
-        distilled(
-            student,
-            student.encode(labelled),
-            Answered(place=torch.arange(len(labelled)), label=labelled.label, answers=compress(empty)),
-            Answered(place=torch.arange(0), label=labelled.label[:0], answers=compress(empty[:0])),
-            method=method("labelled_only"),
-            options=options,
-            seed=seed,
-            checkpoint=checkpoint,
-        )
+        inputs = student.encode(labelled)
+        train_on_labels(student, inputs, labelled.label, options=options, seed=seed, checkpoint=checkpoint)
 
     return train_network

@@ -9,7 +9,7 @@ from overproof.answers.predictions import Answers
 from overproof.models import Inputs, Student
 from overproof.noise import global_accuracy, transition_interval
 from overproof.storage.shard import Ids
-from overproof.training.examples import Answered
+from overproof.training.examples import AnsweredExamples
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -31,7 +31,7 @@ class SeedInputs:
     seed: int
     first: Student
     inputs: Inputs
-    answered: dict[str, Answered]
+    answered: dict[str, AnsweredExamples]
     ids: dict[str, Ids]
     without_fold: tuple[Answers, ...]
     truth: dict[str, Tensor]
@@ -63,7 +63,7 @@ class SeedInputs:
             return known.label[:0], known.answers.probs()[:0]
         return self.truth.get(role, known.label), known.answers.probs()
 
-    def with_truth(self) -> dict[str, Answered]:
+    def with_truth(self) -> dict[str, AnsweredExamples]:
         """The roles whose given labels are corrupted, with the true ones: for the oracle row."""
         return {role: replace(self.answered[role], label=label) for role, label in self.truth.items()}
 

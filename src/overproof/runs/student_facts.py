@@ -13,14 +13,19 @@ from overproof.runs.least_trusted import least_trusted
 from overproof.runs.roles import knows_truth
 from overproof.runs.seed_inputs import SeedInputs
 from overproof.training.distillation import Distilled
-from overproof.training.examples import Answered
+from overproof.training.examples import AnsweredExamples
 
 NUM_SHOWN = 5
 """The likeliest mistakes of the teacher that a summary names."""
 
 
 def facts_of(
-    seed_inputs: SeedInputs, pool: Answered, method: Method, result: Distilled, *, unknown_is_foreign: bool = False
+    seed_inputs: SeedInputs,
+    pool: AnsweredExamples,
+    method: Method,
+    result: Distilled,
+    *,
+    unknown_is_foreign: bool = False,
 ) -> dict[str, Any]:
     """What is known of one training besides the student. It is the same for the same seed, so it holds no times.
 
@@ -51,7 +56,7 @@ def facts_of(
 
 
 def _pool_facts(
-    seed_inputs: SeedInputs, pool: Answered, method: Method, result: Distilled, unknown_is_foreign: bool
+    seed_inputs: SeedInputs, pool: AnsweredExamples, method: Method, result: Distilled, unknown_is_foreign: bool
 ) -> dict[str, Any]:
     """What was kept of the pool, which examples counted least, and which mistakes the student learned."""
     facts: dict[str, Any] = {}
@@ -79,7 +84,9 @@ def _pool_facts(
     return facts
 
 
-def _selection(seed_inputs: SeedInputs, pool: Answered, result: Distilled, unknown_is_foreign: bool) -> dict[str, Any]:
+def _selection(
+    seed_inputs: SeedInputs, pool: AnsweredExamples, result: Distilled, unknown_is_foreign: bool
+) -> dict[str, Any]:
     """What a method kept of a pool: how often the teacher is expected to be right there by its accuracy curve, and,
     where foreign examples are marked, how many are in-domain."""
     kept, accuracy = result.kept, result.noise.accuracy_of(pool.answers.margin, pool.answers.pseudo_label)

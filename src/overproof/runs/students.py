@@ -1,7 +1,6 @@
 """The students of a run: each made from a seed's inputs, trained by one method, and written down, its row last."""
 
 import logging
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -9,13 +8,12 @@ from pathlib import Path
 import safetensors.torch
 import torch
 
-from overproof.cross_fitting import folds
 from overproof.data import Examples
 from overproof.evaluation.verdict import Role as RowRole
 from overproof.methods.published import CONVENTIONAL, CONVENTIONAL_WITHOUT_POOL
-from overproof.models import Inputs, Student, Unpadded, as_read, build, join
+from overproof.models import Inputs, Student, build, join
 from overproof.models.encoding_cache import EncodingCache
-from overproof.processes import leads, place
+from overproof.processes import leads
 from overproof.runs.caches import Caches
 from overproof.runs.experiment import Experiment, MethodOptions
 from overproof.runs.given_labels import GivenLabels
@@ -24,21 +22,10 @@ from overproof.runs.run_log import RunLog
 from overproof.runs.seed_inputs import SeedInputs
 from overproof.runs.student_facts import facts_of, learned_parts, shown
 from overproof.runs.teacher_answers import TeacherAnswers
-from overproof.seeds import derived_seed
 from overproof.storage import atomic
-from overproof.training.distillation import distilling
-from overproof.training.examples import Answered
-from overproof.training.interleaved import Training
-from overproof.training.peer_rounds.peers import Peers
-from overproof.training.peer_rounds.rounds import Corrected, run_rounds
-
-MOST_TOGETHER, MOST_NUMBERS = 8, 2**26
-"""Students trained side by side, at most, and the numbers that may be trained in all of them (256 MiB, four times that
-with what moves them)."""
-
-SHARED_SHARE = 0.1
-"""A batch is worth sharing where it has at least this many n-grams for every number of the table: with .44 it was
-measured to save a quarter of the steps' time, with .04 and less nothing (docs/results_costs.md)."""
+from overproof.training.checkpoint import Resume
+from overproof.training.examples import AnsweredExamples, TrainingData
+from overproof.training.one_student import PeerRounds, train_student
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -84,7 +71,7 @@ class Students:
         answered, start = {}, 0
         for role, examples in trained_on.items():
             place = torch.arange(start, start + len(examples))
-            answered[role] = Answered(place=place, label=examples.label, answers=answers[role])
+            answered[role] = AnsweredExamples(place=place, label=examples.label, answers=answers[role])
             start += len(examples)
         return SeedInputs(
             seed=seed,
@@ -97,39 +84,44 @@ class Students:
             trust_labelled_answers=self.experiment.answers_out_of_sample,
         )
 
-    def training(self, seed_inputs: SeedInputs, each: MethodOptions, folder: Path) -> Training[None]:
-        """Train one student, step by step, and write it down, `row.json` last."""
+    def train(self, seed_inputs: SeedInputs, each: MethodOptions, folder: Path) -> None:
+        """Train one student and write it down, `row.json` last."""
         pool = seed_inputs.answered[each.pool]
         options = self.experiment.train_options(each)
         if each.row == "oracle":
             pool = pool.take((pool.label >= 0).nonzero()[:, 0])
             truth = torch.nn.functional.one_hot(pool.label, pool.answers.num_classes).float()
             pool = replace(pool, answers=pool.answers.saying(truth))
-        # The method must not see the pool's truth.
-        answered: Mapping[str, Answered] = {
-            **seed_inputs.answered,
-            **(seed_inputs.with_truth() if each.row == "oracle" else {}),
-            "pool": replace(pool, label=torch.full_like(pool.label, -1)),
-        }
-        corrected = self._corrected(seed_inputs, each, answered)
-        answered, pool = corrected.answered, replace(pool, answers=corrected.answered["pool"].answers)
+        answered = {**seed_inputs.answered, **(seed_inputs.with_truth() if each.row == "oracle" else {})}
         built = self.experiment.method_of(each)
-        result = yield from distilling(
+        result, corrected = train_student(
             seed_inputs.fresh(),
-            seed_inputs.inputs,
-            answered["labelled"],
-            answered["pool"],
+            TrainingData(
+                inputs=seed_inputs.inputs,
+                labelled=answered["labelled"],
+                # The method must not see the pool's truth.
+                pool=replace(pool, label=torch.full_like(pool.label, -1)),
+                validation=answered.get("validation"),
+                trust_labelled_answers=seed_inputs.trust_labelled_answers,
+                held_out_share=self.experiment.held_out_share,
+            ),
             method=built,
             options=options,
-            seed=derived_seed(seed_inputs.seed, "student"),
-            validation=answered.get("validation"),
-            trust_labelled_answers=seed_inputs.trust_labelled_answers,
-            held_out_share=self.experiment.held_out_share,
+            seed=seed_inputs.seed,
+            rounds=PeerRounds(
+                options=each.rounds,
+                ids=seed_inputs.ids,
+                folder=self.folder / "labels" / f"seed-{seed_inputs.seed}" / "peers",
+                without_fold=seed_inputs.without_fold,
+            ),
             teacher=self.teacher.source(options),
-            examples_per_epoch=len(seed_inputs.answered["pool"]),
             teacher_weights=self.teacher.network_weights(seed_inputs.seed) if built.initial == "teacher" else None,
-            checkpoint=folder / "checkpoint.pt",
+            examples_per_epoch=len(seed_inputs.answered["pool"]),
+            resume=Resume(checkpoint=folder / "checkpoint.pt"),
         )
+        for sentence in corrected.sentences():
+            self.log.write("peers", f"{each.row}, seed {seed_inputs.seed}, {sentence}")
+        pool = replace(pool, answers=corrected.answered["pool"].answers)
         if not leads():
             return
         result.student.save(folder)
@@ -145,51 +137,6 @@ class Students:
             self.log.write(
                 "warning", f"{each.row}, seed {seed_inputs.seed}: {facts['classes_vanish']}", logging.WARNING
             )
-
-    def groups(self, seed_inputs: SeedInputs, rows: Sequence[MethodOptions]) -> list[list[MethodOptions]]:
-        """Which students are trained side by side: bags of n-grams of long texts, where a shared batch saves more than
-        several tables in the processor's caches cost; as many as memory is light.
-
-        Args:
-            seed_inputs: Of their seed.
-            rows: Of one seed, none finished.
-        """
-        numbers, size = seed_inputs.first.num_parameters, 1
-        inputs = as_read(seed_inputs.first.module, seed_inputs.inputs)
-        if isinstance(inputs, Unpadded) and place()[1] == 1:
-            some = inputs.take(torch.arange(min(256, len(inputs))))
-            batch = self.experiment.train.batch_size * len(some.values) / len(some)
-            if batch >= SHARED_SHARE * numbers:
-                size = max(1, min(MOST_TOGETHER, MOST_NUMBERS // numbers))
-        return [list(rows[start : start + size]) for start in range(0, len(rows), size)]
-
-    def _corrected(self, seed_inputs: SeedInputs, each: MethodOptions, answered: Mapping[str, Answered]) -> Corrected:
-        """The answers after the rounds of peers that the row asks for."""
-        if not each.rounds.most:
-            return Corrected(answered=answered, records=())
-        label, pool = answered["labelled"].label, answered["pool"].answers
-        # The folds of a teacher that was trained on the labels, with what it says of the pool without each of them.
-        own = seed_inputs.without_fold
-        num_folds = len(own) or (2 if each.rounds.folds == "auto" else each.rounds.folds)
-        peers = Peers(
-            fresh=seed_inputs.fresh,
-            inputs=seed_inputs.inputs,
-            answered=answered,
-            ids=seed_inputs.ids,
-            method=self.experiment.method_of(each),
-            train=self.experiment.train_options(each),
-            options=each.rounds,
-            seed=derived_seed(seed_inputs.seed, "rounds"),
-            fold=folds(label, num_folds, seed_inputs.seed),
-            without_fold=own or [pool] * num_folds,
-            folder=self.folder / "labels" / f"seed-{seed_inputs.seed}" / "peers",
-            trust_labelled_answers=seed_inputs.trust_labelled_answers,
-            held_out_share=self.experiment.held_out_share,
-        )
-        corrected = run_rounds(peers)
-        for sentence in corrected.sentences():
-            self.log.write("peers", f"{each.row}, seed {seed_inputs.seed}, {sentence}")
-        return corrected
 
     def encoded(self, student: Student, test: Examples, saved: list[float]) -> Inputs | Examples:
         """The test as a student reads it, encoded once for all of them; where it lies on disk, as it is.

@@ -25,7 +25,7 @@ from overproof.storage import atomic
 from overproof.synthetic import random_flips
 from overproof.teachers import SavedTeacher
 from overproof.training.options import TrainOptions
-from overproof.training.teacher_source import STORED, Answering, Online
+from overproof.training.teacher_source import STORED, OnlineTeacher, TeacherSource
 
 WEIGHTS = "weights.json"
 """The file, in a seed's folder of answers, with the weight of each scorer of a stack."""
@@ -71,7 +71,7 @@ class TeacherAnswers:
         """The weights of the one network that was trained on all the labelled examples."""
         return load_student(self.scorers.home(seed) / "fold-0").module.state_dict()
 
-    def source(self, options: TrainOptions) -> Answering:
+    def source(self, options: TrainOptions) -> TeacherSource:
         """What answers for the batches of a student trained by these options: the store, or the teacher itself.
 
         Raises:
@@ -90,7 +90,7 @@ class TeacherAnswers:
                 f"Option 'train.teacher_answers' is 'online', but the data are of kind {teacher.kind!r}; only images "
                 f"are augmented, so 'stored' answers are the same and fast."
             )
-        return Online(module=teacher.student.module, order=teacher.order)
+        return OnlineTeacher(module=teacher.student.module, order=teacher.order)
 
     def votes(self) -> tuple[Votes, ...]:
         """What files of votes hold, one entry a file; empty where no file holds votes."""

@@ -2,7 +2,7 @@
 
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -46,8 +46,30 @@ class EpochRecord:
     weight_counts: tuple[int, ...] = ()
 
 
+def _ignore(record: EpochRecord) -> None:
+    """Observe nothing."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Resume:
+    """Where a training keeps its state, and who follows it.
+
+    Args:
+        checkpoint: File to resume from and to keep the state in; None keeps none. Several trainings of one student keep
+            theirs in a folder of the same name beside it.
+        observe: Called after every epoch.
+    """
+
+    checkpoint: Path | None = None
+    observe: Callable[[EpochRecord], None] = _ignore
+
+
+NOT_RESUMED = Resume()
+"""No checkpoint and no observer."""
+
+
 @dataclass(kw_only=True, slots=True, eq=False)
-class State:
+class TrainingState:
     """All that changes during training, besides the student and its optimizers.
 
     Batches, dropout and augmentation are functions of seed and step, so no random state is kept. The first `num_passes`
@@ -108,7 +130,7 @@ def check_format(path: Path, found: Any) -> None:
 
 
 def save(
-    path: Path, fingerprint: str, student: nn.Module, optimizers: Sequence[torch.optim.Optimizer], state: State
+    path: Path, fingerprint: str, student: nn.Module, optimizers: Sequence[torch.optim.Optimizer], state: TrainingState
 ) -> None:
     """Write everything in one atomic step.
 
@@ -138,7 +160,7 @@ def save(
 
 
 def load(
-    path: Path, fingerprint: str, student: nn.Module, optimizers: Sequence[torch.optim.Optimizer], state: State
+    path: Path, fingerprint: str, student: nn.Module, optimizers: Sequence[torch.optim.Optimizer], state: TrainingState
 ) -> None:
     """Bring student, optimizers and state back to where `save` left them.
 

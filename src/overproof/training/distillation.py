@@ -1,9 +1,8 @@
 """One student by one method: from encoded examples and a teacher's answers to a trained student."""
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,41 +11,39 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from overproof.cross_fitting import folds, rows_within, rows_without
 from overproof.errors import InputError
 from overproof.methods.composition import Memories, Method
 from overproof.methods.noise_models import Noiseless
 from overproof.methods.selectors import ClassCounts, ShortClasses, class_counts
-from overproof.models import Inputs, Placed, Student, as_read, body_of, optimizer_for
+from overproof.models import Batches, Inputs, Placed, Student, as_read, body_of, optimizer_for
 from overproof.noise import NoiseEstimate
 from overproof.processes import leads, wait_for_all
 from overproof.seeds import derived_seed
 from overproof.storage import atomic
-from overproof.training.checkpoint import EpochRecord, fingerprint_of
+from overproof.training.checkpoint import NOT_RESUMED, EpochRecord, Resume, fingerprint_of
 from overproof.training.estimators import check_fittable, fit_weighted
-from overproof.training.examples import Answered, answered_by, joined
+from overproof.training.examples import AnsweredExamples, LoopData, TrainingData
 from overproof.training.imitation_search import Choice, Judged, Notes, choose, judge
-from overproof.training.interleaved import Training, alone, at_once, to_its_end
-from overproof.training.loop import training
+from overproof.training.loop import train
 from overproof.training.options import TrainOptions, batch_sizes
-from overproof.training.teacher_source import STORED, Answering, Stored
+from overproof.training.teacher_source import STORED, StoredAnswers, TeacherSource
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Distilled:
-    """A trained student and how it came about.
+    """A trained student, and the record of its training.
 
     Args:
         student: Ready to predict, save and export.
         history: One record an epoch.
-        noise: What was estimated of the teacher's errors.
-        memories: What the method's parts had learned at the end.
-        kept: [M], which pool examples it was trained on.
-        num_labelled: Labelled examples it was trained on.
-        num_held_out: Labelled examples kept out of training for the method to look at.
-        pool_classes: How many answers name each class, over the pool and over what was kept of it.
-        choices: The ξ of every generation, where it was chosen on held-out labels.
-        rounds: What rounds of peers came to before, where there were any.
+        noise: The estimate of the teacher's errors.
+        memories: The memory of the method's parts at the end of training.
+        kept: [M], the pool examples that it was trained on.
+        num_labelled: Number of labelled examples that it was trained on.
+        num_held_out: Number of labelled examples held out of training for the method.
+        pool_classes: Number of answers per class, over the pool and over the part of it that was kept.
+        choices: The ξ of every generation, if it was chosen on held-out labels.
+        rounds: The results of peer rounds, if there were any.
     """
 
     student: Student
@@ -62,113 +59,68 @@ class Distilled:
 
     @property
     def num_pool(self) -> int:
-        """Pool examples it was trained on."""
+        """Number of pool examples that it was trained on."""
         return len(self.kept)
 
 
-def distilling(
+def distilled(
     student: Student,
-    inputs: Inputs,
-    labelled: Answered,
-    pool: Answered,
+    data: TrainingData,
     *,
     method: Method,
     options: TrainOptions,
     seed: int,
-    validation: Answered | None = None,
-    trust_labelled_answers: bool = True,
-    held_out_share: float = 0.3,
+    teacher: TeacherSource = STORED,
     teacher_weights: Mapping[str, Tensor] | None = None,
-    teacher: Answering = STORED,
     examples_per_epoch: int | None = None,
-    checkpoint: Path | None = None,
-    observe: Callable[[EpochRecord], None] = lambda record: None,
-) -> Training[Distilled]:
-    """Train one student by one method: once, or as often as its generations and the search for ξ ask for.
-
-    It stops after every step of what is kept of it, so that students may take theirs in turn; `distilled` takes all.
+    resume: Resume = NOT_RESUMED,
+) -> Distilled:
+    """Train one student by one method, including all its generations and its search for ξ.
 
     Args:
         student: Freshly built; trained in place.
-        inputs: Encoded examples.
-        labelled: The labelled ones among them, with the teacher's out-of-sample answers.
-        pool: The unlabelled ones, with its answers.
-        method: What is asked of them.
-        options: How it is trained.
+        data: Labelled examples, pool and validation set.
+        method: Composition of noise model, selector and objectives.
+        options: How to train.
         seed: Decides everything random.
-        validation: More labelled examples, never trained on.
-        trust_labelled_answers: False where the teacher was trained on the labelled examples: its errors are then
-            estimated, and ξ is then chosen, on `validation` alone.
-        held_out_share: Share of `labelled` kept out of training where the method (or early stopping) needs it and
-            there is no validation set. A search for ξ keeps them out of its tries only.
-        teacher: Who answers in a batch: the store, or the teacher itself.
-        examples_per_epoch: Pool examples that pass in an epoch, so that students of smaller or larger pools see as many
-            in all; by default the whole pool once.
+        teacher: Source of the teacher's probabilities for a batch: the stored answers, or the teacher itself.
         teacher_weights: The teacher's own, for methods that start from them.
-        checkpoint: File to resume from; several trainings keep theirs in a folder of the same name beside it.
-        observe: Called after every epoch of the last training.
+        examples_per_epoch: Number of pool examples in an epoch, so that students of smaller or larger pools see equally
+            many in all; by default the size of the pool.
+        resume: Where the state is kept, and who observes the epochs of the last training.
 
     Raises:
-        InputError: Too few labelled examples to hold some out; nobody there to be asked online; what `check_trainable`
-            refuses; a start from a teacher that is not given or of another kind.
+        InputError: Too few labelled examples to hold some out; `teacher_answers: online` without a teacher to evaluate;
+            the errors of `check_trainable`; a start from a teacher that is not given or of another kind.
     """
-    check_trainable(method, options, unseen=trust_labelled_answers, validation=validation is not None)
-    if (body := body_of(student.module)) is not None:
-        check_fittable(body.path, method, options)
-    if options.teacher_answers == "online" and isinstance(teacher, Stored):
-        raise InputError(
-            "Option 'train.teacher_answers' is 'online', but there is no teacher here that could be asked."
-        )
-    fitted = labelled if trust_labelled_answers else labelled.take(torch.arange(0))
-    known = [fitted, *([validation] if validation is not None else [])]
+    _check(student, data, method, options, teacher)
+    known = data.out_of_sample
     noise = method.noise.fit(
         torch.cat([each.answers.probs() for each in known]), torch.cat([each.label for each in known])
     )
-    held_out = validation
+    labelled, held_out = data.labelled, data.validation
     if held_out is None and (method.needs_held_out or options.early_stop_epochs):
-        labelled, held_out = _parted(labelled, held_out_share, seed)
-    options = options.resolved(*optimizer_for(student.spec))
-    trainer = training if body_of(student.module) is None else at_once(fit_weighted)
-    read = as_read(student.module, inputs)
+        labelled, held_out = data.parted(labelled, seed)
     try:
-        chosen = method.select(pool.answers)
+        chosen = method.select(data.pool.answers)
     except ShortClasses as error:
         raise error.named(student.class_names) from None
-    # Chosen rows rise, so that as many as there are is all of them: a large pool is not copied for that.
-    kept = pool if len(chosen) == len(pool) else pool.take(chosen)
-
-    def trained(
-        learner: Student,
-        method: Method,
-        labelled: Answered,
-        held_out: Answered | None,
-        seed: int,
-        checkpoint: Path | None,
-        observe: Callable[[EpochRecord], None] = lambda record: None,
-    ) -> Training[tuple[list[EpochRecord], Memories]]:
-        # Steps follow the whole pool, so that a method which keeps less of it sees as many examples in all; where there
-        # is no pool, an epoch is a pass over the labelled examples.
-        labelled_size, pool_size = batch_sizes(options, len(labelled), len(pool))
-        passed, size = (examples_per_epoch or len(pool), pool_size) if len(pool) else (len(labelled), labelled_size)
-        return trainer(
-            learner.module,
-            joined(labelled.rows(read, noise), kept.rows(read, noise)),
-            num_labelled=len(labelled),
-            method=method,
-            transition=noise.transition,
-            options=options,
-            steps_per_epoch=max(1, round(passed / size)),
-            seed=seed,
-            teacher=teacher,
-            held_out=None if held_out is None else held_out.rows(read, noise),
-            checkpoint=checkpoint,
-            observe=observe,
-        )
-
-    folder = None if checkpoint is None or method.num_trainings == 1 else checkpoint.with_suffix("")
-    notes = Notes(folder=folder, fingerprint=fingerprint_of(method, options, len(labelled), len(kept), seed))
+    trainings = _Trainings(
+        inputs=data.inputs,
+        read=as_read(student.module, data.inputs),
+        # Chosen rows rise, so that as many as there are is all of them: a large pool is not copied for that.
+        pool=data.pool if len(chosen) == len(data.pool) else data.pool.take(chosen),
+        num_pool=len(data.pool),
+        noise=noise,
+        options=options.resolved(*optimizer_for(student.spec)),
+        teacher=teacher,
+        examples_per_epoch=examples_per_epoch or len(data.pool),
+        folder=_folder(resume.checkpoint, method),
+    )
+    fingerprint = fingerprint_of(method, trainings.options, len(labelled), len(chosen), seed)
+    notes = Notes(folder=trainings.folder, fingerprint=fingerprint)
     weights = _fitting(teacher_weights, student) if method.initial == "teacher" else None
-    choices = []
+    choices = list[Choice]()
     for generation in range(1, method.generations + 1):
         last = generation == method.generations
         own_seed = seed if last else derived_seed(seed, "generation", generation)
@@ -177,26 +129,15 @@ def distilling(
             learner.module.load_state_dict(weights)
         settled = method
         if method.sought is not None:
-            both = (labelled, held_out) if held_out is not None else _parted(labelled, held_out_share, seed)
-            ask = partial(_judged, learner, inputs, *both, method, trained, own_seed, notes, f"generation {generation}")
-            choices.append(choose(method.sought.search, ask))
+            parts = (labelled, held_out) if held_out is not None else data.parted(labelled, seed)
+            choices.append(trainings.imitation(learner, *parts, method, own_seed, notes, f"generation {generation}"))
             settled = method.with_imitation(choices[-1].imitation)
-        finished = None if folder is None or last else folder / f"generation-{generation}.safetensors"
-        if finished is not None and finished.exists():
-            learner.module.load_state_dict(safetensors.torch.load_file(finished))
-        else:
-            own = checkpoint if folder is None or last else folder / f"generation-{generation}.pt"
-            history, memories = yield from trained(
-                learner, settled, labelled, held_out, own_seed, own, observe if last else lambda record: None
-            )
         if last:
+            history, memories = trainings.train(learner, settled, labelled, held_out, own_seed, resume)
             break
-        state = {name: value.detach().cpu().contiguous() for name, value in learner.module.state_dict().items()}
-        if finished is not None and leads():
-            atomic.write_bytes(finished, safetensors.torch.save(state))
-        wait_for_all()
-        labelled = answered_by(learner, inputs, labelled)
-        held_out = None if held_out is None else answered_by(learner, inputs, held_out)
+        state = trainings.generation(learner, settled, labelled, held_out, own_seed, generation)
+        labelled = labelled.answered_by(learner, data.inputs)
+        held_out = None if held_out is None else held_out.answered_by(learner, data.inputs)
         weights = state if method.initial == "teacher" else None
     return Distilled(
         student=student,
@@ -206,12 +147,130 @@ def distilling(
         kept=chosen,
         num_labelled=len(labelled),
         num_held_out=0 if held_out is None else len(held_out),
-        pool_classes=class_counts(pool.answers, chosen, student.class_names),
+        pool_classes=class_counts(data.pool.answers, chosen, student.class_names),
         choices=tuple(choices),
     )
 
 
-distilled = alone(distilling)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Trainings:
+    """All that the trainings of one student have in common.
+
+    Args:
+        inputs: Encoded examples.
+        read: The same, as the student's module reads them in batches.
+        pool: The selected pool examples.
+        num_pool: Number of pool examples before selection.
+        noise: The estimate of the teacher's errors.
+        options: How to train, without `auto`.
+        teacher: Source of the teacher's probabilities for a batch.
+        examples_per_epoch: Number of pool examples in an epoch, where there is a pool.
+        folder: Where trainings before the last keep their files; None keeps none.
+    """
+
+    inputs: Inputs
+    read: Batches
+    pool: AnsweredExamples
+    num_pool: int
+    noise: NoiseEstimate
+    options: TrainOptions
+    teacher: TeacherSource
+    examples_per_epoch: int
+    folder: Path | None
+
+    def train(
+        self,
+        learner: Student,
+        method: Method,
+        labelled: AnsweredExamples,
+        held_out: AnsweredExamples | None,
+        seed: int,
+        resume: Resume,
+    ) -> tuple[list[EpochRecord], Memories]:
+        """Train a learner in place."""
+        # The number of steps follows the whole pool, so that a method which keeps less of it sees as many examples in
+        # all; without a pool, an epoch is a pass over the labelled examples.
+        labelled_size, pool_size = batch_sizes(self.options, len(labelled), self.num_pool)
+        passed, size = (self.examples_per_epoch, pool_size) if self.num_pool else (len(labelled), labelled_size)
+        trainer = train if body_of(learner.module) is None else fit_weighted
+        return trainer(
+            learner.module,
+            LoopData(
+                rows=labelled.rows(self.read, self.noise).followed_by(self.pool.rows(self.read, self.noise)),
+                num_labelled=len(labelled),
+                transition=self.noise.transition,
+                held_out=None if held_out is None else held_out.rows(self.read, self.noise),
+            ),
+            method=method,
+            options=self.options,
+            steps_per_epoch=max(1, round(passed / size)),
+            seed=seed,
+            teacher=self.teacher,
+            resume=resume,
+        )
+
+    def generation(
+        self,
+        learner: Student,
+        method: Method,
+        labelled: AnsweredExamples,
+        held_out: AnsweredExamples | None,
+        seed: int,
+        number: int,
+    ) -> dict[str, Tensor]:
+        """Train a generation before the last, or read it where it is finished; its weights."""
+        finished = None if self.folder is None else self.folder / f"generation-{number}.safetensors"
+        if finished is not None and finished.exists():
+            learner.module.load_state_dict(safetensors.torch.load_file(finished))
+        else:
+            checkpoint = None if self.folder is None else self.folder / f"generation-{number}.pt"
+            self.train(learner, method, labelled, held_out, seed, Resume(checkpoint=checkpoint))
+        state = {name: value.detach().cpu().contiguous() for name, value in learner.module.state_dict().items()}
+        if finished is not None and leads():
+            atomic.write_bytes(finished, safetensors.torch.save(state))
+        wait_for_all()
+        return state
+
+    def imitation(
+        self,
+        learner: Student,
+        labelled: AnsweredExamples,
+        judges: AnsweredExamples,
+        method: Method,
+        seed: int,
+        notes: Notes,
+        prefix: str,
+    ) -> Choice:
+        """The ξ at which a copy of the learner (same first weights, same batches) does best on held-out labels."""
+        assert method.sought is not None
+        search = method.sought.search
+
+        def ask(imitation: float) -> Judged:
+            name = f"{prefix}, ξ = {imitation!r}"
+            if name not in notes.found:
+                copied = replace(learner, module=copy.deepcopy(learner.module))
+                checkpoint = None if self.folder is None else self.folder / f"{prefix}, {imitation!r}.pt"
+                settled = method.with_imitation(imitation)
+                self.train(copied, settled, labelled, judges, seed, Resume(checkpoint=checkpoint))
+                probs = copied.probs(Placed(inputs=self.inputs, place=judges.place))
+                notes.note(name, asdict(judge(search, judges.label, judges.answers.probs(), probs)))
+                if checkpoint is not None and leads():
+                    checkpoint.unlink(missing_ok=True)
+            return Judged(**notes.found[name])
+
+        return choose(search, ask)
+
+
+def _folder(checkpoint: Path | None, method: Method) -> Path | None:
+    return None if checkpoint is None or method.num_trainings == 1 else checkpoint.with_suffix("")
+
+
+def _check(student: Student, data: TrainingData, method: Method, options: TrainOptions, teacher: TeacherSource) -> None:
+    check_trainable(method, options, unseen=data.trust_labelled_answers, validation=data.validation is not None)
+    if (body := body_of(student.module)) is not None:
+        check_fittable(body.path, method, options)
+    if options.teacher_answers == "online" and isinstance(teacher, StoredAnswers):
+        raise InputError("Option 'train.teacher_answers' is 'online', but no teacher is given that can be evaluated.")
 
 
 def check_trainable(method: Method, options: TrainOptions, *, unseen: bool, validation: bool) -> None:
@@ -254,39 +313,6 @@ def check_trainable(method: Method, options: TrainOptions, *, unseen: bool, vali
             "The teacher has seen the labelled examples, so a 'validation' role of labelled examples that it never saw "
             "is needed to estimate its errors; add one, or cross-fit the teacher."
         )
-
-
-def _parted(labelled: Answered, share: float, seed: int) -> tuple[Answered, Answered]:
-    """The labelled examples without a held-out share of them, and that share."""
-    part = folds(labelled.label, max(2, round(1 / share)), derived_seed(seed, "held out"))
-    return labelled.take(rows_without(part, 0)), labelled.take(rows_within(part, 0))
-
-
-def _judged(
-    learner: Student,
-    inputs: Inputs,
-    labelled: Answered,
-    judges: Answered,
-    method: Method,
-    trained: Callable[..., Training[Any]],
-    seed: int,
-    notes: Notes,
-    prefix: str,
-    imitation: float,
-) -> Judged:
-    """What held-out labels say of a copy of the learner at this ξ: the same first weights, the same batches."""
-    name = f"{prefix}, ξ = {imitation!r}"
-    if name not in notes.found:
-        copied = replace(learner, module=copy.deepcopy(learner.module))
-        checkpoint = None if notes.folder is None else notes.folder / f"{prefix}, {imitation!r}.pt"
-        to_its_end(trained(copied, method.with_imitation(imitation), labelled, judges, seed, checkpoint))
-        probs = copied.probs(Placed(inputs=inputs, place=judges.place))
-        assert method.sought is not None
-        found = judge(method.sought.search, judges.label, judges.answers.probs(), probs)
-        notes.note(name, asdict(found))
-        if checkpoint is not None and leads():
-            checkpoint.unlink(missing_ok=True)
-    return Judged(**notes.found[name])
 
 
 def _fitting(weights: Mapping[str, Tensor] | None, student: Student) -> Mapping[str, Tensor]:

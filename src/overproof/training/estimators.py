@@ -6,29 +6,26 @@ would have drawn it. Where weights follow from the student, it is fitted again u
 still.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from overproof.contract import Batch
 from overproof.errors import InputError
 from overproof.functional import label_distribution, soft_cross_entropy
-from overproof.methods.composition import Memories, Method
+from overproof.methods.composition import Memories, Method, Objective, Side
 from overproof.methods.losses import CrossEntropy
 from overproof.methods.selectors import Nothing
 from overproof.models import Ragged
 from overproof.models.estimator import body_of, stacked
-from overproof.training.checkpoint import EpochRecord
+from overproof.training.checkpoint import NOT_RESUMED, EpochRecord, Resume
+from overproof.training.examples import LoopData, TrainingRows
 from overproof.training.options import TrainOptions, batch_sizes
-from overproof.training.rows import Rows
-from overproof.training.teacher_source import STORED, Answering
+from overproof.training.teacher_source import STORED, TeacherSource
 
 AT_A_TIME = 4096
-"""Examples asked about at a time."""
+"""Examples that are evaluated at a time."""
 
 SMALLEST_SHARE = 1e-3
 """Of a target, smaller shares are left out and the others made to sum to one: a fit costs an example for each."""
@@ -38,20 +35,17 @@ CLOSE = 0.02
 exactly (on Letter they went on moving by .015 from the third fit to the twentieth, with nothing won)."""
 
 
+@torch.random.fork_rng()
 def fit_weighted(
     student: nn.Module,
-    rows: Rows,
+    data: LoopData,
     *,
-    num_labelled: int,
     method: Method,
-    transition: Float[Tensor, "K K"],
     options: TrainOptions,
     steps_per_epoch: int,
     seed: int,
-    teacher: Answering = STORED,
-    held_out: Rows | None = None,
-    checkpoint: Path | None = None,
-    observe: Callable[[EpochRecord], None] = lambda record: None,
+    teacher: TeacherSource = STORED,
+    resume: Resume = NOT_RESUMED,
 ) -> tuple[list[EpochRecord], Memories]:
     """Fit `student` in place, as `training.loop.train` would train it; the same arguments give the same bytes.
 
@@ -61,59 +55,57 @@ def fit_weighted(
 
     Args:
         student: Holds an `EstimatorBody`.
-        rows: Labelled examples first, then the pool the method selected.
-        num_labelled: How many of `rows` are labelled examples.
-        method: What is asked of them.
-        transition: [K, K], P(pseudo-label j | true label i).
+        data: Training rows and held-out examples.
+        method: The objective.
         options: `epochs` is the largest number of fits; `labelled_share`, `batch_size` and `early_stop_epochs` as in
             the loop. The others do not apply.
         steps_per_epoch: Does not apply.
-        seed: The estimator's, where it wants one.
-        teacher: The store; nobody else can be asked.
-        held_out: Labelled examples the student must not be fitted on.
-        checkpoint: Not written: a fit is begun again.
-        observe: Called after every fit.
+        seed: The estimator's, if it takes one.
+        teacher: Does not apply: only stored answers are used.
+        resume: `observe` is called after every fit. No checkpoint is written: a fit that was killed starts again.
 
     Returns:
         One record a fit, and the memory of the method's parts at the end.
 
     Raises:
-        InputError: What `check_fittable` refuses, or what the estimator does.
+        InputError: The errors of `check_fittable` and of the estimator.
     """
     body = body_of(student)
     assert body is not None, "distillation asks for the right one"
     check_fittable(body.path, method, options)
+    rows, num_labelled, held_out = data.rows, data.num_labelled, data.held_out
     if held_out is None and (method.needs_held_out or options.early_stop_epochs):
         raise InputError("Weights and early stopping look at labelled examples held out of training; give some.")
-    memories = method.start(transition)
-    drawn = _drawn(options, num_labelled, len(rows) - num_labelled)
-    asked = _ask(student, rows, num_labelled, method, memories, transition)
+    memories = method.start(data.transition)
+    drawn = _drawn(options, num_labelled, data.num_pool)
+    evaluated = _evaluated(student, data, method, memories)
     matrix = stacked([body.matrix(_front(student, rows.take(part))) for part in _parts(0, len(rows))])
     history, best, best_fit, best_loss = list[EpochRecord](), body.archive, 0, float("inf")
     for number in range(1, options.epochs + 1):
-        example, label = torch.nonzero(asked.target, as_tuple=True)
-        weight = (asked.target[example, label] * (asked.weight * drawn)[example]).double().numpy()
+        example, label = torch.nonzero(evaluated.target, as_tuple=True)
+        weight = (evaluated.target[example, label] * (evaluated.weight * drawn)[example]).double().numpy()
         body.fit(matrix[example.numpy()], label.numpy(), weight, seed)
         if held_out is not None and method.needs_held_out:
-            memories = method.refresh(memories, _seen(student, held_out, transition))
-        before, asked = asked, _ask(student, rows, num_labelled, method, memories, transition)
-        pooled = before.weight[num_labelled:] if len(rows) > num_labelled else before.weight
+            memories = method.refresh(memories, _seen(student, held_out, data.transition))
+        before, evaluated = evaluated, _evaluated(student, data, method, memories)
+        pooled = before.weight[num_labelled:] if data.num_pool else before.weight
         record = EpochRecord(
             epoch=number,
-            loss=(before.weight * drawn * asked.loss).double().mean().item(),
+            loss=(before.weight * drawn * evaluated.loss).double().mean().item(),
             weight_min=pooled.min().item(),
             weight_mean=pooled.mean().item(),
             weight_max=pooled.max().item(),
-            held_out_loss=None if held_out is None else _held_out_loss(student, held_out, transition),
+            held_out_loss=None if held_out is None else _held_out_loss(student, held_out, data.transition),
         )
         history.append(record)
-        observe(record)
+        resume.observe(record)
         if options.early_stop_epochs and record.held_out_loss is not None:
             if record.held_out_loss < best_loss:
                 best, best_fit, best_loss = body.archive, number, record.held_out_loss
             elif number - best_fit >= options.early_stop_epochs:
                 break
-        moved = (asked.weight - before.weight).abs().mean() + (asked.target - before.target).abs().sum(dim=1).mean()
+        target_moved = (evaluated.target - before.target).abs().sum(dim=1).mean()
+        moved = (evaluated.weight - before.weight).abs().mean() + target_moved
         if moved <= CLOSE * before.weight.mean():
             break
     if options.early_stop_epochs and best is not body.archive:
@@ -131,7 +123,7 @@ def check_fittable(path: str, method: Method, options: TrainOptions) -> None:
 
     Raises:
         InputError: A loss that is not cross-entropy; a target with negative entries; a start from a teacher's weights;
-            augmentation, an average of weights, or a teacher asked anew.
+            augmentation, an average of weights, or a teacher evaluated anew.
     """
     sides = {"labelled": method.labelled} if isinstance(method.select, Nothing) else {
         "labelled": method.labelled,
@@ -157,8 +149,8 @@ def check_fittable(path: str, method: Method, options: TrainOptions) -> None:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class _Asked:
-    """What a method asks of every example under the present student."""
+class _Evaluated:
+    """Target, weight and loss of every example under the current student."""
 
     target: Tensor
     weight: Tensor
@@ -176,34 +168,33 @@ def _drawn(options: TrainOptions, num_labelled: int, num_pool: int) -> Tensor:
     return torch.cat(parts)
 
 
-def _ask(
-    student: nn.Module, rows: Rows, num_labelled: int, method: Method, memories: Memories, transition: Tensor
-) -> _Asked:
+def _evaluated(student: nn.Module, data: LoopData, method: Method, memories: Memories) -> _Evaluated:
     targets, weights, losses = [], [], []
-    for side, objective, start, stop in (
-        ("labelled", method.labelled, 0, num_labelled),
-        ("pool", method.pool, num_labelled, len(rows)),
-    ):
+    sides: tuple[tuple[Side, Objective, int, int], ...] = (
+        ("labelled", method.labelled, 0, data.num_labelled),
+        ("pool", method.pool, data.num_labelled, len(data.rows)),
+    )
+    for side, objective, start, stop in sides:
         for part in _parts(start, stop):
-            matched = objective.matched(_batch(student, rows, part, transition), memories, side)
+            matched, weight = objective.terms(_batch(student, data.rows, part, data.transition), memories, side)
             target = matched.target_probs.where(matched.target_probs >= SMALLEST_SHARE, 0)
             targets.append(target / target.sum(dim=1, keepdim=True))
-            weights.append(objective.weight(replace(matched, memory=memories[f"{side}.weight"])).float())
-            losses.append(soft_cross_entropy(matched.student_logits, targets[-1]))
-    return _Asked(target=torch.cat(targets), weight=torch.cat(weights), loss=torch.cat(losses))
+            weights.append(weight.float())
+            losses.append(objective.loss(replace(matched, target_probs=targets[-1])))
+    return _Evaluated(target=torch.cat(targets), weight=torch.cat(weights), loss=torch.cat(losses))
 
 
-def _batch(student: nn.Module, rows: Rows, part: Tensor, transition: Tensor) -> Batch:
+def _batch(student: nn.Module, rows: TrainingRows, part: Tensor, transition: Tensor) -> Batch:
     with torch.no_grad():
         logits = student(rows.take(part))
     return rows.batch(part, logits, rows.teacher_probs.take(part), transition)
 
 
-def _seen(student: nn.Module, held_out: Rows, transition: Tensor) -> Batch:
+def _seen(student: nn.Module, held_out: TrainingRows, transition: Tensor) -> Batch:
     return _batch(student, held_out, torch.arange(len(held_out)), transition)
 
 
-def _held_out_loss(student: nn.Module, held_out: Rows, transition: Tensor) -> float:
+def _held_out_loss(student: nn.Module, held_out: TrainingRows, transition: Tensor) -> float:
     batch = _seen(student, held_out, transition)
     truth = label_distribution(batch.label, batch.teacher_probs)
     return soft_cross_entropy(batch.student_logits, truth).mean().item()

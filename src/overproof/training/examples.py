@@ -1,5 +1,6 @@
-"""Examples with what was said of them: given labels, and a teacher's answers or a student's own."""
+"""Training examples: encoded inputs with given labels and teacher answers, and the same as tensors for the loop."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -7,22 +8,24 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from overproof.answers.predictions import Answers
-from overproof.models import Batches, Dense, Inputs, Placed, Student, join
+from overproof.contract import Batch
+from overproof.cross_fitting import held_out_rows
+from overproof.models import Batches, Dense, Inputs, Placed, Ragged, Student, join
 from overproof.noise import NoiseEstimate
-from overproof.training.rows import Rows
+from overproof.seeds import derived_seed
 
-MAX_OPENED = 2**25
-"""Up to so many probabilities are opened once for a whole training (128 MiB), more of them batch by batch."""
+MAX_EXPANDED = 2**25
+"""Up to this many probabilities are expanded to all classes once per training (128 MiB); more are expanded by batch."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Answered:
-    """Some examples of a shared set of inputs, with what was said of them.
+class AnsweredExamples:
+    """Some examples of a shared set of inputs, with their given labels and answers.
 
     Args:
-        place: [N], where in the inputs each example stands.
+        place: [N], the position of each example in the inputs.
         label: [N], the given label, or -1 where none is known.
-        answers: The teacher's; out of sample where the label is used.
+        answers: The teacher's answers; out of sample where the label is used.
     """
 
     place: Int[Tensor, "N"]
@@ -32,20 +35,25 @@ class Answered:
     def __len__(self) -> int:
         return len(self.label)
 
-    def take(self, rows: Int[Tensor, "M"]) -> "Answered":
-        """Some of them."""
-        return Answered(place=self.place[rows], label=self.label[rows], answers=self.answers.take(rows))
+    def take(self, rows: Int[Tensor, "M"]) -> "AnsweredExamples":
+        """A subset of the examples."""
+        return AnsweredExamples(place=self.place[rows], label=self.label[rows], answers=self.answers.take(rows))
 
-    def rows(self, inputs: Batches, noise: NoiseEstimate) -> Rows:
-        """As the training loop reads them."""
+    def answered_by(self, student: Student, inputs: Inputs) -> "AnsweredExamples":
+        """The same examples with a student's answers in place of the teacher's."""
+        probs = student.probs(Placed(inputs=inputs, place=self.place))
+        return replace(self, answers=self.answers.saying(probs))
+
+    def rows(self, inputs: Batches, noise: NoiseEstimate) -> "TrainingRows":
+        """The examples as the training loop reads them."""
         margin = self.answers.margin
-        return Rows(
+        return TrainingRows(
             inputs=inputs,
             place=self.place,
             label=self.label,
             teacher_probs=(
-                Opened(answers=self.answers)
-                if len(self) * self.answers.num_classes > MAX_OPENED
+                ExpandedByBatch(answers=self.answers)
+                if len(self) * self.answers.num_classes > MAX_EXPANDED
                 else Dense(values=self.answers.probs())
             ),
             teacher_accuracy=noise.accuracy_of(margin, self.answers.pseudo_label),
@@ -54,8 +62,52 @@ class Answered:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Opened:
-    """Very many answers, opened to all classes a batch at a time."""
+class TrainingData:
+    """The data that one student is trained on.
+
+    Args:
+        inputs: Encoded examples, which the parts below share.
+        labelled: Labelled examples, with the teacher's out-of-sample answers.
+        pool: Unlabelled examples, with the teacher's answers; may be empty.
+        validation: More labelled examples, never trained on.
+        trust_labelled_answers: False if the teacher was trained on the labelled examples: its errors are then
+            estimated, and ξ is chosen, on `validation` only.
+        held_out_share: Share of `labelled` held out of training if the method (or early stopping) needs held-out labels
+            and there is no validation set. A search for ξ holds it out of its trial trainings only.
+    """
+
+    inputs: Inputs
+    labelled: AnsweredExamples
+    pool: AnsweredExamples
+    validation: AnsweredExamples | None = None
+    trust_labelled_answers: bool = True
+    held_out_share: float = 0.3
+
+    @property
+    def out_of_sample(self) -> list[AnsweredExamples]:
+        """The labelled examples on which the teacher's answers are out of sample; the first has no rows without any."""
+        labelled = self.labelled if self.trust_labelled_answers else self.labelled.take(torch.arange(0))
+        return [labelled] if self.validation is None else [labelled, self.validation]
+
+    @property
+    def by_role(self) -> dict[str, AnsweredExamples]:
+        """The parts by role: labelled, pool and, where there is one, validation."""
+        parts = {"labelled": self.labelled, "pool": self.pool}
+        return parts if self.validation is None else {**parts, "validation": self.validation}
+
+    def with_roles(self, parts: Mapping[str, AnsweredExamples]) -> "TrainingData":
+        """The same with other parts, by role."""
+        return replace(self, labelled=parts["labelled"], pool=parts["pool"], validation=parts.get("validation"))
+
+    def parted(self, labelled: AnsweredExamples, seed: int) -> tuple[AnsweredExamples, AnsweredExamples]:
+        """Labelled examples split into those to train on and the held-out share."""
+        held_out = held_out_rows(labelled.label, self.held_out_share, derived_seed(seed, "held out"))
+        return labelled.take((~held_out).nonzero()[:, 0]), labelled.take(held_out.nonzero()[:, 0])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ExpandedByBatch:
+    """Very many stored answers, expanded to all classes one batch at a time."""
 
     answers: Answers
 
@@ -66,25 +118,97 @@ class Opened:
         """The probabilities of these rows."""
         return self.answers.probs(rows)
 
-    def to(self, device: torch.device) -> "Opened":
+    def to(self, device: torch.device) -> "ExpandedByBatch":
         """The same answers on another device."""
         parts = {f.name: getattr(self.answers, f.name) for f in fields(self.answers) if f.name != "num_classes"}
-        return Opened(answers=replace(self.answers, **{name: part.to(device) for name, part in parts.items()}))
+        return ExpandedByBatch(answers=replace(self.answers, **{name: part.to(device) for name, part in parts.items()}))
 
 
-def answered_by(student: Student, inputs: Inputs, examples: Answered) -> Answered:
-    """The same examples with a student's own answers in place of the teacher's."""
-    probs = student.probs(Placed(inputs=inputs, place=examples.place))
-    return replace(examples, answers=examples.answers.saying(probs))
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class TrainingRows:
+    """Examples as tensors: the student's inputs, and the teacher's answers with the estimates of their accuracy.
+
+    Args:
+        inputs: Encoded examples, shared by every method of a run.
+        place: [N], the position of each row in `inputs`.
+        label: [N], the given label or -1.
+        teacher_probs: N rows of [K], out of sample on labelled examples.
+        teacher_accuracy: [N], in [0, 1].
+        num_candidates: [N], in 1..K.
+    """
+
+    inputs: Batches
+    place: Int[Tensor, "N"]
+    label: Int[Tensor, "N"]
+    teacher_probs: Inputs
+    teacher_accuracy: Float[Tensor, "N"]
+    num_candidates: Int[Tensor, "N"]
+
+    def __len__(self) -> int:
+        return len(self.label)
+
+    def followed_by(self, other: "TrainingRows") -> "TrainingRows":
+        """These rows, then those of another part of the same inputs."""
+        return TrainingRows(
+            inputs=self.inputs,
+            place=torch.cat([self.place, other.place]),
+            label=torch.cat([self.label, other.label]),
+            teacher_probs=join([self.teacher_probs, other.teacher_probs]),
+            teacher_accuracy=torch.cat([self.teacher_accuracy, other.teacher_accuracy]),
+            num_candidates=torch.cat([self.num_candidates, other.num_candidates]),
+        )
+
+    def to(self, device: torch.device) -> "TrainingRows":
+        """The same rows on another device."""
+        return TrainingRows(
+            inputs=self.inputs.to(device),
+            place=self.place.to(device),
+            label=self.label.to(device),
+            teacher_probs=self.teacher_probs.to(device),
+            teacher_accuracy=self.teacher_accuracy.to(device),
+            num_candidates=self.num_candidates.to(device),
+        )
+
+    def take(self, rows: Tensor) -> Tensor | Ragged:
+        """The student's inputs for these rows."""
+        return self.inputs.take(self.place.index_select(0, rows))
+
+    def batch(self, rows: Tensor, student_logits: Tensor, teacher_probs: Tensor, transition: Tensor) -> Batch:
+        """These rows as a `Batch`, with the student's logits and the teacher's probabilities."""
+        return Batch(
+            student_logits=student_logits,
+            target_probs=teacher_probs,
+            teacher_probs=teacher_probs,
+            label=self.label.index_select(0, rows),
+            teacher_accuracy=self.teacher_accuracy.index_select(0, rows),
+            num_candidates=self.num_candidates.index_select(0, rows),
+            transition=transition,
+        )
 
 
-def joined(labelled: Rows, pool: Rows) -> Rows:
-    """Labelled rows first, then the pool's."""
-    return Rows(
-        inputs=labelled.inputs,
-        place=torch.cat([labelled.place, pool.place]),
-        label=torch.cat([labelled.label, pool.label]),
-        teacher_probs=join([labelled.teacher_probs, pool.teacher_probs]),
-        teacher_accuracy=torch.cat([labelled.teacher_accuracy, pool.teacher_accuracy]),
-        num_candidates=torch.cat([labelled.num_candidates, pool.num_candidates]),
-    )
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class LoopData:
+    """What the training loop, or the fit of an estimator, reads.
+
+    Args:
+        rows: Labelled examples first, then the pool that the method selected, which may be empty.
+        num_labelled: How many of `rows` are labelled examples.
+        transition: [K, K], P(pseudo-label j | true label i).
+        held_out: Labelled examples that the student must not be trained on, for methods that use them and for early
+            stopping.
+    """
+
+    rows: TrainingRows
+    num_labelled: int
+    transition: Float[Tensor, "K K"]
+    held_out: TrainingRows | None = None
+
+    @property
+    def num_pool(self) -> int:
+        """How many of the rows are of the pool."""
+        return len(self.rows) - self.num_labelled
+
+    def to(self, device: torch.device) -> "LoopData":
+        """The same on another device."""
+        held_out = None if self.held_out is None else self.held_out.to(device)
+        return replace(self, rows=self.rows.to(device), transition=self.transition.to(device), held_out=held_out)

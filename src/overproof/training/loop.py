@@ -5,11 +5,9 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import asdict
-from pathlib import Path
 
 import torch
 import torch.distributed as dist
-from jaxtyping import Float
 from torch import Tensor, nn
 
 from overproof.contract import Batch
@@ -20,53 +18,45 @@ from overproof.models import Ragged
 from overproof.processes import place
 from overproof.seeds import derived_seed
 from overproof.training.augmentation import augment
-from overproof.training.checkpoint import EpochRecord, State, fingerprint_of, load, save
+from overproof.training.checkpoint import NOT_RESUMED, EpochRecord, Resume, TrainingState, fingerprint_of, load, save
 from overproof.training.epoch_counts import no_counts, summed
-from overproof.training.interleaved import Training, alone
+from overproof.training.examples import LoopData, TrainingRows
 from overproof.training.optimizers import eager, learning_rate_share, optimizer_of
 from overproof.training.options import TrainOptions, batch_sizes
-from overproof.training.rows import Rows
 from overproof.training.sampler import Shuffled
-from overproof.training.teacher_source import STORED, Answering
+from overproof.training.teacher_source import STORED, TeacherSource
 
 
-def training(
+@torch.random.fork_rng()
+def train(
     student: nn.Module,
-    rows: Rows,
+    data: LoopData,
     *,
-    num_labelled: int,
     method: Method,
-    transition: Float[Tensor, "K K"],
     options: TrainOptions,
     steps_per_epoch: int,
     seed: int,
-    teacher: Answering = STORED,
-    held_out: Rows | None = None,
-    checkpoint: Path | None = None,
-    observe: Callable[[EpochRecord], None] = lambda record: None,
-) -> Training[tuple[list[EpochRecord], Memories]]:
+    teacher: TeacherSource = STORED,
+    resume: Resume = NOT_RESUMED,
+) -> tuple[list[EpochRecord], Memories]:
     """Train `student` in place; the same arguments give the same bytes, killed and resumed or not.
-
-    It stops after every step, so that students may take theirs in turn; `train` takes them all. The global random
-    generator is seeded at every step, for dropout; whoever takes the steps sees to it that nobody else notices.
 
     The objective is the mean over the batch's examples, labelled and pool alike, of weight times loss; it is divided
     by the number of examples, never by the sum of the weights, because that is what makes debiasing weights unbiased.
 
+    The global random generator is seeded at every step, for dropout, and restored at the end.
+
     Args:
         student: Maps a batch of encoded inputs to logits [B, K].
-        rows: Labelled examples first, then the pool the method selected (which may be empty).
-        num_labelled: How many of `rows` are labelled examples.
-        method: What is asked of them.
-        transition: [K, K], P(pseudo-label j | true label i).
-        options: How; `learning_rate` must be a number here.
+        data: Training rows and held-out examples.
+        method: The objective, and what is refreshed between epochs.
+        options: How to train; `learning_rate` must be a number here.
         steps_per_epoch: Steps between two refreshes. It is the caller's, so that methods which keep less of the pool
             see as many examples in all.
         seed: Decides order, dropout and augmentation.
-        teacher: Who answers for the examples of a batch: the store, or the teacher on their augmented images.
-        held_out: Labelled examples the student must not train on, for methods that look at them and for early stopping.
-        checkpoint: File to resume from and to keep the state in.
-        observe: Called after every epoch.
+        teacher: Source of the teacher's probabilities for a batch: the stored answers, or the teacher on the augmented
+            images.
+        resume: Where the state is kept, and who observes the epochs.
 
     Returns:
         One record an epoch, and the memory of the method's parts at the end.
@@ -76,20 +66,19 @@ def training(
         InputError: The method or early stopping needs held-out examples and there are none, or the checkpoint belongs
             to another run.
     """
-    if held_out is None and method.needs_held_out:
+    if data.held_out is None and method.needs_held_out:
         raise InputError("This method estimates its weights on labelled examples held out of training; give some.")
-    if held_out is None and options.early_stop_epochs:
+    if data.held_out is None and options.early_stop_epochs:
         raise InputError("train.early_stop_epochs needs labelled examples held out of training; give some.")
     device = options.resolved_device()
     rank, world = place()
     # Kernels with the channels last are the fast ones for convolutions; nothing else has four axes.
     student.to(device)
     student.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's own signatures
-    rows, teacher, transition = rows.to(device), teacher.to(device), transition.to(device)
-    held_out = held_out.to(device) if held_out else None
+    data, teacher = data.to(device), teacher.to(device)
+    rows, num_labelled, num_pool, held_out = data.rows, data.num_labelled, data.num_pool, data.held_out
 
-    # --- who is in a batch
-    num_pool = len(rows) - num_labelled
+    # --- the rows of each batch
     labelled_size, pool_size = batch_sizes(options, num_labelled, num_pool)
     labelled_stream = Shuffled(num_labelled, derived_seed(seed, "labelled"))
     pool_stream = Shuffled(num_pool, derived_seed(seed, "pool"))
@@ -98,13 +87,13 @@ def training(
     # --- what learns
     memories = {
         path: {name: value.to(device).detach().requires_grad_(value.requires_grad) for name, value in memory.items()}
-        for path, memory in method.start(transition).items()
+        for path, memory in method.start(data.transition).items()
     }
     learned_parts = [value for memory in memories.values() for value in memory.values() if value.requires_grad]
     optimizers = [optimizer_of(student, options, device)]
     optimizers += [eager(torch.optim.Adam)([value], lr=1e-3) for value in learned_parts]
     moved = [value for optimizer in optimizers for group in optimizer.param_groups for value in group["params"]]
-    state = State(
+    state = TrainingState(
         step=0,
         memories=memories,
         average=weights_of(student) if options.ema else {},
@@ -112,8 +101,8 @@ def training(
         passes=torch.zeros(steps_per_epoch * options.accumulate, 4, dtype=torch.float64, device=device),
     )
     fingerprint = fingerprint_of(method, options, num_labelled, num_pool, seed)
-    if checkpoint is not None and checkpoint.exists():
-        load(checkpoint, fingerprint, student, optimizers, state)
+    if resume.checkpoint is not None and resume.checkpoint.exists():
+        load(resume.checkpoint, fingerprint, student, optimizers, state)
     forward: Callable[[Tensor | Ragged], Tensor] = student
     if world > 1:
         forward = nn.parallel.DistributedDataParallel(student)
@@ -127,7 +116,7 @@ def training(
 
         # --- once an epoch: parts that look at held-out examples do so; weights are one in the first epoch
         if step % steps_per_epoch == 0 and epoch > 0 and held_out is not None and method.needs_held_out:
-            state.memories = method.refresh(state.memories, _held_out_batch(student, held_out, transition))
+            state.memories = method.refresh(state.memories, _held_out_batch(student, held_out, data.transition))
 
         # --- one step
         _seed(device, derived_seed(seed, "noise", step, rank))
@@ -150,7 +139,7 @@ def training(
             with torch.autocast("cuda", torch.bfloat16) if autocast else nullcontext():
                 student_logits = forward(inputs)
                 teacher_probs = teacher.probs(rows.teacher_probs.take(taken), inputs)
-            batch = rows.batch(taken, student_logits.float(), teacher_probs, transition)
+            batch = rows.batch(taken, student_logits.float(), teacher_probs, data.transition)
             loss, weight = method(batch, state.memories, len(labelled_part))
             # The only place in the package where examples are averaged.
             mean_loss = torch.dot(weight, loss) * (world / (labelled_size + pool_size))
@@ -170,20 +159,17 @@ def training(
             average = state.average[name]
             average.lerp_(value, 1 - options.ema) if average.is_floating_point() else average.copy_(value)
 
-        # --- once in a while: look, and save
+        # --- at the end of an epoch, and from time to time: record and save
         if state.step % steps_per_epoch == 0:
-            observe(_close_epoch(student, state, held_out, transition, epoch + 1, steps_per_epoch, options))
-        if checkpoint is not None and time.monotonic() - last_save >= options.checkpoint_seconds and rank == 0:
-            save(checkpoint, fingerprint, student, optimizers, state)
+            resume.observe(_close_epoch(student, state, data, epoch + 1, steps_per_epoch, options))
+        due = resume.checkpoint is not None and time.monotonic() - last_save >= options.checkpoint_seconds
+        if resume.checkpoint is not None and due and rank == 0:
+            save(resume.checkpoint, fingerprint, student, optimizers, state)
             last_save = time.monotonic()
-        yield state.step / total_steps
 
     if state.best or state.average:
         student.load_state_dict(state.best or state.average)
     return state.history, state.memories
-
-
-train = alone(training)
 
 
 def _seed(device: torch.device, seed: int) -> None:
@@ -193,7 +179,7 @@ def _seed(device: torch.device, seed: int) -> None:
         torch.cuda.manual_seed(seed)
 
 
-def _held_out_batch(student: nn.Module, held_out: Rows, transition: Tensor) -> Batch:
+def _held_out_batch(student: nn.Module, held_out: TrainingRows, transition: Tensor) -> Batch:
     """The held-out examples under the current student, in evaluation mode and without augmentation."""
     everyone = torch.arange(len(held_out), device=held_out.label.device)
     student.eval()
@@ -211,9 +197,8 @@ def _noted(mean_loss: Tensor, weight: Tensor) -> Tensor:
 
 def _close_epoch(
     student: nn.Module,
-    state: State,
-    held_out: Rows | None,
-    transition: Tensor,
+    state: TrainingState,
+    data: LoopData,
     epoch: int,
     steps_per_epoch: int,
     options: TrainOptions,
@@ -221,8 +206,8 @@ def _close_epoch(
     """Record the epoch, start the next one's sums, and keep the best student where early stopping asks for it."""
     passes = state.passes[: state.num_passes]
     held_out_loss = None
-    if held_out is not None:
-        batch = _held_out_batch(student, held_out, transition)
+    if data.held_out is not None:
+        batch = _held_out_batch(student, data.held_out, data.transition)
         truth = label_distribution(batch.label, batch.teacher_probs)
         held_out_loss = soft_cross_entropy(batch.student_logits, truth).mean().item()
         if options.early_stop_epochs and held_out_loss < state.best_loss:
@@ -242,7 +227,7 @@ def _close_epoch(
     return record
 
 
-def _stopped(state: State, options: TrainOptions) -> bool:
+def _stopped(state: TrainingState, options: TrainOptions) -> bool:
     return 0 < options.early_stop_epochs <= len(state.history) - state.best_epoch
 
 

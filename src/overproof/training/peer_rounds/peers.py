@@ -37,7 +37,7 @@ from overproof.answers.predictions import Answers
 from overproof.cross_fitting import rows_within, rows_without
 from overproof.methods.composition import Method, override
 from overproof.methods.published import labelled_only
-from overproof.models import Inputs, Placed, Student, described_student
+from overproof.models import Placed, Student, described_student
 from overproof.noise import same_margins
 from overproof.options import Finite, Options
 from overproof.processes import leads, wait_for_all
@@ -46,12 +46,13 @@ from overproof.seeds import derived_seed, digest, hasher
 from overproof.storage import atomic
 from overproof.storage.keys import ANSWERS, canonical_json
 from overproof.storage.shard import Ids, StoreKey, digest_of_ids
+from overproof.training.checkpoint import Resume
 from overproof.training.distillation import distilled
-from overproof.training.examples import Answered
+from overproof.training.examples import AnsweredExamples, TrainingData
 from overproof.training.options import TrainOptions
 from overproof.training.parallel import run_jobs
 
-JUDGES = ("labelled", "validation")
+JUDGES: tuple[str, ...] = ("labelled", "validation")
 """Roles whose labels are known."""
 
 MOST_ROUNDS = 3
@@ -88,9 +89,9 @@ class Peers:
 
     Args:
         fresh: Makes an untrained student.
-        inputs: Encoded examples.
-        answered: "labelled" and "pool" among them, perhaps "validation", with the teacher's answers.
-        ids: The content ids of each.
+        data: Labelled examples, pool and perhaps a validation set, with the teacher's answers. If the teacher was
+            trained on the labelled examples, it is weighed on the validation set only.
+        ids: The content ids of the examples of each role.
         method: What is asked of a peer.
         train: How it is trained.
         options: How many, and how they are weighed.
@@ -98,14 +99,10 @@ class Peers:
         fold: [V], the fold of every labelled example, in 0..F-1.
         without_fold: For every fold the teacher's answers on the pool without it: F of them.
         folder: Where the peers' scores are kept as answers; rows that begin with the same peers share them.
-        trust_labelled_answers: False where the teacher was trained on the labelled examples: it is then weighed on
-            `validation` alone.
-        held_out_share: As in `distilled`.
     """
 
     fresh: Callable[[], Student]
-    inputs: Inputs
-    answered: Mapping[str, Answered]
+    data: TrainingData
     ids: Mapping[str, Ids]
     method: Method
     train: TrainOptions
@@ -114,8 +111,11 @@ class Peers:
     fold: Int64[Tensor, "V"]
     without_fold: Sequence[Answers]
     folder: Path
-    trust_labelled_answers: bool = True
-    held_out_share: float = 0.3
+
+    @functools.cached_property
+    def answered(self) -> dict[str, AnsweredExamples]:
+        """The parts of the data by role."""
+        return self.data.by_role
 
     @functools.cached_property
     def untrained(self) -> Student:
@@ -152,8 +152,8 @@ class Peers:
                 "method": described(self.method),
                 "train": described(self.train, without=["checkpoint_seconds"]),
                 "weighing": weighing,
-                "trust_labelled_answers": self.trust_labelled_answers,
-                "held_out_share": self.held_out_share,
+                "trust_labelled_answers": self.data.trust_labelled_answers,
+                "held_out_share": self.data.held_out_share,
                 "seed": self.seed,
                 "answers": said.hexdigest(),
                 "names_only": self.hears_names_only,
@@ -175,7 +175,9 @@ class Peers:
         """Those it is asked about: the other half, on which the fold's next peer is trained; all before round 1."""
         return self.trained_on(number + 1, fold) if number else torch.arange(len(self.half))
 
-    def scored(self, number: int, chains: Sequence[Mapping[str, Answered]], after: Sequence[int] = ()) -> "Scores":
+    def scored(
+        self, number: int, chains: Sequence[Mapping[str, AnsweredExamples]], after: Sequence[int] = ()
+    ) -> "Scores":
         """Train a round's peers, or read what they said.
 
         Args:
@@ -231,7 +233,9 @@ class Peers:
 
         return answer(folder, ids, key, self.untrained.class_names, said, source=f"what peers say ({what})")
 
-    def _trained(self, number: int, chains: Sequence[Mapping[str, Answered]], folder: Path) -> dict[str, Tensor]:
+    def _trained(
+        self, number: int, chains: Sequence[Mapping[str, AnsweredExamples]], folder: Path
+    ) -> dict[str, Tensor]:
         """Train every peer of a round and put together what they say of examples they were not trained on."""
         paths = [folder / f"{fold}.safetensors" for fold in range(self.num_folds)]
         run_jobs(
@@ -248,7 +252,7 @@ class Peers:
             values["validation"] = torch.stack([each["validation"] for each in said]).mean(dim=0)
         return values
 
-    def _peer(self, number: int, fold: int, chain: Mapping[str, Answered], path: Path) -> None:
+    def _peer(self, number: int, fold: int, chain: Mapping[str, AnsweredExamples], path: Path) -> None:
         """Train one peer and write down what it says of the other half, of its fold and of the validation examples."""
         exists = path.exists()
         wait_for_all()
@@ -258,23 +262,20 @@ class Peers:
         path.parent.mkdir(parents=True, exist_ok=True)
         result = distilled(
             self.fresh(),
-            self.inputs,
-            chain["labelled"].take(rows_without(self.fold, fold)),
-            chain["pool"],
+            self.data.with_roles({**chain, "labelled": chain["labelled"].take(rows_without(self.fold, fold))}),
             method=_on_half_a_pool(self.method) if number else labelled_only(),
             options=self.train,
             seed=derived_seed(self.seed, "peer", number, fold),
-            validation=chain.get("validation"),
-            trust_labelled_answers=self.trust_labelled_answers,
-            held_out_share=self.held_out_share,
-            checkpoint=checkpoint,
+            resume=Resume(checkpoint=checkpoint),
         )
         asked = {
             "labelled": self.answered["labelled"].place[rows_within(self.fold, fold)],
             "pool": self.answered["pool"].place[self.asked_about(number, fold)],
             **({"validation": chain["validation"].place} if "validation" in chain else {}),
         }
-        scores = {role: result.student.probs(Placed(inputs=self.inputs, place=place)) for role, place in asked.items()}
+        scores = {
+            role: result.student.probs(Placed(inputs=self.data.inputs, place=place)) for role, place in asked.items()
+        }
         if leads():
             atomic.write_bytes(path, safetensors.torch.save(scores))
             checkpoint.unlink(missing_ok=True)

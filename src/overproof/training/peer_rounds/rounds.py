@@ -14,8 +14,8 @@ from overproof.cross_fitting import FoldModels
 from overproof.errors import InputError
 from overproof.noise import log_loss, named_posterior, named_posterior_by_role, stack_by_role
 from overproof.seeds import derived_seed
-from overproof.training.examples import Answered
-from overproof.training.peer_rounds.peers import Peers, Scores
+from overproof.training.examples import AnsweredExamples
+from overproof.training.peer_rounds.peers import JUDGES, Peers, Scores
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,7 +85,7 @@ class StudentRecord:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Corrected:
+class CorrectedAnswers:
     """What the rounds made of the answers.
 
     Args:
@@ -94,7 +94,7 @@ class Corrected:
         students: Where the teacher gives hard labels only and a round was taken: what students come to with it.
     """
 
-    answered: Mapping[str, Answered]
+    answered: Mapping[str, AnsweredExamples]
     records: tuple[RoundRecord, ...]
     students: StudentRecord | None = None
 
@@ -116,7 +116,7 @@ class Corrected:
         return found if self.students is None else {**found, "students": asdict(self.students)}
 
 
-def run_rounds(peers: Peers) -> Corrected:
+def run_rounds(peers: Peers) -> CorrectedAnswers:
     """Rounds of peers until one does not help, or until there were as many as allowed.
 
     A round is taken when the mean log-loss of the stack on the labelled examples, all out of sample, is lower than
@@ -138,8 +138,8 @@ def run_rounds(peers: Peers) -> Corrected:
     options, teacher = peers.options, peers.answered
     if len(teacher["pool"]) < 2:
         raise InputError(f"Peer rounds need a pool of at least 2 examples; this one has {len(teacher['pool'])}.")
-    label = {role: teacher[role].label for role in ("labelled", "validation") if role in teacher}
-    if not peers.trust_labelled_answers:
+    label = {role: teacher[role].label for role in JUDGES if role in teacher}
+    if not peers.data.trust_labelled_answers:
         del label["labelled"]
     weigh = functools.partial(
         stack_by_role, label=label, seed=derived_seed(peers.seed, "stack"), bias=options.bias, penalty=options.penalty
@@ -150,15 +150,15 @@ def run_rounds(peers: Peers) -> Corrected:
 
     given_without = [answers.probs() for answers in peers.without_fold]
     said, said_without = _heard(peers, label, given_without)
-    current: Mapping[str, Answered] = teacher
+    current: Mapping[str, AnsweredExamples] = teacher
     pool = teacher["pool"]
 
-    def chain_of(number: int, fold: int, probs: Tensor) -> Answered:
+    def chain_of(number: int, fold: int, probs: Tensor) -> AnsweredExamples:
         """The pool examples that the peer of a fold is trained on, with these answers."""
         rows = pool.take(peers.trained_on(number, fold))
         return replace(rows, answers=rows.answers.saying(probs))
 
-    def own_chains(number: int) -> list[Mapping[str, Answered]]:
+    def own_chains(number: int) -> list[Mapping[str, AnsweredExamples]]:
         """The same with the teacher's own answers, whatever was corrected."""
         return [
             {**teacher, "pool": chain_of(number, fold, without[peers.trained_on(number, fold)])}
@@ -198,7 +198,7 @@ def run_rounds(peers: Peers) -> Corrected:
             parts.append(own if number else own[rows])
             chains.append({**corrected, "pool": chain_of(number + 1, fold, fitted(parts))})
         alone += [] if number else [scores]
-    found = Corrected(answered=current, records=tuple(records))
+    found = CorrectedAnswers(answered=current, records=tuple(records))
     if not (peers.hears_names_only and found.taken):
         return found
     after = [record.number for record in records if record.taken]

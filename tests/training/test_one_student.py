@@ -1,0 +1,146 @@
+"""One student from answers: the command line and Python train the same one, and a kill changes no byte."""
+
+import pyarrow as pa
+import pyarrow.csv
+import pytest
+import torch
+
+from overproof import TrainOptions, distill, run, self_distill
+from overproof.runs.experiment import experiment_from
+from overproof.training import loop
+from overproof.training.examples import AnsweredExamples, TrainingData
+from overproof.training.one_student import train_on_labels
+
+NAMES = ("bad", "fine", "good")
+SIZES = {"labelled": 60, "validation": 40, "pool": 200, "test": 50}
+TRAIN = {"epochs": 2, "batch_size": 32}
+
+
+def texts(num: int, seed: int) -> tuple[list[str], torch.Tensor, torch.Tensor]:
+    """Texts, their labels, and a teacher's probabilities in sixty-fourths, which a file keeps to the last bit."""
+    g = torch.Generator().manual_seed(seed)
+    label = torch.randint(3, (num,), generator=g)
+    words = torch.randint(30, (num, 9), generator=g) + 15 * label.unsqueeze(1)
+    likely = torch.where(torch.rand(num, generator=g) < 0.2, torch.randint(3, (num,), generator=g), label)
+    top = torch.randint(30, 60, (num,), generator=g)
+    probs = ((64 - top) / 2).unsqueeze(1).repeat(1, 3)
+    probs[torch.arange(num), likely] = top.float()
+    return [" ".join(f"w{word}" for word in row) for row in words.tolist()], label, probs / 64
+
+
+@pytest.fixture(scope="module")
+def parts():
+    return {role: texts(num, seed) for seed, (role, num) in enumerate(SIZES.items())}
+
+
+def content(folder, parts, roles, **changes):
+    """An experiment on files of texts, whose teacher is a file of answers."""
+    files, answers = {}, []
+    for role in roles:
+        sentences, label, probs = parts[role]
+        ids = [f"{role}-{row}" for row in range(len(sentences))]
+        columns = {"id": ids, "text": sentences, "class": [NAMES[each] for each in label.tolist()]}
+        pa.csv.write_csv(pa.table(columns), folder / f"{role}.csv")
+        files[role] = {"path": str(folder / f"{role}.csv"), "input": "text", "label": "class", "id": "id"}
+        answers.append(pa.table({"id": ids, **{name: probs[:, k].tolist() for k, name in enumerate(NAMES)}}))
+    pa.csv.write_csv(pa.concat_tables(answers), folder / "answers.csv")
+    return {
+        "data": {"files": files},
+        "teacher": {"answers": [str(folder / "answers.csv")]},
+        "student": {"name": "ngram", "options": {"buckets": 512}},
+        "train": TRAIN,
+        "seeds": [3],
+        **changes,
+    }
+
+
+def same_student(result, folder, run_folder, row) -> None:
+    result.student.save(folder)
+    trained = run_folder / "students/seed-3" / row / "student.safetensors"
+    assert (folder / "student.safetensors").read_bytes() == trained.read_bytes()
+
+
+@pytest.mark.parametrize(("method", "rounds"), [("soft", 0), ("slam", 0), ("wd", 0), ("slam", 1)])
+def test_distill_and_run_train_the_same_student(parts, tmp_path, method, rounds):
+    row = {"method": method, "name": "row", **({"rounds": {"most": rounds, "workers": 1}} if rounds else {})}
+    whole = content(tmp_path, parts, ("labelled", "pool", "test"), methods=[row])
+    run(experiment_from(whole), tmp_path / "run")
+    (labelled, label, labelled_probs), (pool, _, pool_probs) = parts["labelled"], parts["pool"]
+    result = distill(
+        students_spec(), pool, pool_probs, labelled, label, labelled_probs,
+        method=method, class_names=NAMES, train=TrainOptions(**TRAIN), seed=3, rounds=rounds,
+    )  # fmt: skip
+    same_student(result, tmp_path / "own", tmp_path / "run", "row")
+    assert len(result.rounds.get("records", ())) == rounds + bool(rounds)
+
+
+@pytest.mark.parametrize("method", ["born_again", "self_distilled", "partial_label"])
+def test_self_distill_and_run_train_the_same_student(parts, tmp_path, method):
+    whole = content(tmp_path, parts, ("labelled", "validation", "test"), methods=[method])
+    whole["teacher"], whole["data"]["rows"] = {"model": "student", "folds": 1}, {"pool": 0}
+    run(experiment_from(whole), tmp_path / "run")
+    (labelled, label, _), (held_out, held_out_label, _) = parts["labelled"], parts["validation"]
+    result = self_distill(
+        students_spec(), labelled, label, held_out=held_out, held_out_labels=held_out_label,
+        method=method, class_names=NAMES, train=TrainOptions(**TRAIN), seed=3,
+    )  # fmt: skip
+    same_student(result, tmp_path / "own", tmp_path / "run", method)
+
+
+def students_spec():
+    from overproof.models import ModelSpec
+
+    return ModelSpec(name="ngram", options={"buckets": 512})
+
+
+@pytest.mark.parametrize("dies_at", [1, 5, 9])
+def test_killed_at_any_epoch_a_run_ends_in_the_same_bytes(parts, tmp_path, monkeypatch, dies_at):
+    options = {**TRAIN, "checkpoint_seconds": 0.0}
+    whole = content(tmp_path, parts, ("labelled", "pool", "test"), methods=["hard", "slam", "wd"], train=options)
+    run(experiment_from(whole), tmp_path / "whole")
+    close, count = loop._close_epoch, []
+
+    def dying(*arguments):
+        count.append(0)
+        if len(count) == dies_at:
+            raise KeyboardInterrupt
+        return close(*arguments)
+
+    monkeypatch.setattr(loop, "_close_epoch", dying)
+    with pytest.raises(KeyboardInterrupt):
+        run(experiment_from(whole), tmp_path / "killed")
+    run(experiment_from(whole), tmp_path / "killed")
+    kept = [
+        {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        for folder in (tmp_path / "killed", tmp_path / "whole")
+    ]
+    for files in kept:
+        files.pop("log.txt"), files.pop("costs.jsonl")
+    assert kept[0] == kept[1]
+    assert sum(name.endswith("row.json") for name in kept[0]) == 6
+
+
+def test_a_training_leaves_the_global_random_state_as_it_was(parts):
+    sentences, label, _ = parts["labelled"]
+    from overproof.data import from_arrays
+    from overproof.models import build
+
+    examples = from_arrays(sentences, label, class_names=NAMES)
+    student = build(students_spec(), [examples], class_names=NAMES, seed=0)
+    before = torch.get_rng_state()
+    train_on_labels(student, student.encode(examples), label, options=TrainOptions(**TRAIN), seed=0, checkpoint=None)
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_data_by_role_and_back(parts):
+    from overproof.answers.predictions import compress
+    from overproof.models import Dense
+
+    _, label, probs = parts["labelled"]
+    some = AnsweredExamples(place=torch.arange(60), label=label, answers=compress(probs))
+    data = TrainingData(inputs=Dense(values=torch.zeros(60, 1)), labelled=some, pool=some.take(torch.arange(5)))
+    assert list(data.by_role) == ["labelled", "pool"]
+    both = data.with_roles({**data.by_role, "validation": some})
+    assert both.validation is some
+    assert [len(each) for each in both.out_of_sample] == [60, 60]
+    assert [len(each) for each in data.out_of_sample] == [60]
