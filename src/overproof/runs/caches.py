@@ -17,7 +17,7 @@ from overproof.data import Examples, Source, read
 from overproof.models import Dense, Encoder, Inputs, Ragged
 from overproof.models.encoding_cache import EncodingCache
 from overproof.storage.id_index import IdIndex
-from overproof.teachers import Brought, opened
+from overproof.teachers import Brought, brought_kind_of
 from overproof.teachers.options import ScorerOptions
 
 
@@ -70,16 +70,10 @@ class Caches:
             InputError: There is no such teacher, or it does not suit the examples or the classes.
         """
         settings = [scorer.model, scorer.options, scorer.classes, scorer.weights, class_names, _form_of(examples)]
-        key = json.dumps([*settings, _stamps(scorer.model), _stamps(scorer.weights)], sort_keys=True, default=str)
+        kind = brought_kind_of(scorer)
+        key = json.dumps([*settings, _stamps(kind.files(scorer))], sort_keys=True, default=str)
         if key not in self._opened:
-            self._opened[key] = opened(
-                scorer.model,
-                scorer.options,
-                class_names,
-                examples=examples,
-                classes=scorer.classes,
-                weights=scorer.weights,
-            )
+            self._opened[key] = kind.open(scorer, class_names, examples)
         return self._opened[key]
 
     def share_encodings(self, sets: Iterable[Examples]) -> None:
@@ -130,12 +124,8 @@ def _form_of(examples: Examples) -> list[str]:
     return [first.kind, str(first.inputs.schema if isinstance(first.inputs, pa.Table) else "")]
 
 
-def _stamps(model: str) -> list[tuple[str, int, int]]:
-    """Names, sizes and times of a model's files: those in its folder, or its file and its companions."""
-    if not model:
-        return []
-    path = Path(model)
-    files = sorted(path.iterdir()) if path.is_dir() else [path, Path(f"{path}.data"), path.parent / "tokenizer.json"]
+def _stamps(files: Iterable[Path]) -> list[tuple[str, int, int]]:
+    """Names, sizes and times of a model's files."""
     found = [(each.name, each.stat()) for each in files if each.is_file()]
     return [(name, about.st_size, about.st_mtime_ns) for name, about in found]
 

@@ -17,7 +17,6 @@ from overproof.runs.experiment import Experiment, ScorerOptions
 from overproof.runs.roles import Roles, SeedRoles
 from overproof.teachers import (
     Brought,
-    Network,
     SharedPool,
     Trainable,
     ask_once,
@@ -136,18 +135,15 @@ class ScorerAnswers:
     def _trainable(self, scorer: ScorerOptions, roles: SeedRoles) -> Trainable:
         own = scorer.model == "student"
         train = self.experiment.train if own else scorer.train
-        train_network, fitting = _training_on_labels(train), (roles.labelled, roles.pool)
-        if own:
-            spec = resolved(self.experiment.student.spec, roles.labelled)
-            return Network(spec=spec, examples=fitting, train=train_network, recipe=train)
         return trainable(
             scorer.model,
             scorer.options,
             everyone=self._all_examples,
-            fitting=fitting,
+            fitting=(roles.labelled, roles.pool),
             folder=Path(scorer.features) if scorer.features else (self.caches.folder or self.folder) / "features",
-            train=train_network,
+            train=_training_on_labels(train),
             recipe=train,
+            student=resolved(self.experiment.student.spec, roles.labelled) if own else None,
             progress=self.progress.counter("teacher's features"),
         )
 

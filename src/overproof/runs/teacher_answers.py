@@ -79,12 +79,13 @@ class TeacherAnswers:
         """
         if options.teacher_answers == "stored":
             return STORED
-        teacher = self.scorers.opened(self.experiment.teacher)
-        if not isinstance(teacher, SavedTeacher):
+        if not self.experiment.teacher.can_be_online:
             raise InputError(
                 f"Option 'train.teacher_answers' is 'online', but {self.experiment.teacher.model!r} cannot be asked in "
                 f"a batch; a saved student or a torch module with 'teacher.weights' can."
             )
+        teacher = self.scorers.opened(self.experiment.teacher)
+        assert isinstance(teacher, SavedTeacher), "its kind can be online"
         if teacher.kind != "image":
             raise InputError(
                 f"Option 'train.teacher_answers' is 'online', but the data are of kind {teacher.kind!r}; only images "

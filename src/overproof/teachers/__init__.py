@@ -6,11 +6,14 @@ from overproof.teachers.brought.answer_files import from_files as from_files
 from overproof.teachers.brought.saved_student import SavedTeacher as SavedTeacher
 from overproof.teachers.brought.saved_student import open_teacher as open_teacher
 from overproof.teachers.brought.skops_file import cross_fitted_estimator as cross_fitted_estimator
-from overproof.teachers.opening import opened as opened
+from overproof.teachers.kinds import brought_kind_of as brought_kind_of
+from overproof.teachers.kinds import is_brought as is_brought
+from overproof.teachers.kinds import kind_of as kind_of
+from overproof.teachers.kinds import opened as opened
+from overproof.teachers.kinds import trainable as trainable
 from overproof.teachers.scorers import Brought as Brought
 from overproof.teachers.scorers import Predictor as Predictor
 from overproof.teachers.scorers import Trainable as Trainable
-from overproof.teachers.trained.by_name import trainable as trainable
 from overproof.teachers.trained.cross_fitted import cross_fitted as cross_fitted
 from overproof.teachers.trained.estimator import Estimator as Estimator
 from overproof.teachers.trained.network import Network as Network

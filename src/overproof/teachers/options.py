@@ -6,6 +6,7 @@ import pydantic
 
 from overproof.errors import InputError
 from overproof.synthetic.answer_options import AnswerNoise
+from overproof.teachers.kinds import brought_kind_of, is_brought
 from overproof.training.options import TrainOptions
 
 
@@ -49,7 +50,12 @@ class ScorerOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
     @property
     def brought(self) -> bool:
         """Whether `model` was made elsewhere and is asked as it is."""
-        return bool(self.weights) or "/" in self.model or self.model.endswith((".onnx", ".skops"))
+        return is_brought(self)
+
+    @property
+    def can_be_online(self) -> bool:
+        """Whether its module can predict every augmented batch anew."""
+        return self.brought and brought_kind_of(self).can_be_online
 
     @property
     def trained_here(self) -> bool:

@@ -1,11 +1,12 @@
 """Answers that somebody brought in files, for every role of a run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from overproof.answers.files import ParsedFiles, Vote, read_answers
 from overproof.answers.predictions import Answers
 from overproof.data import Examples
 from overproof.errors import InputError
+from overproof.teachers.kind import Named, TeacherKind
 
 
 def from_files(
@@ -45,3 +46,15 @@ def from_files(
                 if path == paths[-1]:
                     raise
     return answers
+
+
+class AnswerFiles(TeacherKind):
+    """Files of answers; there is no model to open, `from_files` reads them."""
+
+    def matches(self, named: Named) -> bool:
+        """No other kind has answers."""
+        return bool(named.answers)
+
+    def paths(self, named: Named) -> Iterable[tuple[str, str]]:
+        """All files."""
+        return [("answers", path) for path in named.answers]

@@ -18,6 +18,7 @@ from overproof.data import Examples, Kind
 from overproof.data.wording import listed, reason
 from overproof.errors import InputError
 from overproof.models.embeddings import quiet
+from overproof.teachers.kind import BroughtKind, Named
 from overproof.teachers.scorers import check_named, checked_options, column_order, hash_of_files
 
 KINDS: Mapping[str, Kind] = {"ForSequenceClassification": "text", "ForImageClassification": "image"}
@@ -201,3 +202,19 @@ def _loaded(folder: Path, kind: Kind, chosen: HuggingFaceOptions, who: str) -> t
         return batch
 
     return model, (tokens if kind == "text" else pixels), transformers.__version__
+
+
+class HuggingFaceFolder(BroughtKind):
+    """A folder with `config.json`."""
+
+    def matches(self, named: Named) -> bool:
+        """A saved student's folder may hold a `config.json` too."""
+        folder = Path(named.model)
+        is_path = "/" in named.model and not named.weights
+        return is_path and (folder / "config.json").is_file() and not (folder / "student.json").is_file()
+
+    def open(self, named: Named, class_names: Sequence[str], examples: Examples) -> HuggingFaceTeacher:
+        """As `open_hugging_face`."""
+        return open_hugging_face(
+            Path(named.model), named.options, class_names, classes=named.classes, examples=examples
+        )

@@ -1,5 +1,6 @@
 """An ONNX file as teacher: images, tables, texts or token ids in, probabilities or logits out."""
 
+import functools
 import json
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +18,7 @@ from overproof.data import Examples, Kind
 from overproof.data.wording import listed, reason
 from overproof.errors import InputError
 from overproof.teachers.brought.onnx_inputs import Feed, reader_for
+from overproof.teachers.kind import BroughtKind, Named
 from overproof.teachers.scorers import check_named, checked_options, column_order, hash_of_files
 
 METADATA = ("class_names", "classes")
@@ -103,83 +105,115 @@ def open_onnx(
             the classes.
     """
     who = f"teacher ({path})"
+    runtime, chosen = _runtime(who), checked_options(OnnxOptions, options, who)
+    made = json.dumps({"onnx": chosen.model_dump(mode="json"), "classes": list(classes)}, sort_keys=True)
+    files = [each for each in _files(path) if each.is_file() or each == path]
+    fingerprint = f"{made} onnxruntime={runtime.__version__} file={hash_of_files(files)}"
+    session = _session(runtime, path, who)
+    scorer = _Scorer(
+        session=session,
+        output=_output(session.get_outputs(), chosen.output, who),
+        feed=reader_for(session.get_inputs(), chosen, examples, path),
+        who=who,
+    )
+    first = scorer(examples.take(torch.arange(min(scorer.fixed or 2, len(examples)))))
+    width = max(first.shape[1], 2)
+    names = tuple(classes) or _named(session, who) or tuple(map(str, scorer.keys))
+    if not names:
+        raise InputError(
+            f"{who} does not name its {width} classes; give 'teacher.classes', their names in the order of its outputs."
+        )
+    check_named(width, names, who)
+    logits = chosen.scores == "logits" or (chosen.scores == "auto" and not _is_distribution(first))
+    return OnnxTeacher(
+        kind=examples.kind,
+        fingerprint=fingerprint,
+        order=column_order(class_names, names, who),
+        scores=functools.partial(_of_both_classes, scorer, logits) if first.shape[1] == 1 else scorer,
+        logits=logits,
+        batch_size=scorer.fixed or chosen.batch_size,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Scorer:
+    """Some examples to their scores [n, columns], as the file gives them.
+
+    Args:
+        session: Of onnxruntime.
+        output: The output to read.
+        feed: Examples to the inputs of the session.
+        who: What to call the teacher in errors.
+        keys: The names of the columns, where the output gives a dictionary for each example; known after the first.
+    """
+
+    session: Any
+    output: str
+    feed: Feed
+    who: str
+    keys: list[Any] = field(default_factory=list)
+
+    @property
+    def fixed(self) -> int:
+        """The number of examples in a batch, where the file fixes it; else 0."""
+        declared = self.session.get_inputs()[0].shape[0]
+        return declared if isinstance(declared, int) and declared > 0 else 0
+
+    def __call__(self, some: Examples) -> np.ndarray:
+        # A batch of fixed size is filled up with its last example.
+        filled = some.take(torch.arange(max(len(some), self.fixed)).clamp(max=len(some) - 1)) if self.fixed else some
+        given = self._run(filled)[: len(some)]
+        if isinstance(given, list) and given and isinstance(given[0], dict):
+            # scikit-learn's converters give a dictionary for each example.
+            self.keys[:] = self.keys or sorted(given[0])
+            given = [[row[key] for key in self.keys] for row in given]
+        values = np.asarray(given, np.float64)
+        if len(values) != len(some) or values.ndim not in (1, 2):
+            raise InputError(
+                f"{self.who} gives an array of shape {values.shape} for {len(some)} examples; a row each is needed."
+            )
+        return values.reshape(len(values), -1)
+
+    def _run(self, some: Examples) -> Any:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                return self.session.run([self.output], self.feed(some))[0]
+        except InputError:
+            raise
+        except Exception as error:
+            raise InputError(f"{self.who} cannot answer {some.origin}: {reason(error)}.") from None
+
+
+def _of_both_classes(scorer: _Scorer, logits: bool, some: Examples) -> np.ndarray:
+    """The scores of two classes, of which the file gives that of the second."""
+    values = scorer(some)
+    return np.hstack([np.zeros_like(values) if logits else 1 - values, values])
+
+
+def _files(path: Path) -> list[Path]:
+    """The file, and those that may be beside it: weights too large for one file, and a tokenizer."""
+    return [path, Path(f"{path}.data"), path.parent / "tokenizer.json"]
+
+
+def _runtime(who: str) -> Any:
     try:
         import onnxruntime
     except ImportError:
         raise InputError(
             f"{who} needs the package onnxruntime; install it with: pip install 'overproof[onnx]'."
         ) from None
-    chosen = checked_options(OnnxOptions, options, who)
-    files = [
-        each for each in (path, Path(f"{path}.data"), path.parent / "tokenizer.json") if each.is_file() or each == path
-    ]
-    made = json.dumps({"onnx": chosen.model_dump(mode="json"), "classes": list(classes)}, sort_keys=True)
-    fingerprint = f"{made} onnxruntime={onnxruntime.__version__} file={hash_of_files(files)}"
-    settings = onnxruntime.SessionOptions()
+    return onnxruntime
+
+
+def _session(runtime: Any, path: Path, who: str) -> Any:
+    settings = runtime.SessionOptions()
     settings.intra_op_num_threads = torch.get_num_threads()
     settings.log_severity_level = 3
     try:
-        session = onnxruntime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
+        return runtime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
     except Exception as error:
         raise InputError(f"{who} cannot be opened by onnxruntime: {reason(error)}.") from None
-    feed = reader_for(session.get_inputs(), chosen, examples, path)
-    output = _output(session.get_outputs(), chosen.output, who)
-    keys: list[Any] = []
-
-    declared = session.get_inputs()[0].shape[0]
-    fixed = declared if isinstance(declared, int) and declared > 0 else 0
-
-    def scores(some: Examples) -> np.ndarray:
-        # Of a batch that the file fixes, the places that are left over are asked about the last example.
-        whole = some.take(torch.arange(max(len(some), fixed)).clamp(max=len(some) - 1)) if fixed else some
-        given = _asked(session, output, feed, whole, who)[: len(some)]
-        if isinstance(given, list) and given and isinstance(given[0], dict):
-            # scikit-learn's converters give one dictionary an example.
-            keys[:] = keys or sorted(given[0])
-            given = [[row[key] for key in keys] for row in given]
-        values = np.asarray(given, np.float64)
-        if len(values) != len(some) or values.ndim not in (1, 2):
-            raise InputError(
-                f"{who} gives an array of shape {values.shape} for {len(some)} examples; a row each is needed."
-            )
-        return values.reshape(len(values), -1)
-
-    first = scores(examples.take(torch.arange(min(fixed or 2, len(examples)))))
-    names = tuple(classes) or _named(session, who) or tuple(map(str, keys))
-    width = max(first.shape[1], 2)
-    if not names:
-        raise InputError(
-            f"{who} does not name its {width} classes; give 'teacher.classes', their names in the order of its outputs."
-        )
-    check_named(width, names, who)
-    binary = first.shape[1] == 1
-    logits = chosen.scores == "logits" or (chosen.scores == "auto" and not _is_distribution(first))
-
-    def of_every_class(some: Examples) -> np.ndarray:
-        values = scores(some)
-        if not binary:
-            return values
-        return np.hstack([np.zeros_like(values) if logits else 1 - values, values])
-
-    return OnnxTeacher(
-        kind=examples.kind,
-        fingerprint=fingerprint,
-        order=column_order(class_names, names, who),
-        scores=of_every_class,
-        logits=logits,
-        batch_size=fixed or chosen.batch_size,
-    )
-
-
-def _asked(session: Any, output: str, feed: Feed, some: Examples, who: str) -> Any:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return session.run([output], feed(some))[0]
-    except InputError:
-        raise
-    except Exception as error:
-        raise InputError(f"{who} cannot answer {some.origin}: {reason(error)}.") from None
 
 
 def _output(outputs: Sequence[Any], wanted: str, who: str) -> str:
@@ -218,3 +252,19 @@ def _named(session: Any, who: str) -> tuple[str, ...]:
 def _is_distribution(rows: np.ndarray) -> bool:
     inside = (rows >= 0).all() and (rows <= 1 + 1e-3).all()
     return bool(inside and (rows.shape[1] == 1 or (np.abs(rows.sum(axis=1) - 1) <= 1e-3).all()))
+
+
+class OnnxFile(BroughtKind):
+    """A file `….onnx`."""
+
+    def matches(self, named: Named) -> bool:
+        """By the end of its name."""
+        return named.model.endswith(".onnx") and not named.weights
+
+    def files(self, named: Named) -> list[Path]:
+        """With what is beside it: weights too large for one file, and a tokenizer."""
+        return _files(Path(named.model))
+
+    def open(self, named: Named, class_names: Sequence[str], examples: Examples) -> OnnxTeacher:
+        """As `open_onnx`."""
+        return open_onnx(Path(named.model), named.options, class_names, classes=named.classes, examples=examples)

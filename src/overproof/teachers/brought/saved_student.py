@@ -1,7 +1,7 @@
 """A student saved by an earlier run as the teacher of this one: asked once for the store, or anew in every batch."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +11,17 @@ from torch import Tensor
 from overproof.data import Examples, Kind
 from overproof.errors import InputError
 from overproof.models import Student, load_student
+from overproof.teachers.kind import BroughtKind, Named
 from overproof.teachers.scorers import column_order
+
+READS: Mapping[str, Kind] = {
+    "image": "image",
+    "ngram": "text",
+    "embedding": "text",
+    "plain": "table",
+    "table": "table",
+}
+"""The kind of examples that a student's encoder reads."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -61,3 +71,35 @@ def open_teacher(folder: Path | str, class_names: Sequence[str]) -> SavedTeacher
         order=column_order(class_names, student.class_names, f"teacher ({folder})"),
         fingerprint=json.dumps({"saved": about["student"], "weights": about["weights"]}, sort_keys=True),
     )
+
+
+class SavedStudentFolder(BroughtKind):
+    """A folder with `student.json`; any path that is no other kind of teacher."""
+
+    can_be_online = True
+
+    def matches(self, named: Named) -> bool:
+        """A path has a slash in it."""
+        return "/" in named.model and not named.weights
+
+    def check(self, named: Named, option: str, kind: Kind | None) -> None:
+        """Also the kind of examples that it reads, as its `student.json` names it."""
+        super().check(named, option, kind)
+        try:
+            encoder = json.loads((Path(named.model).expanduser() / "student.json").read_text())["encoder"]["type"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return
+        reads = READS.get(encoder)
+        if None not in (kind, reads) and reads != kind:
+            raise InputError(
+                f"Option '{option}.model' is a saved student that reads {reads}; the data are of kind {kind!r}."
+            )
+
+    def open(self, named: Named, class_names: Sequence[str], examples: Examples) -> SavedTeacher:
+        """As `open_teacher`; there is nothing to choose."""
+        if named.classes or named.options:
+            extra = "classes" if named.classes else "options"
+            raise InputError(
+                f"Option 'teacher.{extra}' is given, but a saved student ({named.model!r}) knows its own; leave it out."
+            )
+        return open_teacher(Path(named.model), class_names)

@@ -20,6 +20,7 @@ from overproof.data.wording import listed, reason
 from overproof.errors import InputError
 from overproof.seeds import derived_seed
 from overproof.teachers.brought.onnx_inputs import number_matrix
+from overproof.teachers.kind import BroughtKind, Named
 from overproof.teachers.scorers import check_named, checked_options, column_order, hash_of_files, spread
 
 
@@ -223,3 +224,15 @@ def raw(estimator: Any, examples: Examples, who: str) -> Any:
             f"{who} was fitted on {listed(missing)}; {examples.origin} has {listed(examples.inputs.column_names)}."
         )
     return examples.inputs.select(list(named))
+
+
+class SkopsFile(BroughtKind):
+    """A file `….skops`."""
+
+    def matches(self, named: Named) -> bool:
+        """By the end of its name."""
+        return named.model.endswith(".skops") and not named.weights
+
+    def open(self, named: Named, class_names: Sequence[str], examples: Examples) -> FittedEstimator:
+        """As `open_skops`."""
+        return open_skops(Path(named.model), named.options, class_names, classes=named.classes, examples=examples)

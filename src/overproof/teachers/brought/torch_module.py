@@ -1,7 +1,7 @@
 """A torch module by import path with weights of its own from a safetensors file."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from overproof.models.encoders import ImageEncoder, PlainTable
 from overproof.models.tensor_files import put_tensors, read_tensors
 from overproof.models.zoo import GIVEN, fit_encoder
 from overproof.teachers.brought.saved_student import SavedTeacher
+from overproof.teachers.kind import BroughtKind, Named
 from overproof.teachers.scorers import column_order, hash_of_files
 
 
@@ -58,3 +59,27 @@ def open_module(
         order=column_order(class_names, classes, f"teacher ({path})"),
         fingerprint=f"{made} weights={hash_of_files([Path(weights)])}",
     )
+
+
+class TorchModule(BroughtKind):
+    """The import path of a factory, with a file of weights."""
+
+    can_be_online = True
+
+    def matches(self, named: Named) -> bool:
+        """No other kind has weights."""
+        return bool(named.weights)
+
+    def paths(self, named: Named) -> Iterable[tuple[str, str]]:
+        """The weights; the model is an import path."""
+        return [("weights", named.weights)]
+
+    def files(self, named: Named) -> list[Path]:
+        """The weights."""
+        return [Path(named.weights)]
+
+    def open(self, named: Named, class_names: Sequence[str], examples: Examples) -> SavedTeacher:
+        """As `open_module`."""
+        return open_module(
+            named.model, named.options, named.weights, class_names, classes=named.classes, examples=examples
+        )

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from overproof.data import Examples
+from overproof.data import Examples, Kind
 from overproof.errors import InputError
-from overproof.models import TableEncoder
+from overproof.models import TableEncoder, is_estimator
 from overproof.models.importing import imported
+from overproof.teachers.kind import Named, TrainedKind, TrainingSetting
 from overproof.teachers.scorers import Predictor, spread
 
 
@@ -81,3 +82,26 @@ def made(path: str, options: Mapping[str, Any], seed: int = 0) -> Any:
     if not hasattr(estimator, "predict_proba"):
         raise InputError(f"teacher.model {path!r} has no predict_proba; a classifier with one is needed.")
     return estimator
+
+
+class EstimatorByPath(TrainedKind):
+    """The import path of a scikit-learn classifier."""
+
+    def matches(self, named: Named) -> bool:
+        """By what is at the path."""
+        return ":" in named.model and is_estimator(imported(named.model, what="teacher"))
+
+    def check(self, named: Named, option: str, kind: Kind | None) -> None:
+        """That it can be made with its options, and reads the data."""
+        if kind is None:
+            return
+        made(named.model, named.options)
+        if kind == "text":
+            raise InputError(
+                f"Option '{option}.model' is {named.model!r}, which reads tables and images; for text use 'minilm' or "
+                f"'ngram'."
+            )
+
+    def make(self, named: Named, setting: TrainingSetting) -> Estimator:
+        """A fresh classifier for each fit."""
+        return Estimator(path=named.model, options=named.options, examples=setting.fitting)

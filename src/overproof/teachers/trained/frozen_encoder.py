@@ -1,5 +1,6 @@
 """A frozen encoder and a logistic head trained on the labels."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,14 +11,19 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from overproof.data import Examples
-from overproof.models import Embedder, ImageEmbedder
+from overproof.data import Examples, Kind
+from overproof.errors import InputError
+from overproof.models import FROZEN, Embedder, ImageEmbedder, frozen_embedder
 from overproof.storage.id_index import IdIndex
 from overproof.storage.keys import ENCODINGS
 from overproof.storage.shard import StoreKey
 from overproof.storage.store import RowsDone
 from overproof.teachers.feature_cache import gather
+from overproof.teachers.kind import Named, TrainedKind, TrainingSetting
 from overproof.teachers.scorers import Predictor, spread
+
+READS: Mapping[str, Kind] = {"minilm": "text", "efficientnet_lite0": "image"}
+"""The kind of examples that an encoder reads."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -91,3 +97,33 @@ class FrozenEncoder:
             return spread(head.predict_proba((self._of(examples) - mean) / std), head.classes_, num_classes)
 
         return predict
+
+
+class FrozenEncoderByName(TrainedKind):
+    """`minilm`, `efficientnet_lite0` or `frozen_encoder`."""
+
+    def matches(self, named: Named) -> bool:
+        """By name."""
+        return named.model in FROZEN
+
+    def check(self, named: Named, option: str, kind: Kind | None) -> None:
+        """What the encoder reads; one by import path reads texts or images."""
+        reads = READS.get(named.model, kind)
+        if kind is not None and reads != kind:
+            raise InputError(
+                f"Option '{option}.model' is {named.model!r}, which reads {reads}; the data are of kind {kind!r}."
+            )
+
+    def make(self, named: Named, setting: TrainingSetting) -> FrozenEncoder:
+        """The encoder, and a head to be fitted."""
+        embedder, kind = frozen_embedder(named.model, named.options), setting.everyone.kind
+        reads = "image" if isinstance(embedder, ImageEmbedder) else "text"
+        if kind != reads:
+            raise InputError(f"teacher.model {named.model!r} reads {reads}, but the data are of kind {kind!r}.")
+        return FrozenEncoder(
+            embedder=embedder,
+            scaled=reads == "image",
+            examples=setting.everyone,
+            folder=setting.folder,
+            progress=setting.progress,
+        )

@@ -5,9 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from overproof.data import Examples
-from overproof.models import ModelSpec, build, described_student, load_student
+from overproof.data import Examples, Kind
+from overproof.data.wording import nearest
+from overproof.errors import InputError
+from overproof.models import FROZEN, ZOO, ModelSpec, build, described_student, load_student, resolved_for
 from overproof.teachers.keys import network_fingerprint
+from overproof.teachers.kind import Named, TrainedKind, TrainingSetting
 from overproof.teachers.scorers import Predictor
 from overproof.training.options import TrainOptions
 
@@ -43,3 +46,48 @@ class Network:
             student.save(folder)
             (folder / "checkpoint.pt").unlink(missing_ok=True)
         return student.probs
+
+
+class OwnStudent(TrainedKind):
+    """`student`: one like the run's own, trained as it is."""
+
+    def matches(self, named: Named) -> bool:
+        """By name."""
+        return named.model == "student"
+
+    def make(self, named: Named, setting: TrainingSetting) -> Network:
+        """From the run's own student."""
+        assert setting.student is not None, "a run has a student"
+        return Network(spec=setting.student, examples=setting.fitting, train=setting.train, recipe=setting.recipe)
+
+
+class NetworkByName(TrainedKind):
+    """A student by name, or the import path of a factory of a torch module; any name that is no other teacher's."""
+
+    def matches(self, named: Named) -> bool:
+        """Always."""
+        return True
+
+    def check(self, named: Named, option: str, kind: Kind | None) -> None:
+        """That there is such a student, and that it reads the data."""
+        model = named.model
+        if kind is None or ":" in model or model in ("auto", "answers"):
+            return
+        suited = [name for name, architecture in ZOO.items() if kind in architecture.kinds]
+        if model not in ZOO:
+            known = [*suited, *FROZEN, "auto", "student", "answers"]
+            raise InputError(
+                f"Option '{option}.model' is {model!r}{nearest(model, known)}; allowed are {', '.join(known)}, an "
+                f"import path 'package.module:factory', or the path of a saved model."
+            )
+        if kind not in ZOO[model].kinds:
+            raise InputError(
+                f"Option '{option}.model' is {model!r}, but the data are of kind {kind!r}; allowed for these are "
+                f"{', '.join(suited)}, an import path, a saved model or files of answers."
+            )
+        resolved_for(ModelSpec(name=model, options=dict(named.options)), kind, option)
+
+    def make(self, named: Named, setting: TrainingSetting) -> Network:
+        """A fresh student for each fit."""
+        spec = ModelSpec(name=named.model, options=dict(named.options))
+        return Network(spec=spec, examples=setting.fitting, train=setting.train, recipe=setting.recipe)

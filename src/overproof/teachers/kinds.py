@@ -1,0 +1,140 @@
+"""The kinds of teacher. A new one is a file in `brought/` or `trained/` that defines its kind, and a line here."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from overproof.data import Examples
+from overproof.models import ModelSpec
+from overproof.storage.store import RowsDone
+from overproof.teachers.brought.answer_files import AnswerFiles
+from overproof.teachers.brought.hugging_face import HuggingFaceFolder
+from overproof.teachers.brought.onnx_file import OnnxFile
+from overproof.teachers.brought.saved_student import SavedStudentFolder
+from overproof.teachers.brought.skops_file import SkopsFile
+from overproof.teachers.brought.torch_module import TorchModule
+from overproof.teachers.kind import BroughtKind, Named, TeacherKind, TeacherName, TrainedKind, TrainingSetting
+from overproof.teachers.scorers import Brought, Trainable
+from overproof.teachers.trained.estimator import EstimatorByPath
+from overproof.teachers.trained.frozen_encoder import FrozenEncoderByName
+from overproof.teachers.trained.network import NetworkByName, OwnStudent
+from overproof.training.options import TrainOptions
+
+ANSWER_FILES: tuple[TeacherKind, ...] = (AnswerFiles(),)
+"""Predictions that were made elsewhere, in files."""
+
+BROUGHT: tuple[BroughtKind, ...] = (
+    TorchModule(),
+    OnnxFile(),
+    SkopsFile(),
+    HuggingFaceFolder(),
+    # Any other path.
+    SavedStudentFolder(),
+)
+"""Pretrained models; the first that matches is taken."""
+
+TRAINED: tuple[TrainedKind, ...] = (
+    OwnStudent(),
+    FrozenEncoderByName(),
+    EstimatorByPath(),
+    # Any other name.
+    NetworkByName(),
+)
+"""Models that are trained on the labels; the first that matches is taken."""
+
+AUTO = {"text": "minilm", "table": "sklearn.ensemble:HistGradientBoostingClassifier", "image": "cnn"}
+"""The model that `auto` stands for, by kind of data."""
+
+
+def kind_of(named: Named) -> TeacherKind:
+    """The kind of a teacher; for `auto` that of a network, until the kind of the data is known.
+
+    Example:
+        >>> type(kind_of(TeacherName(model="model.onnx"))).__name__
+        'OnnxFile'
+    """
+    return next(each for each in (*ANSWER_FILES, *BROUGHT, *TRAINED) if each.matches(named))
+
+
+def is_brought(named: Named) -> bool:
+    """Whether a teacher is a pretrained model, which predicts as it is.
+
+    Example:
+        >>> is_brought(TeacherName(model="runs/a/students/seed-0/slam")), is_brought(TeacherName(model="minilm"))
+        (True, False)
+    """
+    return any(each.matches(named) for each in BROUGHT)
+
+
+def brought_kind_of(named: Named) -> BroughtKind:
+    """The kind of a pretrained model; any other name is taken for a saved student's folder."""
+    return next((each for each in BROUGHT if each.matches(named)), BROUGHT[-1])
+
+
+def opened(
+    model: str,
+    options: Mapping[str, Any],
+    class_names: Sequence[str],
+    *,
+    examples: Examples,
+    classes: Sequence[str] = (),
+    weights: str = "",
+) -> Brought:
+    """Open a pretrained model.
+
+    Args:
+        model: A file `….onnx` or `….skops`; the folder of a saved student (`student.json` in it) or of a Hugging Face
+            classifier (`config.json` in it); with `weights` the import path of a factory of a torch module.
+        options: Its own options.
+        class_names: The run's, in order.
+        examples: Some of those it will answer.
+        classes: The names of its outputs, in order, where the model does not name them or names them otherwise.
+        weights: A safetensors file, for a torch module.
+
+    Raises:
+        InputError: There is no such model, or it does not fit the examples or the classes.
+    """
+    named = TeacherName(model=model, options=options, classes=classes, weights=weights)
+    return brought_kind_of(named).open(named, class_names, examples)
+
+
+def trainable(
+    model: str,
+    options: Mapping[str, Any],
+    *,
+    everyone: Examples,
+    fitting: tuple[Examples, ...],
+    folder: Path,
+    train: Callable[[Any, Examples, int, Path], None],
+    recipe: TrainOptions,
+    student: ModelSpec | None = None,
+    progress: RowsDone | None = None,
+) -> Trainable:
+    """A model that can be trained on the labels.
+
+    Args:
+        model: `minilm`, `efficientnet_lite0` or `frozen_encoder`; a student by name; the import path of a scikit-learn
+            classifier or of a factory of a torch module; `student` for one like the run's; `auto` by kind of data.
+        options: Its own options.
+        everyone: All examples that it will answer.
+        fitting: Labelled examples and pool, never test: what encodings are fitted on.
+        folder: Where features are stored.
+        train: Trains a student on labelled examples in place: (student, labelled, seed, checkpoint).
+        recipe: The options that `train` follows, for the fingerprint.
+        student: The run's own student.
+        progress: Called with (rows done, rows in all) while features are computed.
+
+    Raises:
+        InputError: A model that does not fit the data.
+    """
+    named = TeacherName(model=AUTO[everyone.kind] if model == "auto" else model, options=options)
+    setting = TrainingSetting(
+        everyone=everyone,
+        fitting=fitting,
+        folder=folder,
+        train=train,
+        recipe=recipe,
+        student=student,
+        progress=progress,
+    )
+    return next(each for each in TRAINED if each.matches(named)).make(named, setting)
