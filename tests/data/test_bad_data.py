@@ -1,6 +1,7 @@
 """Every malformed input is one sentence that names the file, the place and what is allowed instead."""
 
 import contextlib
+import datetime
 import gzip
 import io
 import json
@@ -189,10 +190,30 @@ FILES = {
     "an empty word": ("a.csv", b"w,y\na,0\n,1\n", {"label": "y"}, ["'w'", "row 1", "`missing`"]),
     "a column of lists": ("a.parquet", parquet({"l": [[1], [2]]}), {}, ["list", "'l'", "numbers"]),
     # labels and ids
-    "a fractional label": ("a.csv", b"a,y\n1,0\n2,0.5\n", {"label": "y"}, ["0.5", "'y'", "row 1", "whole numbers"]),
-    "an infinite label": ("a.csv", b"a,y\n1,0.0\n2,inf\n", {"label": "y"}, ["inf", "'y'", "row 1", "whole numbers"]),
-    "a negative label": ("a.csv", b"a,y\n1,-2\n", {"label": "y"}, ["-2", "'y'", "row 0", "-1 for unknown"]),
-    "labels of dates": ("a.csv", b"a,y\n1,2020-01-31\n", {"label": "y"}, ["date32", "'y'", "strings"]),
+    "a fractional label": (
+        "a.parquet",
+        parquet({"a": [1, 2], "y": [0.0, 0.5]}),
+        {"label": "y"},
+        ["0.5", "'y'", "row 1", "whole numbers"],
+    ),
+    "an infinite label": (
+        "a.parquet",
+        parquet({"a": [1, 2], "y": [0.0, float("inf")]}),
+        {"label": "y"},
+        ["inf", "'y'", "row 1", "whole numbers"],
+    ),
+    "a label that may be none": (
+        "a.csv",
+        b"a,y\n1,-1\n2,1\n",
+        {"label": "y"},
+        ["'-1'", "'y'", "row 0", "unlabelled: -1", "unlabelled: []"],
+    ),
+    "labels of dates": (
+        "a.parquet",
+        parquet({"a": [1], "y": [datetime.date(2020, 1, 31)]}),
+        {"label": "y"},
+        ["date32", "'y'", "strings"],
+    ),
     "a label that is no class": (
         "a.csv",
         b"a,y\n1,cat\n2,dgo\n",
@@ -460,11 +481,11 @@ FORMS = {
         ["3 rows", "y.npy", "(2,)"],
     ),
     "no labels beside": ({"a.npy": npy(PICTURES)}, "a.npy", {"label": "y.npy"}, ["y.npy", "no such file"]),
-    "a label below -1": (
-        {"a.npy": npy(PICTURES), "y.npy": npy(np.array([0, -3, 1]))},
+    "a label that is -1": (
+        {"a.npy": npy(PICTURES), "y.npy": npy(np.array([0, -1, 1]))},
         "a.npy",
         {"label": "y.npy"},
-        ["-3", "row 1", "-1 for unknown"],
+        ["'-1'", "row 1", "unlabelled: -1"],
     ),
     "numbers called text": (
         {"a.npy": npy(np.zeros((3, 2)))},

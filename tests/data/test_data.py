@@ -274,7 +274,7 @@ def test_a_csv_without_header_names_its_columns_and_skips_declarations(tmp_path)
 
 
 def test_every_row_of_a_csv_has_a_say_in_its_columns_type(tmp_path):
-    many = "n,y\n" + "1,0\n" * 400_000 + "x,1\n"
+    many = "n,y\n" + "1,0\n" * 400_000 + "x,1\n" * 50_000
     found = read(Source(path=write_text(tmp_path / "a.csv", many), label="y"), role="pool")
     assert found.inputs.schema.field("n").type == pa.large_string()
     assert found.inputs["n"][-1].as_py() == "x"
@@ -303,7 +303,7 @@ def test_rows_are_chosen_before_anything_else(tmp_path):
     columns = {"text": [None, "a", "b", "c"], "y": [3, 0, 1, -1], "part": pa.array(["x", "t", "t", "t"])}
     columns["part"] = columns["part"].dictionary_encode()
     file = write_parquet(tmp_path / "a.parquet", columns)
-    found = read(Source(path=file, input="text", label="y", where={"part": "t"}), role="pool")
+    found = read(Source(path=file, input="text", label="y", where={"part": "t"}, unlabelled=-1), role="pool")
     assert found.inputs.to_pylist() == ["a", "b", "c"]
     assert found.class_names == ("0", "1")
     one = read(Source(path=file, input="text", where={"part": "t", "y": 1}), role="pool")
@@ -362,7 +362,7 @@ def test_a_data_file_of_a_package_is_found_without_importing_it(tmp_path, monkey
 )
 def test_labels_are_named_and_gaps_are_unknown(tmp_path, column, class_names, words):
     file = write_parquet(tmp_path / "a.parquet", {"a": range(len(words)), "y": column})
-    found = read(Source(path=file, label="y"), role="labelled")
+    found = read(Source(path=file, label="y", unlabelled=-1), role="labelled")
     assert found.class_names == class_names
     assert names(found) == words
 

@@ -293,7 +293,7 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (3, 5, 4, 3), dtype=np.uint8)
 def test_an_array_on_disk_is_the_array(array, kind, tmp_path):
     np.save(tmp_path / "x.npy", array)
     np.save(tmp_path / "y.npy", np.array([1, -1, 0]))
-    found = read(Source(path=str(tmp_path / "x.npy"), label=str(tmp_path / "y.npy")), role="pool")
+    found = read(Source(path=str(tmp_path / "x.npy"), label=str(tmp_path / "y.npy"), unlabelled=-1), role="pool")
     expected = from_arrays(array, [1, -1, 0])
     assert found.kind == kind
     assert everything(found) == everything(expected)

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from overproof.data.columns import renamed
 from overproof.data.examples import Examples
+from overproof.data.labels import renamed
 from overproof.data.wording import listed
 from overproof.errors import InputError
 

@@ -6,10 +6,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import torch
 from jaxtyping import Bool, Int64
 from numpy.typing import NDArray
-from torch import Tensor
 
 from overproof.data.source import Source
 from overproof.data.wording import at_row, listed, nearest
@@ -154,130 +152,6 @@ def _equal(frame: Frame, name: str, value: object) -> Bool[np.ndarray, "N"]:
         equal = pa.repeat(False, len(column))
     mask: np.ndarray = pc.fill_null(equal, False).to_numpy(zero_copy_only=False)
     return mask
-
-
-def labels(frame: Frame, source: Source) -> tuple[Int64[Tensor, "N"], tuple[str, ...]]:
-    """Label indices and the class names that they index.
-
-    Returns:
-        [N] indices, -1 where the label is unknown, and the names; () where no label is known.
-
-    Raises:
-        InputError: If the column holds anything but strings, whole numbers or booleans, or (with `source.classes`) a
-            label that is not a class.
-    """
-    if source.label is None:
-        return torch.full((len(frame.rows),), UNKNOWN), source.classes
-    words = label_words(frame, source.label)
-    if not source.classes:
-        return indexed(words)
-    index, names = indexed(words)
-    if strange := [name for name in names if name not in source.classes]:
-        row = int((index == names.index(strange[0])).nonzero()[0, 0])
-        raise InputError(
-            f"{frame.name} has the label {strange[0]!r} in column {source.label!r}, {frame.at(row)}"
-            f"{nearest(strange[0], source.classes)}; the classes allowed are {listed(source.classes)}."
-        )
-    return renamed(index, names, source.classes), source.classes
-
-
-def label_words(frame: Frame, name: str) -> pa.Array:
-    """The labels of a column: strings, booleans or integers, null where unknown.
-
-    Raises:
-        InputError: If the column holds anything else, a fraction or an integer below -1.
-    """
-    column = frame.column(name)
-    where_ = f"{frame.name} has, in the label column {name!r},"
-    allowed = "labels are strings, whole numbers or booleans"
-    if is_string(column.type):
-        return pc.if_else(pc.equal(column, ""), None, column.cast(pa.large_string()))
-    if pa.types.is_boolean(column.type):
-        return column
-    if pa.types.is_floating(column.type):
-        real = pc.fill_null(column.cast(pa.float64()), np.nan).to_numpy()
-        odd = ~np.isnan(real) & (~(np.abs(real) < 2.0**63) | (np.floor(real) != real))
-        if odd.any():
-            row = int(odd.argmax())
-            raise InputError(f"{where_} the number {real[row]:g} in {frame.at(row)}; {allowed}.")
-        column = pa.array(np.where(np.isnan(real), UNKNOWN, real).astype(np.int64))
-    if pa.types.is_null(column.type):
-        return column.cast(pa.large_string())
-    if not pa.types.is_integer(column.type):
-        raise InputError(f"{where_} values of type {column.type}; {allowed}.")
-    below = pc.fill_null(pc.less(column, UNKNOWN), False).to_numpy(zero_copy_only=False)
-    if below.any():
-        row = int(below.argmax())
-        raise InputError(
-            f"{where_} the number {column[row]} in {frame.at(row)}; labels are whole numbers from 0, or -1 for unknown."
-        )
-    return pc.if_else(pc.equal(column, UNKNOWN), None, column)
-
-
-def with_class_names(source: Source, frame: Frame, words: Sequence[str]) -> tuple[Source, Frame]:
-    """Labels that are numbers, spelled by the class names that the file itself gives them.
-
-    Args:
-        source: Its classes are set to these, unless it has some.
-        frame: Its label column holds integers from 0 (-1 or null for unknown), or strings.
-        words: The class names.
-
-    Raises:
-        InputError: If a name is repeated, the labels have another type, or an index is out of range.
-    """
-    assert source.label is not None
-    column = frame.column(source.label)
-    if len(set(words)) < len(words) or not (pa.types.is_integer(column.type) or is_string(column.type)):
-        raise InputError(
-            f"{frame.name} has class_names {listed(words)} beside labels of type {column.type}; integers from 0 or "
-            f"strings, and a different name for each, are allowed."
-        )
-    fixed = source if source.classes else replace(source, classes=tuple(words))
-    if is_string(column.type):
-        return fixed, frame
-    index = pc.fill_null(column.cast(pa.int64()), UNKNOWN).to_numpy()
-    odd = (index < UNKNOWN) | (index >= len(words))
-    if odd.any():
-        row = int(odd.argmax())
-        raise InputError(
-            f"{frame.name} has the label {index[row]} in {frame.at(row)} but {len(words)} class_names; allowed are 0 "
-            f"to {len(words) - 1}, and -1 for unknown."
-        )
-    named = pa.array([words[i] if i >= 0 else None for i in index], pa.large_string())
-    place = frame.table.column_names.index(source.label)
-    return fixed, replace(frame, table=frame.table.set_column(place, source.label, named))
-
-
-def indexed(words: pa.Array) -> tuple[Int64[Tensor, "N"], tuple[str, ...]]:
-    """Indices into the sorted distinct labels, -1 for null, and the names of those labels.
-
-    Example:
-        >>> indexed(pa.array([10, 9, None, 10]))
-        (tensor([ 1,  0, -1,  1]), ('9', '10'))
-    """
-    distinct = pc.unique(words).drop_null()
-    distinct = pa.array(sorted(distinct.to_pylist()), words.type)
-    index = pc.fill_null(pc.index_in(words, value_set=distinct), UNKNOWN).to_numpy(zero_copy_only=False)
-    names = [str(word).lower() if isinstance(word, bool) else str(word) for word in distinct.to_pylist()]
-    return torch.from_numpy(index.astype(np.int64)), tuple(names)
-
-
-def renamed(index: Int64[Tensor, "N"], names: tuple[str, ...], onto: tuple[str, ...]) -> Int64[Tensor, "N"]:
-    """The same labels as indices into another list of names.
-
-    Args:
-        index: [N], into `names`, or -1.
-        names: The current names; every one in use must be in `onto`.
-        onto: The new names.
-
-    Example:
-        >>> renamed(torch.tensor([0, 1, -1]), ("cat", "dog"), ("dog", "cat"))
-        tensor([ 1,  0, -1])
-    """
-    place = {name: new for new, name in enumerate(onto)}
-    table = torch.tensor([*(place.get(name, UNKNOWN) for name in names), UNKNOWN])
-    # The last entry is for the index -1.
-    return table[index]
 
 
 def is_string(kind: pa.DataType) -> bool:

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from overproof.data import ids as content
-from overproof.data.columns import UNKNOWN, Frame, indexed, renamed, unique_keys, whole
+from overproof.data.columns import UNKNOWN, Frame, unique_keys, whole
 from overproof.data.inputs import features, image_tensor
+from overproof.data.labels import indexed, renamed
 from overproof.data.mapped import ChainedInputs, InMemory, MappedInputs
 from overproof.data.source import AS_THEY_ARE, ImageOptions, Kind
 from overproof.data.wording import at_row, listed, nearest

@@ -20,6 +20,7 @@ from overproof.data import columns
 from overproof.data.columns import UNKNOWN
 from overproof.data.examples import Examples
 from overproof.data.find_files import Place, find_files
+from overproof.data.labels import sorted_classes
 from overproof.data.mapped import IDS, arrays_of, mapped, strings_in, strings_of
 from overproof.data.read import open_pieces, read
 from overproof.data.source import COMPRESSED, Source, format_of
@@ -103,11 +104,11 @@ def _key(source: Source, place: Place, role: str, folder: Path) -> str:
 
 def _pieces(source: Source, place: Place, role: str, home: Path, done: int) -> Iterator[Arrays]:
     about: dict[str, Any] = {}
-    for number, (part, fixed, order) in enumerate(_examples(source, place, role, done)):
+    for number, (part, fixed) in enumerate(_examples(source, place, role, done)):
         if not about:
             table = part.held if isinstance(part.held, pa.Table) else pa.table({})
             types = [[column, str(table.schema.field(column).type)] for column in table.column_names]
-            about = {"kind": part.kind, "types": types, "classes": fixed, "order": order}
+            about = {"kind": part.kind, "types": types, "classes": fixed}
             if number + done == 0:
                 write_json(home / "about.json", about)
         words = pa.array([*part.class_names, ""], pa.large_string())
@@ -120,32 +121,23 @@ def _pieces(source: Source, place: Place, role: str, home: Path, done: int) -> I
         }
 
 
-def _examples(
-    source: Source, place: Place, role: str, done: int
-) -> Iterator[tuple[Examples, tuple[str, ...] | None, str]]:
-    """The pieces not read yet, their class names where these are fixed, and otherwise how the names are sorted."""
+def _examples(source: Source, place: Place, role: str, done: int) -> Iterator[tuple[Examples, tuple[str, ...] | None]]:
+    """The pieces not read yet, and their class names where these are fixed."""
     if place.family == "arrays":
         # A reader of arrays reads them whole.
         whole = read(source, role=role)
         for start in range(done * ROWS_PER_PIECE, len(whole), ROWS_PER_PIECE):
-            yield whole.take(np.arange(start, min(start + ROWS_PER_PIECE, len(whole)))), whole.class_names, ""
+            yield whole.take(np.arange(start, min(start + ROWS_PER_PIECE, len(whole)))), whole.class_names
         return
     opened = open_pieces(source, role=role)
     fixed = source.classes or opened.class_names or (() if source.label is None else None)
-    numbers = source.label is not None and _is_number(opened.types[source.label])
     number = 0
     for frame in opened.frames(ROWS_PER_PIECE // 16 if opened.kind == "image" else ROWS_PER_PIECE):
         if not len(columns.chosen(frame, source).rows):
             continue
         number += 1
         if number > done:
-            yield opened.examples(frame), fixed, "number" if numbers else "word"
-
-
-def _is_number(kind: pa.DataType) -> bool:
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
+            yield opened.examples(frame), fixed
 
 
 def _labels(arrays: Arrays, about: dict[str, Any]) -> tuple[Int64[Tensor, "N"], tuple[str, ...]]:
@@ -154,7 +146,7 @@ def _labels(arrays: Arrays, about: dict[str, Any]) -> tuple[Int64[Tensor, "N"], 
     found = encoded.dictionary.to_pylist()
     names = about["classes"]
     if names is None:
-        names = sorted((word for word in found if word), key=int if about["order"] == "number" else str)
+        names = sorted_classes([word for word in found if word])
     table = np.array([names.index(word) if word else UNKNOWN for word in found], np.int64)
     return torch.from_numpy(table[encoded.indices.to_numpy()]), tuple(names)
 

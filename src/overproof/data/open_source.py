@@ -12,6 +12,7 @@ from overproof.data import columns
 from overproof.data.examples import Examples, build
 from overproof.data.find_files import Place
 from overproof.data.inputs import features, texts
+from overproof.data.labels import labels, with_class_names
 from overproof.data.readers import images
 from overproof.data.readers.data_set import class_names_of
 from overproof.data.readers.row_files import RowFile, RowsInMemory, open_rows
@@ -79,7 +80,7 @@ class OpenedSource:
         else:
             frame, inputs = features(frame, self.inputs, source.missing, source.categories)
         if source.label is not None and self.class_names:
-            source, frame = columns.with_class_names(source, frame, self.class_names)
+            source, frame = with_class_names(source, frame, self.class_names)
         return examples_of(source, frame, inputs)
 
 
@@ -109,7 +110,7 @@ def open_source(source: Source, place: Place, *, keep: bool = True, peek: bool =
             open_rows(path, source, place.named(index), words, keep=keep, peek=peek)
             for index, path in enumerate(place.files)
         ]
-    types = {name: _common([_type(each, name) for each in rows], name, place) for name in existing}
+    types = {name: _common([_type(each, name) for each in rows], name, place, source.label) for name in existing}
     kind, inputs = _plan(types, existing, source, place.name)
     beside = [word for word in (source.label, source.id, *source.where) if word is not None]
     named = class_names_of(place.data_set, place.name) if place.data_set is not None else {}
@@ -131,7 +132,7 @@ def examples_of(source: Source, frame: columns.Frame, inputs: torch.Tensor | pa.
     Raises:
         InputError: If a label or an id is not valid.
     """
-    label, class_names = columns.labels(frame, source)
+    label, class_names = labels(frame, source)
     keys = columns.keys(frame, source)
     made = build(inputs=inputs, label=label, class_names=class_names, keys=keys, origin=frame.name)
     return replace(made, image=source.image)
@@ -200,10 +201,14 @@ def _spelled_in_some(rows: Sequence[RowFile], names: Sequence[str], place: Place
     return spelled
 
 
-def _common(types: Sequence[pa.DataType], name: str, place: Place) -> pa.DataType:
-    """One type for the values of all files."""
+def _common(types: Sequence[pa.DataType], name: str, place: Place, label: str | None) -> pa.DataType:
+    """One type for the values of all files; labels are strings in all of them where they are in one, such as CSV."""
     if len(types) == 1:
         return types[0]
+    values = [_value_type(each) for each in types]
+    if name == label and all(columns.is_string(each) or pa.types.is_integer(each) for each in values):
+        values = [pa.large_string() if any(map(columns.is_string, values)) else each for each in values]
+        return pa.unify_schemas([pa.schema([(name, each)]) for each in values], promote_options="permissive")[0].type
     try:
         return _unified(types, name)
     except pa.ArrowException:

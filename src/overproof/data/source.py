@@ -101,8 +101,8 @@ class Source:
         input: The column (or array of an .npz) of the inputs. The default for a table is every column without another
             use, for images the only column of images. With `kind: image` a column of strings is read as file names.
         label: The column or array of the labels; for IDX and .npy the path of the label file; for a folder of images
-            `folder`, the subfolder of the image. Without it, all labels are unknown. A null, an empty cell or the
-            integer -1 is an unknown label.
+            `folder`, the subfolder of the image. Without it, all labels are unknown. A null or an empty cell is
+            an unknown label.
         id: The column of the user's own ids, which must be unique. A folder of images has the column `file`.
         ignore: Columns of a table that are not features.
         categories: Columns of a table whose numbers are categories, such as a postcode; they are read as strings.
@@ -112,6 +112,11 @@ class Source:
             sorted labels (integers by value).
         missing: What to do if an input is missing (null, NaN, a blank text): "refuse" raises an error, "drop" drops the
             row, "allow" keeps it (a table keeps the missing value, a null text is read as an empty one).
+        unlabelled: Values of the label column that mean "no label", such as -1 or ["?", "NA"]; [] says that none does.
+            Without it, a value that often means that (-1, ?, NA, null, None, ...) is an error that shows both readings.
+        missing_words: Cells of a CSV table that mean a missing value, besides the empty cell: ["?", "NA"].
+        decimal: The decimal mark of the numbers of a CSV table.
+        thousands: The mark between groups of three digits in the numbers of a CSV table.
         header: Whether a CSV file starts with column names; without it they are c0, c1, ..., and leading lines that
             start with "@" are skipped.
         image: How images are resized and converted.
@@ -135,6 +140,10 @@ class Source:
     where: Mapping[str, str | int | float | bool] = field(default_factory=dict)
     classes: tuple[str, ...] = ()
     missing: Literal["refuse", "drop", "allow"] = "refuse"
+    unlabelled: str | int | tuple[str | int, ...] | None = None
+    missing_words: tuple[str, ...] = ()
+    decimal: Literal[".", ","] = "."
+    thousands: Literal["", ",", ".", " ", "'", "_"] = ""
     header: bool = True
     image: ImageOptions = AS_THEY_ARE
     folder: str | None = None
@@ -143,11 +152,20 @@ class Source:
         choices = {
             "kind": (self.kind, ("auto", *get_args(Kind))),
             "missing": (self.missing, ("refuse", "drop", "allow")),
+            "decimal": (self.decimal, (".", ",")),
+            "thousands": (self.thousands, ("", ",", ".", " ", "'", "_")),
         }
         for option, (value, allowed) in choices.items():
             if value not in allowed:
                 raise InputError(f"{self.called}: {option} is {value!r}; it must be one of {listed(allowed)}.")
-        lists = {"ignore": self.ignore, "categories": self.categories, "classes": self.classes}
+        if self.thousands == self.decimal:
+            raise InputError(f"{self.called}: decimal and thousands are both {self.decimal!r}; they must differ.")
+        lists = {
+            "missing_words": self.missing_words,
+            "ignore": self.ignore,
+            "categories": self.categories,
+            "classes": self.classes,
+        }
         for option, names in lists.items():
             if isinstance(names, str):
                 raise InputError(f"{self.called}: {option} is the string {names!r}; it must be a list of names.")
@@ -165,6 +183,18 @@ class Source:
     def paths(self) -> tuple[str, ...]:
         """Its files, globs and folders."""
         return (self.path,) if isinstance(self.path, str) else tuple(self.path)
+
+    @property
+    def unlabelled_words(self) -> tuple[str, ...]:
+        """The values of the label column that mean "no label", as text."""
+        values = () if self.unlabelled is None else self.unlabelled
+        return tuple(str(value) for value in (values if isinstance(values, tuple | list) else (values,)))
+
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The columns that the options name."""
+        used = (self.input, self.label, self.id, *self.ignore, *self.categories, *self.where)
+        return tuple(name for name in used if name is not None)
 
     @property
     def called(self) -> str:

@@ -13,8 +13,9 @@ import pyarrow as pa
 from jaxtyping import UInt8
 from torch import Tensor
 
-from overproof.data.columns import Frame, check_names, whole, with_class_names
+from overproof.data.columns import Frame, check_names, whole
 from overproof.data.inputs import image_tensor
+from overproof.data.labels import with_class_names
 from overproof.data.readers.text_files import file_bytes
 from overproof.data.source import Source
 from overproof.data.wording import listed, reason

@@ -1,6 +1,7 @@
 """Reads Parquet and Arrow files as Arrow tables."""
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,23 +64,20 @@ class ArrowRows:
 
     Args:
         path: The file.
-        schema: Its columns.
+        schema: All of its columns.
+        columns: The names of those that are read.
         name: Name of the file in error messages.
     """
 
     path: Path
     schema: pa.Schema
+    columns: tuple[str, ...]
     name: str
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The names of its columns."""
-        return tuple(self.schema.names)
 
     @property
     def types(self) -> list[pa.DataType]:
         """The type of each column."""
-        return list(self.schema.types)
+        return [field.type for field in self.schema if field.name in self.columns]
 
     @property
     def num_rows(self) -> int:
@@ -103,8 +101,13 @@ class ArrowRows:
             raise InputError(f"{self.name} is a damaged Arrow file ({reason(error)}); a whole one is needed.") from None
 
 
-def open_arrow(path: Path, name: str) -> ArrowRows:
+def open_arrow(path: Path, name: str, named: Collection[str | None] = ()) -> ArrowRows:
     """An Arrow file and its columns.
+
+    Args:
+        path: The file.
+        name: Name of the file in error messages.
+        named: Columns that the user names; an index of pandas is read only if it is among them.
 
     Raises:
         InputError: If the file is not Arrow.
@@ -116,7 +119,18 @@ def open_arrow(path: Path, name: str) -> ArrowRows:
             schema = _opened(file).schema
     except _DAMAGE as error:
         raise InputError(f"{name} is not a readable Arrow file ({reason(error)}); a whole one is needed.") from None
-    return ArrowRows(path=path, schema=schema, name=name)
+    return ArrowRows(path=path, schema=schema, name=name, columns=_without_index(schema, named))
+
+
+def _without_index(schema: pa.Schema, named: Collection[str | None]) -> tuple[str, ...]:
+    """The columns without the row index that pandas saved: those that its metadata names, and `__index_level_...`."""
+    index: set[str] = set()
+    with suppress(ValueError, TypeError, AttributeError, KeyError):
+        saved = json.loads((schema.metadata or {})[b"pandas"])["index_columns"]
+        index = {column for column in saved if isinstance(column, str)}
+    return tuple(
+        name for name in schema.names if name in named or not (name in index or name.startswith("__index_level_"))
+    )
 
 
 def _batches(file: pa.NativeFile) -> Iterator[pa.RecordBatch]:
@@ -134,8 +148,13 @@ def _opened(file: pa.NativeFile) -> pa.ipc.RecordBatchFileReader | pa.ipc.Record
     return pa.ipc.open_file(file) if magic == b"ARROW1" else pa.ipc.open_stream(file)
 
 
-def open_parquet(path: Path, name: str) -> ParquetRows:
+def open_parquet(path: Path, name: str, named: Collection[str | None] = ()) -> ParquetRows:
     """A Parquet file and its columns, without the row index that pandas may have saved.
+
+    Args:
+        path: The file.
+        name: Name of the file in error messages.
+        named: Columns that the user names; an index of pandas is read only if it is among them.
 
     Raises:
         InputError: If the file is not Parquet.
@@ -144,10 +163,10 @@ def open_parquet(path: Path, name: str) -> ParquetRows:
         raise InputError(f"{name} is empty; a Parquet file is needed.")
     try:
         file = pa.parquet.ParquetFile(path, page_checksum_verification=True)
-        names = [column for column in file.schema_arrow.names if not column.startswith("__index_level_")]
+        names = _without_index(file.schema_arrow, named)
     except (ArrowException, OSError, ValueError) as error:
         raise InputError(f"{name} is not a readable Parquet file ({reason(error)}); a whole one is needed.") from None
-    return ParquetRows(file=file, columns=tuple(names), name=name)
+    return ParquetRows(file=file, columns=names, name=name)
 
 
 def read_parquet(file: pa.parquet.ParquetFile, columns: Sequence[str], name: str) -> pa.Table:

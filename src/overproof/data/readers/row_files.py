@@ -123,9 +123,9 @@ def open_rows(
     """
     form = check_format(path, name)
     if form == "parquet":
-        return open_parquet(path, name)
+        return open_parquet(path, name, source.named)
     if form == "arrow":
-        return open_arrow(path, name)
+        return open_arrow(path, name, source.named)
 
     def whole(data: bytes | None = None) -> pa.Table:
         return (

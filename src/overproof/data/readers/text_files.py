@@ -14,11 +14,13 @@ import pyarrow.csv
 import pyarrow.json
 from pyarrow.lib import ArrowException
 
+from overproof.data.readers.number_columns import numbers
 from overproof.data.source import Source
 from overproof.data.wording import at_row, reason
 from overproof.errors import InputError
 
 _LARGEST_BLOCK_BYTES = 2**30
+_FROM_FLOATS = re.compile(r"-?(0|[1-9][0-9]*)[.]0")
 
 
 def read_csv(
@@ -55,12 +57,14 @@ def read_csv(
         odd_rows.append(row)
         return "error"
 
-    spelled = {source.id, source.input if source.kind == "text" else None, *source.categories, *strings} - {None}
+    text = source.input if source.kind == "text" else None
+    spelled = {source.id, source.label, text, *source.categories, *strings} - {None}
     if not source.header:
         # Arrow names them f0, f1, ...
         spelled |= {f"f{column.removeprefix('c')}" for column in spelled if column is not None}
-    try:
-        table = pa.csv.read_csv(
+
+    def parsed(spelled: Collection[str | None]) -> pa.Table:
+        return pa.csv.read_csv(
             pa.BufferReader(data),
             # Large blocks, since no row may be longer than one; one thread, so that errors have the row number.
             read_options=pa.csv.ReadOptions(
@@ -72,9 +76,17 @@ def read_csv(
                 delimiter="\t" if ".tsv" in path.name.lower() else ",",
                 newlines_in_values=True,
                 invalid_row_handler=refuse,
+                # In a file of one column an empty line is a row with an empty cell, as databases write it.
+                ignore_empty_lines=not _has_one_column(data, path),
             ),
             convert_options=pa.csv.ConvertOptions(column_types={column: pa.string() for column in spelled}),
         )
+
+    try:
+        table = parsed(spelled)
+        if source.thousands or source.decimal != ".":
+            # Arrow would read 1.234 as a fraction where the point separates thousands.
+            table = parsed({*spelled, *(field.name for field in table.schema if not pa.types.is_temporal(field.type))})
     except (ArrowException, ValueError) as error:
         if odd_rows:
             odd = odd_rows[0]
@@ -91,7 +103,12 @@ def read_csv(
             f"column, or set `ignore` to ['']."
         )
     _check_quotes(table, data, name)
-    return pa.table([_without_blanks(column) for column in table.columns], names=table.column_names)
+    columns = [_without_blanks(column) for column in table.columns]
+    if source.label in table.column_names:
+        place = table.column_names.index(source.label)
+        columns[place] = _without_decimals(columns[place])
+    table = pa.table(columns, names=table.column_names)
+    return table if source.kind == "text" else numbers(table, source, name, spelled)
 
 
 def read_json_lines(path: Path, source: Source, name: str, data: bytes | None = None) -> pa.Table:
@@ -208,6 +225,19 @@ def _check_quotes(table: pa.Table, data: bytes, name: str) -> None:
         raise InputError(
             f"{name} opens a quote in {at_row(len(last) - 1)} that never closes; each needs a closing one."
         )
+
+
+def _has_one_column(data: bytes, path: Path) -> bool:
+    first = data[: data.find(b"\n") if b"\n" in data else len(data)]
+    return (b"\t" if ".tsv" in path.name.lower() else b",") not in first
+
+
+def _without_decimals(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Whole numbers that pandas wrote as floats, because some cells are empty, without their ".0"."""
+    known = pc.unique(column).drop_null().to_pylist()
+    if column.null_count and known and all(_FROM_FLOATS.fullmatch(word) for word in known):
+        return pc.utf8_slice_codeunits(column, 0, -2)
+    return column
 
 
 def _without_blanks(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -1,0 +1,165 @@
+"""Labels and numbers are read as the file means them, or one sentence says which readings there are."""
+
+import json
+
+import pyarrow as pa
+import pyarrow.feather
+import pyarrow.parquet as pq
+import pytest
+
+from overproof.data import Source, read
+from overproof.errors import InputError
+
+
+def csv(folder, rows, header="x,y", name="a.csv"):
+    path = folder / name
+    path.write_text("\n".join([header, *rows]) + "\n")
+    return str(path)
+
+
+def labels_in(path, **options):
+    examples = read(Source(path=path, label="y", **options), role="labelled")
+    return examples.class_names, [examples.class_names[i] if i >= 0 else None for i in examples.label.tolist()]
+
+
+# --- what means "unlabelled"
+
+
+@pytest.fixture(params=["csv", "jsonl", "parquet", "text in parquet"])
+def signs(request, tmp_path):
+    """A file whose labels are -1, 0 and 1."""
+    values = [-1, 0, 1, 1, 0, -1]
+    if request.param == "csv":
+        return csv(tmp_path, [f"{i}.5,{value}" for i, value in enumerate(values)])
+    if request.param == "jsonl":
+        path = tmp_path / "a.jsonl"
+        path.write_text("\n".join(json.dumps({"x": i + 0.5, "y": value}) for i, value in enumerate(values)))
+        return str(path)
+    path = tmp_path / "a.parquet"
+    column = pa.array(values) if request.param == "parquet" else pa.array([str(value) for value in values])
+    pq.write_table(pa.table({"x": [i + 0.5 for i in range(6)], "y": column}), path)
+    return str(path)
+
+
+def test_minus_one_is_a_class_or_no_label_and_the_source_says_which(signs):
+    with pytest.raises(InputError) as caught:
+        labels_in(signs)
+    message = str(caught.value)
+    assert "'-1' in the label column 'y' in 2 of 6 rows" in message
+    assert "write `unlabelled: -1`; if it is a class, write `unlabelled: []`" in message
+    assert labels_in(signs, unlabelled=-1) == (("0", "1"), [None, "0", "1", "1", "0", None])
+    assert labels_in(signs, unlabelled="-1") == labels_in(signs, unlabelled=-1)
+    assert labels_in(signs, unlabelled=()) == (("-1", "0", "1"), ["-1", "0", "1", "1", "0", "-1"])
+    assert labels_in(signs, classes=("1", "0", "-1"))[1] == ["-1", "0", "1", "1", "0", "-1"]
+
+
+@pytest.mark.parametrize("word", ["?", "NA", "NaN", "null", "None", "unlabeled", "n/a"])
+def test_a_word_that_often_means_no_label_is_not_silently_a_class(tmp_path, word):
+    path = csv(tmp_path, [*(f"{i}.5,{word}" for i in range(250)), *(f"{i}.5,{'ab'[i % 2]}" for i in range(150))])
+    with pytest.raises(InputError, match=r"in 250 of 400 rows, first in row 0.*unlabelled: \['"):
+        labels_in(path)
+    names, found = labels_in(path, unlabelled=(word,))
+    assert names == ("a", "b")
+    assert found[:250] == [None] * 250
+    assert found[250:] == ["a", "b"] * 75
+    assert set(labels_in(path, unlabelled=())[0]) == {"a", "b", word}
+
+
+# --- how a class is spelled
+
+
+@pytest.mark.parametrize(
+    ("cells", "names"),
+    [
+        (["0101", "0203", "0101"], ("0101", "0203")),
+        (["1E5", "2E3", "1E5"], ("1E5", "2E3")),
+        (["01", "1", "01"], ("01", "1")),
+        (["10", "9", "10"], ("9", "10")),
+        (["True", "no", "True"], ("True", "no")),
+        (["1.0", "2.5", "1.0"], ("1.0", "2.5")),
+        (["2024-01-02", "2024-01-01", "2024-01-02"], ("2024-01-01", "2024-01-02")),
+    ],
+)
+def test_classes_in_a_csv_file_are_spelled_as_written(tmp_path, cells, names):
+    path = csv(tmp_path, [f"{i}.5,{cell}" for i, cell in enumerate(cells)])
+    assert labels_in(path) == (names, cells)
+
+
+def test_whole_numbers_that_pandas_wrote_beside_empty_cells_are_whole(tmp_path):
+    csv(tmp_path, ["0.5,1.0", "1.5,", "2.5,10.0"])
+    assert labels_in(str(tmp_path / "a.csv")) == (("1", "10"), ["1", None, "10"])
+
+
+# --- numbers
+
+
+NUMBERS = [f"{i}.25" for i in range(300)]
+
+
+def table_of(path, **options):
+    return read(Source(path=path, label="y", **options), role="pool").inputs
+
+
+@pytest.mark.parametrize("odd", ["?", "1,234", "0,53", "12%", "unknown"])
+def test_one_odd_cell_does_not_turn_numbers_into_words(tmp_path, odd):
+    cells = [*NUMBERS, f'"{odd}"']
+    path = csv(tmp_path, [f"{cell},{'ab'[i % 2]}" for i, cell in enumerate(cells)])
+    with pytest.raises(InputError) as caught:
+        table_of(path)
+    message = str(caught.value)
+    assert f"a.csv) has {odd!r} in column 'x', row 300" in message
+    assert "300 of 301 are numbers" in message
+    assert all(option in message for option in ("missing_words", "decimal", "thousands", "categories: [x]"))
+    as_missing = table_of(path, missing_words=(odd,), missing="allow")["x"]
+    assert as_missing.type == pa.float64()
+    assert as_missing.null_count == 1
+    assert pa.types.is_large_string(table_of(path, categories=("x",))["x"].type)
+
+
+def test_a_column_of_words_with_some_numbers_stays_words(tmp_path):
+    path = csv(tmp_path, [f"{cell},{'ab'[i % 2]}" for i, cell in enumerate(["red", "blue", "3", "4", "5"])])
+    assert table_of(path)["x"].to_pylist() == ["red", "blue", "3", "4", "5"]
+
+
+def test_numbers_in_another_notation(tmp_path):
+    path = csv(tmp_path, ['"1.234,5",a', '"2.000",b', '"0,25",a'])
+    found = table_of(path, decimal=",", thousands=".")["x"]
+    assert found.to_pylist() == [1234.5, 2000.0, 0.25]
+    # Every cell alone would also be a number in the other notation.
+    only = csv(tmp_path, ["1.234,a", "2.000,b"], name="b.csv")
+    assert table_of(only)["x"].to_pylist() == [1.234, 2.0]
+    assert table_of(only, decimal=",", thousands=".")["x"].to_pylist() == [1234.0, 2000.0]
+    with pytest.raises(InputError, match="must differ"):
+        Source(path=only, decimal=",", thousands=",")
+
+
+# --- rows and columns
+
+
+def test_an_empty_line_of_a_one_column_file_is_a_row(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("text\ngood\n\nbad\nfine\n")
+    kept = read(Source(path=str(path), input="text", kind="text", missing="allow"), role="pool")
+    assert kept.inputs.to_pylist() == ["good", "", "bad", "fine"]
+    with pytest.raises(InputError, match="no text in column 'text', row 1"):
+        read(Source(path=str(path), input="text", kind="text"), role="pool")
+
+
+def test_an_index_of_pandas_is_no_feature_but_can_be_named(tmp_path):
+    def saved_by_pandas(index):
+        """As `DataFrame.to_parquet` and `to_feather` write it: the index is a column that the metadata names."""
+        table = pa.table({"x": [0.5, 1.5, 2.5], "y": ["b", "a", "b"], index: [11, 10, 12]})
+        return table.replace_schema_metadata({"pandas": json.dumps({"index_columns": [index], "columns": []})})
+
+    named = str(tmp_path / "named.parquet")
+    pq.write_table(saved_by_pandas("patient"), named)
+    assert table_of(named).column_names == ["x"]
+    assert read(Source(path=named, label="y", id="patient"), role="pool").keys.to_pylist() == ["11", "10", "12"]
+    for index in ("patient", "__index_level_0__"):
+        pa.feather.write_feather(saved_by_pandas(index), tmp_path / "a.feather")
+        assert table_of(str(tmp_path / "a.feather")).column_names == ["x"]
+    counted = saved_by_pandas("patient").replace_schema_metadata(
+        {"pandas": json.dumps({"index_columns": [{"kind": "range", "start": 0, "stop": 3, "step": 1}]})}
+    )
+    pq.write_table(counted, named)
+    assert table_of(named).column_names == ["x", "patient"]
