@@ -16,7 +16,7 @@ from overproof.data.labels import labels, with_class_names
 from overproof.data.readers import images
 from overproof.data.readers.data_set import class_names_of
 from overproof.data.readers.row_files import RowFile, RowsInMemory, open_rows
-from overproof.data.source import Kind, Source
+from overproof.data.source import Kind, Source, format_of
 from overproof.data.wording import listed
 from overproof.errors import InputError
 
@@ -202,13 +202,13 @@ def _spelled_in_some(rows: Sequence[RowFile], names: Sequence[str], place: Place
 
 
 def _common(types: Sequence[pa.DataType], name: str, place: Place, label: str | None) -> pa.DataType:
-    """One type for the values of all files; labels are strings in all of them where they are in one, such as CSV."""
+    """One type for the values of all files; labels are strings where some are read from CSV, which has no types."""
     if len(types) == 1:
         return types[0]
     values = [_value_type(each) for each in types]
-    if name == label and all(columns.is_string(each) or pa.types.is_integer(each) for each in values):
-        values = [pa.large_string() if any(map(columns.is_string, values)) else each for each in values]
-        return pa.unify_schemas([pa.schema([(name, each)]) for each in values], promote_options="permissive")[0].type
+    stored = [each for each, path in zip(values, place.files, strict=True) if format_of(path) != "csv"]
+    if name == label and len(stored) < len(values) and all(map(pa.types.is_integer, stored)):
+        return pa.large_string()
     try:
         return _unified(types, name)
     except pa.ArrowException:
