@@ -104,6 +104,16 @@ def without_assertion(tree: ast.AST) -> Iterator[Finding]:
             yield node.lineno, node.name
 
 
+def repeated_classes(trees: dict[str, ast.Module]) -> list[str]:
+    """Public classes of different files with the same name, as `Name in file, file`."""
+    files: dict[str, list[str]] = {}
+    for file, tree in trees.items():
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                files.setdefault(node.name, []).append(file)
+    return [f"{name} in {', '.join(found)}" for name, found in sorted(files.items()) if len(found) > 1]
+
+
 def asserts(node: ast.AST) -> bool:
     """An assert, `pytest.raises` or `warns`, numpy's testing functions, or a call of `check...` or `assert_...`."""
     if isinstance(node, ast.Assert):
@@ -133,6 +143,16 @@ def test_no_file_of_data_can_run_code():
 
 def test_names_say_what_they_name():
     check_none(everywhere(python_files("src"), forbidden_names))
+
+
+def test_no_two_public_classes_share_a_name():
+    trees = {str(path.relative_to(SOURCE)): ast.parse(path.read_text()) for path in python_files("src")}
+    check_none(repeated_classes(trees))
+
+
+def test_two_classes_of_one_name_are_found():
+    trees = {"a.py": "class Rows: ...", "b.py": "class Rows: ...\nclass _Rows: ...", "c.py": "class _Rows: ..."}
+    assert repeated_classes({file: ast.parse(code) for file, code in trees.items()}) == ["Rows in a.py, b.py"]
 
 
 def test_every_test_asserts_something():

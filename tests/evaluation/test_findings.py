@@ -4,7 +4,7 @@ import inspect
 import pkgutil
 
 from overproof.evaluation import findings
-from overproof.evaluation.findings import FINDINGS, RunFacts, Votes, findings_of, lost_classes, stack, votes
+from overproof.evaluation.findings import FINDINGS, RunFacts, VoteFacts, findings_of, lost_classes, stack, votes
 
 
 def modules():
@@ -33,7 +33,7 @@ def test_the_sentences_are_in_the_order_of_the_list():
     facts = RunFacts(
         trainings={("slam", 0): training, ("slam", 1): training},
         repeated={"pool": 3},
-        votes=(Votes(file="votes.csv", per_example=3.0, agreement=0.5, vote="soft"),),
+        votes=(VoteFacts(file="votes.csv", per_example=3.0, agreement=0.5, vote="soft"),),
         input_remarks=("2 texts are empty.",),
     )
     starts = ["3 pool examples", "In what slam keeps of the pool (seed 0)", "votes.csv holds 3.0 votes", "2 texts"]

@@ -109,7 +109,7 @@ def read(
     return answers_of(stored)
 
 
-def answers_of(stored: store.Stored) -> Answers:
+def answers_of(stored: store.StoredColumns) -> Answers:
     """The columns of a store of answers as tensors, nothing copied."""
     columns = stored.columns
     return Answers(

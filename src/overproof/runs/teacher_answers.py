@@ -12,7 +12,7 @@ from torch import Tensor
 from overproof.answers.files import vote_counts
 from overproof.answers.predictions import Answers, compress
 from overproof.errors import InputError
-from overproof.evaluation.findings.run_facts import Votes
+from overproof.evaluation.findings.run_facts import VoteFacts
 from overproof.models import load_student
 from overproof.noise import log_loss, stack_by_role, stacked_out_of_fold
 from overproof.processes import leads
@@ -93,7 +93,7 @@ class TeacherAnswers:
             )
         return OnlineTeacher(module=teacher.student.module, order=teacher.order)
 
-    def votes(self) -> tuple[Votes, ...]:
+    def votes(self) -> tuple[VoteFacts, ...]:
         """What files of votes hold, one entry a file; empty where no file holds votes."""
         found = []
         for scorer in self._scorers:
@@ -101,7 +101,7 @@ class TeacherAnswers:
                 counts = vote_counts(path, self.roles.class_names, parsed=self.scorers.caches.answer_files)
                 if counts is not None:
                     found.append(
-                        Votes(file=Path(path).name, per_example=counts[0], agreement=counts[1], vote=scorer.vote)
+                        VoteFacts(file=Path(path).name, per_example=counts[0], agreement=counts[1], vote=scorer.vote)
                     )
         return tuple(found)
 

@@ -39,7 +39,7 @@ RowsDone = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Stored:
+class StoredColumns:
     """A finished store as read: its key, its class names, its ids [N] and its columns, each [N, bytes a row]."""
 
     key: StoreKey
@@ -228,7 +228,7 @@ def load(
     source: str,
     align: bool,
     mmap: bool,
-) -> Stored:
+) -> StoredColumns:
     """Read a finished store, every shard verified, and refuse one that is not what was asked for.
 
     Args:
@@ -261,7 +261,7 @@ def load(
             stored_ids, columns = ids, {name: column[rows] for name, column in columns.items()}
     if key is not None and (ids is None or not align):
         _refuse_other_key(folder, header.key, key, ("data",))
-    return Stored(key=header.key, class_names=manifest.class_names, ids=stored_ids, columns=columns)
+    return StoredColumns(key=header.key, class_names=manifest.class_names, ids=stored_ids, columns=columns)
 
 
 def _in_memory(name: str, shape: tuple[int, int]) -> NDArray[np.uint8]:

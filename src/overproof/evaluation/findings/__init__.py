@@ -26,7 +26,7 @@ from overproof.evaluation.findings import (
 )
 from overproof.evaluation.findings.run_facts import Finding
 from overproof.evaluation.findings.run_facts import RunFacts as RunFacts
-from overproof.evaluation.findings.run_facts import Votes as Votes
+from overproof.evaluation.findings.run_facts import VoteFacts as VoteFacts
 
 FINDINGS: tuple[Finding, ...] = (
     repeated_examples.find,

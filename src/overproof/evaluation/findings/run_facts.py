@@ -8,7 +8,7 @@ from overproof.evaluation.verdict import Row, Summary
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Votes:
+class VoteFacts:
     """What one file of votes holds.
 
     Args:
@@ -47,7 +47,7 @@ class RunFacts:
     class_names: Sequence[str] = ()
     repeated: Mapping[str, int] | None = None
     published_accuracy: float | None = None
-    votes: Sequence[Votes] = ()
+    votes: Sequence[VoteFacts] = ()
     scorers: Sequence[str] = ()
     stacks: Sequence[Mapping[str, Any]] = ()
     input_remarks: Sequence[str] = ()
