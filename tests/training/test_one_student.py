@@ -54,7 +54,7 @@ def content(folder, parts, roles, **changes):
     }
 
 
-def same_student(result, folder, run_folder, row) -> None:
+def check_same_student(result, folder, run_folder, row) -> None:
     result.student.save(folder)
     trained = run_folder / "students/seed-3" / row / "student.safetensors"
     assert (folder / "student.safetensors").read_bytes() == trained.read_bytes()
@@ -70,7 +70,7 @@ def test_distill_and_run_train_the_same_student(parts, tmp_path, method, rounds)
         students_spec(), pool, pool_probs, labelled, label, labelled_probs,
         method=method, class_names=NAMES, train=TrainOptions(**TRAIN), seed=3, rounds=rounds,
     )  # fmt: skip
-    same_student(result, tmp_path / "own", tmp_path / "run", "row")
+    check_same_student(result, tmp_path / "own", tmp_path / "run", "row")
     assert len(result.rounds.get("records", ())) == rounds + bool(rounds)
 
 
@@ -84,7 +84,7 @@ def test_self_distill_and_run_train_the_same_student(parts, tmp_path, method):
         students_spec(), labelled, label, held_out=held_out, held_out_labels=held_out_label,
         method=method, class_names=NAMES, train=TrainOptions(**TRAIN), seed=3,
     )  # fmt: skip
-    same_student(result, tmp_path / "own", tmp_path / "run", method)
+    check_same_student(result, tmp_path / "own", tmp_path / "run", method)
 
 
 def students_spec():
