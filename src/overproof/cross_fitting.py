@@ -36,7 +36,7 @@ def folds(label: Int[Tensor, "N"], num_folds: int, seed: int) -> Int64[Tensor, "
         raise InputError(f"folds is {num_folds}; it must be at least 2.")
     if len(label) < num_folds:
         raise InputError(
-            f"{len(label)} labelled examples are fewer than the {num_folds} folds; ask for fewer folds or label more."
+            f"{len(label)} labelled examples are fewer than the {num_folds} folds; use fewer folds or label more."
         )
     shuffled = np.random.Generator(np.random.PCG64(seed)).permutation(len(label))
     by_class = shuffled[np.argsort(label.numpy()[shuffled], kind="stable")]

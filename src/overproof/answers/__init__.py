@@ -1,4 +1,4 @@
-"""What a teacher answered: asked once per example, kept by content, read from files.
+"""Teacher answers: computed once for each example and stored by content, or read from files.
 
 Imports `storage`, `data`, `functional` and the ground floor.
 """

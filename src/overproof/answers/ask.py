@@ -30,21 +30,22 @@ def answer(
     progress: store.RowsDone | None = None,
     mmap: bool = False,
 ) -> Answers:
-    """Ask a teacher about every example that it has not answered yet, keep what it says, and read it all back.
+    """Compute a teacher's answers to every example that has none yet, store them, and read all of them back.
 
-    Killed at any moment and called again, it goes on with the first shard that is not there; called when all are there
-    it reads and asks nothing. The files do not depend on how often it was interrupted.
+    Interrupted at any moment and called again, it resumes with the first missing shard; when none is missing it only
+    reads. The files do not depend on how often it was interrupted.
 
     Args:
-        folder: Where the answers are kept; one folder for one key.
+        folder: Where the answers are stored; one folder for one key.
         ids: [N], the ids of the examples, `Examples.ids`.
         key: What the answers follow from.
         class_names: K names, in the order of the teacher's columns.
-        ask: Rows -> the teacher's probabilities [n, K] for them, or its answers as they are kept. Asked in order, once
-            for each shard.
-        rows_per_shard: Rows answered between two commits: what a kill may cost. A store already begun keeps its own.
+        ask: Rows -> the teacher's probabilities [n, K] for them, or its answers as they are stored. Called in order,
+            once for each shard.
+        rows_per_shard: Rows that are committed together, and at most lost by an interruption. A store that exists
+            already keeps its own.
         source: What to call the examples in errors.
-        progress: Told (rows done, rows in all) after every shard.
+        progress: Called with (rows done, rows in all) after every shard.
         mmap: As in `read`.
 
     Raises:
@@ -54,10 +55,9 @@ def answer(
     K = len(class_names)
 
     def compute(rows: slice) -> Block:
-        said = ask(rows)
-        if isinstance(said, Answers):
-            return _columns(said)
-        teacher_probs = said
+        teacher_probs = ask(rows)
+        if isinstance(teacher_probs, Answers):
+            return _columns(teacher_probs)
         if teacher_probs.shape != (rows.stop - rows.start, K):
             raise InputError(
                 f"The teacher answered rows {rows.start} to {rows.stop - 1} of {source} with an array of shape "
@@ -81,12 +81,12 @@ def read(
     align: bool = False,
     mmap: bool = False,
 ) -> Answers:
-    """Read kept answers for exactly these examples, in their order, or say why that cannot be.
+    """Read stored answers for exactly these examples, in their order.
 
     Args:
-        folder: Where `answer` kept them.
-        ids: [N], the ids of the examples to read for; None reads all rows as they were asked.
-        key: The key they must have been kept under; None takes any.
+        folder: Where `answer` stored them.
+        ids: [N], the ids of the examples to read for; None reads all rows in their stored order.
+        key: The key they must have been stored under; None takes any.
         class_names: The class names they must have, in order; None takes any.
         source: What to call the examples in errors.
         align: Look each example up by id: the examples may then be reordered, or be some of those answered.
@@ -135,16 +135,17 @@ def embed(
 ) -> Float32[Tensor, "N D"]:
     """Compute an encoder's features for every example that has none yet, keep them, and read them all back.
 
-    As `answer`, for the dear half of a teacher that is a frozen encoder and a head: single precision, bit for bit.
+    As `answer`, for the expensive half of a teacher made of a frozen encoder and a head: in single precision.
 
     Args:
-        folder: Where the features are kept; one folder for one key.
+        folder: Where the features are stored; one folder for one key.
         ids: [N], the ids of the examples, `Examples.ids`.
         key: What the features follow from; `teacher` names the encoder.
-        compute: Rows -> their features, single precision [n, D]. Asked in order, once for each shard.
-        rows_per_shard: Rows computed between two commits: what a kill may cost. A store already begun keeps its own.
+        compute: Rows -> their features, single precision [n, D]. Called in order, once for each shard.
+        rows_per_shard: Rows that are committed together, and at most lost by an interruption. A store that exists
+            already keeps its own.
         source: What to call the examples in errors.
-        progress: Told (rows done, rows in all) after every shard.
+        progress: Called with (rows done, rows in all) after every shard.
         mmap: As in `read`.
 
     Raises:

@@ -4,8 +4,8 @@ A file of answers has a column `id` and one of these, the fullest of which count
 
 * one column for every class, named by it: the probabilities;
 * `probs`: K probabilities, as a list in the order of the classes or as an object with one number for every class;
-* `logprobs`: natural logarithms, as a list or as an object that may leave classes out (what an LLM says of the words
-  that name the classes);
+* `logprobs`: natural logarithms, as a list or as an object that may leave classes out (those that an LLM
+  gives to the names of the classes);
 * `top_classes` with `top_probs` or `top_logprobs`: lists of the likeliest class names and their probabilities or
   logarithms (what an API's top-5 gives);
 * `labels`: a list of class names, one an annotator; or `label` and `annotator`, a row for each answer, so that an id
@@ -13,7 +13,7 @@ A file of answers has a column `id` and one of these, the fullest of which count
 * `label` and `confidence`: the name of one class and its probability, the rest spread evenly over the others;
 * `label`: the name of one class, taken with certainty.
 
-`overproof.answers.formats` says what becomes of mass that no class is named for.
+`overproof.answers.formats` describes how mass that no class is named for is distributed.
 """
 
 import io
@@ -29,7 +29,7 @@ import pyarrow.parquet as pq
 import torch
 
 from overproof.answers.ask import answers_of
-from overproof.answers.formats import KNOWN, Rows, dense_reader, names_said
+from overproof.answers.formats import KNOWN, Rows, dense_reader, named_classes
 from overproof.answers.predictions import Answers, compress, word_tensor
 from overproof.answers.votes import Vote, agreement, counted, has_votes, votes_in
 from overproof.data import check_classes
@@ -60,7 +60,7 @@ class ParsedFiles:
         try:
             stamp = (path.stat().st_size, path.stat().st_mtime_ns)
         except OSError:
-            # Whoever reads it says what is wrong with it.
+            # Reading it raises the error that names the cause.
             return _read_table(path, id_column)
         kept = self._tables.get((path, id_column))
         if kept is None or kept[0] != stamp:
@@ -95,7 +95,7 @@ def read_answers(
 ) -> Answers:
     """Read a file of answers (`.parquet`, `.csv`, `.jsonl`) for these examples, in their order.
 
-    The file may hold more than is asked for, in any order. Probabilities must be distributions and are kept as in
+    The file may hold more rows than these, in any order. Probabilities must be distributions and are kept as in
     `overproof.answers.predictions.compress`.
 
     Args:
@@ -104,10 +104,10 @@ def read_answers(
             (`Examples.ids`), which a file spells in hex.
         class_names: K names; the order of the answers.
         classes: The same names in the order of the file's lists of K numbers, where that is another.
-        vote: What several answers to one example come to.
+        vote: How several answers to one example are combined.
         id_column: The file's id column.
         source: What to call the examples in errors.
-        parsed: Keeps the file's content for who asks again.
+        parsed: Cache of the file's content.
 
     Raises:
         InputError: No such column; ids missing, repeated or without an answer; an unknown class; a row that is no
@@ -126,10 +126,10 @@ def read_answers(
 
 
 def read_all_answers(path: str | Path, *, id_column: str = "id") -> tuple[Answers, pa.Array, tuple[str, ...]]:
-    """Read all of a file of answers in its own order, with its ids and the classes it speaks of, sorted.
+    """Read all of a file of answers in its own order, with its ids and the classes it names, sorted.
 
-    The classes are those that `top_classes` or `label` name, or the columns of numbers that this module does not know
-    otherwise; those of `probs` alone are called by their numbers.
+    The classes are those that `top_classes` or `label` name, or the columns of numbers that have no other
+    meaning here; those of `probs` alone are called by their numbers.
 
     Args:
         path: The file; this module's description says which columns it has.
@@ -160,7 +160,7 @@ def vote_counts(
         path: The file.
         class_names: K names.
         id_column: The file's id column.
-        parsed: Keeps the file's content for who asks again.
+        parsed: Cache of the file's content.
 
     Raises:
         InputError: As `read_answers`.
@@ -173,9 +173,9 @@ def vote_counts(
 
 
 def _names_in(path: Path, table: pa.Table, id_column: str) -> tuple[str, ...]:
-    names = names_said(path, table, {id_column, *KNOWN})
+    names = named_classes(path, table, {id_column, *KNOWN})
     if len(names) < 2:
-        raise InputError(f"{path} speaks of {len(names)} classes; answers are given among two or more.")
+        raise InputError(f"{path} names {len(names)} classes; at least two are needed.")
     return names
 
 
@@ -249,7 +249,7 @@ def export_store(folder: str | Path, path: str | Path, *, keys: pa.Array | pa.Ch
     """`export_parquet` of all that a folder of `overproof.answers.ask.answer` holds, in its order.
 
     Args:
-        folder: Where the answers are kept.
+        folder: Where the answers are stored.
         path: The file to write.
         keys: [N], the user's own ids in the order of the store; None writes content ids.
     """

@@ -1,4 +1,4 @@
-"""What the columns of a file of answers say, as probabilities of all K classes.
+"""The columns of a file of answers as probabilities of all K classes.
 
 What is missing to one is mass that no class is named for. `probs`, `top_probs` and `confidence` are probabilities of
 classes: they sum to one, so the missing mass is that of the classes which a row does not name, evenly. Logarithms are
@@ -40,8 +40,8 @@ KNOWN = {
 LIST_KINDS = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
 
 
-def names_said(path: Path, table: pa.Table, known: set[str]) -> tuple[str, ...]:
-    """The classes that a file speaks of, sorted; those of lists alone are called by their numbers.
+def named_classes(path: Path, table: pa.Table, known: set[str]) -> tuple[str, ...]:
+    """The classes that a file names, sorted; those of lists alone have their numbers as names.
 
     Args:
         path: The file, for errors.
@@ -185,9 +185,9 @@ def _listed(path: Path, name: str, table: pa.Table, rows: Rows, num_classes: int
 
 
 def _check_fields(path: Path, column: str, kind: pa.StructType, class_names: tuple[str, ...]) -> None:
-    said = {field.name for field in kind}
-    strange = sorted(said - set(class_names))
-    lacking = [name for name in class_names if name not in said] if column == "probs" else []
+    named = {field.name for field in kind}
+    strange = sorted(named - set(class_names))
+    lacking = [name for name in class_names if name not in named] if column == "probs" else []
     if strange or lacking:
         what = f"names {strange[0]!r}, which is no class" if strange else f"never names {lacking[0]!r}"
         raise InputError(
@@ -210,7 +210,7 @@ def _object(path: Path, column: str, table: pa.Table, rows: Rows, class_names: t
 
 
 def classes_of(path: Path, column: pa.ChunkedArray | pa.Array, rows: Rows, names: pa.Array) -> Rows:
-    """The index of each name; `rows` says where each stands in the file.
+    """The index of each name; `rows` are their rows in the file, for errors.
 
     Raises:
         InputError: A name that is no class.

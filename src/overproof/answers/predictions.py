@@ -1,7 +1,7 @@
-"""What a teacher said, asked once and kept: its top classes, their probabilities, and the mass it gave to the rest.
+"""Teacher answers in half precision: the likeliest classes, their probabilities, and the mass of all others.
 
-For up to 32 classes everything a teacher says is kept, beyond that its ten likeliest classes. The mass of the others is
-kept as one number, `residual`, and spread over them when the row is opened again: it is never renormalised away.
+For up to 32 classes all probabilities are stored, beyond that the ten largest. The mass of the other classes is stored
+as one number, `residual`, and spread over them evenly when the row is read: it is never renormalised away.
 """
 
 from dataclasses import dataclass, replace
@@ -17,7 +17,7 @@ from overproof.errors import InputError
 from overproof.functional.top_k import words_of
 
 MAX_ALL_KEPT = 32
-"""Up to so many classes, every probability is kept."""
+"""Up to so many classes, all probabilities are stored."""
 
 NUM_KEPT = 10
 """Beyond that, so many of the likeliest."""
@@ -132,7 +132,7 @@ def compress(
     if not 1 <= k <= K:
         raise InputError(f"num_kept is {k}; it must lie in 1..{K}, the number of classes.")
     numbers = np.arange(len(teacher_probs)) if row_numbers is None else row_numbers
-    # In blocks, since what lies between takes ten times the room of the answers.
+    # In blocks: intermediate results take ten times the memory of the answers.
     starts = range(0, max(len(teacher_probs), 1), _ROWS_COMPRESSED)
     blocks = [slice(start, start + _ROWS_COMPRESSED) for start in starts]
     parts = [_compressed(teacher_probs[rows], k, source, numbers[rows]) for rows in blocks]

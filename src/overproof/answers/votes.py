@@ -83,7 +83,7 @@ def counted(
         if vote == "majority":
             first = np.unique(example, return_index=True)[1]
             most = np.maximum.reduceat(counts, first)[example] == counts
-            # Pairs stand in the order of the classes: the first with the most votes is the lowest class.
+            # Pairs are in the order of the classes: the first with the most votes is the lowest class.
             winner = np.flatnonzero(most)[np.unique(example[most], return_index=True)[1]]
             probs = np.zeros_like(probs)
             probs[winner] = 1
@@ -193,7 +193,7 @@ def reliability(votes: Votes) -> NDArray[np.float64]:
     right = np.zeros(len(num))
     for _ in range(MAX_ROUNDS):
         before = right
-        # A vote never speaks against its class: less than chance is chance.
+        # A vote never lowers the probability of its class: a reliability below chance counts as chance.
         right = np.maximum((np.bincount(votes.annotator, probs[pair]) + 1) / (num + 2), 1 / votes.num_classes)
         if np.abs(right - before).max() <= CLOSE:
             break

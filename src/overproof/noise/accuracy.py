@@ -21,7 +21,7 @@ Numbers = Tensor | NDArray[Any] | Sequence[float] | Sequence[int] | Sequence[boo
 
 LOWER_BOUNDS = (0.55, 0.6, 0.7, 0.8, 0.9)
 """The lower bounds tried. The paper's grid starts at .5, where the un-normalised mix has no gradient on the candidates:
-all rows clipped there would be asked about, labelled and then ignored. .55 is the nearest that still pulls."""
+all rows clipped there would have no effect on the student. .55 is the nearest bound with a gradient."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -81,7 +81,7 @@ def isotonic_accuracy(margin: Numbers, correct: Numbers, lower: float = 0.0, pri
 
     Examples of equal margin are pooled first, each pool counting as many times as it has examples; between pools the
     function is a straight line, outside it is constant; its values are clipped to [lower, 1]. The answers must be out
-    of sample: on its own training data a teacher is always right and says nothing.
+    of sample: on its own training data a teacher is hardly ever wrong.
 
     Args:
         margin: [V], the teacher's margins, in [0, 1].

@@ -9,13 +9,13 @@ from overproof.functional import SMALLEST_PROBABILITY
 from overproof.noise.transition import check_labelled
 
 TEMPERATURES = (0.05, 20.0)
-"""A fitted temperature lies between these: a teacher that is never wrong has no best one."""
+"""A fitted temperature is between these: a teacher that is never wrong has no best one."""
 
 
 def fit_temperature(teacher_probs: Float[Tensor, "_ _"], label: Int[Tensor, "_"]) -> float:
     """The temperature of least log-loss: of softmax(log p / temperature) on labelled examples.
 
-    Above one the teacher was too sure of itself, below one not sure enough. The loss is convex in the inverse of the
+    Above one the teacher was overconfident, below one underconfident. The loss is convex in the inverse of the
     temperature, so there is one minimum; it is sought between .05 and 20.
 
     Args:
@@ -23,7 +23,7 @@ def fit_temperature(teacher_probs: Float[Tensor, "_ _"], label: Int[Tensor, "_"]
         label: [V], the true classes.
 
     Example:
-        A teacher that says .8 and is right nine times in ten: odds of 4 must become 9, log 4 / log 9 = .63.
+        A teacher with probability .8 that is right nine times in ten: odds of 4 must become 9, log 4 / log 9 = .63.
 
         >>> import torch
         >>> probs = torch.tensor([[0.8, 0.2]]).repeat(10, 1)

@@ -13,7 +13,7 @@ from overproof.noise.margins import margin as margin_of
 from overproof.noise.transition import check_labelled
 
 FEWEST = 2
-"""With one candidate there would be nobody else to be right."""
+"""One candidate would leave no other class that could be the true one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -15,7 +15,7 @@ SAME_MARGINS = (
     "All answers have the same margin (hard labels only), which cannot tell where the teacher errs: what is expected "
     "of its answers on the pool follows from the class that each names."
 )
-"""What a reader must know of a teacher without margins."""
+"""The finding for a teacher without margins."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -36,7 +36,7 @@ class ClassAccuracy:
 
 
 def same_margins(margin: Float[Tensor, "_"]) -> bool:
-    """Whether margins say nothing of where the teacher errs: two answers or more, all equally sure.
+    """Whether margins cannot show where the teacher errs: two answers or more, all of the same margin.
 
     Example:
         >>> same_margins(torch.tensor([1.0, 1.0])), same_margins(torch.tensor([1.0, 0.5]))

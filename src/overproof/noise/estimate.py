@@ -24,7 +24,7 @@ class NoiseEstimate:
         accuracy: P(right) as a function of the teacher's margin, or of the class it names where all margins are equal.
         candidates: The number of candidates as a function of the teacher's margin.
         transition: [K, K], P(pseudo-label j | true class i); rows sum to one.
-        temperature: Makes the teacher's probabilities mean what they say (`calibrate`).
+        temperature: Calibrates the teacher's probabilities (`calibrate`).
         mean_accuracy: Overall accuracy on the examples of the fit: mean, and low and high of its 95 % interval.
         num_examples: How many labelled examples it was fitted on.
     """
@@ -55,7 +55,7 @@ class NoiseEstimate:
 
     @property
     def is_constant(self) -> bool:
-        """Whether it expects the same accuracy of every answer, as one that takes the teacher at its word does."""
+        """Whether it expects the same accuracy of every answer, as that of a teacher taken to be noiseless does."""
         return isinstance(self.accuracy, IsotonicAccuracy) and len(self.accuracy.knots) == 1
 
     def num_candidates(self, teacher_probs: Float[Tensor, "N K"]) -> Int64[Tensor, "N"]:
@@ -65,7 +65,7 @@ class NoiseEstimate:
     def summary(self) -> dict[str, Any]:
         """The estimate for people and for JSON: curves at five margins; of the transition matrix the diagonal.
 
-        Where all margins are equal there is no curve, and the accuracy of each class that may be named stands there.
+        Where all margins are equal there is no curve, and the accuracy by predicted class is given instead.
         """
         shown = torch.tensor(SHOWN_MARGINS)
         mean, low, high = self.mean_accuracy

@@ -22,7 +22,7 @@ def named_posterior(
     """P(true class i | the teacher names j), in row j: the transition matrix turned around by Bayes' rule.
 
     In proportion to P(j | i), with the prior of `transition_matrix`, times the frequency of class i with one more
-    example of each class. So how far an answer is believed follows from the class that it names, and where it is not
+    example of each class. So the probability of an answer follows from the class that it names, and of the rest
     the other classes are as likely as the teacher mistakes them for that one.
 
     Args:

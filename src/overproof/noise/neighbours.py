@@ -29,10 +29,10 @@ def num_neighbours(num_reference: int) -> int:
 
 
 def num_cells(num_queries: int, k: int) -> int:
-    """Cells a side of a `QuantileGrid` that will be asked `num_queries` times before it is rebuilt, in 16..256.
+    """Cells a side of a `QuantileGrid` that will be queried `num_queries` times before it is rebuilt, in 16..256.
 
-    Building asks a k-d tree once a cell. One cell for every k queries keeps that at a fifth of a microsecond a query,
-    1 to 3 % of an epoch of the smallest student worth the name (14 microseconds a row).
+    Building queries a k-d tree once for each cell. One cell for every k queries keeps that at a fifth of a microsecond
+    a query, 1 to 3 % of an epoch of the smallest useful student (14 microseconds a row).
 
     Example:
         >>> num_cells(10_000, k=5), num_cells(10**7, k=16)
@@ -100,7 +100,7 @@ class QuantileGrid:
     def fit(
         cls, reference: Float[Tensor, "_ 2"], values: Float[Tensor, "_ m"], k: int, cells: int = 256
     ) -> "QuantileGrid":
-        """Ask the exact search at every cell's centre.
+        """Run the exact search at every cell's centre.
 
         Margins are rounded to half precision first: all those that a saturated student or a teacher without
         probabilities calls 1 are then at one place, and averaged over together.

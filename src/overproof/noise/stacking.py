@@ -30,7 +30,7 @@ class Stacking:
         weight: [S], the powers, not negative; 0 ignores it, 1 takes it as it is, more makes it surer.
         weight_low: [S], where the 95 % intervals of the weights begin.
         weight_high: [S], where they end.
-        bias: [K], one a class; zeros where none was asked for.
+        bias: [K], one a class; zeros where none is fitted.
     """
 
     weight: Float64[Tensor, "S"]
@@ -63,7 +63,7 @@ def stack(scores: Scores, label: Int[Tensor, "_"], *, bias: bool = False, penalt
 
     Minimises the sum over labelled examples of -log p(label), plus `penalty`/2 times the squared distance of the
     weights from 1/S and of the biases from 0: with few labels the stack stays near the geometric mean of the scorers,
-    and one scorer alone stays near what it says. The problem is convex. The intervals are the normal ones of the
+    and a single scorer stays near its own probabilities. The problem is convex. The intervals are normal, from the
     curvature at the optimum, cut at 0.
 
     Args:
@@ -75,7 +75,7 @@ def stack(scores: Scores, label: Int[Tensor, "_"], *, bias: bool = False, penalt
         penalty: Above 0; how many examples' worth of trust the starting point has.
 
     Example:
-        The first scorer is always right when it says .9, the second says .5 whatever comes.
+        The first scorer has probability .9 and is always right, the second always has .5.
 
         >>> sure, idle = torch.tensor([[0.9, 0.1], [0.1, 0.9]]).repeat(50, 1), torch.full((100, 2), 0.5)
         >>> fitted = stack([sure, idle], torch.tensor([0, 1]).repeat(50))

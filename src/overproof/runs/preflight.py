@@ -50,5 +50,5 @@ def _check_folds(experiment: Experiment) -> None:
         if scorer.trained_here and 0 < num_labelled < scorer.folds:
             raise InputError(
                 f"Option 'data.rows.labelled' is {num_labelled}, fewer than the {scorer.folds} folds of the teacher; "
-                f"ask for fewer folds or label more."
+                f"use fewer folds or label more."
             )

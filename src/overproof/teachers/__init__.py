@@ -1,4 +1,7 @@
-"""Who answers: trained on the labels and cross-fitted, brought as a model, or brought as files of answers."""
+"""Teachers: trained on the labels and cross-fitted, pretrained models, and files of answers. `kinds.py` lists them all.
+
+Imports `training`, `methods`, `answers`, `models`, `data`, `storage`, `cross_fitting` and the modules below them.
+"""
 
 from overproof.teachers.ask_once import SharedPool as SharedPool
 from overproof.teachers.ask_once import ask_once as ask_once

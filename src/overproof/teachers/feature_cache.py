@@ -1,4 +1,4 @@
-"""A frozen encoder's features, asked once an example whichever run asks: stores of one folder complete each other."""
+"""A frozen encoder's features, computed once for each example by all runs that share a folder of stores."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -27,16 +27,16 @@ def gather(
 ) -> tuple[np.ndarray, Float32[Tensor, "M D"]]:
     """The features of every distinct example: those that a store in the folder holds are read, the others computed.
 
-    What is computed is kept in a store of its own within the folder, so that a folder which several runs share grows
-    by what each of them was the first to ask. (An encoder whose numbers differ in the last bit with what an example is
+    What is computed is written to a store of its own within the folder, so that each run that shares the folder adds
+    only the examples that are new. (An encoder whose numbers differ in the last bit with what an example is
     encoded beside makes runs differ too; `minilm` does not.)
 
     Args:
-        folder: Of the stores, one for each set of examples that was new when it was asked about.
+        folder: Of the stores, one for each set of examples that was new to the folder.
         examples: N of them, in any order, repetitions among them.
         key: What features follow from: encoder, transform and code; its `data` is that of the examples computed.
         compute: Some of the examples to their features [n, D].
-        progress: Told (rows done, rows in all) of those to be computed.
+        progress: Called with (rows done, rows in all) of those to be computed.
 
     Returns:
         The M distinct ids in ascending order, as text of 16 bytes, and their features.

@@ -1,4 +1,4 @@
-"""What teacher answers are kept under, and the keys of version 0.1.0 for the same answers.
+"""The keys under which teacher answers are stored, and the keys of version 0.1.0 for the same answers.
 
 That version put its own number into every key, and described a student that is trained as teacher by the `repr` of a
 class and by all training options. What it stored is format 1 of today; when `ANSWERS_FORMAT` is raised, all but
@@ -45,7 +45,7 @@ def network_fingerprint(student: Mapping[str, Any], recipe: TrainOptions) -> str
 
 
 def as_kept(folder: Path, key: StoreKey) -> StoreKey:
-    """The key to read or fill a folder with: the given one, or that of version 0.1.0 where it kept the same there.
+    """The key to read or fill a folder with: the given one, or that of version 0.1.0 where it stored them there.
 
     Args:
         folder: A store, or where one will be.
@@ -59,7 +59,7 @@ def as_kept(folder: Path, key: StoreKey) -> StoreKey:
 
 
 def same(key: StoreKey, kept: StoreKey) -> bool:
-    """Whether what is kept under one key is what another asks for.
+    """Whether two keys name the same stored answers.
 
     Args:
         key: As this version writes it.

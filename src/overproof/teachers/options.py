@@ -1,4 +1,4 @@
-"""Who answers in a run, as data."""
+"""The options of a teacher."""
 
 from typing import Any, Literal
 
@@ -11,29 +11,29 @@ from overproof.training.options import TrainOptions
 
 
 class ScorerOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
-    """One who answers: trained on the labels and cross-fitted, or brought as a model or as files of answers.
+    """One teacher: trained on the labels and cross-fitted, a pretrained model, or files of answers.
 
     Args:
         model: Trained on the labels: `minilm` (frozen sentence encoder and a logistic head), `efficientnet_lite0` (the
             same for images), `frozen_encoder` (any encoder by import path); a student by name; the import path
-            `package.module:factory` of a scikit-learn classifier or of a torch module; `student` for one of the
-            student's own kind, trained as it is. Brought, and asked as it is: the folder of a saved student, such as
+            `package.module:factory` of a scikit-learn classifier or of a torch module; `student` for one like the
+            run's student, trained as it is. Pretrained, used as it is: the folder of a saved student, such as
             RUN/students/seed-0/labelled_only, or of a Hugging Face classifier (a path with a slash in it); a file
             `….onnx` or `….skops`; an import path with `weights`; or `answers`. `auto` is `minilm` for text, boosted
             trees for tables and `cnn` for images.
         options: The model's own options.
         answers: Files of answers, each joined by the data's id column, for `answers`; see `overproof.answers.files`.
-        classes: What a brought model's outputs are called, in their order, where it does not say so itself; the order
+        classes: The names of a pretrained model's outputs, in order, where the model does not name them; the order
             of the lists of probabilities in `answers`. Matched to the data's class names by name.
         weights: A safetensors file: the import path is that of a torch module which has them, and is not trained.
-        vote: What several answers to one example in `answers` come to: `soft` takes the shares of the votes for
-            probabilities, `majority` the class with the most votes for certain, `reliability` weighs annotators by how
-            well they agree with all of them (Dawid and Skene with one accuracy each).
-        folds: Cross-fitting folds: each labelled example is scored by the teacher that did not see it, everything else
-            by the mean of all of them. 1 is a single teacher trained on all the labelled examples: its answers there
-            are in sample, as self-distillation wants them, and say nothing of its errors.
-        features: Folder where a frozen encoder's features are kept and looked for, so that runs can share them; by
-            default the run's own.
+        vote: How several answers to one example in `answers` are combined: `soft` uses the shares of the votes as
+            probabilities, `majority` the class with the most votes with probability 1, `reliability` weights
+            annotators by how well they agree with the others (Dawid and Skene with one accuracy each).
+        folds: Cross-fitting folds: each labelled example is scored by the copy that was trained without its fold,
+            all other examples by the mean of all copies. 1 is a single teacher trained on all labelled examples: its
+            answers there are in sample, as self-distillation needs them, and cannot show its errors.
+        features: Folder where a frozen encoder's features are stored, so that runs can share them; by default the
+            run's own.
         train: How a student that serves as teacher is trained.
     """
 
@@ -49,7 +49,7 @@ class ScorerOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
 
     @property
     def brought(self) -> bool:
-        """Whether `model` was made elsewhere and is asked as it is."""
+        """Whether `model` is a pretrained model, which predicts as it is."""
         return is_brought(self)
 
     @property
@@ -92,10 +92,10 @@ class TeacherOptions(ScorerOptions):
     Args:
         others: More scorers. Their weights beside the first are learned on the labelled examples, out of sample
             (`overproof.noise.stack`).
-        trained_on_labelled: Say so when a brought teacher has seen the labelled examples: its answers there say nothing
-            of its errors, and a validation role is needed.
-        published_accuracy: How often the teacher is right, in (0, 1], as somebody published it. Methods that need to
-            know take it where there are no labelled examples to estimate it on; elsewhere it is only compared.
+        trained_on_labelled: Whether a pretrained teacher was trained on the labelled examples: its errors cannot be
+            estimated on them then, and a validation role is needed.
+        published_accuracy: A published accuracy of the teacher, in (0, 1]. Methods that need an accuracy use it where
+            there are no labelled examples to estimate it on; otherwise it is only compared with the estimate.
         flip_share: For experiments: this share of all its answers is flipped at random, more at small margins.
         spoil: For experiments: its answers are spoilt by class, biased, or reduced to one class.
     """

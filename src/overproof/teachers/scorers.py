@@ -1,4 +1,4 @@
-"""What a scorer is: one that is trained on the labels, or one that somebody brought and that is asked as it is."""
+"""The two protocols of a teacher, trainable and pretrained, and the checks that several kinds of teacher share."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -31,13 +31,13 @@ class Trainable(Protocol):
         ...
 
     def fit(self, labelled: Examples, *, num_classes: int, seed: int, folder: Path) -> Predictor:
-        """Train on labelled examples, none with an unknown label; `folder` may keep what a killed run goes on from."""
+        """Train on labelled examples, none with an unknown label; an interrupted fit may resume from `folder`."""
         ...
 
 
 @runtime_checkable
 class Brought(Protocol):
-    """A teacher that was made elsewhere and saw none of the examples (or the user says that it did)."""
+    """A pretrained teacher, which has seen none of the examples unless `trained_on_labelled` is set."""
 
     @property
     def kind(self) -> Kind:
@@ -130,16 +130,16 @@ def checked_options(model: type[Options], options: Mapping[str, Any], who: str) 
 
 
 def hash_of_files(paths: Sequence[Path]) -> str:
-    """One word for the names and the content of some files.
+    """One hash of the names and the content of some files.
 
     Raises:
         InputError: One of them cannot be read.
     """
-    said = hasher()
+    hashed = hasher()
     for path in paths:
-        said.update(path.name.encode() + b"\0")
+        hashed.update(path.name.encode() + b"\0")
         try:
-            said.update(bytes.fromhex(digest_of_file(path)))
+            hashed.update(bytes.fromhex(digest_of_file(path)))
         except OSError as error:
             raise InputError(f"{path} cannot be read: {error.strerror}.") from None
-    return said.hexdigest()
+    return hashed.hexdigest()

@@ -1,1 +1,1 @@
-"""Teachers that the user brings: model files, models in memory, and files of answers."""
+"""Pretrained teachers: model files, models in memory, and files of answers."""

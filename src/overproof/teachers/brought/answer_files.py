@@ -1,4 +1,4 @@
-"""Answers that somebody brought in files, for every role of a run."""
+"""Teacher answers from files, for every role of a run."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -18,7 +18,7 @@ def from_files(
     vote: Vote = "soft",
     parsed: ParsedFiles | None = None,
 ) -> dict[str, Answers]:
-    """Answers by role from files somebody brought, joined by the id column of the data (or by content id).
+    """Answers by role from files, joined by the id column of the data (or by content id).
 
     Every role must be answered whole by one of the files.
 
@@ -27,8 +27,8 @@ def from_files(
         parties: Examples by role.
         class_names: The run's, in order.
         classes: The order of the files' lists of probabilities, where it is another.
-        vote: What several answers to one example come to.
-        parsed: Keeps the files' content, for the other roles and for who asks again.
+        vote: How several answers to one example are combined.
+        parsed: Cache of the files' content.
 
     Raises:
         InputError: A role that no file answers; the sentence is that of the last file tried.

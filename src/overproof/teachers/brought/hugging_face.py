@@ -22,14 +22,14 @@ from overproof.teachers.kind import BroughtKind, Named
 from overproof.teachers.scorers import check_named, checked_options, column_order, hash_of_files
 
 KINDS: Mapping[str, Kind] = {"ForSequenceClassification": "text", "ForImageClassification": "image"}
-"""What the end of an architecture's name says that it reads."""
+"""The kind of examples that an architecture reads, by the end of its name."""
 
 UNNAMED = re.compile(r"LABEL_\d+")
-"""What a configuration calls classes that nobody has named."""
+"""Default names of classes in a configuration."""
 
 
 class HuggingFaceOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
-    """How a Hugging Face classifier is asked.
+    """How a Hugging Face classifier is applied.
 
     Args:
         max_tokens: A text is cut after that many tokens.
@@ -46,7 +46,7 @@ class HuggingFaceTeacher:
 
     Args:
         kind: The kind of examples it reads.
-        fingerprint: The hashes of its files and how it is asked.
+        fingerprint: The hashes of its files and how it is applied.
         order: [K], which of its columns each of the run's classes is.
         model: In evaluation mode.
         inputs: Some examples, together in a batch, to what the model takes by keyword.
@@ -95,7 +95,7 @@ def open_hugging_face(
         options: `HuggingFaceOptions`.
         class_names: The run's, in order.
         classes: The names of its outputs, in order, where its configuration calls them LABEL_0, LABEL_1 … or otherwise.
-        examples: Some of what it will be asked about.
+        examples: Some of the examples that it will answer.
 
     Raises:
         InputError: transformers is not installed; the folder holds no such classifier; another kind of examples; class
@@ -133,7 +133,7 @@ def open_hugging_face(
 
 
 def _described(folder: Path, who: str) -> tuple[Kind, tuple[str, ...]]:
-    """What the configuration says that the model reads, and what its classes are called."""
+    """The kind of examples that the model reads and the names of its classes, by its configuration."""
     try:
         config = json.loads((folder / "config.json").read_text())
         architectures = list(config.get("architectures") or [])

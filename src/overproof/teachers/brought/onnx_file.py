@@ -22,11 +22,11 @@ from overproof.teachers.kind import BroughtKind, Named
 from overproof.teachers.scorers import check_named, checked_options, column_order, hash_of_files
 
 METADATA = ("class_names", "classes")
-"""Where a file may say what its classes are called: a JSON list under one of these keys of its metadata."""
+"""Keys of a file's metadata that may hold the names of its classes, as a JSON list."""
 
 
 class OnnxOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
-    """How an ONNX file is asked.
+    """How an ONNX file is applied.
 
     Args:
         output: The output that answers, by name; by default the one called like probabilities, else like logits, else
@@ -54,9 +54,9 @@ class OnnxTeacher:
 
     Args:
         kind: The kind of examples it reads.
-        fingerprint: The hash of the file and how it is asked.
+        fingerprint: The hash of the file and how it is applied.
         order: [K], which of its columns each of the run's classes is.
-        scores: Asks it: some examples to their scores [n, K], in its own order.
+        scores: Some examples to their scores [n, K], in its own order.
         logits: Whether they are logits.
         batch_size: Examples at a time.
     """
@@ -86,19 +86,19 @@ def open_onnx(
     classes: Sequence[str],
     examples: Examples,
 ) -> OnnxTeacher:
-    """The teacher in an ONNX file, asked about two examples to see what it gives.
+    """The teacher in an ONNX file; two examples are run to see the form of its output.
 
-    An image goes in as [B, C, H, W] or [B, H, W, C], in [0, 1] where the input is of floats and as bytes where it is of
-    uint8, resized where the file fixes another size, grey repeated where it wants three channels. A table goes in as
-    one matrix, or column by column where the inputs are called like columns. A text goes in as a string, or as token
-    ids by the `tokenizer.json` beside the file. One column of scores stands for the second of two classes.
+    An image is passed as [B, C, H, W] or [B, H, W, C], in [0, 1] where the input is of floats and as bytes where it is
+    of uint8, resized where the file fixes another size, grey repeated where it needs three channels. A table is passed
+    as one matrix, or column by column where the inputs have the names of columns. A text is passed as a string, or as
+    token ids by the `tokenizer.json` beside the file. One column of scores is that of the second of two classes.
 
     Args:
         path: The file.
         options: `OnnxOptions`.
         class_names: The run's, in order.
         classes: The names of its outputs, in order, where its metadata does not name them.
-        examples: Some of what it will be asked about, at least one.
+        examples: Some of the examples that it will answer, at least one.
 
     Raises:
         InputError: onnxruntime is not installed or cannot open it; inputs or outputs that do not suit the examples or

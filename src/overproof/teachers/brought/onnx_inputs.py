@@ -38,7 +38,7 @@ def reader_for(inputs: Sequence[Any], options: Any, examples: Examples, path: Pa
     Args:
         inputs: As the session declares them: name, type and shape.
         options: `OnnxOptions`.
-        examples: Some of what it will be asked about.
+        examples: Some of the examples that it will answer.
         path: The file, for errors and for its tokenizer.
 
     Raises:

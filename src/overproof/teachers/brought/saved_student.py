@@ -1,4 +1,4 @@
-"""A student saved by an earlier run as the teacher of this one: asked once for the store, or anew in every batch."""
+"""A student saved by an earlier run as the teacher of this one: its stored predictions, or new ones for every batch."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -56,7 +56,7 @@ def open_teacher(folder: Path | str, class_names: Sequence[str]) -> SavedTeacher
         class_names: The run's, in order.
 
     Raises:
-        InputError: There is no student, or it knows other classes than the run.
+        InputError: There is no student, or its classes are not those of the run.
     """
     folder = Path(folder)
     if not (folder / "student.json").is_file():

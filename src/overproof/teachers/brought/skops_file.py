@@ -1,4 +1,4 @@
-"""A fitted scikit-learn classifier: from a skops file, or given from Python; what is not fitted yet is cross-fitted."""
+"""A fitted scikit-learn classifier: from a skops file, or given from Python; an unfitted one is cross-fitted."""
 
 import json
 import warnings
@@ -40,7 +40,7 @@ class FittedEstimator:
     """A fitted classifier, its classes matched to a run's by name.
 
     Args:
-        kind: The kind of examples it is asked about.
+        kind: The kind of examples it answers.
         fingerprint: The hash of its file.
         order: [K], which of its columns each of the run's classes is.
         estimator: With `predict_proba`.
@@ -55,7 +55,7 @@ class FittedEstimator:
 
     def probs(self, examples: Examples) -> Float[Tensor, "N K"]:
         """Its probabilities for some examples, one column for each of the run's classes."""
-        return asked(self.estimator, raw(self.estimator, examples, self.who), self.who)[:, self.order]
+        return probs_of(self.estimator, raw(self.estimator, examples, self.who), self.who)[:, self.order]
 
 
 def open_skops(
@@ -66,9 +66,9 @@ def open_skops(
     classes: Sequence[str],
     examples: Examples,
 ) -> FittedEstimator:
-    """The fitted classifier in a skops file; a file with types that nobody has said to trust is not opened.
+    """The fitted classifier in a skops file; a file with types that are not trusted is not opened.
 
-    A table goes in by its column names where it was fitted on named columns, else as a matrix of numbers; texts go in
+    A table is passed by its column names where it was fitted on named columns, else as a matrix of numbers; texts
     as strings, images flattened to numbers in [0, 1].
 
     Args:
@@ -76,7 +76,7 @@ def open_skops(
         options: `SkopsOptions`.
         class_names: The run's, in order.
         classes: The names of its classes in the order of `classes_`, where those are not the names themselves.
-        examples: Some of what it will be asked about.
+        examples: Some of the examples that it will answer.
 
     Raises:
         InputError: skops is not installed; untrusted types, each named; no classifier with probabilities; class names
@@ -119,7 +119,7 @@ def cross_fitted_estimator(
 ) -> tuple[Float[Tensor, "n K"], Float[Tensor, "N K"]]:
     """A classifier's probabilities on labelled examples and pool, none of them by a fit that saw the example.
 
-    One that is fitted already is asked as it is; you say by giving it that it was not trained on the labelled examples.
+    A fitted one predicts as it is, and must not have been trained on the labelled examples.
     Another is cloned and fitted once a fold of the labelled examples, each of which is answered by the fit without it;
     the pool gets the mean of all fits.
 
@@ -148,12 +148,10 @@ def cross_fitted_estimator(
     except TypeError:
         raise InputError(f"{who} is no scikit-learn classifier.") from None
     else:
-        said = tuple(map(str, checked_classes(estimator, who)))
-        if said != tuple(map(str, range(len(names)))):
-            order = column_order(names, said, who)
-        else:
-            order = torch.arange(len(names))
-        both = [asked(estimator, raw(estimator, each, who), who)[:, order] for each in (labelled, pool)]
+        own = tuple(map(str, checked_classes(estimator, who)))
+        numbered = own == tuple(map(str, range(len(names))))
+        order = torch.arange(len(names)) if numbered else column_order(names, own, who)
+        both = [probs_of(estimator, raw(estimator, each, who), who)[:, order] for each in (labelled, pool)]
         return both[0], both[1]
 
     def fit(number: int, rows: Tensor) -> Callable[[Examples], Tensor]:
@@ -165,7 +163,7 @@ def cross_fitted_estimator(
         except (TypeError, ValueError) as error:
             raise InputError(f"{who} cannot be fitted on {labelled.origin}: {reason(error)}.") from None
         own = checked_classes(fitted, who)
-        return lambda examples: spread(asked(fitted, raw(fitted, examples, who), who).numpy(), own, len(names))
+        return lambda examples: spread(probs_of(fitted, raw(fitted, examples, who), who).numpy(), own, len(names))
 
     models = FoldModels(fold=folds(labelled.label, num_folds, derived_seed(seed, "teacher folds")), fit=fit)
     out_of_fold = models.out_of_fold(lambda predict, held_out: predict(labelled.take(held_out)))
@@ -185,7 +183,7 @@ def checked_classes(estimator: Any, who: str) -> np.ndarray:
     return np.asarray(estimator.classes_)
 
 
-def asked(estimator: Any, inputs: Any, who: str) -> Float[Tensor, "N K"]:
+def probs_of(estimator: Any, inputs: Any, who: str) -> Float[Tensor, "N K"]:
     """A fitted classifier's probabilities, in its own order.
 
     Raises:
@@ -193,7 +191,7 @@ def asked(estimator: Any, inputs: Any, who: str) -> Float[Tensor, "N K"]:
     """
     try:
         with warnings.catch_warnings():
-            # Columns go by name or by number as `raw` decides; the reminder is for those who forgot.
+            # Columns go by name or by number as `raw` decides; the warning does not apply.
             warnings.filterwarnings("ignore", message="X does not have valid feature names")
             probs = estimator.predict_proba(inputs)
     except Exception as error:
@@ -202,7 +200,7 @@ def asked(estimator: Any, inputs: Any, who: str) -> Float[Tensor, "N K"]:
 
 
 def raw(estimator: Any, examples: Examples, who: str) -> Any:
-    """Examples as an estimator that somebody fitted elsewhere reads them.
+    """Examples as the inputs of an estimator that was fitted elsewhere.
 
     Args:
         estimator: Fitted or about to be.

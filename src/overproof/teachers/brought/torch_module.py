@@ -25,10 +25,10 @@ def open_module(
     classes: Sequence[str],
     examples: Examples,
 ) -> SavedTeacher:
-    """The module that a factory makes, with these weights, as a teacher that is asked as it is.
+    """The module that a factory makes, with these weights, as a pretrained teacher.
 
-    It reads what a student made in Python reads: images as float32 in [0, 1], tables of numbers as float32 [B, D],
-    texts as n-gram numbers; and answers with logits [B, K].
+    It takes the inputs of a student made in Python: images as float32 in [0, 1], tables of numbers as float32 [B, D],
+    texts as n-gram numbers; and returns logits [B, K].
 
     Args:
         path: Import path of a factory `factory(input_shape, num_classes, **options) -> torch.nn.Module`.
@@ -36,7 +36,7 @@ def open_module(
         weights: A safetensors file of the module's state.
         class_names: The run's, in order.
         classes: The names of its outputs, in order.
-        examples: Some of what it will be asked about: their shape is that of all.
+        examples: Some of the examples that it will answer: their shape is that of all.
 
     Raises:
         InputError: No class names, a factory or a file that does not fit.

@@ -1,8 +1,7 @@
-"""Cross-fitting: a teacher trained on the labels is F teachers, so that no label is answered by one that saw it.
+"""Cross-fitting: a teacher trained on the labels is F teachers, each trained on all folds but one.
 
-Statistics of a teacher on the examples it was trained on say that it is never wrong. So each labelled example is scored
-by the teacher that did not see it, everything else by the mean of them all, and no label is spent on finding out how
-good the teacher is.
+On its own training examples a teacher is hardly ever wrong. So each labelled example is scored by the teacher that did
+not see it, all other examples by the mean of all F, and no labels need to be held out to estimate the teacher's errors.
 """
 
 import itertools
@@ -46,9 +45,9 @@ def cross_fitted(
         others: More examples by role, answered by the mean of all fits.
         num_folds: F; 1 is a single teacher fitted on all of them, whose answers there are in sample.
         seed: Decides the folds and every fit.
-        folder: Answers are kept in `folder/ROLE`; a finished store is read and nobody is asked.
+        folder: Answers are stored in `folder/ROLE`; a finished store is read, and nothing is fitted for it.
         apart: Roles among `others` that every fit answers by itself as well, as role "ROLE-without-fold-NUMBER".
-        progress: Told (rows done, rows in all) for each role in turn.
+        progress: Called with (rows done, rows in all) for each role in turn.
 
     Returns:
         Answers by role, "labelled" among them, aligned with the examples.

@@ -28,15 +28,15 @@ READS: Mapping[str, Kind] = {"minilm": "text", "efficientnet_lite0": "image"}
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FrozenEncoder:
-    """A frozen encoder of texts or images and a logistic head; the encoder is asked once an example, its features kept.
+    """A frozen encoder of texts or images with a logistic head; the features are computed once and stored.
 
     Args:
         embedder: Texts or images to features [N, D].
         scaled: Whether the head sees every feature with mean 0 and deviation 1 over the labelled examples, as features
             that have no length of their own need it.
-        examples: Everything it will be asked about.
-        folder: Where the features are kept (`overproof.teachers.feature_cache`).
-        progress: Told (rows done, rows in all).
+        examples: All examples that it will answer.
+        folder: Where the features are stored (`overproof.teachers.feature_cache`).
+        progress: Called with (rows done, rows in all).
     """
 
     embedder: Embedder | ImageEmbedder
