@@ -167,14 +167,17 @@ def test_classes_that_vanish_are_named(stored, tmp_path, capsys):
 
 BAD = {
     "a budget larger than the pool": (["--rule", "confident", "--budget", 301], "only 300 rows to choose from"),
-    "a share of nothing": (["--rule", "random", "--budget", 0], "budget is 0; it must be"),
-    "an infinite budget": (["--rule", "random", "--budget", "inf"], "budget is inf; it must be"),
+    "a share of nothing": (
+        ["--rule", "random", "--budget", 0],
+        "Option 'budget' is 0; it must be a whole number of at least 1",
+    ),
+    "an infinite budget": (["--rule", "random", "--budget", "inf"], "Option 'budget' is inf; it must be"),
     "a class with too few": (["--rule", "per_class", "--quota", 200], "class 'ant' has"),
     "an unknown rule": (["--rule", "confidant"], "no selector 'confidant'; did you mean 'confident'"),
     "an option of another rule": (["--rule", "per_class", "--budget", 3], "PerClass has no 'budget'"),
     "an unknown option": (["--rule", "random", "--set", "sed=3"], "did you mean 'seed'"),
     "another teacher": (["--rule", "random", "--teacher", "vgg"], "does not say 'vgg'"),
-    "a confidence nobody has": (["--rule", "adaptive", "--set", "confidence=1.5"], "between 0 and 1"),
+    "a confidence above one": (["--rule", "adaptive", "--set", "confidence=1.5"], "1.5; it must be a number in (0, 1)"),
 }
 
 

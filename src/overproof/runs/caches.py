@@ -83,7 +83,7 @@ class Caches:
             sets: What examples to be encoded are drawn from.
         """
         for each in sets:
-            # Pixels are encoded as they are, and what lies on disk stays there.
+            # Pixels are encoded as they are, and inputs on disk stay there.
             apart = each.kind == "image" or each.mapped is not None
             if not apart and len(each) and (digest := each.digest()) not in self._sets:
                 self._sets[digest] = _EncodedSet(examples=each, index=IdIndex(each.ids))
