@@ -156,7 +156,7 @@ class Run:
         self.begin()
         cells = [(seed, each) for seed in self.experiment.seeds for each in self._students.rows(seed)]
         finished = [(seed, each) for seed, each in cells if is_finished(self._student_folder(seed, each))]
-        # Every process must have seen the same before one of them writes.
+        # All processes must find the same students finished before one of them writes.
         wait_for_all()
         with self.progress.task("students", len(cells)) as advance:
             for number, (seed, each) in enumerate(finished):
@@ -285,7 +285,7 @@ class Run:
 
     @property
     def _shared_folder(self) -> Path:
-        """Where staged inputs are kept, which may be deleted and are made again."""
+        """Where staged inputs are kept; they are read again if deleted."""
         return self.caches.folder or self.folder
 
     @cached_property

@@ -23,7 +23,7 @@ class SeedInputs:
         answered: The same by role, with the teacher's answers.
         ids: The content ids of each role's examples.
         without_fold: For each fold of a teacher that was trained on the labelled examples its answers on the pool
-            without the fold; empty for one that was not, and where no row asks for them.
+            without the fold; empty for one that was not, and where no row has peer rounds.
         truth: The true labels of the roles whose given ones were corrupted.
         trust_labelled_answers: Whether the teacher's answers on the labelled examples are out of sample.
     """

@@ -9,11 +9,11 @@ from torch import Tensor
 from overproof.contract import Learning
 from overproof.methods.composition import Method
 from overproof.models import Placed, Student
-from overproof.runs.least_trusted import least_trusted
 from overproof.runs.roles import knows_truth
 from overproof.runs.seed_inputs import SeedInputs
 from overproof.training.distillation import Distilled
 from overproof.training.examples import AnsweredExamples
+from overproof.training.least_trusted import least_trusted
 
 NUM_SHOWN = 5
 """The likeliest mistakes of the teacher that a summary names."""

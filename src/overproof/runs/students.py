@@ -1,4 +1,4 @@
-"""The students of a run: each made from a seed's inputs, trained by one method, and written down, its row last."""
+"""The students of a run: each built from a seed's inputs, trained by one method, and saved, row.json last."""
 
 import logging
 from dataclasses import dataclass, replace
@@ -49,8 +49,10 @@ class Students:
     log: RunLog
 
     def rows(self, seed: int) -> list[MethodOptions]:
-        """The students of a seed: every method, and the oracle where the truth is known: (nearly) all of the pool's, or
-        without a pool that of corrupted labels."""
+        """The students of a seed: every method, and the oracle where the truth is known.
+
+        That is the truth of (nearly) all of the pool; without a pool, of corrupted labels.
+        """
         if self.experiment.data.without("pool"):
             known, trained_like = self.experiment.data.label_noise.corrupts("labelled"), "labelled_only"
         else:
@@ -65,7 +67,7 @@ class Students:
         encode = partial(self.caches.encode, self._encodings)
         first = build(options.spec, fitting, class_names=names, seed=seed, encode=encode)
         held = {"labelled": roles.labelled, **roles.others()}
-        # The test is opened by `evaluate` alone.
+        # Only `evaluate` opens the test.
         trained_on = {"labelled": roles.labelled, "pool": roles.pool, **held}
         del trained_on["test"]
         answered, start = {}, 0
@@ -85,7 +87,7 @@ class Students:
         )
 
     def train(self, seed_inputs: SeedInputs, each: MethodOptions, folder: Path) -> None:
-        """Train one student and write it down, `row.json` last."""
+        """Train one student and save it, `row.json` last."""
         pool = seed_inputs.answered[each.pool]
         options = self.experiment.train_options(each)
         if each.row == "oracle":
@@ -139,12 +141,12 @@ class Students:
             )
 
     def encoded(self, student: Student, test: Examples, saved: list[float]) -> Inputs | Examples:
-        """The test as a student reads it, encoded once for all of them; where it lies on disk, as it is.
+        """The test as a student reads it, encoded once for all students; examples on disk are returned as they are.
 
         Args:
-            student: A trained one.
-            test: What it shall answer for.
-            saved: Gets the seconds that the encoding took when it was made, where it is made already.
+            student: A trained student.
+            test: The test examples.
+            saved: Gets the seconds that the encoding took, where it was computed before.
         """
         return test if test.mapped else self.caches.encode(self._encodings, student.encoder, test, saved)
 
@@ -153,7 +155,7 @@ class Students:
         return EncodingCache(folder=(self.caches.folder or self.folder) / "encoded")
 
     def role(self, each: MethodOptions) -> RowRole:
-        """What a row is in the table."""
+        """The role of a row in the table."""
         if each.row == "oracle" or each.pool == "original":
             return "reference"
         if self.experiment.data.without("pool"):
