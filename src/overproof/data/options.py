@@ -48,7 +48,7 @@ class DataOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
         """Whether the options declare that there are no examples of a role."""
         return self.rows.get(role) == 0
 
-    def lies_on_disk(self, role: FileRole) -> bool:
+    def is_on_disk(self, role: FileRole) -> bool:
         """Whether the inputs of a role with a file of its own are read into arrays on disk.
 
         Raises:

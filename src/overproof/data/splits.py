@@ -43,11 +43,11 @@ def split(examples: Examples, counts: Mapping[str, int], seed: int, stratify: bo
         ([0, 0, 1, 1], 6)
     """
     if odd := {role: count for role, count in counts.items() if count < 1}:
-        raise InputError(f"split of {examples.origin} asks for {_asked(odd)}; at least 1 row a role is allowed.")
+        raise InputError(f"split of {examples.origin} needs {_counts_in_words(odd)}; each role needs at least 1 row.")
     rows = _distinct(examples)
     if sum(counts.values()) > len(rows):
         raise InputError(
-            f"split of {examples.origin} asks for {sum(counts.values())} rows ({_asked(counts)}) but there are "
+            f"split of {examples.origin} needs {sum(counts.values())} rows ({_counts_in_words(counts)}) but there are "
             f"{len(rows)} distinct ones; ask for fewer."
         )
     label = examples.label.numpy()
@@ -58,7 +58,7 @@ def split(examples: Examples, counts: Mapping[str, int], seed: int, stratify: bo
         open_rows = rows[label[rows] >= 0] if role in known_roles else rows
         if counts[role] > len(open_rows):
             raise InputError(
-                f"split of {examples.origin} asks for {counts[role]} rows with a known label for {role!r} but "
+                f"split of {examples.origin} needs {counts[role]} rows with a known label for {role!r} but "
                 f"{len(open_rows)} are left; ask for fewer."
             )
         strata = label[open_rows] if stratify else np.zeros(len(open_rows), np.int64)
@@ -143,5 +143,5 @@ def _shares(size: NDArray[np.int64], count: int, *, at_least_one: bool) -> NDArr
     return share
 
 
-def _asked(counts: Mapping[str, int]) -> str:
+def _counts_in_words(counts: Mapping[str, int]) -> str:
     return ", ".join(f"{role} {count}" for role, count in counts.items())

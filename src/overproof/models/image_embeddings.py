@@ -153,11 +153,11 @@ def frozen_encoder(
         )
     tensors = read_tensors(weights, "teacher.options.weights")
     put_tensors(made, tensors, f"teacher.options.weights {weights!r}")
-    said = json.dumps([encoder, options, size, list(mean), list(std)], sort_keys=True)
+    recipe = json.dumps([encoder, options, size, list(mean), list(std)], sort_keys=True)
     word = digest(Path(weights).read_bytes())
     return FrozenModule(
         module=made.eval(),
-        fingerprint=f"{said} weights={word} batch={batch_size}",
+        fingerprint=f"{recipe} weights={word} batch={batch_size}",
         size=size,
         mean=tuple(mean),
         std=tuple(std),

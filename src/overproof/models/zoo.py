@@ -134,7 +134,7 @@ def described_student(spec: ModelSpec) -> dict[str, Any]:
     """A student as plain data that later versions write the same way, for keys: its name and what is not a default.
 
     Args:
-        spec: What the user asked for, or that with every option spelt out; both are described alike.
+        spec: From the user, or resolved; the description is the same for both.
 
     Example:
         >>> described_student(ModelSpec(name="ngram", options={"buckets": 64, "normalization": "casefold"}))

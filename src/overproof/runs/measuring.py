@@ -229,7 +229,7 @@ def _seconds_of(scorer: ScorerOptions, some: Examples, kind: Kind, num_asked: in
 
 
 def _on_disk(experiment: Experiment) -> frozenset[str]:
-    held = {str(role) for role in experiment.data.files if experiment.data.lies_on_disk(role)}
+    held = {str(role) for role in experiment.data.files if experiment.data.is_on_disk(role)}
     drawn = {role for role in ROLES if role not in experiment.data.files}
     return frozenset(held - {"all"} | (drawn if "all" in held else set()))
 

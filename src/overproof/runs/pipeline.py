@@ -253,7 +253,7 @@ class Run:
         existed = self._shared_folder.exists()
         preflight(self.experiment)
         data = self.experiment.data
-        on_disk = sum(num_bytes(data.files[role], role=role) for role in data.files if data.lies_on_disk(role))
+        on_disk = sum(num_bytes(data.files[role], role=role) for role in data.files if data.is_on_disk(role))
         check_room(self._shared_folder, on_disk, "What the run keeps of its files on disk")
         try:
             self._check_read_data()

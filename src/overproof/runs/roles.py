@@ -212,7 +212,7 @@ def read_roles(options: DataOptions, folder: Path | None = None, reading: Callab
 
 def _read(options: DataOptions, role: FileRole, folder: Path | None, reading: Callable[..., Examples]) -> Examples:
     source = options.files[role]
-    if folder is not None and options.lies_on_disk(role):
+    if folder is not None and options.is_on_disk(role):
         return read_on_disk(source, role=role, folder=folder)
     return reading(source, role=role)
 
