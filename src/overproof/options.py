@@ -1,4 +1,4 @@
-"""Options: what numbers they may be, checked when a part or a group is made, and the sentences that reject others."""
+"""Ranges of options, checked when a part or a group of options is made, and the error messages for values outside."""
 
 import functools
 import types
@@ -32,7 +32,7 @@ _adapters: dict[type, Mapping[str, Any]] = {}
 
 
 def checked(group: Class) -> Class:
-    """A dataclass whose plain options (numbers, words, lists of them) are checked by their annotations when it is made.
+    """Class decorator: plain options (numbers, texts, lists of them) are checked by their annotations when one is made.
 
     Options that are parts of their own are left alone: they were checked when they were made. Whole numbers that are
     given for `float` become floats, lists become tuples.
@@ -83,7 +83,7 @@ def checked_value(group: type, name: str, value: Any, option: str) -> Any:
 
 
 def plain_options(group: type) -> Mapping[str, Any]:
-    """The options of a dataclass that are numbers, words or lists of them, each with the adapter that checks it.
+    """The options of a dataclass that are numbers, texts or lists of them, each with the adapter that checks it.
 
     Args:
         group: A dataclass.
@@ -107,7 +107,7 @@ def _is_plain(hint: Any) -> bool:
 
 
 def allowed(hint: Any) -> str:
-    """What an annotation allows, in words.
+    """What an annotation allows, in plain English for error messages.
 
     Args:
         hint: Of a plain option.
@@ -214,7 +214,7 @@ def known_options(model: Any, path: Sequence[str]) -> list[str]:
 
     Args:
         model: A pydantic model or a dataclass of options.
-        path: Options, keys and numbers that lead from it to the mistaken word, that word left out.
+        path: Options, keys and numbers that lead from it to the unknown name, without that name.
 
     Example:
         >>> from overproof.training.options import TrainOptions
@@ -244,7 +244,7 @@ def _hint_at(model: Any, path: Sequence[str]) -> Any:
 
 
 def _within(kind: Any, word: str) -> Any:
-    """What a word leads to; None where it leads nowhere, as a word does that only names a choice."""
+    """The type of an option within a group; None where there is no such option, such as the tag of a union."""
     kind = _plain(kind)
     if isinstance(kind, type) and issubclass(kind, pydantic.BaseModel):
         return kind.model_fields[word].annotation if word in kind.model_fields else None

@@ -21,9 +21,9 @@ class Entry:
 
     Args:
         kind: What it is.
-        name: How it is spelt; the word in experiments and on the command line.
+        name: Its name in experiments and on the command line.
         make: Builds it from its options, by keyword.
-        paper: Where it comes from; None for a baseline nobody claims.
+        paper: Where it comes from; None for a baseline without a paper.
         claims: What it promises, each checked by the contract tests.
         summary: The first sentence of its docstring.
     """
@@ -43,7 +43,7 @@ def register(kind: Kind, name: str, *, paper: Paper | None, claims: tuple[Claim,
     """Register a dataclass (a part) or a function that composes a method under a name.
 
     The name is what experiments and the command line spell; it is stored with results and never follows a file's name.
-    Options that are numbers or words are checked by their annotations whenever a part is made (`overproof.options`).
+    Options that are numbers or texts are checked by their annotations whenever a part is made (`overproof.options`).
     """
 
     def add(make: Part) -> Part:
@@ -100,7 +100,8 @@ def described(value: Any, *, without: Sequence[str] = ()) -> Any:
     """A method, a part or a group of options as plain data that later versions write the same way, for keys.
 
     A registered part is its registered name and the options that differ from their defaults; a group of options is
-    those alone, because its place says what it is. A part that is not registered goes by its import path.
+    those alone, because its position in the result identifies it. A part that is not registered has its import path as
+    name.
 
     Args:
         value: Methods, parts, pydantic models, dataclasses, and containers, numbers and texts in them.
@@ -138,7 +139,7 @@ def described(value: Any, *, without: Sequence[str] = ()) -> Any:
 
 
 def _changed(given: Mapping[str, Any], defaults: Mapping[str, Any], without: Sequence[str]) -> dict[str, Any]:
-    """The options that differ from their defaults; `name` says which of several a group is and always stays."""
+    """The options that differ from their defaults; `name` is the kind of a group and is always kept."""
     plain = {name: described(value) for name, value in given.items() if name not in without}
     return {
         name: value
@@ -153,7 +154,7 @@ def _defaults(group: Any) -> dict[str, Any]:
 
 
 def _named(part: object) -> dict[str, str]:
-    """What a part is called: its registered name, or its import path where it is somebody's own."""
+    """What a part is called: its registered name, or its import path where it is not part of the package."""
     kind = type(part)
     names = [entry.name for entry in _entries.values() if entry.make is kind]
     if names:

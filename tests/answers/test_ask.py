@@ -225,10 +225,10 @@ def other_key(part: str) -> StoreKey:
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        ({"key": other_key("teacher")}, "belongs to teacher 'net a', asked for 'another'"),
-        ({"key": other_key("data")}, "belongs to data 'pool 1', asked for 'another'"),
-        ({"key": other_key("transform")}, "belongs to transform 'none', asked for 'another'"),
-        ({"key": other_key("code")}, "belongs to code '1', asked for 'another'"),
+        ({"key": other_key("teacher")}, "has teacher 'net a', but 'another' is needed"),
+        ({"key": other_key("data")}, "has data 'pool 1', but 'another' is needed"),
+        ({"key": other_key("transform")}, "has transform 'none', but 'another' is needed"),
+        ({"key": other_key("code")}, "has code '1', but 'another' is needed"),
         ({"ids": REVERSED}, "same examples in another order .*part at row 0 .*align=True"),
         ({"ids": EDITED}, r"nothing for 2 of the 10 examples of pool.*row 3,"),
         ({"ids": IDS[:-1]}, r"holds 10 examples, of which pool has 9 .*align=True"),
@@ -254,7 +254,7 @@ def test_a_store_of_something_else_is_refused_by_name_in_reading_and_in_asking(t
 @pytest.mark.parametrize(
     ("asked", "words"),
     [
-        ({"key": other_key("teacher")}, "belongs to teacher 'net a', asked for 'another'"),
+        ({"key": other_key("teacher")}, "has teacher 'net a', but 'another' is needed"),
         ({"key": other_key("data")}, "belongs to data 'pool 1'"),
         ({"ids": REVERSED}, "begun for other examples than those of pool"),
         ({"class_names": ("cow", "cat", "dog")}, "begun for other class names"),
@@ -273,7 +273,7 @@ def test_an_unfinished_store_of_something_else_is_refused_too(tmp_path: Path, as
 def test_long_keys_are_shown_from_where_they_part(tmp_path: Path):
     long = "x" * 500
     keep(tmp_path, Teacher(TABLE), key=StoreKey(teacher=long + "seed 1", data="", transform="", code=""))
-    with pytest.raises(InputError, match=r"'…x{15}seed 1', asked for '…x{15}seed 2'"):
+    with pytest.raises(InputError, match=r"'…x{15}seed 1', but '…x{15}seed 2' is needed"):
         read(tmp_path, key=StoreKey(teacher=long + "seed 2", data="", transform="", code=""))
 
 

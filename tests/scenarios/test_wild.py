@@ -282,14 +282,14 @@ def test_what_is_wrong_with_a_saved_teacher_is_one_sentence(teacher, content, tm
     [
         (["teacher.published_accuracy=1.2"], "published_accuracy' is 1.2; the share of its answers"),
         (["teacher.published_accuracy=0"], "must be in (0, 1]"),
-        (["teacher.published_accuracy=null"], "'top_q' must know how often the teacher is right"),
+        (["teacher.published_accuracy=null"], "'top_q' needs the accuracy of the teacher"),
         (["methods=[wd]"], "'wd' looks at labelled examples"),
         (["methods=[labelled_only]"], "'data.rows.labelled' is 0"),
         (["teacher.model=nowhere/student"], "there is nothing of that name"),
         (["teacher.model=cnn"], "no teacher can be trained here"),
         (
             ["teacher.model=answers", "teacher.answers=[a.parquet]", "train.teacher_answers=online"],
-            "can be asked anew; name its folder",
+            "can predict anew; name its folder",
         ),
         (
             ["data.rows.original=100", "data.files={pool: {path: a.npz}, test: {path: a.npz}}"],
@@ -419,7 +419,7 @@ def test_students_of_small_and_large_pools_see_as_many_examples(num_pool):
 @pytest.mark.parametrize("name", ["fashion", "animals", "cifar10"])
 def test_the_recipes_in_the_wild_are_experiments(name):
     path = Path(__file__).parents[2] / f"recipes/wild_{name}.yaml"
-    with pytest.raises(InputError, match="must know how often the teacher is right"):
+    with pytest.raises(InputError, match="needs the accuracy of the teacher"):
         load(path)
     experiment = load(path, ["teacher.published_accuracy=0.9"])
     cells = {each.row: experiment.method_of(each) for each in experiment.rows()}

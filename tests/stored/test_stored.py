@@ -115,7 +115,7 @@ def test_answers_of_another_teacher_are_refused(home, change):
     }[change]
     assert old in text
     Path("finished/experiment.yaml").write_text(text.replace(old, new, 1))
-    with pytest.raises(InputError, match=r"The store .* belongs to teacher .*: give another folder\."):
+    with pytest.raises(InputError, match=r"The store .* has teacher .*, but .* is needed: give another folder\."):
         open_run("finished").evaluate()
 
 

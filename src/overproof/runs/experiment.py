@@ -179,7 +179,7 @@ class Experiment(Options):
         if options.teacher_answers == "online" and (not self.teacher.brought or self.teacher.others):
             raise InputError(
                 f"Row {each.row!r} has 'train.teacher_answers: online', but only one saved student (or torch module "
-                f"with 'teacher.weights') can be asked anew; name its folder in 'teacher.model'."
+                f"with 'teacher.weights') can predict anew; name its folder in 'teacher.model'."
             )
         if each.pool == "original" and "original" not in self.data.files:
             raise InputError(f"Row {each.row!r} is distilled on 'original', but 'data.files' has no such file.")
@@ -204,7 +204,7 @@ class Experiment(Options):
             "but there are no labelled examples to weigh teacher and peers on": not self.has_labels,
             f"but the row is distilled on {each.pool!r}": each.pool != "pool",
             "but the row starts from the teacher's weights": built.initial == "teacher",
-            "but the teacher is asked online": self.train_options(each).teacher_answers == "online",
+            "but the teacher predicts online": self.train_options(each).teacher_answers == "online",
         }
         for why, found in refused.items():
             if found:
@@ -256,11 +256,11 @@ class Experiment(Options):
         if self.has_labels or isinstance(built.noise, Noiseless | Published):
             return built
         if built.needs_held_out:
-            raise InputError(f"Row {each.row!r} looks at labelled examples, and 'data.rows.labelled' is 0.")
+            raise InputError(f"Row {each.row!r} needs labelled examples, and 'data.rows.labelled' is 0.")
         if published is None:
             raise InputError(
-                f"Row {each.row!r} must know how often the teacher is right, and there are no labelled examples to "
-                f"find out; give 'teacher.published_accuracy', in (0, 1]."
+                f"Row {each.row!r} needs the accuracy of the teacher, and there are no labelled examples to "
+                f"estimate it; give 'teacher.published_accuracy', in (0, 1]."
             )
         return replace(built, noise=Published(accuracy=published))
 

@@ -4,7 +4,7 @@
     FOLDER/progress.json   while it is being written: how many blocks are safe, and how long each file was then
     FOLDER/manifest.json   when it is whole: the key, and each array's type and shape
 
-A kill costs the blocks since the last note of progress. What lies here can always be made again; nothing else refers to
+A kill costs the blocks since the last note of progress. The content can always be made again and nothing else refers to
 it, so such a folder may be deleted at any time.
 """
 
@@ -31,7 +31,7 @@ SECONDS_BETWEEN_NOTES = 5.0
 
 
 def fill(folder: Path, key: str, blocks: Callable[[int], Iterable[Arrays]]) -> Arrays:
-    """Write the arrays that are not there yet, or go on where a killed call left off, and map them.
+    """Write the arrays that are not there yet, or resume where a killed call stopped, and map them.
 
     Args:
         folder: Of these arrays alone; made if it is missing. Arrays of another key are replaced.

@@ -51,14 +51,14 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what writes that were killed half-way have left in a folder and below; only while nobody writes there."""
+    """Remove temporary files of interrupted writes from a folder and below; no process may be writing there."""
     for leftover in folder.rglob(".*.partial"):
         leftover.unlink(missing_ok=True)
 
 
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
-    """Hold a folder: a second process (the ranks of one job, say) waits here and then finds everything done.
+    """Lock a folder: a second process (such as another rank of the same job) waits and then finds everything done.
 
     The lock is a file `.lock` in the folder, which stays there, empty. A folder that cannot be written to is not
     locked: nothing can be added to it.

@@ -4,7 +4,7 @@ A key is read again by later versions, so nothing in it may change with a releas
 options that differ from their defaults (`overproof.registry.described`), never the package's version, the name of a
 class or a `repr`: a new option with a default, or a renamed class, leaves every key as it was.
 
-What a key does not say is said by the number of its format. **Raise it by one whenever the same options give other
+The number of the format covers what the key does not hold. **Raise it by one whenever the same options give other
 content**: a changed default, a corrected computation, another layout of the bytes. Content of the former number is then
 refused (stores, checkpoints) or made again (encodings, staged files).
 """

@@ -1,4 +1,4 @@
-"""One shard of a store: a Parquet file with page checksums that says what it is and proves that it is whole.
+"""One shard of a store: a Parquet file with page checksums that describes itself and can be verified alone.
 
 Columns are fixed numbers of bytes a row, so what is read back is what was written, bit for bit. Every shard carries the
 header of its store and a digest of its own decoded content: it can be trusted, or refused, without any other file.
@@ -34,9 +34,9 @@ class StoreKey:
 
     Args:
         teacher: The model that answers: a digest of its weights, or canonical JSON.
-        data: The examples it was asked about: `Examples.digest()`.
+        data: The examples it predicted: `Examples.digest()`.
         transform: What is done to an example before the model sees it.
-        code: The version of the code that asks.
+        code: Kind and number of the format, such as `answers 1` (`overproof.storage.keys`).
     """
 
     teacher: str

@@ -1,10 +1,11 @@
-"""Rows that were dear to compute, kept by content: checksummed Parquet shards, a manifest last, refusals in words.
+"""Rows that were expensive to compute, stored by content: checksummed Parquet shards, and a manifest written last.
 
 A store is a folder: one Parquet file a shard, named by the shard's index and the store's key, and `manifest.json`,
 which is written when the last shard is there. A kill at any moment costs the shard being computed and nothing else.
 
-Three checks stand between a damaged file and a training run: the page checksums of Parquet, a digest of every shard's
-decoded content inside the shard (enough to resume without a manifest), and the digest of every file in the manifest.
+Three checks detect a damaged file before a training run uses it: the page checksums of Parquet, a digest of every
+shard's decoded content inside the shard (enough to resume without a manifest), and the digest of every file in the
+manifest.
 """
 
 import json
@@ -35,7 +36,7 @@ from overproof.storage.shard import (
 )
 
 RowsDone = Callable[[int, int], None]
-"""Told (rows done, rows in all) after every shard."""
+"""Called with (rows done, rows in all) after every shard."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -75,10 +76,10 @@ def fill(
         folder: The store; made if it is missing. Another process that fills the same folder waits its turn.
         ids: [N], which examples these are.
         header: What the store should be. A store already begun keeps its own rows a shard.
-        class_names: For the manifest; their digest stands in the header.
-        compute: Rows -> their columns; asked once for every missing shard.
+        class_names: For the manifest; the header has their digest.
+        compute: Rows -> their columns; called once for every missing shard.
         source: What to call the examples in errors.
-        progress: Told after every shard.
+        progress: Called after every shard.
 
     Raises:
         InputError: The folder holds something else, or a damaged shard.
@@ -93,7 +94,7 @@ def fill(
             _refuse_other_store(folder, begun, header)
             if (begun.classes, begun.ids) != (header.classes, header.ids):
                 if finished:
-                    return  # `load` has all rows and names to compare and says more
+                    return  # `load` compares all rows and names, and its message has more detail
                 what = "class names" if begun.classes != header.classes else "examples"
                 raise InputError(
                     f"{folder} was begun for other {what} than those of {source} (changed or reordered since): "
@@ -135,7 +136,7 @@ def fill(
 def copy_from(others: Iterable[Path], folder: Path, fits: Callable[[StoreKey], bool]) -> None:
     """Copy a finished store from the first of other folders whose key fits, unless `folder` is finished.
 
-    Killed half-way, what it copied is as good as computed: `fill` goes on from there.
+    If it is interrupted, `fill` uses the shards that were copied and computes the rest.
 
     Args:
         others: Where to look.
@@ -190,7 +191,7 @@ def _read_manifest(folder: Path) -> _Manifest:
             raise InputError(f"There is nothing stored in {folder}.")
         raise InputError(
             f"{folder} is unfinished: {len(_shard_files(folder))} of {unfinished.num_shards()} shards are there; "
-            "run the command that writes it again and it goes on from there."
+            "run the command that writes it again to resume."
         )
     data = path.read_bytes()
     try:
@@ -229,7 +230,7 @@ def load(
     align: bool,
     mmap: bool,
 ) -> StoredColumns:
-    """Read a finished store, every shard verified, and refuse one that is not what was asked for.
+    """Read a finished store, every shard verified, and raise an error where it is another store than requested.
 
     Args:
         folder: The store.
@@ -313,7 +314,7 @@ def _map_columns(folder: Path, manifest: _Manifest) -> dict[str, NDArray[np.uint
     return {path.stem: np.load(path, mmap_mode="c", allow_pickle=False) for path in files}
 
 
-# Refusing in words --------------------------------------------------------------------------------------------------
+# Error messages -----------------------------------------------------------------------------------------------------
 
 
 def _refuse_other_store(folder: Path, stored: Header, asked: Header) -> None:
@@ -331,7 +332,7 @@ def _refuse_other_key(folder: Path, stored: StoreKey, asked: StoreKey, parts: tu
             start = max(0, same - 20)
             shown = [("…" if start else "") + text[start : start + 80] for text in (theirs, ours)]
             raise InputError(
-                f"The store {folder} belongs to {part} {shown[0]!r}, asked for {shown[1]!r}: give another folder."
+                f"The store {folder} has {part} {shown[0]!r}, but {shown[1]!r} is needed: give another folder."
             )
 
 
@@ -354,13 +355,13 @@ def difference_of_names(stored: tuple[str, ...], asked: tuple[str, ...]) -> str:
     if parts:
         return "; ".join(parts)
     if len(stored) != len(asked):
-        return f"a name stands twice in one of them ({len(stored)} names there, {len(asked)} here)"
+        return f"a name occurs twice in one of them ({len(stored)} names there, {len(asked)} here)"
     place = next(index for index in range(len(stored)) if stored[index] != asked[index])
     return f"the same names in another order (class {place} is {stored[place]!r} there and {asked[place]!r} here)"
 
 
 def _rows_of(folder: Path, stored: Ids, asked: Ids, source: str, align: bool) -> NDArray[np.int64] | None:
-    """The stored row of every asked example; None where that is all of them in order."""
+    """The stored row of every requested example; None where that is all of them in order."""
     if len(stored) == len(asked) and np.array_equal(stored, asked):
         return None
     rows, known = IdIndex(stored).find(asked)

@@ -25,7 +25,7 @@ class StudentLabelMixing:
             recalibrate before their confidence is used.
 
     Claims: consistency holds for the normalised form; the un-normalised one is the paper's and does not make it beyond
-    two classes (the claim's check says which form it tests).
+    two classes (the claim's check names the form that it tests).
     """
 
     normalized: bool = False

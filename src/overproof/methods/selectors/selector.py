@@ -43,7 +43,7 @@ def log_confidence(answers: Answers) -> Float32[Tensor, "N"]:
 
 
 class LogConfidences:
-    """`log_confidence` of stored answers, computed as it is read: a column as `overproof.functional.top_k` wants it."""
+    """`log_confidence` of stored answers, computed as it is read: a column as `overproof.functional.top_k` needs it."""
 
     def __init__(self, answers: Answers) -> None:
         self.answers = answers
@@ -163,11 +163,11 @@ class ClassCounts:
         if not self.vanished:
             return ""
         available = dict(zip(self.names, self.available, strict=True))
-        said = ", ".join(f"{name!r} ({available[name]})" for name in self.vanished[:5])
+        listed = ", ".join(f"{name!r} ({available[name]})" for name in self.vanished[:5])
         more = " …" if len(self.vanished) > 5 else ""
         verb = "vanishes" if len(self.vanished) == 1 else "vanish"
-        all_said = f"{len(self.vanished)} of {len(self.names)} classes {verb}"
-        return f"{all_said}: of the teacher's answers {said}{more} none is kept."
+        vanished = f"{len(self.vanished)} of {len(self.names)} classes {verb}"
+        return f"{vanished}: of the teacher's answers {listed}{more} none is kept."
 
 
 def class_counts(answers: Answers, rows: Int[Tensor, "M"], names: tuple[str, ...]) -> ClassCounts:

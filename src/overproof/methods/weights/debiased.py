@@ -33,8 +33,8 @@ class Debiased:
         cap: Largest weight, above 0; infinity lifts it.
         neighbours: How many, at least 1; `auto` is half the square root of the held-out examples, at least 5.
         student_covariate: `margin` is the paper's: how sure the student is. `agreement` is how sure it is of the
-            teacher's class: its probability less the largest other one, so that a confident disagreement is told from
-            a confident agreement. The identity E[weight * noisy loss] = E[true loss] holds given any covariate.
+            teacher's class: its probability less the largest other one, which distinguishes a confident disagreement
+            from a confident agreement. The identity E[weight * noisy loss] = E[true loss] holds given any covariate.
         cells: Cells a side of the table the weights are read from, at least 1.
 
     Source: Iliopoulos et al. (2022), arXiv 2210.06711, sections 2 and 3.
@@ -50,7 +50,7 @@ class Debiased:
     cells: Count = 32
 
     def start(self, transition: Float[Tensor, "K K"]) -> Memory:
-        """A table that says one everywhere."""
+        """A table of ones."""
         one_cell = QuantileGrid.fit(torch.zeros(1, 2), torch.ones(1, 1), k=1, cells=1)
         return {"offset": one_cell.offset, "table": one_cell.table}
 
@@ -65,8 +65,8 @@ class Debiased:
             wrong = one_hot(held_out.teacher_probs).argmax(dim=1) != held_out.label
             distortion = torch.where(wrong, (teacher_loss + TINY) / (true_loss + TINY), 1.0)
             values = torch.stack([wrong.to(distortion), distortion], dim=1)
-        asked = num_neighbours(len(values)) if self.neighbours == "auto" else self.neighbours
-        grid = QuantileGrid.fit(self._covariates(held_out), values, k=min(asked, len(values)), cells=self.cells)
+        wanted = num_neighbours(len(values)) if self.neighbours == "auto" else self.neighbours
+        grid = QuantileGrid.fit(self._covariates(held_out), values, k=min(wanted, len(values)), cells=self.cells)
         first, second = grid.table.unbind(dim=1)
         ratio = (first + TINY) / (second + TINY) if self.estimator == "ratio" else debiased_weight(first, second)
         return {"offset": grid.offset, "table": ratio.clamp(max=self.cap).unsqueeze(1)}
