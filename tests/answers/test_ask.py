@@ -255,7 +255,7 @@ def test_a_store_of_something_else_is_refused_by_name_in_reading_and_in_asking(t
     ("asked", "words"),
     [
         ({"key": other_key("teacher")}, "has teacher 'net a', but 'another' is needed"),
-        ({"key": other_key("data")}, "belongs to data 'pool 1'"),
+        ({"key": other_key("data")}, "has data 'pool 1', but 'another' is needed"),
         ({"ids": REVERSED}, "begun for other examples than those of pool"),
         ({"class_names": ("cow", "cat", "dog")}, "begun for other class names"),
     ],
@@ -392,7 +392,7 @@ def test_a_shard_that_is_missing_or_from_elsewhere_is_named(tmp_path: Path):
     shards = [sorted((tmp_path / name).glob("*.parquet"))[0] for name in "ab"]
     shutil.copy(shards[1], shards[0])
     (tmp_path / "a" / "manifest.json").unlink()
-    with pytest.raises(InputError, match=r"belongs to"):
+    with pytest.raises(InputError, match=r"has data 'another', but 'pool 1' is needed"):
         keep(tmp_path / "a", Teacher(TABLE))
     shards[1].unlink()
     with pytest.raises(InputError, match=rf"{shards[1].name} is missing"):
@@ -477,7 +477,7 @@ def test_features_come_back_bit_for_bit_and_are_computed_once(tmp_path: Path):
     assert again.asked == [(4, 8), (8, 10)]
     with pytest.raises(InputError, match=r"another order"):
         embed(tmp_path, REVERSED, KEY, again)
-    with pytest.raises(InputError, match=r"belongs to teacher"):
+    with pytest.raises(InputError, match=r"has teacher 'net a', but 'another' is needed"):
         embed(tmp_path, IDS, other_key("teacher"), again)
 
 
