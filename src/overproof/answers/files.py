@@ -99,7 +99,7 @@ def read_answers(
     `overproof.answers.predictions.compress`.
 
     Args:
-        path: The file; this module's description says which columns it has.
+        path: The file; this module's description lists its columns.
         join: [N], what to look up in the file's id column: the user's own keys (`Examples.keys`), or content ids
             (`Examples.ids`), which a file spells in hex.
         class_names: K names; the order of the answers.
@@ -132,7 +132,7 @@ def read_all_answers(path: str | Path, *, id_column: str = "id") -> tuple[Answer
     meaning here; those of `probs` alone are called by their numbers.
 
     Args:
-        path: The file; this module's description says which columns it has.
+        path: The file; this module's description lists its columns.
         id_column: The file's id column.
 
     Raises:

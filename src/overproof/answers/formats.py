@@ -1,10 +1,10 @@
 """The columns of a file of answers as probabilities of all K classes.
 
-What is missing to one is mass that no class is named for. `probs`, `top_probs` and `confidence` are probabilities of
-classes: they sum to one, so the missing mass is that of the classes which a row does not name, evenly. Logarithms are
-what a language model says of words, and some of its mass lies on words that are no class at all: a class that is not
-named gets an even share of what is missing, but not more than the smallest that is named (it would have been named),
-and the row is then divided by its sum.
+A row's probabilities may sum to less than one. `probs`, `top_probs` and `confidence` are probabilities of classes: the
+missing mass is that of the classes which a row does not name, and is spread over them evenly. Logarithms are those of a
+language model's tokens, and some of its mass is on tokens that are no class: a class that is not named gets an even
+share of the missing mass, but not more than the smallest that is named (otherwise it would have been named), and the
+row is then divided by its sum.
 """
 
 from collections.abc import Callable

@@ -75,8 +75,8 @@ class ScorerOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
             )
         if self.classes and self.trained_here:
             raise InputError(
-                "Option 'teacher.classes' names the outputs of a teacher that was brought; one that is trained on the "
-                "labels has theirs."
+                "Option 'teacher.classes' names the outputs of a pretrained teacher; a teacher that is trained on the "
+                "labels has the classes of the data."
             )
         if len(set(self.classes)) < len(self.classes):
             twice = next(name for name in self.classes if self.classes.count(name) > 1)

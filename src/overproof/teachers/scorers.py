@@ -103,7 +103,7 @@ def spread(probs: np.ndarray, classes: np.ndarray, num_classes: int) -> Float[Te
 
 
 def checked_options(model: type[Options], options: Mapping[str, Any], who: str) -> Options:
-    """A brought teacher's own options, as data.
+    """A pretrained teacher's own options, as data.
 
     Args:
         model: Which there are.

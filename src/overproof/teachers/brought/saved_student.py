@@ -100,6 +100,6 @@ class SavedStudentFolder(BroughtKind):
         if named.classes or named.options:
             extra = "classes" if named.classes else "options"
             raise InputError(
-                f"Option 'teacher.{extra}' is given, but a saved student ({named.model!r}) knows its own; leave it out."
+                f"Option 'teacher.{extra}' is given, but a saved student ({named.model!r}) has its own; leave it out."
             )
         return open_teacher(Path(named.model), class_names)

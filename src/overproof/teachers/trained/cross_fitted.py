@@ -56,12 +56,12 @@ def cross_fitted(
         InputError: Fewer labelled examples than folds, or a store that belongs to other examples.
     """
     models = _models(teacher, labelled, num_folds, seed, folder)
-    asks, asked = {"labelled": _by_held_out(models, labelled)}, {"labelled": labelled}
+    asks, parts = {"labelled": _by_held_out(models, labelled)}, {"labelled": labelled}
     for role, examples in others.items():
-        asks[role], asked[role] = _by_mean(models, examples), examples
+        asks[role], parts[role] = _by_mean(models, examples), examples
     for role, number in itertools.product(apart, range(num_folds)):
         name, examples = f"{role}-without-fold-{number}", others[role]
-        asks[name], asked[name] = _by_one(models, number, examples), examples
+        asks[name], parts[name] = _by_one(models, number, examples), examples
     words = _words(teacher, labelled, num_folds, seed)
     return {
         role: answer(
@@ -74,7 +74,7 @@ def cross_fitted(
             progress=progress,
             mmap=examples.mapped is not None,
         )
-        for role, examples in asked.items()
+        for role, examples in parts.items()
     }
 
 
