@@ -70,7 +70,7 @@ def distill(
     class_names: Sequence[str] | None = None,
     train: TrainOptions | None = None,
     seed: int = 0,
-    held_out_share: float = 0.3,
+    held_out_share: float = 1 / 3,
     teacher: nn.Module | None = None,
     rounds: int | PeerOptions = 0,
     checkpoint: Path | str | None = None,

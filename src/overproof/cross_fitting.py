@@ -141,7 +141,7 @@ def out_of_fold(fit: Callable[[Tensor], Callable[[Tensor], Tensor]], fold: Int[T
 
 
 def held_out_rows(label: Int[Tensor, "N"], share: float, seed: int) -> Bool[Tensor, "N"]:
-    """Which examples to hold out: `round(share * N)` of them, within each class its share to within one.
+    """Which examples to hold out: `share * N` of them, rounded up, and within each class its share to within one.
 
     Args:
         label: [N], classes to stratify by; at least 2 examples.
@@ -159,11 +159,11 @@ def held_out_rows(label: Int[Tensor, "N"], share: float, seed: int) -> Bool[Tens
     num = len(label)
     if num < 2:
         raise InputError(f"Holding labelled examples out of training needs at least 2 of them; there are {num}.")
-    num_held_out = min(max(round(share * num), 1), num - 1)
     shuffled = np.random.Generator(np.random.PCG64(seed)).permutation(num)
     by_class = shuffled[np.argsort(label.numpy()[shuffled], kind="stable")]
-    # Spread evenly over the examples in the order of their classes.
-    counts = np.arange(num + 1) * num_held_out // num
+    # Spread evenly over the examples in the order of their classes: a share of 1/k is the first of k folds. A product
+    # that is whole but for its rounding error is not rounded up.
+    counts = np.minimum(np.ceil(np.arange(num + 1) * share - 1e-9), num - 1)
     held_out = np.empty(num, bool)
     held_out[by_class] = np.diff(counts) == 1
     return torch.from_numpy(held_out)

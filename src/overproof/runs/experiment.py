@@ -124,7 +124,7 @@ class Experiment(Options):
         tuple(MethodOptions(method=name) for name in ("labelled_only", *CONVENTIONAL, "wd", "slam")), min_length=1
     )
     seeds: tuple[pydantic.NonNegativeInt, ...] = pydantic.Field((0, 1, 2), min_length=1)
-    held_out_share: InnerShare = 0.3
+    held_out_share: InnerShare = 1 / 3
 
     @pydantic.model_validator(mode="after")
     def _consistent(self) -> "Experiment":

@@ -81,7 +81,7 @@ class TrainingData:
     pool: AnsweredExamples
     validation: AnsweredExamples | None = None
     trust_labelled_answers: bool = True
-    held_out_share: float = 0.3
+    held_out_share: float = 1 / 3
 
     @property
     def out_of_sample(self) -> list[AnsweredExamples]:

@@ -83,7 +83,7 @@ def train_student(
         data,
         method=method,
         options=options,
-        seed=derived_seed(seed, "student"),
+        seed=seed,
         teacher=teacher,
         teacher_weights=teacher_weights,
         examples_per_epoch=examples_per_epoch,
