@@ -733,8 +733,13 @@ def test_malformed_fits_are_refused_in_words():
         (Isotonic(), world.label[:19], "19 labels and 20 teacher answers"),
         (Isotonic(), world.label.clone().fill_(-1), "row 0 is -1"),
         (Isotonic(candidates=4), world.label, "candidates is 4"),
-        (Isotonic(lower_bound=1.5), world.label, "lower is 1.5"),
-        (Isotonic(coverage=0.0), world.label, "coverage is 0"),
     ]:
         with pytest.raises(InputError, match=message):
             model.fit(world.teacher_probs, label)
+    # What no data could allow is found when the model is made; the functions check it too.
+    with pytest.raises(InputError, match=r"Option 'lower_bound' of Isotonic is 1.5; it must be a number in \[0, 1\]"):
+        Isotonic(lower_bound=1.5)
+    with pytest.raises(InputError, match=r"Option 'coverage' of Isotonic is 0.0; it must be "):
+        Isotonic(coverage=0.0)
+    with pytest.raises(InputError, match="lower is 1.5"):
+        isotonic_accuracy([0.5], [1], lower=1.5)
