@@ -741,5 +741,5 @@ def test_malformed_fits_are_refused_in_words():
         Isotonic(lower_bound=1.5)
     with pytest.raises(InputError, match=r"Option 'coverage' of Isotonic is 0.0; it must be "):
         Isotonic(coverage=0.0)
-    with pytest.raises(InputError, match="lower is 1.5"):
+    with pytest.raises(InputError, match=r"lower is 1\.5"):
         isotonic_accuracy([0.5], [1], lower=1.5)
