@@ -29,7 +29,8 @@ from overproof.runs.comparison import Comparison, compare, load_comparison
 from overproof.runs.experiment import load
 from overproof.runs.roles import read_roles
 from overproof.synthetic import blobs
-from overproof.teachers import SavedTeacher, open_teacher, opening
+from overproof.teachers import SavedTeacher, open_teacher
+from overproof.teachers.brought import saved_student
 
 BUDGETS = (30, 60)
 
@@ -209,9 +210,9 @@ def test_a_cell_with_a_frozen_encoder_is_the_lone_run_byte_for_byte(tmp_path):
 def test_a_saved_teacher_is_asked_once_about_the_same_examples(file, finished, tmp_path, monkeypatch):
     asked: list[int] = []
     openings: list[object] = []
-    probs, open_it = SavedTeacher.probs, opening.open_teacher
+    probs, open_it = SavedTeacher.probs, saved_student.open_teacher
     monkeypatch.setattr(SavedTeacher, "probs", lambda own, some: asked.append(len(some)) or probs(own, some))
-    monkeypatch.setattr(opening, "open_teacher", lambda *words: openings.append(words[0]) or open_it(*words))
+    monkeypatch.setattr(saved_student, "open_teacher", lambda *words: openings.append(words[0]) or open_it(*words))
     content = yaml.safe_load(file.read_text())
     files = {}
     for role, rows in (("labelled", slice(0, 100)), ("pool", slice(100, 290)), ("test", slice(290, 400))):
