@@ -83,26 +83,25 @@ def distill(
             the inputs to logits [B, K] (trained in place), or a `ModelSpec`.
         pool: N unlabelled examples: images (uint8), numbers [N, D], or a list of texts; `Examples` too.
         teacher_probs: [N, K], the teacher's probabilities on the pool; rows sum to one. Or a scikit-learn classifier:
-            one that is fitted already is asked about pool and labelled examples, which it must not have seen; another
-            is fitted on the labelled examples and cross-fitted.
+            a fitted one predicts pool and labelled examples, which it must not have been trained on; an unfitted one is
+            cross-fitted on the labelled examples.
         labelled: n labelled examples of the same kind.
         labels: [n], class indices 0..K-1.
         labelled_teacher_probs: [n, K], the teacher's probabilities on the labelled examples **by a teacher that was not
-            trained on them** (cross-fitted, or one that never saw them): in-sample ones say it is never wrong. Left out
-            where `teacher_probs` is a classifier.
+            trained on them** (cross-fitted, or trained elsewhere): in sample, a teacher is almost never wrong. Left out
+            if `teacher_probs` is a classifier.
         method: By name (`overproof methods` lists them) or composed.
         class_names: K names; 0..K-1 by default.
         train: Training options.
         seed: Decides everything random; the same seed gives the same student.
-        held_out_share: Share of the labelled examples that methods which need it keep out of training.
+        held_out_share: Share of the labelled examples held out of training, for methods that need held-out labels.
         teacher: The teacher itself, for methods that start from its weights (a module of the student's kind then), and
-            for `train.teacher_answers: online`: it gets what the student's module gets (images as uint8 [B, C, H, W])
-            and answers with logits [B, K].
+            for `train.teacher_answers: online`: it maps the inputs of the student's module (images as uint8
+            [B, C, H, W]) to logits [B, K].
         rounds: Rounds of peers at most, in 0..3, or options: students first correct the teacher, for as long as the
-            labelled examples say that it helps. Where the teacher was trained on these labels
-            its answers on the pool pass some of them on to the peers, who then look better than they are: use an
-            experiment, which keeps that apart.
-        checkpoint: File to resume from after a kill; what peers say is kept beside it.
+            log-loss on labelled examples falls. If the teacher was trained on these labels, its answers on the pool
+            contain some of them, and the peers seem better than they are: use an experiment, which avoids that.
+        checkpoint: File to resume from after a kill; the peers' answers are stored beside it.
         observe: Called with an `EpochRecord` after every epoch.
 
     Returns:
@@ -271,7 +270,7 @@ def self_distill(
         class_names: K names; by default 0 to the largest label.
         train: Training options, the same for teacher and student.
         seed: Decides everything random; the same seed gives the same student.
-        checkpoint: File to resume from after a kill; the teacher's stands beside it.
+        checkpoint: File to resume from after a kill; the teacher's is kept beside it.
         observe: Called with an `EpochRecord` after every epoch of the student.
 
     Returns:

@@ -270,10 +270,10 @@ def test_every_example_is_scored_by_peers_that_were_not_trained_on_it(tmp_path, 
     assert scores.pool.shape == (610, 3)
     for fold, (labelled, pool) in enumerate(trained):
         assert labelled == set((given.fold != fold).nonzero()[:, 0].tolist())
-        asked = given.answered["pool"].place[given.asked_about(1, fold)]
+        asked = given.answered["pool"].place[given.predicted(1, fold)]
         assert not pool & set(asked.tolist())
         assert pool | set(asked.tolist()) == set(range(90, 700))
-        assert torch.equal(given.trained_on(2, fold), given.asked_about(1, fold))
+        assert torch.equal(given.trained_on(2, fold), given.predicted(1, fold))
     assert len({frozenset(pool) for _, pool in trained}) == 2
 
 
@@ -290,7 +290,7 @@ def test_a_teacher_with_margins_is_heard_as_ever(tmp_path, monkeypatch):
     done = run_rounds(given)
     assert done.taken
     assert set(done.facts()) == {"taken", "records"}
-    assert not given.hears_names_only
+    assert not given.hard_labels_only
     words = json.loads(given.words)
     assert (words["peers"]["name"], words["names_only"]) == (given.untrained.spec.name, False)
     with pytest.raises(AssertionError, match="only for"):
@@ -310,7 +310,7 @@ def test_a_named_class_weighs_what_it_is_worth(tmp_path):
         world = biased(seed=0, added=1.0)
         given = naming(peers_of(world, tmp_path / str(posterior), standard_errors=-1e6, most=1))
         if not posterior:
-            given.__dict__["hears_names_only"] = False
+            given.__dict__["hard_labels_only"] = False
         done = run_rounds(given)
         right_after[posterior] = right(done.answered["pool"], world.label[200:])
         assert (done.students is not None) is posterior

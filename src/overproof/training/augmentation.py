@@ -1,4 +1,4 @@
-"""Image augmentation on the device, a whole batch at a time: what may be asked for, and the one call that does it."""
+"""Image augmentation on the device, a whole batch at a time: the options, and the function that applies them."""
 
 from collections.abc import Mapping
 from dataclasses import fields

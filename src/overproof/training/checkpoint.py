@@ -1,4 +1,4 @@
-"""What a killed training run needs to go on as if nothing had happened, and its file."""
+"""The state of a training, and its file, from which a killed training resumes to the same bytes."""
 
 import io
 import math
@@ -21,7 +21,7 @@ from overproof.training.options import TrainOptions
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EpochRecord:
-    """What one epoch looked like; observers get it as it happens.
+    """The record of one epoch; observers get it when the epoch ends.
 
     Args:
         epoch: From 1.
@@ -30,8 +30,8 @@ class EpochRecord:
         weight_mean: Their mean weight.
         weight_max: Their largest weight.
         held_out_loss: Cross-entropy on the held-out labelled examples, where there are any.
-        labelled_right: Share of labelled examples on which the student, as it trained, named the given label.
-        pool_agreement: Share of pool examples on which it named the teacher's likeliest class.
+        labelled_right: Share of labelled examples on which the student's top class, during training, was the label.
+        pool_agreement: Share of pool examples on which its top class was the teacher's.
         weight_counts: How many of these weights lay below .05, from there to .1, ..., and at one or more.
     """
 

@@ -1,6 +1,6 @@
-"""What is counted in passing while a student trains: how often it agrees, and how much the examples count.
+"""Counts during training: how often the student agrees with label and teacher, and the weights of examples.
 
-Nothing here touches the student: it reads what a pass has computed anyway, and counts.
+They use what the forward pass has computed and do not change the training.
 """
 
 from dataclasses import dataclass, field, replace
@@ -16,7 +16,7 @@ NUM_BINS = 21
 """Weights are counted below .05, from there to .1, ..., below one, and from one on."""
 
 MOST_WAITING = 2**19
-"""Logits that may wait to be counted."""
+"""Number of logits after which waiting passes are counted."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,9 +24,9 @@ class EpochCounts:
     """The counts of one epoch.
 
     Args:
-        labelled_right: Share of labelled examples on which the student, as it trained, named the given label; None
-            without any.
-        pool_agreement: Share of pool examples on which it named the teacher's likeliest class; None without any.
+        labelled_right: Share of labelled examples on which the student's top class, during training, was the label;
+            None without any.
+        pool_agreement: Share of pool examples on which its top class was the teacher's; None without any.
         weight_counts: How many examples weighed less than .05, from there to .1, ..., and one or more.
     """
 
@@ -86,13 +86,13 @@ def no_counts(device: torch.device) -> PassCounts:
 
 
 def summed(counts: Int64[Tensor, "C"]) -> EpochCounts:
-    """The counts of an epoch in words.
+    """The counts of an epoch as shares.
 
     Example:
         Two labelled examples, one right; four of the pool, all agreed with, one of them of weight .5 and three of 1.
 
-        >>> told = summed(torch.tensor([2, 4, 1, 4] + [0] * 10 + [1] + [0] * 9 + [3]))
-        >>> told.labelled_right, told.pool_agreement, told.weight_counts[10], told.weight_counts[-1]
+        >>> counts = summed(torch.tensor([2, 4, 1, 4] + [0] * 10 + [1] + [0] * 9 + [3]))
+        >>> counts.labelled_right, counts.pool_agreement, counts.weight_counts[10], counts.weight_counts[-1]
         (0.5, 1.0, 1, 3)
     """
     num_labelled, num_pool, right, agree, *by_size = counts.tolist()

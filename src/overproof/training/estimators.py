@@ -1,9 +1,8 @@
-"""Training for students that are fitted and not stepped: scikit-learn estimators, which know weights and no gradient.
+"""Training of students that are fitted in one piece: scikit-learn estimators, which take weights and no gradient.
 
-What the loop of `training.loop` minimises in steps is here one weighted fit: an example stands in it once for every
+The objective that `training.loop` minimises in steps is here one weighted fit: an example enters it once for every
 class of its target, weighted by the target's share of that class, by the method's weight, and by how often the loop
-would have drawn it. Where weights follow from the student, it is fitted again under the new ones until they stand
-still.
+would have drawn it. If weights depend on the student, it is fitted again under the new ones until they converge.
 """
 
 from dataclasses import dataclass, replace
@@ -28,11 +27,11 @@ AT_A_TIME = 4096
 """Examples that are evaluated at a time."""
 
 SMALLEST_SHARE = 1e-3
-"""Of a target, smaller shares are left out and the others made to sum to one: a fit costs an example for each."""
+"""Smaller shares of a target are left out and the others normalised: a fit costs an example for each."""
 
 CLOSE = 0.02
-"""Weights stand still when they move by less than this share of their mean: averages over a few neighbours never do so
-exactly (on Letter they went on moving by .015 from the third fit to the twentieth, with nothing won)."""
+"""Weights have converged when they change by less than this share of their mean: averages over a few neighbours never
+do so exactly (on Letter they changed by .015 from the third fit to the twentieth, without a gain)."""
 
 
 @torch.random.fork_rng()
@@ -123,7 +122,7 @@ def check_fittable(path: str, method: Method, options: TrainOptions) -> None:
 
     Raises:
         InputError: A loss that is not cross-entropy; a target with negative entries; a start from a teacher's weights;
-            augmentation, an average of weights, or a teacher evaluated anew.
+            augmentation, an average of weights, or a teacher that is evaluated in every batch.
     """
     sides = {"labelled": method.labelled} if isinstance(method.select, Nothing) else {
         "labelled": method.labelled,
@@ -205,7 +204,7 @@ def _parts(start: int, stop: int) -> tuple[Tensor, ...]:
 
 
 def _front(student: nn.Module, inputs: Tensor | Ragged) -> Tensor:
-    """What the estimator gets of a batch: images pass what turns pixels into numbers."""
+    """A batch as the estimator reads it: of images, the output of the layer that scales pixels."""
     assert isinstance(inputs, Tensor), "only bags of n-grams read sets without padding"
     front = getattr(student, "front", None)
     return inputs if front is None else front(inputs)

@@ -1,4 +1,4 @@
-"""The search for ξ on held-out labels, coarse to fine; what was tried is noted, so that a kill costs little."""
+"""The search for ξ on held-out labels, coarse to fine; results are stored, so that an interrupted search resumes."""
 
 import json
 from collections.abc import Callable
@@ -20,7 +20,7 @@ from overproof.training.checkpoint import check_format
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Choice:
-    """A ξ and why it was chosen.
+    """The chosen ξ, with the scores of all that were tried.
 
     Args:
         imitation: The chosen ξ: of those tried the one with the lowest score, of equal ones the smallest.
@@ -37,11 +37,11 @@ class Choice:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Judged:
-    """What the held-out labels say of one student.
+    """The score of one student on held-out labels.
 
     Args:
         score: The criterion; lower is better.
-        closed_form: The ξ that the student at ξ = 1 points to; for any other student it means nothing.
+        closed_form: The closed-form estimate of ξ from the student at ξ = 1; meaningless for any other student.
     """
 
     score: float
@@ -97,7 +97,7 @@ def choose(search: ImitationSearch, ask: Callable[[float], Judged]) -> Choice:
     judged = {imitation: ask(imitation) for imitation in search.candidates}
     closed_form = judged[1.0].closed_form if 1.0 in judged else None
     if closed_form is not None:
-        # Two digits, so that a middle is a number somebody can type.
+        # Two digits, so that a midpoint is a short number.
         guess = round(min(max(closed_form, search.candidates[0]), search.candidates[-1]), 2)
         judged.setdefault(guess, ask(guess) if guess not in judged else judged[guess])
     for _ in range(search.halvings):
@@ -116,11 +116,11 @@ def choose(search: ImitationSearch, ask: Callable[[float], Judged]) -> Choice:
 
 @dataclass(kw_only=True, slots=True, eq=False)
 class Notes:
-    """What several trainings have come to so far, kept in a file where there is a folder.
+    """Results of several trainings so far, kept in a file if there is a folder.
 
     Args:
-        folder: Where, or None to keep nothing.
-        fingerprint: Of all that decides the trainings; notes of another one are refused.
+        folder: Where to keep them; None keeps none.
+        fingerprint: Of all that the trainings depend on; a file with another one is rejected.
         found: Values for JSON by name.
     """
 

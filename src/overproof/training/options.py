@@ -39,9 +39,9 @@ class TrainOptions(Options):
         augmentation: For images: `none`, `crop` or `crop_flip`; or a list of steps, each a name or options with a
             `name`: `crop`, `flip`, `resized_crop`, `colour`, `cutout`, `rand_augment` (`training.image_operations`).
         padding: Pixels by which a crop may shift; a step of a list has its own.
-        teacher_answers: `stored` reads the teacher's answers to the images as they are (fast); `online` asks it anew
-            about every augmented image (faithful to papers that do, and dearer); for that the teacher must be a saved
-            student that reads images.
+        teacher_answers: `stored` reads the teacher's answers to the images as they are (fast); `online` evaluates it
+            on every augmented image (as some papers do; slower); the teacher must then be a saved student that reads
+            images.
         early_stop_epochs: Stop after this many epochs without a better loss on held-out labelled examples, and keep the
             best; 0 never stops.
         accumulate: Forward and backward passes a step, for memory; the gradient is the same.

@@ -16,7 +16,7 @@ import torch
 from overproof.processes import place
 
 Job = Callable[[], None]
-"""Leaves its result in a file, in one piece; called again when the file is there, it has nothing left to do."""
+"""Writes its result to a file, atomically; if the file exists, it returns at once."""
 
 
 def run_jobs(jobs: Sequence[Job], *, workers: int | Literal["auto"] = "auto") -> None:
@@ -67,11 +67,11 @@ def _in_processes(jobs: Sequence[Job], most: int) -> list[Job]:
 
 
 def _alone(job: Job, parent: int) -> None:
-    # Nobody would read what an orphan makes: it ends with its parent, also where that was killed.
+    # The process ends with its parent, also if that was killed.
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
-    # The parent runs a failed job again and says why it failed.
+    # The parent runs a failed job again, so its error is shown there.
     sys.stderr = open(os.devnull, "w")  # noqa: SIM115
     job()
 

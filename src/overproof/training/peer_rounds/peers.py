@@ -1,22 +1,22 @@
-"""Peer rounds: students correct their teacher, and every label is used out of sample.
+"""Peers of a student: models trained on parts of the data that predict the rest, so that every label is out of sample.
 
-A student that sees what its teacher does not see (another view of the data, another bias) is right where the teacher
-is wrong, and distillation alone does not use that. So: train students, *peers*, on parts of the data; let each score
-what it was not trained on; weigh teacher and peers against each other on the labelled examples; give the final student
-the corrected answers. `overproof.training.peer_rounds.rounds` does that until it no longer helps.
+A student with other inputs or another bias than its teacher is right where the teacher is wrong; distillation alone
+does not use that. Peer rounds do: students, *peers*, are trained on parts of the data; each predicts what it was not
+trained on; teacher and peers are stacked with weights fitted on the labelled examples; the final student is trained on
+the stacked answers. `overproof.training.peer_rounds.rounds` repeats this until it no longer helps.
 
-Who trains on what. The labelled examples are cut into F folds, those of a cross-fitted teacher, and the pool into two
-halves. For every fold one peer is trained on one half of the pool and the labels of the *other* folds, by the answers
-of the teacher that never saw the fold either; it scores the other half of the pool and the labels of its own fold. In
-the next round the fold's peer is trained on that other half, corrected by what the fold's last peer said of it. So the
-label of an example enters no score of that example, in no round, by whatever way; what all examples share are the
-weights of the stack and the curve of the teacher's accuracy. A round costs F trainings on half of the pool.
+The labelled examples are split into F folds, those of a cross-fitted teacher, and the pool into two halves. For each
+fold one peer is trained on one half of the pool and the labels of the *other* folds, with answers of the teacher that
+was not trained on the fold either; it predicts the other half of the pool and its own fold. In the next round the
+fold's peer is trained on that other half, corrected by the predictions of the fold's last peer. The label of an example
+therefore enters no prediction for that example in any round; what all examples share are the weights of the stack and
+the curve of the teacher's accuracy. A round costs F trainings on half of the pool.
 
-A teacher of hard labels names classes and says no more; it enters the stack as the posterior of the true class given
-the one it names, counted on labelled examples of other folds, so that each class it names weighs what it is worth.
+Hard labels enter the stack as the posterior of the true class given the named class, estimated on labelled examples of
+other folds, so that each named class has the weight of its accuracy.
 
-Before the first round the same is done with students of the labels alone, round 0: what they know owes nothing to the
-teacher, so that they may correct it before anybody has learned its mistakes. They stay in the stack.
+Before the first round, round 0 does the same with students of the labels alone: their errors do not depend on the
+teacher's, so they can correct it before any peer has learned its errors. They stay in the stack.
 """
 
 import functools
@@ -60,18 +60,20 @@ MOST_ROUNDS = 3
 
 
 class PeerOptions(Options):
-    """How many rounds, and how the peers are made and weighed.
+    """How many rounds, and how peers are trained and stacked.
 
     Args:
-        most: Rounds at most, in 0..3; a round that does not lower the labelled log-loss is not taken and is the last.
+        most: Maximal number of rounds, in 0..3; a round that does not lower the labelled log-loss is not taken and is
+            the last.
         folds: Folds of the labelled examples, at least 2; a round trains one peer for each, on half of the pool. `auto`
             is those of a teacher that is trained on the labels, which must be the same, and 2 for one that is not.
-        alone: Whether students of the labels alone are weighed as well.
+        alone: Whether students of the labels alone are in the stack as well.
         bias: Whether the stack also learns a bias for every class.
-        penalty: How many examples' worth of trust the stack's starting point has.
-        standard_errors: By so many standard errors of the paired difference the labelled log-loss must fall; below 0 a
-            round is taken even where it seems to harm, for experiments.
-        workers: How many peers train at a time; `auto` is one a core where that is safe. It changes no byte.
+        penalty: Strength of the prior on the stack's weights, as a number of examples.
+        standard_errors: Number of standard errors of the paired difference by which the labelled log-loss must fall;
+            below 0 a round is taken even if it seems to harm, for experiments.
+        workers: Number of peers that train at a time; `auto` is one per core where that is safe. The results do not
+            depend on it.
     """
 
     most: int = pydantic.Field(0, ge=0, le=MOST_ROUNDS)
@@ -85,16 +87,16 @@ class PeerOptions(Options):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Peers:
-    """All that peers are made from.
+    """The peers of a student, and what they are trained on.
 
     Args:
         fresh: Makes an untrained student.
         data: Labelled examples, pool and perhaps a validation set, with the teacher's answers. If the teacher was
             trained on the labelled examples, it is weighed on the validation set only.
         ids: The content ids of the examples of each role.
-        method: What is asked of a peer.
-        train: How it is trained.
-        options: How many, and how they are weighed.
+        method: The method of a peer.
+        train: How to train it.
+        options: How many rounds, and how peers are stacked.
         seed: Decides everything random.
         fold: [V], the fold of every labelled example, in 0..F-1.
         without_fold: For every fold the teacher's answers on the pool without it: F of them.
@@ -119,7 +121,7 @@ class Peers:
 
     @functools.cached_property
     def untrained(self) -> Student:
-        """A student nobody trains, to ask what it is."""
+        """An untrained student, for its specification and class names."""
         return self.fresh()
 
     @functools.cached_property
@@ -129,22 +131,22 @@ class Peers:
         return torch.randperm(len(self.answered["pool"]), generator=generator) % 2
 
     @functools.cached_property
-    def hears_names_only(self) -> bool:
-        """Whether all the teacher's answers are equally sure: it names classes, and what a name is worth is counted."""
+    def hard_labels_only(self) -> bool:
+        """Whether all answers of the teacher have the same margin, as hard labels have; they enter as posteriors."""
         return same_margins(torch.cat([each.answers.margin for each in self.answered.values()]))
 
     @functools.cached_property
     def words(self) -> str:
-        """Everything the peers' scores follow from, besides the round."""
-        said = hasher()
+        """All that the peers' predictions depend on, besides the round."""
+        content = hasher()
         for role in sorted(self.answered):
             each = self.answered[role]
             for part in (each.answers.class_indices, each.answers.class_probs, each.label if role != "pool" else None):
-                said.update(b"" if part is None else part.contiguous().numpy().tobytes())
-            said.update(self.ids[role].tobytes())
+                content.update(b"" if part is None else part.contiguous().numpy().tobytes())
+            content.update(self.ids[role].tobytes())
         for answers in self.without_fold:
-            said.update(answers.class_indices.numpy().tobytes() + answers.class_probs.numpy().tobytes())
-        said.update(self.fold.numpy().tobytes())
+            content.update(answers.class_indices.numpy().tobytes() + answers.class_probs.numpy().tobytes())
+        content.update(self.fold.numpy().tobytes())
         weighing = described(self.options, without=["most", "folds", "standard_errors", "workers"])
         return canonical_json(
             {
@@ -155,8 +157,8 @@ class Peers:
                 "trust_labelled_answers": self.data.trust_labelled_answers,
                 "held_out_share": self.data.held_out_share,
                 "seed": self.seed,
-                "answers": said.hexdigest(),
-                "names_only": self.hears_names_only,
+                "answers": content.hexdigest(),
+                "names_only": self.hard_labels_only,
             }
         )
 
@@ -171,14 +173,14 @@ class Peers:
         """The pool examples that the peer of a fold is trained on in a round."""
         return (self.half == (number + fold) % 2).nonzero()[:, 0]
 
-    def asked_about(self, number: int, fold: int) -> Int64[Tensor, "M"]:
-        """Those it is asked about: the other half, on which the fold's next peer is trained; all before round 1."""
+    def predicted(self, number: int, fold: int) -> Int64[Tensor, "M"]:
+        """Those that it predicts: the other half, on which the fold's next peer is trained; all in round 0."""
         return self.trained_on(number + 1, fold) if number else torch.arange(len(self.half))
 
     def scored(
         self, number: int, chains: Sequence[Mapping[str, AnsweredExamples]], after: Sequence[int] = ()
     ) -> "Scores":
-        """Train a round's peers, or read what they said.
+        """Train a round's peers, or read their stored answers.
 
         Args:
             number: The round; 0 is that of the labels alone.
@@ -188,7 +190,7 @@ class Peers:
         name = "-".join(map(str, ("round", number, *(("after", *after) if after else ()))))
         folder = self.home / name
         stores = {
-            **{f"pool-by-{fold}": self.ids["pool"][self.asked_about(number, fold)] for fold in range(self.num_folds)},
+            **{f"pool-by-{fold}": self.ids["pool"][self.predicted(number, fold)] for fold in range(self.num_folds)},
             **{role: self.ids[role] for role in self.answered if role in JUDGES},
         }
         done = all((folder / role / "manifest.json").exists() for role in stores)
@@ -215,11 +217,11 @@ class Peers:
         return len(self.without_fold)
 
     def _pooled(self, number: int, chains: Sequence[Tensor]) -> Float[Tensor, "N K"]:
-        """For every pool example the mean of the peers that were asked about it."""
+        """For every pool example the mean of the peers that predicted it."""
         total = torch.zeros(len(self.half), chains[0].shape[1])
         count = torch.zeros(len(self.half), 1)
         for fold, chain in enumerate(chains):
-            rows = self.asked_about(number, fold)
+            rows = self.predicted(number, fold)
             total[rows] += chain
             count[rows] += 1
         return total / count
@@ -227,33 +229,33 @@ class Peers:
     def _kept(self, folder: Path, what: str, ids: Ids, values: Tensor | None) -> Answers:
         key = StoreKey(teacher=self.words, data=digest_of_ids(ids), transform=what, code=ANSWERS)
 
-        def said(rows: slice) -> Tensor:
+        def stored(rows: slice) -> Tensor:
             assert values is not None, "the store is finished"
             return values[rows]
 
-        return answer(folder, ids, key, self.untrained.class_names, said, source=f"what peers say ({what})")
+        return answer(folder, ids, key, self.untrained.class_names, stored, source=f"answers of peers ({what})")
 
     def _trained(
         self, number: int, chains: Sequence[Mapping[str, AnsweredExamples]], folder: Path
     ) -> dict[str, Tensor]:
-        """Train every peer of a round and put together what they say of examples they were not trained on."""
+        """Train every peer of a round and join their predictions for examples that they were not trained on."""
         paths = [folder / f"{fold}.safetensors" for fold in range(self.num_folds)]
         run_jobs(
             [functools.partial(self._peer, number, fold, chains[fold], path) for fold, path in enumerate(paths)],
             workers=self.options.workers,
         )
         wait_for_all()
-        said = [safetensors.torch.load(path.read_bytes()) for path in paths]
-        values = {f"pool-by-{fold}": each["pool"] for fold, each in enumerate(said)}
+        answered = [safetensors.torch.load(path.read_bytes()) for path in paths]
+        values = {f"pool-by-{fold}": each["pool"] for fold, each in enumerate(answered)}
         values["labelled"] = torch.empty(len(self.fold), len(self.untrained.class_names))
-        for fold, each in enumerate(said):
+        for fold, each in enumerate(answered):
             values["labelled"][rows_within(self.fold, fold)] = each["labelled"]
         if "validation" in self.answered:
-            values["validation"] = torch.stack([each["validation"] for each in said]).mean(dim=0)
+            values["validation"] = torch.stack([each["validation"] for each in answered]).mean(dim=0)
         return values
 
     def _peer(self, number: int, fold: int, chain: Mapping[str, AnsweredExamples], path: Path) -> None:
-        """Train one peer and write down what it says of the other half, of its fold and of the validation examples."""
+        """Train one peer and store its predictions for the other half, its fold and the validation examples."""
         exists = path.exists()
         wait_for_all()
         if exists:
@@ -268,13 +270,14 @@ class Peers:
             seed=derived_seed(self.seed, "peer", number, fold),
             resume=Resume(checkpoint=checkpoint),
         )
-        asked = {
+        predicted = {
             "labelled": self.answered["labelled"].place[rows_within(self.fold, fold)],
-            "pool": self.answered["pool"].place[self.asked_about(number, fold)],
+            "pool": self.answered["pool"].place[self.predicted(number, fold)],
             **({"validation": chain["validation"].place} if "validation" in chain else {}),
         }
         scores = {
-            role: result.student.probs(Placed(inputs=self.data.inputs, place=place)) for role, place in asked.items()
+            role: result.student.probs(Placed(inputs=self.data.inputs, place=place))
+            for role, place in predicted.items()
         }
         if leads():
             atomic.write_bytes(path, safetensors.torch.save(scores))
@@ -293,14 +296,19 @@ def _on_half_a_pool(method: Method) -> Method:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Scores:
-    """What a round's peers say of examples they were not trained on.
+    """Predictions of a round's peers for examples that they were not trained on.
 
     Args:
-        chains: For each fold, [M, K] for the pool examples that its peer was asked about.
-        pool: [N, K], the mean over the peers that were asked about an example.
+        chains: For each fold, [M, K] for the pool examples that its peer predicted.
+        pool: [N, K], the mean over the peers that predicted an example.
         judged: By role, [V, K] for examples with known labels.
     """
 
     chains: tuple[Float[Tensor, "_ _"], ...]
     pool: Float[Tensor, "N K"]
     judged: Mapping[str, Float[Tensor, "_ _"]]
+
+    @property
+    def by_role(self) -> dict[str, Tensor]:
+        """The scores of the pool and of the examples with known labels."""
+        return {**self.judged, "pool": self.pool}

@@ -1,4 +1,4 @@
-"""Peer rounds: students correct their teacher for as long as the labelled examples say that it helps."""
+"""Peer rounds: students correct their teacher for as long as the log-loss on labelled examples falls."""
 
 import functools
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from torch import Tensor
 from overproof.answers.predictions import Answers
 from overproof.cross_fitting import FoldModels
 from overproof.errors import InputError
-from overproof.noise import log_loss, named_posterior, named_posterior_by_role, stack_by_role
+from overproof.noise import Stacking, log_loss, named_posterior, named_posterior_by_role, stack_by_role
 from overproof.seeds import derived_seed
 from overproof.training.examples import AnsweredExamples
 from overproof.training.peer_rounds.peers import JUDGES, Peers, Scores
@@ -20,11 +20,11 @@ from overproof.training.peer_rounds.peers import JUDGES, Peers, Scores
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RoundRecord:
-    """What one round came to, on labelled examples out of sample.
+    """The result of one round, on labelled examples out of sample.
 
     Args:
         number: From 1; 0 is that of students of the labels alone.
-        before: Mean log-loss of the answers the round began with, their sureness corrected.
+        before: Mean log-loss of the answers before the round, calibrated.
         peer: The same of the peers' answers alone.
         both: The same of the stack of teacher and peers.
         standard_error: Of the mean of the paired differences `before` less `both`.
@@ -60,14 +60,14 @@ class RoundRecord:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StudentRecord:
-    """What students of the corrected answers come to beside students of the teacher's own.
+    """Students of the corrected answers compared with students of the teacher's own answers.
 
     Args:
-        own: Mean log-loss, on labelled examples out of sample, of students of the teacher's own answers, their sureness
-            corrected.
+        own: Mean log-loss, on labelled examples out of sample, of students of the teacher's own answers,
+            calibrated.
         corrected: The same of students of the answers after the last round.
         standard_error: Of the mean of the paired differences `own` less `corrected`.
-        taken: Whether the corrected answers are handed on.
+        taken: Whether the corrected answers are used.
     """
 
     own: float
@@ -86,12 +86,12 @@ class StudentRecord:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class CorrectedAnswers:
-    """What the rounds made of the answers.
+    """The answers after the rounds.
 
     Args:
         answered: As given, with the answers of the last round that was taken; untouched where none was.
         records: One a round that was tried; the last may not have been taken.
-        students: Where the teacher gives hard labels only and a round was taken: what students come to with it.
+        students: Results of students, if the teacher gives hard labels only and a round was taken.
     """
 
     answered: Mapping[str, AnsweredExamples]
@@ -100,15 +100,15 @@ class CorrectedAnswers:
 
     @property
     def taken(self) -> int:
-        """How many rounds were taken, that of the labels alone among them; none where students lose by them."""
+        """Number of rounds taken, round 0 included; 0 if students lose by them."""
         if self.students is not None and not self.students.taken:
             return 0
         return sum(record.taken for record in self.records)
 
     def sentences(self) -> list[str]:
         """For the log."""
-        told = [record.sentence() for record in self.records]
-        return told if self.students is None else [*told, self.students.sentence()]
+        sentences = [record.sentence() for record in self.records]
+        return sentences if self.students is None else [*sentences, self.students.sentence()]
 
     def facts(self) -> dict[str, Any]:
         """For JSON."""
@@ -117,69 +117,45 @@ class CorrectedAnswers:
 
 
 def run_rounds(peers: Peers) -> CorrectedAnswers:
-    """Rounds of peers until one does not help, or until there were as many as allowed.
+    """Run peer rounds until one does not help, or until the maximum is reached.
 
-    A round is taken when the mean log-loss of the stack on the labelled examples, all out of sample, is lower than
-    that of the answers the round began with by more than `standard_errors` of the paired difference. The teacher is
-    never asked again, and no test example is looked at.
+    A round is taken if the mean log-loss of the stack on the labelled examples, all out of sample, is lower than that
+    of the answers before the round by more than `standard_errors` of the paired difference. The teacher is not
+    evaluated again, and no test example is used.
 
-    A teacher of hard labels alone is heard as the posterior of the true class given the one it names, whose labels are
-    those of other folds. What its answers are worth is then known for each class without any round, and correcting
-    them may cost the student more than it wins: so the corrected answers are handed on only where students of them,
-    out of sample, have less log-loss than students of the teacher's own, by the same rule. That costs two more
-    trainings for each fold.
+    Hard labels enter the stack as the posterior of the true class given the named class, estimated on the labels of
+    other folds. Their accuracy per class is then known without any round, and correcting them may cost the student more
+    than it gains. The corrected answers are therefore used only if students trained on them, out of sample, have a
+    lower log-loss than students trained on the teacher's own answers, by the same rule. This costs two more trainings
+    per fold.
 
     Raises:
         InputError: Fewer labelled examples than folds, or a pool of fewer than two.
 
-    Source: our own; kin of co-training (Blum and Mitchell, 1998), cross-fitting, and peer-advised distillation
+    Source: our own; related to co-training (Blum and Mitchell, 1998), cross-fitting, and peer-advised distillation
         (arXiv 2312.10185).
     """
     options, teacher = peers.options, peers.answered
     if len(teacher["pool"]) < 2:
         raise InputError(f"Peer rounds need a pool of at least 2 examples; this one has {len(teacher['pool'])}.")
-    label = {role: teacher[role].label for role in JUDGES if role in teacher}
-    if not peers.data.trust_labelled_answers:
-        del label["labelled"]
-    weigh = functools.partial(
-        stack_by_role, label=label, seed=derived_seed(peers.seed, "stack"), bias=options.bias, penalty=options.penalty
-    )
-
-    def loss_of(probs: Mapping[str, Tensor]) -> Tensor:
-        return torch.cat([log_loss(probs[role], each) for role, each in label.items()])
-
-    given_without = [answers.probs() for answers in peers.without_fold]
-    said, said_without = _heard(peers, label, given_without)
+    stack = _Stack(peers=peers)
+    teacher_probs, without_fold = _teacher_in_stack(stack)
     current: Mapping[str, AnsweredExamples] = teacher
-    pool = teacher["pool"]
-
-    def chain_of(number: int, fold: int, probs: Tensor) -> AnsweredExamples:
-        """The pool examples that the peer of a fold is trained on, with these answers."""
-        rows = pool.take(peers.trained_on(number, fold))
-        return replace(rows, answers=rows.answers.saying(probs))
-
-    def own_chains(number: int) -> list[Mapping[str, AnsweredExamples]]:
-        """The same with the teacher's own answers, whatever was corrected."""
-        return [
-            {**teacher, "pool": chain_of(number, fold, without[peers.trained_on(number, fold)])}
-            for fold, without in enumerate(given_without)
-        ]
-
-    chains = own_chains(1)
-    loss, records, alone = loss_of(weigh([said])[0]), list[RoundRecord](), list[Scores]()
+    chains = stack.teacher_chains(1)
+    loss = stack.loss(stack.weigh([teacher_probs])[0])
+    records, alone = list[RoundRecord](), list[Scores]()
     for number in range(0 if options.alone else 1, options.most + 1):
         scores = peers.scored(number, chains, [record.number for record in records if record.taken])
-        heard = {**scores.judged, "pool": scores.pool}
-        both, fitted = weigh([said, *({**each.judged, "pool": each.pool} for each in alone), heard])
-        gain = loss - loss_of(both)
+        both, fitted = stack.weigh([teacher_probs, *(each.by_role for each in alone), scores.by_role])
+        gain = loss - stack.loss(both)
         taken = helps(gain, options.standard_errors)
         corrected = {role: replace(teacher[role], answers=teacher[role].answers.saying(both[role])) for role in teacher}
         records.append(
             RoundRecord(
                 number=number,
                 before=loss.mean().item(),
-                peer=loss_of(weigh([heard])[0]).mean().item(),
-                both=loss_of(both).mean().item(),
+                peer=stack.loss_alone(scores).mean().item(),
+                both=stack.loss(both).mean().item(),
                 standard_error=gain.std().item() / len(gain) ** 0.5,
                 taken=taken,
                 stacking=fitted.summary(),
@@ -190,50 +166,96 @@ def run_rounds(peers: Peers) -> CorrectedAnswers:
             break
         if not taken:
             continue
-        current, loss = corrected, loss_of(both)
+        current, loss = corrected, stack.loss(both)
         chains = []
         for fold, own in enumerate(scores.chains):
             rows = peers.trained_on(number + 1, fold)
-            parts = [said_without[fold][rows], *(each.chains[fold][rows] for each in alone)]
+            parts = [without_fold[fold][rows], *(each.chains[fold][rows] for each in alone)]
             parts.append(own if number else own[rows])
-            chains.append({**corrected, "pool": chain_of(number + 1, fold, fitted(parts))})
+            chains.append({**corrected, "pool": stack.chain(number + 1, fold, fitted(parts))})
         alone += [] if number else [scores]
     found = CorrectedAnswers(answered=current, records=tuple(records))
-    if not (peers.hears_names_only and found.taken):
+    if not (peers.hard_labels_only and found.taken):
         return found
-    after = [record.number for record in records if record.taken]
-    number = after[-1] + 1
-    # On the same halves, from the same weights and in the same order: the answers are all that differs.
-    own, theirs = (
-        loss_of(weigh([{**scores.judged, "pool": scores.pool}])[0])
-        for scores in (peers.scored(number, own_chains(number), ()), peers.scored(number, chains, after))
-    )
-    students = StudentRecord(
-        own=own.mean().item(),
-        corrected=theirs.mean().item(),
-        standard_error=(own - theirs).std().item() / len(own) ** 0.5,
-        taken=helps(own - theirs, options.standard_errors),
-    )
+    students = _students_of(stack, chains, [record.number for record in records if record.taken])
     return replace(found, answered=current if students.taken else teacher, students=students)
 
 
-def _heard(
-    peers: Peers, label: Mapping[str, Tensor], given_without: Sequence[Tensor]
-) -> tuple[dict[str, Tensor], list[Tensor]]:
-    """What the stack hears of the teacher: by role, and for every fold of the pool what owes nothing to its labels."""
-    said = {role: each.answers.probs() for role, each in peers.answered.items()}
-    if not peers.hears_names_only:
-        return said, list(given_without)
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Stack:
+    """The weighing of teacher and peers on labelled examples, out of sample."""
+
+    peers: Peers
+
+    @functools.cached_property
+    def label(self) -> dict[str, Tensor]:
+        """The labels that the weights are fitted on, by role."""
+        trusted = [role for role in JUDGES if role != "labelled" or self.peers.data.trust_labelled_answers]
+        return {role: self.peers.answered[role].label for role in trusted if role in self.peers.answered}
+
+    @functools.cached_property
+    def without_fold(self) -> list[Tensor]:
+        """For each fold, the teacher's probabilities on the pool without that fold."""
+        return [answers.probs() for answers in self.peers.without_fold]
+
+    def weigh(self, sources: Sequence[Mapping[str, Tensor]]) -> tuple[dict[str, Tensor], Stacking]:
+        """The stack of several sources of probabilities by role, and its weights."""
+        options, seed = self.peers.options, derived_seed(self.peers.seed, "stack")
+        return stack_by_role(sources, self.label, seed=seed, bias=options.bias, penalty=options.penalty)
+
+    def loss(self, probs: Mapping[str, Tensor]) -> Tensor:
+        """The log-loss of every labelled example."""
+        return torch.cat([log_loss(probs[role], each) for role, each in self.label.items()])
+
+    def loss_alone(self, scores: Scores) -> Tensor:
+        """The log-loss of every labelled example by peers alone, calibrated."""
+        return self.loss(self.weigh([scores.by_role])[0])
+
+    def chain(self, number: int, fold: int, probs: Tensor) -> AnsweredExamples:
+        """The pool examples that the peer of a fold is trained on in a round, with these answers."""
+        rows = self.peers.answered["pool"].take(self.peers.trained_on(number, fold))
+        return replace(rows, answers=rows.answers.saying(probs))
+
+    def teacher_chains(self, number: int) -> list[Mapping[str, AnsweredExamples]]:
+        """For each fold, the training data of its peer with the teacher's own answers."""
+        return [
+            {**self.peers.answered, "pool": self.chain(number, fold, probs[self.peers.trained_on(number, fold)])}
+            for fold, probs in enumerate(self.without_fold)
+        ]
+
+
+def _teacher_in_stack(stack: _Stack) -> tuple[dict[str, Tensor], list[Tensor]]:
+    """The teacher's probabilities as the stack uses them: by role, and on the pool without each fold's labels."""
+    peers, label = stack.peers, stack.label
+    given = {role: each.answers.probs() for role, each in peers.answered.items()}
+    if not peers.hard_labels_only:
+        return given, stack.without_fold
 
     def posterior_without(_: int, labelled_rows: Tensor) -> Tensor:
         rest = {role: labelled_rows if role == "labelled" else slice(None) for role in label}
         known = torch.cat([each[rest[role]] for role, each in label.items()])
-        return named_posterior(known, torch.cat([said[role][rows] for role, rows in rest.items()]))
+        return named_posterior(known, torch.cat([given[role][rows] for role, rows in rest.items()]))
 
     posteriors = FoldModels(fold=peers.fold, fit=posterior_without)
-    without = [posteriors[fold][given.argmax(dim=1)].float() for fold, given in enumerate(given_without)]
-    heard = named_posterior_by_role(said, label, seed=derived_seed(peers.seed, "posterior"))
-    return {role: probs.float() for role, probs in heard.items()}, without
+    without = [posteriors[fold][probs.argmax(dim=1)].float() for fold, probs in enumerate(stack.without_fold)]
+    by_role = named_posterior_by_role(given, label, seed=derived_seed(peers.seed, "posterior"))
+    return {role: probs.float() for role, probs in by_role.items()}, without
+
+
+def _students_of(
+    stack: _Stack, chains: Sequence[Mapping[str, AnsweredExamples]], after: Sequence[int]
+) -> StudentRecord:
+    """Students of the corrected answers beside students of the teacher's own, after the rounds that were taken."""
+    number, peers = after[-1] + 1, stack.peers
+    # The same halves, first weights and order: only the answers differ.
+    own = stack.loss_alone(peers.scored(number, stack.teacher_chains(number), ()))
+    corrected = stack.loss_alone(peers.scored(number, chains, after))
+    return StudentRecord(
+        own=own.mean().item(),
+        corrected=corrected.mean().item(),
+        standard_error=(own - corrected).std().item() / len(own) ** 0.5,
+        taken=helps(own - corrected, peers.options.standard_errors),
+    )
 
 
 def helps(gain: Float[Tensor, "V"], standard_errors: float) -> bool:
