@@ -1,6 +1,7 @@
 """Start-up: what `import overproof`, `--help`, completion, `methods`, `cite` may import, and what they read instead."""
 
 import ast
+import gc
 import json
 import os
 import subprocess
@@ -10,8 +11,10 @@ from pathlib import Path
 import pytest
 
 import overproof
+from overproof import deployment
 from overproof.commands.catalogue import read_catalogue
 from overproof.commands.main import COMMANDS, main
+from overproof.commands.terminal import quick_imports
 from overproof.registry import entries
 from overproof.runs.citations import FILE, record_papers, recorded_papers
 from overproof.runs.experiment import dump, experiment_from
@@ -128,13 +131,24 @@ def test_the_catalogue_lists_what_is_registered():
     assert list(catalogue.selectors) == [entry.name for entry in entries("select")]
 
 
-def test_type_checkers_and_python_find_the_same_names():
-    tree = ast.parse(Path(overproof.__file__).read_text())
+@pytest.mark.parametrize("package", [overproof, deployment])
+def test_type_checkers_and_python_find_the_same_names(package):
+    tree = ast.parse(Path(package.__file__).read_text())
     (guarded,) = [node for node in tree.body if isinstance(node, ast.If)]
     imports = {alias.name: node.module for node in guarded.body for alias in node.names}
-    assert imports == overproof._MODULES
+    assert imports == package._MODULES
     for name in imports:
-        assert getattr(overproof, name).__name__ == name
-        assert name in dir(overproof)
-    with pytest.raises(AttributeError, match="module 'overproof' has no attribute 'distil'"):
-        overproof.distil  # noqa: B018
+        assert getattr(package, name).__name__ == name
+        assert name in dir(package)
+    with pytest.raises(AttributeError, match=f"module '{package.__name__}' has no attribute 'distil'"):
+        package.distil  # noqa: B018
+
+
+def test_garbage_is_collected_again_after_a_command_called_from_python(capsys):
+    with quick_imports():
+        assert not gc.isenabled()
+    assert gc.isenabled()
+    assert gc.get_freeze_count() > 0
+    main(["--version"])
+    assert gc.get_freeze_count() == 0
+    assert capsys.readouterr().out.startswith("overproof ")

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from overproof.commands.terminal import AsJson, print_json, remarks
+from overproof.commands.terminal import AsJson, print_json, quick_imports, remarks
 from overproof.errors import InputError
 
 
@@ -42,10 +42,11 @@ def predict(
     """
     from dataclasses import asdict, replace
 
-    from overproof.data import Source
-    from overproof.deployment.predict import predict as write_predictions
-    from overproof.models import ImageEncoder, load_student
-    from overproof.progress import OnTerminal
+    with quick_imports():
+        from overproof.data import Source
+        from overproof.deployment.predict import predict as write_predictions
+        from overproof.models import ImageEncoder, load_student
+        from overproof.progress import OnTerminal
 
     if risk is None and (calibrate is not None or label is not None):
         raise InputError("--calibrate and --label choose a threshold for --risk, which is not given.")

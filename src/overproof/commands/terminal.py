@@ -5,9 +5,11 @@ terminal, and never where NO_COLOR is set. Off a terminal lines are 80 columns w
 """
 
 import functools
+import gc
 import inspect
 import json
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Any
@@ -102,6 +104,22 @@ def _quietable(function: Callable[..., Any]) -> Callable[..., Any]:
     command.__signature__ = signature.replace(parameters=[*signature.parameters.values(), quiet])  # type: ignore[attr-defined]
     command.__annotations__ = {**function.__annotations__, "quiet": Quiet}
     return command
+
+
+@contextmanager
+def quick_imports() -> Iterator[None]:
+    """Import without garbage collection, now and later: what is imported stays, and looking for garbage in it is slow.
+
+    `overproof.commands.main.main` undoes it where the process goes on after the command.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if enabled:
+            gc.enable()
 
 
 # --- shell completion

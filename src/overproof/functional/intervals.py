@@ -5,7 +5,6 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 from numpy.typing import NDArray
-from scipy.special import betaincinv, ndtri
 from torch import Tensor
 
 from overproof.errors import InputError
@@ -36,6 +35,8 @@ def binomial_bounds(hits: Any, num: Any, *, tail: float) -> tuple[NDArray[np.flo
     Source: Clopper and Pearson (1934), The use of confidence or fiducial limits illustrated in the case of the
     binomial, Biometrika 26.
     """
+    from scipy.special import betaincinv  # slow to import, and predictions without a risk need none
+
     # The beta distribution has no parameter zero: these two bounds are known without it.
     low = np.where(hits > 0, betaincinv(np.maximum(hits, 1), num - hits + 1, tail), 0.0)
     high = np.where(hits < num, betaincinv(hits + 1, np.maximum(num - hits, 1), 1 - tail), 1.0)
@@ -67,7 +68,7 @@ def accuracy_interval(num_right: int, num: int, *, level: float = 0.95) -> tuple
     """
     if not 0 <= num_right <= num or num < 1:
         raise InputError(f"{num_right} right of {num} is not an accuracy: 0 <= right <= number and number >= 1.")
-    z2 = float(ndtri((1 + level) / 2)) ** 2
+    z2 = _normal_quantile((1 + level) / 2) ** 2
     middle = (num_right + z2 / 2) / (num + z2)
     half = (z2 * (num_right * (num - num_right) / num + z2 / 4)) ** 0.5 / (num + z2)
     return max(0.0, middle - half), min(1.0, middle + half)
@@ -102,5 +103,11 @@ def paired_difference(
     num = len(first)
     won, lost = int((second & ~first).sum()), int((first & ~second).sum())
     middle = (won - lost) / (num + 2)
-    half = float(ndtri((1 + level) / 2)) * ((won + lost + 1 - (won - lost) ** 2 / (num + 2)) ** 0.5) / (num + 2)
+    half = _normal_quantile((1 + level) / 2) * ((won + lost + 1 - (won - lost) ** 2 / (num + 2)) ** 0.5) / (num + 2)
     return (won - lost) / num, max(-1.0, middle - half), min(1.0, middle + half)
+
+
+def _normal_quantile(probability: float) -> float:
+    from scipy.special import ndtri
+
+    return float(ndtri(probability))
