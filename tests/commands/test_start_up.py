@@ -99,7 +99,7 @@ def test_works_are_cited_without_importing_the_methods(tmp_path):
     packages, own, printed = imported(call("cite", str(tmp_path)))
     assert printed == "".join(f"{paper.bibtex()}\n" for paper in experiment.papers())
     assert "patrini2017making" in printed
-    assert packages <= TERMINAL | PARAMETERS
+    assert packages <= TERMINAL | PARAMETERS | {"filelock"}
     assert not {name for name in own if name.startswith("overproof.methods")}
 
 
