@@ -16,7 +16,7 @@ from torch.nn.functional import one_hot
 
 import overproof
 from overproof.assessment.probes import probe
-from overproof.cross_fitting import FoldModels, folds, out_of_fold, rows_within, rows_without
+from overproof.cross_fitting import FoldModels, content_groups, folds, held_out_rows, out_of_fold, rows_within, rows_without
 from overproof.data import Examples, from_arrays
 from overproof.errors import InputError
 from overproof.noise import (
@@ -253,3 +253,88 @@ def test_a_probe_that_memorises_is_at_chance_on_the_labelled_rows():
     # Its penalty is chosen on rows that it has not seen either: a strong one. The weakest has a loss of 30.
     loss = -probs.gather(1, label.unsqueeze(1)).log().mean().item()
     assert loss < 2
+
+
+# --- repeated content
+
+
+def repeated_examples(times: int = 6, num: int = 60) -> Examples:
+    """Inputs that say nothing of the labels, each of them several times and in no order."""
+    order = torch.randperm(num * times, generator=torch.Generator().manual_seed(2))
+    inputs = torch.randn(num, 5, generator=torch.Generator().manual_seed(1)).repeat(times, 1)[order]
+    label = random_labels(num).repeat(times)[order]
+    return from_arrays(inputs, label, class_names=[str(index) for index in range(CLASSES)])
+
+
+def check_once_each_at_chance(examples: Examples, probs: torch.Tensor) -> None:
+    """At chance, with every content counted once."""
+    once = np.unique(content_groups(examples.ids).numpy(), return_index=True)[1]
+    check_at_chance(examples.label[once], probs[once])
+
+
+def test_groups_are_numbered_by_their_first_example():
+    assert content_groups(np.array([b"z" * 16, b"a" * 15 + b"\0", b"z" * 16]).view("V16")).tolist() == [0, 1, 0]
+    assert content_groups(torch.tensor([7, -3, 7, 5])).tolist() == [0, 1, 0, 2]
+    assert content_groups(random_examples().ids).tolist() == list(range(NUM))
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 12), st.integers(0, 3)), min_size=14, max_size=60),
+    st.integers(2, 5),
+    st.integers(0, 3),
+)
+@settings(max_examples=60)
+def test_a_group_is_in_one_fold_and_is_held_out_whole_or_not(rows, num_folds, seed):
+    group = content_groups([number for number, _ in rows])
+    label = torch.tensor([kind for _, kind in rows])
+    num_groups = int(group.max()) + 1
+    if num_groups < num_folds:
+        with pytest.raises(InputError, match=f"{len(rows)} labelled examples have {num_groups} different contents"):
+            folds(label, num_folds, seed, group)
+        return
+    fold, held_out = folds(label, num_folds, seed, group), held_out_rows(label, 0.3, seed, group)
+    for number in range(num_groups):
+        assert len(fold[group == number].unique()) == 1
+        assert len(held_out[group == number].unique()) == 1
+    sizes = [len(group[fold == index].unique()) for index in range(num_folds)]
+    assert max(sizes) - min(sizes) <= 1
+    assert 0 < held_out.sum() < len(rows)
+
+
+def test_without_repeated_content_folds_are_those_of_rows():
+    label = random_labels()
+    group = content_groups(random_examples().ids)
+    assert folds(label, 5, 3, group).equal(folds(label, 5, 3))
+    assert held_out_rows(label, 0.3, 3, group).equal(held_out_rows(label, 0.3, 3))
+
+
+def test_a_trained_teacher_does_not_know_a_repeated_example_by_its_copy(tmp_path):
+    examples = repeated_examples()
+    answers = cross_fitted(Memoriser(), examples, {}, num_folds=5, seed=0, folder=tmp_path)
+    check_once_each_at_chance(examples, answers["labelled"].probs())
+
+
+def test_an_estimator_does_not_know_a_repeated_example_by_its_copy():
+    examples = repeated_examples()
+    probs, _ = cross_fitted_estimator(KNeighborsClassifier(1), examples, examples, num_folds=5, seed=0)
+    check_once_each_at_chance(examples, probs)
+
+
+def test_a_forest_on_noise_repeated_six_times_is_at_chance():
+    """Thirty rows of noise, six times each: a forest is right on all of them where folds are made by row."""
+    from sklearn.ensemble import RandomForestClassifier
+
+    rng = np.random.default_rng(0)
+    inputs, label = rng.normal(size=(400, 3)), rng.integers(0, 2, 400)
+    result = overproof.distill(
+        "linear",
+        inputs[100:],
+        RandomForestClassifier(30, random_state=0),
+        np.tile(inputs[:30], (6, 1)),
+        np.tile(label[:30], 6),
+        method="fidelity",
+        train=TrainOptions(epochs=1),
+    )
+    mean, low, high = result.noise.mean_accuracy
+    assert low < 0.5 < high
+    assert mean < 0.7

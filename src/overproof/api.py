@@ -136,7 +136,7 @@ def distill(
         labelled=AnsweredExamples(
             place=torch.arange(num_labelled),
             label=labelled_examples.label,
-            answers=compress(labelled_probs, source="labelled_teacher_probs"),
+            answers=compress(labelled_probs, source="labelled_teacher_probs").identified(labelled_examples.ids),
         ),
         pool=AnsweredExamples(
             place=num_labelled + torch.arange(len(pool_examples)),

@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, Int64
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from overproof.errors import InputError
@@ -17,21 +18,55 @@ from overproof.errors import InputError
 Model = TypeVar("Model")
 
 
-def folds(label: Int[Tensor, "N"], num_folds: int, seed: int) -> Int64[Tensor, "N"]:
+def content_groups(ids: ArrayLike) -> Int64[Tensor, "N"]:
+    """The group of every example, counted from 0 in the order of the groups' first examples: equal ids, one group.
+
+    Args:
+        ids: [N], content ids, or anything that is equal where the content is.
+
+    Example:
+        >>> content_groups(["b", "a", "b"]).tolist()
+        [0, 1, 0]
+    """
+    values = np.ascontiguousarray(ids)
+    # NumPy sorts text of fixed length, but not raw bytes.
+    values = values.view(f"S{values.dtype.itemsize}") if values.dtype.kind == "V" else values
+    _, first, inverse = np.unique(values, return_index=True, return_inverse=True)
+    number = np.empty(len(first), np.int64)
+    number[np.argsort(first)] = np.arange(len(first))
+    return torch.from_numpy(number[inverse.reshape(-1)])
+
+
+def folds(
+    label: Int[Tensor, "N"], num_folds: int, seed: int, group: Int[Tensor, "N"] | None = None
+) -> Int64[Tensor, "N"]:
     """The fold of every example, in 0..num_folds-1: within a class, and over all, fold sizes differ by one at most.
+
+    Examples of one group are in one fold; sizes are then counted in groups, each with the class of its first example.
 
     Args:
         label: [N], classes to stratify by.
         num_folds: At least 2, at most N.
         seed: Seeds NumPy's PCG64; the same label and seed give the same folds.
+        group: [N], as `content_groups` returns them: examples that no model may be fitted and judged on at once, such
+            as repeated content. Without it, every example is a group.
 
     Example:
         >>> folds(torch.tensor([0, 0, 1, 1]), 2, seed=0).reshape(2, 2).sum(dim=1).tolist()
         [1, 1]
 
     Raises:
-        InputError: Fewer than 2 folds, or fewer examples than folds.
+        InputError: Fewer than 2 folds, or fewer examples or groups than folds.
     """
+    if group is not None:
+        first = _first_of_each(group)
+        if len(first) < len(group):
+            if num_folds <= len(label) and len(first) < num_folds:
+                raise InputError(
+                    f"{len(label)} labelled examples have {len(first)} different contents, fewer than the {num_folds} "
+                    f"folds; use fewer folds or label more."
+                )
+            return folds(label[first], num_folds, seed)[group]
     if num_folds < 2:
         raise InputError(f"folds is {num_folds}; it must be at least 2.")
     if len(label) < num_folds:
@@ -44,6 +79,10 @@ def folds(label: Int[Tensor, "N"], num_folds: int, seed: int) -> Int64[Tensor, "
     # Dealt out class after class without a fresh start, so that the remainders of small classes spread as well.
     fold[by_class] = np.arange(len(label)) % num_folds
     return torch.from_numpy(fold)
+
+
+def _first_of_each(group: Int[Tensor, "N"]) -> Int64[Tensor, "G"]:
+    return torch.from_numpy(np.unique(group.numpy(), return_index=True)[1])
 
 
 def rows_without(fold: Int[Tensor, "N"], number: int) -> Int64[Tensor, "M"]:
@@ -140,13 +179,16 @@ def out_of_fold(fit: Callable[[Tensor], Callable[[Tensor], Tensor]], fold: Int[T
     return FoldModels(fold=fold, fit=lambda _, rows: fit(rows)).out_of_fold(lambda predict, rows: predict(rows))
 
 
-def held_out_rows(label: Int[Tensor, "N"], share: float, seed: int) -> Bool[Tensor, "N"]:
+def held_out_rows(
+    label: Int[Tensor, "N"], share: float, seed: int, group: Int[Tensor, "N"] | None = None
+) -> Bool[Tensor, "N"]:
     """Which examples to hold out: `share * N` of them, rounded up, and within each class its share to within one.
 
     Args:
         label: [N], classes to stratify by; at least 2 examples.
         share: Between 0 and 1; at least one example is held out and one is not.
         seed: Seeds NumPy's PCG64; the same label, share and seed give the same rows.
+        group: [N], as for `folds`: all examples of a group are held out, or none; shares are then of groups.
 
     Example:
         >>> held_out = held_out_rows(torch.tensor([0] * 10 + [1] * 20), 0.3, seed=0)
@@ -156,6 +198,8 @@ def held_out_rows(label: Int[Tensor, "N"], share: float, seed: int) -> Bool[Tens
     Raises:
         InputError: Fewer than 2 examples.
     """
+    if group is not None and len(first := _first_of_each(group)) < len(group):
+        return held_out_rows(label[first], share, seed)[group]
     num = len(label)
     if num < 2:
         raise InputError(f"Holding labelled examples out of training needs at least 2 of them; there are {num}.")

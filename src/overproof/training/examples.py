@@ -9,7 +9,7 @@ from torch import Tensor
 
 from overproof.answers.predictions import Answers
 from overproof.contract import Batch
-from overproof.cross_fitting import held_out_rows
+from overproof.cross_fitting import content_groups, held_out_rows
 from overproof.models import Batches, Dense, Inputs, Placed, Ragged, Student, join
 from overproof.noise import NoiseEstimate
 from overproof.seeds import derived_seed
@@ -101,7 +101,8 @@ class TrainingData:
 
     def parted(self, labelled: AnsweredExamples, seed: int) -> tuple[AnsweredExamples, AnsweredExamples]:
         """Labelled examples split into those to train on and the held-out share."""
-        held_out = held_out_rows(labelled.label, self.held_out_share, derived_seed(seed, "held out"))
+        draw, group = derived_seed(seed, "held out"), content_groups(labelled.answers.id_word)
+        held_out = held_out_rows(labelled.label, self.held_out_share, draw, group)
         return labelled.take((~held_out).nonzero()[:, 0]), labelled.take(held_out.nonzero()[:, 0])
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from overproof.answers.ask import answer
 from overproof.answers.predictions import Answers
-from overproof.cross_fitting import FoldModels, folds
+from overproof.cross_fitting import FoldModels, content_groups, folds
 from overproof.data import Examples
 from overproof.seeds import derived_seed, digest
 from overproof.storage.keys import ANSWERS, canonical_json
@@ -89,14 +89,19 @@ def _models(teacher: Trainable, labelled: Examples, num_folds: int, seed: int, f
             folder=folder / f"fold-{number}",
         )
 
-    one_fold = torch.zeros_like(labelled.label)
-    return FoldModels(fold=folds(labelled.label, num_folds, seed) if num_folds > 1 else one_fold, fit=fit)
+    if num_folds == 1:
+        return FoldModels(fold=torch.zeros_like(labelled.label), fit=fit)
+    return FoldModels(fold=folds(labelled.label, num_folds, seed, content_groups(labelled.ids)), fit=fit)
 
 
 def _words(teacher: Trainable, labelled: Examples, num_folds: int, seed: int) -> str:
     """What all answers follow from, besides the examples of their role."""
     labels = digest(labelled.label.numpy().tobytes())
     fitting = {"folds": num_folds, "seed": seed, "labelled": labelled.digest(), "labels": labels}
+    num_contents = int(content_groups(labelled.ids).max()) + 1
+    if num_contents < len(labelled):
+        # Folds of repeated examples were made by row before format 2 of this key.
+        fitting["contents"] = num_contents
     return canonical_json({"teacher": teacher.fingerprint, **fitting})
 
 
