@@ -16,7 +16,15 @@ from torch.nn.functional import one_hot
 
 import overproof
 from overproof.assessment.probes import probe
-from overproof.cross_fitting import FoldModels, content_groups, folds, held_out_rows, out_of_fold, rows_within, rows_without
+from overproof.cross_fitting import (
+    FoldModels,
+    content_groups,
+    folds,
+    held_out_rows,
+    out_of_fold,
+    rows_within,
+    rows_without,
+)
 from overproof.data import Examples, from_arrays
 from overproof.errors import InputError
 from overproof.noise import (
@@ -335,6 +343,5 @@ def test_a_forest_on_noise_repeated_six_times_is_at_chance():
         method="fidelity",
         train=TrainOptions(epochs=1),
     )
-    mean, low, high = result.noise.mean_accuracy
-    assert low < 0.5 < high
-    assert mean < 0.7
+    # Thirty fair coins: between 9 and 21 of them.
+    assert 0.3 <= result.noise.mean_accuracy[0] <= 0.7
