@@ -77,7 +77,7 @@ def recovered(summary: Sequence[Summary], name: str = "recovered") -> Markup | N
         axes.xaxis.set_major_formatter(lambda value, place: f"{100 * value:.0f} %")
         axes.set_xlabel(f"share of the gap from {shortened(rows[0].baseline or '')} to the oracle")
         values = "; ".join(
-            f"{row.method} {100 * (row.recovered or 0):.0f} %{_ends(row.recovered_low, row.recovered_high, 100)}"
+            f"{row.method} {100 * (row.recovered or 0):.0f} %{_ends(row.recovered_low, row.recovered_high, 100.0)}"
             for row in rows
         )
         return inline(figure, f"Recovered share of the gap to the oracle: {values}.")
