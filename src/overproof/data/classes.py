@@ -1,5 +1,7 @@
 """Where a class name becomes a number: one ordered list of class names for all roles and the teacher.
 
+`data/labels.py` reads the names from a label column and numbers them within one file.
+
 The number of a class is its position in the list of `class_space`; `aligned` rewrites the labels of every role to it.
 """
 

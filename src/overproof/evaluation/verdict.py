@@ -2,6 +2,7 @@
 
 Every row is compared with the best conventional one, seed by seed on the same test examples. "Best" is the conventional
 row with the highest mean on the test set itself, a selection that can only favour the baseline over the methods.
+`evaluation/holm.py` decides them again with p-values corrected for the number of methods, beside these.
 """
 
 from collections.abc import Callable, Sequence

@@ -11,6 +11,7 @@ from torch import Tensor
 from overproof.answers.ask import answer
 from overproof.answers.predictions import Answers
 from overproof.data import Examples
+from overproof.errors import InputError
 from overproof.storage.id_index import IdIndex
 from overproof.storage.keys import ANSWERS
 from overproof.storage.shard import StoreKey
@@ -61,6 +62,13 @@ def ask_once(
         InputError: Examples of a kind that the teacher does not read, or a store of another teacher or of other
             examples.
     """
+
+    for role, examples in by_role.items():
+        if examples.kind != teacher.kind:
+            raise InputError(
+                f"The teacher reads examples of kind {teacher.kind!r}, but those of {role!r} ({examples.origin}) are "
+                f"of kind {examples.kind!r}; name a teacher for {examples.kind}s."
+            )
 
     @functools.cache
     def of_shared_pool() -> tuple[Answers, IdIndex]:

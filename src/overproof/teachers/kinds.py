@@ -31,7 +31,7 @@ BROUGHT: tuple[BroughtKind, ...] = (
     # Any other path.
     SavedStudentFolder(),
 )
-"""Pretrained models; the first that matches is taken."""
+"""Pretrained models; the first that matches is taken, so a new kind stands before the one for any other path."""
 
 TRAINED: tuple[TrainedKind, ...] = (
     OwnStudent(),
