@@ -93,7 +93,7 @@ def distill(
         method: By name (`overproof methods` lists them) or composed.
         class_names: K names; 0..K-1 by default.
         train: Training options.
-        seed: Decides everything random; the same seed gives the same student.
+        seed: Seeds everything random; the same seed gives the same student.
         held_out_share: Share of the labelled examples held out of training, for methods that need held-out labels.
         teacher: The teacher itself, for methods that start from its weights (a module of the student's kind then), and
             for `train.teacher_answers: online`: it maps the inputs of the student's module (images as uint8
@@ -269,7 +269,7 @@ def self_distill(
         method: By name (`self_distilled`, `born_again`, `retrained`, `consensus`, `partial_label`) or composed.
         class_names: K names; by default 0 to the largest label.
         train: Training options, the same for teacher and student.
-        seed: Decides everything random; the same seed gives the same student.
+        seed: Seeds everything random; the same seed gives the same student.
         checkpoint: File to resume from after a kill; the teacher's is kept beside it.
         observe: Called with an `EpochRecord` after every epoch of the student.
 

@@ -172,7 +172,7 @@ def test_what_is_out_of_range_is_refused_by_its_path(entry, group, name, value):
         ("train.learning_rate=0", "'train.learning_rate' is 0; it must be a number above 0 or 'auto'."),
         (
             "train.device=nonsense",
-            "'train.device' is 'nonsense': it must be 'auto', 'cpu', 'cuda' or another device that torch knows.",
+            "'train.device' is 'nonsense': it must be 'auto', 'cpu', 'cuda' or another device that PyTorch supports.",
         ),
         ("held_out_share=1", "'held_out_share' is 1: input should be less than 1."),
     ],

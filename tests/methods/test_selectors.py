@@ -178,7 +178,7 @@ def test_the_mass_of_classes_that_are_not_kept_counts():
 def test_other_answers_for_the_same_examples_keep_their_ids():
     probs, kept = answers()
     named = kept.identified([f"row {i}" for i in range(60)])
-    said = named.saying(probs.flip(1))
+    said = named.with_probs(probs.flip(1))
     assert torch.equal(said.id_word, named.id_word)
     assert torch.equal(said.class_probs, compress(probs.flip(1)).class_probs)
     assert named.id_word.unique().numel() == 60

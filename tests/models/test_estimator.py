@@ -92,7 +92,7 @@ def objective(result, data, labelled_share: float = 1 / 8) -> float:
 
 
 def test_a_fit_minimises_what_the_loop_minimises():
-    """The same objective, hardly regularised, by steps and in one piece."""
+    """The same objective, hardly regularised, by steps and in one fit."""
     big = ModelSpec(name=LOGISTIC.name, options={"C": 1e4, "max_iter": 5000})
     fitted, data, _ = taught("fidelity", student=big)
     stepped, _, _ = taught("fidelity", student=ModelSpec(name="linear"), epochs=40, learning_rate=0.3)
@@ -226,5 +226,5 @@ def test_a_run_by_the_command_line_and_its_predictions(tmp_path: Path, capsys):
     with pytest.raises(SystemExit) as stopped:
         main(["run", str(tmp_path / "e.yaml"), "--out", str(tmp_path / "no"), "--set", "methods=[slam]"])
     assert stopped.value.code == 2
-    assert "learns by weights alone" in capsys.readouterr().err
+    assert "is fitted by sample weights alone" in capsys.readouterr().err
     assert not (tmp_path / "no").exists()

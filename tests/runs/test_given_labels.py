@@ -150,7 +150,7 @@ def test_the_teacher_is_of_the_students_kind_and_answers_in_sample(content, tmp_
     answers, labelled = one.for_seed(0)["labelled"], one.given.for_seed(0).labelled
     teacher = load_student(tmp_path / "run/labels/seed-0/fold-0")
     assert (teacher.spec.name, teacher.spec.options["hidden"]) == ("mlp", [16])
-    assert torch.equal(answers.probs(), answers.saying(teacher.probs(labelled)).probs())
+    assert torch.equal(answers.probs(), answers.with_probs(teacher.probs(labelled)).probs())
     assert all(torch.equal(value, teacher.module.state_dict()[name]) for name, value in one.network_weights(0).items())
     content["teacher"]["folds"] = 3
     several = teacher_answers(content, tmp_path / "three").for_seed(0)["labelled"]

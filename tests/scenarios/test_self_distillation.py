@@ -26,7 +26,7 @@ from overproof.methods.targets.self_distilled import ImitationSearch
 from overproof.methods.weights import Consensus
 from overproof.models import build
 from overproof.synthetic import blobs, symmetric_noise
-from overproof.training.imitation_search import Choice, Judged, Notes, choose, judge
+from overproof.training.imitation_search import Choice, HeldOutScore, StoredResults, choose, held_out_score
 
 BATCH = noisy_batch()
 TRAIN = TrainOptions(epochs=2, batch_size=32, learning_rate=0.01, optimizer="adamw")
@@ -233,8 +233,8 @@ def test_the_closed_form_is_the_best_mixture_and_noise_does_not_bias_it():
 
 def test_the_scores_by_hand():
     answers, label = torch.tensor([[0.75, 0.25], [0.5, 0.5]]), torch.tensor([0, 1])
-    assert judge(ImitationSearch(), label, answers, answers).score == pytest.approx((0.125 + 0.5) / 2)
-    assert judge(ImitationSearch(criterion="accuracy"), label, answers, answers).score == 0.5
+    assert held_out_score(ImitationSearch(), label, answers, answers).score == pytest.approx((0.125 + 0.5) / 2)
+    assert held_out_score(ImitationSearch(criterion="accuracy"), label, answers, answers).score == 0.5
 
 
 def test_coarse_then_fine_and_nothing_is_asked_twice():
@@ -242,7 +242,7 @@ def test_coarse_then_fine_and_nothing_is_asked_twice():
 
     def ask(imitation):
         asked.append(imitation)
-        return Judged(score=abs(imitation - 2.2), closed_form=5.0)
+        return HeldOutScore(score=abs(imitation - 2.2), closed_form=5.0)
 
     choice = choose(ImitationSearch(candidates=(0.0, 1.0, 2.0, 4.0), halvings=2), ask)
     # The guess is cut to 4; then 1.5 and 3 beside 2; then 1.75 and 2.5.
@@ -427,13 +427,13 @@ def test_finished_generations_are_not_trained_again(noisy, tmp_path, monkeypatch
 
 
 def test_notes_of_another_run_and_broken_ones_are_refused(tmp_path):
-    Notes(folder=tmp_path, fingerprint="one").note("a", 1)
-    assert Notes(folder=tmp_path, fingerprint="one").found == {"a": 1}
+    StoredResults(folder=tmp_path, fingerprint="one").add("a", 1)
+    assert StoredResults(folder=tmp_path, fingerprint="one").values == {"a": 1}
     with pytest.raises(InputError, match="other options or data"):
-        Notes(folder=tmp_path, fingerprint="two")
+        StoredResults(folder=tmp_path, fingerprint="two")
     (tmp_path / "notes.json").write_text(json.dumps([1]))
     with pytest.raises(InputError, match="cannot be read"):
-        Notes(folder=tmp_path, fingerprint="one")
+        StoredResults(folder=tmp_path, fingerprint="one")
 
 
 # --- arrays of one's own

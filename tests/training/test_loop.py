@@ -310,7 +310,7 @@ def test_an_epoch_is_counted_and_counting_is_seen_by_nobody(monkeypatch):
         assert record.labelled_right * num_labelled == pytest.approx(round(record.labelled_right * num_labelled))
         assert record.pool_agreement * num_pool == pytest.approx(round(record.pool_agreement * num_pool))
     assert history[-1].pool_agreement > history[0].pool_agreement
-    monkeypatch.setattr("overproof.training.epoch_counts.MOST_WAITING", 1)
+    monkeypatch.setattr("overproof.training.epoch_counts.MAX_WAITING", 1)
     again = student()
     assert trained(again, rows, method_name=weighted, epochs=8)[0] == history
     assert torch.equal(weights(again), weights(module))
@@ -330,9 +330,9 @@ def test_a_pass_is_counted_by_hand():
     )
     counts = no_counts(torch.device("cpu"))
     counts.add(batch, torch.tensor([1.0, 1.0, 0.0, 0.05, 3.0]), 2)
-    told = summed(counts.settle())
-    assert (told.labelled_right, told.pool_agreement) == (0.5, pytest.approx(2 / 3))
-    assert told.weight_counts == (1, 1, *[0] * 18, 1)
+    totals = summed(counts.flush())
+    assert (totals.labelled_right, totals.pool_agreement) == (0.5, pytest.approx(2 / 3))
+    assert totals.weight_counts == (1, 1, *[0] * 18, 1)
     alone = no_counts(torch.device("cpu"))
     alone.add(batch, torch.ones(5), 5)
-    assert summed(alone.settle()).pool_agreement is None
+    assert summed(alone.flush()).pool_agreement is None

@@ -210,29 +210,29 @@ def test_an_examples_label_reaches_its_own_scores_in_no_round(tmp_path, monkeypa
         return {role: fixed([each[role] for each in scores]) for role in scores[0]}, fixed
 
     monkeypatch.setattr(rounds_module, "stack_by_role", weigh)
-    fold, said = torch.arange(42) % 3, []
+    fold, scores = torch.arange(42) % 3, []
     for name, changed in (("as it is", None), ("changed", 7)):
         world = two_views(442, 3, seed=0)
         if changed is not None:
             world.label[changed] = (world.label[changed] + 1) % 3
         given = peers_of(world, tmp_path / name, labelled=42, name="soft", most=3)
-        peers, told, scored = taught(world, 42, fold, given), [], Peers.scored
+        peers, recorded, scored = taught(world, 42, fold, given), [], Peers.scored
         if names_only:
             peers = naming(peers)
 
-        def listen(self, number, chains, after, told=told, scored=scored):
-            told.append(scored(self, number, chains, after))
-            return told[-1]
+        def record(self, number, chains, after, recorded=recorded, scored=scored):
+            recorded.append(scored(self, number, chains, after))
+            return recorded[-1]
 
         with monkeypatch.context() as patch:
-            patch.setattr(Peers, "scored", listen)
+            patch.setattr(Peers, "scored", record)
             patch.setattr(rounds_module, "helps", lambda gain, standard_errors: True)
             run_rounds(peers)
-        said.append(told)
+        scores.append(recorded)
     # The labels alone and three rounds; where classes are named only, then students of the answers before and after.
-    assert len(said[0]) == (6 if names_only else 4)
-    for before, after in zip(*said, strict=True):
-        same = (before.judged["labelled"] == after.judged["labelled"]).all(dim=1)
+    assert len(scores[0]) == (6 if names_only else 4)
+    for before, after in zip(*scores, strict=True):
+        same = (before.labelled["labelled"] == after.labelled["labelled"]).all(dim=1)
         assert same[fold == 1].all()  # row 7 among them
         assert not same[fold != 1].any()  # whose peers and teachers did see it
         assert torch.equal(before.chains[1], after.chains[1])
@@ -240,10 +240,10 @@ def test_an_examples_label_reaches_its_own_scores_in_no_round(tmp_path, monkeypa
 
 
 def naming(peers: Peers) -> Peers:
-    """The same peers with a teacher that names its likeliest class and says no more."""
+    """The same peers with a teacher that answers with its likeliest class only."""
 
     def named(answers):
-        return answers.saying(one_hot(answers.probs()))
+        return answers.with_probs(one_hot(answers.probs()))
 
     return replace(
         peers,
@@ -280,7 +280,7 @@ def test_every_example_is_scored_by_peers_that_were_not_trained_on_it(tmp_path, 
 # --- a teacher of hard labels
 
 
-def test_a_teacher_with_margins_is_heard_as_ever(tmp_path, monkeypatch):
+def test_a_teacher_with_margins_needs_no_posterior(tmp_path, monkeypatch):
     def refuse(*arguments, **options):
         raise AssertionError("only for teachers of hard labels")
 
@@ -291,8 +291,8 @@ def test_a_teacher_with_margins_is_heard_as_ever(tmp_path, monkeypatch):
     assert done.taken
     assert set(done.facts()) == {"taken", "records"}
     assert not given.hard_labels_only
-    words = json.loads(given.words)
-    assert (words["peers"]["name"], words["names_only"]) == (given.untrained.spec.name, False)
+    fingerprint = json.loads(given.fingerprint)
+    assert (fingerprint["peers"]["name"], fingerprint["names_only"]) == (given.untrained.spec.name, False)
     with pytest.raises(AssertionError, match="only for"):
         run_rounds(naming(peers_of(two_views(700, 3, seed=1), tmp_path, labelled=100)))
 
@@ -325,7 +325,7 @@ def test_corrected_answers_are_handed_on_where_students_win_by_them_and_only_the
     assert won.students.taken
     assert won.students.own - won.students.corrected > won.students.standard_error
     assert won.taken == sum(record.taken for record in won.records) > 0
-    assert "answers handed on" in won.sentences()[-1]
+    assert "answers used" in won.sentences()[-1]
     # Mistakes at random from where the student stands: it averages them out, and correction by its own view wins
     # nothing for it, although the answers are better.
     world = two_views(1700, 3, seed=0)
@@ -335,7 +335,7 @@ def test_corrected_answers_are_handed_on_where_students_win_by_them_and_only_the
     assert lost.taken == 0
     assert lost.answered is given.answered
     assert lost.facts()["students"]["taken"] is False
-    assert "not handed on" in lost.sentences()[-1]
+    assert "not used" in lost.sentences()[-1]
     forced = run_rounds(naming(peers_of(world, tmp_path / "random", name="hard", most=1, standard_errors=-1e6)))
     assert forced.taken == 2
     assert right(forced.answered["pool"], world.label[200:]) > right(given.answered["pool"], world.label[200:]) + 0.03

@@ -67,8 +67,8 @@ class Answers:
         """The same answers as those of the examples with these ids [N]: content ids, whole numbers or texts."""
         return replace(self, id_word=word_tensor(ids))
 
-    def saying(self, probs: Float[Tensor, "N K"]) -> "Answers":
-        """Other answers for the same examples, kept as `compress` keeps them."""
+    def with_probs(self, probs: Float[Tensor, "N K"]) -> "Answers":
+        """Answers with other probabilities for the same examples, compressed by `compress`."""
         return replace(compress(probs), id_word=self.id_word)
 
     def take(self, rows: Int[Tensor, "B"] | slice) -> "Answers":

@@ -93,7 +93,7 @@ class Students:
         if each.row == "oracle":
             pool = pool.take((pool.label >= 0).nonzero()[:, 0])
             truth = torch.nn.functional.one_hot(pool.label, pool.answers.num_classes).float()
-            pool = replace(pool, answers=pool.answers.saying(truth))
+            pool = replace(pool, answers=pool.answers.with_probs(truth))
         answered = {**seed_inputs.answered, **(seed_inputs.with_truth() if each.row == "oracle" else {})}
         built = self.experiment.method_of(each)
         result, corrected = train_student(

@@ -136,7 +136,7 @@ class TeacherAnswers:
         def changed(word: str, change: Callable[[Tensor, int], Tensor]) -> dict[str, Answers]:
             # The answers of one fold's model are changed as those of the whole teacher are.
             draws = {role: derived_seed(seed, word, role.partition("-without")[0]) for role in answers}
-            return {role: each.saying(change(each.probs(), draws[role])) for role, each in answers.items()}
+            return {role: each.with_probs(change(each.probs(), draws[role])) for role, each in answers.items()}
 
         if options.flip_share:
             answers = changed("flips", lambda probs, draw: random_flips(probs, options.flip_share, draw)[0])
@@ -174,4 +174,4 @@ class TeacherAnswers:
                 "log_loss": loss(torch.cat([stacked[role] for role in label])),
             }
             atomic.write_json(self._weights_file(seed), facts)
-        return {role: by_scorer[0][role].saying(each) for role, each in stacked.items()}
+        return {role: by_scorer[0][role].with_probs(each) for role, each in stacked.items()}

@@ -22,13 +22,13 @@ STEPS: Mapping[str, type[Step]] = {
     "cutout": CutOut,
     "rand_augment": RandAugment,
 }
-"""By the name that an experiment spells."""
+"""The steps by their name in an experiment."""
 
 _TOGETHER = ("none", "crop", "crop_flip")
 
 
 def _steps(value: Any) -> Any:
-    """A list of words and of options by name as steps; the words that are whole recipes as they are."""
+    """The steps of a list of names and options; the name of a whole recipe is returned unchanged."""
     if isinstance(value, str):
         if value in _TOGETHER:
             return value

@@ -21,7 +21,7 @@ from overproof.training.options import TrainOptions
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EpochRecord:
-    """The record of one epoch; observers get it when the epoch ends.
+    """The record of one epoch; observers are called with it when the epoch ends.
 
     Args:
         epoch: From 1.
@@ -32,7 +32,7 @@ class EpochRecord:
         held_out_loss: Cross-entropy on the held-out labelled examples, where there are any.
         labelled_right: Share of labelled examples on which the student's top class, during training, was the label.
         pool_agreement: Share of pool examples on which its top class was the teacher's.
-        weight_counts: How many of these weights lay below .05, from there to .1, ..., and at one or more.
+        weight_counts: Number of these weights below .05, of .05 to .1, ..., and of one or more.
     """
 
     epoch: int
@@ -47,16 +47,16 @@ class EpochRecord:
 
 
 def _ignore(record: EpochRecord) -> None:
-    """Observe nothing."""
+    """Do nothing with the record."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Resume:
-    """Where a training keeps its state, and who follows it.
+    """The checkpoint and the observer of a training.
 
     Args:
-        checkpoint: File to resume from and to keep the state in; None keeps none. Several trainings of one student keep
-            theirs in a folder of the same name beside it.
+        checkpoint: File that the state is saved to and resumed from; None saves none. Several trainings of one student
+            use a folder of the same name beside it.
         observe: Called after every epoch.
     """
 
@@ -70,12 +70,12 @@ NOT_RESUMED = Resume()
 
 @dataclass(kw_only=True, slots=True, eq=False)
 class TrainingState:
-    """All that changes during training, besides the student and its optimizers.
+    """Everything that changes during training, besides the student and its optimizers.
 
-    Batches, dropout and augmentation are functions of seed and step, so no random state is kept. The first `num_passes`
-    rows of `passes` and `counts` hold what is known of the passes of the epoch under way: rows of one tensor, since
-    a small tensor a pass that lives to the end of the epoch would lie between the large ones that go, and memory would
-    fill with holes (ten million lines of text took four GiB more).
+    Batches, dropout and augmentation are functions of seed and step, so no random state is saved. The first
+    `num_passes` rows of `passes`, and `counts`, hold the results of the passes of the current epoch. They are rows of
+    one tensor because a small tensor per pass, kept until the end of the epoch, fragments the memory between the large
+    ones that are freed (ten million lines of text took four GiB more).
     """
 
     step: int
@@ -91,14 +91,14 @@ class TrainingState:
 
 
 def fingerprint_of(method: Method, options: TrainOptions, num_labelled: int, num_pool: int, seed: int) -> str:
-    """What a training follows from, besides student and examples, for its checkpoint; the same in later versions.
+    """Everything that a training depends on, besides student and examples, as a string that later versions reproduce.
 
     Args:
         method: How the student is trained on the examples.
-        options: How it is trained; how often a checkpoint is written changes nothing.
+        options: How it is trained; how often a checkpoint is written has no effect.
         num_labelled: Labelled examples it is trained on.
         num_pool: Pool examples it is trained on.
-        seed: Decides everything random.
+        seed: Seeds everything random.
 
     Example:
         >>> from overproof.methods.published import method
@@ -112,11 +112,11 @@ def fingerprint_of(method: Method, options: TrainOptions, num_labelled: int, num
 
 
 def check_format(path: Path, found: Any) -> None:
-    """Refuse what another version has kept of an unfinished training.
+    """Reject the state of an unfinished training that another version has saved.
 
     Args:
         path: The file.
-        found: The number of its format; None in files of version 0.1.0, which had none.
+        found: Its format number; None in files of version 0.1.0, which had none.
 
     Raises:
         InputError: It is not the format of this version.
@@ -132,14 +132,14 @@ def check_format(path: Path, found: Any) -> None:
 def save(
     path: Path, fingerprint: str, student: nn.Module, optimizers: Sequence[torch.optim.Optimizer], state: TrainingState
 ) -> None:
-    """Write everything in one atomic step.
+    """Save a checkpoint atomically.
 
     Args:
         path: The checkpoint file.
-        fingerprint: Of the run; `load` refuses a file with another one.
-        student: Its weights and buffers are kept.
-        optimizers: Their states are kept.
-        state: Kept whole.
+        fingerprint: Of the run; `load` rejects a file with another one.
+        student: Its weights and buffers are saved.
+        optimizers: Their states are saved.
+        state: Saved completely.
     """
     buffer = io.BytesIO()
     content = {
@@ -153,7 +153,7 @@ def save(
         "history": [asdict(record) for record in state.history],
         "best": (state.best_loss, state.best_epoch, state.best),
         "passes": state.passes[: state.num_passes].clone(),
-        "counts": state.counts.settle(),
+        "counts": state.counts.flush(),
     }
     torch.save(content, buffer)
     atomic.write_bytes(path, buffer.getvalue())
@@ -162,7 +162,7 @@ def save(
 def load(
     path: Path, fingerprint: str, student: nn.Module, optimizers: Sequence[torch.optim.Optimizer], state: TrainingState
 ) -> None:
-    """Bring student, optimizers and state back to where `save` left them.
+    """Restore student, optimizers and state from a checkpoint, in place.
 
     Raises:
         InputError: The file is damaged or belongs to another run.
@@ -188,7 +188,7 @@ def load(
     for part, memory in state.memories.items():
         for name, value in memory.items():
             if value.requires_grad:
-                # In place, because an optimizer holds it.
+                # In place, because an optimizer refers to it.
                 value.data.copy_(memories[part][name])
                 memories[part][name] = value
     state.memories = memories

@@ -23,7 +23,7 @@ from overproof.storage import atomic
 from overproof.training.checkpoint import NOT_RESUMED, EpochRecord, Resume, fingerprint_of
 from overproof.training.estimators import check_fittable, fit_weighted
 from overproof.training.examples import AnsweredExamples, LoopData, TrainingData
-from overproof.training.imitation_search import Choice, Judged, Notes, choose, judge
+from overproof.training.imitation_search import Choice, HeldOutScore, StoredResults, choose, held_out_score
 from overproof.training.loop import train
 from overproof.training.options import TrainOptions, batch_sizes
 from overproof.training.teacher_source import STORED, StoredAnswers, TeacherSource
@@ -82,12 +82,12 @@ def distilled(
         data: Labelled examples, pool and validation set.
         method: Composition of noise model, selector and objectives.
         options: How to train.
-        seed: Decides everything random.
+        seed: Seeds everything random.
         teacher: Source of the teacher's probabilities for a batch: the stored answers, or the teacher itself.
         teacher_weights: The teacher's own, for methods that start from them.
-        examples_per_epoch: Number of pool examples in an epoch, so that students of smaller or larger pools see equally
-            many in all; by default the size of the pool.
-        resume: Where the state is kept, and who observes the epochs of the last training.
+        examples_per_epoch: Number of pool examples in an epoch, so that students of smaller or larger pools are trained
+            on equally many in all; by default the size of the pool.
+        resume: Checkpoint of the state, and an observer of the epochs of the last training.
 
     Raises:
         InputError: Too few labelled examples to hold some out; `teacher_answers: online` without a teacher to evaluate;
@@ -108,7 +108,7 @@ def distilled(
     trainings = _Trainings(
         inputs=data.inputs,
         read=as_read(student.module, data.inputs),
-        # Chosen rows rise, so that as many as there are is all of them: a large pool is not copied for that.
+        # Chosen rows ascend, so equally many rows are the same rows: a large pool need not be copied.
         pool=data.pool if len(chosen) == len(data.pool) else data.pool.take(chosen),
         num_pool=len(data.pool),
         noise=noise,
@@ -118,7 +118,7 @@ def distilled(
         folder=_folder(resume.checkpoint, method),
     )
     fingerprint = fingerprint_of(method, trainings.options, len(labelled), len(chosen), seed)
-    notes = Notes(folder=trainings.folder, fingerprint=fingerprint)
+    results = StoredResults(folder=trainings.folder, fingerprint=fingerprint)
     weights = _fitting(teacher_weights, student) if method.initial == "teacher" else None
     choices = list[Choice]()
     for generation in range(1, method.generations + 1):
@@ -130,7 +130,7 @@ def distilled(
         settled = method
         if method.sought is not None:
             parts = (labelled, held_out) if held_out is not None else data.parted(labelled, seed)
-            choices.append(trainings.imitation(learner, *parts, method, own_seed, notes, f"generation {generation}"))
+            choices.append(trainings.imitation(learner, *parts, method, own_seed, results, f"generation {generation}"))
             settled = method.with_imitation(choices[-1].imitation)
         if last:
             history, memories = trainings.train(learner, settled, labelled, held_out, own_seed, resume)
@@ -154,7 +154,7 @@ def distilled(
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class _Trainings:
-    """All that the trainings of one student have in common.
+    """Everything that the trainings of one student have in common.
 
     Args:
         inputs: Encoded examples.
@@ -165,7 +165,7 @@ class _Trainings:
         options: How to train, without `auto`.
         teacher: Source of the teacher's probabilities for a batch.
         examples_per_epoch: Number of pool examples in an epoch, where there is a pool.
-        folder: Where trainings before the last keep their files; None keeps none.
+        folder: Folder for the files of trainings before the last; None stores none.
     """
 
     inputs: Inputs
@@ -188,8 +188,8 @@ class _Trainings:
         resume: Resume,
     ) -> tuple[list[EpochRecord], Memories]:
         """Train a learner in place."""
-        # The number of steps follows the whole pool, so that a method which keeps less of it sees as many examples in
-        # all; without a pool, an epoch is a pass over the labelled examples.
+        # The number of steps follows the whole pool, so that a method which selects less of it is trained on as many
+        # examples in all; without a pool, an epoch is a pass over the labelled examples.
         labelled_size, pool_size = batch_sizes(self.options, len(labelled), self.num_pool)
         passed, size = (self.examples_per_epoch, pool_size) if self.num_pool else (len(labelled), labelled_size)
         trainer = train if body_of(learner.module) is None else fit_weighted
@@ -218,7 +218,7 @@ class _Trainings:
         seed: int,
         number: int,
     ) -> dict[str, Tensor]:
-        """Train a generation before the last, or read it where it is finished; its weights."""
+        """Train a generation before the last, or read it if it is finished; return its weights."""
         finished = None if self.folder is None else self.folder / f"generation-{number}.safetensors"
         if finished is not None and finished.exists():
             learner.module.load_state_dict(safetensors.torch.load_file(finished))
@@ -235,30 +235,30 @@ class _Trainings:
         self,
         learner: Student,
         labelled: AnsweredExamples,
-        judges: AnsweredExamples,
+        held_out: AnsweredExamples,
         method: Method,
         seed: int,
-        notes: Notes,
+        results: StoredResults,
         prefix: str,
     ) -> Choice:
-        """The ξ at which a copy of the learner (same first weights, same batches) does best on held-out labels."""
+        """The ξ at which a copy of the learner (same initial weights and batches) is best on held-out labels."""
         assert method.sought is not None
         search = method.sought.search
 
-        def ask(imitation: float) -> Judged:
+        def evaluate(imitation: float) -> HeldOutScore:
             name = f"{prefix}, ξ = {imitation!r}"
-            if name not in notes.found:
+            if name not in results.values:
                 copied = replace(learner, module=copy.deepcopy(learner.module))
                 checkpoint = None if self.folder is None else self.folder / f"{prefix}, {imitation!r}.pt"
                 settled = method.with_imitation(imitation)
-                self.train(copied, settled, labelled, judges, seed, Resume(checkpoint=checkpoint))
-                probs = copied.probs(Placed(inputs=self.inputs, place=judges.place))
-                notes.note(name, asdict(judge(search, judges.label, judges.answers.probs(), probs)))
+                self.train(copied, settled, labelled, held_out, seed, Resume(checkpoint=checkpoint))
+                probs = copied.probs(Placed(inputs=self.inputs, place=held_out.place))
+                results.add(name, asdict(held_out_score(search, held_out.label, held_out.answers.probs(), probs)))
                 if checkpoint is not None and leads():
                     checkpoint.unlink(missing_ok=True)
-            return Judged(**notes.found[name])
+            return HeldOutScore(**results.values[name])
 
-        return choose(search, ask)
+        return choose(search, evaluate)
 
 
 def _folder(checkpoint: Path | None, method: Method) -> Path | None:
@@ -274,13 +274,13 @@ def _check(student: Student, data: TrainingData, method: Method, options: TrainO
 
 
 def check_trainable(method: Method, options: TrainOptions, *, unseen: bool, validation: bool) -> None:
-    """A method can be trained that way at all.
+    """Check that a method can be trained with these options.
 
     Args:
-        method: Which.
-        options: How.
+        method: The method.
+        options: How to train.
         unseen: Whether the teacher's answers on the labelled examples are out of sample.
-        validation: Whether there are more labelled examples, which neither teacher nor student sees.
+        validation: Whether there are more labelled examples, which neither teacher nor student is trained on.
 
     Raises:
         InputError: A target that extrapolates without weight decay; a search for ξ, or a method that looks at labels,

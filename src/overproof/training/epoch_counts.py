@@ -1,6 +1,6 @@
 """Counts during training: how often the student agrees with label and teacher, and the weights of examples.
 
-They use what the forward pass has computed and do not change the training.
+They use the results of the forward pass and do not change the training.
 """
 
 from dataclasses import dataclass, field, replace
@@ -13,9 +13,9 @@ from torch import Tensor
 from overproof.contract import Batch, PerExample
 
 NUM_BINS = 21
-"""Weights are counted below .05, from there to .1, ..., below one, and from one on."""
+"""Bins of the weights: below .05, .05 to .1, ..., .95 to 1, and 1 or more."""
 
-MOST_WAITING = 2**19
+MAX_WAITING = 2**19
 """Number of logits after which waiting passes are counted."""
 
 
@@ -27,7 +27,7 @@ class EpochCounts:
         labelled_right: Share of labelled examples on which the student's top class, during training, was the label;
             None without any.
         pool_agreement: Share of pool examples on which its top class was the teacher's; None without any.
-        weight_counts: How many examples weighed less than .05, from there to .1, ..., and one or more.
+        weight_counts: Number of examples with a weight below .05, of .05 to .1, ..., and of one or more.
     """
 
     labelled_right: float | None
@@ -37,10 +37,10 @@ class EpochCounts:
 
 @dataclass(kw_only=True, slots=True, eq=False)
 class PassCounts:
-    """The counts of the epoch under way: whole numbers, so that they are the same however the passes are grouped.
+    """The counts of the epoch under way: integers, so that they do not depend on how the passes are grouped.
 
     Args:
-        total: [4 + 21]: labelled examples, pool examples, labelled ones that were right, pool ones that agreed; then
+        total: [4 + 21]: labelled examples, pool examples, labelled ones predicted right, pool ones in agreement; then
             weights by size.
         waiting: Passes not counted yet; counting many at once costs a twentieth of counting each.
     """
@@ -49,29 +49,29 @@ class PassCounts:
     waiting: list[tuple[Batch, PerExample, int]] = field(default_factory=list)
 
     def add(self, batch: Batch, weight: PerExample, num_labelled: int) -> None:
-        """Note one pass.
+        """Add one pass.
 
         Args:
             batch: Labelled examples first.
-            weight: [B], how much each counts; the pool's are counted, or all of them where there is no pool.
-            num_labelled: How many of the batch are labelled.
+            weight: [B], the weight of each example; those of the pool are counted, or all of them without a pool.
+            num_labelled: Number of labelled examples in the batch.
         """
         self.waiting.append((replace(batch, student_logits=batch.student_logits.detach()), weight, num_labelled))
-        if len(self.waiting) * batch.student_logits.numel() >= MOST_WAITING:
-            self.settle()
+        if len(self.waiting) * batch.student_logits.numel() >= MAX_WAITING:
+            self.flush()
 
-    def settle(self) -> Int64[Tensor, "C"]:
-        """Count what waits; the counts so far."""
+    def flush(self) -> Int64[Tensor, "C"]:
+        """Count the waiting passes and return the counts so far."""
         if not self.waiting:
             return self.total
         batches = [batch for batch, _, _ in self.waiting]
         weight, device = torch.cat([weight for _, weight, _ in self.waiting]), self.total.device
         sizes = [size for batch, _, num in self.waiting for size in (num, len(batch.label) - num)]
         pooled = torch.from_numpy(np.repeat(np.tile([False, True], len(batches)), sizes)).to(device)
-        named = torch.cat([batch.student_logits for batch in batches]).argmax(dim=1)
+        predicted = torch.cat([batch.student_logits for batch in batches]).argmax(dim=1)
         answer = torch.cat([batch.teacher_probs for batch in batches]).argmax(dim=1)
-        wanted = torch.where(pooled, answer, torch.cat([batch.label for batch in batches]))
-        same = named == wanted
+        expected = torch.where(pooled, answer, torch.cat([batch.label for batch in batches]))
+        same = predicted == expected
         whole = [(~pooled).sum(), pooled.sum(), (same & ~pooled).sum(), (same & pooled).sum()]
         counted = weight[pooled] if sum(sizes[1::2]) else weight
         bins = (counted * (NUM_BINS - 1)).clamp(max=NUM_BINS - 1).long()
@@ -89,7 +89,7 @@ def summed(counts: Int64[Tensor, "C"]) -> EpochCounts:
     """The counts of an epoch as shares.
 
     Example:
-        Two labelled examples, one right; four of the pool, all agreed with, one of them of weight .5 and three of 1.
+        Two labelled examples, one predicted right; four pool examples, all in agreement, one of weight .5, three of 1.
 
         >>> counts = summed(torch.tensor([2, 4, 1, 4] + [0] * 10 + [1] + [0] * 9 + [3]))
         >>> counts.labelled_right, counts.pool_agreement, counts.weight_counts[10], counts.weight_counts[-1]

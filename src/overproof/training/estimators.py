@@ -1,4 +1,4 @@
-"""Training of students that are fitted in one piece: scikit-learn estimators, which take weights and no gradient.
+"""Training of students that are fitted in one step: scikit-learn estimators, which take sample weights and no gradient.
 
 The objective that `training.loop` minimises in steps is here one weighted fit: an example enters it once for every
 class of its target, weighted by the target's share of that class, by the method's weight, and by how often the loop
@@ -23,15 +23,15 @@ from overproof.training.examples import LoopData, TrainingRows
 from overproof.training.options import TrainOptions, batch_sizes
 from overproof.training.teacher_source import STORED, TeacherSource
 
-AT_A_TIME = 4096
-"""Examples that are evaluated at a time."""
+BATCH_ROWS = 4096
+"""Number of examples per batch of evaluation."""
 
 SMALLEST_SHARE = 1e-3
 """Smaller shares of a target are left out and the others normalised: a fit costs an example for each."""
 
-CLOSE = 0.02
-"""Weights have converged when they change by less than this share of their mean: averages over a few neighbours never
-do so exactly (on Letter they changed by .015 from the third fit to the twentieth, without a gain)."""
+TOLERANCE = 0.02
+"""Weights have converged when they change by less than this share of their mean: averages over a few neighbours do not
+converge exactly (on Letter they changed by .015 from the third fit to the twentieth, without a gain)."""
 
 
 @torch.random.fork_rng()
@@ -50,7 +50,7 @@ def fit_weighted(
 
     The objective is that of the loop: of labelled and pool examples in the shares of a batch, the mean of weight times
     cross-entropy. Sample weights sum to the number of examples where the method's weights are one, so that an
-    estimator's own regularisation means what its documentation says.
+    estimator's own regularisation has its documented strength.
 
     Args:
         student: Holds an `EstimatorBody`.
@@ -61,7 +61,7 @@ def fit_weighted(
         steps_per_epoch: Does not apply.
         seed: The estimator's, if it takes one.
         teacher: Does not apply: only stored answers are used.
-        resume: `observe` is called after every fit. No checkpoint is written: a fit that was killed starts again.
+        resume: `observe` is called after every fit. No checkpoint is written: an interrupted fit starts again.
 
     Returns:
         One record a fit, and the memory of the method's parts at the end.
@@ -70,27 +70,27 @@ def fit_weighted(
         InputError: The errors of `check_fittable` and of the estimator.
     """
     body = body_of(student)
-    assert body is not None, "distillation asks for the right one"
+    assert body is not None, "distillation calls this for estimators only"
     check_fittable(body.path, method, options)
     rows, num_labelled, held_out = data.rows, data.num_labelled, data.held_out
     if held_out is None and (method.needs_held_out or options.early_stop_epochs):
-        raise InputError("Weights and early stopping look at labelled examples held out of training; give some.")
+        raise InputError("Weights and early stopping need labelled examples held out of training; give some.")
     memories = method.start(data.transition)
-    drawn = _drawn(options, num_labelled, data.num_pool)
+    draw_rate = _draw_rates(options, num_labelled, data.num_pool)
     evaluated = _evaluated(student, data, method, memories)
-    matrix = stacked([body.matrix(_front(student, rows.take(part))) for part in _parts(0, len(rows))])
+    matrix = stacked([body.matrix(_estimator_inputs(student, rows.take(part))) for part in _parts(0, len(rows))])
     history, best, best_fit, best_loss = list[EpochRecord](), body.archive, 0, float("inf")
     for number in range(1, options.epochs + 1):
         example, label = torch.nonzero(evaluated.target, as_tuple=True)
-        weight = (evaluated.target[example, label] * (evaluated.weight * drawn)[example]).double().numpy()
+        weight = (evaluated.target[example, label] * (evaluated.weight * draw_rate)[example]).double().numpy()
         body.fit(matrix[example.numpy()], label.numpy(), weight, seed)
         if held_out is not None and method.needs_held_out:
-            memories = method.refresh(memories, _seen(student, held_out, data.transition))
+            memories = method.refresh(memories, _held_out_batch(student, held_out, data.transition))
         before, evaluated = evaluated, _evaluated(student, data, method, memories)
         pooled = before.weight[num_labelled:] if data.num_pool else before.weight
         record = EpochRecord(
             epoch=number,
-            loss=(before.weight * drawn * evaluated.loss).double().mean().item(),
+            loss=(before.weight * draw_rate * evaluated.loss).double().mean().item(),
             weight_min=pooled.min().item(),
             weight_mean=pooled.mean().item(),
             weight_max=pooled.max().item(),
@@ -105,7 +105,7 @@ def fit_weighted(
                 break
         target_moved = (evaluated.target - before.target).abs().sum(dim=1).mean()
         moved = (evaluated.weight - before.weight).abs().mean() + target_moved
-        if moved <= CLOSE * before.weight.mean():
+        if moved <= TOLERANCE * before.weight.mean():
             break
     if options.early_stop_epochs and best is not body.archive:
         student.load_state_dict({**student.state_dict(), _name_of_archive(student): best})
@@ -113,11 +113,11 @@ def fit_weighted(
 
 
 def check_fittable(path: str, method: Method, options: TrainOptions) -> None:
-    """A method can be fitted by weights alone, without the gradient of its loss.
+    """Check that a method can be fitted by sample weights alone, without the gradient of its loss.
 
     Args:
         path: The student, for errors.
-        method: Which.
+        method: The method.
         options: How it is trained.
 
     Raises:
@@ -131,20 +131,22 @@ def check_fittable(path: str, method: Method, options: TrainOptions) -> None:
     for side, objective in sides.items():
         if not isinstance(objective.loss, CrossEntropy):
             raise InputError(
-                f"Student {path!r} is a scikit-learn estimator, which learns by weights alone, and this method needs "
-                f"the gradient of its loss ({side}: {type(objective.loss).__name__}); choose one of cross-entropy, "
-                f"such as hard, soft, fidelity or wd, or another student."
+                f"Student {path!r} is a scikit-learn estimator, which is fitted by sample weights alone, and this "
+                f"method needs the gradient of its loss ({side}: {type(objective.loss).__name__}); choose one of "
+                f"cross-entropy, such as hard, soft, fidelity or wd, or another student."
             )
-    refused = {
+    rejected = {
         "the imitation ξ may leave [0, 1], which makes weights negative": method.extrapolates,
         "the method starts from the teacher's weights": method.initial == "teacher",
         "'train.augmentation' is not 'none'": options.augmentation != "none",
         "'train.ema' is not 0": options.ema > 0,
         "'train.teacher_answers' is 'online'": options.teacher_answers == "online",
     }
-    for why, found in refused.items():
+    for reason, found in rejected.items():
         if found:
-            raise InputError(f"Student {path!r} is a scikit-learn estimator, which is fitted in one piece, but {why}.")
+            raise InputError(
+                f"Student {path!r} is a scikit-learn estimator, which is fitted in one step, but {reason}."
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -156,7 +158,7 @@ class _Evaluated:
     loss: Tensor
 
 
-def _drawn(options: TrainOptions, num_labelled: int, num_pool: int) -> Tensor:
+def _draw_rates(options: TrainOptions, num_labelled: int, num_pool: int) -> Tensor:
     """How often the loop draws each example, 1 on average."""
     labelled_size, pool_size = batch_sizes(options, num_labelled, num_pool)
     total = (num_labelled + num_pool) / (labelled_size + pool_size)
@@ -189,23 +191,23 @@ def _batch(student: nn.Module, rows: TrainingRows, part: Tensor, transition: Ten
     return rows.batch(part, logits, rows.teacher_probs.take(part), transition)
 
 
-def _seen(student: nn.Module, held_out: TrainingRows, transition: Tensor) -> Batch:
+def _held_out_batch(student: nn.Module, held_out: TrainingRows, transition: Tensor) -> Batch:
     return _batch(student, held_out, torch.arange(len(held_out)), transition)
 
 
 def _held_out_loss(student: nn.Module, held_out: TrainingRows, transition: Tensor) -> float:
-    batch = _seen(student, held_out, transition)
+    batch = _held_out_batch(student, held_out, transition)
     truth = label_distribution(batch.label, batch.teacher_probs)
     return soft_cross_entropy(batch.student_logits, truth).mean().item()
 
 
 def _parts(start: int, stop: int) -> tuple[Tensor, ...]:
-    return torch.arange(start, stop).split(AT_A_TIME) if stop > start else ()
+    return torch.arange(start, stop).split(BATCH_ROWS) if stop > start else ()
 
 
-def _front(student: nn.Module, inputs: Tensor | Ragged) -> Tensor:
-    """A batch as the estimator reads it: of images, the output of the layer that scales pixels."""
-    assert isinstance(inputs, Tensor), "only bags of n-grams read sets without padding"
+def _estimator_inputs(student: nn.Module, inputs: Tensor | Ragged) -> Tensor:
+    """The estimator's inputs for a batch: for images, the output of the layer that scales pixels."""
+    assert isinstance(inputs, Tensor), "only bags of n-grams take sets without padding"
     front = getattr(student, "front", None)
     return inputs if front is None else front(inputs)
 

@@ -24,7 +24,7 @@ class AnsweredExamples:
 
     Args:
         place: [N], the position of each example in the inputs.
-        label: [N], the given label, or -1 where none is known.
+        label: [N], the given label, or -1 if there is none.
         answers: The teacher's answers; out of sample where the label is used.
     """
 
@@ -42,10 +42,10 @@ class AnsweredExamples:
     def answered_by(self, student: Student, inputs: Inputs) -> "AnsweredExamples":
         """The same examples with a student's answers in place of the teacher's."""
         probs = student.probs(Placed(inputs=inputs, place=self.place))
-        return replace(self, answers=self.answers.saying(probs))
+        return replace(self, answers=self.answers.with_probs(probs))
 
     def rows(self, inputs: Batches, noise: NoiseEstimate) -> "TrainingRows":
-        """The examples as the training loop reads them."""
+        """The examples as inputs of the training loop."""
         margin = self.answers.margin
         return TrainingRows(
             inputs=inputs,
@@ -189,11 +189,11 @@ class TrainingRows:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class LoopData:
-    """What the training loop, or the fit of an estimator, reads.
+    """The inputs of the training loop, or of the fit of an estimator.
 
     Args:
         rows: Labelled examples first, then the pool that the method selected, which may be empty.
-        num_labelled: How many of `rows` are labelled examples.
+        num_labelled: Number of labelled examples in `rows`.
         transition: [K, K], P(pseudo-label j | true label i).
         held_out: Labelled examples that the student must not be trained on, for methods that use them and for early
             stopping.
@@ -206,7 +206,7 @@ class LoopData:
 
     @property
     def num_pool(self) -> int:
-        """How many of the rows are of the pool."""
+        """Number of pool examples in `rows`."""
         return len(self.rows) - self.num_labelled
 
     def to(self, device: torch.device) -> "LoopData":

@@ -1,4 +1,4 @@
-"""Steps of image augmentation: plain tensor operations on a whole batch, every image with a draw of its own."""
+"""Steps of image augmentation: tensor operations on a whole batch, with separate random numbers for every image."""
 
 import math
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ NUM_LEVELS = 30
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Crop:
-    """Shift by up to `padding` pixels in each direction; zeros come in.
+    """Shift by up to `padding` pixels in each direction; zeros fill the border.
 
     Args:
         padding: Pixels, 0 or more.
@@ -50,10 +50,10 @@ class Flip:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ResizedCrop:
-    """A part of the image, enlarged to all of it.
+    """Crop a part of the image and enlarge it to the size of the image.
 
     Args:
-        smallest: Least share of the area that is kept, in (0, 1]; each image draws one between this and 1.
+        smallest: Smallest share of the area that is kept, in (0, 1]; drawn for each image between this and 1.
     """
 
     name: Literal["resized_crop"] = "resized_crop"
@@ -67,20 +67,20 @@ class ResizedCrop:
         area, across, down = torch.rand(3, len(images), generator=generator)
         scale = (self.smallest + (1 - self.smallest) * area).sqrt()
         zero = torch.zeros_like(scale)
-        # The middle of the part, such that none of it lies outside.
+        # The centre of the part, such that all of it is inside the image.
         rows = [scale, zero, (2 * across - 1) * (1 - scale), zero, scale, (2 * down - 1) * (1 - scale)]
         return warped(images, torch.stack(rows, dim=1).view(-1, 2, 3), outside="border")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Colour:
-    """Brightness, contrast, saturation and hue, changed in this order, each by a factor or an angle of its own.
+    """Brightness, contrast, saturation and hue, changed in this order, each by a separate random factor or angle.
 
     Args:
         brightness: The factor is drawn from 1 - brightness to 1 + brightness; in [0, 1].
         contrast: The same for the distance to the image's mean grey.
-        saturation: The same for the distance to the pixel's grey; grey images stay as they are.
-        hue: Largest turn of the colours in either direction, as a share of a full one; in [0, 0.5].
+        saturation: The same for the distance to the pixel's grey; grey images do not change.
+        hue: Largest rotation of the hue in either direction, as a share of a full turn; in [0, 0.5].
     """
 
     name: Literal["colour"] = "colour"
@@ -103,13 +103,13 @@ class Colour:
         if images.shape[1] == 3:
             colours = saturated(colours, 1 + self.saturation * saturation)
             if self.hue:
-                colours = _turned(colours, self.hue * hue)
+                colours = _rotated(colours, self.hue * hue)
         return to_bytes(colours)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CutOut:
-    """A square hole anywhere, in the image's mean colour; parts of it may lie outside.
+    """Fill a square at a random position with the image's mean colour; parts of it may be outside the image.
 
     Args:
         side: Of the square, as a share of the shorter side of the image, in (0, 1].
@@ -163,19 +163,19 @@ def shifted(images: Images, padding: int, generator: torch.Generator, *, flip: b
 
 
 def warped(images: Images, source: Float[Tensor, "B 2 3"], *, outside: Literal["zeros", "border"] = "zeros") -> Images:
-    """Images whose pixel at (x, y) is what stood at `source` @ (x, y, 1); both sides run from -1 to 1.
+    """Images whose pixel at (x, y) is that of the input at `source` @ (x, y, 1); coordinates are from -1 to 1.
 
     Args:
         images: [B, C, H, W].
         source: [B, 2, 3].
-        outside: What lies outside of the image: zeros, or its border going on.
+        outside: Values outside of the image: zeros, or those of the nearest border pixel.
     """
     grid = F.affine_grid(source.to(images.device), list(images.shape), align_corners=False)
     return to_bytes(F.grid_sample(images.float(), grid, mode="bilinear", padding_mode=outside, align_corners=False))
 
 
 def grey_of(images: Float[Tensor, "B C H W"]) -> Float[Tensor, "B 1 H W"]:
-    """The luma of ITU-R 601-2: .299 red, .587 green, .114 blue; grey images as they are."""
+    """The luma of ITU-R 601-2: .299 red, .587 green, .114 blue; grey images are returned unchanged."""
     if images.shape[1] == 1:
         return images
     weight = images.new_tensor([0.299, 0.587, 0.114]).view(1, 3, 1, 1)
@@ -204,15 +204,15 @@ def to_bytes(images: Float[Tensor, "B C H W"]) -> Images:
     return images.clamp(0, 255).round().to(torch.uint8)
 
 
-def _turned(images: Float[Tensor, "B C H W"], share: Float[Tensor, "B 1 1 1"]) -> Float[Tensor, "B C H W"]:
-    """Colours turned about the grey axis of YIQ by a share of a full turn."""
+def _rotated(images: Float[Tensor, "B C H W"], share: Float[Tensor, "B 1 1 1"]) -> Float[Tensor, "B C H W"]:
+    """Colours rotated about the grey axis of YIQ by a share of a full turn."""
     to_yiq = images.new_tensor([[0.299, 0.587, 0.114], [0.5959, -0.2746, -0.3213], [0.2115, -0.5227, 0.3112]])
     angle = 2 * math.pi * share.view(-1)
-    turn = torch.zeros(len(images), 3, 3, device=images.device)
-    turn[:, 0, 0] = 1
-    turn[:, 1, 1] = turn[:, 2, 2] = angle.cos()
-    turn[:, 1, 2], turn[:, 2, 1] = -angle.sin(), angle.sin()
-    whole = torch.linalg.inv(to_yiq) @ turn @ to_yiq
+    rotation = torch.zeros(len(images), 3, 3, device=images.device)
+    rotation[:, 0, 0] = 1
+    rotation[:, 1, 1] = rotation[:, 2, 2] = angle.cos()
+    rotation[:, 1, 2], rotation[:, 2, 1] = -angle.sin(), angle.sin()
+    whole = torch.linalg.inv(to_yiq) @ rotation @ to_yiq
     return torch.einsum("bij,bjhw->bihw", whole, images).clamp(0, 255)
 
 

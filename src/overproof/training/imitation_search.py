@@ -24,7 +24,7 @@ class Choice:
 
     Args:
         imitation: The chosen ξ: of those tried the one with the lowest score, of equal ones the smallest.
-        criterion: What the score is.
+        criterion: The criterion of the score.
         closed_form: The guess of `functional.held_out_imitation` from the student at ξ = 1, where that was tried.
         tried: Every ξ tried with its score on the held-out labels, by rising ξ.
     """
@@ -36,7 +36,7 @@ class Choice:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Judged:
+class HeldOutScore:
     """The score of one student on held-out labels.
 
     Args:
@@ -48,12 +48,12 @@ class Judged:
     closed_form: float
 
 
-def judge(
+def held_out_score(
     search: ImitationSearch,
     label: Int[Tensor, "N"],
     teacher_probs: Float[Tensor, "N K"],
     student_probs: Float[Tensor, "N K"],
-) -> Judged:
+) -> HeldOutScore:
     """Score a student on held-out labels, noisy ones too.
 
     `squared`: the mean of |one-hot label - answer|^2. With a noisy label this is the squared distance from the answer
@@ -61,7 +61,7 @@ def judge(
     are not the answer's likeliest class, which under symmetric noise is an affine map of the true error.
 
     Args:
-        search: Whose criterion.
+        search: The search that sets the criterion.
         label: [N], given labels of examples that neither teacher nor student was trained on.
         teacher_probs: [N, K], the teacher's answers.
         student_probs: [N, K], the student's.
@@ -69,7 +69,7 @@ def judge(
     Example:
         >>> import torch
         >>> half = torch.tensor([[0.5, 0.5]])
-        >>> judge(ImitationSearch(), torch.tensor([0]), half, half).score
+        >>> held_out_score(ImitationSearch(), torch.tensor([0]), half, half).score
         0.5
     """
     if search.criterion == "accuracy":
@@ -77,56 +77,56 @@ def judge(
     else:
         distance = (label_distribution(label, student_probs) - student_probs).double().square().sum(dim=1)
         score = distance.mean().item()
-    return Judged(score=score, closed_form=held_out_imitation(label, teacher_probs, student_probs))
+    return HeldOutScore(score=score, closed_form=held_out_imitation(label, teacher_probs, student_probs))
 
 
-def choose(search: ImitationSearch, ask: Callable[[float], Judged]) -> Choice:
-    """Try the candidates and the closed-form guess, then `halvings` times the middles beside the best.
+def choose(search: ImitationSearch, evaluate: Callable[[float], HeldOutScore]) -> Choice:
+    """Try the candidates and the closed-form guess, then `halvings` times the midpoints beside the best.
 
     Args:
-        search: What to try.
-        ask: Trains and judges the student of one ξ.
+        search: The candidates and the number of halvings.
+        evaluate: Trains the student of one ξ and returns its score.
 
     Example:
-        The best ξ is 1.3: of 0, 1 and 2 it is 1, and of the middles .5 and 1.5 the second is better.
+        The best ξ is 1.3: of 0, 1 and 2 it is 1, and of the midpoints .5 and 1.5 the second is better.
 
         >>> search = ImitationSearch(candidates=(0.0, 1.0, 2.0), halvings=1)
-        >>> choose(search, lambda imitation: Judged(score=(imitation - 1.3) ** 2, closed_form=9.0)).imitation
+        >>> choose(search, lambda imitation: HeldOutScore(score=(imitation - 1.3) ** 2, closed_form=9.0)).imitation
         1.5
     """
-    judged = {imitation: ask(imitation) for imitation in search.candidates}
-    closed_form = judged[1.0].closed_form if 1.0 in judged else None
+    scored = {imitation: evaluate(imitation) for imitation in search.candidates}
+    closed_form = scored[1.0].closed_form if 1.0 in scored else None
     if closed_form is not None:
         # Two digits, so that a midpoint is a short number.
         guess = round(min(max(closed_form, search.candidates[0]), search.candidates[-1]), 2)
-        judged.setdefault(guess, ask(guess) if guess not in judged else judged[guess])
+        scored.setdefault(guess, evaluate(guess) if guess not in scored else scored[guess])
     for _ in range(search.halvings):
-        tried = sorted(judged)
-        place = tried.index(_best(judged))
+        tried = sorted(scored)
+        place = tried.index(_best(scored))
         for neighbour in tried[max(place - 1, 0) : place] + tried[place + 1 : place + 2]:
-            middle = (tried[place] + neighbour) / 2
-            judged[middle] = ask(middle)
+            midpoint = (tried[place] + neighbour) / 2
+            scored[midpoint] = evaluate(midpoint)
     return Choice(
-        imitation=_best(judged),
+        imitation=_best(scored),
         criterion=search.criterion,
         closed_form=closed_form,
-        tried=tuple((imitation, judged[imitation].score) for imitation in sorted(judged)),
+        tried=tuple((imitation, scored[imitation].score) for imitation in sorted(scored)),
     )
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
-class Notes:
-    """Results of several trainings so far, kept in a file if there is a folder.
+class StoredResults:
+    """Results of several trainings so far, stored in a file if there is a folder.
 
     Args:
-        folder: Where to keep them; None keeps none.
-        fingerprint: Of all that the trainings depend on; a file with another one is rejected.
-        found: Values for JSON by name.
+        folder: Folder of the file; None stores nothing.
+        fingerprint: Of everything that the trainings depend on; a file with another one is rejected.
+        values: Values for JSON by name.
     """
 
     folder: Path | None
     fingerprint: str
-    found: dict[str, Any] = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         path = self._path
@@ -141,21 +141,21 @@ class Notes:
                 raise InputError(
                     f"{path} belongs to a run with other options or data; delete it or choose another folder."
                 )
-            self.found = found
-        # Every process must have read the same before one of them writes.
+            self.values = found
+        # Every process must have read the file before one of them writes.
         wait_for_all()
 
     @property
     def _path(self) -> Path | None:
         return None if self.folder is None else self.folder / "notes.json"
 
-    def note(self, name: str, value: Any) -> None:
-        """Keep a value."""
-        self.found[name] = value
+    def add(self, name: str, value: Any) -> None:
+        """Store a value."""
+        self.values[name] = value
         if self._path is not None and leads():
-            content = {"format": CHECKPOINT_FORMAT, "fingerprint": self.fingerprint, "found": self.found}
+            content = {"format": CHECKPOINT_FORMAT, "fingerprint": self.fingerprint, "found": self.values}
             atomic.write_json(self._path, content)
 
 
-def _best(judged: dict[float, Judged]) -> float:
-    return min(sorted(judged), key=lambda imitation: judged[imitation].score)
+def _best(scored: dict[float, HeldOutScore]) -> float:
+    return min(sorted(scored), key=lambda imitation: scored[imitation].score)

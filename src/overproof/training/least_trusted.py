@@ -1,4 +1,4 @@
-"""The pool examples that counted least in a training, or where its method expects the teacher to be wrong."""
+"""The pool examples with the least weight in a training, or the lowest estimated teacher accuracy."""
 
 from typing import Any
 
@@ -12,8 +12,8 @@ from overproof.models import Inputs
 from overproof.noise import NoiseEstimate
 from overproof.training.examples import AnsweredExamples
 
-NUM_DOUBTED = 12
-"""How many examples are named."""
+NUM_LEAST = 12
+"""Number of examples that are listed."""
 
 NUM_BINS = 20
 """Bins of the teacher's estimated accuracy, of equal width."""
@@ -27,18 +27,18 @@ def least_trusted(
     noise: NoiseEstimate,
     memories: Memories,
 ) -> dict[str, Any]:
-    """How much each pool example counted in a training, and the examples that counted least.
+    """Summarise the weights of pool examples in a training, and list the examples with the least.
 
     Args:
-        method: Which.
+        method: The method.
         inputs: Encoded examples.
-        pool: [N], the examples that were kept.
+        pool: [N], the selected examples.
         student_logits: [N, K], the trained student's, in evaluation mode.
         noise: The estimate of the teacher's errors.
-        memories: What the method's parts had learned at the end.
+        memories: The memory of the method's parts at the end of training.
 
     Returns:
-        Nothing where every example counts the same and the answers are taken as they are. Else `by`, "weight" or
+        An empty dictionary if all weights and all accuracies are equal. Else `by`, "weight" or
         "teacher accuracy"; `least`, the rows among the N with the smallest values, of equal ones those whose
         pseudo-label has the lowest probability by the student; and `accuracy_counts`, how many examples are in each of
         20 bins of estimated teacher accuracy, where it varies.
@@ -62,7 +62,7 @@ def least_trusted(
         bins = (accuracy.double() * NUM_BINS).long().clamp(0, NUM_BINS - 1)
         found["accuracy_counts"] = torch.bincount(bins, minlength=NUM_BINS).tolist()
     if value.min() < value.max():
-        order = np.lexsort((agreement.numpy(), value.numpy()))[:NUM_DOUBTED].tolist()
+        order = np.lexsort((agreement.numpy(), value.numpy()))[:NUM_LEAST].tolist()
         found["by"] = by
         found["least"] = [
             {

@@ -39,7 +39,7 @@ def train(
     teacher: TeacherSource = STORED,
     resume: Resume = NOT_RESUMED,
 ) -> tuple[list[EpochRecord], Memories]:
-    """Train `student` in place; the same arguments give the same bytes, killed and resumed or not.
+    """Train `student` in place; the same arguments give the same bytes, also if it is killed and resumed.
 
     The objective is the mean over the batch's examples, labelled and pool alike, of weight times loss; it is divided
     by the number of examples, never by the sum of the weights, because that is what makes debiasing weights unbiased.
@@ -51,18 +51,18 @@ def train(
         data: Training rows and held-out examples.
         method: The objective, and what is refreshed between epochs.
         options: How to train; `learning_rate` must be a number here.
-        steps_per_epoch: Steps between two refreshes. It is the caller's, so that methods which keep less of the pool
-            see as many examples in all.
-        seed: Decides order, dropout and augmentation.
+        steps_per_epoch: Steps between two refreshes. Set by the caller, so that methods which select less of the
+            pool are trained on as many examples in all.
+        seed: Seeds order, dropout and augmentation.
         teacher: Source of the teacher's probabilities for a batch: the stored answers, or the teacher on the augmented
             images.
-        resume: Where the state is kept, and who observes the epochs.
+        resume: Checkpoint of the state, and an observer of the epochs.
 
     Returns:
-        One record an epoch, and the memory of the method's parts at the end.
+        One record per epoch, and the memory of the method's parts at the end.
 
     Raises:
-        FloatingPointError: The loss is not finite; the step is named and not taken.
+        FloatingPointError: The loss is not finite; the error names the step, which is not taken.
         InputError: The method or early stopping needs held-out examples and there are none, or the checkpoint belongs
             to another run.
     """
@@ -84,7 +84,7 @@ def train(
     pool_stream = Shuffled(num_pool, derived_seed(seed, "pool"))
     total_steps = options.epochs * steps_per_epoch
 
-    # --- what learns
+    # --- what is optimized
     memories = {
         path: {name: value.to(device).detach().requires_grad_(value.requires_grad) for name, value in memory.items()}
         for path, memory in method.start(data.transition).items()
@@ -114,7 +114,7 @@ def train(
     while state.step < total_steps and not _stopped(state, options):
         step, epoch = state.step, state.step // steps_per_epoch
 
-        # --- once an epoch: parts that look at held-out examples do so; weights are one in the first epoch
+        # --- once an epoch: parts that use held-out examples are refreshed; weights are one in the first epoch
         if step % steps_per_epoch == 0 and epoch > 0 and held_out is not None and method.needs_held_out:
             state.memories = method.refresh(state.memories, _held_out_batch(student, held_out, data.transition))
 
@@ -144,10 +144,12 @@ def train(
             # The only place in the package where examples are averaged.
             mean_loss = torch.dot(weight, loss) * (world / (labelled_size + pool_size))
             mean_loss.backward()
-            state.passes[state.num_passes] = _noted(mean_loss.detach(), weight[len(labelled_part) if num_pool else 0 :])
+            state.passes[state.num_passes] = _pass_record(
+                mean_loss.detach(), weight[len(labelled_part) if num_pool else 0 :]
+            )
             state.num_passes += 1
             state.counts.add(batch, weight, len(labelled_part))
-        # On a GPU the look would wait for the device, so it is taken now and then.
+        # On a GPU the check waits for the device, so it runs every 64 steps only.
         if (device.type == "cpu" or step % 64 == 63) and not math.isfinite(state.passes[state.num_passes - 1, 0]):
             raise FloatingPointError(f"The loss is not finite at step {step} of {total_steps} (epoch {epoch + 1}).")
         for value in learned_parts if world > 1 else []:
@@ -173,7 +175,7 @@ def train(
 
 
 def _seed(device: torch.device, seed: int) -> None:
-    """As `torch.manual_seed`, which takes a millisecond where CUDA is not in use: it notes a stack trace for later."""
+    """As `torch.manual_seed`, which takes a millisecond without CUDA because it records a stack trace."""
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
         torch.cuda.manual_seed(seed)
@@ -181,16 +183,16 @@ def _seed(device: torch.device, seed: int) -> None:
 
 def _held_out_batch(student: nn.Module, held_out: TrainingRows, transition: Tensor) -> Batch:
     """The held-out examples under the current student, in evaluation mode and without augmentation."""
-    everyone = torch.arange(len(held_out), device=held_out.label.device)
+    all_rows = torch.arange(len(held_out), device=held_out.label.device)
     student.eval()
     with torch.no_grad():
-        logits = torch.cat([student(held_out.take(part)).float() for part in everyone.split(1024)])
+        logits = torch.cat([student(held_out.take(part)).float() for part in all_rows.split(1024)])
     student.train()
-    return held_out.batch(everyone, logits, held_out.teacher_probs.take(everyone), transition)
+    return held_out.batch(all_rows, logits, held_out.teacher_probs.take(all_rows), transition)
 
 
-def _noted(mean_loss: Tensor, weight: Tensor) -> Tensor:
-    """What is kept of one pass for the epoch's record: loss, and mean, smallest and largest weight; [4]."""
+def _pass_record(mean_loss: Tensor, weight: Tensor) -> Tensor:
+    """The values of one pass for the epoch's record: loss, and mean, smallest and largest weight; [4]."""
     weight = weight if len(weight) else torch.ones_like(mean_loss).unsqueeze(0)
     return torch.stack((mean_loss, weight.mean(), *weight.aminmax()))
 
@@ -203,7 +205,7 @@ def _close_epoch(
     steps_per_epoch: int,
     options: TrainOptions,
 ) -> EpochRecord:
-    """Record the epoch, start the next one's sums, and keep the best student where early stopping asks for it."""
+    """Record the epoch, start the next one's sums, and copy the best student if early stopping is on."""
     passes = state.passes[: state.num_passes]
     held_out_loss = None
     if data.held_out is not None:
@@ -220,7 +222,7 @@ def _close_epoch(
         weight_mean=passes[:, 1].mean().item(),
         weight_max=passes[:, 3].max().item(),
         held_out_loss=held_out_loss,
-        **asdict(summed(state.counts.settle())),
+        **asdict(summed(state.counts.flush())),
     )
     state.history.append(record)
     state.num_passes, state.counts = 0, no_counts(state.counts.total.device)

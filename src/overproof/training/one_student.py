@@ -28,7 +28,7 @@ class PeerRounds:
     """Peer rounds before a student is trained.
 
     Args:
-        options: How many rounds, and how peers are made and weighed.
+        options: How many rounds, and how peers are trained and stacked.
         ids: The content ids of the examples of each role.
         folder: Where the peers' answers are stored.
         without_fold: For each fold of a teacher that was trained on the labelled examples, its answers on the pool
@@ -54,14 +54,14 @@ def train_student(
     examples_per_epoch: int | None = None,
     resume: Resume = NOT_RESUMED,
 ) -> tuple[Distilled, CorrectedAnswers]:
-    """Correct the answers by peer rounds where asked for, then train one student on them.
+    """Correct the answers by peer rounds if there are any, then train one student on them.
 
     Args:
         student: Freshly built from `seed`; trained in place.
         data: Labelled examples, pool and validation set.
         method: Composition of noise model, selector and objectives.
         options: How to train.
-        seed: Decides everything random; the same data, answers and seed give the same student.
+        seed: Seeds everything random; the same data, answers and seed give the same student.
         rounds: Peer rounds; None is none.
         teacher: As for `distilled`.
         teacher_weights: As for `distilled`.
@@ -120,8 +120,8 @@ def train_on_labels(
         inputs: Encoded examples.
         label: [N], the labels of the first N of them.
         options: How to train.
-        seed: Decides everything random.
-        checkpoint: File to resume from; None keeps none.
+        seed: Seeds everything random.
+        checkpoint: File to resume from; None writes none.
     """
     num_classes = len(student.class_names)
     uniform = compress(torch.full((len(label), num_classes), 1 / num_classes))

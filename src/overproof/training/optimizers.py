@@ -1,4 +1,4 @@
-"""What moves the student's weights, and how fast at which step."""
+"""The optimizers of a student, and their learning rate schedules."""
 
 import functools
 import inspect
@@ -35,7 +35,7 @@ def optimizer_of(student: nn.Module, options: TrainOptions, device: torch.device
         {"params": [p for p in parameters if p.ndim <= 1], "weight_decay": 0.0},
     ]
     rate = options.learning_rate
-    assert not isinstance(rate, str), "the caller resolves what is 'auto'"
+    assert not isinstance(rate, str), "the caller resolves 'auto'"
     groups = [{**group, "initial_lr": rate} for group in groups if group["params"]]
     fused = device.type in ("cpu", "cuda")
     if options.optimizer == "sgd":
@@ -47,7 +47,8 @@ def optimizer_of(student: nn.Module, options: TrainOptions, device: torch.device
 def eager(kind: type[torch.optim.Optimizer]) -> Any:
     """A kind of optimizer without the decorators for `torch.compile`, which import `torch._dynamo`: 1.5 seconds.
 
-    The decorators hide the methods from the compiler, and every optimizer imports it in its first call for that alone.
+    The decorators exclude the methods from compilation; every optimizer imports the compiler in its first call only for
+    this.
     No optimizer is compiled here (`train.compile` compiles the student), and what the methods compute is the same.
 
     Args:

@@ -1,4 +1,4 @@
-"""How a student is trained, as data."""
+"""The training options of a student."""
 
 from typing import Annotated, Literal
 
@@ -13,11 +13,11 @@ from overproof.training.augmentation import Augmentation
 
 def _device(value: str) -> str:
     try:
-        known = value == "auto" or torch.device(value).type != "meta"
+        supported = value == "auto" or torch.device(value).type != "meta"
     except RuntimeError:
-        known = False
-    if not known:
-        raise PydanticCustomError("device", "it must be 'auto', 'cpu', 'cuda' or another device that torch knows")
+        supported = False
+    if not supported:
+        raise PydanticCustomError("device", "it must be 'auto', 'cpu', 'cuda' or another device that PyTorch supports")
     return value
 
 
@@ -28,27 +28,26 @@ class TrainOptions(Options):
         epochs: Passes over the pool; over the labelled examples where there is no pool.
         batch_size: Examples a step, labelled and pool ones together.
         labelled_share: Share of every batch drawn from the labelled examples; `auto` is their share of all examples,
-            but at least an eighth, so that few labels are not drowned.
-        optimizer: `adamw` or `sgd` (Nesterov momentum .9); `auto` is what suits the student by name.
-        learning_rate: At the peak; `auto` is what suits the student and the optimizer.
+            but at least an eighth, so that few labels still have an effect.
+        optimizer: `adamw` or `sgd` (Nesterov momentum .9); `auto` is the default of the student.
+        learning_rate: At the peak; `auto` is the default of the student and the optimizer.
         weight_decay: Decoupled for AdamW; never on biases and norms.
         warmup_share: Share of all steps that warm up linearly.
-        schedule: What follows: `cosine` falls to zero; `steps` falls to a tenth after 40 % of all steps and to a
+        schedule: After the warm-up: `cosine` falls to zero; `steps` falls to a tenth after 40 % of all steps and to a
             hundredth after 80 %.
-        ema: Decay of an exponential moving average of the weights, which then is the student; 0 is none.
+        ema: Decay of an exponential moving average of the weights, which is then used as the student; 0 is none.
         augmentation: For images: `none`, `crop` or `crop_flip`; or a list of steps, each a name or options with a
             `name`: `crop`, `flip`, `resized_crop`, `colour`, `cutout`, `rand_augment` (`training.image_operations`).
         padding: Pixels by which a crop may shift; a step of a list has its own.
-        teacher_answers: `stored` reads the teacher's answers to the images as they are (fast); `online` evaluates it
-            on every augmented image (as some papers do; slower); the teacher must then be a saved student that reads
-            images.
-        early_stop_epochs: Stop after this many epochs without a better loss on held-out labelled examples, and keep the
+        teacher_answers: `stored` uses the teacher's answers to the original images (fast); `online` evaluates it
+            on every augmented image (as some papers do; slower); the teacher must then be a saved student for images.
+        early_stop_epochs: Stop after this many epochs without a better loss on held-out labelled examples, and use the
             best; 0 never stops.
         accumulate: Forward and backward passes a step, for memory; the gradient is the same.
         bf16: Autocast to bfloat16 where the device is CUDA.
         compile: Compile the student with `torch.compile`.
         device: `auto` is CUDA where there is one.
-        checkpoint_seconds: At most this much work is lost to a kill.
+        checkpoint_seconds: Seconds between two checkpoints, which is the most work that a kill loses.
     """
 
     epochs: pydantic.PositiveInt = 15
@@ -71,7 +70,7 @@ class TrainOptions(Options):
     checkpoint_seconds: pydantic.NonNegativeFloat = 10.0
 
     def resolved(self, optimizer: str, learning_rate: float) -> "TrainOptions":
-        """The same without `auto`: what suits the student, or the habit of the optimizer the user chose instead."""
+        """The options without `auto`: the student's defaults, or the default rate of another optimizer."""
         if self.optimizer not in ("auto", optimizer):
             optimizer, learning_rate = self.optimizer, {"sgd": 0.05, "adamw": 1e-3}[self.optimizer]
         rate = learning_rate if self.learning_rate == "auto" else self.learning_rate
@@ -93,7 +92,7 @@ class TrainOptions(Options):
 
 
 def batch_sizes(options: TrainOptions, num_labelled: int, num_pool: int) -> tuple[int, int]:
-    """How many labelled and how many pool examples stand in a batch.
+    """The numbers of labelled and of pool examples in a batch.
 
     Example:
         >>> batch_sizes(TrainOptions(batch_size=128), num_labelled=300, num_pool=5000)

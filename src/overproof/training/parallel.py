@@ -20,16 +20,16 @@ Job = Callable[[], None]
 
 
 def run_jobs(jobs: Sequence[Job], *, workers: int | Literal["auto"] = "auto") -> None:
-    """Run every job, the results being the same bytes whether they ran together or one after the other.
+    """Run every job, with the same bytes as results in parallel and in sequence.
 
-    Each job has one thread: a forked process must not use the threads of its parent, which did not come along, and a
-    result must not depend on how many ran at once. A job that fails in a process of its own is run again in this one,
-    so that its error is raised here as it is.
+    Each job has one thread: a forked process must not use the threads of its parent, which do not exist in it, and a
+    result must not depend on how many jobs run in parallel. A job that fails in its own process is run again in this
+    one, so that its error is raised here unchanged.
 
     Args:
         jobs: They must not depend on each other.
-        workers: How many at a time, at least 1; `auto` is one a core. There is one where a fork is not safe: with a
-            GPU in reach, under `torchrun`, and elsewhere than on Linux.
+        workers: Number of jobs in parallel, at least 1; `auto` is one per core. It is one where a fork is unsafe: with
+            a GPU, under `torchrun`, and on other systems than Linux.
     """
     can_fork = sys.platform == "linux" and place()[1] == 1 and not torch.cuda.is_available()
     if not can_fork:
@@ -44,7 +44,7 @@ def run_jobs(jobs: Sequence[Job], *, workers: int | Literal["auto"] = "auto") ->
 
 
 def _in_processes(jobs: Sequence[Job], most: int) -> list[Job]:
-    """Run the jobs in processes, `most` at a time, and give back those that failed."""
+    """Run the jobs in processes, at most `most` in parallel, and return those that failed."""
     waiting, failed = list(jobs), list[Job]()
     running: dict[BaseProcess, Job] = {}
     try:

@@ -1,4 +1,4 @@
-"""RandAugment on whole batches: every image draws its own operations; they agree with Pillow's to a rounding."""
+"""RandAugment on whole batches: operations are drawn for every image; results agree with Pillow's up to rounding."""
 
 import math
 from collections.abc import Callable
@@ -42,13 +42,13 @@ class RandAugment:
     """Some operations drawn at random, all of one magnitude and each in a random direction.
 
     Args:
-        num_operations: One after the other, 1 to 8.
+        num_operations: Number of operations applied in sequence, 1 to 8.
         magnitude: Of all of them, 0 to 30; at 30 a rotation is by 30 degrees, a shear by .3, a shift by .45 of the
             side, a blend by a factor of .1 or 1.9, a posterization to 4 bits, a solarization of every pixel.
 
     Source: Cubuk, Zoph, Shlens and Le (2020), "RandAugment: practical automated data augmentation with a reduced search
-    space", section 3. Differs from the paper: blends and shears take either direction, and grey images stay as they are
-    where colours are changed.
+    space", section 3. Differs from the paper: blends and shears have either direction, and operations on colours leave
+    grey images unchanged.
     """
 
     name: Literal["rand_augment"] = "rand_augment"
@@ -78,7 +78,7 @@ class RandAugment:
 
 
 def operate(name: str, images: Images, level: float, sign: Float[Tensor, "B"]) -> Images:
-    """One operation on all images.
+    """Apply one operation to all images.
 
     Args:
         name: One of `OPERATIONS`.
@@ -105,7 +105,7 @@ def operate(name: str, images: Images, level: float, sign: Float[Tensor, "B"]) -
 
 
 def _matrix(name: str, amount: Float[Tensor, "B"]) -> Float[Tensor, "B 2 3"]:
-    """Where each pixel comes from, in coordinates from -1 to 1."""
+    """The affine map from each output pixel to its source, in coordinates from -1 to 1."""
     matrix = torch.zeros(len(amount), 2, 3)
     matrix[:, 0, 0] = matrix[:, 1, 1] = 1
     if name == "rotate":
@@ -114,13 +114,13 @@ def _matrix(name: str, amount: Float[Tensor, "B"]) -> Float[Tensor, "B 2 3"]:
         matrix[:, 0, 1], matrix[:, 1, 0] = -angle.sin(), angle.sin()
     else:
         row, column = {"shear_x": (0, 1), "shear_y": (1, 0), "translate_x": (0, 2), "translate_y": (1, 2)}[name]
-        # Both sides are two long.
+        # Both sides have length two.
         matrix[:, row, column] = amount * (0.3 if name.startswith("shear") else 2 * 0.45)
     return matrix
 
 
 def _sharpened(images: Float[Tensor, "B C H W"], factor: Float[Tensor, "B 1 1 1"]) -> Float[Tensor, "B C H W"]:
-    """The distance to the smoothed image times the factor; the outermost pixels stay."""
+    """The distance to the smoothed image times the factor; the outermost pixels do not change."""
     if min(images.shape[2:]) < 3:
         return images
     kernel = images.new_ones(1, 1, 3, 3)
@@ -137,7 +137,7 @@ def _coloured(images: Float[Tensor, "B C H W"], factor: Float[Tensor, "B 1 1 1"]
 
 
 def _stretched(images: Images) -> Images:
-    """Every channel from 0 to 255."""
+    """Every channel scaled linearly to 0..255."""
     low = images.amin(dim=(2, 3), keepdim=True).float()
     high = images.amax(dim=(2, 3), keepdim=True).float()
     scale = 255 / (high - low).clamp_min(1)
@@ -146,7 +146,7 @@ def _stretched(images: Images) -> Images:
 
 
 def _equalized(images: Images) -> Images:
-    """Every channel's values spread as evenly as they can be."""
+    """Every channel with its histogram equalized."""
     flat = images.flatten(2).flatten(0, 1).long()
     counts = torch.zeros(len(flat), 256, dtype=torch.int64, device=images.device)
     counts.scatter_add_(1, flat, torch.ones_like(flat))

@@ -1,4 +1,4 @@
-"""Which rows make a batch: a function of seed and step alone, so that a resumed run sees what it would have seen."""
+"""The rows of each batch: a function of seed and step alone, so that a resumed run has the same batches."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,18 +18,18 @@ def _permutation(num_rows: int, seed: int, cycle: int) -> Tensor:
 
 @dataclass(frozen=True, slots=True)
 class Shuffled:
-    """An endless stream of shuffled rows: one permutation after the other, seekable to any place.
+    """An endless stream of shuffled rows: one permutation after the other, with random access.
 
     Args:
         num_rows: Rows to draw from; zero gives an empty stream.
-        seed: Decides every permutation.
+        seed: Seeds every permutation.
     """
 
     num_rows: int
     seed: int
 
     def take(self, start: int, count: int) -> Int[Tensor, "count"]:
-        """Rows `start` to `start + count` of the stream; every `num_rows` of them hold each row once."""
+        """Rows `start` to `start + count` of the stream; every cycle of `num_rows` contains each row once."""
         if self.num_rows == 0 or count == 0:
             return torch.arange(0)
         pieces = []

@@ -1,4 +1,4 @@
-"""Source of the teacher's probabilities for a batch: stored answers, or the teacher on the images the student sees."""
+"""Source of the teacher's probabilities for a batch: stored answers, or the teacher on augmented images."""
 
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable

@@ -1,9 +1,9 @@
 """Peers of a student: models trained on parts of the data that predict the rest, so that every label is out of sample.
 
 A student with other inputs or another bias than its teacher is right where the teacher is wrong; distillation alone
-does not use that. Peer rounds do: students, *peers*, are trained on parts of the data; each predicts what it was not
-trained on; teacher and peers are stacked with weights fitted on the labelled examples; the final student is trained on
-the stacked answers. `overproof.training.peer_rounds.rounds` repeats this until it no longer helps.
+does not use that. Peer rounds do: students, *peers*, are trained on parts of the data; each predicts the examples that
+it was not trained on; teacher and peers are stacked with weights fitted on the labelled examples; the final student is
+trained on the stacked answers. `overproof.training.peer_rounds.rounds` repeats this until it no longer helps.
 
 The labelled examples are split into F folds, those of a cross-fitted teacher, and the pool into two halves. For each
 fold one peer is trained on one half of the pool and the labels of the *other* folds, with answers of the teacher that
@@ -52,11 +52,11 @@ from overproof.training.examples import AnsweredExamples, TrainingData
 from overproof.training.options import TrainOptions
 from overproof.training.parallel import run_jobs
 
-JUDGES: tuple[str, ...] = ("labelled", "validation")
+LABELLED_ROLES: tuple[str, ...] = ("labelled", "validation")
 """Roles whose labels are known."""
 
-MOST_ROUNDS = 3
-"""Later rounds have nothing left to add: peers that share a pool's corrected answers agree with each other."""
+MAX_ROUNDS = 3
+"""Later rounds add nothing: peers that share a pool's corrected answers agree with each other."""
 
 
 class PeerOptions(Options):
@@ -71,12 +71,12 @@ class PeerOptions(Options):
         bias: Whether the stack also learns a bias for every class.
         penalty: Strength of the prior on the stack's weights, as a number of examples.
         standard_errors: Number of standard errors of the paired difference by which the labelled log-loss must fall;
-            below 0 a round is taken even if it seems to harm, for experiments.
-        workers: Number of peers that train at a time; `auto` is one per core where that is safe. The results do not
-            depend on it.
+            below 0 a round is taken even if the log-loss rises, for experiments.
+        workers: Number of peers that are trained in parallel; `auto` is one per core where that is safe. The results do
+            not depend on it.
     """
 
-    most: int = pydantic.Field(0, ge=0, le=MOST_ROUNDS)
+    most: int = pydantic.Field(0, ge=0, le=MAX_ROUNDS)
     folds: Annotated[int, pydantic.Field(ge=2)] | Literal["auto"] = "auto"
     alone: bool = True
     bias: bool = False
@@ -87,20 +87,20 @@ class PeerOptions(Options):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Peers:
-    """The peers of a student, and what they are trained on.
+    """The peers of a student, and their training data.
 
     Args:
         fresh: Makes an untrained student.
         data: Labelled examples, pool and perhaps a validation set, with the teacher's answers. If the teacher was
-            trained on the labelled examples, it is weighed on the validation set only.
+            trained on the labelled examples, its weight is fitted on the validation set only.
         ids: The content ids of the examples of each role.
         method: The method of a peer.
         train: How to train it.
         options: How many rounds, and how peers are stacked.
-        seed: Decides everything random.
+        seed: Seeds everything random.
         fold: [V], the fold of every labelled example, in 0..F-1.
         without_fold: For every fold the teacher's answers on the pool without it: F of them.
-        folder: Where the peers' scores are kept as answers; rows that begin with the same peers share them.
+        folder: Where the peers' scores are stored as answers; rows with the same first peers share them.
     """
 
     fresh: Callable[[], Student]
@@ -136,8 +136,8 @@ class Peers:
         return same_margins(torch.cat([each.answers.margin for each in self.answered.values()]))
 
     @functools.cached_property
-    def words(self) -> str:
-        """All that the peers' predictions depend on, besides the round."""
+    def fingerprint(self) -> str:
+        """Everything that the peers' predictions depend on, besides the round, as JSON: a part of their storage key."""
         content = hasher()
         for role in sorted(self.answered):
             each = self.answered[role]
@@ -163,9 +163,9 @@ class Peers:
         )
 
     @functools.cached_property
-    def home(self) -> Path:
-        """The folder of these peers."""
-        return self.folder / digest(self.words.encode(), num_bytes=8)
+    def fingerprint_folder(self) -> Path:
+        """The folder of these peers, named by their fingerprint."""
+        return self.folder / digest(self.fingerprint.encode(), num_bytes=8)
 
     # --- one round
 
@@ -174,7 +174,7 @@ class Peers:
         return (self.half == (number + fold) % 2).nonzero()[:, 0]
 
     def predicted(self, number: int, fold: int) -> Int64[Tensor, "M"]:
-        """Those that it predicts: the other half, on which the fold's next peer is trained; all in round 0."""
+        """Those that it predicts: the other half, which the fold's next peer is trained on; all in round 0."""
         return self.trained_on(number + 1, fold) if number else torch.arange(len(self.half))
 
     def scored(
@@ -184,17 +184,17 @@ class Peers:
 
         Args:
             number: The round; 0 is that of the labels alone.
-            chains: For each fold, what its peer is trained on, the pool being that of `trained_on`.
-            after: The rounds that were taken before: `chains` follow from them.
+            chains: For each fold, the training data of its peer by role; its pool is that of `trained_on`.
+            after: The rounds that were taken before, which determine `chains`.
         """
         name = "-".join(map(str, ("round", number, *(("after", *after) if after else ()))))
-        folder = self.home / name
+        folder = self.fingerprint_folder / name
         stores = {
             **{f"pool-by-{fold}": self.ids["pool"][self.predicted(number, fold)] for fold in range(self.num_folds)},
-            **{role: self.ids[role] for role in self.answered if role in JUDGES},
+            **{role: self.ids[role] for role in self.answered if role in LABELLED_ROLES},
         }
         done = all((folder / role / "manifest.json").exists() for role in stores)
-        # Every process must have seen the same before one of them writes.
+        # Every process must have checked the files before one of them writes.
         wait_for_all()
         values = {} if done else self._trained(number, chains, folder / "peers")
         kept = {}
@@ -208,12 +208,12 @@ class Peers:
         return Scores(
             chains=tuple(kept[f"pool-by-{fold}"] for fold in range(self.num_folds)),
             pool=self._pooled(number, [kept[f"pool-by-{fold}"] for fold in range(self.num_folds)]),
-            judged={role: kept[role] for role in JUDGES if role in kept},
+            labelled={role: kept[role] for role in LABELLED_ROLES if role in kept},
         )
 
     @property
     def num_folds(self) -> int:
-        """F."""
+        """Number of folds, F."""
         return len(self.without_fold)
 
     def _pooled(self, number: int, chains: Sequence[Tensor]) -> Float[Tensor, "N K"]:
@@ -227,7 +227,7 @@ class Peers:
         return total / count
 
     def _kept(self, folder: Path, what: str, ids: Ids, values: Tensor | None) -> Answers:
-        key = StoreKey(teacher=self.words, data=digest_of_ids(ids), transform=what, code=ANSWERS)
+        key = StoreKey(teacher=self.fingerprint, data=digest_of_ids(ids), transform=what, code=ANSWERS)
 
         def stored(rows: slice) -> Tensor:
             assert values is not None, "the store is finished"
@@ -286,7 +286,7 @@ class Peers:
 
 
 def _on_half_a_pool(method: Method) -> Method:
-    """The method with half of what its selector keeps, where that is a number of rows; a share stays what it is."""
+    """The method with half of what its selector keeps, if that is a number of rows; a share does not change."""
     kept = {option: getattr(method.select, option, 0) for option in ("budget", "quota")}
     for option, rows in kept.items():
         if rows > 1:
@@ -301,14 +301,14 @@ class Scores:
     Args:
         chains: For each fold, [M, K] for the pool examples that its peer predicted.
         pool: [N, K], the mean over the peers that predicted an example.
-        judged: By role, [V, K] for examples with known labels.
+        labelled: By role, [V, K] for examples with known labels.
     """
 
     chains: tuple[Float[Tensor, "_ _"], ...]
     pool: Float[Tensor, "N K"]
-    judged: Mapping[str, Float[Tensor, "_ _"]]
+    labelled: Mapping[str, Float[Tensor, "_ _"]]
 
     @property
     def by_role(self) -> dict[str, Tensor]:
         """The scores of the pool and of the examples with known labels."""
-        return {**self.judged, "pool": self.pool}
+        return {**self.labelled, "pool": self.pool}

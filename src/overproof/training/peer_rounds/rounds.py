@@ -15,7 +15,7 @@ from overproof.errors import InputError
 from overproof.noise import Stacking, log_loss, named_posterior, named_posterior_by_role, stack_by_role
 from overproof.seeds import derived_seed
 from overproof.training.examples import AnsweredExamples
-from overproof.training.peer_rounds.peers import JUDGES, Peers, Scores
+from overproof.training.peer_rounds.peers import LABELLED_ROLES, Peers, Scores
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,7 +29,7 @@ class RoundRecord:
         both: The same of the stack of teacher and peers.
         standard_error: Of the mean of the paired differences `before` less `both`.
         taken: Whether the round was taken.
-        stacking: Weights of the teacher, of students of the labels alone where they are in, and of peers, with their
+        stacking: Weights of the teacher, of students of the labels alone if they are used, and of peers, with their
             95 % intervals, and biases.
         moved: Share of the pool whose class changed.
         drift: How far the pool's class shares moved (total variation, 0 to 1).
@@ -50,10 +50,10 @@ class RoundRecord:
     distance_after: float
 
     def sentence(self) -> str:
-        """For the log."""
-        word = "taken" if self.taken else "not taken"
+        """The result as a line of the log."""
+        state = "taken" if self.taken else "not taken"
         return (
-            f"round {self.number} {word}: labelled log-loss {self.before:.4f} before, peers alone {self.peer:.4f}, "
+            f"round {self.number} {state}: labelled log-loss {self.before:.4f} before, peers alone {self.peer:.4f}, "
             f"both {self.both:.4f} (standard error of the difference {self.standard_error:.4f})"
         )
 
@@ -76,10 +76,10 @@ class StudentRecord:
     taken: bool
 
     def sentence(self) -> str:
-        """For the log."""
-        word = "handed on" if self.taken else "not handed on"
+        """The result as a line of the log."""
+        state = "used" if self.taken else "not used"
         return (
-            f"corrected answers {word}: labelled log-loss {self.own:.4f} for students of the teacher's own, "
+            f"corrected answers {state}: labelled log-loss {self.own:.4f} for students of the teacher's own, "
             f"{self.corrected:.4f} for students of them (standard error of the difference {self.standard_error:.4f})"
         )
 
@@ -89,8 +89,8 @@ class CorrectedAnswers:
     """The answers after the rounds.
 
     Args:
-        answered: As given, with the answers of the last round that was taken; untouched where none was.
-        records: One a round that was tried; the last may not have been taken.
+        answered: The examples with the answers of the last round that was taken; unchanged if none was.
+        records: One per round that was tried; the last may not have been taken.
         students: Results of students, if the teacher gives hard labels only and a round was taken.
     """
 
@@ -100,18 +100,18 @@ class CorrectedAnswers:
 
     @property
     def taken(self) -> int:
-        """Number of rounds taken, round 0 included; 0 if students lose by them."""
+        """Number of rounds taken, round 0 included; 0 if students of the corrected answers are worse."""
         if self.students is not None and not self.students.taken:
             return 0
         return sum(record.taken for record in self.records)
 
     def sentences(self) -> list[str]:
-        """For the log."""
+        """The results as lines of the log."""
         sentences = [record.sentence() for record in self.records]
         return sentences if self.students is None else [*sentences, self.students.sentence()]
 
     def facts(self) -> dict[str, Any]:
-        """For JSON."""
+        """The rounds as values for JSON."""
         found = {"taken": self.taken, "records": [asdict(record) for record in self.records]}
         return found if self.students is None else {**found, "students": asdict(self.students)}
 
@@ -142,14 +142,16 @@ def run_rounds(peers: Peers) -> CorrectedAnswers:
     teacher_probs, without_fold = _teacher_in_stack(stack)
     current: Mapping[str, AnsweredExamples] = teacher
     chains = stack.teacher_chains(1)
-    loss = stack.loss(stack.weigh([teacher_probs])[0])
+    loss = stack.loss(stack.fitted([teacher_probs])[0])
     records, alone = list[RoundRecord](), list[Scores]()
     for number in range(0 if options.alone else 1, options.most + 1):
         scores = peers.scored(number, chains, [record.number for record in records if record.taken])
-        both, fitted = stack.weigh([teacher_probs, *(each.by_role for each in alone), scores.by_role])
+        both, weights = stack.fitted([teacher_probs, *(each.by_role for each in alone), scores.by_role])
         gain = loss - stack.loss(both)
         taken = helps(gain, options.standard_errors)
-        corrected = {role: replace(teacher[role], answers=teacher[role].answers.saying(both[role])) for role in teacher}
+        corrected = {
+            role: replace(teacher[role], answers=teacher[role].answers.with_probs(both[role])) for role in teacher
+        }
         records.append(
             RoundRecord(
                 number=number,
@@ -158,7 +160,7 @@ def run_rounds(peers: Peers) -> CorrectedAnswers:
                 both=stack.loss(both).mean().item(),
                 standard_error=gain.std().item() / len(gain) ** 0.5,
                 taken=taken,
-                stacking=fitted.summary(),
+                stacking=weights.summary(),
                 **_drift(current["pool"].answers, corrected["pool"].answers, teacher["labelled"].label),
             )
         )
@@ -172,7 +174,7 @@ def run_rounds(peers: Peers) -> CorrectedAnswers:
             rows = peers.trained_on(number + 1, fold)
             parts = [without_fold[fold][rows], *(each.chains[fold][rows] for each in alone)]
             parts.append(own if number else own[rows])
-            chains.append({**corrected, "pool": stack.chain(number + 1, fold, fitted(parts))})
+            chains.append({**corrected, "pool": stack.chain(number + 1, fold, weights(parts))})
         alone += [] if number else [scores]
     found = CorrectedAnswers(answered=current, records=tuple(records))
     if not (peers.hard_labels_only and found.taken):
@@ -183,22 +185,22 @@ def run_rounds(peers: Peers) -> CorrectedAnswers:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Stack:
-    """The weighing of teacher and peers on labelled examples, out of sample."""
+    """The stack of teacher and peers, its weights fitted on labelled examples out of sample."""
 
     peers: Peers
 
     @functools.cached_property
     def label(self) -> dict[str, Tensor]:
         """The labels that the weights are fitted on, by role."""
-        trusted = [role for role in JUDGES if role != "labelled" or self.peers.data.trust_labelled_answers]
-        return {role: self.peers.answered[role].label for role in trusted if role in self.peers.answered}
+        roles = [role for role in LABELLED_ROLES if role != "labelled" or self.peers.data.trust_labelled_answers]
+        return {role: self.peers.answered[role].label for role in roles if role in self.peers.answered}
 
     @functools.cached_property
     def without_fold(self) -> list[Tensor]:
         """For each fold, the teacher's probabilities on the pool without that fold."""
         return [answers.probs() for answers in self.peers.without_fold]
 
-    def weigh(self, sources: Sequence[Mapping[str, Tensor]]) -> tuple[dict[str, Tensor], Stacking]:
+    def fitted(self, sources: Sequence[Mapping[str, Tensor]]) -> tuple[dict[str, Tensor], Stacking]:
         """The stack of several sources of probabilities by role, and its weights."""
         options, seed = self.peers.options, derived_seed(self.peers.seed, "stack")
         return stack_by_role(sources, self.label, seed=seed, bias=options.bias, penalty=options.penalty)
@@ -209,12 +211,12 @@ class _Stack:
 
     def loss_alone(self, scores: Scores) -> Tensor:
         """The log-loss of every labelled example by peers alone, calibrated."""
-        return self.loss(self.weigh([scores.by_role])[0])
+        return self.loss(self.fitted([scores.by_role])[0])
 
     def chain(self, number: int, fold: int, probs: Tensor) -> AnsweredExamples:
         """The pool examples that the peer of a fold is trained on in a round, with these answers."""
         rows = self.peers.answered["pool"].take(self.peers.trained_on(number, fold))
-        return replace(rows, answers=rows.answers.saying(probs))
+        return replace(rows, answers=rows.answers.with_probs(probs))
 
     def teacher_chains(self, number: int) -> list[Mapping[str, AnsweredExamples]]:
         """For each fold, the training data of its peer with the teacher's own answers."""
@@ -247,7 +249,7 @@ def _students_of(
 ) -> StudentRecord:
     """Students of the corrected answers beside students of the teacher's own, after the rounds that were taken."""
     number, peers = after[-1] + 1, stack.peers
-    # The same halves, first weights and order: only the answers differ.
+    # The same halves, initial weights and order: only the answers differ.
     own = stack.loss_alone(peers.scored(number, stack.teacher_chains(number), ()))
     corrected = stack.loss_alone(peers.scored(number, chains, after))
     return StudentRecord(
@@ -259,7 +261,7 @@ def _students_of(
 
 
 def helps(gain: Float[Tensor, "V"], standard_errors: float) -> bool:
-    """Whether a mean gain is above so many of its own standard errors.
+    """Whether a mean gain exceeds this number of its own standard errors.
 
     Example:
         >>> helps(torch.tensor([1.0, 1.0, 0.0, 0.0]), 1.0), helps(torch.tensor([1.0, 1.0, 0.0, 0.0]), 2.0)
