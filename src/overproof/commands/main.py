@@ -1,6 +1,7 @@
 """The `overproof` command: the table of commands, `--version`, and errors turned into exit codes.
 
-Exit codes: 0 success, 1 interrupted or failed, 2 invalid input (with an error message of one sentence).
+Exit codes: 0 success, 1 failed, 2 invalid input (with an error message of one sentence), 130 interrupted (Ctrl-C), 143
+terminated (SIGTERM).
 
 A command is a function in a file of its own, registered in `COMMANDS`: its parameters are the options, its docstring
 is the help. What a command needs is imported in its body and not at the top of its file, so that `--help` and
@@ -9,6 +10,7 @@ completion import neither torch nor anything else that is slow.
 
 import atexit
 import gc
+import signal
 import sys
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -52,6 +54,9 @@ COMMANDS: dict[str, Callable[..., None]] = {
 }
 """Commands by name, in the order of `overproof --help`."""
 
+INTERRUPTED, TERMINATED = 130, 143
+"""Exit codes after SIGINT and SIGTERM: 128 and the number of the signal, as shells report them."""
+
 app = App(
     name="overproof",
     help="Turn an imperfect teacher and a pile of unlabelled data into a small student you can deploy and trust.",
@@ -90,15 +95,27 @@ def main(arguments: list[str] | None = None) -> None:
     if arguments is None:
         # The process ends after this command. Looking for garbage among all that was imported would take .4 seconds.
         atexit.register(gc.freeze)
+    terminated: list[int] = []
+    if arguments is None:
+
+        def terminate(number: int, frame: object) -> None:
+            terminated.append(number)
+            raise KeyboardInterrupt
+
+        signal.signal(signal.SIGTERM, terminate)
     try:
         join_group()
-        app(arguments, standalone_mode=False)
+        # typer returns the exit code of an interrupt and of `typer.Exit`; it raises neither.
+        code = app(arguments, standalone_mode=False)
+        if code == INTERRUPTED:
+            raise KeyboardInterrupt
+        if code:
+            sys.exit(code)
     except InputError as error:
         _stop(f"overproof: {error}", 2)
-    except typer.Exit as done:
-        sys.exit(done.exit_code)
     except (KeyboardInterrupt, typer.Abort):
-        _stop("overproof: interrupted; run the same command again to resume.", 1)
+        word, code = ("terminated", TERMINATED) if terminated else ("interrupted", INTERRUPTED)
+        _stop(f"overproof: {word}; run the same command again to resume.", code)
     except Exception as error:
         if type(error).__module__.startswith(("click", "typer")):
             _stop(f"overproof: {_message(error)}", 2)
