@@ -17,6 +17,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 SOURCE = ROOT / "src" / "overproof"
 MAX_LINES = 400
+MAX_FILES, MAX_TOP_FILES, MAX_TOP_FOLDERS = 22, 14, 17
 VAGUE_FILES = {"utils", "util", "helpers", "helper", "common", "misc"}
 FORBIDDEN_NAMES = {"alpha", "pred", "out", "gt", "T"}
 PICKLES = {"pickle", "_pickle", "cPickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
@@ -131,6 +132,16 @@ def asserts(node: ast.AST) -> bool:
 def test_files_stay_short():
     lengths = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in python_files("src")}
     check_none([f"{path.relative_to(ROOT)} {num} lines" for path, num in lengths.items() if num >= MAX_LINES])
+
+
+def test_folders_stay_small():
+    counts: dict[Path, int] = {}
+    for path in python_files("src"):
+        counts[path.parent] = counts.get(path.parent, 0) + 1
+    assert counts[SOURCE] <= MAX_TOP_FILES
+    check_none([f"{path.relative_to(ROOT)} {num} files" for path, num in counts.items() if num > MAX_FILES])
+    folders = [path for path in counts if path.parent == SOURCE]
+    assert len(folders) <= MAX_TOP_FOLDERS, sorted(folders)
 
 
 def test_files_are_named_after_what_they_hold():

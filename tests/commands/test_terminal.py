@@ -173,7 +173,7 @@ def test_help_says_what_exit_codes_mean(plain, capsys):
             assert stopped.code in (0, 2)  # noqa: PT017
         said = capsys.readouterr()
         text = " ".join(" ".join(lines_of(said.out + said.err)).split())
-        assert "Exit codes: 0 success; 1 interrupted or failed; 2 invalid input" in text
+        assert "Exit codes: 0 success; 1 failed; 2 invalid input" in text
         assert "--install-completion" in text
         assert "--show-completion" in text
 

@@ -283,7 +283,7 @@ def test_what_is_wrong_with_a_saved_teacher_is_one_sentence(teacher, content, tm
         (["teacher.published_accuracy=1.2"], "published_accuracy' is 1.2; the share of its answers"),
         (["teacher.published_accuracy=0"], "must be in (0, 1]"),
         (["teacher.published_accuracy=null"], "'top_q' needs the accuracy of the teacher"),
-        (["methods=[wd]"], "'wd' looks at labelled examples"),
+        (["methods=[wd]"], "Row 'wd' needs labelled examples, and 'data.rows.labelled' is 0"),
         (["methods=[labelled_only]"], "'data.rows.labelled' is 0"),
         (["teacher.model=nowhere/student"], "there is nothing of that name"),
         (["teacher.model=cnn"], "no teacher can be trained here"),

@@ -47,7 +47,10 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON."
 
 _quiet: ContextVar[bool] = ContextVar("quiet", default=False)
 
-EXIT_CODES = "Exit codes: 0 success; 1 interrupted or failed; 2 invalid input, with an error message of one sentence."
+EXIT_CODES = (
+    "Exit codes: 0 success; 1 failed; 2 invalid input, with an error message of one sentence; 130 interrupted; "
+    "143 terminated."
+)
 
 
 class App(typer.Typer):
