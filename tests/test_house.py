@@ -2,6 +2,7 @@
 
 import ast
 import importlib
+import importlib.util
 import inspect
 import json
 import os
@@ -152,6 +153,21 @@ def test_no_file_of_data_can_run_code():
     check_none(everywhere(python_files("src", "tests", "benchmarks", "recipes"), unsafe_loading))
 
 
+def unknown_imports(tree: ast.AST) -> Iterator[Finding]:
+    """Names that a file imports from the package and that are not there."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "overproof":
+            module = importlib.import_module(node.module)
+            for alias in node.names:
+                submodule = f"{node.module}.{alias.name}"
+                if not hasattr(module, alias.name) and importlib.util.find_spec(submodule) is None:
+                    yield node.lineno, submodule
+
+
+def test_benchmarks_and_recipes_import_what_there_is():
+    check_none(everywhere(python_files("benchmarks", "recipes", "docs"), unknown_imports))
+
+
 def test_names_say_what_they_name():
     check_none(everywhere(python_files("src"), forbidden_names))
 
@@ -244,6 +260,7 @@ def test_importing_overproof_is_quick_and_no_module_brings_anything_heavy():
         (forbidden_names, "run = lambda T: T"),
         (forbidden_names, "class Options:\n    alpha: float = 1.0"),
         (forbidden_names, "for pred in answers: ..."),
+        (unknown_imports, "from overproof.data import nowhere"),
         (without_assertion, "def test_nothing(): run()"),
         (without_assertion, "class TestRun:\n    def test_nothing(self): rechecked()"),
     ],
