@@ -36,7 +36,7 @@ def test_the_sentences_are_in_the_order_of_the_list():
         votes=(VoteFacts(file="votes.csv", per_example=3.0, agreement=0.5, vote="soft"),),
         input_remarks=("2 texts are empty.",),
     )
-    starts = ["3 pool examples", "In what slam keeps of the pool (seed 0)", "votes.csv holds 3.0 votes", "2 texts"]
+    starts = ["3 pool examples", "In the selection of slam (seed 0)", "votes.csv holds 3.0 votes", "2 texts"]
     sentences = findings_of(facts)
     assert len(sentences) == len(starts)
     assert all(sentence.startswith(start) for sentence, start in zip(sentences, starts, strict=True))

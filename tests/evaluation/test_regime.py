@@ -51,4 +51,4 @@ def test_a_student_that_passes_its_teacher_and_labels_that_do_better_are_named()
 
 
 def test_repetitions_in_the_test_are_counted():
-    assert "12 pool examples also stand in the test" in findings(0.6, 0.4, repeated=12)
+    assert "12 pool examples are also in the test" in findings(0.6, 0.4, repeated=12)

@@ -222,7 +222,7 @@ def test_a_part_of_ones_own_cannot_be_changed_by_a_path():
     def target(batch):
         return batch.teacher_probs
 
-    with pytest.raises(InputError, match=r"'pool.target' is a part of your own, which no path can change"):
+    with pytest.raises(InputError, match=r"'pool.target' is a custom part, which no path can change"):
         override(Method(pool=Objective(target=target)), "pool.target", "soft")
 
 

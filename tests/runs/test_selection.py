@@ -62,7 +62,7 @@ def test_a_run_records_the_classes_and_says_which_vanish(content, tmp_path):
     result = run(experiment_from(content), tmp_path / "run")
     found = [finding for finding in result.findings if "classes vanish" in finding]
     assert len(found) == 1
-    assert found[0].startswith("In what top keeps of the pool (seed 0), 2 of 3")
+    assert found[0].startswith("In the selection of top (seed 0), 2 of 3")
     assert found[0][found[0].index("2 of 3") :] in (tmp_path / "run/log.txt").read_text()
     students = json.loads((tmp_path / "run/result.json").read_text())["students"]
     counts = {each["method"]: each.get("pool_classes") for each in students}

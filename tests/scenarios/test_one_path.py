@@ -225,9 +225,9 @@ def test_repetitions_between_training_and_test_are_found(content, tmp_path):
         "rows": {"labelled": 60},
     }
     result = run(experiment_from(content, ["methods=[hard]", "seeds=[0]"]), tmp_path / "report")
-    assert any(finding.startswith("10 train examples also stand in the test") for finding in result.findings)
+    assert any(finding.startswith("10 train examples are also in the test") for finding in result.findings)
     result = run(experiment_from(content, ["methods=[hard]", "seeds=[0]", "data.duplicates=drop"]), tmp_path / "drop")
-    assert not any("also stand in the test" in finding for finding in result.findings)
+    assert not any("are also in the test" in finding for finding in result.findings)
 
 
 def test_predict_writes_answers_that_can_teach(content, tmp_path, capsys):

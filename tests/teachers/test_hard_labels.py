@@ -140,7 +140,7 @@ def test_an_assessment_goes_by_class_and_says_so():
     pool, _ = world(1000, seed=1)
     found = assess(truth, one_hot(named), one_hot(pool), class_names=["a", "b", "c"])
     assert found.reliability == {}
-    assert any("follows from the class that each names" in finding for finding in found.findings)
+    assert any("follows from the predicted classes" in finding for finding in found.findings)
     # A third of the pool each: right 95, 80 and 60 times in a hundred.
     shares = dict(zip((*ACCURACY_STEPS, 1.0), found.pool_by_accuracy, strict=True))
     assert sum(share > 0.3 for share in shares.values()) == 3

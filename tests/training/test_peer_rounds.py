@@ -521,7 +521,7 @@ def test_a_row_with_rounds_stands_in_the_table_and_says_what_it_found(content, t
     for record in facts["records"]:
         for part in ("before", "peer", "both") if record["number"] == 0 else ("peer", "both"):
             assert f"{record[part]:.3f}" in finding
-    assert "sees what the teacher does not" in finding
+    assert "adds information that the teacher lacks" in finding
     students = {each["method"]: each for each in written["students"]}
     assert students["slam_rounds"]["pool_answers_right"] > students["slam"]["pool_answers_right"] + 0.02
 
@@ -637,14 +637,14 @@ def test_several_teachers_cannot_be_weighed_without_labels(content, tmp_path):
         (0.6, 0.5, "peers alone are no better than the teacher"),
     ],
 )
-def test_the_findings_say_whose_gain_a_round_is(peer, both, words):
+def test_the_findings_name_the_source_of_a_rounds_gain(peer, both, words):
     record = {"number": 1, "before": 0.6, "peer": peer, "both": both, "standard_error": 0.002, "distance_before": 0.01}
     facts = {"rounds": {"taken": 1, "records": [{**record, "taken": True, "distance_after": 0.01}]}}
     (said,) = peer_rounds.find(RunFacts(trainings={("slam_rounds", 0): facts}))
     assert words in said
 
 
-def test_the_findings_say_where_students_would_lose_by_a_round():
+def test_the_findings_report_students_that_lose_by_a_round():
     record = {"number": 1, "before": 0.6, "peer": 0.5, "both": 0.4, "standard_error": 0.02, "taken": True}
     record |= {"distance_before": 0.01, "distance_after": 0.01}
     students = {"own": 0.45, "corrected": 0.48, "standard_error": 0.01, "taken": False}
@@ -654,15 +654,15 @@ def test_the_findings_say_where_students_would_lose_by_a_round():
     }
     (said,) = peer_rounds.find(RunFacts(trainings=details))
     assert "0.460 for students of the teacher's own answers, 0.480 for students of the corrected ones" in said
-    assert "handed on by 0 of 2 seeds" in said
-    assert said.endswith("and students of them are not, and the row is what it is without rounds.")
+    assert "used by 0 of 2 seeds" in said
+    assert said.endswith("but students of them are not, and the row equals the one without rounds.")
     details["slam_rounds", 1]["rounds"] |= {"taken": 1, "students": {**students, "taken": True}}
     (said,) = peer_rounds.find(RunFacts(trainings=details))
-    assert "handed on by 1 of 2 seeds" in said
+    assert "used by 1 of 2 seeds" in said
     assert said.endswith("corrects its answers.")
 
 
-def test_classes_that_drift_are_told_of():
+def test_classes_that_drift_are_reported():
     record = {"number": 1, "before": 0.6, "peer": 0.5, "both": 0.4, "standard_error": 0.02, "distance_before": 0.01}
     facts = {"rounds": {"taken": 1, "records": [{**record, "taken": True, "distance_after": 0.02}]}}
     assert len(peer_rounds.find(RunFacts(trainings={("slam_rounds", 0): facts}))) == 1

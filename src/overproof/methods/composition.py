@@ -52,8 +52,8 @@ class Objective:
     def __post_init__(self) -> None:
         if isinstance(self.target, Extrapolating) and not _linear_in_the_target(self.loss):
             raise InputError(
-                f"Target {type(self.target).__name__} mixes label and answer, which makes one loss of two only where "
-                f"the loss is linear in the target; {type(self.loss).__name__} is not."
+                f"Target {type(self.target).__name__} mixes label and answer, which equals a mix of two losses only "
+                f"if the loss is linear in the target; {type(self.loss).__name__} is not."
             )
 
     def matched(self, batch: Batch, memories: Memories, side: Side) -> Batch:
@@ -61,7 +61,7 @@ class Objective:
         return replace(batch, target_probs=self.target(_with_memory(batch, memories[f"{side}.target"])))
 
     def terms(self, batch: Batch, memories: Memories, side: Side) -> tuple[Batch, PerExample]:
-        """All but the loss: the batch with the target of this objective, and the weight of every example.
+        """Everything but the loss: the batch with the target of this objective, and the weight of every example.
 
         Args:
             batch: Examples of one side, the student's logits without gradient: targets and weights have none.
@@ -156,7 +156,7 @@ class Method:
         return {path: part.start(transition) if isinstance(part, Remembering) else {} for path, part in self.parts()}
 
     def refresh(self, memories: Memories, held_out: Batch) -> Memories:
-        """Let every part that wants to look at held-out examples do so, each with its own objective's target."""
+        """Refresh every part that uses held-out examples, each with the target of its own objective."""
         refreshed = dict(memories)
         for path, part in self.parts():
             if isinstance(part, Refreshing):
@@ -177,7 +177,7 @@ class Method:
 
 
 def _linear_in_the_target(loss: Loss) -> bool:
-    """What the claim's check says, so that a loss of one's own needs no registration."""
+    """Whether the check of the claim passes, so that a custom loss needs no registration."""
     try:
         LinearInTheTarget().check(loss)
     except AssertionError:
@@ -201,11 +201,11 @@ def override(node: Node, path: str, value: Any, *, whole_path: str | None = None
     """A copy of a frozen tree of dataclasses with one option changed: `override(method, "noise.lower_bound", 0.6)`.
 
     A part is replaced by its name, alone or with its options: `override(method, "select", "confident")`, or
-    `override(method, "select", {"name": "confident", "budget": 20_000})`. Options without a name change the part there
-    is.
+    `override(method, "select", {"name": "confident", "budget": 20_000})`. Options without a name change the current
+    part.
 
     Raises:
-        InputError: No such option or part, or a value of the wrong kind; the sentence names those there are.
+        InputError: No such option or part, or a value of the wrong kind; the message lists the existing ones.
     """
     whole_path = whole_path or path
     head, _, rest = path.partition(".")
@@ -220,7 +220,7 @@ def override(node: Node, path: str, value: Any, *, whole_path: str | None = None
     if is_dataclass(part := getattr(node, head)):
         return _with(node, head, _changed(part, value, whole_path))
     if head not in plain_options(type(node)):
-        raise InputError(f"Option {whole_path!r} is a part of your own, which no path can change.")
+        raise InputError(f"Option {whole_path!r} is a custom part, which no path can change.")
     return _with(node, head, checked_value(type(node), head, value, repr(whole_path)))
 
 

@@ -17,7 +17,7 @@ from overproof.functional import SMALLEST_PROBABILITY
 from overproof.noise.margins import MARGIN_OF_BITS, bits_of_margin, check_margin
 
 Numbers = Tensor | NDArray[Any] | Sequence[float] | Sequence[int] | Sequence[bool]
-"""A vector in any of the usual forms."""
+"""A vector as a tensor, an array or a sequence."""
 
 LOWER_BOUNDS = (0.55, 0.6, 0.7, 0.8, 0.9)
 """The lower bounds tried. The paper's grid starts at .5, where the un-normalised mix has no gradient on the candidates:
@@ -26,12 +26,12 @@ all rows clipped there would have no effect on the student. .55 is the nearest b
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class IsotonicAccuracy:
-    """P(the teacher is right | its margin): straight lines between the knots, constant outside, never falling.
+    """P(the teacher is right | its margin): linear between the knots, constant outside, non-decreasing.
 
     Args:
-        knots: [M], margins, rising.
-        values: [M], accuracies in [lower, 1], never falling.
-        lower: Where the values were clipped.
+        knots: [M], margins, ascending.
+        values: [M], accuracies in [lower, 1], non-decreasing.
+        lower: The bound at which the values were clipped.
     """
 
     knots: Float64[Tensor, "M"]
@@ -54,7 +54,7 @@ class IsotonicAccuracy:
         return self(MARGIN_OF_BITS)
 
     def lookup(self, margin: Float16[Tensor, "N"]) -> Float32[Tensor, "N"]:
-        """What calling gives, bit for bit, for many margins in half precision: read from `table` by their bits.
+        """The same values as a call, bit for bit, for many margins in half precision, read from `table` by their bits.
 
         Raises:
             InputError: A margin outside [0, 1].
@@ -77,19 +77,19 @@ class IsotonicAccuracy:
 
 
 def isotonic_accuracy(margin: Numbers, correct: Numbers, lower: float = 0.0, prior: float = 0.0) -> IsotonicAccuracy:
-    """Fit P(the teacher is right | margin) by isotonic regression: the never-falling function nearest in squared error.
+    """Fit P(the teacher is right | margin) by isotonic regression: the non-decreasing function of least squares.
 
     Examples of equal margin are pooled first, each pool counting as many times as it has examples; between pools the
-    function is a straight line, outside it is constant; its values are clipped to [lower, 1]. The answers must be out
-    of sample: on its own training data a teacher is hardly ever wrong.
+    function is linear, outside it is constant; its values are clipped to [lower, 1]. The answers must be out
+    of sample: on its own training data a teacher is almost never wrong.
 
     Args:
         margin: [V], the teacher's margins, in [0, 1].
         correct: [V], whether the teacher's likeliest class is the true one (bool, or 0 and 1).
         lower: In [0, 1].
-        prior: So many imaginary examples at margin 0, and as many at margin 1, as accurate as the teacher is overall
-            (with one more of each kind, right and wrong). Isotonic regression is at its worst at the two ends, where a
-            lone error gives accuracy 0 and a run without errors gives 1.
+        prior: Number of imaginary examples at margin 0, and as many at margin 1, as accurate as the teacher is overall
+            (with one more of each kind, right and wrong). Isotonic regression is least accurate at both ends, where a
+            single error gives accuracy 0 and a run without errors gives 1.
 
     Returns:
         A callable on margins: a tensor for a tensor, a NumPy array for an array or a list.
@@ -124,10 +124,10 @@ def lower_bound(
     seed: int = 0,
     prior: float = 0.0,
 ) -> float:
-    """Choose where to clip the accuracy: the bound whose clipped curve best predicts whether the teacher is right.
+    """Choose the lower bound of the accuracy: the bound whose clipped curve best predicts whether the teacher is right.
 
-    Out of fold: each fold is predicted by the curve of the others; the bound of least log-loss wins, the smallest of
-    equals.
+    Out of fold: each fold is predicted by the curve of the others; the bound with the least log-loss is chosen, of
+    equal ones the smallest.
 
     Args:
         margin: [V], in [0, 1].
@@ -201,7 +201,7 @@ def _checked(margin: Numbers, correct: Numbers) -> tuple[NDArray[np.float64], ND
 
 
 def _as_vector(numbers: Numbers) -> NDArray[np.float64]:
-    """A vector in any of the usual forms as float64."""
+    """A vector as an array of float64."""
     array: NDArray[np.float64] = (
         numbers.detach().cpu().double().numpy() if isinstance(numbers, Tensor) else np.asarray(numbers, np.float64)
     )

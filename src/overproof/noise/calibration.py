@@ -9,14 +9,14 @@ from overproof.functional import SMALLEST_PROBABILITY
 from overproof.noise.transition import check_labelled
 
 TEMPERATURES = (0.05, 20.0)
-"""A fitted temperature is between these: a teacher that is never wrong has no best one."""
+"""Bounds of a fitted temperature: a teacher that is never wrong has no best one."""
 
 
 def fit_temperature(teacher_probs: Float[Tensor, "_ _"], label: Int[Tensor, "_"]) -> float:
     """The temperature of least log-loss: of softmax(log p / temperature) on labelled examples.
 
     Above one the teacher was overconfident, below one underconfident. The loss is convex in the inverse of the
-    temperature, so there is one minimum; it is sought between .05 and 20.
+    temperature, so there is one minimum; it is searched between .05 and 20.
 
     Args:
         teacher_probs: [V, K], out of sample; probabilities below 1e-7 count as 1e-7.
@@ -51,11 +51,11 @@ def fit_temperature(teacher_probs: Float[Tensor, "_ _"], label: Int[Tensor, "_"]
 
 
 def calibrate(teacher_probs: Float[Tensor, "N K"], temperature: float) -> Float[Tensor, "N K"]:
-    """The probabilities at a temperature: p^(1/temperature), renormalised; the order of the classes stays.
+    """The probabilities at a temperature: p^(1/temperature), renormalised; the order of the classes does not change.
 
     Args:
         teacher_probs: [N, K], rows sum to one; probabilities below 1e-7 count as 1e-7.
-        temperature: Positive; one changes nothing.
+        temperature: Positive; one has no effect.
 
     Example:
         Odds of 4 become their square root.

@@ -13,15 +13,15 @@ from overproof.noise.margins import margin as margin_of
 from overproof.noise.transition import check_labelled
 
 FEWEST = 2
-"""One candidate would leave no other class that could be the true one."""
+"""With one candidate no other class could be the true one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class CandidateRule:
-    """How many candidates a margin calls for: 2, and one more for every threshold above it; so it never rises.
+    """Number of candidates by margin: 2, and one more for every threshold above the margin; non-increasing.
 
     Args:
-        thresholds: [K - 2], rising; infinity where no margin is enough.
+        thresholds: [K - 2], ascending; infinity if no margin is enough.
     """
 
     thresholds: Float64[Tensor, "_"]
@@ -35,11 +35,11 @@ class CandidateRule:
 def num_candidates(
     teacher_probs: Float[Tensor, "_ _"], label: Int[Tensor, "_"], coverage: float = 0.9, prior: float = 0.0
 ) -> CandidateRule:
-    """Fit the fewest candidates, at least 2, that hold the truth often enough at a margin.
+    """Fit the smallest number of candidates, at least 2, that contain the true class often enough at a margin.
 
     For every k the share of examples whose true class is among the teacher's k likeliest is fitted by isotonic
-    regression on the margin; the answer is the smallest k that reaches `coverage` there, and K where none does. More
-    candidates never cover less, and a larger margin never calls for more of them.
+    regression on the margin; the answer is the smallest k that reaches `coverage` there, and K if none does. More
+    candidates never cover less, and a larger margin never needs more of them.
 
     Args:
         teacher_probs: [V, K], out of sample. A class tied with the last candidate is a candidate too.
@@ -71,13 +71,13 @@ def num_candidates(
     thresholds = [
         _first_margin(isotonic_accuracy(margins, rank <= k, prior=prior), coverage) for k in range(FEWEST, num_classes)
     ]
-    # Falling in k already, but for rounding.
+    # Decreasing in k already, except for rounding.
     falling = np.minimum.accumulate(np.array(thresholds, np.float64))
     return CandidateRule(thresholds=torch.from_numpy(falling[::-1].copy()))
 
 
 def fixed_candidates(count: int, num_classes: int) -> CandidateRule:
-    """The same number of candidates everywhere.
+    """A rule with the same number of candidates at every margin.
 
     Example:
         >>> fixed_candidates(3, 5)(torch.tensor([0.0, 1.0])).tolist()

@@ -12,19 +12,19 @@ from overproof.functional import SMALLEST_PROBABILITY
 from overproof.noise.accuracy import LOWER_BOUNDS
 
 SAME_MARGINS = (
-    "All answers have the same margin (hard labels only), which cannot tell where the teacher errs: what is expected "
-    "of its answers on the pool follows from the class that each names."
+    "All answers have the same margin (hard labels only), which does not show where the teacher errs: its expected "
+    "accuracy on the pool follows from the predicted classes."
 )
-"""The finding for a teacher without margins."""
+"""The finding for a teacher whose margins are all equal."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ClassAccuracy:
-    """P(the teacher is right | the class it names).
+    """P(the teacher is right | predicted class).
 
     Args:
         values: [K], in [lower, 1].
-        lower: Where they were clipped.
+        lower: The bound at which they were clipped.
     """
 
     values: Float64[Tensor, "K"]
@@ -53,16 +53,16 @@ def class_accuracy(
     lower: float | None = None,
     prior: float = 0.0,
 ) -> ClassAccuracy:
-    """Share of right answers among those that name a class.
+    """Share of right answers by predicted class.
 
     Args:
-        pseudo_label: [V], what the teacher names, out of sample.
+        pseudo_label: [V], the teacher's predicted classes, out of sample.
         correct: [V], whether it is the true class.
         num_classes: K.
-        lower: No accuracy is taken to be below this, in [0, 1]; None chooses the bound among `LOWER_BOUNDS` whose
+        lower: Lower bound of the accuracies, in [0, 1]; None chooses the bound among `LOWER_BOUNDS` whose
             clipped accuracies best predict, out of fold, whether the teacher is right.
-        prior: So many imaginary examples of every class, as accurate as the teacher is overall (with one more of each
-            kind, right and wrong); a class that it never names has that accuracy.
+        prior: Number of imaginary examples of every class, as accurate as the teacher is overall (with one more of each
+            kind, right and wrong); a class that is never predicted has that accuracy.
 
     Example:
         Right in three of four where it names class 0, once where it names class 1.

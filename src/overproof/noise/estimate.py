@@ -18,15 +18,15 @@ SHOWN_MARGINS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class NoiseEstimate:
-    """How often the teacher is right, where, among which classes, and whom it mistakes for whom.
+    """The accuracy of the teacher as a function of its answer, the candidate classes and the confusion of classes.
 
     Args:
-        accuracy: P(right) as a function of the teacher's margin, or of the class it names where all margins are equal.
+        accuracy: P(right) as a function of the teacher's margin, or of the predicted class if all margins are equal.
         candidates: The number of candidates as a function of the teacher's margin.
         transition: [K, K], P(pseudo-label j | true class i); rows sum to one.
         temperature: Calibrates the teacher's probabilities (`calibrate`).
         mean_accuracy: Overall accuracy on the examples of the fit: mean, and low and high of its 95 % interval.
-        num_examples: How many labelled examples it was fitted on.
+        num_examples: Number of labelled examples that it was fitted on.
     """
 
     accuracy: IsotonicAccuracy | ClassAccuracy
@@ -38,7 +38,7 @@ class NoiseEstimate:
 
     @property
     def lower_bound(self) -> float:
-        """No accuracy is below this."""
+        """The lower bound of the accuracy."""
         return self.accuracy.lower
 
     def teacher_accuracy(self, teacher_probs: Float[Tensor, "N K"]) -> Float32[Tensor, "N"]:
@@ -48,24 +48,24 @@ class NoiseEstimate:
         return self.accuracy(margin(teacher_probs))
 
     def accuracy_of(self, margin: Float16[Tensor, "N"], pseudo_label: Int[Tensor, "N"]) -> Float32[Tensor, "N"]:
-        """The same of stored answers: by their margins in half precision, or by the classes they name."""
+        """The same of stored answers: by their margins in half precision, or by their predicted classes."""
         if isinstance(self.accuracy, ClassAccuracy):
             return self.accuracy(pseudo_label)
         return self.accuracy.lookup(margin)
 
     @property
     def is_constant(self) -> bool:
-        """Whether it expects the same accuracy of every answer, as that of a teacher taken to be noiseless does."""
+        """Whether every answer has the same estimated accuracy, as under the `noiseless` model."""
         return isinstance(self.accuracy, IsotonicAccuracy) and len(self.accuracy.knots) == 1
 
     def num_candidates(self, teacher_probs: Float[Tensor, "N K"]) -> Int64[Tensor, "N"]:
-        """How many of the likeliest classes hold the truth of every answer often enough, in 2..K."""
+        """The number of likeliest classes that contain the true one often enough, for every answer, in 2..K."""
         return self.candidates(margin(teacher_probs))
 
     def summary(self) -> dict[str, Any]:
-        """The estimate for people and for JSON: curves at five margins; of the transition matrix the diagonal.
+        """The estimate as values for JSON: curves at five margins; of the transition matrix the diagonal.
 
-        Where all margins are equal there is no curve, and the accuracy by predicted class is given instead.
+        If all margins are equal there is no curve, but the accuracy by predicted class.
         """
         shown = torch.tensor(SHOWN_MARGINS)
         mean, low, high = self.mean_accuracy

@@ -11,7 +11,7 @@ from overproof import functional
 from overproof.errors import InputError
 
 MARGIN_OF_BITS = torch.arange(0x3C01, dtype=torch.int16).view(torch.float16).double()
-"""Every margin that half precision can hold, 0 to 1, at the index of its bits: 15,361 of them, rising."""
+"""Every margin that half precision can hold, 0 to 1, at the index of its bits: 15,361 of them, ascending."""
 
 
 def margin(teacher_probs: Float[Tensor, "N K"]) -> Float32[Tensor, "N"]:
@@ -33,7 +33,7 @@ def margin(teacher_probs: Float[Tensor, "N K"]) -> Float32[Tensor, "N"]:
 
 
 def check_margin(name: str, margin: Tensor | NDArray[Any]) -> None:
-    """Refuse what cannot be a margin.
+    """Check that a vector can hold margins.
 
     Raises:
         InputError: A number outside [0, 1] or none at all, with its row.

@@ -19,7 +19,7 @@ PRIOR = 4.0
 def named_posterior(
     labels: Int[Tensor, "_"], teacher_probs: Float[Tensor, "_ _"], prior: float = PRIOR
 ) -> Float64[Tensor, "K K"]:
-    """P(true class i | the teacher names j), in row j: the transition matrix turned around by Bayes' rule.
+    """P(true class i | predicted class j), in row j: the transition matrix inverted by Bayes' rule.
 
     In proportion to P(j | i), with the prior of `transition_matrix`, times the frequency of class i with one more
     example of each class. So the probability of an answer follows from the class that it names, and of the rest
@@ -48,7 +48,7 @@ def named_posterior(
     """
     frequency = torch.bincount(labels.long().cpu(), minlength=teacher_probs.shape[1]).double() + 1
     joint = transition_matrix(labels, teacher_probs, prior).double().cpu() * frequency.unsqueeze(1)
-    # A teacher that was wrong every time never names some classes: of those the frequencies are all that is known.
+    # A teacher that is always wrong never predicts some classes: for those only the frequencies are left.
     joint = joint.where((joint > 0).any(dim=0), frequency.unsqueeze(1))
     return (joint / joint.sum(dim=0)).T
 
@@ -85,8 +85,9 @@ def named_posterior_by_role(
         return lambda held_out: table[joined[held_out].argmax(dim=1)]
 
     held_out = out_of_fold(fit, folds(truth, max(2, min(NUM_FOLDS, len(truth))), seed))
-    judged = dict(zip(label, held_out.split([len(each) for each in label.values()]), strict=True))
+    labelled = dict(zip(label, held_out.split([len(each) for each in label.values()]), strict=True))
     table = named_posterior(truth, joined, prior)
     return {
-        role: judged[role] if role in judged else table[probs.argmax(dim=1)] for role, probs in teacher_probs.items()
+        role: labelled[role] if role in labelled else table[probs.argmax(dim=1)]
+        for role, probs in teacher_probs.items()
     }

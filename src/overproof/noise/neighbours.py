@@ -13,7 +13,7 @@ from overproof.errors import InputError
 from overproof.noise.margins import MARGIN_OF_BITS, bits_of_margin, check_margin
 
 BLOCK_ELEMENTS = 1 << 21
-"""Distances held at once by the exact search."""
+"""Number of distances that the exact search holds in memory."""
 
 
 def num_neighbours(num_reference: int) -> int:
@@ -23,13 +23,13 @@ def num_neighbours(num_reference: int) -> int:
         >>> num_neighbours(1000), num_neighbours(50)
         (16, 5)
 
-    Differs from the paper: Iliopoulos et al. (2022), arXiv 2210.06711, tune nothing; the rule is our reading of that.
+    Differs from the paper: Iliopoulos et al. (2022), arXiv 2210.06711, tune nothing; the rule is our interpretation.
     """
     return max(5, round(0.5 * math.sqrt(num_reference)))
 
 
 def num_cells(num_queries: int, k: int) -> int:
-    """Cells a side of a `QuantileGrid` that will be queried `num_queries` times before it is rebuilt, in 16..256.
+    """Cells per side of a `QuantileGrid` that is queried `num_queries` times before it is rebuilt, in 16..256.
 
     Building queries a k-d tree once for each cell. One cell for every k queries keeps that at a fifth of a microsecond
     a query, 1 to 3 % of an epoch of the smallest useful student (14 microseconds a row).
@@ -44,10 +44,10 @@ def num_cells(num_queries: int, k: int) -> int:
 def nearest_neighbour_mean(
     reference: Float[Tensor, "_ 2"], values: Float[Tensor, "_ m"], query: Float[Tensor, "N 2"], k: int
 ) -> Float32[Tensor, "N m"]:
-    """The mean of `values` over the k reference points nearest to each query; exact, by looking at all of them.
+    """The mean of `values` over the k reference points nearest to each query; exact, by computing all distances.
 
     Both covariates are centred and scaled by the reference set (one that is constant there is only centred). Reference
-    points at the same place are taken all or none, so there may be more than k; of different places equally far, that
+    points at the same place are used together, so there may be more than k; of different places at equal distance, that
     with the smaller covariates comes first. The order of the reference points therefore does not matter.
 
     Args:
@@ -65,7 +65,7 @@ def nearest_neighbour_mean(
         InputError: Sizes that differ, a `k` outside 1..V, or a covariate that is not a number.
 
     Source: Iliopoulos et al. (2022), arXiv 2210.06711 (the covariates and the regression).
-    Differs from the paper: that the covariates are standardised is our reading.
+    Differs from the paper: that the covariates are standardised is our interpretation.
     """
     places = _Places.of(reference, values, k)
     targets = torch.from_numpy(places.scaled(_as_numpy(query)))
@@ -82,14 +82,14 @@ def nearest_neighbour_mean(
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class QuantileGrid:
-    """`nearest_neighbour_mean` as a table: the exact answer at a grid of margins, read at the nearest of them.
+    """`nearest_neighbour_mean` as a table: the exact mean on a grid of margins, looked up at the nearest of them.
 
-    The grid is finer where reference points are dense: its margins are their quantiles. Which cell a margin falls into
-    is a second table, over the bits of the margin in half precision, so that a lookup is three reads and no search.
+    The grid is finer where reference points are dense: its margins are their quantiles. The cell of a margin is in a
+    second table, indexed by the bits of the margin in half precision, so that a lookup is three reads and no search.
 
     Args:
-        offset: [2, 15361], where the cells of a teacher margin begin, and which of them is the student margin's, by the
-            bits of each; their sum is the row of `table`.
+        offset: [2, 15361], the first cell of a teacher margin, and the cell of a student margin among them, by the bits
+            of each; their sum is the row of `table`.
         table: [cells, m], the means.
     """
 
@@ -102,14 +102,14 @@ class QuantileGrid:
     ) -> "QuantileGrid":
         """Run the exact search at every cell's centre.
 
-        Margins are rounded to half precision first: all those that a saturated student or a teacher without
-        probabilities calls 1 are then at one place, and averaged over together.
+        Margins are rounded to half precision first: all margins near 1 of a saturated student, or of a teacher
+        without probabilities, are then at one place and are averaged together.
 
         Args:
             reference: [V, 2], margins, in [0, 1].
             values: [V, m], what to average.
             k: At least 1, at most V.
-            cells: A side, at most; fewer where margins coincide. `num_cells` suits the size of the pool.
+            cells: Maximum per side; fewer if margins coincide. `num_cells` suits the size of the pool.
 
         Returns:
             A callable on queries [N, 2], on the device of `values`.
@@ -172,8 +172,8 @@ def knn_accuracy(
         teacher_margin: [V], out of sample, in [0, 1].
         student_margin: [V], of a student that was not trained on these labels, in [0, 1].
         correct: [V], bool, or 0 and 1.
-        k: Neighbours; None is `num_neighbours`, or all where there are fewer.
-        cells: A side, of the table that answers (`QuantileGrid`).
+        k: Neighbours; None is `num_neighbours`, or all if there are fewer.
+        cells: Cells per side of the table (`QuantileGrid`).
 
     Returns:
         A callable on (teacher_margin, student_margin).
@@ -230,7 +230,7 @@ class _Places:
         distinct = np.stack([paired.real, paired.imag], axis=1)
         columns = _as_numpy(values).T
         sums = np.stack([np.bincount(which, column) for column in columns], axis=1, dtype=np.float64)
-        # From the places in their order, not from the points in theirs: rounding would decide between equal distances.
+        # From the places in sorted order, not from the points in theirs: equal distances must not differ by rounding.
         share = counts[:, None] / len(covariates)
         centre = (share * distinct).sum(axis=0)
         deviation = np.sqrt((share * (distinct - centre) ** 2).sum(axis=0))
@@ -242,7 +242,7 @@ class _Places:
         return np.asarray((query - self.centre) / self.scale)
 
     def mean(self, query: NDArray[np.float64]) -> NDArray[np.float64]:
-        """As `nearest_neighbour_mean`, by a k-d tree: any of several places equally far may come first."""
+        """As `nearest_neighbour_mean`, by a k-d tree: of several places at equal distance any may come first."""
         # Here, because it is a third of the package's import time.
         from scipy.spatial import KDTree
 
@@ -255,7 +255,7 @@ class _Places:
 
 
 def _nearest_centre(centres: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Which centre is nearest to each margin of half precision, by its bits."""
+    """The index of the centre nearest to each margin of half precision, by its bits."""
     edges = (centres[1:] + centres[:-1]) / 2
     ends = np.searchsorted(MARGIN_OF_BITS.numpy(), edges, side="right")
     return np.repeat(np.arange(len(centres)), np.diff(ends, prepend=0, append=len(MARGIN_OF_BITS)))

@@ -16,7 +16,7 @@ from overproof.functional import SMALLEST_PROBABILITY
 from overproof.noise.transition import check_labelled
 
 NUM_FOLDS = 10
-"""Folds of labelled examples for answers of a stack that must be out of sample."""
+"""Folds of labelled examples for out-of-sample answers of a stack."""
 
 Scores = Sequence[Float[Tensor, "_ _"]]
 """One array of probabilities [N, K] for each scorer, aligned by rows and columns."""
@@ -24,13 +24,13 @@ Scores = Sequence[Float[Tensor, "_ _"]]
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Stacking:
-    """p(class) in proportion to exp(bias) times the product of the scorers' probabilities, each to a power of its own.
+    """p(class) in proportion to exp(bias) times the product of the scorers' probabilities, each to its own power.
 
     Args:
-        weight: [S], the powers, not negative; 0 ignores it, 1 takes it as it is, more makes it surer.
-        weight_low: [S], where the 95 % intervals of the weights begin.
-        weight_high: [S], where they end.
-        bias: [K], one a class; zeros where none is fitted.
+        weight: [S], the powers, not negative; 0 ignores a scorer, 1 leaves it unchanged, more sharpens it.
+        weight_low: [S], lower ends of the 95 % intervals of the weights.
+        weight_high: [S], their upper ends.
+        bias: [K], one per class; zeros if none is fitted.
     """
 
     weight: Float64[Tensor, "S"]
@@ -48,7 +48,7 @@ class Stacking:
         return (_log_probs(scores) @ self.weight + self.bias).softmax(dim=1)
 
     def summary(self) -> dict[str, Any]:
-        """Weights, intervals and biases for people and for JSON."""
+        """Weights, intervals and biases as values for JSON."""
         weights = zip(self.weight.tolist(), self.weight_low.tolist(), self.weight_high.tolist(), strict=True)
         return {
             "weights": [
@@ -70,9 +70,9 @@ def stack(scores: Scores, label: Int[Tensor, "_"], *, bias: bool = False, penalt
         scores: S arrays [V, K] of probabilities, every one **out of sample** on these examples; those below 1e-7 count
             as 1e-7.
         label: [V], the true classes.
-        bias: Whether every class gets a bias of its own: for scorers that have the class frequencies wrong in common,
-            or that each count the same prior once more.
-        penalty: Above 0; how many examples' worth of trust the starting point has.
+        bias: Whether every class gets a bias of its own: for scorers that share wrong class frequencies, or that each
+            include the same prior.
+        penalty: Above 0; strength of the prior, as a number of examples.
 
     Example:
         The first scorer has probability .9 and is always right, the second always has .5.
@@ -145,7 +145,7 @@ def stack(scores: Scores, label: Int[Tensor, "_"], *, bias: bool = False, penalt
 def stacked_out_of_fold(
     scores: Scores, label: Int[Tensor, "V"], *, seed: int, bias: bool = False, penalty: float = 1.0
 ) -> Float64[Tensor, "V K"]:
-    """A stack's answers on the very examples its weights are learned on, each by weights that never saw its label.
+    """A stack's answers on the examples that its weights are fitted on, each by weights fitted without its fold.
 
     Args:
         scores: S arrays [V, K], out of sample.

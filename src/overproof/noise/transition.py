@@ -24,13 +24,13 @@ def transition_matrix(
 ) -> Tensor | NDArray[np.float32]:
     """P(pseudo-label j | true class i): of the examples of class i, the share whose likeliest class is j.
 
-    A class without examples is taken to be as accurate as the teacher is overall, and mistaken for the others as often
-    as those are named (evenly where none of them is ever named). cleanlab's `noise_matrix` is the transpose.
+    A class without examples is assumed to be as accurate as the teacher is overall, and mistaken for the others as
+    often as those are predicted (evenly if none of them is ever predicted). cleanlab's `noise_matrix` is the transpose.
 
     Args:
         labels: [V], the true classes, in 0..K-1.
         teacher_probs: [V, K], out of sample; rows sum to one. Of equal classes the first is the pseudo-label.
-        prior: So many imaginary examples of every class, distributed as for a class without examples; 0 counts only.
+        prior: Number of imaginary examples of every class, distributed as for a class without examples; 0 counts only.
 
     Returns:
         [K, K] float32, rows sum to one; a tensor for tensors, a NumPy array for arrays.
@@ -88,7 +88,7 @@ def transition_interval(
 def global_accuracy(
     labels: Int[Tensor, "_"], teacher_probs: Float[Tensor, "_ _"], level: float = LEVEL
 ) -> tuple[float, float, float]:
-    """How often the teacher is right, with Clopper and Pearson's interval: (mean, low, high).
+    """The teacher's accuracy, with Clopper and Pearson's interval: (mean, low, high).
 
     Example:
         >>> mean, low, high = global_accuracy(torch.tensor([0, 0]), torch.tensor([[0.9, 0.1], [0.4, 0.6]]))
@@ -105,7 +105,7 @@ def global_accuracy(
 
 
 def check_labelled(labels: Tensor, teacher_probs: Tensor) -> None:
-    """Refuse labelled examples that are none, misaligned, unknown or of no class.
+    """Check that labelled examples exist, are aligned and have labels of known classes.
 
     Raises:
         InputError: What was found and what is allowed.
@@ -132,7 +132,7 @@ def _counts(labels: Tensor, teacher_probs: Tensor) -> Tensor:
 
 
 def _row_of_an_unseen_class(counts: Tensor) -> Tensor:
-    """[K, K], row i: the overall accuracy on i, the rest as the other classes are named."""
+    """[K, K], row i: the overall accuracy on i, the rest in proportion to the predicted classes."""
     accuracy = counts.trace() / counts.sum()
     named = counts.sum(dim=0).expand_as(counts).clone().fill_diagonal_(0)
     total = named.sum(dim=1, keepdim=True)

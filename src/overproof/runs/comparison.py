@@ -183,7 +183,7 @@ def compare(
         folder: Output folder. If it already holds a comparison of the same experiment, missing budgets and students
             are added.
         finished: Called with every run once its result is written, while its data are still in memory.
-        progress: Shows how far long work is.
+        progress: Shows the progress of long work.
 
     Raises:
         InputError: A file, an option or the folder's content does not fit; this is checked before any teacher answers.

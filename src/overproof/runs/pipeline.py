@@ -11,11 +11,11 @@ The folder of a run:
     OUT/labels/all-seeds/…     a brought teacher's answers to the file that labelled examples and pools are drawn from
     OUT/labels/seed-S/…        where there are several teachers: the others' answers, and weights.json
     OUT/labels/seed-S/peers/…  the answers of peers, where a row has peer rounds
-    OUT/students/seed-S/ROW/…  one student: weights, description, what its method learned, and row.json, written last
-    OUT/tallies.json           the answers of each row on the test, counted
+    OUT/students/seed-S/ROW/…  one student: weights, description, learned parts of its method; row.json last
+    OUT/tallies.json           counts of the answers of each row on the test
     OUT/result.json            rows, summary and findings, written last of all
     OUT/report.html            the same as a page, if requested
-    OUT/log.txt, costs.jsonl   what happened when, and how long it took
+    OUT/log.txt, costs.jsonl   the log of the run, and the time of each step
 
 Every step skips what is finished, so that the same call resumes (`overproof.runs.resume`).
 """
@@ -70,7 +70,7 @@ def open_run(folder: Path | str, *, progress: Progress | None = None) -> "Run":
 
     Args:
         folder: The run's.
-        progress: Shows how far long work is.
+        progress: Shows the progress of long work.
 
     Raises:
         InputError: The folder holds no run.
@@ -88,8 +88,8 @@ class Run:
     Args:
         experiment: All of the run.
         folder: Its folder.
-        progress: Shows how far long work is.
-        caches: What it shares with other runs.
+        progress: Shows the progress of long work.
+        caches: The caches shared with other runs.
     """
 
     experiment: Experiment
@@ -113,7 +113,7 @@ class Run:
         return result
 
     def label(self) -> dict[int, dict[str, int]]:
-        """Have the teacher answer every example of every seed, once.
+        """Compute the teacher's answers to every example of every seed, once.
 
         Returns:
             How many examples have answers, by seed and role.
@@ -133,7 +133,7 @@ class Run:
         return answered
 
     def assess(self) -> Assessment:
-        """Judge the teacher by the first seed's labelled examples and answers, before any student is trained.
+        """Assess the teacher on the first seed's labelled examples and answers, before any student is trained.
 
         Raises:
             InputError: There are too few labelled examples, or no pool.
@@ -156,7 +156,7 @@ class Run:
         self.begin()
         cells = [(seed, each) for seed in self.experiment.seeds for each in self._students.rows(seed)]
         finished = [(seed, each) for seed, each in cells if is_finished(self._student_folder(seed, each))]
-        # All processes must find the same students finished before one of them writes.
+        # All processes must have checked the finished students before one of them writes.
         wait_for_all()
         with self.progress.task("students", len(cells)) as advance:
             for number, (seed, each) in enumerate(finished):
@@ -219,13 +219,13 @@ class Run:
         """The examples of one seed by role, with the labels they are given."""
         return self._given.for_seed(seed)
 
-    # --- beginning, or resuming
+    # --- start, or resume
 
     def begin(self) -> None:
-        """Make the folder, or make sure that what it holds is this experiment; once, however many steps follow.
+        """Create the folder, or check that it belongs to this experiment; done once per run object.
 
         Raises:
-            InputError: The data or the options do not fit, or the folder holds something else.
+            InputError: The data or the options do not fit, or the folder belongs to another experiment.
         """
         if self.folder in self._begun:
             return
@@ -243,7 +243,7 @@ class Run:
             self.progress.note(lambda: self._plan().sentence())
 
     def check(self) -> None:
-        """Make sure that data, options and folder fit before the teacher answers anything; nothing is written.
+        """Check that data, options and folder fit before the teacher is evaluated; nothing is written.
 
         Raises:
             InputError: They do not.
@@ -266,7 +266,7 @@ class Run:
             raise
 
     def _check_read_data(self) -> None:
-        """Everything a user can get wrong that shows once the data are read."""
+        """Check the options that depend on the content of the data."""
         roles, experiment = self._roles.for_seed(self.experiment.seeds[0]), self.experiment
         experiment.data.label_noise.check(self._roles.class_names)
         experiment.teacher.spoil.check(self._roles.class_names)
@@ -281,11 +281,11 @@ class Run:
         found = sizes_of(self.experiment, self._roles)
         return plan(self.experiment, found, measure(self.experiment, found))
 
-    # --- what the steps are made of
+    # --- the components of the steps
 
     @property
     def _shared_folder(self) -> Path:
-        """Where staged inputs are kept; they are read again if deleted."""
+        """The folder of staged inputs; they are read again if deleted."""
         return self.caches.folder or self.folder
 
     @cached_property

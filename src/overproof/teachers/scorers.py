@@ -58,9 +58,9 @@ def check_named(width: int, names: Sequence[str], who: str) -> None:
     """A teacher has a name for each of the classes that it answers for.
 
     Args:
-        width: How many it answers for.
+        width: The number of classes in its answers.
         names: Their names.
-        who: What to call the teacher in errors.
+        who: The teacher's name in errors.
 
     Raises:
         InputError: There are more or fewer.
@@ -70,12 +70,12 @@ def check_named(width: int, names: Sequence[str], who: str) -> None:
 
 
 def column_order(class_names: Sequence[str], own: Sequence[str], who: str) -> Int[Tensor, "K"]:
-    """Which of a teacher's columns each of the run's classes is: another order is no mistake, columns go by name.
+    """Which of a teacher's columns each of the run's classes is: columns are matched by name, in any order.
 
     Args:
         class_names: The run's, in order.
         own: The teacher's, in the order of its columns.
-        who: What to call the teacher in errors.
+        who: The teacher's name in errors.
 
     Example:
         >>> column_order(("no", "yes"), ("yes", "no"), "teacher (model.onnx)").tolist()
@@ -108,7 +108,7 @@ def checked_options(model: type[Options], options: Mapping[str, Any], who: str) 
     Args:
         model: Which there are.
         options: As given in `teacher.options`.
-        who: What to call the teacher in errors.
+        who: The teacher's name in errors.
 
     Raises:
         InputError: An option that does not exist, or a value that it cannot have.

@@ -1,4 +1,4 @@
-"""Sentences beside the table: what a reader must know of a finished run. One file a finding, listed here in order.
+"""Sentences about a finished run that its report shows beside the table. One file per finding, listed here in order.
 
 To add one, write a file with a function `find` (`RunFacts` to sentences) and put it in `FINDINGS`. Imports the rest of
 `evaluation` only.
@@ -52,7 +52,7 @@ FINDINGS: tuple[Finding, ...] = (
 
 
 def findings_of(facts: RunFacts) -> list[str]:
-    """Everything a reader must know beside the table, in sentences.
+    """The sentences of all findings that apply to a run.
 
     Args:
         facts: A finished run.

@@ -1,4 +1,4 @@
-"""Whether the teacher is as accurate on what a method keeps of the pool as on the labelled examples."""
+"""Whether the teacher is as accurate on the selected pool examples as on the labelled examples."""
 
 from collections.abc import Mapping
 from statistics import fmean
@@ -22,9 +22,9 @@ def _of_row(row: str, facts: RunFacts) -> list[str]:
     if labelled == selected or low <= selected <= high:
         return []
     return [
-        f"On what {row} keeps, the teacher's accuracy shifted: its margins there promise {selected:.1%}, those of the "
-        f"labelled examples {labelled:.1%} (95 % interval {low:.1%} to {high:.1%}); a promise that holds for in-domain "
-        f"examples only."
+        f"On what {row} keeps, the teacher's accuracy shifted: estimated from its margins, it is {selected:.1%} "
+        f"there and {labelled:.1%} on the labelled examples (95 % interval {low:.1%} to {high:.1%}); the estimate is "
+        f"valid for in-domain examples only."
     ]
 
 

@@ -5,7 +5,7 @@ from statistics import fmean
 from overproof.evaluation.findings.run_facts import RunFacts
 
 NUM_SHOWN = 5
-"""Of many classes those are named where the teacher is worst."""
+"""Number of classes listed if there are more: those where the teacher is worst."""
 
 
 def find(facts: RunFacts) -> list[str]:
@@ -23,8 +23,8 @@ def find(facts: RunFacts) -> list[str]:
     shown = ", ".join(f"{name} {means[name]:.3f}" for name in (names if len(names) <= NUM_SHOWN else worst))
     which = "" if len(names) <= NUM_SHOWN else f", the worst {NUM_SHOWN} of {len(names)} classes"
     return [
-        f"The teacher gives hard labels only: all its answers have the same margin, which cannot tell where it errs. "
-        f"Its accuracy is estimated for each class that it names instead ({shown}{which}), every class may be meant "
-        f"where it is wrong, weights on held-out labels follow the student's margin alone, and a selection by "
-        f"confidence is one at random."
+        f"The teacher gives hard labels only: all its answers have the same margin, which does not show where it errs. "
+        f"Its accuracy is estimated for each predicted class instead ({shown}{which}), any class may be the true one "
+        f"where it is wrong, weights on held-out labels depend on the student's margin alone, and a selection by "
+        f"confidence is a random one."
     ]

@@ -1,4 +1,4 @@
-"""Which mistakes of the teacher a learned transition matrix holds."""
+"""The mistakes of the teacher in a learned transition matrix."""
 
 from overproof.evaluation.findings.run_facts import RunFacts
 

@@ -8,5 +8,5 @@ def find(facts: RunFacts) -> list[str]:
     sentences: dict[str, str] = {}
     for (row, seed), training in facts.trainings.items():
         if training.get("classes_vanish"):
-            sentences.setdefault(row, f"In what {row} keeps of the pool (seed {seed}), {training['classes_vanish']}")
+            sentences.setdefault(row, f"In the selection of {row} (seed {seed}), {training['classes_vanish']}")
     return list(sentences.values())

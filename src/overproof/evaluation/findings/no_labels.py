@@ -1,11 +1,11 @@
-"""Which numbers a run without labelled examples cannot give."""
+"""The numbers that a run without labelled examples cannot give."""
 
 from overproof.evaluation.findings.run_facts import RunFacts
 
 
 def find(facts: RunFacts) -> list[str]:
     """One sentence where there are no labelled examples beside the test."""
-    # A teacher that has seen all the labels has no accuracy to state either, but there are labels.
+    # A teacher trained on all the labels has no accuracy to report either, but there are labels.
     if any("teacher_accuracy" in each or each["num_labelled"] for each in facts.trainings.values()):
         return []
     sentence = (

@@ -1,4 +1,4 @@
-"""Whether the student averages the teacher's mistakes out, memorises them, or cannot see that they are mistakes."""
+"""Whether the student averages the teacher's mistakes out or memorises them, or whether they are systematic."""
 
 from collections.abc import Sequence
 from statistics import fmean
@@ -15,9 +15,9 @@ answers it was never trained on."""
 
 
 def find(facts: RunFacts) -> list[str]:
-    """What the student of hard labels learned of the teacher's mistakes.
+    """The share of the teacher's mistakes that the student of hard labels repeats.
 
-    On the pool's truth where it is known, else only how often it agrees with the answers.
+    If the pool has no true labels, only how often it agrees with the answers.
     """
     hard = facts.trainings_of("hard")
     if hard and all("mistakes_learned" in each for each in hard):
@@ -40,18 +40,18 @@ def find(facts: RunFacts) -> list[str]:
 def _regime(learned: float, right_where_wrong: float | None) -> str:
     if right_where_wrong is not None and right_where_wrong < SYSTEMATIC:
         return (
-            f"The mistakes are systematic: on test examples nobody trained on, the student is right on only "
-            f"{right_where_wrong:.0%} of those the teacher gets wrong. They follow from the inputs, so no noise model "
-            f"sees them; labels, another view of the data, or a better teacher help."
+            f"The mistakes are systematic: on test examples, on which no model was trained, the student is right on "
+            f"only {right_where_wrong:.0%} of those that the teacher gets wrong. They depend on the inputs, so no "
+            f"noise model detects them; labels, another view of the data, or a better teacher help."
         )
     if learned < AVERAGING:
         return (
             "That is the averaging regime: the student is too small, or the pool too large, to learn mistakes one by "
-            "one, so those that look random cancel out in plain distillation too, and little is left to be won."
+            "one, so those that look random cancel out in plain distillation too, and little is left to gain."
         )
     return (
-        "That is the memorising regime: the student can learn the teacher's mistakes one by one, so debiasing has "
-        "something to win where they look random given the margins."
+        "That is the memorising regime: the student can learn the teacher's mistakes one by one, so debiasing "
+        "can help where they look random given the margins."
     )
 
 

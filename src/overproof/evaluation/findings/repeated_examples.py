@@ -6,8 +6,8 @@ from overproof.evaluation.findings.run_facts import RunFacts
 def find(facts: RunFacts) -> list[str]:
     """One sentence for each role that shares examples with the test."""
     return [
-        f"{count} {role} examples also stand in the test, letter for letter; set data.duplicates to 'drop' to leave "
-        f"them out."
+        f"{count} {role} examples are also in the test, with the same content; set data.duplicates to 'drop' to "
+        f"remove them."
         for role, count in (facts.repeated or {}).items()
         if count
     ]

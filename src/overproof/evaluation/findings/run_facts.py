@@ -1,4 +1,4 @@
-"""What the findings of a run are derived from: its table, and what is known of each training."""
+"""The input of the findings: the table of a run, and the facts of each training."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from overproof.evaluation.verdict import Row, Summary
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VoteFacts:
-    """What one file of votes holds.
+    """The content of one file of votes.
 
     Args:
         file: Its name.
@@ -26,19 +26,19 @@ class VoteFacts:
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class RunFacts:
-    """A finished run, as far as findings need it.
+    """The facts of a finished run that the findings use.
 
     Args:
-        trainings: What is known of each student's training, by row and seed: the content of its row.json.
-        rows: One a method and seed.
-        summary: One a method.
+        trainings: The facts of each student's training, by row and seed: the content of its row.json.
+        rows: One per method and seed.
+        summary: One per method.
         class_names: K names.
         repeated: How many examples of each role are in the test too; empty where that is not to be reported.
         published_accuracy: The teacher's, where one is given.
         votes: One entry for each file of votes among the teacher's answers.
         scorers: The scorers by name.
-        stacks: What each scorer of a stack counts, seed by seed; empty with one scorer.
-        input_remarks: What the student does not see of the examples, in sentences.
+        stacks: The weights of the scorers of a stack, seed by seed; empty with one scorer.
+        input_remarks: Sentences about the parts of the examples that the student does not use.
     """
 
     trainings: Mapping[tuple[str, int], Mapping[str, Any]]
@@ -57,14 +57,14 @@ class RunFacts:
         return list(dict.fromkeys(row for row, _ in self.trainings))
 
     def trainings_of(self, row: str) -> list[Mapping[str, Any]]:
-        """What is known of the trainings of one row, seed by seed."""
+        """The facts of the trainings of one row, seed by seed."""
         return [facts for (name, _), facts in self.trainings.items() if name == row]
 
     def partial_selections(self, row: str) -> list[Mapping[str, Any]]:
-        """What a row kept of the pool, seed by seed; empty unless every seed kept a part of it."""
+        """A row's selection of the pool, seed by seed; empty unless every seed selected a part of it."""
         kept = [facts["selection"] for facts in self.trainings_of(row) if "selection" in facts]
         return kept if all(0 < each["num_kept"] < each["num_pool"] for each in kept) else []
 
 
 Finding = Callable[[RunFacts], list[str]]
-"""Derives sentences from a finished run; an empty list where nothing is to be reported."""
+"""Derives sentences from a finished run; an empty list if there is nothing to report."""

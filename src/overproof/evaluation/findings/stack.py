@@ -1,4 +1,4 @@
-"""What each teacher of a stack counts."""
+"""The weight of each teacher of a stack."""
 
 from statistics import fmean
 

@@ -1,8 +1,8 @@
-"""What the student does not read of the examples: ends of long texts, empty ones."""
+"""The parts of the examples that the student does not use: ends of long texts, empty ones."""
 
 from overproof.evaluation.findings.run_facts import RunFacts
 
 
 def find(facts: RunFacts) -> list[str]:
-    """The remarks of the student's encoder, as they are."""
+    """The remarks of the student's encoder, unchanged."""
     return list(facts.input_remarks)

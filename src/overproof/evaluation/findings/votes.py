@@ -3,9 +3,9 @@
 from overproof.evaluation.findings.run_facts import RunFacts
 
 COUNTED = {
-    "soft": "the shares of the votes are taken for probabilities",
-    "majority": "the class with the most votes is taken for certain, of equals the first",
-    "reliability": "each annotator counts by how often it seems right (Dawid and Skene, one accuracy each, by EM)",
+    "soft": "the shares of the votes are used as probabilities",
+    "majority": "the class with the most votes has probability 1, of equals the first",
+    "reliability": "each annotator is weighted by its estimated accuracy (Dawid and Skene, one accuracy each, by EM)",
 }
 
 

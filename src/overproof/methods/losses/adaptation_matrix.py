@@ -27,19 +27,19 @@ class AdaptationMatrix:
     trained, (1 - Q[i, i]) times a softmax that starts uniform. Predict with the student alone, never with f Q.
 
     Args:
-        diagonal: How often the teacher is right. `estimated` is one number, the mean over the classes of the estimated
+        diagonal: The accuracy of the teacher. `estimated` is one number, the mean over the classes of the estimated
             transition's diagonal (of the published accuracy where there are no labels); `estimated_by_class` is that
-            diagonal itself; a number in (0, 1] or a list of K of them is taken as given. At 1 there is no matrix:
-            -log f_M, which is what the cells without Q are trained with.
+            diagonal itself; a number in (0, 1] or a list of K of them is used unchanged. At 1 there is no matrix:
+            -log f_M, the loss of students without Q.
         temperature: Of the divergence, positive; the paper's is 4.
-        divergence: What the divergence counts, zero or more; the paper's is 1. At 0 the matrix works alone.
+        divergence: Weight of the divergence, zero or more; the paper's is 1. At 0 the matrix is used alone.
 
     Raises:
         InputError: An option is out of range.
 
     Source: Chen et al. (2021), Learning Student Networks in the Wild, CVPR, section 3.2.
     Differs from the paper: it measures the diagonal on data that it does not have in the wild (its figure a value per
-    class, its code one number); here the value is estimated on a few labels or a published one, and says which.
+    class, its code one number); here the value is estimated on a few labels or is a published one.
     """
 
     diagonal: PositiveShare | tuple[PositiveShare, ...] | Literal["estimated", "estimated_by_class"] = "estimated"

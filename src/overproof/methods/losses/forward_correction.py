@@ -22,8 +22,8 @@ class ForwardCorrection:
     prior): such examples have the same loss for every student.
 
     Example:
-        Of class 0 half is called 1, and class 1 always is. A student that does not know which is true expects the
-        answer 1 in three cases of four, and pays -log .75.
+        Half of class 0 is labelled 1, and all of class 1. A student with even probabilities predicts the answer 1
+        with probability .75, and has the loss -log .75.
 
         >>> from dataclasses import replace
         >>> import torch
@@ -34,8 +34,9 @@ class ForwardCorrection:
         0.2877
 
     Source: Patrini et al. (2017), arXiv 1609.03683, section 3.2 (theorem 2).
-    Differs from the paper: it reads the matrix off a network trained on the noisy labels, at the examples that network
-    is surest of; here it is counted on true labels that the teacher never saw, with a prior (`noise.prior`).
+    Differs from the paper: it reads the matrix off a network trained on the noisy labels, at the examples with that
+    network's highest probabilities; here it is counted on true labels that the teacher was not trained on, with a prior
+    (`noise.prior`).
     """
 
     def __call__(self, batch: Batch) -> PerExample:

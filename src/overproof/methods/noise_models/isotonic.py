@@ -78,6 +78,6 @@ class Isotonic:
 
 
 def _others_are_even(teacher_probs: Tensor) -> bool:
-    """Whether every class but the first is as likely as the others: nobody says which of them might be meant."""
+    """Whether all classes but the first are equally likely, so that they have no order."""
     ranked = teacher_probs.sort(dim=1, descending=True).values
     return bool((ranked[:, 1] - ranked[:, -1] <= 1e-6).all())

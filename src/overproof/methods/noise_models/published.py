@@ -16,7 +16,7 @@ from overproof.registry import register
 @register("noise", "published", paper=None)
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Published:
-    """A teacher with the same known accuracy on all examples and uniform errors over the other classes.
+    """A teacher with the same published accuracy on all examples and uniform errors over the other classes.
 
     It uses no labels: nothing is estimated, and the accuracy is not checked on the pool.
 

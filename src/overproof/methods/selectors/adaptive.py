@@ -22,7 +22,7 @@ def class_thresholds(counts: Int[NDArray[Any], "K"], confidence: float) -> Float
     """The threshold of every class: confidence times b / (2 - b), where b is its count over the largest count.
 
     Args:
-        counts: [K], how many rows of each class lie above `confidence`; one of them at least.
+        counts: [K], the number of rows of each class above `confidence`; at least one is positive.
         confidence: In (0, 1).
 
     Example:
@@ -34,7 +34,7 @@ def class_thresholds(counts: Int[NDArray[Any], "K"], confidence: float) -> Float
 
 
 def adaptive(score: Array, pseudo_label: Any, confidence: float = 0.95, *, num_classes: int | None = None) -> Array:
-    """The rows above the threshold of their class, which falls with how seldom the class is named with confidence.
+    """The rows above the threshold of their class, which is lower for classes with few confident predictions.
 
     Args:
         score: [N], the teacher's probability of its class, in [0, 1].
@@ -43,7 +43,7 @@ def adaptive(score: Array, pseudo_label: Any, confidence: float = 0.95, *, num_c
         num_classes: K; by default one more than the highest class there is.
 
     Returns:
-        The chosen rows, rising, as the kind of array that `score` is.
+        The chosen rows, ascending, as the kind of array that `score` is.
 
     Example:
         Class 0 passes .9 twice and class 1 once, so the latter's threshold is .9 times .5 / 1.5 = .3.
@@ -62,7 +62,7 @@ def adaptive(score: Array, pseudo_label: Any, confidence: float = 0.95, *, num_c
 
 def _rows(score: NumericColumn, label: NumericColumn, confidence: float, num_classes: int | None) -> RowIndices:
     if not 0 < confidence < 1:
-        raise InputError(f"confidence is {confidence}; it must lie between 0 and 1.")
+        raise InputError(f"confidence is {confidence}; it must be between 0 and 1.")
     counts = np.zeros(len(counted(label, num_classes)), np.int64)
     blocks = [slice(start, start + BLOCK_ROWS) for start in range(0, len(score), BLOCK_ROWS)]
     for block in blocks:
