@@ -144,7 +144,7 @@ BAD = {
     "answers without a file": (content(), ["teacher.model=answers"], "teacher.answers"),
     "answers and a model": (content(teacher={"model": "mlp", "answers": ["a.csv"]}), [], "not 'mlp'"),
     "in-sample answers without validation": (content(), ["teacher.trained_on_labelled=true"], "validation"),
-    "one fold": (content(), ["teacher.folds=1"], "teacher has seen the labelled examples"),
+    "one fold": (content(), ["teacher.folds=1"], "teacher was trained on the labelled examples"),
     "a change without a value": (content(), ["train.epochs"], "must look like option=value"),
     "a change below a value": (content(), ["seeds.first=1", "seeds.first.x=2"], "not a group"),
     "a reserved row name": (content(methods=[{"method": "slam", "name": "oracle"}]), [], "taken"),

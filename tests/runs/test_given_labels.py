@@ -235,14 +235,14 @@ BAD = {
     ),
     "the test's labels": ({"data.label_noise.roles": ["test"]}, "data.label_noise.roles"),
     "no weight decay": ({"train.weight_decay": 0.0}, "'train.weight_decay' is 0, but the imitation"),
-    "no labels to choose on": ({"data.rows.validation": None}, "chosen on labels that the teacher has not seen"),
+    "no labels to choose on": ({"data.rows.validation": None}, "chosen on labels that the teacher was not trained on"),
     "a loss that is not linear": (
         {"methods": [{"method": "self_distilled", "options": {"labelled.loss": "tempered_divergence"}}]},
         "TemperedDivergence is not",
     ),
     "errors of a teacher that has seen the labels": (
         {"data.rows.validation": None, "methods": ["fidelity"]},
-        "The teacher has seen the labelled examples",
+        "The teacher was trained on the labelled examples",
     ),
     "a start from several teachers": ({"teacher.folds": 3, "methods": ["partial_label"]}, "teacher.folds 1; they are"),
     "a teacher with options of its own": ({"teacher.options": {"hidden": [3]}}, "leave 'teacher.options'"),

@@ -464,9 +464,9 @@ def test_arrays_with_noisy_labels_teach_themselves(noisy, tmp_path, monkeypatch)
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({}, "chosen on labels that the teacher has not seen"),
+        ({}, "chosen on labels that the teacher was not trained on"),
         ({"held_out": torch.zeros(2, 2)}, "go together"),
-        ({"method": "slam"}, "The teacher has seen the labelled examples"),
+        ({"method": "slam"}, "The teacher was trained on the labelled examples"),
         ({"method": "born_again", "labels": torch.zeros(300, dtype=torch.long)}, "one class only"),
         ({"method": "born_again", "labels": torch.full((300,), -1)}, "row 0: the label is unknown"),
         ({"method": "born_again", "labels": torch.zeros(2, dtype=torch.long)}, "2"),

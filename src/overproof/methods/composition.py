@@ -136,9 +136,9 @@ class Method:
         """
         first, rest = slice(0, num_labelled), slice(num_labelled, None)
         # Targets and weights have no gradient, and slices of a tensor with one cost a copy in the backward pass.
-        seen = replace(batch, student_logits=batch.student_logits.detach())
-        labelled, labelled_weight = self.labelled.terms(_part(seen, first), memories, "labelled")
-        pool, pool_weight = self.pool.terms(_part(seen, rest), memories, "pool")
+        detached = replace(batch, student_logits=batch.student_logits.detach())
+        labelled, labelled_weight = self.labelled.terms(_part(detached, first), memories, "labelled")
+        pool, pool_weight = self.pool.terms(_part(detached, rest), memories, "pool")
         weight = torch.cat([labelled_weight, pool_weight])
         learned = memories["labelled.loss"] or memories["pool.loss"]
         if self.labelled.loss == self.pool.loss and not learned:

@@ -37,7 +37,7 @@ class Trainable(Protocol):
 
 @runtime_checkable
 class Brought(Protocol):
-    """A pretrained teacher, which has seen none of the examples unless `trained_on_labelled` is set."""
+    """A pretrained teacher, which was trained on none of the examples unless `trained_on_labelled` is set."""
 
     @property
     def kind(self) -> Kind:
@@ -91,7 +91,7 @@ def column_order(class_names: Sequence[str], own: Sequence[str], who: str) -> In
 
 
 def spread(probs: np.ndarray, classes: np.ndarray, num_classes: int) -> Float[Tensor, "N K"]:
-    """Columns of the classes a fit has seen, put in their places among all K.
+    """Columns of the classes of one fit, put in their places among all K.
 
     Example:
         >>> spread(np.array([[0.25, 0.75]]), np.array([2, 0]), 3).tolist()

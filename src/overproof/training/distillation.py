@@ -284,7 +284,7 @@ def check_trainable(method: Method, options: TrainOptions, *, unseen: bool, vali
 
     Raises:
         InputError: A target that extrapolates without weight decay; a search for ξ, or a method that looks at labels,
-            without labels that the teacher has not seen.
+            without labels that the teacher was not trained on.
     """
     if method.extrapolates and options.weight_decay == 0:
         raise InputError(
@@ -299,18 +299,18 @@ def check_trainable(method: Method, options: TrainOptions, *, unseen: bool, vali
     if method.sought is not None and method.generations > 1 and not validation:
         raise InputError(
             "With several generations an imitation of 'auto' needs a 'validation' role, because every student but the "
-            "first learns from one that has seen the other labels; add one, or set the imitation to a number."
+            "first is trained on answers of one trained on the other labels; add one, or set the imitation to a number."
         )
     if unseen or validation:
         return
     if method.sought is not None:
         raise InputError(
-            "An imitation of 'auto' is chosen on labels that the teacher has not seen, and there are none: add a "
-            "'validation' role, cross-fit the teacher, or set 'labelled.target.imitation' to a number."
+            "An imitation of 'auto' is chosen on labels that the teacher was not trained on, and there are none: add "
+            "a 'validation' role, cross-fit the teacher, or set 'labelled.target.imitation' to a number."
         )
     if not isinstance(method.noise, Noiseless) or method.needs_held_out:
         raise InputError(
-            "The teacher has seen the labelled examples, so a 'validation' role of labelled examples that it never saw "
+            "The teacher was trained on the labelled examples, so a 'validation' role of other labelled examples "
             "is needed to estimate its errors; add one, or cross-fit the teacher."
         )
 

@@ -29,12 +29,14 @@ class ShortClasses(InputError):
 
     def __init__(self, short: Mapping[int, tuple[int, int]], names: Sequence[str] = ()) -> None:
         self.short = short
-        said = [
+        shortages = [
             f"class {repr(names[index]) if names else index} has {found} of {wanted}"
             for index, (found, wanted) in list(short.items())[:5]
         ]
         more = f", and {len(short) - 5} more" if len(short) > 5 else ""
-        super().__init__(f"The quota cannot be met, because there are too few candidates: {', '.join(said)}{more}.")
+        super().__init__(
+            f"The quota cannot be met, because there are too few candidates: {', '.join(shortages)}{more}."
+        )
 
     def named(self, names: Sequence[str]) -> "ShortClasses":
         """The same, with the classes' names."""
