@@ -164,8 +164,8 @@ def unknown_imports(tree: ast.AST) -> Iterator[Finding]:
                     yield node.lineno, submodule
 
 
-def test_benchmarks_and_recipes_import_what_there_is():
-    check_none(everywhere(python_files("benchmarks", "recipes", "docs"), unknown_imports))
+def test_all_code_imports_what_there_is():
+    check_none(everywhere(python_files("tests", "benchmarks", "recipes", "docs"), unknown_imports))
 
 
 def test_names_say_what_they_name():
