@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from overproof.data import Source, read
+from overproof.data.readers.csv_stream import open_csv_stream
 from overproof.errors import InputError
 
 
@@ -141,6 +142,8 @@ def test_an_empty_line_of_a_one_column_file_is_a_row(tmp_path):
     path.write_text("text\ngood\n\nbad\nfine\n")
     kept = read(Source(path=str(path), input="text", kind="text", missing="allow"), role="pool")
     assert kept.inputs.to_pylist() == ["good", "", "bad", "fine"]
+    streamed = open_csv_stream(path, "a.csv", {"text": pa.string()}).tables(["text"])
+    assert pa.concat_tables(streamed)["text"].to_pylist() == ["good", None, "bad", "fine"]
     with pytest.raises(InputError, match="no text in column 'text', row 1"):
         read(Source(path=str(path), input="text", kind="text"), role="pool")
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.csv
 from pyarrow.lib import ArrowException
 
+from overproof.data.readers.text_files import has_one_column, without_blanks
 from overproof.data.wording import at_row, reason
 from overproof.errors import InputError
 
@@ -53,7 +53,7 @@ class CsvStream:
         done, table = 0, None
         for batch in self._batches(watched, {name: types[name] for name in wanted}, wanted):
             table = pa.Table.from_batches([batch])
-            kept = pa.table([_without_blanks(table.column(name)) for name in columns], names=list(columns))
+            kept = pa.table([without_blanks(table.column(name)) for name in columns], names=list(columns))
             for start in range(0, len(kept), max_rows or max(len(kept), 1)):
                 yield kept.slice(start, max_rows)
             done += len(kept)
@@ -105,6 +105,8 @@ class _Watched:
 
     def __init__(self, path: Path) -> None:
         self._file = pa.input_stream(str(path), compression="detect")
+        with pa.input_stream(str(path), compression="detect") as file:
+            self.first_bytes: bytes = file.read(2**16)
         self._tail = b""
         self.closed = False
 
@@ -134,7 +136,10 @@ def _opened(
         pa.PythonFile(watched, mode="r"),
         read_options=pa.csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
         parse_options=pa.csv.ParseOptions(
-            delimiter="\t" if ".tsv" in path.name.lower() else ",", newlines_in_values=True, invalid_row_handler=refuse
+            delimiter="\t" if ".tsv" in path.name.lower() else ",",
+            newlines_in_values=True,
+            invalid_row_handler=refuse,
+            ignore_empty_lines=not has_one_column(watched.first_bytes, path),
         ),
         convert_options=pa.csv.ConvertOptions(column_types=dict(types), include_columns=list(columns) or None),
     )
@@ -157,8 +162,3 @@ def _sentence(name: str, error: Exception, odd_rows: Sequence[Any], done: int) -
     if "Empty CSV file" in message:
         return f"{name} is empty; at least one row is needed."
     return f"{name} cannot be read as CSV ({reason(error)}); CSV in UTF-8 is allowed."
-
-
-def _without_blanks(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """Null for the empty string, which is how CSV writes an empty cell."""
-    return pc.if_else(pc.equal(column, ""), None, column) if pa.types.is_string(column.type) else column

@@ -77,7 +77,7 @@ def read_csv(
                 newlines_in_values=True,
                 invalid_row_handler=refuse,
                 # In a file of one column an empty line is a row with an empty cell, as databases write it.
-                ignore_empty_lines=not _has_one_column(data, path),
+                ignore_empty_lines=not has_one_column(data, path),
             ),
             convert_options=pa.csv.ConvertOptions(column_types={column: pa.string() for column in spelled}),
         )
@@ -103,7 +103,7 @@ def read_csv(
             f"column, or set `ignore` to ['']."
         )
     _check_quotes(table, data, name)
-    columns = [_without_blanks(column) for column in table.columns]
+    columns = [without_blanks(column) for column in table.columns]
     if source.label in table.column_names:
         place = table.column_names.index(source.label)
         columns[place] = _without_decimals(columns[place])
@@ -227,7 +227,8 @@ def _check_quotes(table: pa.Table, data: bytes, name: str) -> None:
         )
 
 
-def _has_one_column(data: bytes, path: Path) -> bool:
+def has_one_column(data: bytes, path: Path) -> bool:
+    """Whether the first line of a CSV file, decompressed, holds no delimiter."""
     first = data[: data.find(b"\n") if b"\n" in data else len(data)]
     return (b"\t" if ".tsv" in path.name.lower() else b",") not in first
 
@@ -240,7 +241,7 @@ def _without_decimals(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column
 
 
-def _without_blanks(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def without_blanks(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Null for the empty string, which is how CSV writes an empty cell."""
     if not pa.types.is_string(column.type):
         return column

@@ -100,7 +100,7 @@ def _words(teacher: Trainable, labelled: Examples, num_folds: int, seed: int) ->
     fitting = {"folds": num_folds, "seed": seed, "labelled": labelled.digest(), "labels": labels}
     num_contents = int(content_groups(labelled.ids).max()) + 1
     if num_contents < len(labelled):
-        # Folds of repeated examples were made by row before format 2 of this key.
+        # Stores made when folds were by row hold other answers to repeated examples.
         fitting["contents"] = num_contents
     return canonical_json({"teacher": teacher.fingerprint, **fitting})
 
