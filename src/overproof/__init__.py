@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from overproof.deployment import export as export
     from overproof.models import ModelSpec as ModelSpec
     from overproof.runs.experiment import Experiment as Experiment
-    from overproof.runs.result_file import RunResult as RunResult
+    from overproof.runs.folder.result_file import RunResult as RunResult
     from overproof.training.distillation import Distilled as Distilled
     from overproof.training.options import TrainOptions as TrainOptions
 
@@ -27,7 +27,7 @@ _MODULES = {
     "export": "overproof.deployment",
     "ModelSpec": "overproof.models",
     "Experiment": "overproof.runs.experiment",
-    "RunResult": "overproof.runs.result_file",
+    "RunResult": "overproof.runs.folder.result_file",
     "Distilled": "overproof.training.distillation",
     "TrainOptions": "overproof.training.options",
 }

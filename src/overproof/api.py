@@ -21,8 +21,8 @@ from overproof.models import ModelSpec, Placed, build, join
 from overproof.progress import Progress, Silent
 from overproof.report import write_report
 from overproof.runs.experiment import Experiment
+from overproof.runs.folder.result_file import RunResult
 from overproof.runs.pipeline import Run
-from overproof.runs.result_file import RunResult
 from overproof.seeds import derived_seed
 from overproof.teachers import cross_fitted_estimator
 from overproof.training.checkpoint import EpochRecord, Resume

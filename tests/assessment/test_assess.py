@@ -15,7 +15,7 @@ from overproof.assessment.assess import assess
 from overproof.assessment.estimates import Estimate
 from overproof.assessment.probes import PENALTIES, _coordinates, area_under_curve, error_probe, probe
 from overproof.assessment.recommendation import recommend
-from overproof.commands.assess_table import page
+from overproof.commands.output.assess_table import page
 from overproof.cross_fitting import folds
 from overproof.errors import InputError
 from overproof.noise import log_loss

@@ -14,10 +14,10 @@ import overproof
 from overproof import deployment
 from overproof.commands.catalogue import read_catalogue
 from overproof.commands.main import COMMANDS, main
-from overproof.commands.terminal import quick_imports
+from overproof.commands.output.terminal import quick_imports
 from overproof.registry import entries
-from overproof.runs.citations import FILE, record_papers, recorded_papers
 from overproof.runs.experiment import dump, experiment_from
+from overproof.runs.folder.citations import FILE, record_papers, recorded_papers
 
 TERMINAL = {"typer", "click", "rich", "annotated_doc", "shellingham"}
 """typer, and what it imports to print a help text."""

@@ -14,9 +14,9 @@ import torch
 from typer.main import get_command
 
 from overproof.assessment.assess import assess as assessed
-from overproof.commands.assess_table import page as assess_page
 from overproof.commands.main import app, main
-from overproof.commands.terminal import changes, method_names, remarks, results, run_folders, selector_names
+from overproof.commands.output.assess_table import page as assess_page
+from overproof.commands.output.terminal import changes, method_names, remarks, results, run_folders, selector_names
 from overproof.evaluation.verdict import Row, summarise, table
 from overproof.progress import OnTerminal
 from overproof.synthetic import margin_world

@@ -25,8 +25,8 @@ from overproof.report.charts import confusion, curves, differences
 from overproof.report.example_html import example_html
 from overproof.runs.costs import costs_of
 from overproof.runs.experiment import experiment_from
+from overproof.runs.folder.result_file import read_result
 from overproof.runs.pipeline import open_run
-from overproof.runs.result_file import read_result
 
 CLASSES = ["bread & butter", "<b>tea</b>", "café 茶 $x_1$"]
 WORDS = [["loaf", "crust", "flour"], ["leaf", "kettle", "steep"], ["bean", "roast", "cup"]]

@@ -3,7 +3,7 @@
 import logging
 import re
 
-from overproof.runs.run_log import FILE, RunLog
+from overproof.runs.folder.run_log import FILE, RunLog
 
 
 def test_a_message_is_a_line_with_its_time(tmp_path):

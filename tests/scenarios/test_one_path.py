@@ -330,7 +330,7 @@ def test_assess_looks_before_any_student_is_trained(content, tmp_path, capsys):
 def test_a_run_looks_at_its_folder_once(content, tmp_path, monkeypatch):
     """Three steps, one sweep and one reading of experiment.yaml; a step called alone looks for itself."""
     swept = []
-    monkeypatch.setattr(overproof.runs.resume.atomic, "remove_leftovers", swept.append)
+    monkeypatch.setattr(overproof.runs.folder.resume.atomic, "remove_leftovers", swept.append)
     run(experiment_from(content, ["methods=[hard]", "seeds=[0]", "train.epochs=1"]), tmp_path / "run")
     assert swept == [tmp_path / "run"]
     open_run(tmp_path / "run").evaluate()

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from overproof.commands.terminal import AsJson, Changes, print_json, remarks, results
+from overproof.commands.output.terminal import AsJson, Changes, print_json, remarks, results
 from overproof.errors import InputError
 
 
@@ -28,7 +28,7 @@ def assess(
     """
     from dataclasses import asdict
 
-    from overproof.commands.assess_table import page
+    from overproof.commands.output.assess_table import page
     from overproof.progress import OnTerminal
     from overproof.report import assessment_page
     from overproof.runs.experiment import load

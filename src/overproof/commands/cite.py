@@ -4,7 +4,7 @@ from pathlib import Path
 
 import typer
 
-from overproof.commands.terminal import AsJson, Folder, print_json
+from overproof.commands.output.terminal import AsJson, Folder, print_json
 from overproof.papers import Paper
 
 
@@ -16,7 +16,7 @@ def cite(folder: Folder, as_json: AsJson = False) -> None:
     """
     from dataclasses import asdict
 
-    from overproof.runs.citations import recorded_papers
+    from overproof.runs.folder.citations import recorded_papers
 
     papers = recorded_papers(folder)
     if papers is None:
@@ -30,7 +30,7 @@ def cite(folder: Folder, as_json: AsJson = False) -> None:
 
 def _papers_of_the_experiment(folder: Path) -> list[Paper]:
     """Of a run by an earlier version: from its methods, recorded for the next call where the folder can be written."""
-    from overproof.runs.citations import record_papers
+    from overproof.runs.folder.citations import record_papers
     from overproof.runs.pipeline import open_run
 
     experiment = open_run(folder).experiment

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from overproof.commands.terminal import AsJson, Changes, ExperimentFile, print_json, remarks, results
+from overproof.commands.output.terminal import AsJson, Changes, ExperimentFile, print_json, remarks, results
 from overproof.errors import InputError
 
 
@@ -38,7 +38,7 @@ def compare(
     Example:
         overproof compare experiment.yaml --out runs/budgets --labels 100,200,500
     """
-    from overproof.commands.compare_table import page
+    from overproof.commands.output.compare_table import page
     from overproof.processes import leads
     from overproof.progress import OnTerminal
     from overproof.report import write_comparison_report, write_report

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
+from overproof.commands.output.terminal import AsJson, Changes, RunFolder
 from overproof.commands.run import run
-from overproof.commands.terminal import AsJson, Changes, RunFolder
 
 QUICK = ["data.rows.pool=500", "data.rows.test=300", "train.epochs=3", "seeds=[0, 1]"]
 """What `--quick` changes."""

@@ -2,7 +2,7 @@
 
 from rich.markup import escape
 
-from overproof.commands.terminal import AsJson, Folder, print_json, remarks
+from overproof.commands.output.terminal import AsJson, Folder, print_json, remarks
 
 
 def distill(folder: Folder, as_json: AsJson = False) -> None:
@@ -11,7 +11,7 @@ def distill(folder: Folder, as_json: AsJson = False) -> None:
     Example:
         overproof distill runs/first
     """
-    from overproof.commands.json_output import Earlier, students_as_json
+    from overproof.commands.output.json_output import Earlier, students_as_json
     from overproof.progress import OnTerminal
     from overproof.runs.pipeline import open_run
 

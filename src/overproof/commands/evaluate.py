@@ -1,7 +1,7 @@
 """`overproof evaluate`: the last step of a run."""
 
-from overproof.commands.run_table import show_result
-from overproof.commands.terminal import AsJson, Folder
+from overproof.commands.output.run_table import show_result
+from overproof.commands.output.terminal import AsJson, Folder
 
 
 def evaluate(folder: Folder, as_json: AsJson = False) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from overproof.commands.terminal import AsJson, print_json, remarks
+from overproof.commands.output.terminal import AsJson, print_json, remarks
 
 
 def export(

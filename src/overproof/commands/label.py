@@ -2,8 +2,8 @@
 
 from rich.markup import escape
 
-from overproof.commands.run_table import show_plan
-from overproof.commands.terminal import AsJson, Changes, DryRun, ExperimentFile, RunFolder, print_json, remarks
+from overproof.commands.output.run_table import show_plan
+from overproof.commands.output.terminal import AsJson, Changes, DryRun, ExperimentFile, RunFolder, print_json, remarks
 
 
 def label(
@@ -18,7 +18,7 @@ def label(
     Example:
         overproof label experiment.yaml --out runs/first
     """
-    from overproof.commands.json_output import Earlier, answers_as_json
+    from overproof.commands.output.json_output import Earlier, answers_as_json
     from overproof.progress import OnTerminal
     from overproof.runs.experiment import load
     from overproof.runs.pipeline import Run

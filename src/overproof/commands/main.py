@@ -26,11 +26,11 @@ from overproof.commands.evaluate import evaluate
 from overproof.commands.export import export
 from overproof.commands.label import label
 from overproof.commands.methods import methods
+from overproof.commands.output.terminal import EXIT_CODES, App
 from overproof.commands.predict import predict
 from overproof.commands.report import report
 from overproof.commands.run import run
 from overproof.commands.select import select
-from overproof.commands.terminal import EXIT_CODES, App
 from overproof.commands.tune_xi import tune_xi
 from overproof.errors import InputError
 from overproof.processes import join_group, leave_group

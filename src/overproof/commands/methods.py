@@ -7,7 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from overproof.commands.catalogue import Catalogue, ListedMethod, read_catalogue
-from overproof.commands.terminal import AsJson, method_names, print_json, results
+from overproof.commands.output.terminal import AsJson, method_names, print_json, results
 from overproof.errors import InputError, suggest
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 from rich.markup import escape
 
-from overproof.commands.terminal import AsJson, print_json, quick_imports, remarks
+from overproof.commands.output.terminal import AsJson, print_json, quick_imports, remarks
 from overproof.errors import InputError
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from overproof.commands.terminal import AsJson, Folder, print_json, remarks
+from overproof.commands.output.terminal import AsJson, Folder, print_json, remarks
 
 
 def report(
@@ -23,7 +23,7 @@ def report(
     Example:
         overproof report runs/first
     """
-    from overproof.commands.json_output import file_as_json
+    from overproof.commands.output.json_output import file_as_json
     from overproof.report import write_comparison_report, write_report
     from overproof.runs.comparison import holds_comparison
     from overproof.runs.pipeline import open_run

@@ -1,7 +1,7 @@
 """`overproof run`: an experiment from its file to the finished report."""
 
-from overproof.commands.run_table import show_plan, show_result
-from overproof.commands.terminal import AsJson, Changes, DryRun, ExperimentFile, RunFolder, remarks
+from overproof.commands.output.run_table import show_plan, show_result
+from overproof.commands.output.terminal import AsJson, Changes, DryRun, ExperimentFile, RunFolder, remarks
 
 
 def run(

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from overproof.commands.terminal import AsJson, Changes, print_json, remarks, results, selector_names
+from overproof.commands.output.terminal import AsJson, Changes, print_json, remarks, results, selector_names
 
 
 def select(

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from overproof.commands.terminal import AsJson, print_json, results
+from overproof.commands.output.terminal import AsJson, print_json, results
 
 
 def tune_xi(

@@ -31,8 +31,8 @@ from overproof.report.sections import (
 from overproof.report.sentence import best_of, verdict_sentence
 from overproof.runs.costs import Cost, Task, costs_of
 from overproof.runs.experiment import dump
+from overproof.runs.folder.result_file import RunResult, read_result
 from overproof.runs.pipeline import Run
-from overproof.runs.result_file import RunResult, read_result
 from overproof.runs.roles import SeedRoles
 from overproof.storage import atomic
 from overproof.version import __version__

@@ -27,9 +27,9 @@ from overproof.processes import leads, wait_for_all
 from overproof.progress import Progress, Silent
 from overproof.runs.caches import Caches
 from overproof.runs.experiment import Experiment, StudentOptions, changed, dump, experiment_from, options_in
+from overproof.runs.folder.result_file import RunResult
+from overproof.runs.folder.resume import STAGED
 from overproof.runs.pipeline import Run
-from overproof.runs.result_file import RunResult
-from overproof.runs.resume import STAGED
 from overproof.storage import atomic
 
 FORMAT = 1

@@ -17,7 +17,7 @@ The folder of a run:
     OUT/report.html            the same as a page, if requested
     OUT/log.txt, costs.jsonl   the log of the run, and the time of each step
 
-Every step skips what is finished, so that the same call resumes (`overproof.runs.resume`).
+Every step skips what is finished, so that the same call resumes (`overproof.runs.folder.resume`).
 """
 
 import shutil
@@ -37,15 +37,11 @@ from overproof.models.importing import imported
 from overproof.processes import leads, place, wait_for_all
 from overproof.progress import Progress, Silent
 from overproof.runs.caches import Caches
-from overproof.runs.citations import record_papers, recorded_papers
 from overproof.runs.costs import measured, note
 from overproof.runs.experiment import Experiment, MethodOptions, dump, load
-from overproof.runs.given_labels import GivenLabels
-from overproof.runs.measuring import measure, sizes_of
-from overproof.runs.plan import Plan, check_room, plan
-from overproof.runs.preflight import preflight
-from overproof.runs.result_file import RESULT, RunResult, write_result
-from overproof.runs.resume import (
+from overproof.runs.folder.citations import record_papers, recorded_papers
+from overproof.runs.folder.result_file import RESULT, RunResult, write_result
+from overproof.runs.folder.resume import (
     EXPERIMENT,
     STAGED,
     check_folder,
@@ -54,8 +50,12 @@ from overproof.runs.resume import (
     remove_checkpoints,
     student_folder,
 )
+from overproof.runs.folder.run_log import RunLog
+from overproof.runs.given_labels import GivenLabels
+from overproof.runs.measuring import measure, sizes_of
+from overproof.runs.plan import Plan, check_room, plan
+from overproof.runs.preflight import preflight
 from overproof.runs.roles import Roles, SeedRoles, check_budgets, read_roles
-from overproof.runs.run_log import RunLog
 from overproof.runs.scorer_answers import ScorerAnswers
 from overproof.runs.scoring import score
 from overproof.runs.seed_inputs import SeedInputs

@@ -14,7 +14,7 @@ from overproof.evaluation.metrics import correct, metrics
 from overproof.evaluation.verdict import Role, Row
 from overproof.models import Student, load_student
 from overproof.runs.costs import measured
-from overproof.runs.resume import ROW, is_finished, student_folder
+from overproof.runs.folder.resume import ROW, is_finished, student_folder
 from overproof.runs.students import Students
 
 

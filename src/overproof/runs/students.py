@@ -16,11 +16,11 @@ from overproof.models.encoding_cache import EncodingCache
 from overproof.processes import leads
 from overproof.runs.caches import Caches
 from overproof.runs.experiment import Experiment, MethodOptions
+from overproof.runs.folder.run_log import RunLog
+from overproof.runs.folder.student_facts import facts_of, learned_parts, shown
 from overproof.runs.given_labels import GivenLabels
 from overproof.runs.roles import knows_truth
-from overproof.runs.run_log import RunLog
 from overproof.runs.seed_inputs import SeedInputs
-from overproof.runs.student_facts import facts_of, learned_parts, shown
 from overproof.runs.teacher_answers import TeacherAnswers
 from overproof.storage import atomic
 from overproof.training.checkpoint import Resume

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table
 
-from overproof.commands.terminal import print_json, results
+from overproof.commands.output.terminal import print_json, results
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from overproof.runs.experiment import Experiment
-    from overproof.runs.result_file import RunResult
+    from overproof.runs.folder.result_file import RunResult
 
 
 def show_result(result: "RunResult", as_json: bool) -> None:
