@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from overproof.answers.predictions import compress
 from overproof.data import Examples, from_arrays
+from overproof.data.classes import check_class_names
 from overproof.errors import InputError
 from overproof.methods.composition import Method
 from overproof.methods.published import method as method_by_name
@@ -186,6 +187,7 @@ def _given(
     names = tuple(class_names) if class_names is not None else tuple(str(index) for index in range(num_classes))
     if len(names) != num_classes:
         raise InputError(f"class_names holds {len(names)} names; there are {num_classes} columns in teacher_probs.")
+    check_class_names(names, "class_names")
     pool_examples = _examples(pool, None, names, "pool")
     labelled_examples = _examples(labelled, labels, names, "labelled")
     if (labelled_examples.label < 0).any():
@@ -347,6 +349,7 @@ def _known(inputs: Any, labels: Any, names: Sequence[str] | None, origin: str, o
     if (examples.label < 0).any():
         row = int((examples.label < 0).int().argmax())
         raise InputError(f"{option}, row {row}: the label is unknown; every example needs one.")
+    check_class_names(examples.class_names, option)
     if len(examples.class_names) < 2 or (names is None and len(examples.label.unique()) < 2):
         raise InputError(f"{option} holds one class only; there must be two at least.")
     return examples

@@ -15,6 +15,29 @@ from overproof.data.labels import renamed
 from overproof.data.wording import listed
 from overproof.errors import InputError
 
+COLUMNS_OF_PREDICTIONS = ("id", "label", "abstained")
+"""The columns of a file of predictions beside those of the classes: no class may be called so."""
+
+
+def check_class_names(names: Sequence[str], who: str) -> None:
+    """Check that no class is called like another column of a file of predictions.
+
+    Args:
+        names: The class names.
+        who: What has them, for the error message.
+
+    Raises:
+        InputError: One is.
+
+    Example:
+        >>> check_class_names(("cat", "dog"), "labelled (animals.csv)")
+    """
+    if clash := [name for name in names if name in COLUMNS_OF_PREDICTIONS]:
+        raise InputError(
+            f"{who} has a class called {clash[0]!r}, and so is a column of every file of predictions, beside one for "
+            f"each class; give the class another name ({listed(COLUMNS_OF_PREDICTIONS)} cannot be used)."
+        )
+
 
 def class_space(parties: Mapping[str, Examples], *, shown_by: str = "labelled") -> tuple[str, ...]:
     """The ordered class names that all roles share: those of the labelled examples.
@@ -24,8 +47,8 @@ def class_space(parties: Mapping[str, Examples], *, shown_by: str = "labelled") 
         shown_by: The role that defines the classes: "labelled", or another where there are no labelled examples.
 
     Raises:
-        InputError: If a class has no labelled example, there are fewer than two classes, or another role contains a
-            class without labelled examples.
+        InputError: If a class has no labelled example, there are fewer than two classes, another role contains a
+            class without labelled examples, or a class is called like another column of a file of predictions.
 
     Example:
         >>> from overproof.data import from_arrays
@@ -35,6 +58,7 @@ def class_space(parties: Mapping[str, Examples], *, shown_by: str = "labelled") 
     """
     labelled = parties[shown_by]
     shown = shown_classes(labelled)
+    check_class_names(shown, labelled.origin)
     if unseen := [name for name in labelled.class_names if name not in shown]:
         raise InputError(
             f"{labelled.origin} has no labelled example of class {listed(unseen)}; every class needs at least one."

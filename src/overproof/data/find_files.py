@@ -151,7 +151,14 @@ def _in_folder(folder: Path, name: str) -> list[Path]:
         from overproof.data.readers.data_set import files_of
 
         return files_of(folder, name)
-    files = [file for file in _below(folder, name, ()) if format_of(file) is not None]
+    below = list(_below(folder, name, ()))
+    if shard := next((file for file in below if file.suffix == ".mds" or ".mds." in file.name), None):
+        raise InputError(
+            f"{name} holds {shard.name!r}, a shard of MosaicML Streaming (MDS), which is not read here; write its rows "
+            f"as Parquet first: `pq.write_table(pa.Table.from_pylist(list(StreamingDataset(local={str(folder)!r}))), "
+            f"'rows.parquet')`."
+        )
+    files = [file for file in below if format_of(file) is not None]
     if not files:
         raise InputError(f"{name} is a folder without a readable file; at least one data file or image is needed.")
     return files

@@ -14,6 +14,7 @@ from overproof.data.find_files import Place
 from overproof.data.inputs import features, texts
 from overproof.data.labels import labels, with_class_names
 from overproof.data.readers import images
+from overproof.data.readers.arrow_files import ArrowRows, ParquetRows, class_names_in
 from overproof.data.readers.data_set import class_names_of
 from overproof.data.readers.row_files import RowFile, RowsInMemory, open_rows
 from overproof.data.source import Kind, Source, format_of
@@ -113,7 +114,6 @@ def open_source(source: Source, place: Place, *, keep: bool = True, peek: bool =
     types = {name: _common([_type(each, name) for each in rows], name, place, source.label) for name in existing}
     kind, inputs = _plan(types, existing, source, place.name)
     beside = [word for word in (source.label, source.id, *source.where) if word is not None]
-    named = class_names_of(place.data_set, place.name) if place.data_set is not None else {}
     return OpenedSource(
         source=source,
         place=place,
@@ -121,7 +121,7 @@ def open_source(source: Source, place: Place, *, keep: bool = True, peek: bool =
         kind=kind,
         inputs=inputs,
         types={name: types[name] for name in dict.fromkeys([*inputs, *beside])},
-        class_names=named.get(source.label, ()) if source.label is not None else (),
+        class_names=_class_names(source.label, rows, place) if source.label is not None else (),
         folder=Path(source.folder) if source.folder is not None else place.files[0].parent,
     )
 
@@ -172,6 +172,26 @@ def _open_pictures(source: Source, place: Place) -> OpenedSource:
         class_names=(),
         folder=Path(),
     )
+
+
+def _class_names(label: str, rows: Sequence[RowFile], place: Place) -> tuple[str, ...]:
+    """The names of the numbers in the label column: a data set's own, else those in the metadata of all files."""
+    if place.data_set is not None and (names := class_names_of(place.data_set, place.name).get(label)):
+        return names
+    found = [
+        class_names_in(each.schema, place.named(index)).get(label, ())
+        if isinstance(each, ArrowRows | ParquetRows) and label in each.columns
+        else ()
+        for index, each in enumerate(rows)
+    ]
+    for index, names in enumerate(found):
+        if names != found[0]:
+            raise InputError(
+                f"{place.named(index)} names the classes {listed(names) or 'not at all'} in its metadata, "
+                f"{place.files[0].name} {listed(found[0]) or 'not at all'}; all files must name the same ones in one "
+                f"order."
+            )
+    return found[0]
 
 
 def _check_same_columns(rows: Sequence[RowFile], place: Place) -> None:

@@ -14,7 +14,14 @@ LABELLED_ROLES = ("labelled", "validation", "test")
 """Roles whose every example needs a known label, in the order in which they are drawn."""
 
 
-def split(examples: Examples, counts: Mapping[str, int], seed: int, stratify: bool = True) -> dict[str, Examples]:
+def split(
+    examples: Examples,
+    counts: Mapping[str, int],
+    seed: int,
+    stratify: bool = True,
+    *,
+    labels_needed: Mapping[str, int] | None = None,
+) -> dict[str, Examples]:
     """Draw disjoint roles from one set.
 
     Rows of the same content count once and never land in two roles; one with a known label is preferred. The roles
@@ -28,6 +35,8 @@ def split(examples: Examples, counts: Mapping[str, int], seed: int, stratify: bo
         seed: Seeds NumPy's PCG64.
         stratify: Give every class its share of each role (largest remainder method, so within one row of the exact
             share), and at least one row in a labelled role that has as many rows as there are classes.
+        labels_needed: The number of rows with a known label that another role needs, by role. Where the draw would
+            give it fewer, so many are drawn first, as for a labelled role.
 
     Returns:
         The roles in the order of `counts`; the rows of each are shuffled.
@@ -61,8 +70,25 @@ def split(examples: Examples, counts: Mapping[str, int], seed: int, stratify: bo
                 f"split of {examples.origin} needs {counts[role]} rows with a known label for {role!r} but "
                 f"{len(open_rows)} are left; ask for fewer."
             )
-        strata = label[open_rows] if stratify else np.zeros(len(open_rows), np.int64)
-        drawn[role] = open_rows[_first_of_each(strata, counts[role], at_least_one=role in known_roles)]
+
+        def some(of: NDArray[np.int64], count: int, *, at_least_one: bool) -> NDArray[np.int64]:
+            strata = label[of] if stratify else np.zeros(len(of), np.int64)
+            return of[_first_of_each(strata, count, at_least_one=at_least_one)]
+
+        drawn[role] = some(open_rows, counts[role], at_least_one=role in known_roles)
+        needed = (labels_needed or {}).get(role, 0)
+        if (label[drawn[role]] >= 0).sum() < needed:
+            known = open_rows[label[open_rows] >= 0]
+            if needed > len(known):
+                raise InputError(
+                    f"{examples.origin} has {len(known)} distinct rows with a known label left, but {needed} are "
+                    f"needed; ask for fewer."
+                )
+            first = some(known, needed, at_least_one=True)
+            others = open_rows[~np.isin(open_rows, first)]
+            if counts[role] > needed:
+                first = np.concatenate([first, some(others, counts[role] - needed, at_least_one=False)])
+            drawn[role] = first
         rows = rows[~np.isin(rows, drawn[role])]
     return {role: examples.take(drawn[role]) for role in counts}
 

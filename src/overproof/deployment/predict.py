@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from overproof.data import Examples, Source, read
+from overproof.data.classes import check_class_names
 from overproof.data.columns import check_names
 from overproof.data.find_files import Place, find_files
 from overproof.data.inputs import NothingLeft
@@ -198,10 +199,9 @@ def _opened(student: Student, source: Source, place: Place) -> OpenedSource:
 
 
 def _schema(student: Student, abstention: Abstention | None) -> pa.Schema:
+    check_class_names(student.class_names, "The student")
     fields = [("id", pa.large_string()), ("label", pa.string())]
     fields += [(ABSTAINED, pa.bool_())] if abstention is not None else []
-    if clash := sorted({name for name, _ in fields} & set(student.class_names)):
-        raise InputError(f"A class is called {clash[0]!r}, like a column of the predictions; rename the class.")
     return pa.schema([*fields, *((name, pa.float32()) for name in student.class_names)])
 
 

@@ -22,8 +22,8 @@ Every step skips what is finished, so that the same call resumes (`overproof.run
 
 import shutil
 import time
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
 
 from overproof.assessment.assess import Assessment, assess
@@ -119,6 +119,9 @@ class Run:
             How many examples have answers, by seed and role.
         """
         self.begin()
+        if self.caches.folder is None:
+            for remark in self._roles.remarks:
+                self.progress.note(partial(str, remark))
         answered: dict[int, dict[str, int]] = {}
         # The leading process computes the answers; the others then find them stored.
         for leading in (True, False):
@@ -141,7 +144,7 @@ class Run:
         self.label()
         inputs = self._students.inputs_of(self.experiment.seeds[0])
         known = inputs.answered["labelled" if inputs.trust_labelled_answers else "validation"]
-        return assess(
+        found = assess(
             known.label,
             known.answers.probs(),
             inputs.answered["pool"].answers.probs(),
@@ -150,6 +153,7 @@ class Run:
             repeated=self._roles.repeated,
             seed=inputs.seed,
         )
+        return replace(found, findings=(*self._roles.remarks, *found.findings))
 
     def distill(self) -> None:
         """Train one student for each method and seed."""
@@ -193,10 +197,13 @@ class Run:
             votes=self._teacher.votes(),
             scorers=tuple(scorer.model for scorer in self.experiment.scorers),
             stacks=self._teacher.stacks(),
-            input_remarks=tuple(
-                remark
-                for examples in (last.labelled, last.pool, last.test)
-                for remark in scores[-1].last_student.remarks(examples)
+            input_remarks=(
+                *self._roles.remarks,
+                *(
+                    remark
+                    for examples in (last.labelled, last.pool, last.test)
+                    for remark in scores[-1].last_student.remarks(examples)
+                ),
             ),
         )
         result = RunResult(

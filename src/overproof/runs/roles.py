@@ -19,6 +19,7 @@ from overproof.data import (
     split,
 )
 from overproof.data.options import DataOptions, FileRole
+from overproof.data.remarks import remarks_on
 from overproof.errors import InputError
 from overproof.runs.experiment import MethodOptions
 
@@ -66,12 +67,14 @@ class Roles:
             from one file.
         class_names: The shared classes in order.
         repeated: How many examples of each role are in the test too.
+        remarks: What is to be known of the files, in sentences.
     """
 
     options: DataOptions
     fixed: Mapping[str, Examples]
     class_names: tuple[str, ...]
     repeated: Mapping[str, int]
+    remarks: tuple[str, ...] = ()
     _last: dict[int, SeedRoles] = field(default_factory=dict)
 
     @property
@@ -99,7 +102,8 @@ class Roles:
             train = fixed.pop("train")
             counts = {"labelled": rows["labelled"]}
             if "pool" not in fixed:
-                counts["pool"] = rows.get("pool", len(train) - rows["labelled"])
+                left = len(train) - rows["labelled"]
+                counts["pool"] = min(rows.get("pool", left), left)
             fixed.update(split(train, counts, seed))
         elif rows.get("labelled"):
             fixed["labelled"] = split(fixed["labelled"], {"labelled": rows["labelled"]}, seed)["labelled"]
@@ -168,10 +172,12 @@ def read_roles(options: DataOptions, folder: Path | None = None, reading: Callab
     rows: dict[str, int] = {role: count for role, count in options.rows.items() if count}
     absent = [role for role in options.rows if options.without(role)]
     sets: dict[str, Examples] = {role: _read(options, role, folder, reading) for role in options.files}
+    remarks = [remark for role, source in options.files.items() for remark in remarks_on(source, role, sets[role])]
     whole = sets.pop("all", None)
     for role in ("pool", "test", "validation", "original"):
         if role in sets and role in rows:
-            sets[role] = split(sets[role], {role: rows[role]}, options.draw_seed)[role]
+            wanted = _without_repeats(sets[role], {role: rows[role]}, role, remarks)
+            sets[role] = split(sets[role], wanted, options.draw_seed)[role]
     if whole is not None:
         drawn: dict[str, int] = {
             role: rows[role] for role in ("test", "validation") if role not in sets and role in rows
@@ -182,12 +188,14 @@ def read_roles(options: DataOptions, folder: Path | None = None, reading: Callab
             left -= rows["labelled"]
         if "pool" not in sets and "pool" not in absent:
             drawn["pool"] = rows.get("pool", left)
+        drawn = _without_repeats(whole, drawn, "pool", remarks)
         _need_enough(whole, drawn)
+        needed = {"train": drawn["labelled"]} if "labelled" in drawn else {}
         # Which of them are labelled is every seed's own draw.
         if "labelled" in drawn:
             rest = left if "pool" in absent else 0
             drawn["train"] = drawn.pop("labelled") + drawn.pop("pool", rest)
-        sets.update(split(whole, drawn, options.draw_seed))
+        sets.update(split(whole, drawn, options.draw_seed, labels_needed=needed))
     named = dict(sets)
     if "train" in named:
         named["labelled"] = named.pop("train")
@@ -207,6 +215,7 @@ def read_roles(options: DataOptions, folder: Path | None = None, reading: Callab
         fixed={role: each.settled() for role, each in sets.items()},
         class_names=class_names,
         repeated={role: len(found) for role, found in repeated.items()},
+        remarks=tuple(dict.fromkeys(remarks)),
     )
 
 
@@ -215,6 +224,27 @@ def _read(options: DataOptions, role: FileRole, folder: Path | None, reading: Ca
     if folder is not None and options.is_on_disk(role):
         return read_on_disk(source, role=role, folder=folder)
     return reading(source, role=role)
+
+
+def _without_repeats(examples: Examples, drawn: Mapping[str, int], role: str, remarks: list[str]) -> dict[str, int]:
+    """The numbers to draw: a role that would take every row of a file takes rows of the same content once.
+
+    Adds a remark where rows are repeated.
+    """
+    repeats = len(examples) - num_distinct(examples)
+    if not repeats:
+        return dict(drawn)
+    short = sum(drawn.values()) - (len(examples) - repeats)
+    sentence = (
+        f"{examples.origin}: {repeats} of {len(examples)} rows have the same content as another row; rows of the same "
+        f"content are drawn once"
+    )
+    if role not in drawn or not 0 < short <= repeats or short >= drawn[role]:
+        remarks.append(f"{sentence}.")
+        return dict(drawn)
+    fewer = drawn[role] - short
+    remarks.append(f"{sentence}, so {role!r} has {fewer} rows instead of {drawn[role]}.")
+    return {**drawn, role: fewer}
 
 
 def _need_enough(whole: Examples, drawn: Mapping[str, int]) -> None:

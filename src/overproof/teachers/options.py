@@ -22,7 +22,8 @@ class ScorerOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
             `….onnx` or `….skops`; an import path with `weights`; or `answers`. `auto` is `minilm` for text, boosted
             trees for tables and `cnn` for images.
         options: The model's own options.
-        answers: Files of answers, each joined by the data's id column, for `answers`; see `overproof.answers.files`.
+        answers: A file of answers or several, each joined by the data's id column, for `answers`; every file may hold
+            a part of the examples. See `overproof.answers.files`.
         classes: The names of a pretrained model's outputs, in order, where the model does not name them; the order
             of the lists of probabilities in `answers`. Matched to the data's class names by name.
         weights: A safetensors file: the import path is that of a torch module which has them, and is not trained.
@@ -61,6 +62,11 @@ class ScorerOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
     def trained_here(self) -> bool:
         """Whether it is trained on the labelled examples of the run."""
         return not self.brought and not self.answers
+
+    @pydantic.field_validator("answers", mode="before")
+    @classmethod
+    def _one_path_is_a_list(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
 
     @pydantic.model_validator(mode="after")
     def _named(self) -> "ScorerOptions":

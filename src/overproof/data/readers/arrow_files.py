@@ -1,7 +1,7 @@
 """Reads Parquet and Arrow files as Arrow tables."""
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +11,11 @@ import pyarrow.ipc
 import pyarrow.parquet
 from pyarrow.lib import ArrowException
 
-from overproof.data.wording import reason
+from overproof.data.wording import listed, reason
 from overproof.errors import InputError
 
 _DAMAGE = (ArrowException, OSError, ValueError)
+_UNNAMED_INDEX = "__index_level_"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -34,8 +35,12 @@ class ParquetRows:
     @property
     def types(self) -> list[pa.DataType]:
         """The type of each column."""
-        schema = self.file.schema_arrow
-        return [schema.field(index).type for index, word in enumerate(schema.names) if word in self.columns]
+        return [_plain(field.type) for field in self.schema if field.name in self.columns]
+
+    @property
+    def schema(self) -> pa.Schema:
+        """All columns of the file, and its metadata."""
+        return self.file.schema_arrow
 
     @property
     def num_rows(self) -> int:
@@ -51,7 +56,7 @@ class ParquetRows:
             for batch in self.file.iter_batches(max_rows, columns=list(columns)):
                 table = pa.Table.from_batches([batch]).select(list(columns))
                 table.validate(full=True)
-                yield table
+                yield _with_plain_types(table)
         except _DAMAGE as error:
             raise InputError(
                 f"{self.name} is a damaged Parquet file ({reason(error)}); a whole one is needed."
@@ -77,7 +82,7 @@ class ArrowRows:
     @property
     def types(self) -> list[pa.DataType]:
         """The type of each column."""
-        return [field.type for field in self.schema if field.name in self.columns]
+        return [_plain(field.type) for field in self.schema if field.name in self.columns]
 
     @property
     def num_rows(self) -> int:
@@ -95,6 +100,7 @@ class ArrowRows:
                 for batch in _batches(file):
                     whole = pa.Table.from_batches([batch]).select(list(columns))
                     whole.validate(full=True)
+                    whole = _with_plain_types(whole)
                     for start in range(0, len(whole), max_rows or max(len(whole), 1)):
                         yield whole.slice(start, max_rows)
         except _DAMAGE as error:
@@ -124,13 +130,79 @@ def open_arrow(path: Path, name: str, named: Collection[str | None] = ()) -> Arr
 
 def _without_index(schema: pa.Schema, named: Collection[str | None]) -> tuple[str, ...]:
     """The columns without the row index that pandas saved: those that its metadata names, and `__index_level_...`."""
-    index: set[str] = set()
+    index = named_index(schema)
+    return tuple(
+        name for name in schema.names if name in named or not (name in index or name.startswith(_UNNAMED_INDEX))
+    )
+
+
+def schema_of(path: Path) -> pa.Schema:
+    """The columns of a Parquet or Arrow file, with its metadata; none of a file that cannot be read."""
+    with suppress(*_DAMAGE):
+        if ".parquet" in path.name.lower():
+            return pa.parquet.read_schema(path)
+        with pa.memory_map(str(path)) as file:
+            return _opened(file).schema
+    return pa.schema([])
+
+
+def named_index(schema: pa.Schema) -> tuple[str, ...]:
+    """The columns that are the named row index of a pandas frame, by the file's metadata."""
     with suppress(ValueError, TypeError, AttributeError, KeyError):
         saved = json.loads((schema.metadata or {})[b"pandas"])["index_columns"]
-        index = {column for column in saved if isinstance(column, str)}
-    return tuple(
-        name for name in schema.names if name in named or not (name in index or name.startswith("__index_level_"))
-    )
+        words = [column for column in saved if isinstance(column, str) and column in schema.names]
+        return tuple(word for word in words if not word.startswith(_UNNAMED_INDEX))
+    return ()
+
+
+def class_names_in(schema: pa.Schema, name: str) -> Mapping[str, tuple[str, ...]]:
+    """The class names of each column of class numbers, from the metadata that Hugging Face `datasets` writes.
+
+    Args:
+        schema: Of a Parquet or Arrow file.
+        name: Name of the file in error messages.
+
+    Raises:
+        InputError: If the names of a column are repeated.
+    """
+    features: Mapping[str, object] = {}
+    with suppress(ValueError, TypeError, AttributeError, KeyError, RecursionError):
+        features = dict(json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"])
+    named: dict[str, tuple[str, ...]] = {}
+    for column, feature in features.items():
+        words = feature.get("names") if isinstance(feature, Mapping) and feature.get("_type") == "ClassLabel" else None
+        if not isinstance(words, list) or not words:
+            continue
+        named[column] = tuple(map(str, words))
+        if len(set(named[column])) < len(words):
+            raise InputError(
+                f"{name} has the class names {listed(named[column])} for column {column!r} in its metadata; every "
+                f"class needs a name of its own."
+            )
+    return named
+
+
+def _plain(kind: pa.DataType) -> pa.DataType:
+    """The type that a column is read as; Arrow computes little with the views of Polars, also in dictionaries."""
+    if pa.types.is_dictionary(kind):
+        value = _plain(kind.value_type)
+        return kind if value == kind.value_type else value
+    if pa.types.is_string_view(kind):
+        return pa.large_string()
+    return pa.large_binary() if pa.types.is_binary_view(kind) else kind
+
+
+def _with_plain_types(table: pa.Table) -> pa.Table:
+    for place, field in enumerate(table.schema):
+        if (wanted := _plain(field.type)) != field.type:
+            chunks = [
+                chunk.dictionary.cast(wanted).take(chunk.indices)
+                if isinstance(chunk, pa.DictionaryArray)
+                else chunk.cast(wanted)
+                for chunk in table.column(place).chunks
+            ]
+            table = table.set_column(place, field.name, pa.chunked_array(chunks, wanted))
+    return table
 
 
 def _batches(file: pa.NativeFile) -> Iterator[pa.RecordBatch]:
@@ -179,6 +251,7 @@ def read_parquet(file: pa.parquet.ParquetFile, columns: Sequence[str], name: str
         # The file selects by prefix ("a" also selects "a.b"), hence the second selection.
         table = file.read(columns=list(columns)).select(list(columns))
         table.validate(full=True)
+        table = _with_plain_types(table)
     except (ArrowException, OSError, ValueError) as error:
         raise InputError(f"{name} is a damaged Parquet file ({reason(error)}); a whole one is needed.") from None
     return table

@@ -1,0 +1,116 @@
+"""What a user should know of a table that was read: an index that was left out, columns that number the rows."""
+
+import re
+from contextlib import suppress
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from overproof.data.examples import Examples
+from overproof.data.find_files import find_files
+from overproof.data.readers.arrow_files import named_index, schema_of
+from overproof.data.source import Source, format_of
+from overproof.data.wording import listed
+
+_SURE = re.compile(
+    r"|unnamed:? ?\d+|\.\.\.\d+|_c0|level_\d+|_?id|idx|_?index|inst#?|#"
+    r"|_?(row|line|record)s?[ _.-]?(id|index|idx|nr|no|num|number|names?)?"
+)
+"""Names that tools and people give to row numbers and ids, in lower case: whole numbers without repetition suffice."""
+
+_LIKELY = re.compile(
+    r"x|x[.1]|v1|no\.?|nr\.?|num|number|s\.?_?no\.?|sl_?no|seq|serial|obs\.?|case|n|i|key|pk|count(er)?"
+)
+"""Names that row numbers often have, but features too: they must increase from row to row."""
+
+FEWEST_ROWS = 10
+"""In fewer rows any column may count them by chance."""
+
+_STEPS = 0.9
+
+
+def remarks_on(source: Source, role: str, examples: Examples) -> list[str]:
+    """Sentences about the columns of a table that hardly describe its rows.
+
+    Args:
+        source: The files and what was read in them.
+        role: Role of the examples.
+        examples: All of them, in the order of the files.
+    """
+    remarks = []
+    if index := left_out(source, role):
+        remarks.append(
+            f"{examples.origin}: {listed(index)} is the row index of a pandas frame by the file's metadata and is not "
+            f"read; name it as `id`, `label` or `input` to use it, or save the frame after `reset_index()` to make it "
+            f"a feature."
+        )
+    for name in row_numbers(examples):
+        remarks.append(
+            f"{examples.origin}: the column {name!r} numbers the rows, and is a feature now: it says where a row "
+            f"stands in the file, often beside its class; write `ignore: {[name]}` to leave it out."
+        )
+    return remarks
+
+
+def left_out(source: Source, role: str) -> tuple[str, ...]:
+    """The named pandas index in the metadata of the first Parquet or Arrow file that the source does not name."""
+    for path in find_files(source.paths, role).files:
+        if format_of(path) in ("parquet", "arrow"):
+            return tuple(name for name in named_index(schema_of(path)) if name not in source.named)
+    return ()
+
+
+def row_numbers(examples: Examples) -> list[str]:
+    """The features of a table that number its rows.
+
+    These are whole numbers that are 0..N-1 or 1..N in any order; or, by a name such as `index`, all different or
+    mostly the one before plus one (as in files that are read as one).
+
+    Args:
+        examples: All rows, in the order of their files; those of another kind have no columns.
+
+    Example:
+        >>> from overproof.data import from_arrays
+        >>> table = pa.table({"index": [40 + 2 * i for i in range(20)], "size": [i % 7 for i in range(20)]})
+        >>> row_numbers(from_arrays(table))
+        ['index']
+    """
+    if examples.kind != "table" or len(examples) < FEWEST_ROWS:
+        return []
+    return [name for name in examples.column_names if _numbers_rows(name, examples)]
+
+
+def _numbers_rows(name: str, examples: Examples) -> bool:
+    lower = name.strip().lower()
+    known = bool(_SURE.fullmatch(lower) or _LIKELY.fullmatch(lower))
+    if examples.mapped is not None and not known:
+        # A large file: only a column with such a name is read for this.
+        return False
+    table = examples.only([name]).inputs
+    assert isinstance(table, pa.Table)
+    whole = _whole(table.column(name))
+    if whole is None:
+        return False
+    first, last = int(whole.min()), int(whole.max())
+    if first in (0, 1) and last - first == len(whole) - 1 and len(np.unique(whole)) == len(whole):
+        return True
+    steps = np.diff(whole)
+    if _LIKELY.fullmatch(lower):
+        return bool((steps > 0).all())
+    return known and bool((steps == 1).mean() >= _STEPS or len(np.unique(whole)) == len(whole))
+
+
+def _whole(column: pa.ChunkedArray) -> NDArray[np.int64] | None:
+    """The values of a column of whole numbers without gaps; None for any other."""
+    if column.null_count or not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+        return None
+    if pa.types.is_floating(column.type):
+        low, high = pc.min_max(column).as_py().values()
+        # Written so that NaN fails it.
+        if not (-(2**53) < low <= high < 2**53) or pc.any(pc.not_equal(pc.floor(column), column)).as_py():
+            return None
+    with suppress(pa.ArrowException):
+        return np.asarray(column.cast(pa.int64()).to_numpy())
+    return None
