@@ -8,7 +8,7 @@ import torch
 
 from overproof.cross_fitting import folds
 from overproof.errors import InputError
-from overproof.noise import fit_temperature, log_loss, stack, stacked_out_of_fold
+from overproof.noise import fit_temperature, log_loss, stack, stack_by_role, stacked_out_of_fold
 from overproof.synthetic import two_views
 
 
@@ -137,3 +137,19 @@ def test_what_does_not_fit_is_refused(change, words):
 def test_one_label_cannot_judge():
     with pytest.raises(InputError, match="2 are needed"):
         stacked_out_of_fold([torch.tensor([[0.5, 0.5]])], torch.tensor([0]), seed=0)
+
+
+def test_by_role_the_answers_on_labelled_examples_are_out_of_fold():
+    """On every role with labels the answers of `stacked_out_of_fold`, and not those of the stack that saw them."""
+    world = two_views(90, 3, seed=1)
+    roles = {"labelled": slice(0, 40), "validation": slice(40, 60), "pool": slice(60, 90)}
+    scores = [{role: each[rows] for role, rows in roles.items()} for each in (world.teacher_probs, world.posterior)]
+    label = {role: world.label[roles[role]] for role in ("labelled", "validation")}
+    answers, fitted = stack_by_role(scores, label, seed=4, bias=True, penalty=0.1)
+    both = [torch.cat([each["labelled"], each["validation"]]) for each in scores]
+    held_out = stacked_out_of_fold(both, world.label[:60], seed=4, bias=True, penalty=0.1)
+    assert torch.equal(torch.cat([answers["labelled"], answers["validation"]]), held_out)
+    assert not torch.allclose(held_out, fitted(both))
+    assert torch.equal(answers["pool"], fitted([each["pool"] for each in scores]))
+    whole = stack(both, world.label[:60], bias=True, penalty=0.1)
+    assert torch.equal(fitted.weight, whole.weight)

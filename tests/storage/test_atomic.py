@@ -3,6 +3,7 @@
 import hashlib
 import multiprocessing
 import os
+import stat
 import subprocess
 import sys
 import time
@@ -85,3 +86,36 @@ def test_digests_and_seeds_are_what_they_have_always_been(tmp_path):
     pieces.update(b"ol")
     assert pieces.hexdigest() == digest(b"pool", num_bytes=8)
     assert derived_seed(0, "order") == 7267664299586512972
+
+
+def test_a_file_is_on_the_disk_before_it_gets_its_name_and_the_name_after(tmp_path, monkeypatch):
+    """The order of calls: all bytes, fsync of the file, rename, fsync of the folder."""
+    calls = []
+    fsync, replace = os.fsync, os.replace
+
+    def recorded_fsync(handle):
+        status = os.fstat(handle)
+        calls.append("fsync of the folder" if stat.S_ISDIR(status.st_mode) else f"fsync of {status.st_size} bytes")
+        fsync(handle)
+
+    def recorded_replace(source, target):
+        calls.append(f"{os.path.basename(target)} of {os.path.getsize(source)} bytes")
+        replace(source, target)
+
+    monkeypatch.setattr(os, "fsync", recorded_fsync)
+    monkeypatch.setattr(os, "replace", recorded_replace)
+    for write in (
+        lambda path: atomic.write_bytes(path, b"x" * 10),
+        lambda path: atomic.write_text(path, "x" * 10),
+        lambda path: atomic.write_json(path, "x" * 7),
+        lambda path: write_in_pieces(path),
+    ):
+        calls.clear()
+        write(tmp_path / "below" / "a")
+        assert calls == ["fsync of 10 bytes", "a of 10 bytes", "fsync of the folder"]
+
+
+def write_in_pieces(path):
+    with atomic.replacing(path) as file:
+        for _ in range(5):
+            file.write(b"xx")

@@ -189,6 +189,22 @@ def test_early_stopping_keeps_the_best_student_and_stops():
     assert found == pytest.approx(best, rel=1e-5)
 
 
+@pytest.mark.parametrize("patience", [1, 2, 5])
+def test_early_stopping_waits_exactly_as_many_epochs_as_it_should(patience):
+    """A student that learns nothing is best after its first epoch: training stops `patience` epochs later."""
+    rows, held_out = some_rows(), some_rows(40, seed=9)
+    still = {"learning_rate": 1e-30, "weight_decay": 0.0, "optimizer": "sgd"}
+    history, _ = trained(nn.Linear(5, K), rows, held_out=held_out, epochs=12, early_stop_epochs=patience, **still)
+    assert len({record.held_out_loss for record in history}) == 1
+    assert len(history) == 1 + patience
+    # And one that learns for a while: as many epochs after the best one.
+    history, _ = trained(student(), rows, held_out=held_out, epochs=60, early_stop_epochs=patience, learning_rate=0.3)
+    losses = [record.held_out_loss for record in history]
+    assert len(losses) == losses.index(min(losses)) + 1 + patience
+    # Without it, all epochs.
+    assert len(trained(nn.Linear(5, K), rows, held_out=held_out, epochs=12, **still)[0]) == 12
+
+
 def test_a_loss_that_is_not_finite_stops_before_the_step():
     rows, module = some_rows(), nn.Linear(5, K)
     rows.inputs.values[30:] = float("nan")
