@@ -43,6 +43,8 @@ def folds(
     """The fold of every example, in 0..num_folds-1: within a class, and over all, fold sizes differ by one at most.
 
     Examples of one group are in one fold; sizes are then counted in groups, each with the class of its first example.
+    A class with fewer examples than folds is in as many folds as it has examples; `FoldModels.mean` says how the others
+    are predicted then.
 
     Args:
         label: [N], classes to stratify by.
@@ -153,9 +155,41 @@ class FoldModels(Generic[Model]):
             places.append(place)
         return torch.cat(parts)[torch.cat(places).argsort()]
 
-    def mean(self, score: Callable[[Model], Tensor]) -> Tensor:
-        """The mean over all models of their scores on other examples, such as a pool that no model has seen."""
-        return torch.stack([score(self[number]) for number in self.fold.unique().tolist()]).mean(dim=0)
+    def mean(self, score: Callable[[Model], Tensor], label: Int[Tensor, "N"] | None = None) -> Tensor:
+        """The mean over all models of their scores on other examples, such as a pool that no model has seen.
+
+        A class that some models have not seen, because all its examples are in their folds, gets the mean over the
+        models that have seen it; the rows are then divided by their sum.
+
+        Args:
+            score: Takes a model, and returns its scores, [M, K] where labels are given.
+            label: [N], the classes of the examples that the models are fitted on; None takes all classes as seen.
+
+        Example:
+            The only example of class 1 is in fold 0, whose model gives it probability 0.
+
+            >>> models = FoldModels(fold=torch.tensor([0, 0, 1, 1]), fit=lambda number, rows: number)
+            >>> answer = lambda number: torch.tensor([[1.0, 0.0], [0.5, 0.5]])[number].unsqueeze(0)
+            >>> models.mean(answer, torch.tensor([0, 1, 0, 0])).tolist()
+            [[0.6000000238418579, 0.4000000059604645]]
+        """
+        numbers = self.fold.unique().tolist()
+        scores = torch.stack([score(self[number]) for number in numbers])
+        if label is None:
+            return scores.mean(dim=0)
+        seen = torch.stack(
+            [
+                torch.bincount(label[rows_without(self.fold, number)], minlength=scores.shape[2]) > 0
+                for number in numbers
+            ]
+        )
+        # A class without any example is left to the models.
+        seen[:, ~seen.any(dim=0)] = True
+        if len(numbers) == 1 or bool(seen.all()):
+            return scores.mean(dim=0)
+        seen = seen.to(scores.device)
+        mean = (scores * seen.unsqueeze(1)).sum(dim=0) / seen.sum(dim=0)
+        return mean / mean.sum(dim=1, keepdim=True)
 
 
 def out_of_fold(fit: Callable[[Tensor], Callable[[Tensor], Tensor]], fold: Int[Tensor, "N"]) -> Float[Tensor, "N K"]:
@@ -184,6 +218,9 @@ def held_out_rows(
 ) -> Bool[Tensor, "N"]:
     """Which examples to hold out: `share * N` of them, rounded up, and within each class its share to within one.
 
+    One example of every class stays, so that fewer are held out where a class has one example only. (Where every class
+    has one, one is held out nevertheless.)
+
     Args:
         label: [N], classes to stratify by; at least 2 examples.
         share: Between 0 and 1; at least one example is held out and one is not.
@@ -210,4 +247,15 @@ def held_out_rows(
     counts = np.minimum(np.ceil(np.arange(num + 1) * share - 1e-9), num - 1)
     held_out = np.empty(num, bool)
     held_out[by_class] = np.diff(counts) == 1
-    return torch.from_numpy(held_out)
+    classes, place = np.unique(label.numpy(), return_inverse=True)
+    left = np.bincount(place[~held_out], minlength=len(classes))
+    spared = held_out.copy()
+    for lost in np.flatnonzero(left == 0):
+        spared[np.flatnonzero(place == lost)[0]] = False
+    if not spared.any():
+        # The first of a class of two or more; without such a class there is no better choice than the first draw.
+        several = np.flatnonzero(np.bincount(place)[place] > 1)
+        if len(several) == 0:
+            return torch.from_numpy(held_out)
+        spared[by_class[np.isin(by_class, several)][0]] = True
+    return torch.from_numpy(spared)

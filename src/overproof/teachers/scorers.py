@@ -102,6 +102,58 @@ def spread(probs: np.ndarray, classes: np.ndarray, num_classes: int) -> Float[Te
     return whole
 
 
+def check_two_classes(labelled: Examples) -> None:
+    """A teacher can be trained on labelled examples: they are of two classes at least.
+
+    Args:
+        labelled: Examples with known labels.
+
+    Raises:
+        InputError: They are all of one class.
+    """
+    classes = labelled.label.unique().tolist()
+    if len(classes) == 1 and len(labelled.class_names) > 1:
+        raise InputError(
+            f"All {len(labelled)} examples of {labelled.origin} are of class {labelled.class_names[classes[0]]!r}; a "
+            f"teacher trained on them cannot tell it from another: label at least one example of another class."
+        )
+
+
+def of_one_class(index: int, num_classes: int) -> Predictor:
+    """A teacher fitted on examples of one class: it gives that class probability 1, whatever the example.
+
+    Args:
+        index: The class.
+        num_classes: K.
+    """
+
+    def predict(examples: Examples) -> Tensor:
+        probs = torch.zeros(len(examples), num_classes, dtype=torch.float64)
+        probs[:, index] = 1.0
+        return probs
+
+    return predict
+
+
+def without_classes(predict: Predictor, unseen: Sequence[int]) -> Predictor:
+    """A fitted teacher that gives probability 0 to the classes that it has not seen.
+
+    Args:
+        predict: The teacher as it was fitted.
+        unseen: The classes without an example among those that it was fitted on; not all of them.
+    """
+
+    def cleared(examples: Examples) -> Tensor:
+        probs = predict(examples).double()
+        seen = torch.ones(probs.shape[1], dtype=torch.bool)
+        seen[list(unseen)] = False
+        probs = probs * seen
+        total = probs.sum(dim=1, keepdim=True)
+        return torch.where(total > 0, probs / total, seen.double() / seen.sum())
+
+    return cleared
+
+
 def checked_options(model: type[Options], options: Mapping[str, Any], who: str) -> Options:
     """A pretrained teacher's own options, as data.
 

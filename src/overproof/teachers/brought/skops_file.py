@@ -21,7 +21,15 @@ from overproof.errors import InputError
 from overproof.seeds import derived_seed
 from overproof.teachers.brought.onnx_inputs import number_matrix
 from overproof.teachers.kind import BroughtKind, Named
-from overproof.teachers.scorers import check_named, checked_options, column_order, hash_of_files, spread
+from overproof.teachers.scorers import (
+    check_named,
+    check_two_classes,
+    checked_options,
+    column_order,
+    hash_of_files,
+    of_one_class,
+    spread,
+)
 
 
 class SkopsOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
@@ -121,7 +129,8 @@ def cross_fitted_estimator(
 
     A fitted one predicts as it is, and must not have been trained on the labelled examples.
     Another is cloned and fitted once a fold of the labelled examples, each of which is answered by the fit without it;
-    the pool gets the mean of all fits.
+    the pool gets the mean of all fits, a class that some of them have not seen the mean of those that have
+    (`FoldModels.mean`). A fit on one class only gives it probability 1.
 
     Args:
         estimator: A scikit-learn classifier with `predict_proba`, of classes 0..K-1 or of the class names.
@@ -154,13 +163,17 @@ def cross_fitted_estimator(
         both = [probs_of(estimator, raw(estimator, each, who), who)[:, order] for each in (labelled, pool)]
         return both[0], both[1]
 
+    check_two_classes(labelled)
+
     def fit(number: int, rows: Tensor) -> Callable[[Examples], Tensor]:
         some, fitted = labelled.take(rows), clone(estimator)
+        if len(seen := some.label.unique()) == 1:
+            return of_one_class(int(seen), len(names))
         if "random_state" in fitted.get_params() and fitted.get_params()["random_state"] is None:
             fitted.set_params(random_state=derived_seed(seed, "teacher", number) % 2**32)
         try:
             fitted.fit(raw(fitted, some, who), some.label.numpy())
-        except (TypeError, ValueError) as error:
+        except Exception as error:
             raise InputError(f"{who} cannot be fitted on {labelled.origin}: {reason(error)}.") from None
         own = checked_classes(fitted, who)
         return lambda examples: spread(probs_of(fitted, raw(fitted, examples, who), who).numpy(), own, len(names))
@@ -168,7 +181,7 @@ def cross_fitted_estimator(
     fold = folds(labelled.label, num_folds, derived_seed(seed, "teacher folds"), content_groups(labelled.ids))
     models = FoldModels(fold=fold, fit=fit)
     out_of_fold = models.out_of_fold(lambda predict, held_out: predict(labelled.take(held_out)))
-    return out_of_fold, models.mean(lambda predict: predict(pool))
+    return out_of_fold, models.mean(lambda predict: predict(pool), labelled.label)
 
 
 def checked_classes(estimator: Any, who: str) -> np.ndarray:

@@ -20,7 +20,7 @@ from overproof.storage.keys import ANSWERS, canonical_json
 from overproof.storage.shard import StoreKey
 from overproof.storage.store import RowsDone
 from overproof.teachers.keys import as_kept
-from overproof.teachers.scorers import Predictor, Trainable
+from overproof.teachers.scorers import Predictor, Trainable, check_two_classes, of_one_class, without_classes
 
 Ask = Callable[[slice], Tensor]
 """Rows of some examples to their probabilities."""
@@ -39,6 +39,10 @@ def cross_fitted(
 ) -> dict[str, Answers]:
     """Answers for every role, each labelled example's from the teacher that never saw it.
 
+    A class whose examples are all in one fold is unknown to the teacher without that fold: it gets probability 0 from
+    it, and on the other roles the mean over the teachers that have seen it (`FoldModels.mean`). A teacher without that
+    fold that is left with one class only gives it probability 1.
+
     Args:
         teacher: Fitted `num_folds` times, on all folds but one; only when an answer is missing.
         labelled: N examples with known labels, at least `num_folds` of them.
@@ -53,16 +57,18 @@ def cross_fitted(
         Answers by role, "labelled" among them, aligned with the examples.
 
     Raises:
-        InputError: Fewer labelled examples than folds, or a store that belongs to other examples.
+        InputError: Fewer labelled examples than folds, labelled examples of one class only, or a store that belongs to
+            other examples.
     """
+    check_two_classes(labelled)
     models = _models(teacher, labelled, num_folds, seed, folder)
     asks, parts = {"labelled": _by_held_out(models, labelled)}, {"labelled": labelled}
     for role, examples in others.items():
-        asks[role], parts[role] = _by_mean(models, examples), examples
+        asks[role], parts[role] = _by_mean(models, labelled.label, examples), examples
     for role, number in itertools.product(apart, range(num_folds)):
         name, examples = f"{role}-without-fold-{number}", others[role]
         asks[name], parts[name] = _by_one(models, number, examples), examples
-    words = _words(teacher, labelled, num_folds, seed)
+    words = _words(teacher, labelled, models.fold, seed)
     return {
         role: answer(
             folder / role,
@@ -81,27 +87,35 @@ def cross_fitted(
 def _models(teacher: Trainable, labelled: Examples, num_folds: int, seed: int, folder: Path) -> FoldModels[Predictor]:
     """One fit for each fold; a single one on all labelled examples where there are no folds."""
 
+    num_classes = len(labelled.class_names)
+
     def fit(number: int, rows: Tensor) -> Predictor:
-        return teacher.fit(
-            labelled.take(rows) if num_folds > 1 else labelled,
-            num_classes=len(labelled.class_names),
-            seed=derived_seed(seed, "teacher", number),
-            folder=folder / f"fold-{number}",
+        some = labelled.take(rows) if num_folds > 1 else labelled
+        seen = some.label.unique()
+        if len(seen) == 1:
+            return of_one_class(int(seen), num_classes)
+        predict = teacher.fit(
+            some, num_classes=num_classes, seed=derived_seed(seed, "teacher", number), folder=folder / f"fold-{number}"
         )
+        unseen = [each for each in labelled.label.unique().tolist() if each not in seen]
+        return without_classes(predict, unseen) if unseen else predict
 
     if num_folds == 1:
         return FoldModels(fold=torch.zeros_like(labelled.label), fit=fit)
     return FoldModels(fold=folds(labelled.label, num_folds, seed, content_groups(labelled.ids)), fit=fit)
 
 
-def _words(teacher: Trainable, labelled: Examples, num_folds: int, seed: int) -> str:
+def _words(teacher: Trainable, labelled: Examples, fold: Tensor, seed: int) -> str:
     """What all answers follow from, besides the examples of their role."""
-    labels = digest(labelled.label.numpy().tobytes())
-    fitting = {"folds": num_folds, "seed": seed, "labelled": labelled.digest(), "labels": labels}
+    labels, num_folds = digest(labelled.label.numpy().tobytes()), int(fold.max()) + 1
+    fitting: dict[str, object] = {"folds": num_folds, "seed": seed, "labelled": labelled.digest(), "labels": labels}
     num_contents = int(content_groups(labelled.ids).max()) + 1
     if num_contents < len(labelled):
         # Stores made when folds were by row hold other answers to repeated examples.
         fitting["contents"] = num_contents
+    if num_folds > 1 and any(len(fold[labelled.label == each].unique()) == 1 for each in labelled.label.unique()):
+        # Stores made when the mean was over models that had not seen a class hold other answers.
+        fitting["unseen"] = "mean over the fits that saw the class"
     return canonical_json({"teacher": teacher.fingerprint, **fitting})
 
 
@@ -112,12 +126,12 @@ def _by_held_out(models: FoldModels[Predictor], labelled: Examples) -> Ask:
     )
 
 
-def _by_mean(models: FoldModels[Predictor], examples: Examples) -> Ask:
+def _by_mean(models: FoldModels[Predictor], label: Tensor, examples: Examples) -> Ask:
     """Every example by the mean of all fits."""
 
     def ask(rows: slice) -> Tensor:
         some = examples.take(torch.arange(rows.start, rows.stop))
-        return models.mean(lambda predict: predict(some).float())
+        return models.mean(lambda predict: predict(some).float(), label)
 
     return ask
 

@@ -13,6 +13,7 @@ import numpy as np
 from torch import Tensor
 
 from overproof.data import Examples, Kind
+from overproof.data.wording import reason
 from overproof.errors import InputError
 from overproof.models import TableEncoder, is_estimator
 from overproof.models.importing import imported
@@ -54,10 +55,32 @@ class Estimator:
         return encoded
 
     def fit(self, labelled: Examples, *, num_classes: int, seed: int, folder: Path) -> Predictor:
-        """Fit a fresh estimator; one that takes `random_state` gets the seed."""
+        """Fit a fresh estimator; one that takes `random_state` gets the seed.
+
+        Raises:
+            InputError: The estimator rejects the examples, when it is fitted or when it predicts.
+        """
         estimator = made(self.path, self.options, seed)
-        estimator.fit(self._of(labelled), labelled.label.numpy())
-        return lambda examples: spread(estimator.predict_proba(self._of(examples)), estimator.classes_, num_classes)
+        inputs = self._of(labelled)
+        try:
+            estimator.fit(inputs, labelled.label.numpy())
+        except Exception as error:
+            raise InputError(
+                f"teacher.model {self.path!r} cannot be fitted on {len(labelled)} labelled examples: {reason(error)}."
+            ) from None
+
+        def predict(examples: Examples) -> Tensor:
+            inputs = self._of(examples)
+            try:
+                probs = estimator.predict_proba(inputs)
+            except Exception as error:
+                raise InputError(
+                    f"teacher.model {self.path!r}, fitted on {len(labelled)} labelled examples, cannot predict: "
+                    f"{reason(error)}."
+                ) from None
+            return spread(probs, estimator.classes_, num_classes)
+
+        return predict
 
 
 def made(path: str, options: Mapping[str, Any], seed: int = 0) -> Any:
