@@ -80,7 +80,7 @@ def test_csv_keeps_the_zeros_of_ids_and_labels(tmp_path: Path):
 
 
 def test_the_fullest_answers_count(tmp_path: Path):
-    columns = {"id": FILE_IDS, "label": ["cat"] * 4, "probs": FILE_PROBS}
+    columns = {"id": FILE_IDS, "label": ["cow", "cat", "cat", "dog"], "probs": FILE_PROBS}
     assert read_answers(write(tmp_path, columns), KEYS, CLASSES).probs().tolist() == PROBS
 
 
@@ -159,8 +159,8 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, name: str, conten
 
 def test_a_file_is_parsed_once_for_as_long_as_it_stays_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path, parses, counts = tmp_path / "votes.csv", [], []
-    parse, count = answer_files._read_table, answer_files.counted
-    monkeypatch.setattr(answer_files, "_read_table", lambda *words: parses.append(words) or parse(*words))
+    parse, count = answer_files.read_table, answer_files.counted
+    monkeypatch.setattr(answer_files, "read_table", lambda *words: parses.append(words) or parse(*words))
     monkeypatch.setattr(answer_files, "counted", lambda *words, **more: counts.append(words) or count(*words, **more))
     path.write_text("id,annotator,label\na,x,no\na,y,yes\na,z,yes\nb,x,no\n")
     files, names = ParsedFiles(), ("no", "yes")

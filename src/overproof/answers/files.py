@@ -7,30 +7,36 @@ A file of answers has a column `id` and one of these, the fullest of which count
 * `logprobs`: natural logarithms, as a list or as an object that may leave classes out (those that an LLM
   gives to the names of the classes);
 * `top_classes` with `top_probs` or `top_logprobs`: lists of the likeliest class names and their probabilities or
-  logarithms (what an API's top-5 gives);
+  logarithms (what an API's top-5 gives); also `labels` with `scores` (a Hugging Face pipeline's);
 * `labels`: a list of class names, one an annotator; or `label` and `annotator`, a row for each answer, so that an id
   stands in several rows: their votes (`overproof.answers.votes`);
-* `label` and `confidence`: the name of one class and its probability, the rest spread evenly over the others;
-* `label`: the name of one class, taken with certainty.
+* `label` with `confidence`, `score` or `probability`: the name of one class and its probability, the rest spread evenly
+  over the others; with `logprob`: its natural logarithm;
+* `label` (or `prediction`): the name of one class, taken with certainty.
 
+Other columns that are answers by their names are an error (`overproof.answers.shapes`), and so is a label beside
+probabilities of which another class is the largest, unless `answer_from` says which of the two is the answer.
 `overproof.answers.formats` describes how mass that no class is named for is distributed.
 """
 
 import io
-from dataclasses import dataclass, field, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv
-import pyarrow.json
 import pyarrow.parquet as pq
 import torch
+from numpy.typing import NDArray
 
 from overproof.answers.ask import answers_of
-from overproof.answers.formats import KNOWN, Rows, dense_reader, named_classes
+from overproof.answers.beside import Beside
+from overproof.answers.formats import KNOWN, Rows, dense_reader, named_classes, unrounded
 from overproof.answers.predictions import Answers, compress, word_tensor
+from overproof.answers.shapes import AnswerFrom, canonical, is_unnamed_list, left_out
+from overproof.answers.tables import as_text, ids_of, read_table
 from overproof.answers.votes import Vote, agreement, counted, has_votes, votes_in
 from overproof.data import check_classes
 from overproof.errors import InputError
@@ -47,6 +53,7 @@ class ParsedFiles:
     """Files of answers, each parsed once for as long as it stays as it is, and its votes counted once."""
 
     _tables: dict[tuple[Path, str], tuple[tuple[int, int], pa.Table]] = field(default_factory=dict)
+    _canonical: dict[tuple[Path, str], tuple[pa.Table, tuple[str, ...], pa.Table]] = field(default_factory=dict)
     _counted: dict[tuple[Path, str], tuple[pa.Table, tuple[tuple[str, ...], Vote], pa.Table]] = field(
         default_factory=dict
     )
@@ -61,11 +68,24 @@ class ParsedFiles:
             stamp = (path.stat().st_size, path.stat().st_mtime_ns)
         except OSError:
             # Reading it raises the error that names the cause.
-            return _read_table(path, id_column)
+            return read_table(path, id_column)
         kept = self._tables.get((path, id_column))
         if kept is None or kept[0] != stamp:
-            kept = self._tables[path, id_column] = stamp, _read_table(path, id_column)
+            kept = self._tables[path, id_column] = stamp, read_table(path, id_column)
         return kept[1]
+
+    def canonical(self, path: Path, id_column: str, class_names: tuple[str, ...]) -> pa.Table:
+        """The content of a file in columns of known names.
+
+        Raises:
+            InputError: As `overproof.answers.shapes.canonical`.
+        """
+        table = self.table(path, id_column)
+        kept = self._canonical.get((path, id_column))
+        if kept is None or kept[0] is not table or kept[1] != class_names:
+            made = canonical(path, table, id_column, class_names)
+            kept = self._canonical[path, id_column] = table, class_names, made
+        return kept[2]
 
     def counted(self, path: Path, id_column: str, class_names: tuple[str, ...], vote: Vote) -> pa.Table:
         """A file of votes as one of answers.
@@ -73,17 +93,18 @@ class ParsedFiles:
         Raises:
             InputError: As `overproof.answers.votes.counted`.
         """
-        table, how = self.table(path, id_column), (class_names, vote)
+        table, how = self.canonical(path, id_column, class_names), (class_names, vote)
         kept = self._counted.get((path, id_column))
         if kept is None or kept[0] is not table or kept[1] != how:
-            ids = _ids_of(path, table, id_column)
+            ids = ids_of(path, table, id_column)
             made = counted(path, table, ids, class_names, vote, id_column=id_column)
+            made = made.replace_schema_metadata(table.schema.metadata)
             kept = self._counted[path, id_column] = table, how, made
         return kept[2]
 
 
 def read_answers(
-    path: str | Path,
+    path: str | Path | Sequence[str | Path],
     join: pa.Array | pa.ChunkedArray | Ids,
     class_names: tuple[str, ...],
     *,
@@ -91,15 +112,17 @@ def read_answers(
     vote: Vote = "soft",
     id_column: str = "id",
     source: str = "pool",
+    answer_from: AnswerFrom = "",
     parsed: ParsedFiles | None = None,
 ) -> Answers:
     """Read a file of answers (`.parquet`, `.csv`, `.jsonl`) for these examples, in their order.
 
-    The file may hold more rows than these, in any order. Probabilities must be distributions and are kept as in
-    `overproof.answers.predictions.compress`.
+    The file may hold more rows than these, in any order. Probabilities must be distributions (within .001, or within
+    what rounding their decimals explains) and are kept as in `overproof.answers.predictions.compress`.
 
     Args:
-        path: The file; this module's description lists its columns.
+        path: The file, or several that each answer a part of the examples; this module's description lists their
+            columns.
         join: [N], what to look up in the file's id column: the user's own keys (`Examples.keys`), or content ids
             (`Examples.ids`), which a file spells in hex.
         class_names: K names; the order of the answers.
@@ -107,22 +130,65 @@ def read_answers(
         vote: How several answers to one example are combined.
         id_column: The file's id column.
         source: What to call the examples in errors.
-        parsed: Cache of the file's content.
+        answer_from: Which of a label and probabilities beside it is the answer, where they differ in some row.
+        parsed: Cache of the files' content.
 
     Raises:
         InputError: No such column; ids missing, repeated or without an answer; an unknown class; a row that is no
-            distribution.
+            distribution, or whose label is not the likeliest class; two answers to one example.
     """
-    path = Path(path)
+    paths = [Path(path)] if isinstance(path, str | Path) else [Path(each) for each in path]
+    called = " and ".join(str(each) for each in paths)
     if len(join) == 0:
-        raise InputError(f"{source} has no examples; there must be at least one to look up in {path}.")
+        raise InputError(f"{source} has no examples; there must be at least one to look up in {called}.")
     if classes:
         ordered = [name for name in class_names if name in classes]
         check_classes(
-            class_names, ordered + [name for name in classes if name not in class_names], f"classes of {path}"
+            class_names, ordered + [name for name in classes if name not in class_names], f"classes of {called}"
         )
     files = parsed or ParsedFiles()
-    return _answers(path, files, join, class_names, classes or class_names, vote, id_column, source)
+    wanted = as_text(join)
+    found = np.full(len(wanted), -1)
+    parts: list[Answers] = []
+    why = ""
+    for number, each in enumerate(paths):
+        opened = _Opened.of(each, files, class_names, classes or class_names, vote, id_column, source, answer_from)
+        rows, has = _join(each, opened.table, id_column, wanted)
+        why += left_out(opened.table)
+        if not has.any():
+            continue
+        part = opened.answers(rows[has])
+        again = np.flatnonzero(has & (found >= 0))
+        if len(again):
+            _check_same(paths, number, again, found, parts, part, np.cumsum(has) - 1, wanted, source)
+        new = has & (found < 0)
+        found[new] = sum(map(len, parts)) + (np.cumsum(has) - 1)[new]
+        parts.append(part)
+    if (found < 0).any():
+        row = int(np.argmax(found < 0))
+        raise InputError(
+            f"{called} {'has' if len(paths) == 1 else 'have'} no answer for {int((found < 0).sum())} of the "
+            f"{len(wanted)} examples of {source}; the first is row {row} (counted from 0), {id_column} "
+            f"{wanted[row].as_py()!r}{why}."
+        )
+    return replace(_joined(parts).take(torch.from_numpy(found)), id_word=word_tensor(join))
+
+
+def in_list_order(
+    path: str | Path, class_names: tuple[str, ...], *, id_column: str = "id", parsed: ParsedFiles | None = None
+) -> bool:
+    """Whether the classes of a file's probabilities follow from their place in a list alone.
+
+    Args:
+        path: The file.
+        class_names: K names.
+        id_column: The file's id column.
+        parsed: Cache of the file's content.
+
+    Raises:
+        InputError: As `read_answers`.
+    """
+    return is_unnamed_list((parsed or ParsedFiles()).canonical(Path(path), id_column, class_names), class_names)
 
 
 def read_all_answers(path: str | Path, *, id_column: str = "id") -> tuple[Answers, pa.Array, tuple[str, ...]]:
@@ -145,10 +211,11 @@ def read_all_answers(path: str | Path, *, id_column: str = "id") -> tuple[Answer
         what = "no rows" if len(table) == 0 else f"no column {id_column!r} for the ids"
         raise InputError(f"{path} has {what}; a file of answers needs some.")
     class_names = _names_in(path, table, id_column)
-    ids = _as_text(table.column(id_column))
+    table = files.canonical(path, id_column, class_names)
+    ids = as_text(table.column(id_column))
     if has_votes(table):
         ids = ids.unique()
-    return _answers(path, files, ids, class_names, class_names, "soft", id_column, str(path)), ids, class_names
+    return read_answers(path, ids, class_names, id_column=id_column, source=str(path), parsed=files), ids, class_names
 
 
 def vote_counts(
@@ -166,43 +233,95 @@ def vote_counts(
         InputError: As `read_answers`.
     """
     path = Path(path)
-    table = (parsed or ParsedFiles()).table(path, id_column)
+    table = (parsed or ParsedFiles()).canonical(path, id_column, class_names)
     if not has_votes(table) or set(class_names) <= set(table.column_names):
         return None
-    return agreement(votes_in(path, table, _ids_of(path, table, id_column), class_names))
+    return agreement(votes_in(path, table, ids_of(path, table, id_column), class_names))
 
 
 def _names_in(path: Path, table: pa.Table, id_column: str) -> tuple[str, ...]:
-    names = named_classes(path, table, {id_column, *KNOWN})
+    numbers = [each.name for each in table.schema if pa.types.is_floating(each.type) or pa.types.is_integer(each.type)]
+    columns = tuple(name for name in numbers if name != id_column)
+    # As `overproof predict` writes: the classes that the labels name are columns, whatever these are called.
+    labels = as_text(table.column("label")).unique().drop_null().to_pylist() if "label" in table.column_names else []
+    if len(columns) >= 2 and labels and set(labels) <= set(columns):
+        return tuple(sorted(columns))
+    names = named_classes(path, canonical(path, table, id_column, ()), {id_column, *KNOWN})
     if len(names) < 2:
         raise InputError(f"{path} names {len(names)} classes; at least two are needed.")
     return names
 
 
-def _answers(
-    path: Path,
-    files: ParsedFiles,
-    join: pa.Array | pa.ChunkedArray | Ids,
-    class_names: tuple[str, ...],
-    classes: tuple[str, ...],
-    vote: Vote,
-    id_column: str,
-    source: str,
-) -> Answers:
-    table = files.table(path, id_column)
-    if has_votes(table) and not set(class_names) <= set(table.column_names):
-        table = files.counted(path, id_column, class_names, vote)
-    dense = dense_reader(path, table.schema, class_names, classes)
-    rows = _join(path, table, id_column, _as_text(join), source)
-    parts = []
-    step = max(NUMBERS_AT_A_TIME // len(class_names), 1)
-    for start in range(0, len(rows), step):
-        some = rows[start : start + step]
-        probs = torch.from_numpy(dense(table.take(pa.array(some)), some))
-        parts.append(compress(probs, source=str(path), row_numbers=some))
-    columns = [field.name for field in fields(Answers) if field.name not in ("num_classes", "id_word")]
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Opened:
+    """One file, ready to be read for some of its rows."""
+
+    path: Path
+    table: pa.Table
+    class_names: tuple[str, ...]
+    classes: tuple[str, ...]
+    beside: Beside
+
+    @staticmethod
+    def of(
+        path: Path,
+        files: ParsedFiles,
+        class_names: tuple[str, ...],
+        classes: tuple[str, ...],
+        vote: Vote,
+        id_column: str,
+        source: str,
+        answer_from: AnswerFrom,
+    ) -> "_Opened":
+        table = files.canonical(path, id_column, class_names)
+        beside = Beside.of(path, table, class_names, answer_from, source)
+        if has_votes(table) and not set(class_names) <= set(table.column_names):
+            table = files.counted(path, id_column, class_names, vote)
+        return _Opened(path=path, table=table, class_names=class_names, classes=classes, beside=beside)
+
+    def answers(self, rows: Rows) -> Answers:
+        """The answers in these rows, in this order."""
+        dense = dense_reader(self.path, self.table.schema, self.class_names, self.classes)
+        parts = []
+        step = max(NUMBERS_AT_A_TIME // len(self.class_names), 1)
+        for start in range(0, len(rows), step):
+            some = rows[start : start + step]
+            taken = self.table.take(pa.array(some))
+            probs = self.beside.decided(unrounded(dense(taken, some)), taken, some)
+            parts.append(compress(torch.from_numpy(probs), source=str(self.path), row_numbers=some))
+        self.beside.check(len(rows))
+        return _joined(parts)
+
+
+def _joined(parts: Sequence[Answers]) -> Answers:
+    columns = [each.name for each in fields(Answers) if each.name != "num_classes"]
     joined = {name: torch.cat([getattr(part, name) for part in parts]) for name in columns}
-    return Answers(**joined, num_classes=len(class_names), id_word=word_tensor(join))
+    return Answers(**joined, num_classes=parts[0].num_classes)
+
+
+def _check_same(
+    paths: Sequence[Path],
+    number: int,
+    again: Rows,
+    found: Rows,
+    parts: Sequence[Answers],
+    part: Answers,
+    place: Rows,
+    wanted: pa.Array,
+    source: str,
+) -> None:
+    """Two files may answer the same example if they give the same answer."""
+    earlier = _joined(parts).take(torch.from_numpy(found[again]))
+    later = part.take(torch.from_numpy(place[again]))
+    differ = (earlier.probs() - later.probs()).abs().amax(dim=1).numpy() > 1e-3
+    if differ.any():
+        row = int(again[np.argmax(differ)])
+        before = " and ".join(str(path) for path in paths[:number])
+        raise InputError(
+            f"{paths[number]} answers {int(differ.sum())} of the examples of {source} otherwise than {before}; the "
+            f"first is {wanted[row].as_py()!r}. Files of one teacher answer an example once; give each file a teacher "
+            f"of its own, or write one file with a column `annotator`."
+        )
 
 
 def export_parquet(
@@ -232,7 +351,7 @@ def export_parquet(
     top_probs = pa.array(answers.class_probs.float().flatten().numpy())
     table = pa.table(
         {
-            "id": _as_text(ids),
+            "id": as_text(ids),
             "label": names.take(pa.array(answers.pseudo_label.numpy())),
             "margin": answers.margin.float().numpy(),
             "residual": answers.residual.float().numpy(),
@@ -262,46 +381,9 @@ def export_store(folder: str | Path, path: str | Path, *, keys: pa.Array | pa.Ch
 # The file -----------------------------------------------------------------------------------------------------------
 
 
-def _read_table(path: Path, id_column: str) -> pa.Table:
-    text = {id_column: pa.string(), "label": pa.string()}
-    try:
-        if path.suffix == ".csv":
-            # Without this, the id 007 would be read as 7.
-            return pyarrow.csv.read_csv(path, convert_options=pyarrow.csv.ConvertOptions(column_types=text))
-        if path.suffix == ".jsonl":
-            return pyarrow.json.read_json(path)
-        if ".parquet" in path.suffixes:
-            return pq.read_table(path, page_checksum_verification=True)
-    except FileNotFoundError:
-        raise InputError(f"There is no file {path}.") from None
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path} cannot be read: {str(error).splitlines()[0].rstrip('.')}.") from error
-    raise InputError(f"{path} is not a file of answers by its name; it must end in .parquet, .csv or .jsonl.")
-
-
-def _as_text(ids: pa.Array | pa.ChunkedArray | Ids) -> pa.Array:
-    if isinstance(ids, np.ndarray):
-        return pa.array([content.hex() for content in ids.tolist()], pa.large_string())
-    if pa.types.is_fixed_size_binary(ids.type) or pa.types.is_binary(ids.type):
-        return pa.array([None if content is None else content.hex() for content in ids.to_pylist()], pa.large_string())
-    text = ids.cast(pa.large_string())
-    return text.combine_chunks() if isinstance(text, pa.ChunkedArray) else text
-
-
-def _ids_of(path: Path, table: pa.Table, id_column: str) -> pa.Array:
-    """The id of every row, as text."""
-    if id_column not in table.column_names:
-        raise InputError(f"{path} has no column {id_column!r} for the ids; it has {', '.join(table.column_names)}.")
-    ids = _as_text(table.column(id_column))
-    if ids.null_count:
-        row = int(np.argmax(ids.is_null().to_numpy(zero_copy_only=False)))
-        raise InputError(f"{path}, row {row} (counted from 0): it has no {id_column}; every row needs one.")
-    return ids
-
-
-def _join(path: Path, table: pa.Table, id_column: str, wanted: pa.Array, source: str) -> Rows:
-    """The row of the file for each wanted id."""
-    ids = _ids_of(path, table, id_column)
+def _join(path: Path, table: pa.Table, id_column: str, wanted: pa.Array) -> tuple[Rows, NDArray[np.bool_]]:
+    """The row of the file for each wanted id, and whether it has one."""
+    ids = ids_of(path, table, id_column)
     codes = ids.dictionary_encode().indices.to_numpy()
     first_rows = np.unique(codes, return_index=True)[1]
     if len(first_rows) < len(ids):
@@ -312,10 +394,5 @@ def _join(path: Path, table: pa.Table, id_column: str, wanted: pa.Array, source:
             "an id may stand in one row only."
         )
     rows = pc.index_in(wanted, value_set=ids)
-    if rows.null_count:
-        row = int(np.argmax(rows.is_null().to_numpy(zero_copy_only=False)))
-        raise InputError(
-            f"{path} has no answer for {rows.null_count} of the {len(wanted)} examples of {source}; the first is "
-            f"row {row} (counted from 0), {id_column} {wanted[row].as_py()!r}."
-        )
-    return rows.to_numpy().astype(np.int64)
+    has = rows.is_valid().to_numpy(zero_copy_only=False)
+    return pc.fill_null(rows, -1).to_numpy().astype(np.int64), has

@@ -4,7 +4,7 @@ A row's probabilities may sum to less than one. `probs`, `top_probs` and `confid
 missing mass is that of the classes which a row does not name, and is spread over them evenly. Logarithms are those of a
 language model's tokens, and some of its mass is on tokens that are no class: a class that is not named gets an even
 share of the missing mass, but not more than the smallest that is named (otherwise it would have been named), and the
-row is then divided by its sum.
+row is then divided by its sum. So with `logprob`, that of the label alone: of two classes the other gets the rest.
 """
 
 from collections.abc import Callable
@@ -27,6 +27,8 @@ KNOWN = {
     "labels",
     "annotator",
     "confidence",
+    "logprob",
+    "abstained",
     "margin",
     "residual",
     "probs",
@@ -85,7 +87,7 @@ def dense_reader(path: Path, schema: pa.Schema, class_names: tuple[str, ...], cl
     columns = schema.names
     missing = [name for name in class_names if name not in columns]
     if not missing:
-        return lambda table, rows: np.stack([_numbers(path, name, table.column(name)) for name in class_names], axis=1)
+        return lambda table, rows: np.stack([numbers(path, name, table.column(name)) for name in class_names], axis=1)
     if len(missing) < len(class_names):
         raise InputError(
             f"{path} has columns for {len(class_names) - len(missing)} of the {len(class_names)} classes and none for "
@@ -107,6 +109,8 @@ def dense_reader(path: Path, schema: pa.Schema, class_names: tuple[str, ...], cl
             return lambda table, rows: _top(path, column, table, rows, names)
     if {"label", "confidence"} <= set(columns):
         return lambda table, rows: _confident(path, table, rows, names)
+    if {"label", "logprob"} <= set(columns):
+        return lambda table, rows: _of_one_token(path, table, rows, names)
     if "label" in columns:
         return lambda table, rows: _one_hot(classes_of(path, table.column("label"), rows, names), len(names))
     raise InputError(
@@ -158,7 +162,17 @@ def _completed_logs(path: Path, logs: Probs, rows: Rows) -> Probs:
     return completed(probs, named)
 
 
-def _numbers(path: Path, name: str, column: pa.ChunkedArray | pa.Array) -> Probs:
+def numbers(path: Path, name: str, column: pa.ChunkedArray | pa.Array) -> Probs:
+    """A column of numbers, NaN where a cell is empty.
+
+    Args:
+        path: The file, for errors.
+        name: The column, for errors.
+        column: [n].
+
+    Raises:
+        InputError: It holds something else.
+    """
     if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
         raise InputError(f"{path}: column {name!r} holds {column.type}; it must hold numbers.")
     return np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False))  # an empty place becomes NaN
@@ -181,7 +195,7 @@ def _listed(path: Path, name: str, table: pa.Table, rows: Rows, num_classes: int
             f"{path}, row {rows[row]} (counted from 0): {name} has {lengths[row]} numbers; "
             f"it must have {num_classes}, one for each class."
         )
-    return _numbers(path, name, values).reshape(-1, num_classes).copy()
+    return numbers(path, name, values).reshape(-1, num_classes).copy()
 
 
 def _check_fields(path: Path, column: str, kind: pa.StructType, class_names: tuple[str, ...]) -> None:
@@ -204,7 +218,7 @@ def _object(path: Path, column: str, table: pa.Table, rows: Rows, class_names: t
     # Flattened and not by field, so that an object which is missing itself hides its fields.
     parts = dict(zip((field.name for field in objects.type), objects.flatten(), strict=True))
     values = np.stack(
-        [_numbers(path, f"{column}.{name}", parts[name]) if name in fields else nothing for name in class_names], axis=1
+        [numbers(path, f"{column}.{name}", parts[name]) if name in fields else nothing for name in class_names], axis=1
     )
     return values if column == "probs" else _completed_logs(path, values, rows)
 
@@ -236,17 +250,78 @@ def _confident(path: Path, table: pa.Table, rows: Rows, names: pa.Array) -> Prob
     """One class with its probability, the rest on the others evenly."""
     classes, confidence = (
         classes_of(path, table.column("label"), rows, names),
-        _numbers(path, "confidence", table.column("confidence")),
+        numbers(path, "confidence", table.column("confidence")),
     )
     good = (confidence >= 1 / len(names)) & (confidence <= 1)
     if not good.all():
         row = int(np.argmin(good))
         raise InputError(
             f"{path}, row {rows[row]} (counted from 0): confidence is {confidence[row]:g}; it must lie between "
-            f"1/{len(names)}, where a label among {len(names)} classes is a guess, and 1."
+            f"1/{len(names)}, where a label among {len(names)} classes is a guess, and 1 (a probability of another "
+            f"class than the label's needs a column with the name of that class)."
         )
     others = (1 - confidence) / (len(names) - 1)
     return np.where(_one_hot(classes, len(names)) == 1, confidence[:, None], others[:, None])
+
+
+def _of_one_token(path: Path, table: pa.Table, rows: Rows, names: pa.Array) -> Probs:
+    """One class with its logarithm; the others share the missing mass, but none gets more than it has."""
+    classes = classes_of(path, table.column("label"), rows, names)
+    logs = np.full((len(rows), len(names)), np.nan)
+    given = numbers(path, "logprob", table.column("logprob"))
+    logs[np.arange(len(rows)), classes] = np.where(np.isnan(given), np.inf, given)
+    probs = _completed_logs(path, logs, rows)
+    ties = np.exp(given) <= 1 / len(names)
+    if ties.any():
+        row = int(np.argmax(ties))
+        raise InputError(
+            f"{path}, row {rows[row]} (counted from 0): logprob is {given[row]:g}, a probability of "
+            f"{np.exp(given[row]):.3g}; above 1/{len(names)} is needed for a label among {len(names)} classes."
+        )
+    return probs
+
+
+def rounding_of(values: Probs) -> int | None:
+    """To how many decimals (2 to 5) all numbers are rounded; None where they are not.
+
+    Args:
+        values: Any, finite.
+
+    Example:
+        >>> rounding_of(np.array([0.905, 0.008, 0.086])), rounding_of(np.array([1 / 3]))
+        (3, None)
+    """
+    for decimals in range(2, 6):
+        scaled = values * 10**decimals
+        # Single precision moves a number with five decimals by less than this.
+        if (np.abs(scaled - np.round(scaled)) < 1e-2).all():
+            return decimals
+    return None
+
+
+LARGEST_ROUNDING = 0.05
+"""No more than this may be missing to one by rounding."""
+
+
+def unrounded(probs: Probs) -> Probs:
+    """Rows whose sum is not one only because their numbers are rounded, divided by it.
+
+    Numbers rounded to d decimals sum to one within K 10^-d / 2. Rows within .001 are kept as they are.
+
+    Args:
+        probs: [n, K], rows of one file.
+
+    Example:
+        >>> unrounded(np.array([[0.905, 0.008, 0.085], [0.5, 0.25, 0.25]])).sum(axis=1).round(6).tolist()
+        [1.0, 1.0]
+    """
+    total = probs.sum(axis=1)
+    off = np.abs(total - 1) > 1e-3
+    if not off.any() or not np.isfinite(probs).all() or (decimals := rounding_of(probs)) is None:
+        return probs
+    allowed = min(probs.shape[1] * 0.5 * 10.0**-decimals, LARGEST_ROUNDING) + 1e-9
+    rounded = off & (np.abs(total - 1) <= allowed)
+    return np.where(rounded[:, None], probs / np.where(rounded, total, 1)[:, None], probs)
 
 
 def _top(path: Path, column: str, table: pa.Table, rows: Rows, names: pa.Array) -> Probs:
@@ -265,15 +340,16 @@ def _top(path: Path, column: str, table: pa.Table, rows: Rows, names: pa.Array) 
     if (times > 1).any():
         row, twice = (int(place) for place in np.argwhere(times > 1)[0])
         raise InputError(f"{path}, row {rows[row]} (counted from 0): top_classes names {names[twice].as_py()!r} twice.")
-    numbers = _numbers(path, column, values)
+    given_numbers = numbers(path, column, values)
     if column == "top_logprobs":
         logs = np.full(times.shape, np.nan)
-        logs[owner, classes] = np.where(np.isnan(numbers), np.inf, numbers)
+        logs[owner, classes] = np.where(np.isnan(given_numbers), np.inf, given_numbers)
         return _completed_logs(path, logs, rows)
     probs = np.zeros(times.shape)
-    probs[owner, classes] = numbers
+    probs[owner, classes] = given_numbers
     # What is not a number spreads nothing: it stays where it is, to be refused by name.
     share = np.nan_to_num(1 - probs.sum(axis=1)).clip(min=0) / np.maximum((times == 0).sum(axis=1), 1)
+    share = np.where((times == 0).any(axis=1), share, 0)
     if (too_much := share > 1.001 * probs.max(axis=1)).any():
         row = int(np.argmax(too_much))
         raise InputError(

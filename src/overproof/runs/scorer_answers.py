@@ -75,6 +75,7 @@ class ScorerAnswers:
                 self.roles.class_names,
                 classes=scorer.classes,
                 vote=scorer.vote,
+                answer_from=scorer.answer_from,
                 parsed=self.caches.answer_files,
             )
         if scorer.brought:

@@ -30,6 +30,8 @@ class ScorerOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
         vote: How several answers to one example in `answers` are combined: `soft` uses the shares of the votes as
             probabilities, `majority` the class with the most votes with probability 1, `reliability` weights
             annotators by how well they agree with the others (Dawid and Skene with one accuracy each).
+        answer_from: Where rows of `answers` hold a label and probabilities of which another class is the largest (a
+            tuned threshold): `probabilities` or `label` says which is the answer. Without it such a file is an error.
         folds: Cross-fitting folds: each labelled example is scored by the copy that was trained without its fold,
             all other examples by the mean of all copies. 1 is a single teacher trained on all labelled examples: its
             answers there are in sample, as self-distillation needs them, and cannot show its errors.
@@ -44,6 +46,7 @@ class ScorerOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
     classes: tuple[str, ...] = ()
     weights: str = ""
     vote: Literal["soft", "majority", "reliability"] = "soft"
+    answer_from: Literal["", "probabilities", "label"] = ""
     folds: int = pydantic.Field(5, ge=1)
     features: str = ""
     train: TrainOptions = TrainOptions(epochs=30)
@@ -89,6 +92,10 @@ class ScorerOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
             raise InputError(f"Option 'teacher.classes' names {twice!r} twice; every output has a class of its own.")
         if self.vote != "soft" and not self.answers:
             raise InputError(f"Option 'teacher.vote' is {self.vote!r}, but there are no 'teacher.answers' to count.")
+        if self.answer_from and not self.answers:
+            raise InputError(
+                f"Option 'teacher.answer_from' is {self.answer_from!r}, but there are no 'teacher.answers'."
+            )
         return self
 
 

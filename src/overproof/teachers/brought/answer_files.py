@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from overproof.answers.files import ParsedFiles, Vote, read_answers
+import numpy as np
+
+from overproof.answers.files import AnswerFrom, ParsedFiles, Vote, in_list_order, read_answers
+from overproof.answers.order import check_order
 from overproof.answers.predictions import Answers
 from overproof.data import Examples
-from overproof.errors import InputError
 from overproof.teachers.kind import Named, TeacherKind
 
 
@@ -16,35 +18,45 @@ def from_files(
     *,
     classes: Sequence[str] = (),
     vote: Vote = "soft",
+    answer_from: AnswerFrom = "",
     parsed: ParsedFiles | None = None,
 ) -> dict[str, Answers]:
     """Answers by role from files, joined by the id column of the data (or by content id).
 
-    Every role must be answered whole by one of the files.
+    Each file may answer a part of the examples.
 
     Args:
-        paths: The files, tried in turn for every role.
+        paths: The files.
         parties: Examples by role.
         class_names: The run's, in order.
         classes: The order of the files' lists of probabilities, where it is another.
         vote: How several answers to one example are combined.
+        answer_from: Which of a label and probabilities beside it is the answer.
         parsed: Cache of the files' content.
 
     Raises:
-        InputError: A role that no file answers; the sentence is that of the last file tried.
+        InputError: A file does not fit, an example has no answer, or lists of probabilities are in another order of
+            the classes than they are read in.
     """
-    answers, files = {}, parsed or ParsedFiles()
-    for role, examples in parties.items():
-        join = examples.ids if examples.keys is None else examples.keys
-        for path in paths:
-            try:
-                answers[role] = read_answers(
-                    path, join, class_names, classes=tuple(classes), vote=vote, source=examples.origin, parsed=files
-                )
-                break
-            except InputError:
-                if path == paths[-1]:
-                    raise
+    files = parsed or ParsedFiles()
+    answers = {
+        role: read_answers(
+            paths,
+            examples.ids if examples.keys is None else examples.keys,
+            class_names,
+            classes=tuple(classes),
+            vote=vote,
+            source=examples.origin,
+            answer_from=answer_from,
+            parsed=files,
+        )
+        for role, examples in parties.items()
+    }
+    if answer_from != "label" and any(in_list_order(path, class_names, parsed=files) for path in paths):
+        known = [role for role in ("labelled", "validation") if role in answers]
+        label = np.concatenate([np.empty(0, np.int64), *(parties[role].label.numpy() for role in known)])
+        named = np.concatenate([np.empty(0, np.int64), *(answers[role].pseudo_label.numpy() for role in known)])
+        check_order(named, label, class_names, classes or class_names, " and ".join(map(str, paths)))
     return answers
 
 

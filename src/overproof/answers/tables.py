@@ -1,0 +1,199 @@
+"""Opens a file of answers as a table: Parquet, Arrow, CSV or JSON lines; files of other tools are refused by name."""
+
+import csv
+import json
+import re
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.feather
+import pyarrow.json
+import pyarrow.parquet as pq
+
+from overproof.answers.names import LABELS, plain
+from overproof.errors import InputError
+from overproof.storage.shard import Ids
+
+_FIRST_BYTES = 2**12
+
+_NUMBER = r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?"
+_TOOLS: Mapping[str, str] = {
+    r"labels( -?\d+)+\s*\n": (
+        "LIBSVM or LIBLINEAR (its columns are in the order of its first line, in which classes first appeared)"
+    ),
+    r"__label__\S+( |\n)": "fastText (pairs of `__label__` and probability, the likeliest first)",
+    rf"-?\d+:{_NUMBER}( -?\d+:{_NUMBER})+( \S+)?\s*\n": (
+        "Vowpal Wabbit (class:number pairs, which are probabilities only with --probabilities and a logistic loss)"
+    ),
+    r'"?inst#"?,"?actual"?,"?predicted"?,"?error"?': "WEKA (`*` marks the predicted class, `1:name` is a class)",
+    rf"({_NUMBER}[\t,; ])*{_NUMBER}\s*\n": (
+        "LightGBM or XGBoost (numbers without a line of names; one column means the second class)"
+    ),
+}
+"""How the first line of a tool's file begins, and what to call it."""
+
+
+def read_table(path: Path, id_column: str) -> pa.Table:
+    """The content of a file of answers; ids and labels of text files as they are written.
+
+    Args:
+        path: `.parquet`, `.arrow`, `.feather`, `.csv`, `.tsv`, `.jsonl` or `.ndjson`.
+        id_column: The file's id column.
+
+    Raises:
+        InputError: The file cannot be read, or another tool wrote it in a form of its own; the sentence names the tool.
+    """
+    text = {name: pa.string() for name in (id_column, "annotator", *LABELS)}
+    try:
+        if path.suffix in (".csv", ".tsv"):
+            _refuse_tools(path)
+            return _csv(path, text)
+        if path.suffix in (".jsonl", ".ndjson"):
+            _refuse_tools(path)
+            return _json_lines(path, text)
+        if ".parquet" in path.suffixes:
+            return _with_class_names(path, pq.read_table(path, page_checksum_verification=True))
+        if path.suffix in (".arrow", ".feather", ".ipc"):
+            return _with_class_names(path, _arrow(path))
+        if path.is_file():
+            _refuse_tools(path)
+    except FileNotFoundError:
+        raise InputError(f"There is no file {path}.") from None
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path} cannot be read: {str(error).splitlines()[0].rstrip('.')}.") from error
+    raise InputError(
+        f"{path} is not a file of answers by its name; it must end in .parquet, .csv or .jsonl (or .tsv, .ndjson, "
+        f".arrow, .feather)."
+    )
+
+
+def _csv(path: Path, text: Mapping[str, pa.DataType]) -> pa.Table:
+    mark = "\t" if path.suffix == ".tsv" else ","
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        header = next(csv.reader(file, delimiter=mark), [])
+    # Without types, the id 007 would be read as 7.
+    spelled = {name: pa.string() for name in header if name in text or plain(name) in LABELS}
+    return pyarrow.csv.read_csv(
+        path,
+        parse_options=pyarrow.csv.ParseOptions(delimiter=mark, newlines_in_values=True),
+        convert_options=pyarrow.csv.ConvertOptions(column_types=spelled),
+    )
+
+
+def _json_lines(path: Path, text: Mapping[str, pa.DataType]) -> pa.Table:
+    table = pyarrow.json.read_json(path)
+    # Arrow reads texts that look like dates as points in time.
+    dates = [field.name for field in table.schema if pa.types.is_timestamp(field.type) and field.name in text]
+    if not dates:
+        return table
+    spelled = pa.schema([(name, pa.string()) for name in dates])
+    return pyarrow.json.read_json(path, parse_options=pyarrow.json.ParseOptions(explicit_schema=spelled))
+
+
+def _arrow(path: Path) -> pa.Table:
+    with path.open("rb") as file:
+        in_file = file.read(6) == b"ARROW1"
+    if in_file:
+        return pyarrow.feather.read_table(path, memory_map=False)
+    with pa.OSFile(str(path)) as stream:
+        return pa.ipc.open_stream(stream).read_all()
+
+
+def _with_class_names(path: Path, table: pa.Table) -> pa.Table:
+    """Class numbers spelled by the names that Hugging Face `datasets` keeps in the metadata; views as plain strings."""
+    features: Mapping[str, object] = {}
+    with suppress(ValueError, TypeError, AttributeError, KeyError, RecursionError):
+        features = dict(json.loads((table.schema.metadata or {})[b"huggingface"])["info"]["features"])
+    for place, field in enumerate(table.schema):
+        column = table.column(place)
+        value = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+        if pa.types.is_string_view(value):
+            chunks = [
+                chunk.dictionary.cast(pa.large_string()).take(chunk.indices)
+                if isinstance(chunk, pa.DictionaryArray)
+                else chunk.cast(pa.large_string())
+                for chunk in column.chunks
+            ]
+            table = table.set_column(place, field.name, pa.chunked_array(chunks, pa.large_string()))
+        feature = features.get(field.name)
+        names = feature.get("names") if isinstance(feature, dict) and feature.get("_type") == "ClassLabel" else None
+        if isinstance(names, list) and pa.types.is_integer(field.type):
+            codes = [code if code is not None and code >= 0 else None for code in column.to_pylist()]
+            if odd := [code for code in codes if code is not None and code >= len(names)]:
+                raise InputError(f"{path}: column {field.name!r} holds {odd[0]}, but has {len(names)} class names.")
+            spelled = pa.array([None if code is None else str(names[code]) for code in codes], pa.large_string())
+            table = table.set_column(place, field.name, spelled)
+    return table
+
+
+def _refuse_tools(path: Path) -> None:
+    """Reject a text file in a form of a tool's own: none of these have ids beside columns with names."""
+    with path.open("rb") as file:
+        begin = file.read(_FIRST_BYTES)
+    first = begin.decode(errors="replace").lstrip("\ufeff")
+    if first.lstrip().startswith("["):
+        studio = "annotation" in first
+        what = "an export of Label Studio in JSON, whose ids are its own" if studio else "one JSON array"
+        raise InputError(
+            f"{path} is {what}; write JSON lines, one object a line, with your own `id` and a `label` (and an "
+            f"`annotator`, where an example has several)."
+        )
+    line = first.splitlines(keepends=True)[0] if first else ""
+    line = line if line.endswith("\n") else line + "\n"
+    for pattern, tool in _TOOLS.items():
+        if re.match(pattern, line):
+            raise InputError(
+                f"{path} begins like the output of {tool}, which has neither ids nor named columns; write a file with "
+                f"a column `id` and one column for each class, named by it."
+            )
+
+
+def as_text(ids: pa.Array | pa.ChunkedArray | Ids) -> pa.Array:
+    """Ids as text; content ids in hex."""
+    if isinstance(ids, np.ndarray):
+        return pa.array([content.hex() for content in ids.tolist()], pa.large_string())
+    if pa.types.is_fixed_size_binary(ids.type) or pa.types.is_binary(ids.type):
+        return pa.array([None if content is None else content.hex() for content in ids.to_pylist()], pa.large_string())
+    text = ids.cast(pa.large_string())
+    return text.combine_chunks() if isinstance(text, pa.ChunkedArray) else text
+
+
+def check_id_column(path: Path, table: pa.Table, id_column: str) -> None:
+    """Check that a file has a column of ids.
+
+    Args:
+        path: The file, for errors.
+        table: Its content.
+        id_column: Its id column.
+
+    Raises:
+        InputError: It has none.
+    """
+    if id_column not in table.column_names:
+        raise InputError(
+            f"{path} has no column {id_column!r} for the ids; it has {', '.join(table.column_names)}. The ids are "
+            f"those of the data's id column."
+        )
+
+
+def ids_of(path: Path, table: pa.Table, id_column: str) -> pa.Array:
+    """The id of every row, as text.
+
+    Args:
+        path: The file, for errors.
+        table: Its content.
+        id_column: Its id column.
+
+    Raises:
+        InputError: There is no such column, or a row has no id.
+    """
+    check_id_column(path, table, id_column)
+    ids = as_text(table.column(id_column))
+    if ids.null_count:
+        row = int(np.argmax(ids.is_null().to_numpy(zero_copy_only=False)))
+        raise InputError(f"{path}, row {row} (counted from 0): it has no {id_column}; every row needs one.")
+    return ids
