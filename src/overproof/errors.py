@@ -1,7 +1,11 @@
-"""The one exception a user is meant to read."""
+"""The exceptions a user is meant to read."""
 
 import difflib
+import errno
 from collections.abc import Iterable
+
+FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Errors of a full disk, an exhausted quota, and a file above the size that is allowed."""
 
 
 class InputError(ValueError):
@@ -9,6 +13,10 @@ class InputError(ValueError):
 
     The command line prints it and exits with code 2; from Python it is an ordinary ``ValueError``.
     """
+
+
+class NotFiniteError(InputError, FloatingPointError):
+    """A number that should be finite is not: a loss, a weight or a prediction of a training that diverged."""
 
 
 def nearest_word(word: str, known: Iterable[str]) -> str | None:

@@ -146,11 +146,23 @@ def allowed(hint: Any) -> str:
 
 
 class Options(pydantic.BaseModel, frozen=True, extra="forbid"):
-    """A group of options.
+    """A group of options. An option that is a list takes a single text or number as a list of one.
 
     Raises:
         InputError: An option that does not exist or has a wrong value; one sentence names it and what is allowed.
     """
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _lists_of_one(cls, options: Any) -> Any:
+        if not isinstance(options, dict):
+            return options
+        lists = {name for name, field in cls.model_fields.items() if get_origin(field.annotation) is tuple}
+        single = (str, int, float)
+        return {
+            name: (value,) if name in lists and isinstance(value, single) and not isinstance(value, bool) else value
+            for name, value in options.items()
+        }
 
     def __init__(self, **options: Any) -> None:
         try:
@@ -205,6 +217,8 @@ def sentence(model: type[pydantic.BaseModel], error: pydantic.ValidationError, w
     if words != found:
         # One of several kinds of value: say all that are allowed, not what is wrong with the first.
         return f"Option {path!r} is {first['input']!r}; it must be {allowed(_hint_at(model, words))}."
+    if first["type"] == "tuple_type":
+        return f"Option {path!r} is {first['input']!r}; it must be a list: [{first['input']}]."
     message = first["msg"][0].lower() + first["msg"][1:]
     return f"Option {path!r} is {first['input']!r}: {message}."
 

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from overproof.commands.output.terminal import AsJson, Changes, print_json, remarks, results
 from overproof.errors import InputError
@@ -37,6 +36,8 @@ def assess(
 
     if not file.is_dir() and folder is None:
         raise InputError("assess: an experiment file needs --out, the folder in which the teacher's answers are kept.")
+    if written is not None:
+        atomic.check_output(written, folder=False)
     with OnTerminal(remarks()) as progress:
         if folder is None:
             work = open_run(file, progress=progress)
@@ -45,7 +46,7 @@ def assess(
         found = work.assess()
     if written is not None:
         atomic.write_text(written, assessment_page(found, work.experiment.name))
-        remarks().print(f"The page is in {escape(str(written))}.", soft_wrap=True)
+        remarks().print(f"The page is in {written}.", soft_wrap=True)
     if as_json:
         print_json(asdict(found))
         return

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from overproof.commands.output.terminal import AsJson, Changes, ExperimentFile, print_json, remarks, results
 from overproof.errors import InputError
@@ -63,9 +62,7 @@ def compare(
         print_json(content)
         return
     results().print(page(content))
-    remarks().print(
-        f"\nOutput in {escape(str(folder))}: compare.json and one run per number of labels.", soft_wrap=True
-    )
+    remarks().print(f"\nOutput in {folder}: compare.json and one run per number of labels.", soft_wrap=True)
 
 
 def _names(text: str) -> list[str]:

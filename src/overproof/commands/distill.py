@@ -1,7 +1,5 @@
 """`overproof distill`: the second step of a run."""
 
-from rich.markup import escape
-
 from overproof.commands.output.terminal import AsJson, Folder, print_json, remarks
 
 
@@ -20,4 +18,4 @@ def distill(folder: Folder, as_json: AsJson = False) -> None:
         open_run(folder, progress=progress).distill()
     if as_json:
         print_json(students_as_json(folder, earlier))
-    console.print(f"The students are in {escape(str(folder / 'students'))}.", soft_wrap=True)
+    console.print(f"The students are in {folder / 'students'}.", soft_wrap=True)

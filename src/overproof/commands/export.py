@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from overproof.commands.output.terminal import AsJson, print_json, remarks
 
@@ -33,10 +32,8 @@ def export(
     written = export_student(source, folder, method=method, seed=seed, int8=int8)
     if as_json:
         print_json({**asdict(written), "folder": str(folder)})
-    remarks().print(f"{escape(', '.join(written.files))} in {escape(str(folder))}.", soft_wrap=True)
+    remarks().print(f"{', '.join(written.files)} in {folder}.", soft_wrap=True)
     if written.cost is not None:
         ends = f"[{100 * written.cost.low:+.1f}, {100 * written.cost.high:+.1f}]"
         cost = f"{100 * written.cost.difference:+.1f} points {ends}"
-        remarks().print(
-            escape(f"8-bit weights change the accuracy on {written.cost.num_examples} test examples by {cost}.")
-        )
+        remarks().print(f"8-bit weights change the accuracy on {written.cost.num_examples} test examples by {cost}.")

@@ -1,7 +1,5 @@
 """`overproof label`: the first step of a run."""
 
-from rich.markup import escape
-
 from overproof.commands.output.run_table import show_plan
 from overproof.commands.output.terminal import AsJson, Changes, DryRun, ExperimentFile, RunFolder, print_json, remarks
 
@@ -32,4 +30,4 @@ def label(
         rows = Run(experiment=experiment, folder=folder, progress=progress).label()
     if as_json:
         print_json(answers_as_json(experiment, folder, rows, earlier))
-    console.print(f"The teacher's answers are in {escape(str(folder / 'labels'))}.", soft_wrap=True)
+    console.print(f"The teacher's answers are in {folder / 'labels'}.", soft_wrap=True)

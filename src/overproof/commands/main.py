@@ -10,6 +10,7 @@ completion import neither torch nor anything else that is slow.
 
 import atexit
 import gc
+import io
 import signal
 import sys
 from collections.abc import Callable
@@ -26,7 +27,8 @@ from overproof.commands.evaluate import evaluate
 from overproof.commands.export import export
 from overproof.commands.label import label
 from overproof.commands.methods import methods
-from overproof.commands.output.terminal import EXIT_CODES, App
+from overproof.commands.output.failures import failure
+from overproof.commands.output.terminal import EXIT_CODES, App, visible
 from overproof.commands.predict import predict
 from overproof.commands.report import report
 from overproof.commands.run import run
@@ -103,6 +105,10 @@ def main(arguments: list[str] | None = None) -> None:
             raise KeyboardInterrupt
 
         signal.signal(signal.SIGTERM, terminate)
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                # A name that the terminal's encoding lacks is shown with escapes.
+                stream.reconfigure(errors="backslashreplace")
     try:
         join_group()
         # typer returns the exit code of an interrupt and of `typer.Exit`; it raises neither.
@@ -119,6 +125,8 @@ def main(arguments: list[str] | None = None) -> None:
     except Exception as error:
         if type(error).__module__.startswith(("click", "typer")):
             _stop(f"overproof: {_message(error)}", 2)
+        if (failed := failure(error)) is not None:
+            _stop(f"overproof: {failed[0]}", failed[1])
         raise
     finally:
         leave_group()
@@ -131,5 +139,5 @@ def _message(error: Any) -> str:
 
 
 def _stop(message: str, code: int) -> None:
-    print(message, file=sys.stderr)
+    print(visible(message), file=sys.stderr)
     sys.exit(code)

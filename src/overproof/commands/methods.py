@@ -3,7 +3,6 @@
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from overproof.commands.catalogue import Catalogue, ListedMethod, read_catalogue
@@ -43,7 +42,7 @@ def _print_all(catalogue: Catalogue, as_json: bool) -> None:
         return
     drawn = _table("method", "what it does", "paper")
     for each in catalogue.methods:
-        drawn.add_row(each.name, escape(each.summary), each.paper.place if each.paper else "")
+        drawn.add_row(each.name, each.summary, each.paper.place if each.paper else "")
     results().print(drawn)
 
 
@@ -52,10 +51,10 @@ def _print_one(found: ListedMethod, as_json: bool) -> None:
         place = found.paper and found.paper.place
         print_json({"name": found.name, "summary": found.summary, "parts": found.parts, "paper": place})
         return
-    results().print(f"{escape(found.summary)}\n")
+    results().print(f"{found.summary}\n")
     drawn = _table("option", "value")
     for path, part in found.parts.items():
-        drawn.add_row(path, escape(part))
+        drawn.add_row(path, part)
     results().print(drawn)
     if found.paper:
         typer.echo(f"\n{found.paper.bibtex()}")

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 
 from overproof.commands.output.terminal import AsJson, print_json, quick_imports, remarks
 from overproof.errors import InputError
@@ -75,9 +74,9 @@ def predict(
         facts = {**asdict(done), "file": str(written), "rows_per_second": done.num_rows / done.seconds}
         print_json({**facts, "abstained_share": share, "abstention": beside})
     rate = f"{done.num_rows / done.seconds:,.0f} rows per second"
-    remarks().print(f"{done.num_rows} predictions in {escape(str(written))}, {rate}.", soft_wrap=True)
+    remarks().print(f"{done.num_rows} predictions in {written}, {rate}.", soft_wrap=True)
     if abstention is not None:
-        remarks().print(escape(abstention.sentence()), soft_wrap=True)
+        remarks().print(abstention.sentence(), soft_wrap=True)
         if left_out:
             remarks().print(
                 f"{left_out} labelled examples were left out, because the student was trained on them.", soft_wrap=True

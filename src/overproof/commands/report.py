@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from overproof.commands.output.terminal import AsJson, Folder, print_json, remarks
 
@@ -33,4 +32,4 @@ def report(
     )
     if as_json:
         print_json(file_as_json(written))
-    remarks().print(f"The report is in {escape(str(written))}.", soft_wrap=True)
+    remarks().print(f"The report is in {written}.", soft_wrap=True)

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.markup import escape
 
 from overproof.commands.output.terminal import AsJson, Changes, print_json, remarks, results, selector_names
 
@@ -52,5 +51,5 @@ def select(
     else:
         results().print(chosen.table())
     if chosen.classes.vanished:
-        remarks().print(f"Warning: {escape(chosen.classes.warning())}", soft_wrap=True)
-    remarks().print(f"{len(chosen.rows)} rows in {escape(str(file))}.", soft_wrap=True)
+        remarks().print(f"Warning: {chosen.classes.warning()}", soft_wrap=True)
+    remarks().print(f"{len(chosen.rows)} rows in {file}.", soft_wrap=True)

@@ -144,8 +144,7 @@ def export(
 
 
 def _check_folder(folder: Path) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{str(folder)!r} is a file; an export needs a folder.")
+    atomic.check_output(folder, folder=True)
     names = sorted(each.name for each in folder.iterdir()) if folder.is_dir() else []
     # Leftovers of an interrupted write are removed below.
     foreign = [name for name in names if name not in _OURS and not name.endswith(".partial")]

@@ -230,5 +230,6 @@ def _writer(path: Path, schema: pa.Schema) -> Iterator[Any]:
     makers = {".parquet": pq.ParquetWriter, ".csv": pyarrow.csv.CSVWriter}
     if path.suffix not in makers:
         raise InputError(f"--out {str(path)!r} must end in .parquet or .csv, not {path.suffix!r}.")
+    atomic.check_output(path, folder=False)
     with atomic.replacing(path) as file, makers[path.suffix](file, schema) as writer:
         yield writer.write_table if path.suffix == ".parquet" else writer.write

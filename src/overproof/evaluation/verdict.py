@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 from rich.table import Table
+from rich.text import Text
 
 from overproof.errors import InputError
 from overproof.evaluation.paired import Key, Means, means_of, ratio_of
@@ -169,7 +170,7 @@ def table(summaries: Sequence[Summary]) -> Table:
         drawn.add_column(name, no_wrap=name in ("method", "verdict"))
     for row in in_order(summaries):
         *numbers, verdict = cells(row)
-        drawn.add_row(*numbers, f"[{colours[verdict]}]{verdict}[/]" if verdict else "")
+        drawn.add_row(*map(Text, numbers), Text(verdict, style=colours.get(verdict, "")))
     return drawn
 
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from overproof.data import Examples, Kind, from_arrays
 from overproof.data.wording import reason
-from overproof.errors import InputError
+from overproof.errors import InputError, NotFiniteError
 from overproof.models.encoders import Encoder, ImageEncoder, NgramEncoder, PlainTable, encoder_from
 from overproof.models.estimator import body_of
 from overproof.models.inputs import Dense, Inputs, Ragged
@@ -44,6 +44,9 @@ Array = np.ndarray | Tensor | Sequence[Any] | pa.Table
 _FORMAT = 1
 _WEIGHTS = "student.safetensors"
 _ABOUT = "student.json"
+
+HIGHEST_SCORE = 1e9
+"""A larger score, or none that is finite, comes from a training that diverged or from inputs that overflow."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -97,6 +100,7 @@ class Student:
 
         Raises:
             InputError: The examples are of another kind or shape, or the module's output is not [B, K].
+            NotFiniteError: A score is NaN, infinite or beyond all bounds.
         """
         if isinstance(examples, Examples) and examples.mapped is not None:
             # Whole batches, so that they are the same as in memory.
@@ -123,10 +127,23 @@ class Student:
                             f"examples of {num_classes} classes; {(len(rows), num_classes)} is needed."
                         )
                     parts.append(part.float().cpu())
+                    if len(rows):
+                        self._check_scores(parts[-1], rows)
         finally:
             for module, mode in modes:
                 module.training = mode
         return torch.cat(parts)
+
+    def _check_scores(self, scores: Float32[Tensor, "B K"], rows: Tensor) -> None:
+        """Raise where a softmax would be NaN, or certain beyond what any finite loss leads to."""
+        highest = scores.amax(dim=1)
+        broken = ~(highest.abs() < HIGHEST_SCORE)
+        if broken.any():
+            first = int(broken.int().argmax())
+            raise NotFiniteError(
+                f"Student {self.spec.name!r} has a score of {highest[first].item():.3g} for row {int(rows[first])} "
+                f"(counted from 0): its training diverged (lower 'train.learning_rate') or its inputs are too large."
+            )
 
     def probs(self, examples: Examples | Inputs | Array, *, batch_size: int = 1024) -> Float32[Tensor, "N K"]:
         """The softmax of `logits`: rows sum to one.

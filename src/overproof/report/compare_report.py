@@ -33,6 +33,7 @@ def write_comparison_report(folder: Path, file: Path | None = None) -> Path:
             f"{str(folder)!r} has no readable compare.json: the comparison is not finished; run the same command again."
         ) from None
     file = file or folder / "report.html"
+    atomic.check_output(file, folder=False)
     atomic.write_text(file, comparison_page(content))
     return file
 

@@ -53,6 +53,7 @@ def write_report(run: Run, file: Path | None = None) -> Path:
     file = file or run.folder / "report.html"
     if not leads():
         return file
+    atomic.check_output(file, folder=False)
     found, experiment, folder = read_result(run.folder), run.experiment, run.folder
     detailed, rows = rows_in_detail(found), experiment.rows()
     seed = experiment.seeds[0]

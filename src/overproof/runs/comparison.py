@@ -28,7 +28,7 @@ from overproof.progress import Progress, Silent
 from overproof.runs.caches import Caches
 from overproof.runs.experiment import Experiment, StudentOptions, changed, dump, experiment_from, options_in
 from overproof.runs.folder.result_file import RunResult
-from overproof.runs.folder.resume import STAGED
+from overproof.runs.folder.resume import EXPERIMENT, STAGED, may_be_replaced
 from overproof.runs.pipeline import Run
 from overproof.storage import atomic
 
@@ -228,12 +228,18 @@ def holds_comparison(folder: Path) -> bool:
 def _check(comparison: Comparison, folder: Path) -> None:
     """Raise if the folder holds anything but a comparison of this experiment."""
     path = folder / "compare.yaml"
+    if not path.exists():
+        atomic.check_output(folder, folder=True)
     if leads():
         for leftover in folder.glob(".compare.*.partial"):
             leftover.unlink(missing_ok=True)
     wait_for_all()
     if path.exists():
-        if load_comparison(path).experiment != comparison.experiment:
+        earlier = load_comparison(path).experiment
+        begun = [each.parent for each in folder.glob(f"*/{EXPERIMENT}")]
+        if earlier != comparison.experiment and not all(
+            may_be_replaced(each, earlier, comparison.experiment) for each in begun
+        ):
             raise InputError(
                 f"{str(folder)!r} holds a comparison of another experiment (its compare.yaml differs); choose another "
                 f"folder."

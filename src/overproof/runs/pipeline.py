@@ -29,7 +29,7 @@ from pathlib import Path
 from overproof.assessment.assess import Assessment, assess
 from overproof.data import num_bytes
 from overproof.data.options import LARGE_BYTES
-from overproof.errors import InputError
+from overproof.errors import InputError, NotFiniteError
 from overproof.evaluation.findings import RunFacts, findings_of
 from overproof.evaluation.verdict import summarise
 from overproof.models import as_matrix, is_estimator, resolved
@@ -239,7 +239,8 @@ class Run:
         self.check()
         path = self.folder / EXPERIMENT
         if leads():
-            if not path.exists():
+            # It may hold an experiment that failed before anything was made of it (`may_be_replaced`).
+            if not path.exists() or load(path) != self.experiment:
                 atomic.write_text(path, dump(self.experiment))
             if recorded_papers(self.folder) is None:
                 record_papers(self.folder, self.experiment)
@@ -340,7 +341,15 @@ class Run:
     def _train(self, inputs: SeedInputs, each: MethodOptions) -> None:
         """Train one student, write it to its folder, and note the seconds that it took."""
         seed, folder, began = inputs.seed, self._student_folder(inputs.seed, each), time.perf_counter()
-        self._students.train(inputs, each, folder)
+        try:
+            self._students.train(inputs, each, folder)
+        except NotFiniteError as error:
+            # The same options would diverge again, so nothing of this training is worth keeping.
+            if leads():
+                shutil.rmtree(folder, ignore_errors=True)
+            option = f"train.learning_rate' of row {each.row!r}"
+            sentence = str(error).replace("train.learning_rate'", option) if "learning_rate" in each.train else error
+            raise NotFiniteError(f"Row {each.row!r}, seed {seed}: {sentence}") from None
         seconds = time.perf_counter() - began
         note(self.folder, "train", each.row, seed, inputs.num_for(each.pool), seconds)
         self._log.write("student", f"{each.row}, seed {seed}: {seconds:.1f} s")

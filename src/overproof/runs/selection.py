@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from jaxtyping import Int
 from rich.table import Table
+from rich.text import Text
 from torch import Tensor
 
 from overproof.answers.ask import answers_of
@@ -21,7 +22,7 @@ from overproof.methods.composition import override
 from overproof.methods.selectors import ClassCounts, Selector, ShortClasses, class_counts, log_confidence
 from overproof.registry import entry_of, lookup
 from overproof.storage import store
-from overproof.storage.atomic import write_bytes
+from overproof.storage.atomic import check_output, write_bytes
 
 ROWS_SHOWN = 40
 """Classes in the table for a terminal; JSON has all."""
@@ -109,7 +110,7 @@ class Selection:
         num_available, num_kept = len(self.pool.answers), len(self.rows)
         for name, available, kept in [*shown, ("all", num_available, num_kept)]:
             drawn.add_row(
-                name,
+                Text(name),
                 str(available),
                 _percent(available, num_available),
                 str(kept),
@@ -185,6 +186,7 @@ def write_selection(path: Path, selector: Selector, file: Path, *, teacher: str 
     """
     if file.suffix != ".parquet":
         raise InputError(f"--out {str(file)!r} must end in .parquet, not {file.suffix!r}.")
+    check_output(file, folder=False)
     chosen = choose(open_pool(path, teacher), selector)
     chosen.write(file)
     return chosen

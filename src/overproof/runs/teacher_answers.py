@@ -13,6 +13,7 @@ from overproof.answers.files import vote_counts
 from overproof.answers.predictions import Answers, compress
 from overproof.errors import InputError
 from overproof.evaluation.findings.run_facts import VoteFacts
+from overproof.functional import margin
 from overproof.models import load_student
 from overproof.noise import log_loss, stack_by_role, stacked_out_of_fold
 from overproof.processes import leads
@@ -139,7 +140,7 @@ class TeacherAnswers:
             return {role: each.with_probs(change(each.probs(), draws[role])) for role, each in answers.items()}
 
         if options.flip_share:
-            answers = changed("flips", lambda probs, draw: random_flips(probs, options.flip_share, draw)[0])
+            answers = changed("flips", lambda probs, draw: _flipped(probs, options.flip_share, draw))
         if options.spoil.changes_answers:
             answers = changed("spoil", lambda probs, draw: options.spoil.corrupted(probs, names, draw))
         return answers
@@ -175,3 +176,14 @@ class TeacherAnswers:
             }
             atomic.write_json(self._weights_file(seed), facts)
         return {role: by_scorer[0][role].with_probs(each) for role, each in stacked.items()}
+
+
+def _flipped(probs: Tensor, share: float, seed: int) -> Tensor:
+    uncertain = (margin(probs) < 1).double().mean().item()
+    if share > uncertain:
+        raise InputError(
+            f"Option 'teacher.flip_share' is {share:g}, but answers are flipped in proportion to one minus their "
+            f"margin, and only {uncertain:.3g} of them have a margin below 1 (hard labels never do); set it to 0 and "
+            f"use 'teacher.spoil={{kind: class_conditional, share: {share:g}}}', which does not depend on the margin."
+        )
+    return random_flips(probs, share, seed)[0]

@@ -10,6 +10,37 @@ from typing import Any, BinaryIO
 
 from filelock import FileLock
 
+from overproof.errors import FULL_DISK, InputError
+
+
+def check_output(path: Path, *, folder: bool) -> None:
+    """Check that a file or a folder can be written, before any work is done for it; nothing is created.
+
+    Args:
+        path: The output file or folder, which need not exist.
+        folder: Whether it is a folder.
+
+    Raises:
+        InputError: A file is in the place of the folder or of one above it, a folder in the place of the file, or the
+            place is read-only.
+
+    Example:
+        >>> check_output(Path("/dev/null/run"), folder=True)
+        Traceback (most recent call last):
+        overproof.errors.InputError: '/dev/null/run' cannot be created, because '/dev/null' is not a folder.
+    """
+    if folder and path.exists() and not path.is_dir():
+        raise InputError(f"{str(path)!r} is a file, and the output is a folder; give a folder that is new or empty.")
+    if not folder and path.is_dir():
+        raise InputError(f"{str(path)!r} is a folder, and the output is a file; add the name of the file.")
+    home = path if folder else path.parent
+    while not os.path.lexists(home) and home != home.parent:
+        home = home.parent
+    if not home.is_dir():
+        raise InputError(f"{str(path)!r} cannot be created, because {str(home)!r} is not a folder.")
+    if not os.access(home, os.W_OK | os.X_OK):
+        raise InputError(f"{str(path)!r} cannot be written: {str(home)!r} is read-only for this user.")
+
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Put `data` at `path` so that a kill at any moment leaves the old file or the new one, never half of one.
@@ -28,9 +59,15 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
 
     Args:
         path: The file to write; its folder is made if it is missing.
+
+    Raises:
+        OSError: The file cannot be written: its folder is read-only, the disk is full. It names `path`.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:100]}.", suffix=".partial")
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
@@ -38,8 +75,10 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         Path(temporary).unlink(missing_ok=True)
+        if isinstance(error, OSError) and (error.errno in FULL_DISK or error.filename == temporary):
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     if os.name == "posix":
         # Elsewhere a folder cannot be opened; the name is then as safe as the system makes it.

@@ -85,5 +85,8 @@ class AnswerNoise(pydantic.BaseModel, frozen=True, extra="forbid"):
             class_map = {number[own]: number[other] for own, other in pairs.items()}
             teacher_probs, _ = class_conditional_flips(teacher_probs, self.share, seed, class_map)
         if self.kind == "biased":
-            teacher_probs, _ = favouring(teacher_probs, [number[name] for name in self.favoured], self.log_odds)
+            try:
+                teacher_probs, _ = favouring(teacher_probs, [number[name] for name in self.favoured], self.log_odds)
+            except InputError as error:
+                raise InputError(f"Option 'teacher.spoil' has kind 'biased': {error}") from None
         return one_hot(teacher_probs) if self.hard else teacher_probs

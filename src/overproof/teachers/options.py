@@ -5,12 +5,13 @@ from typing import Any, Literal
 import pydantic
 
 from overproof.errors import InputError
+from overproof.options import Options
 from overproof.synthetic.answer_options import AnswerNoise
 from overproof.teachers.kinds import brought_kind_of, is_brought
 from overproof.training.options import TrainOptions
 
 
-class ScorerOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
+class ScorerOptions(Options):
     """One teacher: trained on the labels and cross-fitted, a pretrained model, or files of answers.
 
     Args:
@@ -41,7 +42,7 @@ class ScorerOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
     """
 
     model: str = "auto"
-    options: dict[str, Any] = {}
+    options: dict[str, Any] = pydantic.Field({})
     answers: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     weights: str = ""

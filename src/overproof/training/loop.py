@@ -1,6 +1,5 @@
 """The training loop: one function for every method, read from top to bottom."""
 
-import math
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -11,7 +10,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from overproof.contract import Batch
-from overproof.errors import InputError
+from overproof.errors import InputError, NotFiniteError
 from overproof.functional import label_distribution, soft_cross_entropy
 from overproof.methods.composition import Memories, Method
 from overproof.models import Ragged
@@ -25,6 +24,9 @@ from overproof.training.optimizers import eager, learning_rate_share, optimizer_
 from overproof.training.options import TrainOptions, batch_sizes
 from overproof.training.sampler import Shuffled
 from overproof.training.teacher_source import STORED, TeacherSource
+
+HIGHEST_LOSS = 1e6
+"""A mean loss beyond it, in nats, is that of a training that diverged: probabilities of exp(-1e6)."""
 
 
 @torch.random.fork_rng()
@@ -62,7 +64,8 @@ def train(
         One record per epoch, and the memory of the method's parts at the end.
 
     Raises:
-        FloatingPointError: The loss is not finite; the error names the step, which is not taken.
+        NotFiniteError: The loss or a weight is not finite, or the loss is beyond all bounds; the error names the step
+            and the learning rate.
         InputError: The method or early stopping needs held-out examples and there are none, or the checkpoint belongs
             to another run.
     """
@@ -150,8 +153,12 @@ def train(
             state.num_passes += 1
             state.counts.add(batch, weight, len(labelled_part))
         # On a GPU the check waits for the device, so it runs every 64 steps only.
-        if (device.type == "cpu" or step % 64 == 63) and not math.isfinite(state.passes[state.num_passes - 1, 0]):
-            raise FloatingPointError(f"The loss is not finite at step {step} of {total_steps} (epoch {epoch + 1}).")
+        if device.type == "cpu" or step % 64 == 63:
+            value = state.passes[state.num_passes - 1, 0].item()
+            if not abs(value) < HIGHEST_LOSS:
+                heaviest = state.passes[state.num_passes - 1, 3].item()
+                what = f"loss is {value:.3g} (largest weight {heaviest:.3g})"
+                raise _diverged(what, step, total_steps, steps_per_epoch, options)
         for value in learned_parts if world > 1 else []:
             dist.all_reduce(value.grad, op=dist.ReduceOp.AVG)
         for optimizer in optimizers:
@@ -163,6 +170,9 @@ def train(
 
         # --- at the end of an epoch, and from time to time: record and save
         if state.step % steps_per_epoch == 0:
+            for name, value in weights_of(student, copy=False).items():
+                if value.is_floating_point() and not value.isfinite().all():
+                    raise _diverged(f"weight {name!r} is not finite", step, total_steps, steps_per_epoch, options)
             resume.observe(_close_epoch(student, state, data, epoch + 1, steps_per_epoch, options))
         due = resume.checkpoint is not None and time.monotonic() - last_save >= options.checkpoint_seconds
         if resume.checkpoint is not None and due and rank == 0:
@@ -172,6 +182,14 @@ def train(
     if state.best or state.average:
         student.load_state_dict(state.best or state.average)
     return state.history, state.memories
+
+
+def _diverged(what: str, step: int, total: int, steps_per_epoch: int, options: TrainOptions) -> NotFiniteError:
+    """The error of a training that diverged; steps count from 1."""
+    return NotFiniteError(
+        f"The training has diverged: the {what} at step {step + 1} of {total} (epoch {step // steps_per_epoch + 1}), "
+        f"with learning rate {options.learning_rate:g}; lower 'train.learning_rate'."
+    )
 
 
 def _seed(device: torch.device, seed: int) -> None:

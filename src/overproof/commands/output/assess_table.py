@@ -1,7 +1,6 @@
 """Print an assessment on one page of a terminal: the recommendation, its facts, and tables by margin and class."""
 
 from rich.console import Group, RenderableType
-from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
@@ -80,14 +79,14 @@ def _classes(assessment: Assessment) -> Table:
     drawn = _table("class", "teacher accuracy", "share of the pool")
     for name, share in assessment.share_by_class.items():
         estimate = assessment.accuracy_by_class.get(name)
-        drawn.add_row(escape(name), "no labelled example" if estimate is None else str(estimate), f"{share:.1%}")
+        drawn.add_row(name, "no labelled example" if estimate is None else str(estimate), f"{share:.1%}")
     return drawn
 
 
 def _confusions(assessment: Assessment) -> Table:
     drawn = _table("true class", "predicted class", "share")
     for true, named, estimate in assessment.confusions:
-        drawn.add_row(escape(true), escape(named), str(estimate))
+        drawn.add_row(true, named, str(estimate))
     return drawn
 
 

@@ -3,7 +3,6 @@
 import json
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
 from rich.table import Table
 
 from overproof.commands.output.terminal import print_json, results
@@ -33,9 +32,9 @@ def show_result(result: "RunResult", as_json: bool) -> None:
     console = results()
     console.print(table(result.summary))
     for finding in result.findings:
-        console.print(f"\n{escape(finding)}")
+        console.print(f"\n{finding}")
     page = "report.html, " if (result.folder / "report.html").exists() else ""
-    console.print(f"\nOutput in {escape(str(result.folder))}: {page}result.json, students, labels.", soft_wrap=True)
+    console.print(f"\nOutput in {result.folder}: {page}result.json, students, labels.", soft_wrap=True)
 
 
 def show_plan(experiment: "Experiment", folder: "Path", as_json: bool) -> None:
@@ -59,6 +58,6 @@ def show_plan(experiment: "Experiment", folder: "Path", as_json: bool) -> None:
     else:
         drawn = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, show_header=False)
         for name, text in found.lines():
-            drawn.add_row(name, escape(text))
+            drawn.add_row(name, text)
         results().print(drawn)
     check_room(folder, found.disk_bytes, "This run")

@@ -2,20 +2,26 @@
 
 Results are printed on standard output, messages and progress bars on standard error. Colours are used only on a
 terminal, and never where NO_COLOR is set. Off a terminal lines are 80 columns wide, or as wide as COLUMNS.
+
+Names and texts of the user are printed as they are: rich's markup is off, and control characters, which a terminal
+would obey, are shown as `\\x1b`.
 """
 
 import functools
 import gc
 import inspect
 import json
-from collections.abc import Callable, Iterator
+import re
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.text import Text
 
 from overproof.commands.catalogue import read_catalogue
 from overproof.processes import leads
@@ -76,20 +82,59 @@ class App(typer.Typer):
         return add
 
 
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What a terminal obeys or cannot print: control characters other than tab and line feed, marks that reverse the
+direction of writing, and halves of surrogate pairs."""
+
+
+def visible(text: str) -> str:
+    r"""Text with control characters as escapes, so that a terminal shows them and does not obey them.
+
+    Example:
+        >>> print(visible("red\x1b[31m"))
+        red\x1b[31m
+    """
+    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+class PlainConsole(Console):
+    """A console that prints strings as they are: without markup, emoji codes and control characters.
+
+    Args:
+        options: Those of `rich.console.Console`.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """As of `Console`, of the visible text."""
+        return super().render_str(visible(text), **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """As of `Console`; what came as a `Text` is made visible here."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(visible(segment.text), segment.style)
+
+
 def remarks() -> Console:
     """The console for messages and progress bars: standard error, or nothing with `--quiet`."""
-    return Console(stderr=True, quiet=_quiet.get())
+    return PlainConsole(stderr=True, quiet=_quiet.get())
 
 
 def results() -> Console:
     """The console for results: standard output."""
-    return Console()
+    return PlainConsole()
 
 
 def print_json(value: Any) -> None:
-    """Print a result as JSON on standard output; of several processes only the first one prints."""
+    """Print a result as JSON on standard output; of several processes only the first one prints.
+
+    Control characters beyond ASCII are escaped as JSON allows, so that a terminal does not obey them.
+    """
     if leads():
-        typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+        text = json.dumps(value, indent=2, ensure_ascii=False)
+        typer.echo(_CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
 
 
 def _quietable(function: Callable[..., Any]) -> Callable[..., Any]:

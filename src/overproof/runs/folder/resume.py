@@ -36,26 +36,49 @@ def check_folder(folder: Path, experiment: Experiment) -> bool:
         experiment: All of the run.
 
     Returns:
-        Whether the run was begun there.
+        Whether this very run was begun there.
 
     Raises:
-        InputError: It holds something else.
+        InputError: It holds something else. An experiment that failed before its first student was trained may be
+            replaced, so that its command can be given again with other options.
     """
+    if not holds_run(folder):
+        atomic.check_output(folder, folder=True)
     wait_for_all()
     if leads():
         atomic.remove_leftovers(folder)
     wait_for_all()
     if holds_run(folder):
         # Compared as options, not as text: a file written before an option was added means its default.
-        if load(folder / EXPERIMENT) != experiment:
+        earlier = load(folder / EXPERIMENT)
+        if earlier != experiment and not may_be_replaced(folder, earlier, experiment):
             raise InputError(
                 f"{str(folder)!r} holds another experiment (its experiment.yaml differs); choose another folder."
             )
-        return True
+        return earlier == experiment
     # A kill may have come before experiment.yaml was written.
     if folder.exists() and {each.name for each in folder.iterdir()} - {STAGED}:
         raise InputError(f"{str(folder)!r} is not empty and holds no run; choose another folder.")
     return False
+
+
+def may_be_replaced(folder: Path, earlier: Experiment, experiment: Experiment) -> bool:
+    """Whether a folder holds no work of its experiment that another one could not use: no student, trained or half
+    trained, and no answers, unless data and teacher are the same.
+
+    Args:
+        folder: Of a run.
+        earlier: Its experiment.
+        experiment: The other one.
+    """
+    if _files_in(folder / STUDENTS) or (folder / "result.json").exists():
+        return False
+    answered = _files_in(folder / "labels")
+    return not answered or (earlier.data, earlier.teacher) == (experiment.data, experiment.teacher)
+
+
+def _files_in(folder: Path) -> bool:
+    return any(each.is_file() and each.name != ".lock" for each in folder.rglob("*"))
 
 
 def student_folder(folder: Path, seed: int, row: str) -> Path:

@@ -7,7 +7,7 @@ from typing import Any
 
 from overproof.data import Examples, Kind
 from overproof.data.wording import nearest
-from overproof.errors import InputError
+from overproof.errors import InputError, NotFiniteError
 from overproof.models import FROZEN, ZOO, ModelSpec, build, described_student, load_student, resolved_for
 from overproof.teachers.keys import network_fingerprint
 from overproof.teachers.kind import Named, TrainedKind, TrainingSetting
@@ -24,12 +24,14 @@ class Network:
         examples: Labelled and pool, on which its encoder is fitted.
         train: Trains a built student on labelled examples in place: (student, labelled, seed, checkpoint).
         recipe: The options that `train` follows, for the fingerprint.
+        option: The option that holds them, for errors.
     """
 
     spec: ModelSpec
     examples: tuple[Examples, ...]
     train: Callable[[Any, Examples, int, Path], None]
     recipe: TrainOptions
+    option: str = "teacher.train"
 
     @property
     def fingerprint(self) -> str:
@@ -42,7 +44,13 @@ class Network:
             student = load_student(folder)
         else:
             student = build(self.spec, self.examples, class_names=labelled.class_names, seed=seed)
-            self.train(student, labelled, seed, folder / "checkpoint.pt")
+            try:
+                self.train(student, labelled, seed, folder / "checkpoint.pt")
+                student.probs(labelled)
+            except NotFiniteError as error:
+                (folder / "checkpoint.pt").unlink(missing_ok=True)
+                words = str(error).replace("'train.", f"'{self.option}.")
+                raise NotFiniteError(f"Teacher {self.spec.name!r}: {words}") from None
             student.save(folder)
             (folder / "checkpoint.pt").unlink(missing_ok=True)
         return student.probs
@@ -58,7 +66,13 @@ class OwnStudent(TrainedKind):
     def make(self, named: Named, setting: TrainingSetting) -> Network:
         """From the run's own student."""
         assert setting.student is not None, "a run has a student"
-        return Network(spec=setting.student, examples=setting.fitting, train=setting.train, recipe=setting.recipe)
+        return Network(
+            spec=setting.student,
+            examples=setting.fitting,
+            train=setting.train,
+            recipe=setting.recipe,
+            option="train",
+        )
 
 
 class NetworkByName(TrainedKind):
