@@ -4,7 +4,7 @@ Both call the same functions as the command line.
 """
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from overproof.errors import InputError
 from overproof.methods.composition import Method
 from overproof.methods.published import method as method_by_name
 from overproof.models import ModelSpec, Placed, build, join
+from overproof.models.importing import as_paths
 from overproof.progress import Progress, Silent
 from overproof.report import write_report
 from overproof.runs.experiment import Experiment
@@ -39,7 +40,12 @@ NUM_FOLDS = 5
 
 
 def run(
-    experiment: Experiment, folder: Path | str, *, report: bool = False, progress: Progress | None = None
+    experiment: Experiment,
+    folder: Path | str,
+    *,
+    report: bool = False,
+    progress: Progress | None = None,
+    allow_import: Iterable[str] | str = (),
 ) -> RunResult:
     """Run an experiment: label, distill, evaluate, and report where asked for.
 
@@ -48,11 +54,17 @@ def run(
         folder: Output folder. If it already holds this run, the run resumes.
         report: Whether to write report.html too, as the command line does.
         progress: Shows how far it is.
+        allow_import: Import paths `package.module:name` in the experiment whose code may be run.
 
     Raises:
         InputError: A file, an option or the folder's content does not fit; nothing half-written is left.
     """
-    work = Run(experiment=experiment, folder=Path(folder), progress=progress or Silent())
+    work = Run(
+        experiment=experiment,
+        folder=Path(folder),
+        progress=progress or Silent(),
+        allow_import=as_paths(allow_import),
+    )
     result = work.all_steps()
     if report:
         write_report(work)
@@ -76,6 +88,7 @@ def distill(
     rounds: int | PeerOptions = 0,
     checkpoint: Path | str | None = None,
     observe: Callable[[EpochRecord], None] = lambda record: None,
+    allow_import: Iterable[str] | str = (),
 ) -> Distilled:
     """Distil a student from your own arrays.
 
@@ -104,6 +117,7 @@ def distill(
             contain some of them, and the peers seem better than they are: use an experiment, which avoids that.
         checkpoint: File to resume from after a kill; the peers' answers are stored beside it.
         observe: Called with an `EpochRecord` after every epoch.
+        allow_import: Import paths `package.module:name` in a `ModelSpec` whose code may be run.
 
     Returns:
         The trained student (`.student.probs(x)`, `.student.save(folder)`), its history, and the noise estimate.
@@ -130,7 +144,7 @@ def distill(
         pool, teacher_probs, labelled, labels, labelled_teacher_probs, class_names, seed
     )
     names = labelled_examples.class_names
-    built = build(student, [labelled_examples, pool_examples], class_names=names, seed=seed)
+    built = build(student, [labelled_examples, pool_examples], class_names=names, seed=seed, allow_import=allow_import)
     num_labelled = len(labelled_examples)
     data = TrainingData(
         inputs=join([built.encode(labelled_examples), built.encode(pool_examples)]),
@@ -258,6 +272,7 @@ def self_distill(
     seed: int = 0,
     checkpoint: Path | str | None = None,
     observe: Callable[[EpochRecord], None] = lambda record: None,
+    allow_import: Iterable[str] | str = (),
 ) -> Distilled:
     """Fit a network to noisy labels and let it teach one of its own kind on the same examples.
 
@@ -274,6 +289,7 @@ def self_distill(
         seed: Seeds everything random; the same seed gives the same student.
         checkpoint: File to resume from after a kill; the teacher's is kept beside it.
         observe: Called with an `EpochRecord` after every epoch of the student.
+        allow_import: Import paths `package.module:name` in a `ModelSpec` whose code may be run.
 
     Returns:
         The trained student, its history, and the ξ chosen with all that were tried (`.choices`).
@@ -304,7 +320,7 @@ def self_distill(
     names = given[0].class_names
     if held_out is not None:
         given.append(_known(held_out, held_out_labels, names, "held_out", "held_out_labels"))
-    built = build(student, given[:1], class_names=names, seed=seed)
+    built = build(student, given[:1], class_names=names, seed=seed, allow_import=allow_import)
     encoded = join([built.encode(examples) for examples in given])
     path = None if checkpoint is None else Path(checkpoint)
     teacher_seed = derived_seed(seed, "teacher", 0)

@@ -195,7 +195,13 @@ def test_what_needs_a_gradient_is_refused_before_anything_is_trained(name: str, 
 def test_an_estimator_that_cannot_be_a_student_is_refused(path: str, options: dict, words: str):
     examples = from_arrays(world(10).inputs)
     with pytest.raises(InputError, match=words):
-        build(ModelSpec(name=path, options=options), [examples], class_names=NAMES, seed=0)
+        build(
+            ModelSpec(name=path, options=options),
+            [examples],
+            class_names=NAMES,
+            seed=0,
+            allow_import="sklearn.svm:LinearSVC",
+        )
 
 
 def test_a_run_by_the_command_line_and_its_predictions(tmp_path: Path, capsys):

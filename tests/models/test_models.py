@@ -38,7 +38,7 @@ from overproof.models import (
 )
 from overproof.models import ngrams as hashing
 from overproof.models.encoders import encoder_from
-from overproof.models.importing import imported
+from overproof.models.importing import allowing, imported, is_import_path
 from overproof.models.layers import Normalise
 from overproof.models.ngrams import Ngrams
 
@@ -755,7 +755,9 @@ def test_defaults_follow_the_kind():
 
 def test_a_factory_by_import_path_gets_shape_classes_and_options(toy):
     spec = ModelSpec(name="toy:scorer", options={"bias": False})
-    assert build(spec, [images()], class_names=NAMES, seed=0).num_parameters == 63 * 3
+    given = build(spec, [images()], class_names=NAMES, seed=0, allow_import="toy:scorer")
+    assert given.num_parameters == 63 * 3
+    assert given.fresh(seed=1).num_parameters == 63 * 3
     student = build("toy:scorer", [table()], class_names=NAMES, seed=0)
     assert student.probs(table()).shape == (3, 3)
     assert isinstance(student.encoder, TableEncoder)
@@ -804,7 +806,13 @@ def test_a_factory_by_import_path_gets_shape_classes_and_options(toy):
 )
 def test_what_cannot_be_built_is_said(toy, name, options, kind, words):
     with pytest.raises(InputError, match=words):
-        build(ModelSpec(name=name, options=options), [data_for(kind)], class_names=NAMES, seed=0)
+        build(
+            ModelSpec(name=name, options=options),
+            [data_for(kind)],
+            class_names=NAMES,
+            seed=0,
+            allow_import=[name] if is_import_path(name) else [],
+        )
 
 
 def test_options_are_spelt_out_in_the_spec():
@@ -825,7 +833,8 @@ def test_a_bag_of_ngrams_is_not_left_to_adam():
 def saved(tmp_path, name="ngram", kind="text", **options):
     examples = data_for(kind)
     student = trained_a_little(
-        build(ModelSpec(name=name, options=options), [examples], class_names=NAMES, seed=0), examples
+        build(ModelSpec(name=name, options=options), [examples], class_names=NAMES, seed=0, allow_import="toy:scorer"),
+        examples,
     )
     student.save(tmp_path)
     return student, examples
@@ -846,7 +855,7 @@ def saved(tmp_path, name="ngram", kind="text", **options):
 )
 def test_a_loaded_student_answers_bit_for_bit_the_same(toy, tmp_path, name, kind, options):
     student, examples = saved(tmp_path, name, kind, **options)
-    loaded = load_student(tmp_path)
+    loaded = load_student(tmp_path, allow_import="toy:scorer")
     assert torch.equal(loaded.logits(examples), student.logits(examples))
     assert (loaded.class_names, loaded.spec, loaded.kind) == (student.class_names, student.spec, student.kind)
     assert loaded.fresh(seed=1).logits(examples).shape == (len(examples), 3)
@@ -940,7 +949,7 @@ def test_a_damaged_description_is_named(tmp_path, content, words):
         ({"weights": {"num_bytes": None}}, "does not describe a student"),
         ({"class_names": None}, "does not describe a student"),
         ({"student": {"name": "ngram", "options": {"dim": "x"}}}, "Option dim of student 'ngram' is 'x'"),
-        ({"student": {"name": "ngrams", "options": {}}}, "Import path 'ngrams' of the student"),
+        ({"student": {"name": "ngrams", "options": {}}}, "is the import path 'ngrams'; it must have the form"),
         ({"class_names": ["only", "two"]}, "do not match the module"),
     ],
 )
@@ -963,13 +972,14 @@ def test_nothing_is_pickled(tmp_path):
 
 def test_an_embedder_by_import_path_feeds_a_head(toy, tmp_path):
     spec = ModelSpec(name="embedding", options={"embedder": "toy:letters", "hidden": [4]})
-    student, examples = build(spec, [texts()], class_names=NAMES, seed=0), texts()
+    named = ["toy:letters"]
+    student, examples = build(spec, [texts()], class_names=NAMES, seed=0, allow_import=named), texts()
     assert student.encode(texts(["abba", "c"])).values.tolist() == [[2, 2, 0], [0, 0, 1]]
     student.save(tmp_path)
-    assert torch.equal(load_student(tmp_path).logits(examples), student.logits(examples))
+    assert torch.equal(load_student(tmp_path, allow_import=named).logits(examples), student.logits(examples))
     toy.letters = toy.other_letters
     with pytest.raises(InputError, match="is 'letters 2' here, but the student was trained with 'letters 1'"):
-        load_student(tmp_path).logits(examples)
+        load_student(tmp_path, allow_import=named).logits(examples)
 
 
 @pytest.mark.parametrize(
@@ -977,11 +987,11 @@ def test_an_embedder_by_import_path_feeds_a_head(toy, tmp_path):
     [
         ("toy:no_embedder", {}, "has type int; it needs `fingerprint` and `embed`"),
         ("toy:letters", {"n": 3}, "'toy:letters' does not take the options"),
-        ("toy", {}, "Import path 'toy' of the embedder must have the form"),
+        ("toy", {}, "embedder is the import path 'toy'; it must have the form"),
     ],
 )
 def test_what_is_no_embedder_is_said(toy, embedder, options, words):
-    with pytest.raises(InputError, match=words):
+    with pytest.raises(InputError, match=words), allowing(["toy:no_embedder", "toy:letters"]):
         EmbeddingEncoder.fit(embedder, options)
 
 
@@ -1056,7 +1066,10 @@ def test_minilm_places_like_near_like_and_disturbs_nothing():
 
 
 def test_an_import_path_is_followed():
-    assert imported("torch.nn:Linear", what="student") is nn.Linear
+    with allowing("torch.nn:Linear"):
+        assert imported("torch.nn:Linear", what="student") is nn.Linear
+    with pytest.raises(InputError, match=r"--allow-import torch\.nn:Linear"):
+        imported("torch.nn:Linear", what="student")
 
 
 def test_normalise_is_a_straight_line():

@@ -126,7 +126,10 @@ REFUSED = {
         "nearest: 'LogisticRegression'",
     ),
     "estimator's option": (["teacher={model: 'sklearn.linear_model:LogisticRegression', options: {C2: 1}}"], "'C2'"),
-    "no classifier": (["teacher={model: 'sklearn.linear_model:Ridge'}"], "has no predict_proba"),
+    "no classifier": (
+        ["teacher={model: 'sklearn.linear_model:Ridge'}"],
+        "--allow-import sklearn.linear_model:Ridge",
+    ),
     "folds": (["data.rows.labelled=4", "teacher.folds=5"], "4, fewer than the 5 folds of the teacher"),
     "estimator": (["teacher={model: 'sklearn.linear_model:LogisticRegression'}"], "reads tables and images"),
 }

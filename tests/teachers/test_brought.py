@@ -17,6 +17,7 @@ from sklearn.compose import make_column_transformer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.tree import DecisionTreeClassifier
 from tokenizers import Tokenizer, models, pre_tokenizers
 
 import overproof
@@ -28,6 +29,7 @@ from overproof.deployment import export
 from overproof.errors import InputError
 from overproof.models import FROZEN, build, frozen_embedder
 from overproof.models.image_embeddings import efficientnet_lite0
+from overproof.models.importing import allowing
 from overproof.models.layers import linear
 from overproof.seeds import derived_seed
 from overproof.synthetic import blobs
@@ -262,8 +264,22 @@ class Strange(LogisticRegression):
 def test_untrusted_types_are_named_and_not_opened(tmp_path: Path, monkeypatch):
     skops.io.dump(Strange().fit([[0.0, 1.0], [1.0, 0.0]], ["no", "yes"]), tmp_path / "a.skops")
     monkeypatch.setattr("skops.io.load", lambda *words, **more: pytest.fail("it was opened"))
-    with pytest.raises(InputError, match=r"not trusted: '.*Strange'; name them in 'teacher.options.trusted'"):
+    with pytest.raises(InputError, match=r"not trusted: '.*Strange'; allow them with --allow-import .*:Strange"):
         probs_of(tmp_path / "a.skops", TABLE, classes=(), names=("no", "yes"))
+    # What the experiment file lists is not allowed by that.
+    with pytest.raises(InputError, match="not trusted"):
+        probs_of(tmp_path / "a.skops", TABLE, classes=(), names=("no", "yes"), trusted=[f"{__name__}.Strange"])
+
+
+def test_types_that_the_user_allows_and_the_trees_of_scikit_learn_are_opened(tmp_path: Path):
+    rows, label = [[0.0, 1.0], [1.0, 0.0]], ["no", "yes"]
+    skops.io.dump(Strange().fit(rows, label), tmp_path / "a.skops")
+    with allowing(f"{__name__}:Strange"):
+        probs = probs_of(tmp_path / "a.skops", TABLE, classes=(), names=("no", "yes"))
+    assert probs.shape == (3, 2)
+    skops.io.dump(DecisionTreeClassifier().fit(rows, label), tmp_path / "b.skops")
+    tree = {"trusted": ["sklearn.tree._tree.Tree"]}
+    assert probs_of(tmp_path / "b.skops", TABLE, classes=(), names=("no", "yes"), **tree).shape == (3, 2)
 
 
 def test_a_skops_file_without_probabilities_is_refused(tmp_path: Path):
@@ -360,6 +376,7 @@ def test_a_body_without_its_head_and_pickled_weights_are_refused(text_folder: Pa
 # --- torch modules and frozen encoders
 
 
+@allowing("overproof.models.layers:linear")
 def test_a_torch_module_with_weights_is_asked_as_it_is(tmp_path: Path):
     module = linear((2,), 3)
     safetensors.torch.save_file(module.state_dict(), tmp_path / "w.safetensors")
@@ -388,6 +405,7 @@ def test_efficientnet_says_the_same_of_grey_and_of_three_grey_channels():
         efficientnet_lite0(size=3)
 
 
+@allowing("torch.nn:Conv2d")
 def test_a_frozen_encoder_by_import_path_teaches(tmp_path: Path):
     weight = torch.nn.Conv2d(3, 4, 2)
     safetensors.torch.save_file(weight.state_dict(), tmp_path / "w.safetensors")

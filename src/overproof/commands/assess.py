@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from overproof.commands.output.terminal import AsJson, Changes, print_json, remarks, results
+from overproof.commands.output.terminal import AllowImport, AsJson, Changes, print_json, remarks, results
 from overproof.errors import InputError
 
 
@@ -18,6 +18,7 @@ def assess(
         Path | None, typer.Option("--html", help="Also write the assessment as an HTML page to this file.")
     ] = None,
     change: Changes = [],  # noqa: B006
+    allow_import: AllowImport = [],  # noqa: B006
     as_json: AsJson = False,
 ) -> None:
     """Assess the teacher before any training, from labels and its answers: is it good enough, and which method fits?
@@ -28,9 +29,10 @@ def assess(
     from dataclasses import asdict
 
     from overproof.commands.output.assess_table import page
+    from overproof.models.importing import as_paths
     from overproof.progress import OnTerminal
     from overproof.report import assessment_page
-    from overproof.runs.experiment import load
+    from overproof.runs.experiment import load, typed_paths
     from overproof.runs.pipeline import Run, open_run
     from overproof.storage import atomic
 
@@ -38,11 +40,12 @@ def assess(
         raise InputError("assess: an experiment file needs --out, the folder in which the teacher's answers are kept.")
     if written is not None:
         atomic.check_output(written, folder=False)
+    named = as_paths({*allow_import, *typed_paths(change)})
     with OnTerminal(remarks()) as progress:
         if folder is None:
-            work = open_run(file, progress=progress)
+            work = open_run(file, progress=progress, allow_import=named)
         else:
-            work = Run(experiment=load(file, change), folder=folder, progress=progress)
+            work = Run(experiment=load(file, change), folder=folder, progress=progress, allow_import=named)
         found = work.assess()
     if written is not None:
         atomic.write_text(written, assessment_page(found, work.experiment.name))

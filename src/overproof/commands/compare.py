@@ -6,7 +6,15 @@ from typing import Annotated
 
 import typer
 
-from overproof.commands.output.terminal import AsJson, Changes, ExperimentFile, print_json, remarks, results
+from overproof.commands.output.terminal import (
+    AllowImport,
+    AsJson,
+    Changes,
+    ExperimentFile,
+    print_json,
+    remarks,
+    results,
+)
 from overproof.errors import InputError
 
 
@@ -28,6 +36,7 @@ def compare(
         str, typer.Option(metavar="NAMES", help="Students instead of that in the file, for example mlp,linear.")
     ] = "",
     change: Changes = [],  # noqa: B006
+    allow_import: AllowImport = [],  # noqa: B006
     as_json: AsJson = False,
 ) -> None:
     """Compare methods over seeds, numbers of labels and students, in one table.
@@ -43,6 +52,7 @@ def compare(
     from overproof.report import write_comparison_report, write_report
     from overproof.runs.comparison import compare as compare_all
     from overproof.runs.comparison import load_comparison
+    from overproof.runs.experiment import typed_paths
 
     comparison = load_comparison(
         file,
@@ -52,8 +62,9 @@ def compare(
         seeds=_numbers(seeds, "--seeds"),
         students=_names(students),
     )
+    named = {*allow_import, *typed_paths(change), *(each for each in _names(students) if ":" in each)}
     with OnTerminal(remarks()) as progress:
-        compare_all(comparison, folder, finished=write_report, progress=progress)
+        compare_all(comparison, folder, finished=write_report, progress=progress, allow_import=named)
     if not leads():
         return
     write_comparison_report(folder)

@@ -1,9 +1,9 @@
 """`overproof distill`: the second step of a run."""
 
-from overproof.commands.output.terminal import AsJson, Folder, print_json, remarks
+from overproof.commands.output.terminal import AllowImport, AsJson, Folder, print_json, remarks
 
 
-def distill(folder: Folder, as_json: AsJson = False) -> None:
+def distill(folder: Folder, allow_import: AllowImport = [], as_json: AsJson = False) -> None:  # noqa: B006
     """Run the second step only: train every student of the run that is not trained yet.
 
     Example:
@@ -15,7 +15,7 @@ def distill(folder: Folder, as_json: AsJson = False) -> None:
 
     console, earlier = remarks(), Earlier.of(folder)
     with OnTerminal(console) as progress:
-        open_run(folder, progress=progress).distill()
+        open_run(folder, progress=progress, allow_import=allow_import).distill()
     if as_json:
         print_json(students_as_json(folder, earlier))
     console.print(f"The students are in {folder / 'students'}.", soft_wrap=True)

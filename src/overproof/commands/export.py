@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from overproof.commands.output.terminal import AsJson, print_json, remarks
+from overproof.commands.output.terminal import AllowImport, AsJson, print_json, remarks
 
 
 def export(
@@ -18,6 +18,7 @@ def export(
     int8: Annotated[
         bool, typer.Option("--int8", help="Also write a graph with 8-bit weights and measure its loss of accuracy.")
     ] = False,
+    allow_import: AllowImport = [],  # noqa: B006
     as_json: AsJson = False,
 ) -> None:
     """Export a student as ONNX, safetensors and a model card, for machines without overproof.
@@ -29,7 +30,7 @@ def export(
 
     from overproof.deployment import export as export_student
 
-    written = export_student(source, folder, method=method, seed=seed, int8=int8)
+    written = export_student(source, folder, method=method, seed=seed, int8=int8, allow_import=allow_import)
     if as_json:
         print_json({**asdict(written), "folder": str(folder)})
     remarks().print(f"{', '.join(written.files)} in {folder}.", soft_wrap=True)

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from overproof.commands.output.terminal import AsJson, print_json, quick_imports, remarks
+from overproof.commands.output.terminal import AllowImport, AsJson, print_json, quick_imports, remarks
 from overproof.errors import InputError
 
 
@@ -32,6 +32,7 @@ def predict(
         ),
     ] = None,
     label: Annotated[str | None, typer.Option(help="Column of the true classes in --calibrate.")] = None,
+    allow_import: AllowImport = [],  # noqa: B006
     as_json: AsJson = False,
 ) -> None:
     """Predict with a trained student; the output has id, class and one probability per class.
@@ -49,7 +50,7 @@ def predict(
 
     if risk is None and (calibrate is not None or label is not None):
         raise InputError("--calibrate and --label choose a threshold for --risk, which is not given.")
-    loaded = load_student(student)
+    loaded = load_student(student, allow_import=allow_import)
     if loaded.kind == "text" and column is None:
         raise InputError("predict: texts need --input, the column that holds them.")
     options: Any = {"missing": missing}

@@ -1,6 +1,7 @@
 """Export a student to a folder that can be used without overproof: ONNX graph, weights, model card, text scorer."""
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from importlib import resources
 from pathlib import Path
@@ -61,7 +62,13 @@ class Exported:
 
 
 def export(
-    source: Student | Path | str, folder: Path | str, *, method: str = "", seed: int | None = None, int8: bool = False
+    source: Student | Path | str,
+    folder: Path | str,
+    *,
+    method: str = "",
+    seed: int | None = None,
+    int8: bool = False,
+    allow_import: Iterable[str] | str = (),
 ) -> Exported:
     """Write a student as ONNX, safetensors and a model card, so that it runs without overproof.
 
@@ -75,6 +82,7 @@ def export(
         method: For a run, the row of the table.
         seed: For a run, the seed; by default its first.
         int8: Also write a graph with int8 weights; the card reports the change in accuracy on the run's test set.
+        allow_import: Import paths `package.module:name` in the student's folder whose code may be run.
 
     Example:
         >>> import tempfile
@@ -96,7 +104,7 @@ def export(
         student = source
     else:
         place = student_folder(source, method, seed)
-        student, provenance = load_student(place), provenance_of(place)
+        student, provenance = load_student(place, allow_import=allow_import), provenance_of(place)
     test = None if provenance is None else provenance.test
     is_estimator = body_of(student.module) is not None
     if int8 and is_estimator:

@@ -5,7 +5,7 @@ import io
 import json
 import warnings
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,8 @@ from torch import Tensor, nn
 from overproof.data.wording import listed, reason
 from overproof.errors import InputError
 from overproof.functional import SMALLEST_PROBABILITY
+from overproof.models.classifiers import TYPES
+from overproof.models.importing import allowed
 
 ARCHIVE, IDF = "archive", "idf"
 
@@ -29,7 +31,7 @@ class EstimatorBody(nn.Module):
     Args:
         factory: The estimator's class.
         options: Its arguments.
-        path: Its import path, for error messages; types of its package are trusted in addition to scikit-learn's.
+        path: Its import path, for error messages.
         input_shape: Shape of one example.
         num_classes: K.
     """
@@ -51,6 +53,7 @@ class EstimatorBody(nn.Module):
                 f"Student {path!r} needs the package skops; install it with: pip install 'overproof[sklearn]'."
             )
         self.factory, self.options, self.path, self.num_classes = factory, dict(options), path, num_classes
+        self.allow_import = allowed()
         made = self.unfitted()
         lacking = [name for name in ("fit", "predict_proba") if not hasattr(made, name)]
         if lacking or not _takes_weights(made):
@@ -77,10 +80,16 @@ class EstimatorBody(nn.Module):
         """The fitted classifier, or None.
 
         Raises:
-            InputError: The archive has types that are neither from scikit-learn nor from the student's own package.
+            InputError: The archive has types that are not trusted, or holds another estimator.
         """
         if self._estimator is None and len(self.archive):
-            self._estimator = opened(bytes(self.archive.cpu().numpy().tobytes()), self.path)
+            estimator = opened(bytes(self.archive.cpu().numpy().tobytes()), self.path, self.allow_import)
+            if not isinstance(estimator, type(self.unfitted())):
+                raise InputError(
+                    f"The archive of student {self.path!r} holds a {type(estimator).__name__}; it belongs to another "
+                    f"student."
+                )
+            self._estimator = estimator
         return self._estimator
 
     @property
@@ -203,22 +212,27 @@ def archived(estimator: Any) -> bytes:
     return buffer.getvalue()
 
 
-def opened(archive: bytes, path: str) -> Any:
+def opened(archive: bytes, path: str, allow_import: Iterable[str] = ()) -> Any:
     """Load the estimator from an archive.
 
     Args:
         archive: From `archived`.
-        path: The import path of its class: types of this package are trusted, and those that skops trusts.
+        path: The import path of its class, for error messages.
+        allow_import: Import paths of types that the user trusts, besides those that skops trusts and those in the
+            classifiers of scikit-learn.
 
     Raises:
         InputError: It has other types; the message lists them.
     """
     import skops.io
 
-    package = path.partition(":")[0].partition(".")[0]
+    trusted = TYPES | {each.replace(":", ".") for each in allow_import}
     unknown = skops.io.get_untrusted_types(data=archive)
-    if strange := [name for name in unknown if name.partition(".")[0] != package]:
-        raise InputError(f"The archive of student {path!r} has types that are not trusted: {listed(strange)}.")
+    if strange := [name for name in unknown if name not in trusted]:
+        raise InputError(
+            f"The archive of student {path!r} has types that are not trusted: {listed(strange)}; allow each with "
+            f"--allow-import package.module:name (in Python: allow_import) if you know what they do."
+        )
     with warnings.catch_warnings():
         # Warnings about another version of scikit-learn; an incompatible one raises.
         warnings.simplefilter("ignore")

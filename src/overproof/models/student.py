@@ -2,8 +2,8 @@
 
 import copy
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,10 @@ from overproof.data.wording import reason
 from overproof.errors import InputError, NotFiniteError
 from overproof.models.encoders import Encoder, ImageEncoder, NgramEncoder, PlainTable, encoder_from
 from overproof.models.estimator import body_of
+from overproof.models.importing import allowed, allowing, as_paths, check_allowed, is_import_path
 from overproof.models.inputs import Dense, Inputs, Ragged
 from overproof.models.layers import UnitRange
 from overproof.models.ngram_bag import as_read
-from overproof.models.options import check_options
 from overproof.models.zoo import (
     FITTED,
     GIVEN,
@@ -30,6 +30,7 @@ from overproof.models.zoo import (
     Encode,
     ModelSpec,
     assemble,
+    check_stored_options,
     fit_encoder,
     fitted_buffers,
     in_memory,
@@ -58,12 +59,14 @@ class Student:
         encoder: Examples to tensors.
         class_names: K names, in the order of the logits.
         spec: Name and options; the name is `given` for a module made in Python.
+        allow_import: The import paths that the user allowed where it was built or loaded.
     """
 
     module: nn.Module
     encoder: Encoder
     class_names: tuple[str, ...]
     spec: ModelSpec
+    allow_import: frozenset[str] = field(default_factory=allowed)
 
     @property
     def kind(self) -> Kind:
@@ -83,9 +86,10 @@ class Student:
         Raises:
             InputError: The examples do not match those the student was built on.
         """
-        return self.encoder.encode(
-            examples if isinstance(examples, Examples) else from_arrays(examples, origin="input")
-        )
+        with allowing(self.allow_import):
+            return self.encoder.encode(
+                examples if isinstance(examples, Examples) else from_arrays(examples, origin="input")
+            )
 
     def remarks(self, examples: Examples) -> list[str]:
         """Warnings about what the student does not read of these examples, such as truncated texts."""
@@ -168,12 +172,13 @@ class Student:
         if self.spec.name == GIVEN:
             module = copy.deepcopy(self.module)
         else:
-            module = assemble(self.spec, self.encoder, len(self.class_names), seed)
+            with allowing(self.allow_import):
+                module = assemble(self.spec, self.encoder, len(self.class_names), seed)
             buffers = dict(self.module.named_buffers())
             fitted = {name: buffers[name] for name in FITTED if name in buffers}
             # Shared tensors: they never change.
             module.load_state_dict(fitted, strict=False, assign=True)
-        return Student(module=module, encoder=self.encoder, class_names=self.class_names, spec=self.spec)
+        return replace(self, module=module)
 
     def save(self, folder: Path | str) -> None:
         """Write `student.safetensors`, then `student.json`, which has the hash of the first.
@@ -209,6 +214,7 @@ def build(
     class_names: Sequence[str],
     seed: int,
     encode: Encode = in_memory,
+    allow_import: Iterable[str] | str = (),
 ) -> Student:
     """A student ready to be trained.
 
@@ -218,6 +224,7 @@ def build(
         class_names: K names.
         seed: Seed of the initial weights; the global random state does not change.
         encode: Encodes the parts, for buffers that are fitted on encoded examples.
+        allow_import: Import paths `package.module:name` in a `ModelSpec` whose code may be run.
 
     Example:
         >>> examples = from_arrays(["good", "bad", "fine"])
@@ -234,11 +241,14 @@ def build(
             return wrap(student, names, encoder=fit_encoder(ModelSpec(name=GIVEN), parts))
         fit = ImageEncoder.fit if parts[0].kind == "image" else PlainTable.fit
         return wrap(student, names, encoder=fit(parts))
-    spec = resolved(ModelSpec(name=student) if isinstance(student, str) else student, parts[0])
-    encoder = fit_encoder(spec, parts)
-    module = assemble(spec, encoder, len(names), seed)
-    module.load_state_dict(fitted_buffers(module, encoder, parts, encode), strict=False)
-    return Student(module=module, encoder=encoder, class_names=names, spec=spec)
+    # A path that is itself the argument is named by the caller.
+    typed = {student} if isinstance(student, str) and is_import_path(student) else set[str]()
+    with allowing(as_paths(allow_import) | typed):
+        spec = resolved(ModelSpec(name=student) if isinstance(student, str) else student, parts[0])
+        encoder = fit_encoder(spec, parts)
+        module = assemble(spec, encoder, len(names), seed)
+        module.load_state_dict(fitted_buffers(module, encoder, parts, encode), strict=False)
+        return Student(module=module, encoder=encoder, class_names=names, spec=spec)
 
 
 def wrap(module: nn.Module, class_names: Sequence[str], *, encoder: Encoder) -> Student:
@@ -261,21 +271,29 @@ def wrap(module: nn.Module, class_names: Sequence[str], *, encoder: Encoder) -> 
     return Student(module=inner, encoder=encoder, class_names=tuple(class_names), spec=ModelSpec(name=GIVEN))
 
 
-def load_student(folder: Path | str, *, module: nn.Module | None = None) -> Student:
+def load_student(
+    folder: Path | str, *, module: nn.Module | None = None, allow_import: Iterable[str] | str = ()
+) -> Student:
     """Load the student that `Student.save` wrote.
 
-    The files contain data only. A student by import path is made by calling its factory, so load such a folder only if
-    you trust the factory.
+    The files contain data only, and nothing that they name is run: the student and its embedding model are made by the
+    package, by a classifier of scikit-learn, or by a factory that you allow.
 
     Args:
         folder: The student's folder.
         module: Only for a student made from your own module: a module of the same architecture.
+        allow_import: Import paths `package.module:name` in the folder whose code may be run.
 
     Raises:
-        InputError: A file is missing, damaged or belongs to another student, or `module` is missing or not needed.
+        InputError: A file is missing, damaged or belongs to another student, `module` is missing or not needed, or the
+            folder names an import path that is not allowed.
     """
     folder = Path(folder)
-    about = _described(folder / _ABOUT)
+    with allowing(allow_import):
+        return _loaded(folder, _described(folder / _ABOUT), module)
+
+
+def _loaded(folder: Path, about: "_Described", module: nn.Module | None) -> Student:
     given = about.spec.name == GIVEN
     if given and module is None:
         raise InputError(
@@ -322,7 +340,11 @@ def _described(path: Path) -> _Described:
             raise InputError(f"{path} has format {about['format']!r}; this version reads {_FORMAT}.")
         spec = ModelSpec(name=str(about["student"]["name"]), options=dict(about["student"]["options"]))
         if spec.name in ZOO:
-            check_options(spec.name, spec.options)
+            check_stored_options(spec)
+        elif spec.name != GIVEN:
+            check_allowed(spec.name, f"The student in {path}")
+        if (embedder := about["encoder"].get("embedder", "minilm")) != "minilm":
+            check_allowed(str(embedder), f"The embedding model in {path}")
         return _Described(
             spec=spec,
             encoder=encoder_from(about["encoder"]),
@@ -332,7 +354,7 @@ def _described(path: Path) -> _Described:
         )
     except InputError:
         raise
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise InputError(f"{path} does not describe a student ({reason(error)}); it is damaged.") from None
 
 

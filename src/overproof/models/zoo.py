@@ -17,7 +17,7 @@ from overproof.errors import InputError
 from overproof.models import layers
 from overproof.models.encoders import EmbeddingEncoder, Encoder, ImageEncoder, NgramEncoder, Shape
 from overproof.models.estimator import EstimatorBody
-from overproof.models.importing import imported, is_estimator
+from overproof.models.importing import check_options_of, imported, is_estimator
 from overproof.models.inputs import Inputs
 from overproof.models.layers import Normalise, UnitRange
 from overproof.models.ngram_bag import NgramBag, inverse_document_frequency
@@ -41,7 +41,8 @@ class ModelSpec:
 
     Args:
         name: `auto` (by kind of data), a name in `ZOO`, or the import path of a factory
-            `factory(input_shape, num_classes, **options) -> torch.nn.Module` or of a scikit-learn classifier.
+            `factory(input_shape, num_classes, **options) -> torch.nn.Module` or of a scikit-learn classifier; one that
+            is not in `overproof.models.classifiers.KNOWN` must be allowed (`allow_import`).
         options: JSON values by name.
         start: A safetensors file of initial weights; if empty, they are drawn from the seed.
         afresh: Prefixes of names of tensors that are drawn from the seed nevertheless, such as those of a head.
@@ -203,6 +204,21 @@ def resolved_for(spec: ModelSpec, kind: Kind, origin: str) -> ModelSpec:
     return replace(spec, name=name, options=options)
 
 
+def check_stored_options(spec: ModelSpec) -> None:
+    """Check the options of a built-in student that a file describes.
+
+    Args:
+        spec: With a name in `ZOO`.
+
+    Raises:
+        InputError: An option that the student does not have, or a value that is not allowed.
+    """
+    defaults = _defaults_of(spec.name)
+    if unknown := [option for option in spec.options if option not in defaults]:
+        raise InputError(f"Student {spec.name!r} has no option {unknown[0]!r}{nearest(unknown[0], defaults)}.")
+    check_options(spec.name, spec.options)
+
+
 def fit_encoder(spec: ModelSpec, parts: Sequence[Examples]) -> Encoder:
     """The encoder of a resolved student, fitted on labelled and pool examples.
 
@@ -317,6 +333,7 @@ def _as_json(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
 def _factory(spec: ModelSpec) -> tuple[Callable[..., nn.Module], dict[str, Any]]:
     if spec.name not in ZOO:
         factory = imported(spec.name, what="student")
+        check_options_of(spec.name, spec.options, "student.options")
         if is_estimator(factory):
             return partial(EstimatorBody, factory, spec.options, spec.name), {}
         try:

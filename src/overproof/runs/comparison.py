@@ -12,7 +12,7 @@ Every budget is a run of its own; files and encodings that they share are read a
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any
@@ -22,6 +22,7 @@ import yaml
 
 from overproof.errors import InputError
 from overproof.evaluation.holm import corrected
+from overproof.models.importing import as_paths
 from overproof.options import validated
 from overproof.processes import leads, wait_for_all
 from overproof.progress import Progress, Silent
@@ -175,6 +176,7 @@ def compare(
     *,
     finished: Callable[[Run], object] = lambda run: None,
     progress: Progress | None = None,
+    allow_import: Iterable[str] | str = (),
 ) -> Compared:
     """Run a comparison; finished runs are skipped, so that the same call resumes.
 
@@ -184,16 +186,24 @@ def compare(
             are added.
         finished: Called with every run once its result is written, while its data are still in memory.
         progress: Shows the progress of long work.
+        allow_import: Import paths `package.module:name` in the experiment whose code may be run.
 
     Raises:
         InputError: A file, an option or the folder's content does not fit; this is checked before any teacher answers.
     """
     folder, progress, runs = Path(folder), progress or Silent(), comparison.runs()
+    named = as_paths(allow_import)
     _check(comparison, folder)
     caches = Caches(folder=folder, runs=tuple(folder / each.name for each in runs))
 
     def opened(each: ComparisonRun) -> Run:
-        return Run(experiment=each.experiment, folder=folder / each.name, progress=progress, caches=caches)
+        return Run(
+            experiment=each.experiment,
+            folder=folder / each.name,
+            progress=progress,
+            caches=caches,
+            allow_import=named,
+        )
 
     for each in runs:
         opened(each).check()

@@ -19,6 +19,7 @@ from overproof.methods.noise_models import Noiseless, Published
 from overproof.methods.published import CONVENTIONAL, CONVENTIONAL_WITHOUT_POOL, method, papers_of
 from overproof.methods.selectors import Nothing
 from overproof.models import ModelSpec
+from overproof.models.importing import is_import_path
 from overproof.options import InnerShare, Options, validated
 from overproof.papers import CO_TRAINING_1998, STACKING_1992, Paper
 from overproof.teachers.options import ScorerOptions as ScorerOptions
@@ -352,6 +353,26 @@ def changed(content: Mapping[str, Any], changes: Sequence[str]) -> dict[str, Any
             node = node[group]
         node[last] = value
     return copy
+
+
+def typed_paths(changes: Sequence[str]) -> set[str]:
+    """The import paths that the user has typed in changes, and so named in the command.
+
+    Args:
+        changes: Changes of the form `a.b=value`, the value being YAML.
+
+    Example:
+        >>> sorted(typed_paths(["student.name=mypackage.models:Net", "teacher={model: mypackage:Teacher}"]))
+        ['mypackage.models:Net', 'mypackage:Teacher']
+    """
+    found, left = set[str](), [changed({}, [change]) for change in changes]
+    while left:
+        value: Any = left.pop()
+        if isinstance(value, dict | list):
+            left += value.values() if isinstance(value, dict) else value
+        elif isinstance(value, str) and is_import_path(value):
+            found.add(value)
+    return found
 
 
 def dump(experiment: Experiment) -> str:

@@ -20,11 +20,14 @@ The folder of a run:
 Every step skips what is finished, so that the same call resumes (`overproof.runs.folder.resume`).
 """
 
+import functools
 import shutil
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 from overproof.assessment.assess import Assessment, assess
 from overproof.data import num_bytes
@@ -33,7 +36,7 @@ from overproof.errors import InputError, NotFiniteError
 from overproof.evaluation.findings import RunFacts, findings_of
 from overproof.evaluation.verdict import summarise
 from overproof.models import as_matrix, is_estimator, resolved
-from overproof.models.importing import imported
+from overproof.models.importing import allowing, as_paths, imported
 from overproof.processes import leads, place, wait_for_all
 from overproof.progress import Progress, Silent
 from overproof.runs.caches import Caches
@@ -65,12 +68,13 @@ from overproof.storage import atomic
 from overproof.training.estimators import check_fittable
 
 
-def open_run(folder: Path | str, *, progress: Progress | None = None) -> "Run":
+def open_run(folder: Path | str, *, progress: Progress | None = None, allow_import: Iterable[str] | str = ()) -> "Run":
     """A run by its folder.
 
     Args:
         folder: The run's.
         progress: Shows the progress of long work.
+        allow_import: Import paths `package.module:name` in the folder whose code may be run.
 
     Raises:
         InputError: The folder holds no run.
@@ -78,7 +82,26 @@ def open_run(folder: Path | str, *, progress: Progress | None = None) -> "Run":
     folder = Path(folder)
     if not holds_run(folder):
         raise InputError(f"{str(folder)!r} holds no run: there is no experiment.yaml in it.")
-    return Run(experiment=load(folder / EXPERIMENT), folder=folder, progress=progress or Silent())
+    return Run(
+        experiment=load(folder / EXPERIMENT),
+        folder=folder,
+        progress=progress or Silent(),
+        allow_import=as_paths(allow_import),
+    )
+
+
+Step = TypeVar("Step", bound=Callable[..., Any])
+
+
+def _as_allowed(step: Step) -> Step:
+    """A method of a run within which the import paths that the user allowed may be imported."""
+
+    @functools.wraps(step)
+    def within(run: "Run", *arguments: Any) -> Any:
+        with allowing(run.allow_import):
+            return step(run, *arguments)
+
+    return within  # type: ignore[return-value]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -90,16 +113,20 @@ class Run:
         folder: Its folder.
         progress: Shows the progress of long work.
         caches: The caches shared with other runs.
+        allow_import: Import paths that the user named for this call: those of the experiment's own teachers and
+            students, and those in a saved student's folder. No other code is imported for a name in a file.
     """
 
     experiment: Experiment
     folder: Path
     progress: Progress
     caches: Caches = field(default_factory=Caches)
+    allow_import: frozenset[str] = frozenset()
     _begun: set[Path] = field(default_factory=set)
 
     # --- the steps
 
+    @_as_allowed
     def all_steps(self) -> RunResult:
         """All of the run: `label`, `distill`, `evaluate`.
 
@@ -112,6 +139,7 @@ class Run:
         wait_for_all()
         return result
 
+    @_as_allowed
     def label(self) -> dict[int, dict[str, int]]:
         """Compute the teacher's answers to every example of every seed, once.
 
@@ -135,6 +163,7 @@ class Run:
         self._log.write("labels", "every example is answered")
         return answered
 
+    @_as_allowed
     def assess(self) -> Assessment:
         """Assess the teacher on the first seed's labelled examples and answers, before any student is trained.
 
@@ -155,6 +184,7 @@ class Run:
         )
         return replace(found, findings=(*self._roles.remarks, *found.findings))
 
+    @_as_allowed
     def distill(self) -> None:
         """Train one student for each method and seed."""
         self.begin()
@@ -179,6 +209,7 @@ class Run:
                     advance(done, f"{each.row}, seed {seed}")
         wait_for_all()
 
+    @_as_allowed
     def evaluate(self) -> RunResult:
         """Open the test, score teacher and students, and write result.json."""
         self.begin()
@@ -222,12 +253,14 @@ class Run:
         self._log.write("result", f"{len(rows)} rows in {self.folder / RESULT}")
         return result
 
+    @_as_allowed
     def seed_roles(self, seed: int) -> SeedRoles:
         """The examples of one seed by role, with the labels they are given."""
         return self._given.for_seed(seed)
 
     # --- start, or resume
 
+    @_as_allowed
     def begin(self) -> None:
         """Create the folder, or check that it belongs to this experiment; done once per run object.
 
@@ -250,6 +283,7 @@ class Run:
         if self.caches.folder is None and not (self.folder / RESULT).exists() and place()[1] == 1:
             self.progress.note(lambda: self._plan().sentence())
 
+    @_as_allowed
     def check(self) -> None:
         """Check that data, options and folder fit before the teacher is evaluated; nothing is written.
 

@@ -1,13 +1,14 @@
 """Estimates what a run takes before it begins: rows, steps, disk, memory and time. Only the rows may be exact."""
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from overproof.answers.predictions import MAX_ALL_KEPT, NUM_KEPT
 from overproof.errors import InputError
+from overproof.models.importing import allowing
 from overproof.runs.experiment import Experiment, MethodOptions
 from overproof.runs.measuring import Rates, Sizes, measure, sizes
 from overproof.runs.preflight import preflight
@@ -247,17 +248,19 @@ class _Estimate:
         )
 
 
-def dry_run(experiment: Experiment) -> Plan:
+def dry_run(experiment: Experiment, *, allow_import: Iterable[str] | str = ()) -> Plan:
     """What a run would take; nothing is written.
 
     Args:
         experiment: All of the run.
+        allow_import: Import paths `package.module:name` in it whose code may be run.
 
     Raises:
         InputError: Files and options do not fit together.
     """
-    found = sizes(experiment, preflight(experiment))
-    return plan(experiment, found, measure(experiment, found))
+    with allowing(allow_import):
+        found = sizes(experiment, preflight(experiment))
+        return plan(experiment, found, measure(experiment, found))
 
 
 def check_room(folder: Path, num_bytes: int, what: str) -> None:

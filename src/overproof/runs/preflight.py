@@ -1,8 +1,11 @@
 """Checks the options of a run against the headers and schemas of its files, before any file is read."""
 
+from collections.abc import Iterator
+
 from overproof.data import Preview, check_one_kind, preview
 from overproof.errors import InputError
 from overproof.models import ModelSpec, resolved_for
+from overproof.models.importing import check_allowed
 from overproof.runs.experiment import Experiment
 from overproof.teachers import kind_of
 
@@ -19,6 +22,8 @@ def preflight(experiment: Experiment) -> dict[str, Preview]:
     Raises:
         InputError: The first thing that does not fit.
     """
+    for option, path in import_paths(experiment):
+        check_allowed(path, f"Option '{option}'")
     previews = {str(role): preview(source, role=role) for role, source in experiment.data.files.items()}
     kind = check_one_kind(previews)
     _check_rows(experiment, previews)
@@ -29,6 +34,25 @@ def preflight(experiment: Experiment) -> dict[str, Preview]:
         options = experiment.student
         resolved_for(ModelSpec(name=options.name, options=options.options), kind, next(iter(previews.values())).name)
     return previews
+
+
+def import_paths(experiment: Experiment) -> Iterator[tuple[str, str]]:
+    """The import paths that an experiment names, each as (option, path).
+
+    Args:
+        experiment: All of a run.
+    """
+    students = [("student.name", "student.options", experiment.student.name, experiment.student.options)]
+    for number, scorer in enumerate(experiment.scorers):
+        group = f"teacher.others.{number - 1}" if number else "teacher"
+        if not scorer.brought or scorer.weights:
+            students.append((f"{group}.model", f"{group}.options", scorer.model, scorer.options))
+    for option, group, name, options in students:
+        if ":" in name:
+            yield option, name
+        for inner, own in (("embedder", "embedding"), ("encoder", "frozen_encoder")):
+            if name == own and isinstance(path := options.get(inner), str) and path != "minilm":
+                yield f"{group}.{inner}", path
 
 
 def _check_rows(experiment: Experiment, previews: dict[str, Preview]) -> None:

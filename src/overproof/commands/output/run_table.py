@@ -8,6 +8,7 @@ from rich.table import Table
 from overproof.commands.output.terminal import print_json, results
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from overproof.runs.experiment import Experiment
@@ -37,13 +38,14 @@ def show_result(result: "RunResult", as_json: bool) -> None:
     console.print(f"\nOutput in {result.folder}: {page}result.json, students, labels.", soft_wrap=True)
 
 
-def show_plan(experiment: "Experiment", folder: "Path", as_json: bool) -> None:
+def show_plan(experiment: "Experiment", folder: "Path", as_json: bool, allow_import: "Iterable[str]") -> None:
     """Print what a run would take.
 
     Args:
         experiment: All of the run.
         folder: Where it would be written.
         as_json: Print the plan as JSON.
+        allow_import: Import paths in the experiment whose code may be run.
 
     Raises:
         InputError: The disk has too little room for it.
@@ -52,7 +54,7 @@ def show_plan(experiment: "Experiment", folder: "Path", as_json: bool) -> None:
 
     from overproof.runs.plan import check_room, dry_run
 
-    found = dry_run(experiment)
+    found = dry_run(experiment, allow_import=allow_import)
     if as_json:
         print_json(asdict(found))
     else:

@@ -49,6 +49,14 @@ Folder = Annotated[
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Print the expected steps, memory, disk and time; write nothing.")
 ]
+AllowImport = Annotated[
+    list[str],
+    typer.Option(
+        "--allow-import",
+        metavar="PATH",
+        help="Allow the code at an import path package.module:name that a file names. Can be repeated.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 _quiet: ContextVar[bool] = ContextVar("quiet", default=False)

@@ -18,6 +18,8 @@ from overproof.cross_fitting import FoldModels, content_groups, folds
 from overproof.data import Examples, Kind
 from overproof.data.wording import listed, reason
 from overproof.errors import InputError
+from overproof.models.classifiers import TYPES
+from overproof.models.importing import allowed
 from overproof.seeds import derived_seed
 from overproof.teachers.brought.onnx_inputs import number_matrix
 from overproof.teachers.kind import BroughtKind, Named
@@ -36,8 +38,9 @@ class SkopsOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
     """How a skops file is opened.
 
     Args:
-        trusted: Types in the file beyond those of NumPy, SciPy and scikit-learn that you have looked at and trust, by
-            their full names, such as `mypackage.MyTransformer`.
+        trusted: Types of scikit-learn in the file that skops does not trust, such as `sklearn.tree._tree.Tree`; those
+            in `overproof.models.classifiers.TYPES` are possible. A type of any other package must be allowed in the
+            command, by `--allow-import mypackage:MyTransformer` (in Python: `allow_import`): no file can do that.
     """
 
     trusted: tuple[str, ...] = ()
@@ -100,12 +103,15 @@ def open_skops(
     fingerprint = f"skops {skops.__version__} {json.dumps(list(classes))} file={hash_of_files([path])}"
     try:
         found = skops.io.get_untrusted_types(file=path)
-        if unknown := [name for name in found if name not in chosen.trusted]:
+        named = {each.replace(":", ".") for each in allowed()} | (TYPES & set(chosen.trusted))
+        if unknown := [name for name in found if name not in named]:
+            lines = [f"--allow-import {':'.join(each.rsplit('.', 1))}" for each in unknown if each not in TYPES]
+            how = f"{' '.join(lines)} (in Python: allow_import)" if lines else "'teacher.options.trusted'"
             raise InputError(
-                f"{who} holds types that are not trusted: {listed(unknown)}; name them in 'teacher.options.trusted' if "
-                f"you know what they do."
+                f"{who} holds types that are not trusted: {listed(unknown)}; allow them with {how} if you know what "
+                f"they do."
             )
-        estimator = skops.io.load(path, trusted=list(chosen.trusted))
+        estimator = skops.io.load(path, trusted=sorted(found))
     except InputError:
         raise
     except Exception as error:

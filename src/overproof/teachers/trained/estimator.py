@@ -16,7 +16,7 @@ from overproof.data import Examples, Kind
 from overproof.data.wording import reason
 from overproof.errors import InputError
 from overproof.models import TableEncoder, is_estimator
-from overproof.models.importing import imported
+from overproof.models.importing import check_options_of, imported
 from overproof.teachers.kind import Named, TrainedKind, TrainingSetting
 from overproof.teachers.scorers import Predictor, spread
 
@@ -38,6 +38,7 @@ class Estimator:
     @property
     def fingerprint(self) -> str:
         """Import path, options and the version of the package that holds the factory."""
+        imported(self.path, what="teacher")
         package = importlib.import_module(self.path.partition(".")[0].partition(":")[0])
         version = getattr(package, "__version__", "")
         return f"{self.path} {version} {json.dumps(dict(self.options), sort_keys=True)}"
@@ -95,6 +96,7 @@ def made(path: str, options: Mapping[str, Any], seed: int = 0) -> Any:
         InputError: There is no such factory, it does not take the options, or what it makes gives no probabilities.
     """
     factory = imported(path, what="teacher")
+    check_options_of(path, options, "teacher.options")
     taken = dict(options)
     if "random_state" in inspect.signature(factory).parameters:
         taken.setdefault("random_state", seed % 2**32)
