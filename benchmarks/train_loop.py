@@ -17,6 +17,7 @@ from torch import nn
 from overproof.methods.composition import Method
 from overproof.methods.published import method
 from overproof.models import Dense
+from overproof.noise import TransitionLikelihood
 from overproof.training.examples import LoopData, TrainingRows
 from overproof.training.loop import train
 from overproof.training.options import TrainOptions
@@ -46,6 +47,8 @@ def rows(num: int, seed: int) -> TrainingRows:
         teacher_probs=Dense(values=torch.randn(num, NUM_CLASSES, generator=generator).softmax(1)),
         teacher_accuracy=torch.full((num,), 0.8),
         num_candidates=torch.full((num,), 2),
+        likelihood=TransitionLikelihood(transition=torch.eye(NUM_CLASSES)),
+        class_share=torch.full((num,), 1 / NUM_CLASSES),
     )
 
 

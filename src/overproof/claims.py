@@ -31,6 +31,7 @@ def noisy_batch(num_examples: int = 7, num_classes: int = 4) -> Batch:
 
     teacher_probs = normal(num_examples, num_classes).softmax(1)
     noise = torch.rand(num_classes, num_classes, generator=g, dtype=torch.float64)
+    transition = 0.7 * torch.eye(num_classes, dtype=torch.float64) + 0.3 * noise / noise.sum(1, keepdim=True)
     return Batch(
         student_logits=normal(num_examples, num_classes),
         target_probs=normal(num_examples, num_classes).softmax(1),
@@ -38,7 +39,9 @@ def noisy_batch(num_examples: int = 7, num_classes: int = 4) -> Batch:
         label=torch.randint(num_classes, (num_examples,), generator=g),
         teacher_accuracy=torch.linspace(0.55, 0.95, num_examples, dtype=torch.float64),
         num_candidates=torch.full((num_examples,), num_classes),
-        transition=0.7 * torch.eye(num_classes, dtype=torch.float64) + 0.3 * noise / noise.sum(1, keepdim=True),
+        transition=transition,
+        answer_likelihood=transition.T[teacher_probs.argmax(dim=1)],
+        class_share=torch.linspace(0.1, 0.5, num_examples, dtype=torch.float64),
     )
 
 
@@ -52,6 +55,7 @@ def perfect_batch() -> Batch:
         teacher_probs=truth,
         teacher_accuracy=torch.ones_like(batch.teacher_accuracy),
         transition=torch.eye(len(batch.transition), dtype=torch.float64),
+        answer_likelihood=truth,
     )
 
 
@@ -62,15 +66,16 @@ def started(part: Any, batch: Batch) -> Batch:
 
 
 def expected_loss(loss: Any, batch: Batch, label_probs: Tensor) -> Tensor:
-    """E[loss], [B], when the one-hot target is drawn from `label_probs` [B, K]."""
+    """E[loss], [B], when the answer, as one-hot target with its likelihood, is drawn from `label_probs` [B, K]."""
     num_classes = batch.student_logits.shape[1]
-    per_label = torch.stack(
-        [
-            loss(replace(batch, target_probs=F.one_hot(torch.full_like(batch.label, j), num_classes).to(label_probs)))
-            for j in range(num_classes)
-        ],
-        dim=1,
-    )
+
+    def answered(j: int) -> Batch:
+        target_probs = F.one_hot(torch.full_like(batch.label, j), num_classes).to(label_probs)
+        return replace(
+            batch, target_probs=target_probs, answer_likelihood=batch.transition[:, j].expand_as(label_probs)
+        )
+
+    per_label = torch.stack([loss(answered(j)) for j in range(num_classes)], dim=1)
     return (label_probs * per_label).sum(1)
 
 
@@ -98,7 +103,9 @@ class HardWithoutNoise:
             for kind in (torch.float64, torch.float32):
                 logits, identity = batch.student_logits.to(kind), batch.transition.to(kind)
                 logits = (30 * logits).requires_grad_()
-                loss = part(started(part, replace(batch, student_logits=logits, transition=identity)))
+                answer = one_hot(batch.target_probs).to(kind)
+                batch = replace(batch, student_logits=logits, transition=identity, answer_likelihood=answer)
+                loss = part(started(part, batch))
                 plain = soft_cross_entropy(logits, one_hot(batch.target_probs).to(kind))
                 torch.testing.assert_close(loss, plain, rtol=0, atol=0)
 

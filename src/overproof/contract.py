@@ -39,6 +39,12 @@ class Batch:
         num_candidates: [B], how many of the teacher's most likely classes contain the true one with high probability,
             in 1..K.
         transition: [K, K], P(pseudo-label j | true label i); rows sum to one.
+        answer_likelihood: [B, K], P(the teacher's answer to this example | its true class is k), in [0, 1]; rows need
+            not sum to one.
+        class_share: [B], the share of the data set's examples of its side with the same class, in (0, 1]: the given
+            label of a labelled example, the pseudo-label of a pool example.
+        side_share: The share of the batch's examples that are on the side of these (labelled, or pool), in (0, 1]; 1
+            for a batch of both.
         memory: The state of the part that reads this batch.
     """
 
@@ -49,6 +55,9 @@ class Batch:
     teacher_accuracy: Float[Tensor, "B"]
     num_candidates: Int[Tensor, "B"]
     transition: Float[Tensor, "K K"]
+    answer_likelihood: Float[Tensor, "B K"]
+    class_share: Float[Tensor, "B"]
+    side_share: float = 1.0
     memory: Memory = field(default_factory=dict)
 
 

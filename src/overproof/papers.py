@@ -70,6 +70,22 @@ FIDELITY_2018 = Paper(
     year=2018,
     arxiv="1711.02799",
 )
+PREDICTION_POWERED_2025 = Paper(
+    key="shoham2025prediction",
+    title="Prediction-Powered Semi-Supervised Learning with Online Power Tuning",
+    authors="Shoham, Noa and Dorfman, Ron and Shaer, Shalev and Levy, Kfir Y. and Romano, Yaniv",
+    venue="NeurIPS 2025",
+    year=2025,
+    arxiv="2510.22586",
+)
+SEMIPARAMETRIC_2021 = Paper(
+    key="dao2021knowledge",
+    title="Knowledge Distillation as Semiparametric Inference",
+    authors="Dao, Tri and Kamath, Govinda M. and Syrgkanis, Vasilis and Mackey, Lester",
+    venue="ICLR 2021",
+    year=2021,
+    arxiv="2104.09732",
+)
 DFND_2021 = Paper(
     key="chen2021wild",
     title="Learning Student Networks in the Wild",

@@ -31,13 +31,14 @@ from overproof.claims import (
     started,
 )
 from overproof.contract import Batch
+from overproof.methods.composition import SHARED_FIELDS
 from overproof.methods.losses import AdaptationMatrix, CrossEntropy, StudentLabelMixing
 from overproof.methods.published import method, method_names
 from overproof.methods.targets import Soft
 
 parts = [entry for entry in registry.entries() if entry.kind in ("loss", "weight", "target")]
 each_part = pytest.mark.parametrize("entry", parts, ids=lambda entry: f"{entry.kind}-{entry.name}")
-per_example = [f.name for f in fields(Batch) if f.name not in ("transition", "memory")]
+per_example = [f.name for f in fields(Batch) if f.name not in SHARED_FIELDS]
 
 
 def picked(batch, rows):
@@ -70,6 +71,7 @@ def test_renaming_the_classes_changes_nothing(entry):
         teacher_probs=batch.teacher_probs[:, order],
         label=order.argsort()[batch.label],
         transition=batch.transition[order][:, order],
+        answer_likelihood=batch.answer_likelihood[:, order],
     )
     before, after = entry.make()(batch), entry.make()(started(entry.make(), renamed))
     torch.testing.assert_close(before[:, order] if before.ndim == 2 else before, after)

@@ -8,6 +8,7 @@ import torch
 from overproof.claims import noisy_batch
 from overproof.contract import Batch
 from overproof.functional import label_distribution, soft_cross_entropy
+from overproof.methods.composition import SHARED_FIELDS
 from overproof.methods.targets import Hard
 from overproof.methods.weights import Debiased
 
@@ -59,7 +60,7 @@ def test_the_weighted_loss_is_the_true_loss_on_other_examples_too():
 
 
 def replace_rows(batch: Batch, rows: slice) -> Batch:
-    names = [name for name in batch.__slots__ if name not in ("transition", "memory")]
+    names = [name for name in batch.__slots__ if name not in SHARED_FIELDS]
     return replace(batch, **{name: getattr(batch, name)[rows] for name in names})
 
 

@@ -42,6 +42,11 @@ GOLDEN = {
     "slam_soft": '{"pool":{"loss":{"name":"student_label_mixing"},"target":{"name":"soft"}}}',
     "slam_normalized": '{"pool":{"loss":{"name":"student_label_mixing","normalized":true}}}',
     "forward": '{"pool":{"loss":{"name":"forward_correction"}}}',
+    "likelihood": '{"noise":{"name":"conditional"},"pool":{"loss":{"name":"answer_likelihood"}}}',
+    "prediction_powered": '{"labelled":{"target":{"name":"rectified"}},"noise":{"name":"noiseless"},'
+    '"pool":{"target":{"name":"powered"}}}',
+    "prediction_powered_bounded": '{"labelled":{"target":{"bounded":true,"name":"rectified","power":1.0}},'
+    '"noise":{"name":"noiseless"},"pool":{"target":{"name":"powered","power":1.0}}}',
     "dfnd": '{"pool":{"loss":{"name":"adaptation_matrix"},"target":{"name":"soft"}},"select":{"name":"confident"}}',
     "born_again": '{"labelled":{"target":{"name":"soft"}},"noise":{"name":"noiseless"},"select":{"name":"nothing"}}',
     "self_distilled": '{"labelled":{"target":{"imitation":"auto","name":"self_distilled"}},'

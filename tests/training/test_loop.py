@@ -14,6 +14,7 @@ from overproof.methods.composition import Method, Objective
 from overproof.methods.losses import CrossEntropy
 from overproof.methods.published import method
 from overproof.models import Dense
+from overproof.noise import TransitionLikelihood
 from overproof.seeds import derived_seed
 from overproof.training.augmentation import augment
 from overproof.training.checkpoint import EpochRecord, Resume
@@ -36,6 +37,8 @@ def some_rows(num=60, seed=0, width=5) -> TrainingRows:
         teacher_probs=Dense(values=probs),
         teacher_accuracy=torch.linspace(0.55, 0.95, num),
         num_candidates=torch.full((num,), 2),
+        likelihood=TransitionLikelihood(transition=torch.eye(K)),
+        class_share=torch.full((num,), 1 / K),
     )
 
 
@@ -343,6 +346,8 @@ def test_a_pass_is_counted_by_hand():
         teacher_accuracy=torch.ones(5),
         num_candidates=torch.full((5,), 2),
         transition=torch.eye(K),
+        answer_likelihood=torch.ones(5, K),
+        class_share=torch.ones(5),
     )
     counts = no_counts(torch.device("cpu"))
     counts.add(batch, torch.tensor([1.0, 1.0, 0.0, 0.05, 3.0]), 2)

@@ -4,6 +4,12 @@ All losses return one number per example, [B]; nothing is averaged. Half precisi
 float64 stays float64. Imports `contract` and `errors` only.
 """
 
+from overproof.functional.likelihood import (
+    answer_nll,
+    candidate_likelihood,
+    set_likelihood,
+    transition_likelihood,
+)
 from overproof.functional.losses import (
     candidate_mask,
     generalized_cross_entropy,
@@ -21,7 +27,9 @@ __all__ = [
     "SMALLEST_PROBABILITY",
     "adaptation_nll",
     "adaptation_nll_of_logs",
+    "answer_nll",
     "calibrated_target",
+    "candidate_likelihood",
     "candidate_mask",
     "debiased_weight",
     "generalized_cross_entropy",
@@ -32,7 +40,9 @@ __all__ = [
     "mix_student_label",
     "one_hot",
     "self_distilled_target",
+    "set_likelihood",
     "soft_cross_entropy",
     "student_label_mixing",
     "tempered_divergence",
+    "transition_likelihood",
 ]

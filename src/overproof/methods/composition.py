@@ -17,11 +17,14 @@ from overproof.errors import InputError, suggest
 from overproof.methods.losses import CrossEntropy
 from overproof.methods.noise_models import Isotonic
 from overproof.methods.selectors import Everything, Selector
-from overproof.methods.targets import Given, Hard, SelfDistilled
+from overproof.methods.targets import Given, Hard, Powered, Rectified, SelfDistilled
 from overproof.methods.weights import Uniform
 from overproof.noise import NoiseModel
 from overproof.options import Count, checked, checked_value, plain_options
 from overproof.registry import Entry, entry_of, kind_of, lookup
+
+SHARED_FIELDS = ("transition", "side_share", "memory")
+"""The fields of a `Batch` that are not one row per example."""
 
 Memories = Mapping[str, Memory]
 """The state of every part of a method, by the part's path, such as `pool.weight`."""
@@ -114,6 +117,20 @@ class Method:
         return any(isinstance(part, Extrapolating) and part.extrapolates for _, part in self.parts())
 
     @property
+    def rectified(self) -> tuple[float, float] | None:
+        """The powers of a prediction-powered method on labelled and on pool examples, else None.
+
+        The teacher's predictions on the labelled examples must be out of sample then, and both powers the same.
+        """
+        labelled, pool = self.labelled.target, self.pool.target
+        if not isinstance(labelled, Rectified) and not isinstance(pool, Powered):
+            return None
+        return (
+            labelled.power if isinstance(labelled, Rectified) else 0.0,
+            pool.power if isinstance(pool, Powered) else 0.0,
+        )
+
+    @property
     def sought(self) -> SelfDistilled | None:
         """The target of the labelled examples if its ξ has to be chosen on held-out labels, else None."""
         target = self.labelled.target
@@ -191,10 +208,8 @@ def _with_memory(batch: Batch, memory: Memory) -> Batch:
 
 
 def _part(batch: Batch, rows: slice) -> Batch:
-    per_example = {
-        f.name: getattr(batch, f.name)[rows] for f in fields(batch) if f.name not in ("transition", "memory")
-    }
-    return replace(batch, **per_example)
+    per_example = {f.name: getattr(batch, f.name)[rows] for f in fields(batch) if f.name not in SHARED_FIELDS}
+    return replace(batch, **per_example, side_share=len(per_example["label"]) / max(len(batch.label), 1))
 
 
 def override(node: Node, path: str, value: Any, *, whole_path: str | None = None) -> Node:

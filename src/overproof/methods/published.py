@@ -5,14 +5,15 @@ from collections.abc import Iterable
 from overproof.methods.composition import Method, Objective
 from overproof.methods.losses import (
     AdaptationMatrix,
+    AnswerLikelihood,
     ForwardCorrection,
     GeneralizedCrossEntropy,
     StudentLabelMixing,
     TemperedDivergence,
 )
-from overproof.methods.noise_models import Noiseless
+from overproof.methods.noise_models import Conditional, Noiseless
 from overproof.methods.selectors import Confident, Nothing
-from overproof.methods.targets import Calibrated, Given, Hard, SelfDistilled, Soft, TopCandidates
+from overproof.methods.targets import Calibrated, Given, Hard, Powered, Rectified, SelfDistilled, Soft, TopCandidates
 from overproof.methods.weights import Consensus, Debiased, Fidelity
 from overproof.papers import (
     BORN_AGAIN_2018,
@@ -22,8 +23,10 @@ from overproof.papers import (
     GCE_2018,
     HINTON_2015,
     PARTIAL_LABEL_2024,
+    PREDICTION_POWERED_2025,
     RETRAINING_2024,
     SELF_DISTILLATION_2023,
+    SEMIPARAMETRIC_2021,
     SLAM_2023,
     WD_2022,
     Paper,
@@ -125,6 +128,25 @@ def slam_normalized() -> Method:
 def forward() -> Method:
     """Forward correction: the student predicts the pseudo-label through the estimated transition matrix."""
     return Method(pool=Objective(target=Hard(), loss=ForwardCorrection()))
+
+
+@register("method", "likelihood", paper=FORWARD_2017)
+def likelihood() -> Method:
+    """Forward correction whose confusions also depend on the teacher's margin and entropy, where the labels show it."""
+    return Method(noise=Conditional(), pool=Objective(target=Hard(), loss=AnswerLikelihood()))
+
+
+@register("method", "prediction_powered", paper=PREDICTION_POWERED_2025)
+def prediction_powered() -> Method:
+    """Labels correct the teacher's systematic mistakes, without a noise model; needs weight decay of its own."""
+    return Method(noise=Noiseless(), labelled=Objective(target=Rectified()), pool=Objective(target=Powered()))
+
+
+@register("method", "prediction_powered_bounded", paper=SEMIPARAMETRIC_2021)
+def prediction_powered_bounded() -> Method:
+    """The same with a bounded correction by each label."""
+    labelled = Objective(target=Rectified(power=1.0, bounded=True))
+    return Method(noise=Noiseless(), labelled=labelled, pool=Objective(target=Powered(power=1.0)))
 
 
 @register("method", "dfnd", paper=DFND_2021)

@@ -5,6 +5,12 @@ from overproof.noise.calibration import calibrate, fit_temperature
 from overproof.noise.candidates import CandidateRule, fixed_candidates, num_candidates
 from overproof.noise.class_accuracy import ClassAccuracy, class_accuracy, same_margins
 from overproof.noise.estimate import NoiseEstimate, NoiseModel
+from overproof.noise.likelihood import (
+    ConditionalLikelihood,
+    LikelihoodRule,
+    TransitionLikelihood,
+    conditional_likelihood,
+)
 from overproof.noise.margins import margin
 from overproof.noise.named_posterior import named_posterior, named_posterior_by_role
 from overproof.noise.neighbours import (
@@ -21,14 +27,18 @@ from overproof.noise.transition import global_accuracy, transition_interval, tra
 __all__ = [
     "CandidateRule",
     "ClassAccuracy",
+    "ConditionalLikelihood",
     "IsotonicAccuracy",
+    "LikelihoodRule",
     "NeighbourAccuracy",
     "NoiseEstimate",
     "NoiseModel",
     "QuantileGrid",
     "Stacking",
+    "TransitionLikelihood",
     "calibrate",
     "class_accuracy",
+    "conditional_likelihood",
     "fit_temperature",
     "fixed_candidates",
     "global_accuracy",

@@ -10,6 +10,7 @@ from torch import Tensor
 from overproof.noise.accuracy import IsotonicAccuracy
 from overproof.noise.candidates import CandidateRule
 from overproof.noise.class_accuracy import ClassAccuracy
+from overproof.noise.likelihood import LikelihoodRule
 from overproof.noise.margins import margin
 
 SHOWN_MARGINS = (0.0, 0.25, 0.5, 0.75, 1.0)
@@ -24,6 +25,8 @@ class NoiseEstimate:
         accuracy: P(right) as a function of the teacher's margin, or of the predicted class if all margins are equal.
         candidates: The number of candidates as a function of the teacher's margin.
         transition: [K, K], P(pseudo-label j | true class i); rows sum to one.
+        likelihood: P(the teacher's answer | true class) of every example; by the transition matrix, or conditional on
+            more.
         temperature: Calibrates the teacher's probabilities (`calibrate`).
         mean_accuracy: Overall accuracy on the examples of the fit: mean, and low and high of its 95 % interval.
         num_examples: Number of labelled examples that it was fitted on.
@@ -32,6 +35,7 @@ class NoiseEstimate:
     accuracy: IsotonicAccuracy | ClassAccuracy
     candidates: CandidateRule
     transition: Float32[Tensor, "K K"]
+    likelihood: LikelihoodRule
     temperature: float
     mean_accuracy: tuple[float, float, float]
     num_examples: int

@@ -288,8 +288,15 @@ def check_trainable(method: Method, options: TrainOptions, *, unseen: bool, vali
     """
     if method.extrapolates and options.weight_decay == 0:
         raise InputError(
-            "Option 'train.weight_decay' is 0, but the imitation ξ may leave [0, 1]: such a loss has no lower bound "
-            "unless the weights decay; set a positive weight decay or an imitation in [0, 1]."
+            "Option 'train.weight_decay' is 0, but the method's target may have negative entries (an imitation ξ "
+            "outside [0, 1], or a prediction-powered correction): such a loss has no lower bound unless the weights "
+            "decay; set a positive weight decay."
+        )
+    if method.rectified is not None and len(set(method.rectified)) > 1:
+        labelled, pool = method.rectified
+        raise InputError(
+            f"The powers of a prediction-powered method differ: 'labelled.target.power' is {labelled:g} and "
+            f"'pool.target.power' {pool:g}; set both to the same number, or the labels do not correct the pool."
         )
     if method.generations > 1 and options.teacher_answers == "online":
         raise InputError(
@@ -300,6 +307,11 @@ def check_trainable(method: Method, options: TrainOptions, *, unseen: bool, vali
         raise InputError(
             "With several generations an imitation of 'auto' needs a 'validation' role, because every student but the "
             "first is trained on answers of one trained on the other labels; add one, or set the imitation to a number."
+        )
+    if method.rectified is not None and not unseen:
+        raise InputError(
+            "Prediction-powered training compares the teacher's predictions with the labels of labelled examples, so "
+            "they must be out of sample: cross-fit the teacher (teacher.folds of 2 or more)."
         )
     if unseen or validation:
         return

@@ -136,7 +136,7 @@ def check_fittable(path: str, method: Method, options: TrainOptions) -> None:
                 f"cross-entropy, such as hard, soft, fidelity or wd, or another student."
             )
     rejected = {
-        "the imitation ξ may leave [0, 1], which makes weights negative": method.extrapolates,
+        "its target may have negative entries, which makes weights negative": method.extrapolates,
         "the method starts from the teacher's weights": method.initial == "teacher",
         "'train.augmentation' is not 'none'": options.augmentation != "none",
         "'train.ema' is not 0": options.ema > 0,

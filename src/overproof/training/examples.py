@@ -11,7 +11,7 @@ from overproof.answers.predictions import Answers
 from overproof.contract import Batch
 from overproof.cross_fitting import content_groups, held_out_rows
 from overproof.models import Batches, Dense, Inputs, Placed, Ragged, Student, join
-from overproof.noise import NoiseEstimate
+from overproof.noise import LikelihoodRule, NoiseEstimate
 from overproof.seeds import derived_seed
 
 MAX_EXPANDED = 2**25
@@ -58,7 +58,15 @@ class AnsweredExamples:
             ),
             teacher_accuracy=noise.accuracy_of(margin, self.answers.pseudo_label),
             num_candidates=noise.candidates(margin),
+            likelihood=noise.likelihood,
+            class_share=self._class_share(),
         )
+
+    def _class_share(self) -> Float[Tensor, "N"]:
+        """The share of these examples with the same class: the given label, or where there is none the pseudo-label."""
+        named = self.label.where(self.label >= 0, self.answers.pseudo_label.long())
+        counts = torch.bincount(named, minlength=self.answers.num_classes)
+        return counts[named].float() / max(len(self), 1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -136,6 +144,8 @@ class TrainingRows:
         teacher_probs: N rows of [K], out of sample on labelled examples.
         teacher_accuracy: [N], in [0, 1].
         num_candidates: [N], in 1..K.
+        likelihood: P(answer | class) of the teacher's answers.
+        class_share: [N], the share of rows of the same side with the same given label, or else pseudo-label.
     """
 
     inputs: Batches
@@ -144,6 +154,8 @@ class TrainingRows:
     teacher_probs: Inputs
     teacher_accuracy: Float[Tensor, "N"]
     num_candidates: Int[Tensor, "N"]
+    likelihood: LikelihoodRule
+    class_share: Float[Tensor, "N"]
 
     def __len__(self) -> int:
         return len(self.label)
@@ -157,6 +169,8 @@ class TrainingRows:
             teacher_probs=join([self.teacher_probs, other.teacher_probs]),
             teacher_accuracy=torch.cat([self.teacher_accuracy, other.teacher_accuracy]),
             num_candidates=torch.cat([self.num_candidates, other.num_candidates]),
+            likelihood=self.likelihood,
+            class_share=torch.cat([self.class_share, other.class_share]),
         )
 
     def to(self, device: torch.device) -> "TrainingRows":
@@ -168,6 +182,8 @@ class TrainingRows:
             teacher_probs=self.teacher_probs.to(device),
             teacher_accuracy=self.teacher_accuracy.to(device),
             num_candidates=self.num_candidates.to(device),
+            likelihood=self.likelihood.to(device),
+            class_share=self.class_share.to(device),
         )
 
     def take(self, rows: Tensor) -> Tensor | Ragged:
@@ -184,6 +200,8 @@ class TrainingRows:
             teacher_accuracy=self.teacher_accuracy.index_select(0, rows),
             num_candidates=self.num_candidates.index_select(0, rows),
             transition=transition,
+            answer_likelihood=self.likelihood(teacher_probs),
+            class_share=self.class_share.index_select(0, rows),
         )
 
 

@@ -1,6 +1,7 @@
 """Losses by name: the comparison of student and target, one number per example."""
 
 from overproof.methods.losses.adaptation_matrix import AdaptationMatrix as AdaptationMatrix
+from overproof.methods.losses.answer_likelihood import AnswerLikelihood as AnswerLikelihood
 from overproof.methods.losses.cross_entropy import CrossEntropy as CrossEntropy
 from overproof.methods.losses.forward_correction import ForwardCorrection as ForwardCorrection
 from overproof.methods.losses.generalized_cross_entropy import GeneralizedCrossEntropy as GeneralizedCrossEntropy

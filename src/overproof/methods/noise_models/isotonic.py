@@ -12,6 +12,7 @@ from overproof.noise.calibration import fit_temperature
 from overproof.noise.candidates import fixed_candidates, num_candidates
 from overproof.noise.class_accuracy import ClassAccuracy, class_accuracy, same_margins
 from overproof.noise.estimate import NoiseEstimate
+from overproof.noise.likelihood import TransitionLikelihood
 from overproof.noise.margins import margin
 from overproof.noise.transition import global_accuracy, transition_matrix
 from overproof.options import NotNegative, PositiveShare, Share
@@ -67,10 +68,12 @@ class Isotonic:
             candidates = fixed_candidates(num_classes, num_classes)
         else:
             candidates = num_candidates(teacher_probs, label, self.coverage, self.prior)
+        transition = transition_matrix(label, teacher_probs, self.prior)
         return NoiseEstimate(
             accuracy=accuracy,
             candidates=candidates,
-            transition=transition_matrix(label, teacher_probs, self.prior),
+            transition=transition,
+            likelihood=TransitionLikelihood(transition=transition),
             temperature=fit_temperature(teacher_probs, label),
             mean_accuracy=mean_accuracy,
             num_examples=len(label),

@@ -9,6 +9,7 @@ from torch import Tensor
 from overproof.noise.accuracy import IsotonicAccuracy
 from overproof.noise.candidates import fixed_candidates
 from overproof.noise.estimate import NoiseEstimate
+from overproof.noise.likelihood import TransitionLikelihood
 from overproof.registry import register
 
 
@@ -25,6 +26,7 @@ class Noiseless:
             accuracy=IsotonicAccuracy(knots=one, values=one, lower=1.0),
             candidates=fixed_candidates(num_classes, num_classes),
             transition=torch.eye(num_classes),
+            likelihood=TransitionLikelihood(transition=torch.eye(num_classes)),
             temperature=1.0,
             mean_accuracy=(1.0, 1.0, 1.0),
             num_examples=len(label),

@@ -9,6 +9,7 @@ from torch import Tensor
 from overproof.noise.accuracy import IsotonicAccuracy
 from overproof.noise.candidates import fixed_candidates
 from overproof.noise.estimate import NoiseEstimate
+from overproof.noise.likelihood import TransitionLikelihood
 from overproof.options import PositiveShare
 from overproof.registry import register
 
@@ -35,10 +36,12 @@ class Published:
         same = torch.eye(num_classes)
         share = (1 - self.accuracy) / (num_classes - 1)
         accuracy = torch.tensor([self.accuracy], dtype=torch.float64)
+        transition = self.accuracy * same + share * (1 - same)
         return NoiseEstimate(
             accuracy=IsotonicAccuracy(knots=torch.ones_like(accuracy), values=accuracy, lower=self.accuracy),
             candidates=fixed_candidates(num_classes, num_classes),
-            transition=self.accuracy * same + share * (1 - same),
+            transition=transition,
+            likelihood=TransitionLikelihood(transition=transition),
             temperature=1.0,
             mean_accuracy=(self.accuracy, self.accuracy, self.accuracy),
             num_examples=0,
