@@ -1,6 +1,7 @@
 """Ranges of options, checked when a part or a group of options is made, and the error messages for values outside."""
 
 import functools
+import re
 import types
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
@@ -285,3 +286,26 @@ def _plain(kind: Any) -> Any:
         choices = [_plain(each) for each in get_args(kind)]
         return next((each for each in choices if _names(each)), choices[0])
     return kind
+
+
+_FILE_NAME = re.compile(r"\w(?:[\w .+=,()@%-]{0,78}[\w+=()@%-])?")
+
+
+def check_file_name(name: str, option: str) -> None:
+    """Check that a name that becomes a file's or a folder's is safe.
+
+    Args:
+        name: The name.
+        option: What to call it in errors, quotes included.
+
+    Example:
+        >>> check_file_name("wd (cap 2.5)", "'methods.name'")
+
+    Raises:
+        InputError: It has other characters, or is too long.
+    """
+    if not _FILE_NAME.fullmatch(name):
+        raise InputError(
+            f"Option {option} is {name!r}; it becomes the name of a folder: at most 80 letters, digits, blanks and "
+            f"_ . + - = , ( ) @ % are allowed, and it starts and ends with a letter or a digit."
+        )

@@ -13,6 +13,7 @@ import overproof
 from overproof.data import from_arrays
 from overproof.errors import InputError
 from overproof.models import ModelSpec, build, load_student
+from overproof.models.transformer import Transformer
 from overproof.runs.experiment import experiment_from
 from overproof.synthetic import blobs
 from overproof.training.options import TrainOptions
@@ -156,3 +157,29 @@ def test_an_experiment_says_where_its_student_starts():
     assert (spec.start, spec.afresh) == ("w.safetensors", ("body.4",))
     with pytest.raises(InputError, match=r"cannot be read"):
         build(spec, [from_arrays(torch.zeros(3, 2))], class_names=NAMES, seed=0)
+
+
+CONFIG = {"model_type": "bert", "vocab_size": 9, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2}
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        {"auto_map": {"AutoModelForSequenceClassification": "code.Net"}},
+        {"attn_implementation": "somebody/attention"},
+        {"_attn_implementation": "somebody-attention"},
+        {"quantization_config": {"quant_method": "somebody"}},
+        {"backbone": "somebody"},
+        {"inner": [{"tokenizer": "../elsewhere"}]},
+    ],
+)
+def test_a_configuration_that_names_code_or_another_model_is_refused(named, monkeypatch):
+    monkeypatch.setattr(transformers.AutoConfig, "for_model", lambda *words, **more: pytest.fail("it was used"))
+    with pytest.raises(InputError, match=r"config of student 'transformer' has '.*remove this key"):
+        Transformer({**CONFIG, **named}, 2)
+
+
+def test_names_in_a_configuration_that_lead_nowhere_are_allowed():
+    named = {"_name_or_path": "somebody/model", "id2label": {"0": "a/b"}, "attn_implementation": "eager"}
+    config = {**CONFIG, **named, "intermediate_size": 8, "max_position_embeddings": 8}
+    assert Transformer(config, 2)(torch.tensor([[1, 2, 0]])).shape == (1, 2)

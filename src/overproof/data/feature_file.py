@@ -1,8 +1,10 @@
 """Reads frozen features with their labels or targets from an .npz archive or a Parquet file."""
 
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,8 @@ from numpy.typing import NDArray
 
 from overproof.data.find_files import locate
 from overproof.data.readers.arrow_files import open_parquet, read_parquet
+from overproof.data.readers.npz import headers_of, load_arrays
+from overproof.data.source import MAX_UNPACKED_GB
 from overproof.data.wording import at_row, listed, nearest, reason
 from overproof.errors import InputError
 
@@ -53,7 +57,7 @@ def read_features(
     if repeated := sorted({each for each in wanted if wanted.count(each) > 1}):
         raise InputError(f"{name}: {listed(repeated)} is named twice; features, labels and targets must be different.")
     if found.suffix.lower() == ".npz":
-        columns = _archive(str(found), name)
+        columns = _archive(found, name, wanted, bool(features))
     elif ".parquet" in found.name.lower():
         rows = open_parquet(found, name)
         _check_there(wanted, rows.columns, name, "column")
@@ -79,11 +83,14 @@ def read_features(
     )
 
 
-def _archive(path: str, name: str) -> dict[str, NDArray[Any]]:
+def _archive(path: Path, name: str, wanted: Sequence[str], named: bool) -> dict[str, NDArray[Any]]:
+    """The arrays that are named, and where no features are, those that may be."""
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return {each: file[each] for each in file.files}
-    except (OSError, ValueError, zipfile.BadZipFile, EOFError) as error:
+        headers = headers_of(path, name, "a whole .npz archive of plain arrays is needed")
+        _check_there(wanted, headers, name, "array")
+        numbers = [key for key, each in headers.items() if len(each.shape) == 2 and each.dtype.kind in "fiu"]
+        return load_arrays(path, name, headers, [*wanted, *([] if named else numbers)], MAX_UNPACKED_GB)
+    except (OSError, ValueError, zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise InputError(f"{name} is not a readable .npz archive ({reason(error)}); a whole one is needed.") from None
 
 

@@ -48,7 +48,7 @@ class OpenedSource:
     inputs: list[str]
     types: dict[str, pa.DataType]
     class_names: tuple[str, ...]
-    folder: Path
+    folder: images.ImageFolder | None
 
     def frames(self, max_rows: int | None = None) -> Iterator[columns.Frame]:
         """All rows in order, each frame from one file and of at most `max_rows` rows."""
@@ -122,7 +122,10 @@ def open_source(source: Source, place: Place, *, keep: bool = True, peek: bool =
         inputs=inputs,
         types={name: types[name] for name in dict.fromkeys([*inputs, *beside])},
         class_names=_class_names(source.label, rows, place) if source.label is not None else (),
-        folder=Path(source.folder) if source.folder is not None else place.files[0].parent,
+        folder=images.ImageFolder(
+            path=place.files[0].parent if source.folder is None else Path(source.folder).expanduser(),
+            named=source.folder is not None,
+        ),
     )
 
 
@@ -170,7 +173,7 @@ def _open_pictures(source: Source, place: Place) -> OpenedSource:
         inputs=[_PIXELS],
         types=dict(zip(held.columns, held.types, strict=True)),
         class_names=(),
-        folder=Path(),
+        folder=None,
     )
 
 

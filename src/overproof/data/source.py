@@ -18,6 +18,8 @@ Fit = Literal["crop", "pad", "stretch"]
 Channels = Literal["auto", "grey", "rgb"]
 
 COMPRESSED = (".gz", ".zst")
+MAX_UNPACKED_GB = 8.0
+"""Gigabytes to which a compressed file may unpack by default."""
 """Extensions of compressed files, after that of their format."""
 
 _BY_ENDING: Mapping[str, Format] = {
@@ -120,7 +122,10 @@ class Source:
         header: Whether a CSV file starts with column names; without it they are c0, c1, ..., and leading lines that
             start with "@" are skipped.
         image: How images are resized and converted.
-        folder: The folder of the image files that a column names; by default the folder of the table.
+        folder: The folder of the image files that a column names; by default the folder of the table. All of them must
+            be below it; links out of it are followed only where this option names the folder.
+        max_unpacked_gb: Gigabytes to which a compressed file (.gz, .zst, arrays of an .npz) may unpack; a larger one is
+            an error.
 
     Example:
         >>> Source(path="reviews.csv", input="Review Text", label="Department Name", missing="drop").kind
@@ -147,6 +152,7 @@ class Source:
     header: bool = True
     image: ImageOptions = AS_THEY_ARE
     folder: str | None = None
+    max_unpacked_gb: float = MAX_UNPACKED_GB
 
     def __post_init__(self) -> None:
         choices = {
@@ -158,6 +164,8 @@ class Source:
         for option, (value, allowed) in choices.items():
             if value not in allowed:
                 raise InputError(f"{self.called}: {option} is {value!r}; it must be one of {listed(allowed)}.")
+        if not self.max_unpacked_gb > 0:
+            raise InputError(f"{self.called}: max_unpacked_gb is {self.max_unpacked_gb!r}; it must be above 0.")
         if self.thousands == self.decimal:
             raise InputError(f"{self.called}: decimal and thousands are both {self.decimal!r}; they must differ.")
         lists = {

@@ -194,7 +194,7 @@ def _opened(student: Student, source: Source, place: Place) -> OpenedSource:
         inputs=names or [str(source.input)],
         types={name: first[name] for name in wanted},
         class_names=(),
-        folder=place.files[0].parent,
+        folder=None,
     )
 
 

@@ -25,6 +25,12 @@ AT_A_TIME = 4096
 
 _NOT_OURS = ("architectures", "id2label", "label2id", "num_labels", "problem_type", "transformers_version", "dtype")
 
+_UNUSED = ("_name_or_path", "id2label", "label2id", "architectures", "task_specific_params", "finetuning_task")
+"""Keys of a configuration that hold names alone."""
+
+_CODE = ("auto_map", "custom_pipelines", "trust_remote_code", "backbone", "quantization_config", "kernel_config")
+"""Keys of a configuration that name code or another model."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TokenEncoder:
@@ -90,6 +96,7 @@ class Transformer(nn.Module):
     def __init__(self, config: Mapping[str, Any], num_classes: int) -> None:
         super().__init__()
         transformers = _transformers()
+        check_config(config)
         known = {name: value for name, value in config.items() if name not in _NOT_OURS}
         try:
             made = transformers.AutoConfig.for_model(**known, num_labels=num_classes)
@@ -108,6 +115,32 @@ class Transformer(nn.Module):
         present = present | (torch.arange(tokens.shape[1], device=tokens.device) == 0)
         logits: Tensor = self.model(input_ids=ids, attention_mask=present.long()).logits
         return logits
+
+
+def check_config(config: Mapping[str, Any], option: str = "config of student 'transformer'") -> None:
+    """Check that a configuration describes a network and names no code, no other model and no file.
+
+    Args:
+        config: The content of `config.json`.
+        option: What to call it in errors.
+
+    Example:
+        >>> check_config({"model_type": "bert", "hidden_size": 8, "_name_or_path": "somebody/model"})
+
+    Raises:
+        InputError: A key or a text in it does.
+    """
+    left: list[tuple[str, Any]] = [(key, value) for key, value in config.items() if key not in _UNUSED]
+    while left:
+        key, value = left.pop()
+        if isinstance(value, Mapping | list | tuple):
+            left += value.items() if isinstance(value, Mapping) else [(key, each) for each in value]
+        named = key in _CODE or key.endswith("_implementation") or (isinstance(value, str) and "/" in value)
+        if named and value not in (None, "eager", "sdpa"):
+            raise InputError(
+                f"Option {option} has {key!r}: {str(value)[:80]!r}; code, files and other models are not loaded for a "
+                f"configuration: remove this key."
+            )
 
 
 def transformer(input_shape: tuple[int, ...], num_classes: int, *, config: Any = None) -> Transformer:

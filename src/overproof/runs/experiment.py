@@ -20,7 +20,7 @@ from overproof.methods.published import CONVENTIONAL, CONVENTIONAL_WITHOUT_POOL,
 from overproof.methods.selectors import Nothing
 from overproof.models import ModelSpec
 from overproof.models.importing import is_import_path
-from overproof.options import InnerShare, Options, validated
+from overproof.options import InnerShare, Options, check_file_name, validated
 from overproof.papers import CO_TRAINING_1998, STACKING_1992, Paper
 from overproof.teachers.options import ScorerOptions as ScorerOptions
 from overproof.teachers.options import TeacherOptions as TeacherOptions
@@ -142,6 +142,7 @@ class Experiment(Options):
                 "folder of a saved student, or another model that was trained elsewhere, in 'teacher.model'."
             )
         for each in self.rows():
+            check_file_name(each.row, "'methods.name'")
             if each.row in ("teacher", "oracle"):
                 raise InputError(f"Option 'methods' calls a row {each.row!r}; that name is taken.")
             self._check_method(each)

@@ -11,6 +11,7 @@ it, so such a folder may be deleted at any time.
 import json
 import mmap
 import os
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -28,6 +29,8 @@ Arrays = Mapping[str, NDArray[Any]]
 
 SECONDS_BETWEEN_NOTES = 5.0
 """What a kill may cost, besides one block."""
+
+_NAME = re.compile(r"\w[\w.]*")
 
 
 def fill(folder: Path, key: str, blocks: Callable[[int], Iterable[Arrays]]) -> Arrays:
@@ -131,6 +134,11 @@ def _note(folder: Path, key: str) -> dict[str, Any] | None:
 def _read(path: Path) -> dict[str, Any] | None:
     try:
         content = json.loads(path.read_bytes())
-        return content if {"key", "arrays"} <= content.keys() else None
-    except (OSError, ValueError, AttributeError):
+        if not {"key", "arrays"} <= content.keys():
+            return None
+        # The names become those of files, and no array holds addresses of objects.
+        safe = all(_NAME.fullmatch(name) for name in content["arrays"])
+        plain = not any(np.dtype(about["dtype"]).hasobject for about in content["arrays"].values())
+        return content if safe and plain else None
+    except (OSError, ValueError, AttributeError, TypeError, KeyError):
         return None

@@ -16,6 +16,7 @@ from torch import Tensor
 from overproof.data.columns import Frame, check_names, whole
 from overproof.data.inputs import image_tensor
 from overproof.data.labels import with_class_names
+from overproof.data.readers.npz import headers_of, load_arrays
 from overproof.data.readers.text_files import file_bytes
 from overproof.data.source import Source
 from overproof.data.wording import listed, reason
@@ -60,16 +61,27 @@ def read_npz(path: Path, source: Source, name: str) -> tuple[Source, Frame, UInt
     Raises:
         InputError: If the file is damaged, holds pickled objects, or its arrays have different lengths.
     """
-    arrays = _npz_arrays(path, name)
-    check_names(name, arrays, source, what="array")
-    candidates = [key for key, array in arrays.items() if array.ndim in (3, 4)]
-    if source.input is None and len(candidates) != 1:
-        raise InputError(
-            f"{name} has {len(candidates)} arrays of rank 3 or 4 among {listed(arrays)}; name the images with `input`."
-        )
-    images = image_tensor(arrays[source.input or candidates[0]], name)
+    allowed = "a whole .npz archive of plain arrays is needed"
+    if path.stat().st_size == 0:
+        raise InputError(f"{name} is empty; {allowed}.")
+    if not zipfile.is_zipfile(path):
+        raise InputError(f"{name} is not a .npz archive, or a truncated one; {allowed}.")
+    with _readable(name, allowed):
+        headers = headers_of(path, name, allowed)
+        check_names(name, headers, source, what="array")
+        candidates = [key for key, header in headers.items() if len(header.shape) in (3, 4)]
+        if source.input is None and len(candidates) != 1:
+            raise InputError(
+                f"{name} has {len(candidates)} arrays of rank 3 or 4 among {listed(headers)}; name the images with "
+                f"`input`."
+            )
+        pixels = source.input or candidates[0]
+        beside = [key for key in (source.label, source.id, *source.where) if key is not None]
+        names = [_CLASS_NAMES] if source.label is not None else []
+        arrays = load_arrays(path, name, headers, [pixels, *beside, *names], source.max_unpacked_gb)
+    images = image_tensor(arrays[pixels], name)
     columns: dict[str, pa.Array] = {}
-    for key in dict.fromkeys(key for key in (source.label, source.id, *source.where) if key is not None):
+    for key in dict.fromkeys(beside):
         column = arrays[key][:, 0] if arrays[key].ndim == 2 and arrays[key].shape[1] == 1 else arrays[key]
         if column.ndim != 1 or len(column) != len(images):
             raise InputError(
@@ -100,12 +112,12 @@ def read_idx(path: Path, labels: Path | None, source: Source, name: str) -> tupl
         raise InputError(
             f"{name} is an IDX file, which has no columns; only `path`, `label` and `classes` are allowed."
         )
-    images = _idx_array(path, name)
+    images = _idx_array(path, name, source)
     if images.ndim not in (3, 4):
         raise InputError(f"{name} is an IDX file of rank {images.ndim}; images have rank 3 or 4.")
     columns = {"": np.arange(len(images))}
     if labels is not None and source.label is not None:
-        label = _idx_array(labels, f"{name} label file {labels.name}")
+        label = _idx_array(labels, f"{name} label file {labels.name}", source)
         if label.ndim != 1 or len(label) != len(images):
             raise InputError(
                 f"{name} has {len(images)} images, but its label file {labels.name} has shape {label.shape}; one label "
@@ -195,20 +207,6 @@ def _npy_array(path: Path, name: str) -> np.ndarray:
     return array
 
 
-def _npz_arrays(path: Path, name: str) -> dict[str, np.ndarray]:
-    allowed = "a whole .npz archive of plain arrays is needed"
-    if path.stat().st_size == 0:
-        raise InputError(f"{name} is empty; {allowed}.")
-    if not zipfile.is_zipfile(path):
-        raise InputError(f"{name} is not a .npz archive, or a truncated one; {allowed}.")
-    with _readable(name, allowed), np.load(path, allow_pickle=False) as archive:
-        arrays = {key: archive[key] for key in archive.files}
-    # NumPy returns any other member of the archive as raw bytes.
-    if other := [key for key, array in arrays.items() if not isinstance(array, np.ndarray)]:
-        raise InputError(f"{name} holds {listed(other)} besides arrays; {allowed}.")
-    return arrays
-
-
 def _column(array: np.ndarray, key: str, name: str) -> pa.Array:
     if array.dtype.kind not in "iufbUS":
         raise InputError(f"{name} has the array {key!r} of type {array.dtype}; numbers and strings are allowed.")
@@ -223,8 +221,8 @@ def _words(class_names: np.ndarray) -> list[str]:
     ]
 
 
-def _idx_array(path: Path, name: str) -> np.ndarray:
-    data = file_bytes(path, name)
+def _idx_array(path: Path, name: str, source: Source) -> np.ndarray:
+    data = file_bytes(path, name, source.max_unpacked_gb)
     if not data:
         raise InputError(f"{name} is empty; an IDX file is needed.")
     if len(data) < 4 or data[:2] != b"\0\0" or data[2] not in _IDX_TYPES or not 1 <= data[3] <= 4:

@@ -1,9 +1,11 @@
 """Decodes images to pixels: from bytes in a column or from files, of any mode and size."""
 
 import io
+import os
 import struct
 import warnings
 import zlib
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -40,8 +42,46 @@ _ERRORS = (
 )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ImageFolder:
+    """The folder of the images that a column names.
+
+    Args:
+        path: The folder.
+        named: Whether the user named it (`folder`); links out of it are then followed.
+    """
+
+    path: Path
+    named: bool
+
+    def file(self, name: str, where: str) -> Path:
+        """The file of a name, which must be below the folder.
+
+        Args:
+            name: A path, relative to the folder.
+            where: The row, for error messages.
+
+        Raises:
+            InputError: There is no such file, or it is elsewhere.
+        """
+        if "\0" in name:
+            raise InputError(f"{where}: there is no such file in the folder {str(self.path)!r}.")
+        top, found = os.path.abspath(self.path), os.path.abspath(self.path / name)
+        inside = Path(found).is_relative_to(top)
+        if inside and not self.named:
+            inside = Path(os.path.realpath(found)).is_relative_to(os.path.realpath(top))
+        if not inside:
+            raise InputError(
+                f"{where}: this file is not below the folder {str(self.path)!r}; name the folder that holds all images "
+                f"in `folder`."
+            )
+        if not os.path.isfile(found):
+            raise InputError(f"{where}: there is no such file in the folder {str(self.path)!r}.")
+        return Path(found)
+
+
 def decode(
-    frame: Frame, name: str, missing: Missing, options: ImageOptions, folder: Path
+    frame: Frame, name: str, missing: Missing, options: ImageOptions, folder: "ImageFolder | None"
 ) -> tuple[Frame, UInt8[Tensor, "N C H W"]]:
     """The images of a column, and the rows that are kept.
 
@@ -53,7 +93,8 @@ def decode(
         name: A column of bytes, of structs with a field `bytes`, or of the names of image files.
         missing: "drop" drops rows without an image; otherwise they raise.
         options: How every image is resized and converted.
-        folder: The folder that file names are relative to.
+        folder: The folder that file names are relative to, and below which they must be; None for images that were
+            listed, not named by a column.
 
     Raises:
         InputError: If a row has no image, a damaged or too large one, one of several frames, or one with another size
@@ -117,15 +158,17 @@ def reshaped(images: UInt8[Tensor, "N C H W"], options: ImageOptions) -> UInt8[T
 
 
 def _pixels(
-    data: bytes | str, frame: Frame, index: int, name: str, options: ImageOptions, folder: Path
+    data: bytes | str, frame: Frame, index: int, name: str, options: ImageOptions, folder: "ImageFolder | None"
 ) -> UInt8[np.ndarray, "C H W"]:
     where = f"{frame.name}, column {name!r}, {frame.at(index)}"
-    if isinstance(data, str):
+    file: io.BytesIO | Path
+    if isinstance(data, bytes):
+        file = io.BytesIO(data)
+    else:
         where = f"{frame.name}, image file {data!r}, {frame.at(index)}" if name != "image" else _of_file(data, frame)
-        if "\0" in data or not (folder / data).is_file():
-            raise InputError(f"{where}: there is no such file in the folder {str(folder)!r}.")
+        file = Path(data) if folder is None else folder.file(data, where)
     try:
-        with Image.open(io.BytesIO(data) if isinstance(data, bytes) else folder / data, formats=_FORMATS) as image:
+        with Image.open(file, formats=_FORMATS) as image:
             frames = getattr(image, "n_frames", 1)
             if frames > 1 and image.format != "MPO":
                 raise InputError(f"{where}: the image has {frames} frames; one is allowed.")

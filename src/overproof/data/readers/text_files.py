@@ -42,7 +42,7 @@ def read_csv(
     Raises:
         InputError: If the file is not CSV in UTF-8, a row has more or fewer cells than the first, or a quote is open.
     """
-    data = file_bytes(path, name) if data is None else data
+    data = file_bytes(path, name, source.max_unpacked_gb) if data is None else data
     if b"\0" in data[:4096]:
         raise InputError(f"{name} is not a text file; a CSV file in UTF-8 is allowed.")
     if not source.header:
@@ -128,7 +128,7 @@ def read_json_lines(path: Path, source: Source, name: str, data: bytes | None = 
             than the lines before it.
     """
     allowed = "one JSON object a line, with values of one type under each key, is allowed"
-    data = file_bytes(path, name) if data is None else data
+    data = file_bytes(path, name, source.max_unpacked_gb) if data is None else data
     if b"\0" in data[:4096]:
         raise InputError(f"{name} is not a text file; JSON lines in UTF-8 are allowed.")
     if not data.strip():
@@ -157,19 +157,32 @@ def read_json_lines(path: Path, source: Source, name: str, data: bytes | None = 
     return table
 
 
-def file_bytes(path: Path, name: str) -> bytes:
+def file_bytes(path: Path, name: str, max_gb: float) -> bytes:
     """The bytes of a file, decompressed if it is gzip or zstd.
 
+    Args:
+        path: The file.
+        name: Its name in error messages.
+        max_gb: A compressed file may unpack to so many gigabytes.
+
     Raises:
-        InputError: If it cannot be read, or the compressed data are damaged or truncated.
+        InputError: If it cannot be read, the compressed data are damaged or truncated, or it unpacks to more.
     """
+    most, ending = int(max_gb * 1e9), path.name.lower()
     try:
-        if path.name.lower().endswith(".zst"):
+        if ending.endswith(".zst"):
             with pa.input_stream(str(path), compression="zstd") as stream:
-                unpacked: bytes = stream.read()
-            return unpacked
-        data = path.read_bytes()
-        return gzip.decompress(data) if path.name.lower().endswith(".gz") else data
+                data: bytes = stream.read(most + 1)
+        elif ending.endswith(".gz"):
+            with gzip.open(path) as unpacked:
+                data = unpacked.read(most + 1)
+        else:
+            return path.read_bytes()
+        if len(data) > most:
+            raise InputError(
+                f"{name} unpacks to more than {max_gb:g} GB; set `max_unpacked_gb` to more, or unpack the file first."
+            )
+        return data
     except (ArrowException, OSError, EOFError, zlib.error) as error:
         raise InputError(f"{name} cannot be read ({reason(error)}); a whole file is needed.") from None
 

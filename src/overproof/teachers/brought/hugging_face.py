@@ -18,6 +18,7 @@ from overproof.data import Examples, Kind
 from overproof.data.wording import listed, reason
 from overproof.errors import InputError
 from overproof.models.embeddings import quiet
+from overproof.models.transformer import check_config
 from overproof.teachers.kind import BroughtKind, Named
 from overproof.teachers.scorers import check_named, checked_options, column_order, hash_of_files
 
@@ -140,6 +141,8 @@ def _described(folder: Path, who: str) -> tuple[Kind, tuple[str, ...]]:
         labels = {int(index): str(name) for index, name in (config.get("id2label") or {}).items()}
     except (OSError, ValueError, AttributeError, TypeError) as error:
         raise InputError(f"{who}: config.json cannot be read: {reason(error)}.") from None
+    # Code that `auto_map` names is not run; an implementation by name would be loaded.
+    check_config({key: value for key, value in config.items() if key.endswith("_implementation")}, f"config of {who}")
     kinds = [kind for end, kind in KINDS.items() if any(name.endswith(end) for name in architectures)]
     if not kinds:
         raise InputError(

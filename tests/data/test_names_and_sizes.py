@@ -1,0 +1,183 @@
+"""Names in files lead nowhere else, and an archive unpacks no more than is asked for and allowed."""
+
+import gzip
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from overproof.data import Source, read
+from overproof.data.feature_file import read_features
+from overproof.errors import InputError
+from overproof.options import check_file_name
+from overproof.runs.experiment import experiment_from
+
+
+def picture(path: Path, value: int = 0) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full((4, 4), value, np.uint8)).save(path)
+    return path
+
+
+@pytest.fixture
+def table(tmp_path):
+    """A table in a folder of its own, with one picture beside it and one outside."""
+    picture(tmp_path / "set/images/a.png", 1)
+    picture(tmp_path / "secret.png", 2)
+    picture(tmp_path / "set-of-others/b.png", 3)
+
+    def written(*names: object) -> Path:
+        (tmp_path / "set/images.csv").write_text("file\n" + "".join(f"{name}\n" for name in names))
+        return tmp_path / "set/images.csv"
+
+    return written
+
+
+def pixels(path: Path, **options) -> list[int]:
+    return read(Source(path=str(path), kind="image", input="file", **options), role="pool").inputs[:, 0, 0, 0].tolist()
+
+
+def test_images_below_the_folder_of_the_table_are_read(table):
+    assert pixels(table("images/a.png", "./images/a.png", "images/../images/a.png")) == [1, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "name", ["../secret.png", "images/../../secret.png", "../set-of-others/b.png", "{}/secret.png", "/etc/hostname"]
+)
+def test_an_image_elsewhere_is_refused(table, tmp_path, name):
+    path = table("images/a.png", name.format(tmp_path))
+    with pytest.raises(InputError, match=r"images\.csv.*is not below the folder .*`folder`") as refusal:
+        pixels(path)
+    assert "\n" not in str(refusal.value)
+    # Nor below a folder that is named, if it lies outside of that too.
+    with pytest.raises(InputError, match="not below the folder"):
+        pixels(table("a.png", name.format(tmp_path)), folder=str(tmp_path / "set/images"))
+
+
+def test_the_option_names_the_folder_that_holds_them(table, tmp_path):
+    assert pixels(table("set/images/a.png", "secret.png"), folder=str(tmp_path)) == [1, 2]
+    assert pixels(table(tmp_path / "secret.png"), folder=str(tmp_path)) == [2]
+
+
+def test_a_link_out_of_the_folder_is_followed_only_where_the_folder_is_named(table, tmp_path):
+    (tmp_path / "set/linked.png").symlink_to(tmp_path / "secret.png")
+    (tmp_path / "set/others").symlink_to(tmp_path / "set-of-others")
+    for name in ("linked.png", "others/b.png"):
+        with pytest.raises(InputError, match="not below the folder"):
+            pixels(table(name))
+    assert pixels(table("linked.png", "others/b.png"), folder=str(tmp_path / "set")) == [2, 3]
+    # A link within the folder, and a folder that is itself a link, are as good as any.
+    (tmp_path / "set/again.png").symlink_to(tmp_path / "set/images/a.png")
+    table("again.png")
+    (tmp_path / "link").symlink_to(tmp_path / "set")
+    assert pixels(tmp_path / "link/images.csv") == [1]
+
+
+# --- archives
+
+PICTURES = np.arange(60, dtype=np.uint8).reshape(3, 4, 5)
+
+
+def test_an_array_that_nobody_asked_for_is_not_unpacked(tmp_path):
+    path, noise = tmp_path / "a.npz", np.random.default_rng(0).integers(0, 256, 10**5, dtype=np.uint8)
+    np.savez_compressed(path, x=PICTURES, other=noise, y=np.arange(3), spoilt=np.array([None, {}], object))
+    data = path.read_bytes()
+    # Damage in the values of another array is not met.
+    middle = data.index(b"other.npy") + 60_000
+    path.write_bytes(data[:middle] + bytes([data[middle] ^ 255]) + data[middle + 1 :])
+    with pytest.raises(zipfile.BadZipFile), np.load(path) as archive:
+        archive["other"]
+    found = read(Source(path=str(path), input="x", label="y"), role="labelled")
+    assert found.inputs[:, 0].numpy().tolist() == PICTURES.tolist()
+    with pytest.raises(InputError, match="pickled objects"):
+        read(Source(path=str(path), input="x", label="spoilt"), role="labelled")
+    with pytest.raises(InputError, match="damaged"):
+        read(Source(path=str(path), input="x", label="other"), role="labelled")
+
+
+def test_an_archive_unpacks_to_a_limit(tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez_compressed(path, x=np.zeros((40, 100, 100), np.uint8), y=np.zeros(40, int), z=np.zeros(10**6))
+    source = {"path": str(path), "input": "x", "label": "y"}
+    assert len(read(Source(**source, max_unpacked_gb=0.0005), role="labelled")) == 40
+    with pytest.raises(InputError, match=r"unpacks to 0\.000400 GB|unpacks to 0\.0004 GB") as refusal:
+        read(Source(**source, max_unpacked_gb=0.0003), role="labelled")
+    assert "max_unpacked_gb" in str(refusal.value)
+    # One that is not compressed is as large as its file.
+    np.savez(path, x=np.zeros((40, 100, 100), np.uint8), y=np.zeros(40, int))
+    assert len(read(Source(**source, max_unpacked_gb=0.0003), role="labelled")) == 40
+
+
+def test_a_header_that_promises_more_than_there_is_is_damage(tmp_path):
+    path = tmp_path / "a.npz"
+    member = io.BytesIO()
+    np.lib.format.write_array_header_1_0(member, {"shape": (10**6, 10**6), "fortran_order": False, "descr": "|u1"})
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("x.npy", member.getvalue() + bytes(100))
+    with pytest.raises(InputError, match="damaged"):
+        read(Source(path=str(path), input="x", max_unpacked_gb=1e9), role="pool")
+    with pytest.raises(InputError, match="not a readable"):
+        read_features(str(path))
+
+
+@pytest.mark.parametrize(("name", "text"), [("a.csv.gz", "n\n"), ("a.jsonl.gz", '{"n": 1}\n'), ("a.csv.zst", "n\n")])
+def test_a_compressed_text_unpacks_to_a_limit(tmp_path, name, text):
+    data = (text + text.replace("n\n", "1\n") * 200_000).encode()
+    if name.endswith(".gz"):
+        (tmp_path / name).write_bytes(gzip.compress(data))
+    else:
+        import pyarrow as pa
+
+        with pa.output_stream(str(tmp_path / name), compression="zstd") as stream:
+            stream.write(data)
+    options = {"path": str(tmp_path / name), "kind": "table"}
+    with pytest.raises(InputError, match=r"unpacks to more than 0\.0001 GB; set `max_unpacked_gb`"):
+        read(Source(**options, max_unpacked_gb=0.0001), role="pool")
+    assert len(read(Source(**options), role="pool")) >= 200_000
+
+
+@pytest.mark.parametrize("limit", [0.0, -1.0, float("nan")])
+def test_a_limit_is_above_zero(limit):
+    with pytest.raises(InputError, match="must be above 0"):
+        Source(path="a.csv", max_unpacked_gb=limit)
+
+
+# --- names that become folders
+
+UNSAFE = [
+    "../../x",
+    "a/b",
+    "/x",
+    "..",
+    ".",
+    ".x",
+    "a\\b",
+    "a:b",
+    "a\nb",
+    "a\0b",
+    "a*",
+    "-x",
+    " x",
+    "x ",
+    "x.",
+    "a" * 81,
+    "\x1b[1m",
+]
+
+
+@pytest.mark.parametrize("name", UNSAFE)
+def test_a_row_of_the_table_has_a_name_that_is_safe_for_files(name):
+    content = {
+        "data": {"files": {"all": {"path": "a.csv", "label": "y"}}, "rows": {"labelled": 9, "pool": 9, "test": 9}}
+    }
+    with pytest.raises(InputError, match="becomes the name of a folder: at most 80 letters, digits, blanks") as refusal:
+        experiment_from(content | {"methods": [{"method": "hard", "name": name}]})
+    assert "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", ["x", "slam_round_1", "imitation_1.5", "wd (cap 2.5)", "wd@0.5", "é", "a-b+c=1,2%"])
+def test_ordinary_names_are_allowed(name):
+    assert check_file_name(name, "'methods.name'") is None
