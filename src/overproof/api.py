@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from overproof.answers.order import check_order
 from overproof.answers.predictions import compress
 from overproof.data import Examples, from_arrays
 from overproof.data.classes import check_class_names
@@ -228,6 +229,15 @@ def _given(
             raise InputError(
                 f"{option} has {len(probs)} rows for {len(examples)} {examples.origin} examples; each needs one."
             )
+    if given is not None:
+        check_order(
+            labelled_probs.argmax(dim=1).numpy(),
+            labelled_examples.label.numpy(),
+            names,
+            names,
+            "labelled_teacher_probs",
+            remedy="Put the columns of both arrays of probabilities into the order of class_names.",
+        )
     return labelled_examples, pool_examples, labelled_probs, pool_probs
 
 

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from overproof.answers import files as answer_files
+from overproof.answers import parsed as answer_files
 from overproof.answers.ask import answer
 from overproof.answers.files import ParsedFiles, export_parquet, export_store, read_answers, vote_counts
 from overproof.answers.predictions import compress

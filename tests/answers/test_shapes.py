@@ -9,11 +9,14 @@ import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
 
+import overproof
 from overproof.answers.files import read_all_answers, read_answers, vote_counts
 from overproof.answers.names import is_answer
 from overproof.answers.order import check_order
 from overproof.data import from_arrays
 from overproof.errors import InputError
+from overproof.runs.experiment import experiment_from
+from overproof.synthetic import blobs
 from overproof.teachers.brought.answer_files import from_files
 
 POSNEG = ("neg", "pos")
@@ -184,13 +187,15 @@ TUNED = "id,label,0,1\n0,0,0.75,0.25\n1,1,0.625,0.375\n2,1,0.125,0.875\n3,1,0.75
 def test_a_label_that_is_not_the_likeliest_class_is_refused_until_the_user_says_which_counts(tmp_path):
     path, keys = text(tmp_path, TUNED), ["0", "1", "2", "3"]
     message = refused(path, keys, ("0", "1"))
-    assert "in 2 of 4 rows of pool the label is not the likeliest class" in message
+    assert "in 2 of 4 rows the label is not the likeliest class" in message
     assert "the first is row 1 (counted from 0), label '1' beside '0'" in message
     assert "`answer_from: probabilities` or `answer_from: label`" in message
     probs = [[0.75, 0.25], [0.625, 0.375], [0.125, 0.875], [0.75, 0.25]]
     assert probs_of(path, keys, ("0", "1"), answer_from="probabilities") == probs
     labels = [[1.0, 0.0], [0.0, 1.0], [0.0, 1.0], [0.0, 1.0]]
     assert probs_of(path, keys, ("0", "1"), answer_from="label") == labels
+    # They are counted in all of the file.
+    assert "in 2 of 4 rows" in refused(path, ["3"], ("0", "1"))
     # Rows that agree need no word.
     assert probs_of(path, ["0", "2"], ("0", "1")) == [probs[0], probs[2]]
     without = text(tmp_path, "id,0,1\n0,0.75,0.25\n")
@@ -212,6 +217,7 @@ def test_h2o_names_classes_that_are_numbers_with_a_p(tmp_path):
     ("row", "unread"),
     [
         ({"label": "pos", "prob_pos": 0.75, "prob_neg": 0.25}, "'prob_pos' and 'prob_neg' beside label"),
+        ({"label": "pos", "Label": "neg"}, "'Label' beside label"),
         ({"label": "pos", "prediction": "neg"}, "'prediction' beside label"),
         ({"label": "pos", "scores": {"pos": 0.5}}, "'scores' beside label"),
         ({"pos": 0.75, "neg": 0.25, "answer": "neg", "predict": "pos"}, "'answer' and 'predict'"),
@@ -304,6 +310,12 @@ def test_rounded_probabilities_are_tolerated_by_their_decimals(tmp_path):
     assert "sum to 2" in refused(text(tmp_path, "id,a,b,c\nr0,1,1,0\n"), ["r0"], ABC)
 
 
+def test_two_columns_of_one_name_are_refused(tmp_path):
+    assert "more than one column called 'label'" in refused(
+        text(tmp_path, "id,label,label\nr0,pos,neg\n"), ["r0"], POSNEG
+    )
+
+
 # --- several files
 
 
@@ -392,3 +404,39 @@ def test_chance_is_no_renaming():
     label = draw.integers(2, size=12)
     with pytest.raises(InputError, match="right for 0 of 12"):
         check_order(1 - label, label, two, two, "a.jsonl")
+
+
+def test_arrays_of_probabilities_in_another_order_are_refused():
+    world = blobs(num_examples=200, num_classes=3, seed=0)
+    turned = world.teacher_probs[:, [1, 2, 0]]
+    with pytest.raises(InputError, match=r"in the order 1, 2, 0 they are right.*Put the columns of both arrays"):
+        overproof.distill(
+            "linear", world.inputs[60:], turned[60:], world.inputs[:60], world.label[:60], turned[:60], method="hard"
+        )
+
+
+def test_a_run_is_refused_before_anything_is_written(tmp_path):
+    draw = np.random.default_rng(0)
+    names = [("a", "b", "c")[i] for i in draw.integers(3, size=300)]
+    words = {"a": "red", "b": "green", "c": "blue"}
+    rows = [f"r{i},{words[y]} {i % 97} {i % 31},{y}\n" for i, y in enumerate(names)]
+    text(tmp_path, "id,text,y\n" + "".join(rows), "data.csv")
+    lists = [{"id": f"r{i}", "probs": [0.2 + 0.6 * (y == name) for name in "cab"]} for i, y in enumerate(names)]
+    options = {
+        "data": {
+            "files": {"all": {"path": str(tmp_path / "data.csv"), "input": "text", "label": "y", "id": "id"}},
+            "rows": {"labelled": 60, "pool": 150, "test": 60},
+        },
+        "teacher": {
+            "answers": str(lines(tmp_path, *({**row, "probs": [p / 1.2 for p in row["probs"]]} for row in lists)))
+        },
+        "student": {"name": "ngram"},
+        "train": {"epochs": 1},
+        "methods": ["hard"],
+        "seeds": [0],
+    }
+    with pytest.raises(InputError, match=r"in the order c, a, b they are right for 60"):
+        overproof.run(experiment_from(options), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    options["teacher"]["classes"] = ["c", "a", "b"]
+    assert overproof.run(experiment_from(options), tmp_path / "run").rows[0].metrics["accuracy"] == 1

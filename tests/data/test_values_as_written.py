@@ -7,7 +7,7 @@ import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
 
-from overproof.data import Source, read
+from overproof.data import Source, from_arrays, read
 from overproof.data.readers.csv_stream import open_csv_stream
 from overproof.errors import InputError
 
@@ -166,3 +166,12 @@ def test_an_index_of_pandas_is_no_feature_but_can_be_named(tmp_path):
     )
     pq.write_table(counted, named)
     assert table_of(named).column_names == ["x", "patient"]
+
+
+def test_labels_given_in_python_are_read_as_those_of_files():
+    assert from_arrays(["x", "y", "z"], ["b", "", None]).label.tolist() == [0, -1, -1]
+    assert from_arrays(["x", "y"], ["b", ""], class_names=("a", "b")).label.tolist() == [1, -1]
+    for word in ("?", "NA", "-1", "None"):
+        with pytest.raises(InputError, match=r"has the label '.*' in row 1 .*give None; if it is a class, list it"):
+            from_arrays(["x", "y"], ["b", word])
+        assert from_arrays(["x", "y"], ["b", word], class_names=(word, "b")).label.tolist() == [1, 0]

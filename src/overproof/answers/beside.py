@@ -28,7 +28,6 @@ class Beside:
         has_label: Whether there is a label beside probabilities.
         has_confidence: Whether there is a confidence beside probabilities.
         answer_from: What the user says is the answer.
-        source: What to call the examples in errors.
     """
 
     path: Path
@@ -36,11 +35,10 @@ class Beside:
     has_label: bool
     has_confidence: bool
     answer_from: AnswerFrom
-    source: str
     _differ: list[tuple[int, str, str]] = field(default_factory=list)
 
     @staticmethod
-    def of(path: Path, table: pa.Table, class_names: tuple[str, ...], answer_from: AnswerFrom, source: str) -> "Beside":
+    def of(path: Path, table: pa.Table, class_names: tuple[str, ...], answer_from: AnswerFrom) -> "Beside":
         """What a table holds beside probabilities.
 
         Raises:
@@ -55,7 +53,6 @@ class Beside:
             has_label=has_label,
             has_confidence="confidence" in table.column_names and _has_all(table, class_names),
             answer_from=answer_from,
-            source=source,
         )
 
     def decided(self, probs: Probs, table: pa.Table, rows: Rows) -> Probs:
@@ -87,20 +84,23 @@ class Beside:
             self._differ.append((int(rows[row]), str(given), likeliest))
         return probs
 
-    def check(self, num_rows: int) -> None:
-        """Reject labels that are not the likeliest class, once all rows are read.
+    @property
+    def differs(self) -> bool:
+        """Whether a label was not the likeliest class so far."""
+        return bool(self._differ)
+
+    def refuse(self, num_rows: int) -> None:
+        """Reject labels that are not the likeliest class.
 
         Args:
-            num_rows: How many rows were.
+            num_rows: How many rows were read.
 
         Raises:
-            InputError: There are some.
+            InputError: Always.
         """
-        if not self._differ:
-            return
         row, given, likeliest = min(self._differ)
         raise InputError(
-            f"{self.path}: in {len(self._differ)} of {num_rows} rows of {self.source} the label is not the likeliest "
+            f"{self.path}: in {len(self._differ)} of {num_rows} rows the label is not the likeliest "
             f"class, as where a threshold was tuned; the first is row {row} (counted from 0), label {given!r} beside "
             f"{likeliest!r}. Write `answer_from: probabilities` or `answer_from: label` under `teacher` to say which "
             f"is the answer."

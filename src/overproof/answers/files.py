@@ -21,7 +21,8 @@ probabilities of which another class is the largest, unless `answer_from` says w
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
+from contextlib import suppress
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -34,10 +35,11 @@ from numpy.typing import NDArray
 from overproof.answers.ask import answers_of
 from overproof.answers.beside import Beside
 from overproof.answers.formats import KNOWN, Rows, dense_reader, named_classes, unrounded
+from overproof.answers.parsed import ParsedFiles
 from overproof.answers.predictions import Answers, compress, word_tensor
 from overproof.answers.shapes import AnswerFrom, canonical, is_unnamed_list, left_out
-from overproof.answers.tables import as_text, ids_of, read_table
-from overproof.answers.votes import Vote, agreement, counted, has_votes, votes_in
+from overproof.answers.tables import as_text, ids_of
+from overproof.answers.votes import Vote, agreement, has_votes, votes_in
 from overproof.data import check_classes
 from overproof.errors import InputError
 from overproof.storage import store
@@ -46,61 +48,6 @@ from overproof.storage.shard import Ids
 
 NUMBERS_AT_A_TIME = 2**22
 """How many probabilities are opened to all K classes at once (32 MB each time)."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class ParsedFiles:
-    """Files of answers, each parsed once for as long as it stays as it is, and its votes counted once."""
-
-    _tables: dict[tuple[Path, str], tuple[tuple[int, int], pa.Table]] = field(default_factory=dict)
-    _canonical: dict[tuple[Path, str], tuple[pa.Table, tuple[str, ...], pa.Table]] = field(default_factory=dict)
-    _counted: dict[tuple[Path, str], tuple[pa.Table, tuple[tuple[str, ...], Vote], pa.Table]] = field(
-        default_factory=dict
-    )
-
-    def table(self, path: Path, id_column: str) -> pa.Table:
-        """The content of a file.
-
-        Raises:
-            InputError: It cannot be read.
-        """
-        try:
-            stamp = (path.stat().st_size, path.stat().st_mtime_ns)
-        except OSError:
-            # Reading it raises the error that names the cause.
-            return read_table(path, id_column)
-        kept = self._tables.get((path, id_column))
-        if kept is None or kept[0] != stamp:
-            kept = self._tables[path, id_column] = stamp, read_table(path, id_column)
-        return kept[1]
-
-    def canonical(self, path: Path, id_column: str, class_names: tuple[str, ...]) -> pa.Table:
-        """The content of a file in columns of known names.
-
-        Raises:
-            InputError: As `overproof.answers.shapes.canonical`.
-        """
-        table = self.table(path, id_column)
-        kept = self._canonical.get((path, id_column))
-        if kept is None or kept[0] is not table or kept[1] != class_names:
-            made = canonical(path, table, id_column, class_names)
-            kept = self._canonical[path, id_column] = table, class_names, made
-        return kept[2]
-
-    def counted(self, path: Path, id_column: str, class_names: tuple[str, ...], vote: Vote) -> pa.Table:
-        """A file of votes as one of answers.
-
-        Raises:
-            InputError: As `overproof.answers.votes.counted`.
-        """
-        table, how = self.canonical(path, id_column, class_names), (class_names, vote)
-        kept = self._counted.get((path, id_column))
-        if kept is None or kept[0] is not table or kept[1] != how:
-            ids = ids_of(path, table, id_column)
-            made = counted(path, table, ids, class_names, vote, id_column=id_column)
-            made = made.replace_schema_metadata(table.schema.metadata)
-            kept = self._counted[path, id_column] = table, how, made
-        return kept[2]
 
 
 def read_answers(
@@ -152,7 +99,7 @@ def read_answers(
     parts: list[Answers] = []
     why = ""
     for number, each in enumerate(paths):
-        opened = _Opened.of(each, files, class_names, classes or class_names, vote, id_column, source, answer_from)
+        opened = _Opened.of(each, files, class_names, classes or class_names, vote, id_column, answer_from)
         rows, has = _join(each, opened.table, id_column, wanted)
         why += left_out(opened.table)
         if not has.any():
@@ -270,17 +217,26 @@ class _Opened:
         classes: tuple[str, ...],
         vote: Vote,
         id_column: str,
-        source: str,
         answer_from: AnswerFrom,
     ) -> "_Opened":
         table = files.canonical(path, id_column, class_names)
-        beside = Beside.of(path, table, class_names, answer_from, source)
+        beside = Beside.of(path, table, class_names, answer_from)
         if has_votes(table) and not set(class_names) <= set(table.column_names):
             table = files.counted(path, id_column, class_names, vote)
         return _Opened(path=path, table=table, class_names=class_names, classes=classes, beside=beside)
 
     def answers(self, rows: Rows) -> Answers:
         """The answers in these rows, in this order."""
+        parts = self._parts(rows)
+        if self.beside.differs:
+            # Counted in all of the file, where all of it can be read.
+            with suppress(InputError):
+                self._parts(np.setdiff1d(np.arange(len(self.table)), rows))
+                rows = np.arange(len(self.table))
+            self.beside.refuse(len(rows))
+        return _joined(parts)
+
+    def _parts(self, rows: Rows) -> list[Answers]:
         dense = dense_reader(self.path, self.table.schema, self.class_names, self.classes)
         parts = []
         step = max(NUMBERS_AT_A_TIME // len(self.class_names), 1)
@@ -289,8 +245,7 @@ class _Opened:
             taken = self.table.take(pa.array(some))
             probs = self.beside.decided(unrounded(dense(taken, some)), taken, some)
             parts.append(compress(torch.from_numpy(probs), source=str(self.path), row_numbers=some))
-        self.beside.check(len(rows))
-        return _joined(parts)
+        return parts
 
 
 def _joined(parts: Sequence[Answers]) -> Answers:

@@ -23,7 +23,14 @@ LEVEL = 0.999
 
 
 def check_order(
-    named: NDArray[np.int64], label: NDArray[np.int64], class_names: Sequence[str], classes: Sequence[str], who: str
+    named: NDArray[np.int64],
+    label: NDArray[np.int64],
+    class_names: Sequence[str],
+    classes: Sequence[str],
+    who: str,
+    *,
+    remedy: str = "Write the model's order under `teacher`, as `classes: [{order}]` if that is it, or name every "
+    "probability by its class.",
 ) -> None:
     """Reject answers that a renaming of the classes makes right, and the order they are read in does not.
 
@@ -32,7 +39,8 @@ def check_order(
         label: [n], the known labels.
         class_names: K names.
         classes: The same in the order in which the lists were read.
-        who: Which files, for the error message.
+        who: What they come from, for the error message.
+        remedy: What to do, for the error message; `{order}` stands for the order that fits.
 
     Raises:
         InputError: They are; the message has both orders.
@@ -54,12 +62,12 @@ def check_order(
     if right < RIGHT_ENOUGH * len(label) or renamed_low <= accuracy_interval(as_read, len(label), level=LEVEL)[1]:
         return
     renaming = _renaming(named, label, num_classes)
-    order = [class_names[renaming[list(class_names).index(name)]] for name in classes]
+    found = [class_names[renaming[list(class_names).index(name)]] for name in classes]
     fits = int((renaming[named] == label).sum())
     raise InputError(
-        f"{who}: read in the order {_shown(classes)}, the lists of probabilities are right for {as_read} of "
-        f"{len(label)} labelled examples; in the order {_shown(order)} they are right for {fits}. Write the model's "
-        f"order under `teacher`, as `classes: [{_shown(order)}]` if that is it, or name every probability by its class."
+        f"{who}: read in the order {_shown(classes)}, the probabilities are right for {as_read} of {len(label)} "
+        f"labelled examples; in the order {_shown(found)} they are right for {fits}. "
+        + remedy.replace("{order}", _shown(found))
     )
 
 

@@ -36,6 +36,8 @@ def canonical(path: Path, table: pa.Table, id_column: str, class_names: Collecti
         InputError: A tool's file that is not read as it is, or a column that is an answer by its name and is not read.
     """
     _refuse_nested(path, table)
+    if twice := sorted({name for name in table.column_names if table.column_names.count(name) > 1}):
+        raise InputError(f"{path} has more than one column called {_listed(twice)}; every column needs its own name.")
     check_id_column(path, table, id_column)
     table = _accepted(path, table)
     table = _opened_objects(path, table, id_column)

@@ -14,7 +14,7 @@ from torch import Tensor
 from overproof.data import ids as content
 from overproof.data.columns import UNKNOWN, Frame, unique_keys, whole
 from overproof.data.inputs import features, image_tensor
-from overproof.data.labels import indexed, renamed
+from overproof.data.labels import given_words, indexed, renamed
 from overproof.data.mapped import ChainedInputs, InMemory, MappedInputs
 from overproof.data.source import AS_THEY_ARE, ImageOptions, Kind
 from overproof.data.wording import at_row, listed, nearest
@@ -334,7 +334,8 @@ def _labels(label: Array, names: tuple[str, ...], origin: str) -> tuple[Int64[Te
 def _named_labels(
     values: NDArray[Any], names: tuple[str, ...], origin: str
 ) -> tuple[Int64[Tensor, "N"], tuple[str, ...]]:
-    for row, value in enumerate(values.tolist()):
+    words = given_words(values.tolist(), names, origin)
+    for row, value in enumerate(words):
         if not (value is None or isinstance(value, str)):
             raise InputError(
                 f"{origin} has a label of type {type(value).__name__} in {at_row(row)}; one label is a "
@@ -345,7 +346,7 @@ def _named_labels(
                 f"{origin} has the label {value!r} in {at_row(row)}{nearest(value, names)}; the classes "
                 f"allowed are {listed(names)}."
             )
-    index, found = indexed(pa.array(values.tolist(), pa.large_string()))
+    index, found = indexed(pa.array(words, pa.large_string()))
     return (renamed(index, found, names), names) if names else (index, found)
 
 

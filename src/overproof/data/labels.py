@@ -14,7 +14,7 @@ from torch import Tensor
 
 from overproof.data.columns import UNKNOWN, Frame, is_string
 from overproof.data.source import Source
-from overproof.data.wording import listed, nearest
+from overproof.data.wording import at_row, listed, nearest
 from overproof.errors import InputError
 
 OFTEN_UNLABELLED = frozenset(("?", "-", "na", "n/a", "nan", "null", "none", "nil", "unlabeled", "unlabelled"))
@@ -102,6 +102,26 @@ def _without_unlabelled(words: pa.Array, frame: Frame, source: Source) -> pa.Arr
             f"{option}`; if it is a class, write `unlabelled: []`."
         )
     return words
+
+
+def given_words(values: Sequence[Any], names: Sequence[str], origin: str) -> list[Any]:
+    """Labels given in Python: None for an empty string; a word that may mean "unlabelled" raises.
+
+    Args:
+        values: One label a row.
+        names: The class names where they are given; a word among them is a class.
+        origin: Where the labels come from, for the error message.
+
+    Raises:
+        InputError: A label is such a word.
+    """
+    for row, value in enumerate(values):
+        if isinstance(value, str) and value not in names and (value == "-1" or value.lower() in OFTEN_UNLABELLED):
+            raise InputError(
+                f"{origin} has the label {value!r} in {at_row(row)}: if it means that there is no label, give None; if "
+                f"it is a class, list it in class_names."
+            )
+    return [None if isinstance(value, str) and value == "" else value for value in values]
 
 
 def with_class_names(source: Source, frame: Frame, words: Sequence[str]) -> tuple[Source, Frame]:

@@ -317,6 +317,9 @@ class Run:
             for row in experiment.rows():
                 check_fittable(name, experiment.method_of(row), experiment.train_options(row))
         check_budgets(experiment.rows(), roles.pool)
+        for scorer in experiment.scorers:
+            if scorer.answers:
+                self._scorers.of(scorer, roles, experiment.seeds[0], self._scorers.home(experiment.seeds[0]))
         resolved(experiment.student.spec, roles.test)
 
     def _plan(self) -> Plan:

@@ -20,6 +20,7 @@ from overproof.teachers import (
     SharedPool,
     Trainable,
     ask_once,
+    check_roles,
     cross_fitted,
     from_files,
     trainable,
@@ -79,7 +80,7 @@ class ScorerAnswers:
                 parsed=self.caches.answer_files,
             )
         if scorer.brought:
-            return ask_once(
+            answers = ask_once(
                 self.opened(scorer, next(iter(roles.by_role().values()))),
                 roles.by_role(),
                 self.roles.class_names,
@@ -88,6 +89,9 @@ class ScorerAnswers:
                 shared_pool=self._shared_pool(roles, home),
                 progress=self.progress.counter(f"teacher, seed {seed}"),
             )
+            if scorer.classes:
+                check_roles(answers, roles.by_role(), self.roles.class_names, scorer.classes, scorer.model)
+            return answers
         with self.progress.task(f"teacher, seed {seed}", None) as advance:
             return cross_fitted(
                 self._trainable(scorer, roles),

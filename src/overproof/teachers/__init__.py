@@ -5,6 +5,7 @@ Imports `training`, `methods`, `answers`, `models`, `data`, `storage`, `cross_fi
 
 from overproof.teachers.ask_once import SharedPool as SharedPool
 from overproof.teachers.ask_once import ask_once as ask_once
+from overproof.teachers.brought.answer_files import check_roles as check_roles
 from overproof.teachers.brought.answer_files import from_files as from_files
 from overproof.teachers.brought.saved_student import SavedTeacher as SavedTeacher
 from overproof.teachers.brought.saved_student import open_teacher as open_teacher

@@ -53,11 +53,33 @@ def from_files(
         for role, examples in parties.items()
     }
     if answer_from != "label" and any(in_list_order(path, class_names, parsed=files) for path in paths):
-        known = [role for role in ("labelled", "validation") if role in answers]
-        label = np.concatenate([np.empty(0, np.int64), *(parties[role].label.numpy() for role in known)])
-        named = np.concatenate([np.empty(0, np.int64), *(answers[role].pseudo_label.numpy() for role in known)])
-        check_order(named, label, class_names, classes or class_names, " and ".join(map(str, paths)))
+        check_roles(answers, parties, class_names, classes or class_names, " and ".join(map(str, paths)))
     return answers
+
+
+def check_roles(
+    answers: Mapping[str, Answers],
+    parties: Mapping[str, Examples],
+    class_names: Sequence[str],
+    classes: Sequence[str],
+    who: str,
+) -> None:
+    """`overproof.answers.order.check_order` on the roles whose labels a run may read before its test is opened.
+
+    Args:
+        answers: By role.
+        parties: Examples by role.
+        class_names: The run's, in order.
+        classes: The same in the order in which probabilities were read.
+        who: What they come from, for the error message.
+
+    Raises:
+        InputError: They are in another order.
+    """
+    known = [role for role in ("labelled", "validation") if role in answers]
+    label = np.concatenate([np.empty(0, np.int64), *(parties[role].label.numpy() for role in known)])
+    named = np.concatenate([np.empty(0, np.int64), *(answers[role].pseudo_label.numpy() for role in known)])
+    check_order(named, label, class_names, classes, who)
 
 
 class AnswerFiles(TeacherKind):

@@ -1,0 +1,65 @@
+"""Files of answers, parsed once for all roles and seeds of a run."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+
+from overproof.answers.shapes import canonical
+from overproof.answers.tables import ids_of, read_table
+from overproof.answers.votes import Vote, counted
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class ParsedFiles:
+    """Files of answers, each parsed once for as long as it stays as it is, and its votes counted once."""
+
+    _tables: dict[tuple[Path, str], tuple[tuple[int, int], pa.Table]] = field(default_factory=dict)
+    _canonical: dict[tuple[Path, str], tuple[pa.Table, tuple[str, ...], pa.Table]] = field(default_factory=dict)
+    _counted: dict[tuple[Path, str], tuple[pa.Table, tuple[tuple[str, ...], Vote], pa.Table]] = field(
+        default_factory=dict
+    )
+
+    def table(self, path: Path, id_column: str) -> pa.Table:
+        """The content of a file.
+
+        Raises:
+            InputError: It cannot be read.
+        """
+        try:
+            stamp = (path.stat().st_size, path.stat().st_mtime_ns)
+        except OSError:
+            # Reading it raises the error that names the cause.
+            return read_table(path, id_column)
+        kept = self._tables.get((path, id_column))
+        if kept is None or kept[0] != stamp:
+            kept = self._tables[path, id_column] = stamp, read_table(path, id_column)
+        return kept[1]
+
+    def canonical(self, path: Path, id_column: str, class_names: tuple[str, ...]) -> pa.Table:
+        """The content of a file in columns of known names.
+
+        Raises:
+            InputError: As `overproof.answers.shapes.canonical`.
+        """
+        table = self.table(path, id_column)
+        kept = self._canonical.get((path, id_column))
+        if kept is None or kept[0] is not table or kept[1] != class_names:
+            made = canonical(path, table, id_column, class_names)
+            kept = self._canonical[path, id_column] = table, class_names, made
+        return kept[2]
+
+    def counted(self, path: Path, id_column: str, class_names: tuple[str, ...], vote: Vote) -> pa.Table:
+        """A file of votes as one of answers.
+
+        Raises:
+            InputError: As `overproof.answers.votes.counted`.
+        """
+        table, how = self.canonical(path, id_column, class_names), (class_names, vote)
+        kept = self._counted.get((path, id_column))
+        if kept is None or kept[0] is not table or kept[1] != how:
+            ids = ids_of(path, table, id_column)
+            made = counted(path, table, ids, class_names, vote, id_column=id_column)
+            made = made.replace_schema_metadata(table.schema.metadata)
+            kept = self._counted[path, id_column] = table, how, made
+        return kept[2]
