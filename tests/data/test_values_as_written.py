@@ -66,6 +66,13 @@ def test_a_word_that_often_means_no_label_is_not_silently_a_class(tmp_path, word
     assert set(labels_in(path, unlabelled=())[0]) == {"a", "b", word}
 
 
+def test_minus_one_is_doubtful_where_labels_are_written_as_floats(tmp_path):
+    path = csv(tmp_path, [f"{i}.5,{value}" for i, value in enumerate(["-1.0", "0.0", "1.0"])])
+    with pytest.raises(InputError, match=r"has '-1\.0' in the label column.*write `unlabelled: -1`"):
+        labels_in(path)
+    assert labels_in(path, unlabelled=-1) == (("0.0", "1.0"), [None, "0.0", "1.0"])
+
+
 # --- how a class is spelled
 
 

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from overproof.data import Source, from_arrays, pieces, read
-from overproof.data.remarks import remarks_on, row_numbers
+from overproof.data.remarks import check_numbers, remarks_on, row_numbers
 from overproof.errors import InputError
 
 WORDS = ["b", "a", "b", "c", None]
@@ -133,6 +133,23 @@ def test_columns_that_number_the_rows_are_found(tmp_path, name, values, numbers_
         assert f"write `ignore: ['{name}']`" in remarks[0]
         without = Source(path=str(path), label="y", ignore=(name,))
         assert remarks_on(without, "pool", read(without, role="pool")) == []
+
+
+@pytest.mark.parametrize("write", [pq.write_table, pa.feather.write_feather])
+def test_numbers_written_as_text_with_an_odd_cell_are_refused(tmp_path, write):
+    cells = ["?", *(f"{i}.5" for i in range(29))]
+    path = tmp_path / ("a.parquet" if write is pq.write_table else "a.feather")
+    write(pa.table({"x": cells, "size": NOISE[:30] / 7, "y": ["a", "b"] * 15}), path)
+    source = Source(path=str(path), label="y")
+    with pytest.raises(InputError, match=r"has '\?' in column 'x', row 0 .* 29 of 30 are numbers written as text"):
+        check_numbers(source, read(source, role="pool"))
+    words = Source(path=str(path), label="y", categories=("x",))
+    check_numbers(words, read(words, role="pool"))
+    write(pa.table({"x": ["red"] * 4 + cells[4:], "y": ["a", "b"] * 15}), path)
+    check_numbers(source, read(source, role="pool"))
+    write(pa.table({"x": cells[1:], "y": ["a", "b"] * 14 + ["a"]}), path)
+    assert read(source, role="pool").inputs["x"][0].as_py() == "0.5"
+    check_numbers(source, read(source, role="pool"))
 
 
 def test_few_rows_and_other_kinds_are_not_judged():

@@ -87,15 +87,17 @@ def _without_unlabelled(words: pa.Array, frame: Frame, source: Source) -> pa.Arr
     # The only other reading of -1, a class, is excluded.
     sure = ("-1",) if set(present) == {"-1"} or (source.classes and "-1" not in source.classes) else ()
     if source.unlabelled is not None or (sure and "-1" in present):
-        absent = [present[word] for word in (*source.unlabelled_words, *sure) if word in present]
+        # CSV files of floats write -1 as -1.0.
+        named = {word for each in (*source.unlabelled_words, *sure) for word in (each, f"{each}.0")}
+        absent = [present[word] for word in sorted(named) if word in present]
         return pc.if_else(pc.is_in(words, pa.array(absent, words.type)), None, words) if absent else words
-    doubtful = sorted(word for word in present if word == "-1" or word.lower() in OFTEN_UNLABELLED)
+    doubtful = sorted(word for word in present if word in ("-1", "-1.0") or word.lower() in OFTEN_UNLABELLED)
     doubtful = [word for word in doubtful if word not in source.classes]
     if doubtful and not pa.types.is_boolean(words.type):
         equal = pc.fill_null(pc.equal(words, pa.scalar(present[doubtful[0]], words.type)), False)
         count, row = pc.sum(equal).as_py(), pc.index(equal, True).as_py()
         others = listed(sorted(word for word in present if word not in doubtful)) or "nothing else"
-        option = str(doubtful[0]) if doubtful == ["-1"] else repr(doubtful)
+        option = "-1" if doubtful in (["-1"], ["-1.0"]) else repr(doubtful)
         raise InputError(
             f"{frame.name} has {doubtful[0]!r} in the label column {source.label!r} in {count} of {len(words)} rows, "
             f"first in {frame.at(row)}, beside {others}: if it means that a row has no label, write `unlabelled: "

@@ -8,11 +8,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from overproof.data.columns import is_string
 from overproof.data.examples import Examples
 from overproof.data.find_files import find_files
 from overproof.data.readers.arrow_files import named_index, schema_of
+from overproof.data.readers.number_columns import MOSTLY, NUMBER
 from overproof.data.source import Source, format_of
-from overproof.data.wording import listed
+from overproof.data.wording import at_row, listed
+from overproof.errors import InputError
 
 _SURE = re.compile(
     r"|unnamed:? ?\d+|\.\.\.\d+|_c0|level_\d+|_?id|idx|_?index|inst#?|#"
@@ -60,6 +63,39 @@ def left_out(source: Source, role: str) -> tuple[str, ...]:
         if format_of(path) in ("parquet", "arrow"):
             return tuple(name for name in named_index(schema_of(path)) if name not in source.named)
     return ()
+
+
+def check_numbers(source: Source, examples: Examples) -> None:
+    """Check that no column of words of a table holds numbers in nearly all rows, as `?` among them makes it.
+
+    CSV files are checked when they are read; this is for formats that have types.
+
+    Args:
+        source: What was read; `categories` are words.
+        examples: All rows.
+
+    Raises:
+        InputError: At least 90 % of the cells of a column, but not all, are numbers; the message has the first other.
+    """
+    if examples.kind != "table" or len(examples) < FEWEST_ROWS:
+        return
+    for name in examples.column_names:
+        if name in source.categories:
+            continue
+        table = examples.only([name]).inputs
+        assert isinstance(table, pa.Table)
+        words = table.column(name)
+        if not is_string(words.type):
+            continue
+        fits = pc.fill_null(pc.match_substring_regex(words, NUMBER), False)
+        num_numbers, num_known = pc.sum(fits).as_py() or 0, len(words) - words.null_count
+        if num_known and MOSTLY * num_known <= num_numbers < num_known:
+            row = pc.index(pc.and_(pc.invert(fits), pc.is_valid(words)), True).as_py()
+            raise InputError(
+                f"{examples.origin} has {words[row].as_py()!r} in column {name!r}, {at_row(row)} of those read, where "
+                f"{num_numbers} of {num_known} are numbers written as text: save the column as numbers (null where one "
+                f"is missing, with `missing: allow` or `drop`), or write `categories: [{name}]` if it holds categories."
+            )
 
 
 def row_numbers(examples: Examples) -> list[str]:

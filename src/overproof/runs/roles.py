@@ -19,7 +19,7 @@ from overproof.data import (
     split,
 )
 from overproof.data.options import DataOptions, FileRole
-from overproof.data.remarks import remarks_on
+from overproof.data.remarks import check_numbers, remarks_on
 from overproof.errors import InputError
 from overproof.runs.experiment import MethodOptions
 
@@ -172,7 +172,10 @@ def read_roles(options: DataOptions, folder: Path | None = None, reading: Callab
     rows: dict[str, int] = {role: count for role, count in options.rows.items() if count}
     absent = [role for role in options.rows if options.without(role)]
     sets: dict[str, Examples] = {role: _read(options, role, folder, reading) for role in options.files}
-    remarks = [remark for role, source in options.files.items() for remark in remarks_on(source, role, sets[role])]
+    remarks: list[str] = []
+    for file, source in options.files.items():
+        check_numbers(source, sets[file])
+        remarks += remarks_on(source, file, sets[file])
     whole = sets.pop("all", None)
     for role in ("pool", "test", "validation", "original"):
         if role in sets and role in rows:

@@ -12,7 +12,7 @@ from overproof.errors import InputError
 MOSTLY = 0.9
 """A column of words of which at least this share are numbers is a column of numbers with errors in it."""
 
-_NUMBER = r"^[ ]*[-+]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][-+]?[0-9]+)?[ ]*$"
+NUMBER = r"^[ ]*[-+]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][-+]?[0-9]+)?[ ]*$"
 
 
 def numbers(table: pa.Table, source: Source, name: str, strings: Collection[str | None]) -> pa.Table:
@@ -40,7 +40,7 @@ def numbers(table: pa.Table, source: Source, name: str, strings: Collection[str 
             words = pc.if_else(pc.is_in(words, pa.array(source.missing_words)), None, words)
         plain = words if not source.thousands else pc.replace_substring(words, source.thousands, "")
         plain = plain if source.decimal == "." else pc.replace_substring(plain, source.decimal, ".")
-        fits = pc.fill_null(pc.match_substring_regex(plain, _NUMBER), False)
+        fits = pc.fill_null(pc.match_substring_regex(plain, NUMBER), False)
         num_numbers, num_known = pc.sum(fits).as_py() or 0, len(words) - words.null_count
         if num_known and num_numbers == num_known:
             value = pc.cast(pc.utf8_trim(plain, " "), pa.float64())
