@@ -36,7 +36,7 @@ PLACES: dict[str, dict[str, str]] = {
     "data/find_files.py": {
         "_somewhere": "a top-level package is found, not imported; the file is the user's own option",
     },
-    "data/on_disk.py": {"read_on_disk": "the name is a digest", "_key": "the name is a digest"},
+    "data/on_disk.py": {"read_on_disk": "the name is a digest"},
     "data/preview.py": {"_shape": "names in an archive, and a header without objects"},
     "data/readers/arrays.py": {"_npy_array": "allow_pickle=False"},
     "data/readers/arrow_files.py": {
@@ -64,7 +64,7 @@ PLACES: dict[str, dict[str, str]] = {
     "deployment/__init__.py": {"__getattr__": "names of the package's own table of modules"},
     "deployment/calibration_examples.py": {"_trained_on": "the roles of the package"},
     "deployment/estimator_graph.py": {"add_estimator": "a constant"},
-    "deployment/folder.py": {"export": "constants"},
+    "deployment/folder.py": {"_exported": "constants"},
     "deployment/graph.py": {"graph_logits": "the graph that was just made", "need_onnx": "constants"},
     "deployment/own_module.py": {"add_own_module": "a constant"},
     "deployment/provenance.py": {"student_folder": "a row that the user names, among those that are there"},
@@ -107,15 +107,20 @@ PLACES: dict[str, dict[str, str]] = {
     "models/zoo.py": {"_factory": "`imported` refuses what the user has not named"},
     "report/run_report.py": {"_costs": "a row of the table and a seed, sizes of files alone"},
     "runs/comparison.py": {
-        "compare": "made of a student's name without slashes and a number",
-        "compare.opened": "made of a student's name without slashes and a number",
+        "_compare": "made of a student's name without slashes and a number",
+        "_compare.opened": "made of a student's name without slashes and a number",
     },
     "runs/experiment.py": {"options_in": "safe_load", "changed": "safe_load"},
     "runs/folder/result_file.py": {"read_result": "constants"},
-    "runs/folder/resume.py": {"student_folder": "`check_file_name` has checked the row"},
+    "runs/folder/resume.py": {
+        "holds_work": "constants",
+        "student_folder": "`check_file_name` has checked the row",
+    },
+    "runs/folder/steps.py": {"step.alone": "an argument of the call"},
+    "runs/inputs/content.py": {"check_content": "`imported` refuses what the user has not named"},
+    "runs/inputs/files.py": {"_of_source": "constants"},
     "runs/pipeline.py": {
-        "_as_allowed.within": "an argument of the call",
-        "Run._check_read_data": "`imported` refuses what the user has not named",
+        "Run.seed_roles": "an argument of the call",
     },
     "runs/plan.py": {"dry_run": "an argument of the call"},
     "runs/scorer_answers.py": {
@@ -129,21 +134,29 @@ PLACES: dict[str, dict[str, str]] = {
         "_write": "names of the package",
         "opened": "`_read` has checked names and types",
         "_note": "`_read` has checked names and types",
+        "_is_whole": "`_read` has checked names and types",
     },
+    "storage/column_cache.py": {
+        "mapped": "the name is a digest, allow_pickle=False",
+        "mapped.allocate": "names of the package",
+    },
+    "storage/one_writer.py": {"writing_file": "the file that the user names"},
     "storage/shard.py": {"decode_shard": "Parquet is data"},
     "storage/store.py": {
         "fill": "an index and a key",
         "copy_from": "an index and a key",
         "_read_columns": "an index and a key",
-        "_map_columns": "the name is a digest, allow_pickle=False",
-        "_map_columns.allocate": "names of the package",
     },
     "teachers/ask_once.py": {"ask_once.answers_of": "the roles of the package"},
     "teachers/brought/hugging_face.py": {
         "_loaded": "local files, safetensors, trust_remote_code=False",
     },
+    "teachers/brought/onnx_external.py": {
+        "external_files": "names within the folder; only digests of them are computed"
+    },
     "teachers/brought/onnx_file.py": {"_session": "without custom operators"},
     "teachers/brought/onnx_inputs.py": {"token_batches": "data in JSON"},
+    "teachers/brought/saved_student.py": {"SavedStudentFolder.files": "constants"},
     "teachers/brought/skops_file.py": {"open_skops": "types that skops and the user trust"},
     "teachers/feature_cache.py": {"gather": "the name is a digest"},
     "teachers/keys.py": {"_network": "literals alone"},

@@ -26,7 +26,7 @@ from overproof.report import write_report
 from overproof.runs.experiment import Experiment
 from overproof.runs.folder.result_file import RunResult
 from overproof.runs.pipeline import Run
-from overproof.seeds import derived_seed
+from overproof.seeds import derived_seed, digest
 from overproof.teachers import cross_fitted_estimator
 from overproof.training.checkpoint import EpochRecord, Resume
 from overproof.training.distillation import Distilled, check_trainable
@@ -177,7 +177,11 @@ def distill(
             ),
             teacher=OnlineTeacher(module=teacher, order=torch.arange(len(names))) if teacher and online else STORED,
             teacher_weights=None if teacher is None else teacher.state_dict(),
-            resume=Resume(checkpoint=None if checkpoint is None else Path(checkpoint), observe=observe),
+            resume=Resume(
+                checkpoint=None if checkpoint is None else Path(checkpoint),
+                observe=observe,
+                content=_content_of(labelled_examples, pool_examples),
+            ),
         )
     return result
 
@@ -342,6 +346,7 @@ def self_distill(
         options=options.model_copy(update={"early_stop_epochs": 0}),
         seed=teacher_seed,
         checkpoint=None if path is None else path.with_name(f"{path.stem}-teacher{path.suffix}"),
+        content=_content_of(*given),
     )
     parts, start = [], 0
     for examples in given:
@@ -362,9 +367,14 @@ def self_distill(
         options=options,
         seed=seed,
         teacher_weights=teacher.module.state_dict(),
-        resume=Resume(checkpoint=path, observe=observe),
+        resume=Resume(checkpoint=path, observe=observe, content=_content_of(*given)),
     )
     return result
+
+
+def _content_of(*parts: Examples) -> str:
+    """The digest of some examples: a checkpoint is resumed on no others."""
+    return digest(b"".join(each.ids.tobytes() for each in parts))
 
 
 def _known(inputs: Any, labels: Any, names: Sequence[str] | None, origin: str, option: str) -> Examples:

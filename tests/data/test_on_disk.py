@@ -241,8 +241,8 @@ def test_draws_are_the_same_however_ids_are_sorted():
 
 
 def written(folder: Path) -> dict[str, bytes]:
-    """Everything that a run leaves but its options and their digest and what may be made again."""
-    skipped = {"log.txt", "costs.jsonl", "experiment.yaml", "citations.json"}
+    """Everything that a run leaves but its options, the record of its inputs and what may be made again."""
+    skipped = {"log.txt", "costs.jsonl", "experiment.yaml", "citations.json", "inputs.json"}
     files = (path for path in folder.rglob("*") if path.is_file() and path.name not in skipped)
     return {
         str(path.relative_to(folder)): path.read_bytes()

@@ -127,8 +127,8 @@ def test_a_checkpoint_of_another_version_is_refused_in_one_sentence(home):
     with pytest.raises(InputError) as refused:
         open_run("killed").all_steps()
     assert str(refused.value) == (
-        "killed/students/seed-0/hard/checkpoint.pt was written by another version of overproof (without a format "
-        "number; this version resumes format 1 only); delete it to train this student from the beginning."
+        "killed/students/seed-0/hard/checkpoint.pt is damaged or was written by another version of overproof (without "
+        "a checksum; this version resumes format 2 only); delete it to train this student from the beginning."
     )
 
 
@@ -146,5 +146,5 @@ def test_notes_of_another_version_are_refused(tmp_path):
     from overproof.training.imitation_search import StoredResults
 
     (tmp_path / "notes.json").write_text('{"fingerprint": "one", "found": {"a": 1}}')
-    with pytest.raises(InputError, match="was written by another version of overproof"):
+    with pytest.raises(InputError, match="written by another version of overproof"):
         StoredResults(folder=tmp_path, fingerprint="one")

@@ -8,13 +8,14 @@ import pyarrow as pa
 from overproof.answers.shapes import canonical
 from overproof.answers.tables import ids_of, read_table
 from overproof.answers.votes import Vote, counted
+from overproof.storage.digests import content_digest
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ParsedFiles:
-    """Files of answers, each parsed once for as long as it stays as it is, and its votes counted once."""
+    """Files of answers, each parsed once for as long as its content stays as it is, and its votes counted once."""
 
-    _tables: dict[tuple[Path, str], tuple[tuple[int, int], pa.Table]] = field(default_factory=dict)
+    _tables: dict[tuple[Path, str], tuple[str, pa.Table]] = field(default_factory=dict)
     _canonical: dict[tuple[Path, str], tuple[pa.Table, tuple[str, ...], pa.Table]] = field(default_factory=dict)
     _counted: dict[tuple[Path, str], tuple[pa.Table, tuple[tuple[str, ...], Vote], pa.Table]] = field(
         default_factory=dict
@@ -27,13 +28,13 @@ class ParsedFiles:
             InputError: It cannot be read.
         """
         try:
-            stamp = (path.stat().st_size, path.stat().st_mtime_ns)
+            content = content_digest(path)
         except OSError:
             # Reading it raises the error that names the cause.
             return read_table(path, id_column)
         kept = self._tables.get((path, id_column))
-        if kept is None or kept[0] != stamp:
-            kept = self._tables[path, id_column] = stamp, read_table(path, id_column)
+        if kept is None or kept[0] != content:
+            kept = self._tables[path, id_column] = content, read_table(path, id_column)
         return kept[1]
 
     def canonical(self, path: Path, id_column: str, class_names: tuple[str, ...]) -> pa.Table:

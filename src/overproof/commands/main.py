@@ -11,7 +11,6 @@ completion import neither torch nor anything else that is slow.
 import atexit
 import gc
 import io
-import signal
 import sys
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -28,6 +27,7 @@ from overproof.commands.export import export
 from overproof.commands.label import label
 from overproof.commands.methods import methods
 from overproof.commands.output.failures import failure
+from overproof.commands.output.signals import INTERRUPTED, ending, first_signal, stop_on_signals
 from overproof.commands.output.terminal import EXIT_CODES, App, visible
 from overproof.commands.predict import predict
 from overproof.commands.report import report
@@ -55,9 +55,6 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "cite": cite,
 }
 """Commands by name, in the order of `overproof --help`."""
-
-INTERRUPTED, TERMINATED = 130, 143
-"""Exit codes after SIGINT and SIGTERM: 128 and the number of the signal, as shells report them."""
 
 app = App(
     name="overproof",
@@ -97,14 +94,7 @@ def main(arguments: list[str] | None = None) -> None:
     if arguments is None:
         # The process ends after this command. Looking for garbage among all that was imported would take .4 seconds.
         atexit.register(gc.freeze)
-    terminated: list[int] = []
-    if arguments is None:
-
-        def terminate(number: int, frame: object) -> None:
-            terminated.append(number)
-            raise KeyboardInterrupt
-
-        signal.signal(signal.SIGTERM, terminate)
+        stop_on_signals()
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 # A name that the terminal's encoding lacks is shown with escapes.
@@ -120,8 +110,7 @@ def main(arguments: list[str] | None = None) -> None:
     except InputError as error:
         _stop(f"overproof: {error}", 2)
     except (KeyboardInterrupt, typer.Abort):
-        word, code = ("terminated", TERMINATED) if terminated else ("interrupted", INTERRUPTED)
-        _stop(f"overproof: {word}; run the same command again to resume.", code)
+        _stop(*ending(first_signal()))
     except Exception as error:
         if type(error).__module__.startswith(("click", "typer")):
             _stop(f"overproof: {_message(error)}", 2)

@@ -5,6 +5,7 @@ as the files and the options are the same, the next run opens the arrays without
 """
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,7 @@ from overproof.seeds import digest
 from overproof.storage import arrays as array_files
 from overproof.storage.arrays import Arrays
 from overproof.storage.atomic import write_json
+from overproof.storage.digests import content_digest
 from overproof.storage.keys import STAGED_FORMAT, canonical_json
 
 ROWS_PER_PIECE = 2**14
@@ -66,7 +68,7 @@ def read_on_disk(source: Source, *, role: str, folder: Path) -> Examples:
         InputError: As for `read`.
     """
     place = find_files(source.paths, role)
-    name = _key(source, place, role, folder)
+    name = _key(source, place, role)
     home = folder / name
     arrays = array_files.fill(home, name, lambda done: _pieces(source, place, role, home, done))
     if not arrays:
@@ -87,8 +89,8 @@ def read_on_disk(source: Source, *, role: str, folder: Path) -> Examples:
     )
 
 
-def _key(source: Source, place: Place, role: str, folder: Path) -> str:
-    """Key of the arrays: the options, and each file's path, size and modification time."""
+def _key(source: Source, place: Place, role: str) -> str:
+    """Key of the arrays: the options, and each file's name and content."""
     files = list(place.files)
     if place.family == "arrays" and source.label is not None and format_of(files[0]) != "npz":
         files += find_files((source.label,), role).files
@@ -96,10 +98,12 @@ def _key(source: Source, place: Place, role: str, folder: Path) -> str:
         # Image files that the table may name.
         beside = files[0].parent if source.folder is None else Path(source.folder)
         files += sorted(path for path in beside.rglob("*") if format_of(path) == "picture" and path.is_file())
-    seen = [(str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns) for path in files]
-    if STAGED_FORMAT == 1 and (folder / (former := digest(repr((1, source, seen)).encode()))).is_dir():
-        return former  # as version 0.1.0 called it
-    return digest(canonical_json({"format": STAGED_FORMAT, "source": described(source), "files": seen}).encode())
+    # The folder of an image may be its label.
+    names = [*map(str, map(os.path.relpath, place.files, place.roots))] or [path.name for path in place.files]
+    names += [path.name for path in files[len(names) :]]
+    seen = [(name, content_digest(path)) for name, path in zip(names, files, strict=True)]
+    options = {**described(source), "path": "", "folder": "" if source.folder is None else "a folder"}
+    return digest(canonical_json({"format": STAGED_FORMAT, "source": options, "files": seen}).encode())
 
 
 def _pieces(source: Source, place: Place, role: str, home: Path, done: int) -> Iterator[Arrays]:

@@ -17,6 +17,7 @@ from overproof.evaluation.metrics import correct
 from overproof.methods.noise_models import Noiseless, Published
 from overproof.models import Student
 from overproof.runs.experiment import Experiment, MethodOptions, load
+from overproof.runs.inputs.record import record_of, verify_data
 from overproof.runs.roles import read_roles
 from overproof.storage import atomic
 from overproof.storage.id_index import IdIndex
@@ -109,6 +110,7 @@ def _validation(folder: Path) -> Examples:
             f"The validation examples of the run {str(run)!r} were used to make this student ({reason}), and {_NEEDED}."
         )
     # The true labels, also where the given ones were corrupted for an experiment.
+    verify_data(run, record_of(experiment, data_only=True))
     found = read_roles(data).for_seed(int(folder.absolute().parent.name.removeprefix("seed-"))).validation
     assert found is not None
     return found

@@ -22,6 +22,7 @@ from overproof.models.date_column import DateColumn
 from overproof.models.tables import EmptyColumn, NumberColumn, TableColumn
 from overproof.runs.experiment import dump
 from overproof.storage import atomic
+from overproof.storage.one_writer import LOCK, writing
 from overproof.version import __version__
 
 MANIFEST = "manifest.json"
@@ -98,6 +99,18 @@ def export(
             student cannot be written as a graph, or the outputs of onnxruntime differ from those of torch.
     """
     folder = Path(folder)
+    with writing(folder):
+        return _exported(source, folder, method, seed, int8, allow_import)
+
+
+def _exported(
+    source: Student | Path | str,
+    folder: Path,
+    method: str,
+    seed: int | None,
+    int8: bool,
+    allow_import: Iterable[str] | str,
+) -> Exported:
     _check_folder(folder)
     provenance: Provenance | None = None
     if isinstance(source, Student):
@@ -155,7 +168,7 @@ def _check_folder(folder: Path) -> None:
     atomic.check_output(folder, folder=True)
     names = sorted(each.name for each in folder.iterdir()) if folder.is_dir() else []
     # Leftovers of an interrupted write are removed below.
-    foreign = [name for name in names if name not in _OURS and not name.endswith(".partial")]
+    foreign = [name for name in names if name not in _OURS and not name.endswith((".partial", LOCK))]
     if foreign:
         raise InputError(
             f"{str(folder)!r} holds {foreign[0]!r}, which is not part of an export; choose an empty or new folder."

@@ -29,6 +29,7 @@ from overproof.errors import InputError
 from overproof.models import PlainTable, Student, TableEncoder
 from overproof.progress import Progress, Silent
 from overproof.storage import atomic
+from overproof.storage.one_writer import writing_file
 
 MAX_ROWS = 2**16
 """Most rows in memory at a time, of files that are read in pieces: CSV, Parquet and Arrow."""
@@ -231,5 +232,8 @@ def _writer(path: Path, schema: pa.Schema) -> Iterator[Any]:
     if path.suffix not in makers:
         raise InputError(f"--out {str(path)!r} must end in .parquet or .csv, not {path.suffix!r}.")
     atomic.check_output(path, folder=False)
-    with atomic.replacing(path) as file, makers[path.suffix](file, schema) as writer:
-        yield writer.write_table if path.suffix == ".parquet" else writer.write
+    with writing_file(path), atomic.replacing(path) as file:
+        with makers[path.suffix](file, schema) as writer:
+            yield writer.write_table if path.suffix == ".parquet" else writer.write
+        # It would describe the predictions that are replaced.
+        path.with_suffix(".risk.json").unlink(missing_ok=True)

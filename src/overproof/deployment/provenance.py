@@ -14,6 +14,7 @@ from overproof.methods.published import papers_of
 from overproof.papers import CO_TRAINING_1998, STACKING_1992
 from overproof.registry import Paper
 from overproof.runs.experiment import Experiment, MethodOptions, load
+from overproof.runs.inputs.record import record_of, verify_data
 from overproof.runs.roles import read_roles
 
 
@@ -62,7 +63,16 @@ class Provenance:
 
     @cached_property
     def test(self) -> Examples | None:
-        """The run's test examples; None where their file cannot be read any more."""
+        """The run's test examples; None where their file cannot be read any more.
+
+        Raises:
+            InputError: A file was replaced since the run was begun.
+        """
+        try:
+            present = record_of(self.experiment, data_only=True)
+        except InputError:
+            return None
+        verify_data(self.run, present)
         try:
             return read_roles(self.experiment.data).for_seed(self.seed).test
         except InputError:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from overproof.data.wording import listed, reason
 from overproof.errors import InputError
 from overproof.seeds import digest
+from overproof.storage.digests import content_digest
 
 PREFIXES = ("", "body.", "model.", "body.model.")
 """Prefixes that wrapper modules may add to the names of a module's tensors."""
@@ -37,17 +38,22 @@ def read_tensors(path: Path | str, option: str) -> dict[str, Tensor]:
         raise InputError(f"Option {option!r}: {path} is not a safetensors file: {reason(error)}.") from None
 
 
-@functools.cache
 def hash_of_start(path: str) -> str:
-    """The hash of a file of initial weights, read once.
+    """The hash of a file of initial weights.
 
     Raises:
         InputError: It cannot be read.
     """
     try:
-        return digest(Path(path).read_bytes(), num_bytes=8)
+        return _hash_of(path, content_digest(Path(path)))
     except OSError as error:
         raise InputError(f"Option 'student.start': {path} cannot be read: {error.strerror}.") from None
+
+
+@functools.lru_cache
+def _hash_of(path: str, content: str) -> str:
+    """The hash in stored keys, read once for as long as the file has this content."""
+    return digest(Path(path).read_bytes(), num_bytes=8)
 
 
 def put_tensors(

@@ -35,6 +35,7 @@ from overproof.runs.folder.result_file import RunResult, read_result
 from overproof.runs.pipeline import Run
 from overproof.runs.roles import SeedRoles
 from overproof.storage import atomic
+from overproof.storage.one_writer import writing_file
 from overproof.version import __version__
 
 TEACHER = "teacher"
@@ -48,12 +49,18 @@ def write_report(run: Run, file: Path | None = None) -> Path:
         file: The file to write; an existing one is replaced.
 
     Raises:
-        InputError: The run is not finished.
+        InputError: The run is not finished, or an input file was replaced since.
     """
     file = file or run.folder / "report.html"
-    if not leads():
-        return file
-    atomic.check_output(file, folder=False)
+    if leads():
+        atomic.check_output(file, folder=False)
+        with writing_file(file):
+            _write(run, file)
+    return file
+
+
+def _write(run: Run, file: Path) -> None:
+    run.verify_inputs()
     found, experiment, folder = read_result(run.folder), run.experiment, run.folder
     detailed, rows = rows_in_detail(found), experiment.rows()
     seed = experiment.seeds[0]
@@ -96,7 +103,6 @@ def write_report(run: Run, file: Path | None = None) -> Path:
         facts=facts,
     )
     atomic.write_text(file, text)
-    return file
 
 
 def rows_in_detail(found: RunResult) -> list[str]:

@@ -16,6 +16,7 @@ from overproof.answers.files import ParsedFiles
 from overproof.data import Examples, Source, read
 from overproof.models import Dense, Encoder, Inputs, Ragged
 from overproof.models.encoding_cache import EncodingCache
+from overproof.storage.digests import content_digest
 from overproof.storage.id_index import IdIndex
 from overproof.teachers import Brought, brought_kind_of
 from overproof.teachers.options import ScorerOptions
@@ -71,7 +72,7 @@ class Caches:
         """
         settings = [scorer.model, scorer.options, scorer.classes, scorer.weights, class_names, _form_of(examples)]
         kind = brought_kind_of(scorer)
-        key = json.dumps([*settings, _stamps(kind.files(scorer))], sort_keys=True, default=str)
+        key = json.dumps([*settings, _contents(kind.files(scorer))], sort_keys=True, default=str)
         if key not in self._opened:
             self._opened[key] = kind.open(scorer, class_names, examples)
         return self._opened[key]
@@ -124,10 +125,9 @@ def _form_of(examples: Examples) -> list[str]:
     return [first.kind, str(first.inputs.schema if isinstance(first.inputs, pa.Table) else "")]
 
 
-def _stamps(files: Iterable[Path]) -> list[tuple[str, int, int]]:
-    """Names, sizes and times of a model's files."""
-    found = [(each.name, each.stat()) for each in files if each.is_file()]
-    return [(name, about.st_size, about.st_mtime_ns) for name, about in found]
+def _contents(files: Iterable[Path]) -> list[tuple[str, str]]:
+    """Names and digests of a model's files."""
+    return [(each.name, content_digest(each)) for each in files if each.is_file()]
 
 
 def _rows_of(examples: Examples, shared: _EncodedSet) -> Int64[Tensor, "M"] | None:

@@ -30,8 +30,12 @@ from overproof.runs.caches import Caches
 from overproof.runs.experiment import Experiment, StudentOptions, changed, dump, experiment_from, options_in
 from overproof.runs.folder.result_file import RunResult
 from overproof.runs.folder.resume import EXPERIMENT, STAGED, may_be_replaced
+from overproof.runs.inputs.files import without_paths
+from overproof.runs.inputs.of_run import record_run
+from overproof.runs.inputs.record import InputRecord
 from overproof.runs.pipeline import Run
 from overproof.storage import atomic
+from overproof.storage.one_writer import LOCK, writing
 
 FORMAT = 1
 
@@ -189,41 +193,61 @@ def compare(
         allow_import: Import paths `package.module:name` in the experiment whose code may be run.
 
     Raises:
-        InputError: A file, an option or the folder's content does not fit; this is checked before any teacher answers.
+        InputError: A file, an option or the folder's content does not fit, or another process writes to it; this is
+            checked before any teacher answers.
     """
-    folder, progress, runs = Path(folder), progress or Silent(), comparison.runs()
-    named = as_paths(allow_import)
+    folder, progress = Path(folder), progress or Silent()
+    with writing(folder):
+        return _compare(comparison, folder, finished, progress, as_paths(allow_import))
+
+
+def _compare(
+    comparison: Comparison,
+    folder: Path,
+    finished: Callable[[Run], object],
+    progress: Progress,
+    named: frozenset[str],
+) -> Compared:
+    runs = comparison.runs()
     _check(comparison, folder)
     caches = Caches(folder=folder, runs=tuple(folder / each.name for each in runs))
 
-    def opened(each: ComparisonRun) -> Run:
+    def opened(each: ComparisonRun, found: Sequence[InputRecord] = ()) -> Run:
         return Run(
             experiment=each.experiment,
             folder=folder / each.name,
             progress=progress,
             caches=caches,
             allow_import=named,
+            found=list(found),
         )
 
+    inputs = []
     for each in runs:
-        opened(each).check()
+        run = opened(each)
+        run.check()
+        inputs.append(run.found)
     if leads():
         atomic.write_text(folder / "compare.yaml", comparison.text())
+        # All runs are begun with the same content of their files, however long the first one takes.
+        for each, found in zip(runs, inputs, strict=True):
+            record_run(folder / each.name, each.experiment, caches, found)
+    wait_for_all()
     results = []
     with progress.task("runs", len(runs)) as advance:
-        for number, each in enumerate(runs):
+        for number, (each, found) in enumerate(zip(runs, inputs, strict=True)):
             advance(number, each.name)
             # One run at a time is held in memory.
-            run = opened(each)
+            run = opened(each, found)
             run.label()
             run.distill()
             results.append(run.evaluate())
             finished(run)
-    found = Compared(runs=runs, results=tuple(results), folder=folder)
+    done = Compared(runs=runs, results=tuple(results), folder=folder)
     if leads():
-        atomic.write_json(folder / "compare.json", _content(comparison, found))
+        atomic.write_json(folder / "compare.json", _content(comparison, done))
     wait_for_all()
-    return found
+    return done
 
 
 def holds_comparison(folder: Path) -> bool:
@@ -247,14 +271,14 @@ def _check(comparison: Comparison, folder: Path) -> None:
     if path.exists():
         earlier = load_comparison(path).experiment
         begun = [each.parent for each in folder.glob(f"*/{EXPERIMENT}")]
-        if earlier != comparison.experiment and not all(
-            may_be_replaced(each, earlier, comparison.experiment) for each in begun
-        ):
+        # Files that have moved are compared by content, run by run.
+        moved = without_paths(earlier) == without_paths(comparison.experiment)
+        if not moved and not all(may_be_replaced(each, earlier, comparison.experiment) for each in begun):
             raise InputError(
                 f"{str(folder)!r} holds a comparison of another experiment (its compare.yaml differs); choose another "
                 f"folder."
             )
-    elif folder.exists() and {each.name for each in folder.iterdir()} - {STAGED}:
+    elif folder.exists() and {each.name for each in folder.iterdir()} - {STAGED, LOCK}:
         raise InputError(f"{str(folder)!r} is not empty and holds no comparison; choose another folder.")
 
 

@@ -3,6 +3,7 @@
 The folder of a run:
 
     OUT/experiment.yaml        all options of the run, defaults included
+    OUT/inputs.json            the digests of every file it was made from, verified by every step
     OUT/citations.json         the papers behind its methods
     OUT/staged/…               inputs of large files, read into arrays (`data.on_disk`)
     OUT/encoded/…              their encodings; both are computed again if deleted
@@ -20,14 +21,12 @@ The folder of a run:
 Every step skips what is finished, so that the same call resumes (`overproof.runs.folder.resume`).
 """
 
-import functools
 import shutil
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, TypeVar
 
 from overproof.assessment.assess import Assessment, assess
 from overproof.data import num_bytes
@@ -35,37 +34,40 @@ from overproof.data.options import LARGE_BYTES
 from overproof.errors import InputError, NotFiniteError
 from overproof.evaluation.findings import RunFacts, findings_of
 from overproof.evaluation.verdict import summarise
-from overproof.models import as_matrix, is_estimator, resolved
-from overproof.models.importing import allowing, as_paths, imported
+from overproof.models import as_matrix
+from overproof.models.importing import allowing, as_paths
 from overproof.processes import leads, place, wait_for_all
 from overproof.progress import Progress, Silent
 from overproof.runs.caches import Caches
 from overproof.runs.costs import measured, note
-from overproof.runs.experiment import Experiment, MethodOptions, dump, load
+from overproof.runs.experiment import Experiment, MethodOptions, load
 from overproof.runs.folder.citations import record_papers, recorded_papers
 from overproof.runs.folder.result_file import RESULT, RunResult, write_result
 from overproof.runs.folder.resume import (
     EXPERIMENT,
     STAGED,
     check_folder,
+    has_answers,
     holds_run,
     is_finished,
     remove_checkpoints,
     student_folder,
 )
 from overproof.runs.folder.run_log import RunLog
+from overproof.runs.folder.steps import step
 from overproof.runs.given_labels import GivenLabels
+from overproof.runs.inputs.content import check_content
+from overproof.runs.inputs.of_run import record_run, verify_run
+from overproof.runs.inputs.record import InputRecord, has_record, record_of
 from overproof.runs.measuring import measure, sizes_of
 from overproof.runs.plan import Plan, check_room, plan
 from overproof.runs.preflight import preflight
-from overproof.runs.roles import Roles, SeedRoles, check_budgets, read_roles
+from overproof.runs.roles import Roles, SeedRoles, read_roles
 from overproof.runs.scorer_answers import ScorerAnswers
 from overproof.runs.scoring import score
 from overproof.runs.seed_inputs import SeedInputs
 from overproof.runs.students import Students
 from overproof.runs.teacher_answers import TeacherAnswers
-from overproof.storage import atomic
-from overproof.training.estimators import check_fittable
 
 
 def open_run(folder: Path | str, *, progress: Progress | None = None, allow_import: Iterable[str] | str = ()) -> "Run":
@@ -90,20 +92,6 @@ def open_run(folder: Path | str, *, progress: Progress | None = None, allow_impo
     )
 
 
-Step = TypeVar("Step", bound=Callable[..., Any])
-
-
-def _as_allowed(step: Step) -> Step:
-    """A method of a run within which the import paths that the user allowed may be imported."""
-
-    @functools.wraps(step)
-    def within(run: "Run", *arguments: Any) -> Any:
-        with allowing(run.allow_import):
-            return step(run, *arguments)
-
-    return within  # type: ignore[return-value]
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Run:
     """The steps of a run on its folder; each can be called alone and skips what is finished.
@@ -115,6 +103,7 @@ class Run:
         caches: The caches shared with other runs.
         allow_import: Import paths that the user named for this call: those of the experiment's own teachers and
             students, and those in a saved student's folder. No other code is imported for a name in a file.
+        found: The inputs of a new run as `check` found them; empty before.
     """
 
     experiment: Experiment
@@ -122,11 +111,12 @@ class Run:
     progress: Progress
     caches: Caches = field(default_factory=Caches)
     allow_import: frozenset[str] = frozenset()
+    found: list[InputRecord] = field(default_factory=list)
     _begun: set[Path] = field(default_factory=set)
 
     # --- the steps
 
-    @_as_allowed
+    @step
     def all_steps(self) -> RunResult:
         """All of the run: `label`, `distill`, `evaluate`.
 
@@ -139,7 +129,7 @@ class Run:
         wait_for_all()
         return result
 
-    @_as_allowed
+    @step
     def label(self) -> dict[int, dict[str, int]]:
         """Compute the teacher's answers to every example of every seed, once.
 
@@ -163,7 +153,7 @@ class Run:
         self._log.write("labels", "every example is answered")
         return answered
 
-    @_as_allowed
+    @step
     def assess(self) -> Assessment:
         """Assess the teacher on the first seed's labelled examples and answers, before any student is trained.
 
@@ -184,7 +174,7 @@ class Run:
         )
         return replace(found, findings=(*self._roles.remarks, *found.findings))
 
-    @_as_allowed
+    @step
     def distill(self) -> None:
         """Train one student for each method and seed."""
         self.begin()
@@ -209,7 +199,7 @@ class Run:
                     advance(done, f"{each.row}, seed {seed}")
         wait_for_all()
 
-    @_as_allowed
+    @step
     def evaluate(self) -> RunResult:
         """Open the test, score teacher and students, and write result.json."""
         self.begin()
@@ -248,19 +238,20 @@ class Run:
             students=tuple({"method": row, "seed": seed, **known} for (row, seed), known in trainings.items()),
             tallies=tuple(each for every in scores for each in every.tallies),
         )
+        self.verify_inputs()
         if leads():
             write_result(result)
         self._log.write("result", f"{len(rows)} rows in {self.folder / RESULT}")
         return result
 
-    @_as_allowed
     def seed_roles(self, seed: int) -> SeedRoles:
         """The examples of one seed by role, with the labels they are given."""
-        return self._given.for_seed(seed)
+        with allowing(self.allow_import):
+            return self._given.for_seed(seed)
 
     # --- start, or resume
 
-    @_as_allowed
+    @step
     def begin(self) -> None:
         """Create the folder, or check that it belongs to this experiment; done once per run object.
 
@@ -268,13 +259,14 @@ class Run:
             InputError: The data or the options do not fit, or the folder belongs to another experiment.
         """
         if self.folder in self._begun:
+            self.verify_inputs()
             return
+        # By the comparison that it belongs to.
+        recorded = bool(self.found) and has_record(self.folder)
         self.check()
-        path = self.folder / EXPERIMENT
         if leads():
-            # It may hold an experiment that failed before anything was made of it (`may_be_replaced`).
-            if not path.exists() or load(path) != self.experiment:
-                atomic.write_text(path, dump(self.experiment))
+            if not recorded:
+                record_run(self.folder, self.experiment, self.caches, self.found)
             if recorded_papers(self.folder) is None:
                 record_papers(self.folder, self.experiment)
         wait_for_all()
@@ -283,17 +275,22 @@ class Run:
         if self.caches.folder is None and not (self.folder / RESULT).exists() and place()[1] == 1:
             self.progress.note(lambda: self._plan().sentence())
 
-    @_as_allowed
+    @step
     def check(self) -> None:
         """Check that data, options and folder fit before the teacher is evaluated; nothing is written.
 
         Raises:
             InputError: They do not.
         """
-        if check_folder(self.folder, self.experiment):
+        if check_folder(self.folder, self.experiment) or (self.found and has_record(self.folder)):
+            self.verify_inputs()
             return
+        if has_answers(self.folder):
+            # Of an experiment with other students or methods.
+            self.verify_inputs(only=("data", "teacher"))
         existed = self._shared_folder.exists()
         preflight(self.experiment)
+        found = record_of(self.experiment)
         data = self.experiment.data
         on_disk = sum(num_bytes(data.files[role], role=role) for role in data.files if data.is_on_disk(role))
         check_room(self._shared_folder, on_disk, "What the run keeps of its files on disk")
@@ -301,26 +298,31 @@ class Run:
             self._check_read_data()
             if on_disk > LARGE_BYTES and place()[1] == 1:
                 check_room(self.folder, self._plan().disk_bytes, "This run")
+            self.found.append(found)
         except InputError:
             shutil.rmtree(self._shared_folder / STAGED, ignore_errors=True)
             if not existed and self._shared_folder.exists():
                 self._shared_folder.rmdir()
             raise
 
+    def verify_inputs(self, only: tuple[str, ...] = ()) -> None:
+        """Check that every input file still has the content that the run was begun with; every step calls it.
+
+        Args:
+            only: The groups of options whose files are verified; all without any.
+
+        Raises:
+            InputError: One was replaced; the error names it, what changed and what to do.
+        """
+        verify_run(self.folder, self.experiment, self.caches, only)
+
     def _check_read_data(self) -> None:
         """Check the options that depend on the content of the data."""
         roles, experiment = self._roles.for_seed(self.experiment.seeds[0]), self.experiment
-        experiment.data.label_noise.check(self._roles.class_names)
-        experiment.teacher.spoil.check(self._roles.class_names)
-        name = experiment.student.name
-        if ":" in name and is_estimator(imported(name, what="student")):
-            for row in experiment.rows():
-                check_fittable(name, experiment.method_of(row), experiment.train_options(row))
-        check_budgets(experiment.rows(), roles.pool)
+        check_content(experiment, self._roles.class_names, roles)
         for scorer in experiment.scorers:
             if scorer.answers:
                 self._scorers.of(scorer, roles, experiment.seeds[0], self._scorers.home(experiment.seeds[0]))
-        resolved(experiment.student.spec, roles.test)
 
     def _plan(self) -> Plan:
         found = sizes_of(self.experiment, self._roles)

@@ -95,6 +95,18 @@ def remove_leftovers(folder: Path) -> None:
         leftover.unlink(missing_ok=True)
 
 
+def remove_partials(path: Path) -> None:
+    """Remove what interrupted writes of one file left beside it; no process may be writing it.
+
+    Args:
+        path: The file.
+    """
+    start = f".{path.name}."
+    for each in path.parent.iterdir():
+        if each.name.startswith(start) and each.name.endswith(".partial"):
+            each.unlink(missing_ok=True)
+
+
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
     """Lock a folder: a second process (such as another rank of the same job) waits and then finds everything done.

@@ -18,10 +18,10 @@ ANSWERS_FORMAT = 1
 ENCODING_FORMAT = 1
 """Encoded examples, and the features of frozen encoders."""
 
-CHECKPOINT_FORMAT = 1
+CHECKPOINT_FORMAT = 2
 """Checkpoints of trainings and the notes of a search for ξ."""
 
-STAGED_FORMAT = 1
+STAGED_FORMAT = 2
 """Inputs of large files that are kept as arrays on disk."""
 
 ANSWERS = f"answers {ANSWERS_FORMAT}"

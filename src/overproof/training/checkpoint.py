@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from overproof.errors import InputError
 from overproof.methods.composition import Memories, Method
 from overproof.registry import described
-from overproof.storage import atomic
+from overproof.storage import checked
 from overproof.storage.keys import CHECKPOINT_FORMAT, canonical_json
 from overproof.training.epoch_counts import PassCounts
 from overproof.training.options import TrainOptions
@@ -58,10 +58,12 @@ class Resume:
         checkpoint: File that the state is saved to and resumed from; None saves none. Several trainings of one student
             use a folder of the same name beside it.
         observe: Called after every epoch.
+        content: The digest of the examples, where nothing else verifies that they are the same when it is resumed.
     """
 
     checkpoint: Path | None = None
     observe: Callable[[EpochRecord], None] = _ignore
+    content: str = ""
 
 
 NOT_RESUMED = Resume()
@@ -90,8 +92,10 @@ class TrainingState:
     best: dict[str, Tensor] = field(default_factory=dict)
 
 
-def fingerprint_of(method: Method, options: TrainOptions, num_labelled: int, num_pool: int, seed: int) -> str:
-    """Everything that a training depends on, besides student and examples, as a string that later versions reproduce.
+def fingerprint_of(
+    method: Method, options: TrainOptions, num_labelled: int, num_pool: int, seed: int, content: str = ""
+) -> str:
+    """Everything that a training depends on, as a string that later versions reproduce.
 
     Args:
         method: How the student is trained on the examples.
@@ -99,6 +103,7 @@ def fingerprint_of(method: Method, options: TrainOptions, num_labelled: int, num
         num_labelled: Labelled examples it is trained on.
         num_pool: Pool examples it is trained on.
         seed: Seeds everything random.
+        content: The digest of examples, answers and first weights; empty where they are compared elsewhere.
 
     Example:
         >>> from overproof.methods.published import method
@@ -106,9 +111,9 @@ def fingerprint_of(method: Method, options: TrainOptions, num_labelled: int, num
         '{"labelled":10,"method":{"noise":{"name":"noiseless"}},"pool":20,"seed":0,"train":{"epochs":2}}'
     """
     train = described(options, without=["checkpoint_seconds"])
-    return canonical_json(
-        {"method": described(method), "train": train, "labelled": num_labelled, "pool": num_pool, "seed": seed}
-    )
+    found: dict[str, Any] = {"labelled": num_labelled, "pool": num_pool, "seed": seed}
+    found |= {"content": content} if content else {}
+    return canonical_json({"method": described(method), "train": train, **found})
 
 
 def check_format(path: Path, found: Any) -> None:
@@ -116,15 +121,15 @@ def check_format(path: Path, found: Any) -> None:
 
     Args:
         path: The file.
-        found: Its format number; None in files of version 0.1.0, which had none.
+        found: Its format number; None in files without one, or without a checksum.
 
     Raises:
         InputError: It is not the format of this version.
     """
     if found != CHECKPOINT_FORMAT:
-        number = "without a format number" if found is None else f"format {found}"
+        number = "without a checksum" if found is None else f"format {found}"
         raise InputError(
-            f"{path} was written by another version of overproof ({number}; this version resumes format "
+            f"{path} is damaged or was written by another version of overproof ({number}; this version resumes format "
             f"{CHECKPOINT_FORMAT} only); delete it to train this student from the beginning."
         )
 
@@ -156,7 +161,7 @@ def save(
         "counts": state.counts.flush(),
     }
     torch.save(content, buffer)
-    atomic.write_bytes(path, buffer.getvalue())
+    checked.write_bytes(path, buffer.getbuffer())
 
 
 def load(
@@ -169,17 +174,18 @@ def load(
     """
     device = next(student.parameters()).device
     try:
-        content: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        data = io.BytesIO(checked.read_bytes(path))
+        content: dict[str, Any] = torch.load(data, map_location=device, weights_only=True)
         written, found = content.get("format"), content["fingerprint"]
+    except checked.WithoutChecksum:
+        # Earlier formats had none.
+        written, found, content = None, "", {}
     except Exception as error:
-        raise InputError(
-            f"Checkpoint {path} cannot be read ({type(error).__name__}); delete it to start this student afresh."
-        ) from error
+        why = error if isinstance(error, checked.Damaged) else type(error).__name__
+        raise InputError(f"{path} is damaged ({why}); delete it to train this student from the beginning.") from error
     check_format(path, written)
     if found != fingerprint:
-        raise InputError(
-            f"Checkpoint {path} belongs to a run with other options or data; delete it or choose another folder."
-        )
+        raise InputError(f"{path} belongs to a run with other options or data; delete it or choose another folder.")
     student.load_state_dict(content["student"])
     for optimizer, kept in zip(optimizers, content["optimizers"], strict=True):
         optimizer.load_state_dict(kept)

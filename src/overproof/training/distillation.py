@@ -1,6 +1,7 @@
 """One student by one method: from encoded examples and a teacher's answers to a trained student."""
 
 import copy
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -18,8 +19,8 @@ from overproof.methods.selectors import ClassCounts, ShortClasses, class_counts
 from overproof.models import Batches, Inputs, Placed, Student, as_read, body_of, optimizer_for
 from overproof.noise import NoiseEstimate
 from overproof.processes import leads, wait_for_all
-from overproof.seeds import derived_seed
-from overproof.storage import atomic
+from overproof.seeds import derived_seed, hasher
+from overproof.storage import checked
 from overproof.training.checkpoint import NOT_RESUMED, EpochRecord, Resume, fingerprint_of
 from overproof.training.estimators import check_fittable, fit_weighted
 from overproof.training.examples import AnsweredExamples, LoopData, TrainingData
@@ -117,7 +118,9 @@ def distilled(
         examples_per_epoch=examples_per_epoch or len(data.pool),
         folder=_folder(resume.checkpoint, method),
     )
-    fingerprint = fingerprint_of(method, trainings.options, len(labelled), len(chosen), seed)
+    content = _content_of(student, data, resume) if resume.checkpoint is not None else ""
+    trainings = replace(trainings, content=content)
+    fingerprint = fingerprint_of(method, trainings.options, len(labelled), len(chosen), seed, content)
     results = StoredResults(folder=trainings.folder, fingerprint=fingerprint)
     weights = _fitting(teacher_weights, student) if method.initial == "teacher" else None
     choices = list[Choice]()
@@ -166,6 +169,7 @@ class _Trainings:
         teacher: Source of the teacher's probabilities for a batch.
         examples_per_epoch: Number of pool examples in an epoch, where there is a pool.
         folder: Folder for the files of trainings before the last; None stores none.
+        content: The digest of what is trained and of what it is trained on, for checkpoints.
     """
 
     inputs: Inputs
@@ -177,6 +181,7 @@ class _Trainings:
     teacher: TeacherSource
     examples_per_epoch: int
     folder: Path | None
+    content: str = ""
 
     def train(
         self,
@@ -200,6 +205,7 @@ class _Trainings:
                 num_labelled=len(labelled),
                 transition=self.noise.transition,
                 held_out=None if held_out is None else held_out.rows(self.read, self.noise),
+                content=self.content,
             ),
             method=method,
             options=self.options,
@@ -220,14 +226,17 @@ class _Trainings:
     ) -> dict[str, Tensor]:
         """Train a generation before the last, or read it if it is finished; return its weights."""
         finished = None if self.folder is None else self.folder / f"generation-{number}.safetensors"
-        if finished is not None and finished.exists():
-            learner.module.load_state_dict(safetensors.torch.load_file(finished))
+        stored = None if finished is None else checked.bytes_or_none(finished)
+        if stored is not None and _fingerprint_in(stored) != self.content:
+            raise InputError(f"{finished} belongs to a training on other data; delete it or choose another folder.")
+        if stored is not None:
+            learner.module.load_state_dict(safetensors.torch.load(stored))
         else:
             checkpoint = None if self.folder is None else self.folder / f"generation-{number}.pt"
             self.train(learner, method, labelled, held_out, seed, Resume(checkpoint=checkpoint))
         state = {name: value.detach().cpu().contiguous() for name, value in learner.module.state_dict().items()}
         if finished is not None and leads():
-            atomic.write_bytes(finished, safetensors.torch.save(state))
+            checked.write_bytes(finished, safetensors.torch.save(state, {"content": self.content}))
         wait_for_all()
         return state
 
@@ -259,6 +268,25 @@ class _Trainings:
             return HeldOutScore(**results.values[name])
 
         return choose(search, evaluate)
+
+
+def _content_of(student: Student, data: TrainingData, resume: Resume) -> str:
+    """The digest of first weights, labels and answers, and of the examples where the caller knows it."""
+    content = hasher(resume.content.encode())
+    for name, value in student.module.state_dict().items():
+        content.update(name.encode() + value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    for role, each in data.by_role.items():
+        content.update(role.encode())
+        answers = each.answers
+        for part in (each.label, answers.class_indices, answers.class_probs, answers.residual, answers.id_word):
+            content.update(part.contiguous().numpy().data)
+    return content.hexdigest()
+
+
+def _fingerprint_in(stored: bytes) -> str:
+    """The digest in the metadata of safetensors."""
+    length = int.from_bytes(stored[:8], "little")
+    return str(json.loads(stored[8 : 8 + length]).get("__metadata__", {}).get("content"))
 
 
 def _folder(checkpoint: Path | None, method: Method) -> Path | None:

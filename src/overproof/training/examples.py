@@ -215,12 +215,14 @@ class LoopData:
         transition: [K, K], P(pseudo-label j | true label i).
         held_out: Labelled examples that the student must not be trained on, for methods that use them and for early
             stopping.
+        content: The digest of all of it and of the student's first weights, for checkpoints.
     """
 
     rows: TrainingRows
     num_labelled: int
     transition: Float[Tensor, "K K"]
     held_out: TrainingRows | None = None
+    content: str = ""
 
     @property
     def num_pool(self) -> int:

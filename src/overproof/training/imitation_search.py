@@ -1,6 +1,5 @@
 """The search for ξ on held-out labels, coarse to fine; results are stored, so that an interrupted search resumes."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +12,7 @@ from overproof.errors import InputError
 from overproof.functional import held_out_imitation, label_distribution
 from overproof.methods.targets.self_distilled import ImitationSearch
 from overproof.processes import leads, wait_for_all
-from overproof.storage import atomic
+from overproof.storage import checked
 from overproof.storage.keys import CHECKPOINT_FORMAT
 from overproof.training.checkpoint import check_format
 
@@ -132,11 +131,16 @@ class StoredResults:
         path = self._path
         if path is not None and path.exists():
             try:
-                content = json.loads(path.read_text())
-                written, fingerprint, found = content.get("format"), content["fingerprint"], dict(content["found"])
-            except (ValueError, KeyError, TypeError, AttributeError):
-                raise InputError(f"{path} cannot be read; delete it to start this student afresh.") from None
-            check_format(path, written)
+                content = checked.read_json(path)
+            except checked.WithoutChecksum:
+                # Earlier formats had none.
+                content = {}
+            except checked.Damaged as error:
+                raise InputError(
+                    f"{path} is damaged ({error}); delete it to train this student from the beginning."
+                ) from None
+            check_format(path, content.get("format"))
+            fingerprint, found = content["fingerprint"], dict(content["found"])
             if fingerprint != self.fingerprint:
                 raise InputError(
                     f"{path} belongs to a run with other options or data; delete it or choose another folder."
@@ -154,7 +158,7 @@ class StoredResults:
         self.values[name] = value
         if self._path is not None and leads():
             content = {"format": CHECKPOINT_FORMAT, "fingerprint": self.fingerprint, "found": self.values}
-            atomic.write_json(self._path, content)
+            checked.write_json(self._path, content)
 
 
 def _best(scored: dict[float, HeldOutScore]) -> float:

@@ -14,7 +14,7 @@ from overproof.errors import InputError, NotFiniteError
 from overproof.functional import label_distribution, soft_cross_entropy
 from overproof.methods.composition import Memories, Method
 from overproof.models import Ragged
-from overproof.processes import place
+from overproof.processes import deferred_interrupts, interrupted, place
 from overproof.seeds import derived_seed
 from overproof.training.augmentation import augment
 from overproof.training.checkpoint import NOT_RESUMED, EpochRecord, Resume, TrainingState, fingerprint_of, load, save
@@ -29,6 +29,7 @@ HIGHEST_LOSS = 1e6
 """A mean loss beyond it, in nats, is that of a training that diverged: probabilities of exp(-1e6)."""
 
 
+@deferred_interrupts()
 @torch.random.fork_rng()
 def train(
     student: nn.Module,
@@ -103,7 +104,7 @@ def train(
         counts=no_counts(device),
         passes=torch.zeros(steps_per_epoch * options.accumulate, 4, dtype=torch.float64, device=device),
     )
-    fingerprint = fingerprint_of(method, options, num_labelled, num_pool, seed)
+    fingerprint = fingerprint_of(method, options, num_labelled, num_pool, seed, data.content)
     if resume.checkpoint is not None and resume.checkpoint.exists():
         load(resume.checkpoint, fingerprint, student, optimizers, state)
     forward: Callable[[Tensor | Ragged], Tensor] = student
@@ -174,10 +175,13 @@ def train(
                 if value.is_floating_point() and not value.isfinite().all():
                     raise _diverged(f"weight {name!r} is not finite", step, total_steps, steps_per_epoch, options)
             resume.observe(_close_epoch(student, state, data, epoch + 1, steps_per_epoch, options))
-        due = resume.checkpoint is not None and time.monotonic() - last_save >= options.checkpoint_seconds
+        ends = interrupted()
+        due = ends or time.monotonic() - last_save >= options.checkpoint_seconds
         if resume.checkpoint is not None and due and rank == 0:
             save(resume.checkpoint, fingerprint, student, optimizers, state)
             last_save = time.monotonic()
+        if ends:
+            raise KeyboardInterrupt
 
     if state.best or state.average:
         student.load_state_dict(state.best or state.average)

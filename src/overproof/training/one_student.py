@@ -111,7 +111,14 @@ def _peers(
 
 
 def train_on_labels(
-    student: Student, inputs: Inputs, label: Tensor, *, options: TrainOptions, seed: int, checkpoint: Path | None
+    student: Student,
+    inputs: Inputs,
+    label: Tensor,
+    *,
+    options: TrainOptions,
+    seed: int,
+    checkpoint: Path | None,
+    content: str = "",
 ) -> None:
     """Train a student on labels alone, without a teacher, in place.
 
@@ -122,6 +129,7 @@ def train_on_labels(
         options: How to train.
         seed: Seeds everything random.
         checkpoint: File to resume from; None writes none.
+        content: As in `Resume`.
     """
     num_classes = len(student.class_names)
     uniform = compress(torch.full((len(label), num_classes), 1 / num_classes))
@@ -132,5 +140,5 @@ def train_on_labels(
         method=labelled_only(),
         options=options,
         seed=seed,
-        resume=Resume(checkpoint=checkpoint),
+        resume=Resume(checkpoint=checkpoint, content=content),
     )

@@ -15,6 +15,9 @@ import torch
 
 from overproof.processes import place
 
+SECONDS_TO_SAVE = 5.0
+"""How long processes that are ended may take to save the state of their training."""
+
 Job = Callable[[], None]
 """Writes its result to a file, atomically; if the file exists, it returns at once."""
 
@@ -60,10 +63,19 @@ def _in_processes(jobs: Sequence[Job], most: int) -> list[Job]:
                 if ended.exitcode != 0:
                     failed.append(job)
     finally:
-        for left in running:
-            left.kill()
-            left.join()
+        _end(list(running))
     return failed
+
+
+def _end(processes: list[BaseProcess]) -> None:
+    """End the processes that are left; each may save the state of its training first."""
+    for each in processes:
+        each.terminate()
+    until = time.monotonic() + SECONDS_TO_SAVE
+    for each in processes:
+        each.join(max(0.0, until - time.monotonic()))
+        each.kill()
+        each.join()
 
 
 def _alone(job: Job, parent: int) -> None:
@@ -71,6 +83,8 @@ def _alone(job: Job, parent: int) -> None:
     ctypes.CDLL(None).prctl(1, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
+    # What wakes the parent on a signal is not for this process to use.
+    signal.set_wakeup_fd(-1)
     # The parent runs a failed job again, so its error is shown there.
     sys.stderr = open(os.devnull, "w")  # noqa: SIM115
     job()

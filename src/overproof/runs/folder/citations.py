@@ -1,13 +1,12 @@
 """The works that a run uses, recorded beside its experiment, so that `overproof cite` need not import the methods."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from overproof.papers import Paper
 from overproof.seeds import digest
-from overproof.storage import atomic
+from overproof.storage import checked
 
 if TYPE_CHECKING:
     from overproof.runs.experiment import Experiment
@@ -27,20 +26,20 @@ def record_papers(folder: Path, experiment: "Experiment") -> list[Paper]:
     """
     papers = experiment.papers()
     content = {"experiment": _digest(folder), "papers": [asdict(paper) for paper in papers]}
-    atomic.write_text(folder / FILE, json.dumps(content, indent=2, ensure_ascii=False))
+    checked.write_json(folder / FILE, content)
     return papers
 
 
 def recorded_papers(folder: Path) -> list[Paper] | None:
-    """The works as recorded; None if there is no record, or if experiment.yaml was changed since.
+    """The works as recorded; None if there is no record, or if it or experiment.yaml was changed since.
 
     Args:
         folder: Folder of a run.
     """
     try:
-        content = json.loads((folder / FILE).read_text())
+        content = checked.read_json(folder / FILE)
         return [Paper(**paper) for paper in content["papers"]] if content["experiment"] == _digest(folder) else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (checked.Damaged, OSError, ValueError, KeyError, TypeError):
         return None
 
 

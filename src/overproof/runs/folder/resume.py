@@ -14,7 +14,11 @@ from pathlib import Path
 from overproof.errors import InputError
 from overproof.processes import leads, wait_for_all
 from overproof.runs.experiment import Experiment, load
+from overproof.runs.inputs.files import without_paths
+from overproof.runs.inputs.record import FILE as INPUTS
+from overproof.runs.inputs.record import has_record
 from overproof.storage import atomic
+from overproof.storage.one_writer import LOCK
 
 EXPERIMENT, STUDENTS, STAGED, ROW = "experiment.yaml", "students", "staged", "row.json"
 
@@ -36,7 +40,7 @@ def check_folder(folder: Path, experiment: Experiment) -> bool:
         experiment: All of the run.
 
     Returns:
-        Whether this very run was begun there.
+        Whether a step of this very run has left something there.
 
     Raises:
         InputError: It holds something else. An experiment that failed before its first student was trained may be
@@ -51,13 +55,16 @@ def check_folder(folder: Path, experiment: Experiment) -> bool:
     if holds_run(folder):
         # Compared as options, not as text: a file written before an option was added means its default.
         earlier = load(folder / EXPERIMENT)
-        if earlier != experiment and not may_be_replaced(folder, earlier, experiment):
+        # Files that have moved are compared by content (`overproof.runs.inputs`).
+        same = earlier == experiment or (has_record(folder) and without_paths(earlier) == without_paths(experiment))
+        if not same and not may_be_replaced(folder, earlier, experiment):
             raise InputError(
                 f"{str(folder)!r} holds another experiment (its experiment.yaml differs); choose another folder."
             )
-        return earlier == experiment
+        # Nothing was made yet of a run that failed before its first step ended: its files may have been mended.
+        return same and holds_work(folder)
     # A kill may have come before experiment.yaml was written.
-    if folder.exists() and {each.name for each in folder.iterdir()} - {STAGED}:
+    if folder.exists() and {each.name for each in folder.iterdir()} - {STAGED, INPUTS, LOCK}:
         raise InputError(f"{str(folder)!r} is not empty and holds no run; choose another folder.")
     return False
 
@@ -73,8 +80,26 @@ def may_be_replaced(folder: Path, earlier: Experiment, experiment: Experiment) -
     """
     if _files_in(folder / STUDENTS) or (folder / "result.json").exists():
         return False
-    answered = _files_in(folder / "labels")
-    return not answered or (earlier.data, earlier.teacher) == (experiment.data, experiment.teacher)
+    return not has_answers(folder) or (earlier.data, earlier.teacher) == (experiment.data, experiment.teacher)
+
+
+def holds_work(folder: Path) -> bool:
+    """Whether a step of a run has left something that was made from its input files.
+
+    Args:
+        folder: The run's.
+    """
+    made = (folder / each for each in ("result.json", "log.txt"))
+    return any(each.exists() for each in made) or has_answers(folder) or _files_in(folder / STUDENTS)
+
+
+def has_answers(folder: Path) -> bool:
+    """Whether a run has stored answers.
+
+    Args:
+        folder: The run's.
+    """
+    return _files_in(folder / "labels")
 
 
 def _files_in(folder: Path) -> bool:

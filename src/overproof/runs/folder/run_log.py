@@ -31,6 +31,15 @@ class _Lines(logging.Handler):
             file.write(f"{self.format(record)}\n")
 
 
+def lines_of(folder: Path) -> logging.Handler:
+    """A handler that appends records to the log of a run.
+
+    Args:
+        folder: The run's.
+    """
+    return _Lines(folder / FILE)
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunLog:
     """The log of one run; of several processes the leading one writes.

@@ -17,6 +17,7 @@ from torch import Tensor
 from overproof.data import Examples, Kind
 from overproof.data.wording import listed, reason
 from overproof.errors import InputError
+from overproof.teachers.brought.onnx_external import external_files
 from overproof.teachers.brought.onnx_inputs import Feed, reader_for
 from overproof.teachers.kind import BroughtKind, Named
 from overproof.teachers.scorers import check_named, checked_options, column_order, hash_of_files
@@ -192,8 +193,9 @@ def _of_both_classes(scorer: _Scorer, logits: bool, some: Examples) -> np.ndarra
 
 
 def _files(path: Path) -> list[Path]:
-    """The file, and those that may be beside it: weights too large for one file, and a tokenizer."""
-    return [path, Path(f"{path}.data"), path.parent / "tokenizer.json"]
+    """The file, and those that may be beside it: weights that are kept apart, under any name, and a tokenizer."""
+    usual = [path, Path(f"{path}.data"), path.parent / "tokenizer.json"]
+    return [*usual, *(each for each in external_files(path) if each not in usual)]
 
 
 def _runtime(who: str) -> Any:

@@ -82,6 +82,10 @@ class SavedStudentFolder(BroughtKind):
         """A path has a slash in it."""
         return "/" in named.model and not named.weights
 
+    def files(self, named: Named) -> list[Path]:
+        """Those of the student alone: its folder in a run also holds facts of its training."""
+        return [Path(named.model) / name for name in ("student.json", "student.safetensors")]
+
     def check(self, named: Named, option: str, kind: Kind | None) -> None:
         """Also the kind of examples that it reads, as its `student.json` names it."""
         super().check(named, option, kind)

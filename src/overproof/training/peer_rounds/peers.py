@@ -38,12 +38,13 @@ from overproof.cross_fitting import rows_within, rows_without
 from overproof.methods.composition import Method, override
 from overproof.methods.published import labelled_only
 from overproof.models import Placed, Student, described_student
+from overproof.models.zoo import GIVEN
 from overproof.noise import same_margins
 from overproof.options import Finite, Options
 from overproof.processes import leads, wait_for_all
 from overproof.registry import described
 from overproof.seeds import derived_seed, digest, hasher
-from overproof.storage import atomic
+from overproof.storage import checked
 from overproof.storage.keys import ANSWERS, canonical_json
 from overproof.storage.shard import Ids, StoreKey, digest_of_ids
 from overproof.training.checkpoint import Resume
@@ -147,6 +148,10 @@ class Peers:
         for answers in self.without_fold:
             content.update(answers.class_indices.numpy().tobytes() + answers.class_probs.numpy().tobytes())
         content.update(self.fold.numpy().tobytes())
+        if self.untrained.spec.name == GIVEN:
+            # Nothing but its first weights describes a module made in Python.
+            for value in self.untrained.module.state_dict().values():
+                content.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
         weighing = described(self.options, without=["most", "folds", "standard_errors", "workers"])
         return canonical_json(
             {
@@ -245,7 +250,7 @@ class Peers:
             workers=self.options.workers,
         )
         wait_for_all()
-        answered = [safetensors.torch.load(path.read_bytes()) for path in paths]
+        answered = [safetensors.torch.load(checked.read_bytes(path)) for path in paths]
         values = {f"pool-by-{fold}": each["pool"] for fold, each in enumerate(answered)}
         values["labelled"] = torch.empty(len(self.fold), len(self.untrained.class_names))
         for fold, each in enumerate(answered):
@@ -256,7 +261,7 @@ class Peers:
 
     def _peer(self, number: int, fold: int, chain: Mapping[str, AnsweredExamples], path: Path) -> None:
         """Train one peer and store its predictions for the other half, its fold and the validation examples."""
-        exists = path.exists()
+        exists = checked.bytes_or_none(path) is not None
         wait_for_all()
         if exists:
             return
@@ -280,7 +285,7 @@ class Peers:
             for role, place in predicted.items()
         }
         if leads():
-            atomic.write_bytes(path, safetensors.torch.save(scores))
+            checked.write_bytes(path, safetensors.torch.save(scores))
             checkpoint.unlink(missing_ok=True)
         wait_for_all()
 

@@ -1,0 +1,54 @@
+"""What every step of a run does around its work: the folder's lock, allowed imports, the log of what is made again."""
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Concatenate, ParamSpec, Protocol, TypeVar, runtime_checkable
+
+from overproof.models.importing import allowing
+from overproof.runs.folder.run_log import lines_of
+from overproof.storage.checked import LOGGER
+from overproof.storage.one_writer import writing
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+
+@runtime_checkable
+class InFolder(Protocol):
+    """What has a folder, and code that may be run for it."""
+
+    @property
+    def folder(self) -> Path:
+        """Its folder."""
+        ...
+
+    @property
+    def allow_import(self) -> frozenset[str]:
+        """The import paths that the user allowed."""
+        ...
+
+
+Work = TypeVar("Work", bound=InFolder)
+
+
+def step(function: Callable[Concatenate[Work, Arguments], Result]) -> Callable[Concatenate[Work, Arguments], Result]:
+    """A method of a run that writes to its folder: a second process is refused for as long as it works.
+
+    Within it, the import paths that the user allowed may be imported.
+
+    Args:
+        function: The method.
+    """
+
+    @functools.wraps(function)
+    def alone(work: Work, *arguments: Arguments.args, **options: Arguments.kwargs) -> Result:
+        with writing(work.folder), allowing(work.allow_import):
+            lines = lines_of(work.folder)
+            LOGGER.addHandler(lines)
+            try:
+                return function(work, *arguments, **options)
+            finally:
+                LOGGER.removeHandler(lines)
+
+    return alone
