@@ -18,6 +18,7 @@ from overproof.errors import InputError
 from overproof.functional import SMALLEST_PROBABILITY
 from overproof.models.classifiers import TYPES
 from overproof.models.importing import allowed
+from overproof.models.trees import check_trees
 
 ARCHIVE, IDF = "archive", "idf"
 
@@ -236,7 +237,9 @@ def opened(archive: bytes, path: str, allow_import: Iterable[str] = ()) -> Any:
     with warnings.catch_warnings():
         # Warnings about another version of scikit-learn; an incompatible one raises.
         warnings.simplefilter("ignore")
-        return skops.io.loads(archive, trusted=unknown)
+        estimator = skops.io.loads(archive, trusted=unknown)
+    check_trees(estimator, f"The archive of student {path!r}")
+    return estimator
 
 
 def _takes_weights(estimator: Any) -> bool:

@@ -20,6 +20,7 @@ from overproof.data.wording import listed, reason
 from overproof.errors import InputError
 from overproof.models.classifiers import TYPES
 from overproof.models.importing import allowed
+from overproof.models.trees import check_trees
 from overproof.seeds import derived_seed
 from overproof.teachers.brought.onnx_inputs import number_matrix
 from overproof.teachers.kind import BroughtKind, Named
@@ -112,6 +113,7 @@ def open_skops(
                 f"they do."
             )
         estimator = skops.io.load(path, trusted=sorted(found))
+        check_trees(estimator, who)
     except InputError:
         raise
     except Exception as error:
