@@ -57,6 +57,7 @@ def refused(path, keys, classes, **more) -> str:
         ("labels 1 -1\n1 0.9 0.1\n", "LIBSVM"),
         ("__label__a 0.9955 __label__b 0.00264525\n__label__b 1.00001 __label__a 0.00001\n", "fastText"),
         ("1:0.923191 2:0.0345793 3:0.0422301 id-1\n1:0.0424061 2:0.925543 3:0.0320505\n", "Vowpal Wabbit"),
+        ("pos:0.9 neg:0.1 id-1\n", "Vowpal Wabbit"),
         ("inst#,actual,predicted,error,distribution,,,a\n1,1:zebra,1:zebra,,*1,0,0,-0.531\n", "WEKA"),
         ("0.12528987100323696\n0.62768613594797751\n", "LightGBM"),
         ("0.825\t0.136\t0.038\n0.137\t0.821\t0.041\n", "LightGBM"),
@@ -157,6 +158,9 @@ def test_the_number_beside_a_label_is_its_probability(tmp_path, number, label, s
 
 
 def test_of_more_classes_the_rest_is_unknown(tmp_path):
+    rounded = lines(tmp_path, {"id": "r0", "label": "b", "score": 1.00001})
+    assert probs_of(rounded, ["r0"], ABC) == [[0, 1, 0]]
+    assert "confidence is 1.2" in refused(lines(tmp_path, {"id": "r0", "label": "b", "score": 1.2}), ["r0"], ABC)
     path = lines(tmp_path, {"id": "r0", "label": "b", "score": 0.5})
     assert probs_of(path, ["r0"], ABC) == [[0.25, 0.5, 0.25]]
     assert "must lie between 1/3" in refused(lines(tmp_path, {"id": "r0", "label": "b", "score": 0.2}), ["r0"], ABC)

@@ -252,7 +252,8 @@ def _confident(path: Path, table: pa.Table, rows: Rows, names: pa.Array) -> Prob
         classes_of(path, table.column("label"), rows, names),
         numbers(path, "confidence", table.column("confidence")),
     )
-    good = (confidence >= 1 / len(names)) & (confidence <= 1)
+    # Tools write 1.00001.
+    good = (confidence >= 1 / len(names)) & (confidence <= 1 + 1e-4)
     if not good.all():
         row = int(np.argmin(good))
         raise InputError(
@@ -260,6 +261,7 @@ def _confident(path: Path, table: pa.Table, rows: Rows, names: pa.Array) -> Prob
             f"1/{len(names)}, where a label among {len(names)} classes is a guess, and 1 (a probability of another "
             f"class than the label's needs a column with the name of that class)."
         )
+    confidence = np.minimum(confidence, 1)
     others = (1 - confidence) / (len(names) - 1)
     return np.where(_one_hot(classes, len(names)) == 1, confidence[:, None], others[:, None])
 

@@ -26,7 +26,7 @@ _TOOLS: Mapping[str, str] = {
         "LIBSVM or LIBLINEAR (its columns are in the order of its first line, in which classes first appeared)"
     ),
     r"__label__\S+( |\n)": "fastText (pairs of `__label__` and probability, the likeliest first)",
-    rf"-?\d+:{_NUMBER}( -?\d+:{_NUMBER})+( \S+)?\s*\n": (
+    rf"[^\s:,\"{{}}]+:{_NUMBER}( [^\s:,\"{{}}]+:{_NUMBER})+( \S+)?\s*\n": (
         "Vowpal Wabbit (class:number pairs, which are probabilities only with --probabilities and a logistic loss)"
     ),
     r'"?inst#"?,"?actual"?,"?predicted"?,"?error"?': "WEKA (`*` marks the predicted class, `1:name` is a class)",
