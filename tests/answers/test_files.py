@@ -222,3 +222,22 @@ def test_many_rows_are_opened_a_few_at_a_time(tmp_path: Path, monkeypatch: pytes
     assert read_answers(path, KEYS, CLASSES).probs().tolist() == PROBS
     with pytest.raises(InputError, match=r"row 0 .*sum to 0.5"):
         read_answers(write(tmp_path, {"id": FILE_IDS, "probs": [[0.5, 0, 0], *FILE_PROBS[1:]]}), KEYS, CLASSES)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
+@pytest.mark.parametrize("where", ["cow", "007"])
+def test_names_and_texts_that_are_not_utf_8_are_refused_in_a_sentence(tmp_path: Path, suffix: str, where: str):
+    columns = {"id": FILE_IDS, **class_columns()}
+    if suffix == ".parquet":
+        # Without compression or a dictionary, the text stands in the file as it is.
+        path = tmp_path / "answers.parquet"
+        options = {"compression": "none", "use_dictionary": False, "write_statistics": False, "store_schema": False}
+        pq.write_table(pa.table(columns), path, **options)
+    else:
+        path = write(tmp_path, columns, suffix)
+    assert where.encode() in path.read_bytes()
+    path.write_bytes(path.read_bytes().replace(where.encode(), b"\xff" + where.encode()[1:]))
+    with pytest.raises(InputError) as error:
+        read_answers(path, KEYS, CLASSES)
+    assert "\n" not in str(error.value)
+    assert str(path) in str(error.value)

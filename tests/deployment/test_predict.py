@@ -410,3 +410,18 @@ def test_how_validation_labels_are_used(changes, message):
     found = use_of_validation(experiment, row)
     assert message in found if message else found == ""
     assert bool(use_of_validation(experiment, None)) == ("stop early" in message)
+
+
+@pytest.mark.parametrize("place", [0, 50])
+def test_a_file_that_is_not_utf_8_is_refused_in_one_sentence_and_prints_nothing(
+    tabular, tmp_path, small_pieces, capfd, place
+):
+    """In the first block or later, and in a row with too many cells, which Arrow shows to us."""
+    pyarrow.csv.write_csv(a_table(), tmp_path / "a.csv")
+    lines = (tmp_path / "a.csv").read_bytes().split(b"\n")
+    lines[place + 1] += b",\xff\xfe"
+    (tmp_path / "a.csv").write_bytes(b"\n".join(lines))
+    with pytest.raises(InputError, match="UTF-8"):
+        predict(tabular[0], Source(path=str(tmp_path / "a.csv"), id="key"), tmp_path / "out.csv")
+    assert capfd.readouterr().err == ""
+    assert not (tmp_path / "out.csv").exists()

@@ -47,24 +47,35 @@ def read_table(path: Path, id_column: str) -> pa.Table:
     Raises:
         InputError: The file cannot be read, or another tool wrote it in a form of its own; the sentence names the tool.
     """
-    text = {name: pa.string() for name in (id_column, "annotator", *LABELS)}
     try:
-        if path.suffix in (".csv", ".tsv"):
-            _refuse_tools(path)
-            return _csv(path, text)
-        if path.suffix in (".jsonl", ".ndjson"):
-            _refuse_tools(path)
-            return _json_lines(path, text)
-        if ".parquet" in path.suffixes:
-            return _with_class_names(path, pq.read_table(path, page_checksum_verification=True))
-        if path.suffix in (".arrow", ".feather", ".ipc"):
-            return _with_class_names(path, _arrow(path))
-        if path.is_file():
-            _refuse_tools(path)
+        table = _read(path, {name: pa.string() for name in (id_column, "annotator", *LABELS)})
+        # Names of columns are decoded when they are used, and strings of binary files are taken as they are.
+        table.validate(full=True)
+        assert all(isinstance(name, str) for name in table.column_names)
     except FileNotFoundError:
         raise InputError(f"There is no file {path}.") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path} has a name or a text that is not UTF-8 ({error.reason}); save it as UTF-8.") from None
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path} cannot be read: {str(error).splitlines()[0].rstrip('.')}.") from error
+        raise InputError(
+            f"{path} cannot be read: {(str(error).splitlines() or ['damaged'])[0].rstrip('.')}."
+        ) from error
+    return table
+
+
+def _read(path: Path, text: Mapping[str, pa.DataType]) -> pa.Table:
+    if path.suffix in (".csv", ".tsv"):
+        _refuse_tools(path)
+        return _csv(path, text)
+    if path.suffix in (".jsonl", ".ndjson"):
+        _refuse_tools(path)
+        return _json_lines(path, text)
+    if ".parquet" in path.suffixes:
+        return _with_class_names(path, pq.read_table(path, page_checksum_verification=True))
+    if path.suffix in (".arrow", ".feather", ".ipc"):
+        return _with_class_names(path, _arrow(path))
+    if path.is_file():
+        _refuse_tools(path)
     raise InputError(
         f"{path} is not a file of answers by its name; it must end in .parquet, .csv or .jsonl (or .tsv, .ndjson, "
         f".arrow, .feather)."

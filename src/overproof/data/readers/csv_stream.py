@@ -1,5 +1,6 @@
 """Reads a CSV file block by block, with column types known in advance: prediction on files larger than memory."""
 
+import codecs
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -101,13 +102,14 @@ def open_csv_stream(path: Path, name: str, types: Mapping[str, pa.DataType]) -> 
 
 
 class _Watched:
-    """A file that keeps the last bytes read from it."""
+    """A file that keeps the last bytes read from it, and raises a UnicodeDecodeError where it is not UTF-8."""
 
     def __init__(self, path: Path) -> None:
         self._file = pa.input_stream(str(path), compression="detect")
         with pa.input_stream(str(path), compression="detect") as file:
             self.first_bytes: bytes = file.read(2**16)
         self._tail = b""
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
         self.closed = False
 
     @property
@@ -118,6 +120,8 @@ class _Watched:
     def read(self, num_bytes: int = -1) -> bytes:
         data: bytes = self._file.read(num_bytes if num_bytes >= 0 else None)
         self._tail = (self._tail + data)[-256:]
+        # Here, because Arrow prints a traceback where it cannot show a row to `invalid_row_handler`.
+        self._decoder.decode(data)
         return data
 
     def close(self) -> None:
