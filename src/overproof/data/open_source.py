@@ -121,7 +121,7 @@ def open_source(source: Source, place: Place, *, keep: bool = True, peek: bool =
         kind=kind,
         inputs=inputs,
         types={name: types[name] for name in dict.fromkeys([*inputs, *beside])},
-        class_names=_class_names(source.label, rows, place) if source.label is not None else (),
+        class_names=_class_names(source.label, rows, place),
         folder=images.ImageFolder(
             path=place.files[0].parent if source.folder is None else Path(source.folder).expanduser(),
             named=source.folder is not None,
@@ -177,10 +177,11 @@ def _open_pictures(source: Source, place: Place) -> OpenedSource:
     )
 
 
-def _class_names(label: str, rows: Sequence[RowFile], place: Place) -> tuple[str, ...]:
+def _class_names(label: str | None, rows: Sequence[RowFile], place: Place) -> tuple[str, ...]:
     """The names of the numbers in the label column: a data set's own, else those in the metadata of all files."""
-    if place.data_set is not None and (names := class_names_of(place.data_set, place.name).get(label)):
-        return names
+    described = class_names_of(place.data_set, place.name) if place.data_set is not None else {}
+    if label is None or label in described:
+        return described.get(label or "", ())
     found = [
         class_names_in(each.schema, place.named(index)).get(label, ())
         if isinstance(each, ArrowRows | ParquetRows) and label in each.columns
