@@ -131,7 +131,11 @@ class Killed(Exception):
 
 
 @pytest.mark.parametrize("name", ["soft", "wd", "slam"])
-@pytest.mark.parametrize("options", [{"ema": 0.9}, {"optimizer": "sgd"}, {"early_stop_epochs": 2}], ids=str)
+@pytest.mark.parametrize(
+    "options",
+    [{"ema": 0.9}, {"optimizer": "sgd"}, {"early_stop_epochs": 2}, {"ema": 0.9, "early_stop_epochs": 2}],
+    ids=str,
+)
 def test_a_killed_run_resumes_to_the_same_bytes(tmp_path, name, options):
     rows, held_out = some_rows(), some_rows(30, seed=5)
     whole = student(dropout=0.3)
@@ -206,6 +210,29 @@ def test_early_stopping_waits_exactly_as_many_epochs_as_it_should(patience):
     assert len(losses) == losses.index(min(losses)) + 1 + patience
     # Without it, all epochs.
     assert len(trained(nn.Linear(5, K), rows, held_out=held_out, epochs=12, **still)[0]) == 12
+
+
+def test_early_stopping_measures_the_average_that_it_keeps():
+    rows, held_out, module = some_rows(), some_rows(40, seed=9), student()
+    options = {"early_stop_epochs": 4, "learning_rate": 0.3, "epochs": 40}
+    history, _ = trained(module, rows, held_out=held_out, ema=0.9, **options)
+    averages = [record.held_out_loss for record in history]
+    assert len(history) < 40
+    module.eval()
+    kept = F.cross_entropy(module(held_out.inputs.values), held_out.label).item()
+    assert kept == pytest.approx(min(averages), rel=1e-5)
+    assert len(history) - (averages.index(min(averages)) + 1) == 4
+    # The live network has other losses.
+    live, _ = trained(student(), rows, held_out=held_out, **options)
+    assert abs(live[0].held_out_loss - averages[0]) > 0.01
+
+
+def test_measuring_the_average_does_not_change_the_training():
+    rows, held_out = some_rows(), some_rows(40, seed=9)
+    measured, unmeasured = student(dropout=0.3), student(dropout=0.3)
+    trained(measured, rows, held_out=held_out, epochs=5, ema=0.8)
+    trained(unmeasured, rows, epochs=5, ema=0.8)
+    assert torch.equal(weights(measured), weights(unmeasured))
 
 
 def test_a_loss_that_is_not_finite_stops_before_the_step():

@@ -1,6 +1,7 @@
 """The published methods by name, each composed of parts in a few lines."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from overproof.methods.composition import Method, Objective
 from overproof.methods.losses import (
@@ -202,6 +203,32 @@ def method(name: str) -> Method:
     made = lookup("method", name).make()
     assert isinstance(made, Method)
     return made
+
+
+def plain_row(built: Method, *, pooled: bool) -> str:
+    """The reference or conventional row that a method is, whatever it is called; empty where it is none of them.
+
+    Decided by its parts: an option that changes target, weight, loss, selection, first weights or generations makes a
+    method of `hard`. The noise model does not count, because no part of these rows uses it.
+
+    Args:
+        built: The method.
+        pooled: Whether the run has a pool.
+
+    Example:
+        >>> from overproof.methods.composition import override
+        >>> plain_row(method("hard"), pooled=True)
+        'hard'
+        >>> plain_row(override(method("hard"), "pool.target", "soft"), pooled=True)
+        'soft'
+        >>> plain_row(override(method("hard"), "pool.weight", "fidelity"), pooled=True)
+        ''
+    """
+    for name in dict.fromkeys(("labelled_only", *(CONVENTIONAL if pooled else CONVENTIONAL_WITHOUT_POOL))):
+        same = method(name)
+        if replace(built, noise=same.noise) == same:
+            return name
+    return ""
 
 
 def method_names() -> tuple[str, ...]:

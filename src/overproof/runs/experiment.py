@@ -16,7 +16,7 @@ from overproof.data.options import DataOptions
 from overproof.errors import InputError
 from overproof.methods.composition import Method, override
 from overproof.methods.noise_models import Noiseless, Published
-from overproof.methods.published import CONVENTIONAL, CONVENTIONAL_WITHOUT_POOL, method, papers_of
+from overproof.methods.published import CONVENTIONAL, CONVENTIONAL_WITHOUT_POOL, method, papers_of, plain_row
 from overproof.methods.selectors import Nothing
 from overproof.models import ModelSpec
 from overproof.models.importing import is_import_path
@@ -110,7 +110,8 @@ class Experiment(Options):
         student: What is trained.
         train: How it is trained.
         methods: The rows of the table; `labelled_only` and (with a pool) `hard` and `soft` or (without) `born_again`
-            are added where they are missing, because verdicts need them.
+            are added where they are missing and their names are free, because verdicts need them. A conventional row
+            with options that change its parts, or with rounds, is a method.
         seeds: One student a method and seed; rows are paired by seed.
         held_out_share: Share of the labelled examples that methods which need held-out labels (and early stopping)
             keep out of training, when there is no validation role.
@@ -223,14 +224,29 @@ class Experiment(Options):
     def rows(self) -> tuple[MethodOptions, ...]:
         """The methods of the table; those that verdicts need and the options leave out come first.
 
-        Without labelled examples no student is trained on labels alone; without a pool none is distilled from it.
+        Raises:
+            InputError: Every name of a conventional row is taken by a method, so that there is nothing to compare with.
         """
-        pooled = not self.data.without("pool")
-        named = {each.method if pooled or not each.options else each.row for each in self.methods}
         alone = () if self.data.without("labelled") else ("labelled_only",)
-        wanted = dict.fromkeys((*alone, *(CONVENTIONAL if pooled else CONVENTIONAL_WITHOUT_POOL)))
-        added = tuple(MethodOptions(method=name) for name in wanted if name not in named)
-        return (*added, *self.methods)
+        conventional = CONVENTIONAL_WITHOUT_POOL if self.data.without("pool") else CONVENTIONAL
+        present, taken = {self.plain(each) for each in self.methods}, {each.row for each in self.methods}
+        wanted = dict.fromkeys((*alone, *conventional))
+        added = [name for name in wanted if name not in present | taken]
+        if not {*present, *added} & {*conventional}:
+            raise InputError(
+                f"Option 'methods': {' and '.join(map(repr, conventional))} have options that make methods of them, so "
+                f"no conventional row is left to compare with; give such a row another name, as {conventional[0]}_1."
+            )
+        return (*(MethodOptions(method=name) for name in added), *self.methods)
+
+    def plain(self, each: MethodOptions) -> str:
+        """The reference or conventional row that a row is by its parts; empty for a method, as with rounds.
+
+        Training options (`train`) do not count: a conventional row that is trained better is a better baseline.
+        """
+        if each.rounds.most or each.pool == "original":
+            return ""
+        return plain_row(each.build(), pooled=not self.data.without("pool"))
 
     def papers(self) -> list[Paper]:
         """The papers behind its methods, peer rounds and stack of teachers, each once."""

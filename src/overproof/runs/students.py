@@ -10,7 +10,6 @@ import torch
 
 from overproof.data import Examples
 from overproof.evaluation.verdict import Role as RowRole
-from overproof.methods.published import CONVENTIONAL, CONVENTIONAL_WITHOUT_POOL
 from overproof.models import Inputs, Student, build, join
 from overproof.models.encoding_cache import EncodingCache
 from overproof.processes import leads
@@ -158,8 +157,7 @@ class Students:
         """The role of a row in the table."""
         if each.row == "oracle" or each.pool == "original":
             return "reference"
-        if self.experiment.data.without("pool"):
-            return "conventional" if each.method in CONVENTIONAL_WITHOUT_POOL and not each.options else "method"
-        if each.method == "labelled_only":
-            return "reference"
-        return "conventional" if each.method in CONVENTIONAL else "method"
+        plain = self.experiment.plain(each)
+        if not plain:
+            return "method"
+        return "reference" if plain == "labelled_only" and not self.experiment.data.without("pool") else "conventional"

@@ -29,7 +29,8 @@ class EpochRecord:
         weight_min: Smallest weight of a pool example, or of a labelled one where no pool is trained on.
         weight_mean: Their mean weight.
         weight_max: Their largest weight.
-        held_out_loss: Cross-entropy on the held-out labelled examples, where there are any.
+        held_out_loss: Cross-entropy on the held-out labelled examples, where there are any, of the student as it would
+            be kept: with the average of its weights where `ema` is above 0.
         labelled_right: Share of labelled examples on which the student's top class, during training, was the label.
         pool_agreement: Share of pool examples on which its top class was the teacher's.
         weight_counts: Number of these weights below .05, of .05 to .1, ..., and of one or more.

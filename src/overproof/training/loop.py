@@ -1,8 +1,8 @@
 """The training loop: one function for every method, read from top to bottom."""
 
 import time
-from collections.abc import Callable
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 
 import torch
@@ -231,7 +231,8 @@ def _close_epoch(
     passes = state.passes[: state.num_passes]
     held_out_loss = None
     if data.held_out is not None:
-        batch = _held_out_batch(student, data.held_out, data.transition)
+        with _as_kept(student, state.average):
+            batch = _held_out_batch(student, data.held_out, data.transition)
         truth = label_distribution(batch.label, batch.teacher_probs)
         held_out_loss = soft_cross_entropy(batch.student_logits, truth).mean().item()
         if options.early_stop_epochs and held_out_loss < state.best_loss:
@@ -249,6 +250,20 @@ def _close_epoch(
     state.history.append(record)
     state.num_passes, state.counts = 0, no_counts(state.counts.total.device)
     return record
+
+
+@contextmanager
+def _as_kept(student: nn.Module, average: dict[str, Tensor]) -> Iterator[None]:
+    """The student with the weights that would be kept now: the average of its weights where there is one."""
+    if not average:
+        yield
+        return
+    live = weights_of(student)
+    student.load_state_dict(average)
+    try:
+        yield
+    finally:
+        student.load_state_dict(live)
 
 
 def _stopped(state: TrainingState, options: TrainOptions) -> bool:

@@ -42,7 +42,7 @@ class TrainOptions(Options):
         teacher_answers: `stored` uses the teacher's answers to the original images (fast); `online` evaluates it
             on every augmented image (as some papers do; slower); the teacher must then be a saved student for images.
         early_stop_epochs: Stop after this many epochs without a better loss on held-out labelled examples, and use the
-            best; 0 never stops.
+            best; 0 never stops. With `ema` the averaged weights are measured, because they are kept.
         accumulate: Forward and backward passes a step, for memory; the gradient is the same.
         bf16: Autocast to bfloat16 where the device is CUDA.
         compile: Compile the student with `torch.compile`.

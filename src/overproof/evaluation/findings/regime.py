@@ -19,7 +19,7 @@ def find(facts: RunFacts) -> list[str]:
 
     If the pool has no true labels, only how often it agrees with the answers.
     """
-    hard = facts.trainings_of("hard")
+    hard = facts.trainings_of("hard") if facts.conventional("hard") else []
     if hard and all("mistakes_learned" in each for each in hard):
         right = fmean(each["pool_answers_right"] for each in hard)
         learned = fmean(each["mistakes_learned"] for each in hard)

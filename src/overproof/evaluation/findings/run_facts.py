@@ -60,6 +60,10 @@ class RunFacts:
         """The facts of the trainings of one row, seed by seed."""
         return [facts for (name, _), facts in self.trainings.items() if name == row]
 
+    def conventional(self, row: str) -> bool:
+        """Whether a row is conventional: false for one of the same name whose options make a method of it."""
+        return all(each.role == "conventional" for each in self.rows if each.method == row)
+
     def partial_selections(self, row: str) -> list[Mapping[str, Any]]:
         """A row's selection of the pool, seed by seed; empty unless every seed selected a part of it."""
         kept = [facts["selection"] for facts in self.trainings_of(row) if "selection" in facts]
