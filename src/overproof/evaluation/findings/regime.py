@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from statistics import fmean
 
+from overproof.evaluation.findings import not_learned
 from overproof.evaluation.findings.run_facts import RunFacts
 from overproof.evaluation.verdict import Row
 
@@ -17,8 +18,11 @@ answers it was never trained on."""
 def find(facts: RunFacts) -> list[str]:
     """The share of the teacher's mistakes that the student of hard labels repeats.
 
-    If the pool has no true labels, only how often it agrees with the answers.
+    If the pool has no true labels, only how often it agrees with the answers. Nothing where no student has learned
+    (`not_learned`): repeating few mistakes is then no averaging.
     """
+    if not_learned.find(facts):
+        return []
     hard = facts.trainings_of("hard") if facts.conventional("hard") else []
     if hard and all("mistakes_learned" in each for each in hard):
         right = fmean(each["pool_answers_right"] for each in hard)

@@ -44,6 +44,9 @@ def facts_of(
         "noise": result.noise.summary(),
         "history": [asdict(record) for record in result.history],
     }
+    labels = seed_inputs.answered["labelled"].label
+    if len(labels):
+        facts["commonest_label"] = labels.bincount().max().item() / len(labels)
     if seed_inputs.teacher_accuracy:
         facts["teacher_accuracy"] = seed_inputs.teacher_accuracy
     if result.choices:
