@@ -31,7 +31,7 @@ def classification(n=300, seed=0):
 
 def test_regression_is_the_mean_over_held_out_folds():
     features, target = regression()
-    tuned = tune_regression(features, target, folds=3)
+    tuned = tune_regression(features, target, folds=3, repeats=1)
     fold = content_folds(features, 3, 0)
     gains = np.empty(len(target))
     for each in range(3):
@@ -41,14 +41,15 @@ def test_regression_is_the_mean_over_held_out_folds():
         errors = [(model.predict(features[held]) - target[held, 0]) ** 2 for model in (teacher, both)]
         gains[held] = (errors[0] - errors[1]) / target.var()
     assert tuned.gain == pytest.approx(gains.mean(), rel=1e-8)
-    half = 1.959964 * gains.std(ddof=1) / 20
+    by_fold = np.array([gains[fold == each].mean() for each in range(3)])
+    half = max(1.959964 * gains.std(ddof=1) / 20, 4.302653 * (1 / 3 + 1 / 2) ** 0.5 * by_fold.std(ddof=1))
     assert tuned.gain_high - tuned.gain == pytest.approx(half, rel=1e-5)
     assert (tuned.task, tuned.metric, tuned.folds, len(tuned.fold_imitations)) == ("regression", "r2", 3, 3)
     assert tuned.student == pytest.approx(tuned.teacher + tuned.gain)
 
 
 def test_a_possible_gain_is_found_and_an_impossible_one_is_not():
-    won = tune_regression(*regression(1500))
+    won = tune_regression(*regression(3000, seed=1))
     assert won.verdict == "BEATS"
     assert won.gain_low > 0
     # Isotropic features and signal: tuned ridge is the best there is.
@@ -66,6 +67,55 @@ def test_classification_is_measured_on_trusted_labels_where_there_are_any():
     assert given.teacher < trusted.teacher - 0.1
     assert trusted.measured_on == given.measured_on == "the given labels"
     assert given.num_answers == 3
+
+
+def test_a_student_that_is_the_teacher_is_not_compared_with_itself():
+    """The student chosen on all examples is the teacher, those of some folds are not: it was called BEATS."""
+    for seed in range(30):
+        features, label, _ = classification(80, seed)
+        tuned = tune_classification(features, label, folds=3, repeats=1, seed=seed)
+        assert tuned.same == (tuned.imitation == 0)
+        if tuned.same and any(tuned.fold_imitations):
+            break
+    assert (tuned.gain, tuned.gain_low, tuned.gain_high) == (0, 0, 0)
+    assert tuned.student == tuned.teacher
+    assert tuned.verdict == "DOES NOT BEAT"
+
+
+def test_the_interval_holds_the_draw_of_the_folds():
+    one, three = (tune_regression(*regression(120), repeats=repeats) for repeats in (1, 3))
+    assert (one.repeats, three.repeats, len(three.fold_imitations)) == (1, 3, 15)
+    assert one.fold_imitations == three.fold_imitations[:5]
+    assert one.gain != three.gain
+    # Other folds of the same examples move the gain by less than half the interval.
+    others = [tune_regression(*regression(120), seed=seed).gain for seed in range(1, 5)]
+    assert all(three.gain_low < each < three.gain_high for each in others)
+
+
+def test_where_nothing_is_to_be_gained_beats_is_rare():
+    """Isotropic features and signal: tuned ridge is the best there is, and no student beats it."""
+    beaten = 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        features = rng.normal(size=(60, 8))
+        target = features @ rng.normal(size=(8, 1)) + 3 * rng.normal(size=(60, 1))
+        beaten += tune_regression(features, target, folds=4, repeats=2, seed=seed).verdict == "BEATS"
+    assert beaten <= 3
+
+
+def test_one_positive_of_two_classes():
+    rng = np.random.default_rng(0)
+    features, label = rng.normal(size=(30, 3)), np.zeros(30, int)
+    label[4] = 1
+    tuned = tune_classification(features, label, folds=5, repeats=2)
+    assert tuned.verdict != "BEATS"
+    assert len(tuned.fold_imitations) == 10
+    # Folds are stratified: with two positives no fold lacks one to learn from.
+    label[7] = 1
+    for seed in range(20):
+        fold = content_folds(features, 5, seed, label)
+        assert fold[4] != fold[7]
+        assert np.bincount(fold).tolist() == [6] * 5
 
 
 @pytest.fixture
@@ -119,6 +169,7 @@ def test_the_same_command_prints_the_same_twice(files, capsys):
         ({}, ["--target", "y", "--truth", "label"], "--truth needs --label"),
         ({}, ["--label", "label", "--features", "label"], "is named twice"),
         ({}, ["--target", "y", "--folds", "1"], "--folds is 1; it must be at least 2"),
+        ({}, ["--target", "y", "--repeats", "0"], "--repeats is 0; it must be at least 1"),
         ({"label": np.zeros(20, int)}, ["--label", "label"], "The label is '0' in every row; at least 2 classes"),
         (
             {"label": np.arange(20)},

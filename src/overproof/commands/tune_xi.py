@@ -22,6 +22,7 @@ def tune_xi(
         str | None, typer.Option(help="Trusted classes, used only to measure: never to fit or to choose.")
     ] = None,
     folds: Annotated[int, typer.Option(help="Number of cross-validation folds, at least 2.")] = 5,
+    repeats: Annotated[int, typer.Option(help="How many times the rows are divided into folds, at least 1.")] = 3,
     seed: Annotated[int, typer.Option(help="Random seed of the folds.")] = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -32,7 +33,9 @@ def tune_xi(
     """
     from overproof.linear.tuning import report, tune
 
-    found = tune(file, label=label, target=target, features=features, truth=truth, folds=folds, seed=seed)
+    found = tune(
+        file, label=label, target=target, features=features, truth=truth, folds=folds, repeats=repeats, seed=seed
+    )
     if as_json:
         print_json(found.as_json())
     else:

@@ -36,15 +36,25 @@ def content_order(inputs: NDArray[Any], seed: int) -> Int64[np.ndarray, "N"]:
     return np.unique(_mixed(hashed ^ odd[-1]), return_inverse=True)[1].astype(np.int64)
 
 
-def content_folds(inputs: NDArray[Any], folds: int, seed: int) -> Int64[np.ndarray, "N"]:
+def content_folds(
+    inputs: NDArray[Any], folds: int, seed: int, group: NDArray[np.int64] | None = None
+) -> Int64[np.ndarray, "N"]:
     """The fold of every example, [N]: at most `folds`, of nearly equal numbers of distinct rows.
 
     Args:
         inputs: [N, D], finite.
         folds: At least 2.
         seed: Seed of the folds.
+        group: [N], such as class indices: the distinct rows of every group are in folds of nearly equal numbers too. A
+            row that occurs in several groups counts in the first of them.
     """
     ranks = content_order(inputs, seed)
+    if group is not None:
+        first = np.unique(ranks, return_index=True)[1]
+        # Dealt out group after group, so that the remainders of small groups spread as well.
+        place = np.empty(len(first), np.int64)
+        place[np.argsort(group[first], kind="stable")] = np.arange(len(first))
+        ranks = place[ranks]
     return ranks % min(folds, int(ranks.max()) + 1)
 
 
