@@ -8,14 +8,15 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
+from overproof.answers.arrays import class_names_of, probs_matrix
 from overproof.answers.order import check_order
 from overproof.answers.predictions import compress
 from overproof.data import Examples, from_arrays
 from overproof.data.classes import check_class_names
+from overproof.data.frames import check_same_rows
 from overproof.errors import InputError
 from overproof.methods.composition import Method
 from overproof.methods.published import method as method_by_name
@@ -96,17 +97,20 @@ def distill(
     Args:
         student: A student by name (`linear`, `mlp`, `cnn`, `resnet`, `ngram`), a `torch.nn.Module` that maps a batch of
             the inputs to logits [B, K] (trained in place), or a `ModelSpec`.
-        pool: N unlabelled examples: images (uint8), numbers [N, D], or a list of texts; `Examples` too.
-        teacher_probs: [N, K], the teacher's probabilities on the pool; rows sum to one. Or a scikit-learn classifier:
+        pool: N unlabelled examples: images (uint8), numbers [N, D], a list of texts, or a data frame of pandas, Polars
+            or Arrow, read as a file of it would be (a pandas index is left out); `Examples` too.
+        teacher_probs: [N, K], the teacher's probabilities on the pool; rows sum to one. The columns of a data frame are
+            matched with the classes by name. Or a scikit-learn classifier:
             a fitted one predicts pool and labelled examples, which it must not have been trained on; an unfitted one is
             cross-fitted on the labelled examples.
         labelled: n labelled examples of the same kind.
-        labels: [n], class indices 0..K-1.
+        labels: [n], class indices 0..K-1, or class names.
         labelled_teacher_probs: [n, K], the teacher's probabilities on the labelled examples **by a teacher that was not
             trained on them** (cross-fitted, or trained elsewhere): in sample, a teacher is almost never wrong. Left out
             if `teacher_probs` is a classifier.
         method: By name (`overproof methods` lists them) or composed.
-        class_names: K names; 0..K-1 by default.
+        class_names: K names in the order of the columns; by default the column names of `teacher_probs`, else 0..K-1;
+            for a classifier the sorted labels.
         train: Training options.
         seed: Seeds everything random; the same seed gives the same student.
         held_out_share: Share of the labelled examples held out of training, for methods that need held-out labels.
@@ -201,12 +205,19 @@ def _given(
         raise InputError(
             "labelled_teacher_probs is needed where teacher_probs is an array, and left out where it is a classifier."
         )
-    given = _matrix(teacher_probs, "teacher_probs") if classifier is None else None
-    num_classes = _num_classes(labels, class_names) if given is None else given.shape[1]
-    names = tuple(class_names) if class_names is not None else tuple(str(index) for index in range(num_classes))
+    names = class_names_of(None if classifier is not None else teacher_probs, labels, class_names)
+    given = probs_matrix(teacher_probs, "teacher_probs", names) if classifier is None else None
+    num_classes = len(names) if given is None else given.shape[1]
+    names = names or tuple(str(index) for index in range(num_classes))
     if len(names) != num_classes:
         raise InputError(f"class_names holds {len(names)} names; there are {num_classes} columns in teacher_probs.")
     check_class_names(names, "class_names")
+    for first, second, words in (
+        (labelled, labels, ("labelled", "labels")),
+        (labelled, labelled_teacher_probs, ("labelled", "labelled_teacher_probs")),
+        (pool, teacher_probs, ("pool", "teacher_probs")),
+    ):
+        check_same_rows(first, second, *words)
     pool_examples = _examples(pool, None, names, "pool")
     labelled_examples = _examples(labelled, labels, names, "labelled")
     if (labelled_examples.label < 0).any():
@@ -219,7 +230,7 @@ def _given(
             classifier, labelled_examples, pool_examples, num_folds=NUM_FOLDS, seed=seed
         )
     else:
-        pool_probs, labelled_probs = given, _matrix(labelled_teacher_probs, "labelled_teacher_probs")
+        pool_probs, labelled_probs = given, probs_matrix(labelled_teacher_probs, "labelled_teacher_probs", names)
     if labelled_probs.shape[1] != num_classes:
         raise InputError(
             f"labelled_teacher_probs has {labelled_probs.shape[1]} columns and teacher_probs {num_classes}; both need "
@@ -245,31 +256,12 @@ def _given(
     return labelled_examples, pool_examples, labelled_probs, pool_probs
 
 
-def _num_classes(labels: Any, class_names: Sequence[str] | None) -> int:
-    """How many classes there are where only labels say so."""
-    if class_names is not None:
-        return len(class_names)
-    highest = np.asarray(labels).max(initial=0)
-    if not isinstance(highest, np.integer):
-        raise InputError("labels must be class indices 0..K-1, or give class_names.")
-    return int(highest) + 1
-
-
-def _matrix(values: Any, option: str) -> Tensor:
-    matrix = torch.as_tensor(np.asarray(values) if not isinstance(values, Tensor) else values)
-    if matrix.ndim != 2 or not matrix.is_floating_point():
-        raise InputError(
-            f"{option} is an array of {matrix.dtype} with shape {tuple(matrix.shape)}; it must hold probabilities, "
-            f"one row an example and one column a class."
-        )
-    return matrix
-
-
 def _examples(values: Any, labels: Any, names: tuple[str, ...], origin: str) -> Examples:
     if isinstance(values, Examples) and labels is None:
         return values
     if isinstance(values, Examples):
-        values = values.inputs
+        # Its inputs are checked; missing values in them are allowed.
+        return from_arrays(values.inputs, labels, class_names=names, origin=origin, missing="allow")
     return from_arrays(values, labels, class_names=names, origin=origin)
 
 
@@ -292,8 +284,8 @@ def self_distill(
 
     Args:
         student: As for `overproof.distill`; a module of your own is copied for the teacher and trained in place.
-        inputs: N examples: images (uint8), numbers [N, D], or a list of texts.
-        labels: [N], class indices 0..K-1, some of them wrong.
+        inputs: N examples: images (uint8), numbers [N, D], a list of texts, or a data frame; `Examples` too.
+        labels: [N], class indices 0..K-1 or class names, some of them wrong.
         held_out: More examples, which neither teacher nor student is trained on: they choose ξ. Needed where the method
             leaves it to them, as the default does.
         held_out_labels: Theirs; as noisy as the others will do.
@@ -379,7 +371,11 @@ def _content_of(*parts: Examples) -> str:
 
 def _known(inputs: Any, labels: Any, names: Sequence[str] | None, origin: str, option: str) -> Examples:
     """Examples whose every label is known."""
-    examples = from_arrays(inputs, np.asarray(labels), class_names=names, origin=origin)
+    check_same_rows(inputs, labels, origin, option)
+    allowed: Any = "refuse"
+    if isinstance(inputs, Examples):
+        inputs, allowed = inputs.inputs, "allow"
+    examples = from_arrays(inputs, labels, class_names=names, origin=origin, missing=allowed)
     if len(examples) == 0:
         raise InputError(f"{origin} holds no example; at least one is needed.")
     if (examples.label < 0).any():

@@ -32,6 +32,13 @@ def predict(
         ),
     ] = None,
     label: Annotated[str | None, typer.Option(help="Column of the true classes in --calibrate.")] = None,
+    spreadsheet_safe: Annotated[
+        bool,
+        typer.Option(
+            "--spreadsheet-safe",
+            help="In CSV, write an apostrophe before cells that spreadsheets would run as formulas.",
+        ),
+    ] = False,
     allow_import: AllowImport = [],  # noqa: B006
     as_json: AsJson = False,
 ) -> None:
@@ -64,7 +71,9 @@ def predict(
         withheld = None if calibrate is None else replace(source, path=calibrate, id=None, label=label)
         abstention, left_out = choose_abstention(loaded, student, withheld, risk=risk, confidence=confidence)
     with OnTerminal(remarks()) as progress:
-        done = write_predictions(loaded, source, written, abstention=abstention, progress=progress)
+        done = write_predictions(
+            loaded, source, written, abstention=abstention, spreadsheet_safe=spreadsheet_safe, progress=progress
+        )
     beside = None
     if abstention is not None:
         from overproof.deployment.calibration_examples import write_guarantee

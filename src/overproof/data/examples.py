@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -13,19 +13,23 @@ from torch import Tensor
 
 from overproof.data import ids as content
 from overproof.data.columns import UNKNOWN, Frame, unique_keys, whole
-from overproof.data.inputs import features, image_tensor
-from overproof.data.labels import given_words, indexed, renamed
+from overproof.data.frames import is_frame, table_of_frame
+from overproof.data.inputs import Missing, features, image_tensor
+from overproof.data.labels import array_labels
 from overproof.data.mapped import ChainedInputs, InMemory, MappedInputs
 from overproof.data.source import AS_THEY_ARE, ImageOptions, Kind
-from overproof.data.wording import at_row, listed, nearest
+from overproof.data.wording import at_row, listed
 from overproof.errors import InputError
 
 Array = np.ndarray | Tensor | Sequence[Any]
 
 _ALLOWED = (
     "allowed are images (uint8, [N, H, W], [N, H, W, C] or [N, C, H, W] with C 1 or 3), numbers [N, D] for a table, or "
-    "a list of strings"
+    "a list of strings, or a data frame"
 )
+
+
+_WITH_GAPS = "give overproof.data.from_arrays(…, missing='allow')"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -181,23 +185,27 @@ def build(
 
 
 def from_arrays(
-    inputs: Array | pa.Table,
-    label: Array | None = None,
+    inputs: Any,
+    label: Any = None,
     *,
     class_names: Sequence[str] | None = None,
     keys: Array | None = None,
     origin: str = "array",
+    missing: Literal["refuse", "allow"] = "refuse",
 ) -> Examples:
-    """Examples from arrays, tensors or lists.
+    """Examples from arrays, tensors, lists or data frames.
 
     Args:
         inputs: Images: uint8 [N, H, W], [N, H, W, C] or [N, C, H, W] with C 1 or 3; table: finite numbers [N, D]
-            (columns f0 to f<D-1>); text: N strings.
-        label: [N] integers (indices into `class_names`, -1 where unknown), or [N] class names as strings.
+            (columns f0 to f<D-1>), or a data frame of pandas, Polars or Arrow, whose columns may also hold categories,
+            strings, booleans and dates (a pandas index is left out); text: N strings.
+        label: [N] integers (indices into `class_names`, -1 where unknown), or [N] class names as strings; None where
+            unknown.
         class_names: One name per class. Without them, integers 0..max are named by their digits and strings are
             sorted.
         keys: [N] own ids, strings or integers, unique.
         origin: Where these examples come from, for error messages.
+        missing: Whether a table may have missing values.
 
     Example:
         >>> reviews = from_arrays(["good", "bad", "fine"], [1, 0, -1], class_names=["no", "yes"])
@@ -209,7 +217,7 @@ def from_arrays(
     Raises:
         InputError: If the inputs have another rank or type, a label is out of range, or lengths differ.
     """
-    checked = _inputs(inputs, origin)
+    checked = _inputs(inputs, origin, missing)
     num_rows = len(checked)
     if num_rows == 0:
         raise InputError(f"{origin} has no rows; at least one is needed.")
@@ -219,7 +227,7 @@ def from_arrays(
     names = tuple(class_names or ())
     if len(set(names)) < len(names):
         raise InputError(f"{origin} has the class names {listed(names)}; each name may occur once.")
-    indices, names = (torch.full((num_rows,), UNKNOWN), names) if label is None else _labels(label, names, origin)
+    indices, names = (torch.full((num_rows,), UNKNOWN), names) if label is None else array_labels(label, names, origin)
     frame = Frame(name=origin, table=pa.table({}), rows=np.arange(num_rows))
     return build(
         inputs=checked,
@@ -269,9 +277,9 @@ def concatenate(parts: Sequence[Examples]) -> Examples:
     )
 
 
-def _inputs(inputs: Array | pa.Table, origin: str) -> Tensor | pa.Array | pa.Table:
-    if isinstance(inputs, pa.Table):
-        return _table(inputs, origin)
+def _inputs(inputs: Any, origin: str, missing: Missing) -> Tensor | pa.Array | pa.Table:
+    if is_frame(inputs):
+        return _table(table_of_frame(inputs, origin), origin, missing)
     array: np.ndarray
     if isinstance(inputs, Tensor):
         tensor = inputs.detach().cpu()
@@ -280,6 +288,11 @@ def _inputs(inputs: Array | pa.Table, origin: str) -> Tensor | pa.Array | pa.Tab
         array = inputs
     elif isinstance(inputs, str):
         raise InputError(f"{origin} is one string; {_ALLOWED}.")
+    elif isinstance(inputs, list | tuple) and inputs and isinstance(inputs[0], list | tuple | np.ndarray):
+        try:
+            array = np.asarray(inputs)
+        except ValueError:
+            raise InputError(f"{origin} is a list of lists of several lengths; {_ALLOWED}.") from None
     else:
         return _texts(inputs, origin)
     if array.ndim == 1 and array.dtype.kind in "UO":
@@ -289,7 +302,7 @@ def _inputs(inputs: Array | pa.Table, origin: str) -> Tensor | pa.Array | pa.Tab
     if array.ndim == 2 and array.dtype.kind in "fiu" and array.dtype != np.uint8:
         wide = array.astype(np.float32) if array.dtype == np.float16 else array
         native = np.ascontiguousarray(wide.T, dtype=wide.dtype.newbyteorder("="))
-        return _table(pa.table({f"f{column}": values for column, values in enumerate(native)}), origin)
+        return _table(pa.table({f"f{column}": values for column, values in enumerate(native)}), origin, missing)
     raise InputError(f"{origin} is an array of type {array.dtype} and shape {array.shape}; {_ALLOWED}.")
 
 
@@ -307,52 +320,14 @@ def _key_column(keys: Array, origin: str) -> pa.Array:
         raise InputError(f"{origin} has keys of several types; all strings or all integers are allowed.") from None
 
 
-def _labels(label: Array, names: tuple[str, ...], origin: str) -> tuple[Int64[Tensor, "N"], tuple[str, ...]]:
-    values: NDArray[Any] = np.asarray(label.cpu() if isinstance(label, Tensor) else label)
-    if values.dtype.kind == "U" and not isinstance(label, np.ndarray):
-        # NumPy would convert the 3 of ["a", 3] to "3".
-        values = np.asarray(label, object)
-    if values.ndim != 1 or values.dtype.kind not in "iubUO":
-        raise InputError(
-            f"{origin} has labels of type {values.dtype} and shape {values.shape}; one integer or string per row is "
-            f"allowed."
-        )
-    if values.dtype.kind in "UO":
-        return _named_labels(values, names, origin)
-    values = values.astype(np.int64)
-    names = names or tuple(str(index) for index in range(values.max() + 1))
-    odd = (values < UNKNOWN) | (values >= len(names))
-    if odd.any():
-        row = int(odd.argmax())
-        raise InputError(
-            f"{origin} has the label {values[row]} in {at_row(row)}; allowed are 0 to {len(names) - 1}, and -1 for "
-            f"unknown."
-        )
-    return torch.from_numpy(values), names
-
-
-def _named_labels(
-    values: NDArray[Any], names: tuple[str, ...], origin: str
-) -> tuple[Int64[Tensor, "N"], tuple[str, ...]]:
-    words = given_words(values.tolist(), names, origin)
-    for row, value in enumerate(words):
-        if not (value is None or isinstance(value, str)):
-            raise InputError(
-                f"{origin} has a label of type {type(value).__name__} in {at_row(row)}; one label is a "
-                f"string, so all labels must be strings."
-            )
-        if names and value is not None and value not in names:
-            raise InputError(
-                f"{origin} has the label {value!r} in {at_row(row)}{nearest(value, names)}; the classes "
-                f"allowed are {listed(names)}."
-            )
-    index, found = indexed(pa.array(words, pa.large_string()))
-    return (renamed(index, found, names), names) if names else (index, found)
-
-
-def _table(table: pa.Table, origin: str) -> pa.Table:
+def _table(table: pa.Table, origin: str, missing: Missing) -> pa.Table:
     frame = whole(origin, table)
-    return features(frame, table.column_names, "refuse")[1]
+    try:
+        return features(frame, table.column_names, missing)[1]
+    except InputError as error:
+        # An array has no option of a file.
+        sentence = str(error).replace("set `missing` to 'drop' or 'allow'", f"{_WITH_GAPS} of it")
+        raise InputError(sentence.replace("(name others under `ignore`)", "(drop the column)")) from None
 
 
 def _joined(parts: Sequence[Examples]) -> Tensor | pa.Array | pa.Table | ChainedInputs:

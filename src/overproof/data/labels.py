@@ -10,9 +10,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import torch
 from jaxtyping import Int64
+from numpy.typing import NDArray
 from torch import Tensor
 
 from overproof.data.columns import UNKNOWN, Frame, is_string
+from overproof.data.frames import label_array
 from overproof.data.source import Source
 from overproof.data.wording import at_row, listed, nearest
 from overproof.errors import InputError
@@ -202,3 +204,54 @@ def renamed(index: Int64[Tensor, "N"], names: tuple[str, ...], onto: tuple[str, 
     table = torch.tensor([*(place.get(name, UNKNOWN) for name in names), UNKNOWN])
     # The last entry is for the index -1.
     return table[index]
+
+
+def array_labels(label: Any, names: tuple[str, ...], origin: str) -> tuple[Int64[Tensor, "N"], tuple[str, ...]]:
+    """Label indices of an array, list or series, and the class names that they index.
+
+    Args:
+        label: [N] integers, -1 where unknown, or names, None where unknown.
+        names: The classes; () takes those that occur.
+        origin: What to call the examples in errors.
+
+    Raises:
+        InputError: A label of another type, or beyond the classes.
+    """
+    # NumPy would convert the 3 of ["a", 3] to "3".
+    values: NDArray[Any] = label.cpu().numpy() if isinstance(label, Tensor) else label_array(label)
+    if values.ndim != 1 or values.dtype.kind not in "iubUO":
+        raise InputError(
+            f"{origin} has labels of type {values.dtype} and shape {values.shape}; one integer or string per row is "
+            f"allowed."
+        )
+    if values.dtype.kind in "UO":
+        return _named_labels(values, names, origin)
+    values = values.astype(np.int64)
+    names = names or tuple(str(index) for index in range(values.max() + 1))
+    odd = (values < UNKNOWN) | (values >= len(names))
+    if odd.any():
+        row = int(odd.argmax())
+        raise InputError(
+            f"{origin} has the label {values[row]} in {at_row(row)}; allowed are 0 to {len(names) - 1}, and -1 for "
+            f"unknown."
+        )
+    return torch.from_numpy(values), names
+
+
+def _named_labels(
+    values: NDArray[Any], names: tuple[str, ...], origin: str
+) -> tuple[Int64[Tensor, "N"], tuple[str, ...]]:
+    words = given_words(values.tolist(), names, origin)
+    for row, value in enumerate(words):
+        if not (value is None or isinstance(value, str)):
+            raise InputError(
+                f"{origin} has a label of type {type(value).__name__} in {at_row(row)}; one label is a "
+                f"string, so all labels must be strings."
+            )
+        if names and value is not None and value not in names:
+            raise InputError(
+                f"{origin} has the label {value!r} in {at_row(row)}{nearest(value, names)}; the classes "
+                f"allowed are {listed(names)}."
+            )
+    index, found = indexed(pa.array(words, pa.large_string()))
+    return (renamed(index, found, names), names) if names else (index, found)

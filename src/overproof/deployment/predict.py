@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 import torch
@@ -16,7 +17,7 @@ from torch import Tensor
 
 from overproof.data import Examples, Source, read
 from overproof.data.classes import check_class_names
-from overproof.data.columns import check_names
+from overproof.data.columns import check_names, is_string
 from overproof.data.find_files import Place, find_files
 from overproof.data.inputs import NothingLeft
 from overproof.data.open_source import OpenedSource
@@ -72,6 +73,7 @@ def predict(
     file: Path,
     *,
     abstention: Abstention | None = None,
+    spreadsheet_safe: bool = False,
     progress: Progress | None = None,
 ) -> Predicted:
     """Write id, likeliest class and the probability of every class to a file, one row per example, in order.
@@ -88,6 +90,8 @@ def predict(
         source: The examples; of a table only the columns that the student uses are read.
         file: `.parquet` or `.csv`; it appears when it is complete.
         abstention: The threshold below which the class is left empty.
+        spreadsheet_safe: In a CSV file, put an apostrophe before ids and class names that a spreadsheet would run as a
+            formula. It changes these values, so that the file no longer joins with the data by id.
         progress: Shows the number of rows done.
 
     Raises:
@@ -96,7 +100,7 @@ def predict(
     """
     schema, began, seen, num_answered = _schema(student, abstention), time.perf_counter(), [], 0
     num_rows = 0
-    with _writer(file, schema) as write, (progress or Silent()).task("answers", None) as advance:
+    with _writer(file, schema, spreadsheet_safe) as write, (progress or Silent()).task("answers", None) as advance:
         for examples in _pieces(student, source):
             probs = student.probs(examples)
             table, answered = _table(student, examples, probs, abstention, schema)
@@ -227,13 +231,43 @@ def _hex(ids: np.ndarray) -> pa.Array:
 
 
 @contextmanager
-def _writer(path: Path, schema: pa.Schema) -> Iterator[Any]:
+def _writer(path: Path, schema: pa.Schema, spreadsheet_safe: bool) -> Iterator[Any]:
     makers = {".parquet": pq.ParquetWriter, ".csv": pyarrow.csv.CSVWriter}
     if path.suffix not in makers:
         raise InputError(f"--out {str(path)!r} must end in .parquet or .csv, not {path.suffix!r}.")
+    if spreadsheet_safe and path.suffix != ".csv":
+        raise InputError(f"--spreadsheet-safe is for CSV files; --out {str(path)!r} ends in {path.suffix!r}.")
     atomic.check_output(path, folder=False)
+    if spreadsheet_safe:
+        names = without_formulas(pa.array(schema.names)).to_pylist()
+        schema = pa.schema([field.with_name(name) for field, name in zip(schema, names, strict=True)])
     with writing_file(path), atomic.replacing(path) as file:
         with makers[path.suffix](file, schema) as writer:
-            yield writer.write_table if path.suffix == ".parquet" else writer.write
+            if spreadsheet_safe:
+                yield lambda table: writer.write(_without_formulas(table, schema))
+            else:
+                yield writer.write_table if path.suffix == ".parquet" else writer.write
         # It would describe the predictions that are replaced.
         path.with_suffix(".risk.json").unlink(missing_ok=True)
+
+
+def without_formulas(words: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
+    """Strings with an apostrophe before those that a spreadsheet would run as a formula; numbers stay as they are.
+
+    Args:
+        words: [N] strings.
+
+    Example:
+        >>> without_formulas(pa.array(["=1+1", "-3", "-a", "@x", "plain", None])).to_pylist()
+        ["'=1+1", '-3', "'-a", "'@x", 'plain', None]
+
+    Source: OWASP, "CSV Injection".
+    """
+    formula = pc.match_substring_regex(words, "^[=+@\\-\t\r\n\uff1d\uff0b\uff0d\uff20]")
+    number = pc.match_substring_regex(words, r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$")
+    return pc.if_else(pc.and_not(formula, number), pc.binary_replace_slice(words, 0, 0, "'"), words)
+
+
+def _without_formulas(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    columns = [without_formulas(column) if is_string(column.type) else column for column in table.columns]
+    return pa.Table.from_arrays(columns, schema=schema)

@@ -80,7 +80,7 @@ class Student:
         fitted = 0 if body is None else body.num_numbers
         return fitted + sum(each.numel() for each in self.module.parameters() if each.requires_grad)
 
-    def encode(self, examples: Examples | Array) -> Dense | Ragged:
+    def encode(self, examples: Any) -> Dense | Ragged:
         """Encode examples, or what `from_arrays` takes, for the module; keep the result to predict several times.
 
         Raises:
@@ -95,7 +95,7 @@ class Student:
         """Warnings about what the student does not read of these examples, such as truncated texts."""
         return self.encoder.remarks(examples) if isinstance(self.encoder, NgramEncoder) else []
 
-    def logits(self, examples: Examples | Inputs | Array, *, batch_size: int = 1024) -> Float32[Tensor, "N K"]:
+    def logits(self, examples: Any, *, batch_size: int = 1024) -> Float32[Tensor, "N K"]:
         """Scores in evaluation mode, without gradient, on the CPU; the module's modes are restored.
 
         Args:
@@ -149,7 +149,7 @@ class Student:
                 f"(counted from 0): its training diverged (lower 'train.learning_rate') or its inputs are too large."
             )
 
-    def probs(self, examples: Examples | Inputs | Array, *, batch_size: int = 1024) -> Float32[Tensor, "N K"]:
+    def probs(self, examples: Any, *, batch_size: int = 1024) -> Float32[Tensor, "N K"]:
         """The softmax of `logits`: rows sum to one.
 
         Args:

@@ -17,6 +17,7 @@ from overproof.errors import InputError
 from overproof.models import layers
 from overproof.models.encoders import EmbeddingEncoder, Encoder, ImageEncoder, NgramEncoder, Shape
 from overproof.models.estimator import EstimatorBody
+from overproof.models.factories import call_factory
 from overproof.models.importing import check_options_of, imported, is_estimator
 from overproof.models.inputs import Inputs
 from overproof.models.layers import Normalise, UnitRange
@@ -336,14 +337,13 @@ def _factory(spec: ModelSpec) -> tuple[Callable[..., nn.Module], dict[str, Any]]
         check_options_of(spec.name, spec.options, "student.options")
         if is_estimator(factory):
             return partial(EstimatorBody, factory, spec.options, spec.name), {}
-        try:
-            inspect.signature(factory).bind((), 0, **spec.options)
-        except TypeError as error:
-            raise InputError(
-                f"Student {spec.name!r} cannot be called with (input_shape, num_classes) and the options "
-                f"{listed(spec.options) or 'none'}: {reason(error)}; it is {inspect.signature(factory)}."
-            ) from None
-        return factory, dict(spec.options)
+        call_factory(factory, spec.name, {"input_shape": (), "num_classes": 0}, spec.options)
+
+        def made(input_shape: Shape, num_classes: int, **options: Any) -> Any:
+            shapes = {"input_shape": input_shape, "num_classes": num_classes}
+            return call_factory(factory, spec.name, shapes, options)()
+
+        return made, dict(spec.options)
     architecture = ZOO[spec.name]
     own = {name: value for name, value in spec.options.items() if name not in architecture.encoder_options}
     return architecture.factory, own

@@ -62,7 +62,7 @@ def costs_of(folder: Path) -> Mapping[tuple[Task, str, int], Cost]:
     left out.
     """
     found: dict[tuple[Task, str, int], Cost] = {}
-    lines = (folder / FILE).read_text().splitlines() if (folder / FILE).exists() else []
+    lines = (folder / FILE).read_text(errors="replace").splitlines() if (folder / FILE).exists() else []
     for line in lines:
         try:
             cost = Cost(**json.loads(line))

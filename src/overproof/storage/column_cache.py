@@ -38,7 +38,12 @@ def mapped(folder: Path, name: str, read: Callable[[Allocate], object]) -> dict[
             maps: dict[str, np.memmap[Any, np.dtype[np.uint8]]] = {}
 
             def allocate(column: str, shape: tuple[int, int]) -> NDArray[np.uint8]:
-                maps[column] = np.lib.format.open_memmap(partial / f"{column}.npy", "w+", np.dtype(np.uint8), shape)
+                path = partial / f"{column}.npy"
+                maps[column] = np.lib.format.open_memmap(path, "w+", np.dtype(np.uint8), shape)
+                if hasattr(os, "posix_fallocate"):
+                    # On a full disk, writing to a mapped file ends the process; this is an OSError instead.
+                    with path.open("r+b") as file:
+                        os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
                 return maps[column]
 
             read(allocate)

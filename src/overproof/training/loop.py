@@ -10,6 +10,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from overproof.contract import Batch
+from overproof.data.wording import reason
 from overproof.errors import InputError, NotFiniteError
 from overproof.functional import label_distribution, soft_cross_entropy
 from overproof.methods.composition import Memories, Method
@@ -141,7 +142,7 @@ def train(
                 inputs = augment(inputs, options.augmentation, options.padding, torch.default_generator)
                 inputs = inputs.contiguous(memory_format=torch.channels_last)
             with torch.autocast("cuda", torch.bfloat16) if autocast else nullcontext():
-                student_logits = forward(inputs)
+                student_logits = forward(inputs) if state.step else first_logits(forward, inputs, len(taken), data)
                 teacher_probs = teacher.probs(rows.teacher_probs.take(taken), inputs)
             batch = rows.batch(taken, student_logits.float(), teacher_probs, data.transition)
             loss, weight = method(batch, state.memories, len(labelled_part))
@@ -194,6 +195,39 @@ def _diverged(what: str, step: int, total: int, steps_per_epoch: int, options: T
         f"The training has diverged: the {what} at step {step + 1} of {total} (epoch {step // steps_per_epoch + 1}), "
         f"with learning rate {options.learning_rate:g}; lower 'train.learning_rate'."
     )
+
+
+def first_logits(
+    forward: Callable[[Tensor | Ragged], Tensor], inputs: Tensor | Ragged, num_rows: int, data: LoopData
+) -> Tensor:
+    """The logits of the first batch: a module of the user that fails on it, or has another shape, is refused here.
+
+    Args:
+        forward: The module.
+        inputs: A batch of encoded inputs.
+        num_rows: B.
+        data: Has the number of classes, K.
+
+    Raises:
+        InputError: The module raises an exception, or its output is not [B, K].
+    """
+    shape, num_classes = getattr(inputs, "shape", ("B",)), len(data.transition)
+    read = f"a batch of inputs of shape {tuple(shape)} and type {getattr(inputs, 'dtype', type(inputs).__name__)}"
+    try:
+        logits = forward(inputs)
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, TypeError, ValueError, LookupError, AttributeError, NotImplementedError) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(f"The student's module fails on {read}: {reason(error)}.") from error
+    if not isinstance(logits, Tensor) or logits.shape != (num_rows, num_classes):
+        found = f"shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else f"type {type(logits).__name__}"
+        raise InputError(
+            f"The student's module has output of {found} for {read}; logits of shape {(num_rows, num_classes)} are "
+            f"needed."
+        )
+    return logits
 
 
 def _seed(device: torch.device, seed: int) -> None:

@@ -11,6 +11,7 @@ import pyarrow.ipc
 import pyarrow.parquet
 from pyarrow.lib import ArrowException
 
+from overproof.data.frames import plain_type, with_plain_types
 from overproof.data.wording import listed, reason
 from overproof.errors import InputError
 
@@ -35,7 +36,7 @@ class ParquetRows:
     @property
     def types(self) -> list[pa.DataType]:
         """The type of each column."""
-        return [_plain(field.type) for field in self.schema if field.name in self.columns]
+        return [plain_type(field.type) for field in self.schema if field.name in self.columns]
 
     @property
     def schema(self) -> pa.Schema:
@@ -56,7 +57,7 @@ class ParquetRows:
             for batch in self.file.iter_batches(max_rows, columns=list(columns)):
                 table = pa.Table.from_batches([batch]).select(list(columns))
                 table.validate(full=True)
-                yield _with_plain_types(table)
+                yield with_plain_types(table)
         except _DAMAGE as error:
             raise InputError(
                 f"{self.name} is a damaged Parquet file ({reason(error)}); a whole one is needed."
@@ -82,7 +83,7 @@ class ArrowRows:
     @property
     def types(self) -> list[pa.DataType]:
         """The type of each column."""
-        return [_plain(field.type) for field in self.schema if field.name in self.columns]
+        return [plain_type(field.type) for field in self.schema if field.name in self.columns]
 
     @property
     def num_rows(self) -> int:
@@ -100,7 +101,7 @@ class ArrowRows:
                 for batch in _batches(file):
                     whole = pa.Table.from_batches([batch]).select(list(columns))
                     whole.validate(full=True)
-                    whole = _with_plain_types(whole)
+                    whole = with_plain_types(whole)
                     for start in range(0, len(whole), max_rows or max(len(whole), 1)):
                         yield whole.slice(start, max_rows)
         except _DAMAGE as error:
@@ -182,29 +183,6 @@ def class_names_in(schema: pa.Schema, name: str) -> Mapping[str, tuple[str, ...]
     return named
 
 
-def _plain(kind: pa.DataType) -> pa.DataType:
-    """The type that a column is read as; Arrow computes little with the views of Polars, also in dictionaries."""
-    if pa.types.is_dictionary(kind):
-        value = _plain(kind.value_type)
-        return kind if value == kind.value_type else value
-    if pa.types.is_string_view(kind):
-        return pa.large_string()
-    return pa.large_binary() if pa.types.is_binary_view(kind) else kind
-
-
-def _with_plain_types(table: pa.Table) -> pa.Table:
-    for place, field in enumerate(table.schema):
-        if (wanted := _plain(field.type)) != field.type:
-            chunks = [
-                chunk.dictionary.cast(wanted).take(chunk.indices)
-                if isinstance(chunk, pa.DictionaryArray)
-                else chunk.cast(wanted)
-                for chunk in table.column(place).chunks
-            ]
-            table = table.set_column(place, field.name, pa.chunked_array(chunks, wanted))
-    return table
-
-
 def _batches(file: pa.NativeFile) -> Iterator[pa.RecordBatch]:
     reader = _opened(file)
     if isinstance(reader, pa.ipc.RecordBatchFileReader):
@@ -251,7 +229,7 @@ def read_parquet(file: pa.parquet.ParquetFile, columns: Sequence[str], name: str
         # The file selects by prefix ("a" also selects "a.b"), hence the second selection.
         table = file.read(columns=list(columns)).select(list(columns))
         table.validate(full=True)
-        table = _with_plain_types(table)
+        table = with_plain_types(table)
     except (ArrowException, OSError, ValueError) as error:
         raise InputError(f"{name} is a damaged Parquet file ({reason(error)}); a whole one is needed.") from None
     return table
