@@ -234,7 +234,10 @@ BAD = {
         "no class 'bleu'; did you mean 'blue'",
     ),
     "the test's labels": ({"data.label_noise.roles": ["test"]}, "data.label_noise.roles"),
-    "no weight decay": ({"train.weight_decay": 0.0}, "'train.weight_decay' is 0, but the method's target may have negative entries"),
+    "no weight decay": (
+        {"train.weight_decay": 0.0},
+        "'train.weight_decay' is 0, but the method's target may have negative entries",
+    ),
     "no labels to choose on": ({"data.rows.validation": None}, "chosen on labels that the teacher was not trained on"),
     "a loss that is not linear": (
         {"methods": [{"method": "self_distilled", "options": {"labelled.loss": "tempered_divergence"}}]},
