@@ -18,7 +18,6 @@ import overproof
 from overproof.assessment.probes import probe
 from overproof.cross_fitting import (
     FoldModels,
-    content_groups,
     folds,
     held_out_rows,
     out_of_fold,
@@ -27,6 +26,7 @@ from overproof.cross_fitting import (
 )
 from overproof.data import Examples, from_arrays
 from overproof.errors import InputError
+from overproof.functional.repeats import content_groups
 from overproof.noise import (
     class_accuracy,
     global_accuracy,

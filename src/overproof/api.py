@@ -5,6 +5,7 @@ Both call the same functions as the command line.
 
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 from overproof.answers.arrays import class_names_of, probs_matrix
 from overproof.answers.order import check_order
 from overproof.answers.predictions import compress
-from overproof.data import Examples, from_arrays
+from overproof.data import Examples, from_arrays, group_words, grouped, remarks_on_copies, remarks_on_labels
 from overproof.data.classes import check_class_names
 from overproof.data.frames import check_same_rows
 from overproof.errors import InputError
@@ -26,6 +27,7 @@ from overproof.progress import Progress, Silent
 from overproof.report import write_report
 from overproof.runs.experiment import Experiment
 from overproof.runs.folder.result_file import RunResult
+from overproof.runs.folder.run_log import LOGGER
 from overproof.runs.pipeline import Run
 from overproof.seeds import derived_seed, digest
 from overproof.teachers import cross_fitted_estimator
@@ -86,6 +88,7 @@ def distill(
     train: TrainOptions | None = None,
     seed: int = 0,
     held_out_share: float = 1 / 3,
+    labelled_group: Any = None,
     teacher: nn.Module | None = None,
     rounds: int | PeerOptions = 0,
     checkpoint: Path | str | None = None,
@@ -114,6 +117,9 @@ def distill(
         train: Training options.
         seed: Seeds everything random; the same seed gives the same student.
         held_out_share: Share of the labelled examples held out of training, for methods that need held-out labels.
+        labelled_group: [n], names or numbers of what labelled examples come from (patients, authors, threads; None for
+            one that stands alone): no example is judged by a model that was trained on one of its group, and
+            intervals count groups. Examples of one content are always treated like this.
         teacher: The teacher itself, for methods that start from its weights (a module of the student's kind then), and
             for `train.teacher_answers: online`: it maps the inputs of the student's module (images as uint8
             [B, C, H, W]) to logits [B, K].
@@ -125,7 +131,9 @@ def distill(
         allow_import: Import paths `package.module:name` in a `ModelSpec` whose code may be run.
 
     Returns:
-        The trained student (`.student.probs(x)`, `.student.save(folder)`), its history, and the noise estimate.
+        The trained student (`.student.probs(x)`, `.student.save(folder)`), its history, and the noise estimate. What is
+        remarkable in the labelled examples (repeats, one content with two labels, near copies) is in `.findings`, and
+        logged as a warning of the logger `overproof`.
 
     Raises:
         InputError: Arrays that do not fit together, named with their shapes.
@@ -146,9 +154,12 @@ def distill(
         torch.Size([5, 3])
     """
     labelled_examples, pool_examples, labelled_probs, pool_probs = _given(
-        pool, teacher_probs, labelled, labels, labelled_teacher_probs, class_names, seed
+        pool, teacher_probs, labelled, labels, labelled_teacher_probs, class_names, labelled_group, seed
     )
     names = labelled_examples.class_names
+    findings = (*remarks_on_labels(labelled_examples), *remarks_on_copies(labelled_examples))
+    for finding in findings:
+        LOGGER.warning(finding)
     built = build(student, [labelled_examples, pool_examples], class_names=names, seed=seed, allow_import=allow_import)
     num_labelled = len(labelled_examples)
     data = TrainingData(
@@ -157,6 +168,7 @@ def distill(
             place=torch.arange(num_labelled),
             label=labelled_examples.label,
             answers=compress(labelled_probs, source="labelled_teacher_probs").identified(labelled_examples.ids),
+            group=group_words(labelled_examples),
         ),
         pool=AnsweredExamples(
             place=num_labelled + torch.arange(len(pool_examples)),
@@ -187,7 +199,7 @@ def distill(
                 content=_content_of(labelled_examples, pool_examples),
             ),
         )
-    return result
+    return replace(result, findings=findings)
 
 
 def _given(
@@ -197,6 +209,7 @@ def _given(
     labels: Any,
     labelled_teacher_probs: Any,
     class_names: Sequence[str] | None,
+    labelled_group: Any,
     seed: int,
 ) -> tuple[Examples, Examples, Tensor, Tensor]:
     """Labelled examples, pool, and the teacher's probabilities on each, checked against each other."""
@@ -220,6 +233,8 @@ def _given(
         check_same_rows(first, second, *words)
     pool_examples = _examples(pool, None, names, "pool")
     labelled_examples = _examples(labelled, labels, names, "labelled")
+    if labelled_group is not None:
+        labelled_examples = grouped(labelled_examples, labelled_group, "labelled_group")
     if (labelled_examples.label < 0).any():
         row = int((labelled_examples.label < 0).int().argmax())
         raise InputError(

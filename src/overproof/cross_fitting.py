@@ -10,31 +10,11 @@ from typing import Generic, TypeVar
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, Int64
-from numpy.typing import ArrayLike
 from torch import Tensor
 
 from overproof.errors import InputError
 
 Model = TypeVar("Model")
-
-
-def content_groups(ids: ArrayLike) -> Int64[Tensor, "N"]:
-    """The group of every example, counted from 0 in the order of the groups' first examples: equal ids, one group.
-
-    Args:
-        ids: [N], content ids, or anything that is equal where the content is.
-
-    Example:
-        >>> content_groups(["b", "a", "b"]).tolist()
-        [0, 1, 0]
-    """
-    values = np.ascontiguousarray(ids)
-    # NumPy sorts text of fixed length, but not raw bytes.
-    values = values.view(f"S{values.dtype.itemsize}") if values.dtype.kind == "V" else values
-    _, first, inverse = np.unique(values, return_index=True, return_inverse=True)
-    number = np.empty(len(first), np.int64)
-    number[np.argsort(first)] = np.arange(len(first))
-    return torch.from_numpy(number[inverse.reshape(-1)])
 
 
 def folds(
@@ -50,8 +30,8 @@ def folds(
         label: [N], classes to stratify by.
         num_folds: At least 2, at most N.
         seed: Seeds NumPy's PCG64; the same label and seed give the same folds.
-        group: [N], as `content_groups` returns them: examples that no model may be fitted and judged on at once, such
-            as repeated content. Without it, every example is a group.
+        group: [N], as in `overproof.functional.repeats`: examples that no model may be fitted and judged on at once,
+            such as repeated content. Without it, every example is a group.
 
     Example:
         >>> folds(torch.tensor([0, 0, 1, 1]), 2, seed=0).reshape(2, 2).sum(dim=1).tolist()
@@ -65,8 +45,8 @@ def folds(
         if len(first) < len(group):
             if num_folds <= len(label) and len(first) < num_folds:
                 raise InputError(
-                    f"{len(label)} labelled examples have {len(first)} different contents, fewer than the {num_folds} "
-                    f"folds; use fewer folds or label more."
+                    f"{len(label)} labelled examples have {len(first)} different contents (or groups, where they are "
+                    f"given), fewer than the {num_folds} folds; use fewer folds or label more."
                 )
             return folds(label[first], num_folds, seed)[group]
     if num_folds < 2:

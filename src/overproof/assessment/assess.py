@@ -13,6 +13,7 @@ from overproof.assessment.probes import ErrorProbe, error_probe, probe
 from overproof.assessment.recommendation import compare_with_probe, recommend
 from overproof.errors import InputError
 from overproof.evaluation.metrics import metrics
+from overproof.functional.repeats import Repeats
 from overproof.noise import (
     class_accuracy,
     fit_temperature,
@@ -39,7 +40,7 @@ class Assessment:
     """The assessment of a teacher; fit for JSON through `dataclasses.asdict`.
 
     Args:
-        num_labelled: Labelled examples that the estimates are computed from.
+        num_labelled: Labelled examples that the estimates are computed from; of one content the first.
         num_pool: Pool examples with teacher answers.
         accuracy: The teacher's, out of sample.
         accuracy_by_class: The same by true class.
@@ -106,6 +107,8 @@ def assess(
     class_names: Sequence[str],
     features: Any = None,
     repeated: Mapping[str, int] | None = None,
+    repeats: Repeats | None = None,
+    remarks: Sequence[str] = (),
     seed: int = 0,
 ) -> Assessment:
     """Assess a teacher by its out-of-sample answers on labelled examples and its answers on the pool.
@@ -118,25 +121,35 @@ def assess(
         features: [V, D], the student's features of the labelled examples, an array or a scipy sparse matrix; None
             leaves out everything that needs a probe.
         repeated: By role, how many examples are also in the test set.
+        repeats: Which labelled examples repeat or depend on each other: each content counts once, groups are in one
+            fold, and intervals count independent examples.
+        remarks: More findings, such as those about the data.
         seed: Seed of folds and resamples.
 
     Raises:
         InputError: Too few labelled examples, no pool, or sizes that differ.
     """
+    repeats = Repeats.none(len(labels)) if repeats is None else repeats
+    if len(once := repeats.once) < len(labels):
+        labels, labelled_teacher_probs, repeats = labels[once], labelled_teacher_probs[once], repeats.take(once)
+        features = None if features is None else features[once.numpy()]
     if len(labels) < FEWEST_LABELLED:
         raise InputError(
-            f"A teacher is assessed on at least {FEWEST_LABELLED} labelled examples; there are {len(labels)}."
+            f"A teacher is assessed on at least {FEWEST_LABELLED} labelled examples of different content; there are "
+            f"{len(labels)}."
         )
     if len(pool_teacher_probs) == 0:
         raise InputError("There is no pool, so there are no teacher answers to assess.")
     names = [str(name) for name in class_names]
     probs, margins = labelled_teacher_probs.double(), margin(labelled_teacher_probs.double())
     right = labelled_teacher_probs.argmax(dim=1) == labels
-    accuracy = Estimate(**dict(zip(("mean", "low", "high"), global_accuracy(labels, probs), strict=True)))
-    pool = _on_pool(margins, right, labelled_teacher_probs, pool_teacher_probs, names, seed)
-    probe_probs = None if features is None else probe(features, labels, len(names), seed)
-    compared = compare_with_probe(probs, probe_probs, labels, seed)
-    errors = None if features is None else error_probe(features, ~right, margins, seed)
+    accuracy = Estimate(
+        **dict(zip(("mean", "low", "high"), global_accuracy(labels, probs, repeats=repeats), strict=True))
+    )
+    pool = _on_pool(margins, right, labelled_teacher_probs, pool_teacher_probs, names, seed, repeats)
+    probe_probs = None if features is None else probe(features, labels, len(names), seed, repeats)
+    compared = compare_with_probe(probs, probe_probs, labels, seed, repeats)
+    errors = None if features is None else error_probe(features, ~right, margins, seed, repeats)
     recommendation, reason = recommend(
         accuracy, compared.alone, compared.where_wrong, compared.gain, max(_shares(labels, len(names)))
     )
@@ -144,7 +157,7 @@ def assess(
         num_labelled=len(labels),
         num_pool=len(pool_teacher_probs),
         accuracy=accuracy,
-        **_on_labelled(labels, probs, names),
+        **_on_labelled(labels, probs, names, repeats),
         **pool,
         labels_alone=compared.alone,
         alone_where_wrong=compared.where_wrong,
@@ -158,20 +171,23 @@ def assess(
         reason=reason,
         findings=(
             *_findings(accuracy, pool["pool_accuracy"], pool["drift"], repeated or {}, labels, names),
+            *remarks,
             *([SAME_MARGINS] if same_margins(margins) else []),
             *([errors.sentence()] if errors is not None else []),
         ),
     )
 
 
-def _on_labelled(labels: Tensor, probs: Tensor, names: Sequence[str]) -> dict[str, Any]:
+def _on_labelled(labels: Tensor, probs: Tensor, names: Sequence[str], repeats: Repeats) -> dict[str, Any]:
     """The fields of `Assessment` that are computed from the answers on the labelled examples."""
     right = probs.argmax(dim=1) == labels
-    matrix, (low, high) = transition_matrix(labels, probs), transition_interval(labels, probs)
+    matrix, (low, high) = transition_matrix(labels, probs), transition_interval(labels, probs, repeats=repeats)
     rank = 1 + (probs > probs.gather(1, labels.unsqueeze(1))).sum(dim=1)
     return {
         "accuracy_by_class": {
-            name: share_of(right[labels == index]) for index, name in enumerate(names) if (labels == index).any()
+            name: share_of(right[labels == index], repeats.take(labels == index))
+            for index, name in enumerate(names)
+            if (labels == index).any()
         },
         "ece": metrics(probs, labels, probs)["ece"],
         "temperature": fit_temperature(probs, labels),
@@ -184,7 +200,13 @@ def _on_labelled(labels: Tensor, probs: Tensor, names: Sequence[str]) -> dict[st
 
 
 def _on_pool(
-    margins: Tensor, right: Tensor, labelled_probs: Tensor, pool_probs: Tensor, names: Sequence[str], seed: int
+    margins: Tensor,
+    right: Tensor,
+    labelled_probs: Tensor,
+    pool_probs: Tensor,
+    names: Sequence[str],
+    seed: int,
+    repeats: Repeats,
 ) -> dict[str, Any]:
     """The fields of `Assessment` that extend the accuracy on the labelled examples to the pool, by margin or class."""
     # Imported here: `scipy.stats` is slow to import.
@@ -192,19 +214,21 @@ def _on_pool(
 
     pool_margins, hard = margin(pool_probs.double()), same_margins(margins)
     curve, pool_accuracy = accuracy_by_margin(
-        margins, right, torch.tensor(SHOWN_MARGINS, dtype=torch.float64), pool_margins, seed
+        margins, right, torch.tensor(SHOWN_MARGINS, dtype=torch.float64), pool_margins, seed, repeats
     )
     expected = isotonic_accuracy(margins, right, prior=PRIOR)(pool_margins)
     if hard:
         by_class = class_accuracy(labelled_probs.argmax(dim=1), right, len(names), lower=0.0, prior=PRIOR)
         expected = by_class(pool_probs.argmax(dim=1))
     edges = torch.tensor(ACCURACY_STEPS)
+    # The test assumes independent examples: one of each group.
+    one_each = margins[Repeats.of(repeats.group).once]
     return {
         "share_by_class": dict(zip(names, _shares(pool_probs.argmax(dim=1), len(names)), strict=True)),
         "reliability": {} if hard else dict(zip(SHOWN_MARGINS, curve, strict=True)),
         "pool_accuracy": pool_accuracy,
         "pool_by_accuracy": tuple(_shares(torch.bucketize(expected, edges, right=True), len(ACCURACY_STEPS) + 1)),
-        "drift": float(ks_2samp(margins.numpy(), pool_margins.numpy()).pvalue),
+        "drift": float(ks_2samp(one_each.numpy(), pool_margins.numpy()).pvalue),
     }
 
 

@@ -9,6 +9,7 @@ from scipy.special import ndtri
 from torch import Tensor
 
 from overproof.functional.intervals import accuracy_interval
+from overproof.functional.repeats import Repeats, standard_error
 from overproof.noise import isotonic_accuracy
 from overproof.seeds import derived_seed
 
@@ -36,36 +37,42 @@ class Estimate:
         return f"{self.mean:.1%} [{self.low:.1%}, {self.high:.1%}]"
 
 
-def share_of(right: Tensor) -> Estimate:
+def share_of(right: Tensor, repeats: Repeats | None = None) -> Estimate:
     """The share of true entries, with Wilson's interval.
 
     Args:
         right: [N], bool.
+        repeats: Of these examples, all of different content: the interval counts independent ones.
 
     Example:
         >>> str(share_of(torch.tensor([True, False, False, False])))
         '25.0% [4.6%, 69.9%]'
     """
-    low, high = accuracy_interval(int(right.sum()), len(right))
-    return Estimate(mean=right.double().mean().item(), low=low, high=high)
+    mean, num = right.double().mean().item(), len(right) if repeats is None else repeats.num_independent
+    low, high = accuracy_interval(int(right.sum()) if num == len(right) else mean * num, num)
+    return Estimate(mean=mean, low=low, high=high)
 
 
-def mean_of(values: NDArray[np.float64]) -> Estimate:
-    """The mean of independent values, with the interval of the normal approximation.
+def mean_of(values: NDArray[np.float64], repeats: Repeats | None = None) -> Estimate:
+    """The mean of some values, with the interval of the normal approximation.
 
     Args:
         values: [N], at least two.
+        repeats: Of their examples; None if they are independent.
 
     Example:
         >>> mean_of(np.array([1.0, 3.0])).mean
         2.0
     """
-    mean, half = float(values.mean()), float(ndtri(0.975) * values.std(ddof=1) / np.sqrt(len(values)))
+    error = values.std(ddof=1) / np.sqrt(len(values))
+    if repeats is not None and repeats.any:
+        error = standard_error(torch.from_numpy(values), repeats)
+    mean, half = float(values.mean()), float(ndtri(0.975) * error)
     return Estimate(mean=mean, low=mean - half, high=mean + half)
 
 
 def accuracy_by_margin(
-    margins: Tensor, right: Tensor, shown: Tensor, pool_margins: Tensor, seed: int
+    margins: Tensor, right: Tensor, shown: Tensor, pool_margins: Tensor, seed: int, repeats: Repeats | None = None
 ) -> tuple[list[Estimate], Estimate]:
     """Isotonic accuracy of the teacher at given margins and averaged over the pool, with bootstrap intervals.
 
@@ -75,6 +82,7 @@ def accuracy_by_margin(
         shown: [M], the margins at which the curve is evaluated.
         pool_margins: [N], the teacher's margins on the pool.
         seed: Seed of the resamples.
+        repeats: Of the labelled examples, all of different content; a resample draws groups.
 
     Returns:
         M estimates, each with a pointwise interval, and the expected accuracy on the pool.
@@ -86,7 +94,7 @@ def accuracy_by_margin(
     for number in range(NUM_RESAMPLES + 1):
         rows = torch.arange(len(margins))
         if number:
-            rows = torch.from_numpy(generator.integers(len(margins), size=len(margins)))
+            rows = torch.from_numpy((repeats or Repeats.none(len(margins))).resampled(generator))
         fitted = isotonic_accuracy(margins[rows], right[rows], prior=PRIOR)
         curves.append(fitted(shown).double().numpy())
         means.append(fitted(pool).double().mean().item())

@@ -13,6 +13,7 @@ from scipy.special import softmax
 from torch import Tensor
 
 from overproof.cross_fitting import FoldModels, folds
+from overproof.functional.repeats import Repeats, content_groups
 from overproof.noise import log_loss
 from overproof.seeds import derived_seed
 
@@ -77,7 +78,9 @@ class ErrorProbe:
         )
 
 
-def error_probe(features: Any, wrong: Bool[Tensor, "V"], margin: Float[Tensor, "V"], seed: int) -> ErrorProbe | None:
+def error_probe(
+    features: Any, wrong: Bool[Tensor, "V"], margin: Float[Tensor, "V"], seed: int, repeats: Repeats | None = None
+) -> ErrorProbe | None:
     """Fit a linear model that predicts the teacher's errors from the inputs, and compare it with the margin.
 
     Args:
@@ -85,10 +88,12 @@ def error_probe(features: Any, wrong: Bool[Tensor, "V"], margin: Float[Tensor, "
         wrong: [V], whether the teacher's likeliest class is not the label.
         margin: [V], the teacher's margins.
         seed: Seed of folds and resamples.
+        repeats: Of the examples, all of different content; groups are in one fold, and resamples draw groups.
 
     Returns:
         None with fewer than `FEWEST` errors or right answers.
     """
+    repeats = Repeats.none(len(wrong)) if repeats is None else repeats
     num_wrong = int(wrong.sum())
     if min(num_wrong, len(wrong) - num_wrong) < FEWEST:
         return None
@@ -96,12 +101,12 @@ def error_probe(features: Any, wrong: Bool[Tensor, "V"], margin: Float[Tensor, "
     # The margin's column is scaled to the norm of all the others, so that the penalty does not suppress its weight.
     size = float(np.sqrt((seen**2).sum() / len(seen))) or 1.0
     own = (margin.double().numpy() - margin.double().mean().item()) / (margin.double().std().item() or 1.0)
-    by_probe = probe(np.column_stack([seen, size * own]), wrong.long(), 2, seed)[:, 1].numpy()
+    by_probe = probe(np.column_stack([seen, size * own]), wrong.long(), 2, seed, repeats)[:, 1].numpy()
     scores, mistake = {"margin": -margin.double().numpy(), "inputs": by_probe}, wrong.numpy()
     generator = np.random.Generator(np.random.PCG64(derived_seed(seed, "error probe")))
     areas: dict[str, list[float]] = {name: [] for name in scores}
     for number in range(NUM_RESAMPLES + 1):
-        rows = np.arange(len(mistake)) if number == 0 else generator.integers(len(mistake), size=len(mistake))
+        rows = np.arange(len(mistake)) if number == 0 else repeats.resampled(generator)
         if 0 < mistake[rows].sum() < len(rows):
             for name, score in scores.items():
                 areas[name].append(area_under_curve(score[rows], mistake[rows]))
@@ -131,7 +136,9 @@ def _interval(areas: NDArray[np.float64]) -> tuple[float, float, float]:
     return float(areas[0]), float(low), float(high)
 
 
-def probe(features: Any, labels: Int[Tensor, "V"], num_classes: int, seed: int) -> Float[Tensor, "V K"]:
+def probe(
+    features: Any, labels: Int[Tensor, "V"], num_classes: int, seed: int, repeats: Repeats | None = None
+) -> Float[Tensor, "V K"]:
     """Out-of-fold class probabilities of logistic regression on the features; [V, K], rows sum to one.
 
     Five folds. In each, the penalty is chosen by the log-loss of three inner folds: `PENALTIES` are tried from the
@@ -142,19 +149,21 @@ def probe(features: Any, labels: Int[Tensor, "V"], num_classes: int, seed: int) 
         labels: [V].
         num_classes: K.
         seed: Seed of the folds.
+        repeats: Of the examples, all of different content; groups are in one fold.
     """
     from threadpoolctl import threadpool_limits
 
     # Matrix products of this size are several times slower on several threads.
     with threadpool_limits(1, "blas"):
         inputs, label = _coordinates(features), labels.numpy()
+        group = (Repeats.none(len(label)) if repeats is None else repeats).group
 
         def fit(number: int, rows: Tensor) -> Callable[[Matrix], Matrix]:
             seen, its_label = inputs[rows.numpy()], label[rows.numpy()]
-            penalty = _penalty(seen, its_label, num_classes, derived_seed(seed, "probe", number))
+            penalty = _penalty(seen, its_label, num_classes, derived_seed(seed, "probe", number), group[rows])
             return functools.partial(_Probe(seen, its_label, num_classes).probs, penalty)
 
-        models = FoldModels(fold=folds(labels, 5, derived_seed(seed, "probe")), fit=fit)
+        models = FoldModels(fold=folds(labels, 5, derived_seed(seed, "probe"), group), fit=fit)
         return models.out_of_fold(lambda probs, rows: torch.from_numpy(probs(inputs[rows.numpy()])))
 
 
@@ -190,7 +199,7 @@ class _Probe:
         return probs
 
 
-def _penalty(inputs: Matrix, label: NDArray[np.int64], num_classes: int, seed: int) -> float:
+def _penalty(inputs: Matrix, label: NDArray[np.int64], num_classes: int, seed: int, group: Tensor) -> float:
     """The penalty with the lowest log-loss over the inner folds."""
     truth = torch.from_numpy(label)
 
@@ -200,7 +209,7 @@ def _penalty(inputs: Matrix, label: NDArray[np.int64], num_classes: int, seed: i
     def scores_at(penalty: float) -> Callable[[_Probe, Tensor], Tensor]:
         return lambda model, rows: torch.from_numpy(model.probs(penalty, inputs[rows.numpy()]))
 
-    models = FoldModels(fold=folds(truth, 3, seed), fit=fit)
+    models = FoldModels(fold=folds(truth, 3, seed, content_groups(group)), fit=fit)
     best, least = PENALTIES[0], np.inf
     for penalty in PENALTIES:
         loss = float(log_loss(models.out_of_fold(scores_at(penalty)), truth).mean())

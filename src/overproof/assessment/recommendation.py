@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from overproof.assessment.estimates import Estimate, mean_of, share_of
+from overproof.functional.repeats import Repeats
 from overproof.noise import log_loss, stacked_out_of_fold
 
 SYSTEMATIC = 0.2
@@ -35,7 +36,9 @@ class ProbeComparison:
     needed: int | None = None
 
 
-def compare_with_probe(teacher_probs: Tensor, probe_probs: Tensor | None, labels: Tensor, seed: int) -> ProbeComparison:
+def compare_with_probe(
+    teacher_probs: Tensor, probe_probs: Tensor | None, labels: Tensor, seed: int, repeats: Repeats | None = None
+) -> ProbeComparison:
     """Compare teacher and probe, alone and stacked, on the same labelled examples.
 
     Args:
@@ -43,32 +46,34 @@ def compare_with_probe(teacher_probs: Tensor, probe_probs: Tensor | None, labels
         probe_probs: [V, K], out of fold (`overproof.assessment.probes.probe`); None without a probe.
         labels: [V].
         seed: Seed of the folds of the stack.
+        repeats: Of the examples, all of different content; groups are in one fold, and intervals count them.
     """
     if probe_probs is None:
         return ProbeComparison(losses={"teacher": float(log_loss(teacher_probs, labels).mean())})
     right, alone_right = teacher_probs.argmax(dim=1) == labels, probe_probs.argmax(dim=1) == labels
-    both = stacked_out_of_fold([teacher_probs, probe_probs], labels, seed=seed)
+    repeats = Repeats.none(len(labels)) if repeats is None else repeats
+    both = stacked_out_of_fold([teacher_probs, probe_probs], labels, seed=seed, repeats=repeats)
     # Each of the two is stacked alone as well, so that neither loses by a temperature that the stack corrects.
     single = {
-        name: log_loss(stacked_out_of_fold([each], labels, seed=seed), labels)
+        name: log_loss(stacked_out_of_fold([each], labels, seed=seed, repeats=repeats), labels)
         for name, each in (("teacher", teacher_probs), ("labels alone", probe_probs))
     }
     together = log_loss(both, labels)
     better = min(single.values(), key=lambda losses: float(losses.mean()))
     losses = {name: float(each.mean()) for name, each in single.items()}
     return ProbeComparison(
-        alone=share_of(alone_right),
-        where_wrong=share_of(alone_right[~right]) if (~right).any() else None,
+        alone=share_of(alone_right, repeats),
+        where_wrong=share_of(alone_right[~right], repeats.take(~right)) if (~right).any() else None,
         losses={**losses, "both": float(together.mean())},
-        gain=mean_of((better - together).numpy()),
-        ceiling=share_of(both.argmax(dim=1) == labels),
-        needed=_labels_needed((right.double() - alone_right.double()).numpy()),
+        gain=mean_of((better - together).numpy(), repeats),
+        ceiling=share_of(both.argmax(dim=1) == labels, repeats),
+        needed=_labels_needed((right.double() - alone_right.double()).numpy(), repeats),
     )
 
 
-def _labels_needed(differences: NDArray[np.float64]) -> int | None:
+def _labels_needed(differences: NDArray[np.float64], repeats: Repeats) -> int | None:
     """How many examples would make the observed difference significant; None where it already is, or is zero."""
-    estimate = mean_of(differences)
+    estimate = mean_of(differences, repeats)
     half = (estimate.high - estimate.low) / 2
     if estimate.low > 0 or estimate.high < 0 or estimate.mean == 0:
         return None

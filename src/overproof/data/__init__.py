@@ -10,6 +10,9 @@ from overproof.data.classes import class_space as class_space
 from overproof.data.examples import Examples as Examples
 from overproof.data.examples import concatenate as concatenate
 from overproof.data.examples import from_arrays as from_arrays
+from overproof.data.labelled_remarks import remarks_on_copies as remarks_on_copies
+from overproof.data.labelled_remarks import remarks_on_groups as remarks_on_groups
+from overproof.data.labelled_remarks import remarks_on_labels as remarks_on_labels
 from overproof.data.on_disk import num_bytes as num_bytes
 from overproof.data.on_disk import read_on_disk as read_on_disk
 from overproof.data.preview import Preview as Preview
@@ -18,6 +21,10 @@ from overproof.data.preview import first_rows as first_rows
 from overproof.data.preview import preview as preview
 from overproof.data.read import pieces as pieces
 from overproof.data.read import read as read
+from overproof.data.repeats import group_words as group_words
+from overproof.data.repeats import grouped as grouped
+from overproof.data.repeats import repeats_as_read as repeats_as_read
+from overproof.data.repeats import repeats_in as repeats_in
 from overproof.data.source import ImageOptions as ImageOptions
 from overproof.data.source import Kind as Kind
 from overproof.data.source import Source as Source

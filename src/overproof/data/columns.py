@@ -104,14 +104,16 @@ def check_names(name: str, existing: Iterable[str], source: Source, *, what: str
         InputError: If one is missing (with the nearest one and all that exist), repeated or used twice.
     """
     present = list(existing)
-    wanted = {"input": source.input, "label": source.label, "id": source.id}
+    wanted = {"input": source.input, "label": source.label, "id": source.id, "group": source.group}
     named = [(option, word) for option, word in wanted.items() if word is not None]
     lists = {"ignore": source.ignore, "categories": source.categories, "where": source.where}
     named += [(option, word) for option, words in lists.items() for word in words]
     for option, word in named:
         if word not in present:
+            elsewhere = "; if only some files have it, write it there alone, as `group` in data.files.labelled"
             raise InputError(
-                f"{name} has no {what} {word!r} for `{option}`{nearest(word, present)}; it has {listed(present)}."
+                f"{name} has no {what} {word!r} for `{option}`{nearest(word, present)}; it has {listed(present)}"
+                f"{elsewhere if option == 'group' else ''}."
             )
     if repeated := sorted({word for word in present if present.count(word) > 1}):
         raise InputError(f"{name} has more than one {what} called {listed(repeated)}; names must be unique.")
@@ -166,6 +168,33 @@ def keys(frame: Frame, source: Source) -> pa.Array | None:
         InputError: If one is missing or repeated; the message has both rows.
     """
     return None if source.id is None else unique_keys(frame.column(source.id), frame, source.id)
+
+
+def groups(frame: Frame, source: Source) -> pa.Array | None:
+    """The group of every row as a string, null where it has none; None where `source.group` is not set.
+
+    Raises:
+        InputError: If the column holds neither strings nor whole numbers.
+    """
+    return None if source.group is None else groups_of(frame.column(source.group), frame, source.group)
+
+
+def groups_of(column: pa.Array, frame: Frame, name: str) -> pa.Array:
+    """Check the groups of some rows, and convert them to strings.
+
+    Raises:
+        InputError: If they are neither strings nor whole numbers.
+    """
+    if pa.types.is_floating(column.type):
+        whole = pc.if_else(pc.is_nan(column), None, column)
+        if pc.all(pc.equal(pc.floor(whole), whole), min_count=0).as_py():
+            column = whole.cast(pa.int64())
+    if not (pa.types.is_integer(column.type) or is_string(column.type) or pa.types.is_null(column.type)):
+        raise InputError(
+            f"{frame.name} has groups of type {column.type} in column {name!r}; strings or whole numbers are allowed."
+        )
+    words = column.cast(pa.large_string())
+    return pc.if_else(pc.equal(words, ""), None, words)
 
 
 def unique_keys(column: pa.Array, frame: Frame, name: str) -> pa.Array:

@@ -46,6 +46,7 @@ class Examples:
         origin: Where these examples come from, for error messages: "pool (reviews.parquet)".
         ids: [N], dtype V16: the hash of each row's content (`overproof.data.ids`), without the label.
         image: How images were resized and converted when read; a student applies the same to new ones.
+        group: [N], the name of each example's group (`Source.group`), null where it has none; None without groups.
     """
 
     kind: Kind
@@ -56,6 +57,7 @@ class Examples:
     origin: str
     ids: np.ndarray
     image: ImageOptions = AS_THEY_ARE
+    group: pa.Array | None = None
 
     def __post_init__(self) -> None:
         keys = self.ids if self.keys is None else self.keys
@@ -125,7 +127,7 @@ class Examples:
         assert isinstance(self.held, MappedInputs)
         some = replace(self.held, rows=np.arange(rows.start, rows.stop))
         unknown = torch.full((len(some),), UNKNOWN)
-        return replace(self, held=some.read(), label=unknown, keys=None, ids=self.held.used_ids(rows))
+        return replace(self, held=some.read(), label=unknown, keys=None, group=None, ids=self.held.used_ids(rows))
 
     def take(self, rows: Tensor | NDArray[np.generic]) -> "Examples":
         """The examples at these rows, in this order; class names and ids do not change.
@@ -146,6 +148,7 @@ class Examples:
             else held.take(picked if isinstance(held, MappedInputs | ChainedInputs) else pa.array(picked)),
             label=self.label[index],
             keys=None if self.keys is None else self.keys.take(pa.array(picked)),
+            group=None if self.group is None else self.group.take(pa.array(picked)),
             ids=self.ids[picked],
         )
 
@@ -274,6 +277,7 @@ def concatenate(parts: Sequence[Examples]) -> Examples:
         origin=" + ".join(dict.fromkeys(part.origin for part in parts)),
         ids=np.concatenate([part.ids for part in parts]),
         image=first.image,
+        group=None if any(part.group is None for part in parts) else pa.concat_arrays([part.group for part in parts]),
     )
 
 

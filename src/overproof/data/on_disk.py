@@ -38,7 +38,7 @@ from overproof.storage.keys import STAGED_FORMAT, canonical_json
 ROWS_PER_PIECE = 2**14
 """Rows read at a time; for images a sixteenth of it."""
 
-_LABEL, _KEY = "label", "key"
+_LABEL, _KEY, _GROUP = "label", "key", "group"
 
 
 def num_bytes(source: Source, *, role: str) -> int:
@@ -76,7 +76,9 @@ def read_on_disk(source: Source, *, role: str, folder: Path) -> Examples:
     about = json.loads((home / "about.json").read_text())
     label, class_names = _labels(arrays, about)
     types = {column: pa.type_for_alias(kind) for column, kind in about["types"]}
-    inputs = {array: values for array, values in arrays.items() if array.partition(".")[0] not in (_LABEL, _KEY)}
+    inputs = {
+        array: values for array, values in arrays.items() if array.partition(".")[0] not in (_LABEL, _KEY, _GROUP)
+    }
     return Examples(
         kind=about["kind"],
         held=mapped(inputs, types),
@@ -86,6 +88,7 @@ def read_on_disk(source: Source, *, role: str, folder: Path) -> Examples:
         origin=place.name,
         ids=np.array(arrays[IDS]).view("V16").reshape(-1),
         image=source.image,
+        group=None if source.group is None else _groups(strings_in(arrays, _GROUP)),
     )
 
 
@@ -122,6 +125,7 @@ def _pieces(source: Source, place: Place, role: str, home: Path, done: int) -> I
             **arrays_of(part.inputs, gaps=source.missing == "allow"),
             **strings_of(_LABEL, words.take(label)),
             **({} if part.keys is None else strings_of(_KEY, part.keys)),
+            **({} if part.group is None else strings_of(_GROUP, pc.fill_null(part.group, ""))),
         }
 
 
@@ -153,6 +157,10 @@ def _labels(arrays: Arrays, about: dict[str, Any]) -> tuple[Int64[Tensor, "N"], 
         names = sorted_classes([word for word in found if word])
     table = np.array([names.index(word) if word else UNKNOWN for word in found], np.int64)
     return torch.from_numpy(table[encoded.indices.to_numpy()]), tuple(names)
+
+
+def _groups(words: pa.Array) -> pa.Array:
+    return pc.if_else(pc.equal(words, ""), None, words)
 
 
 def _keys(arrays: Arrays, source: Source, place: Place) -> pa.Array | None:

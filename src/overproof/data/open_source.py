@@ -113,7 +113,7 @@ def open_source(source: Source, place: Place, *, keep: bool = True, peek: bool =
         ]
     types = {name: _common([_type(each, name) for each in rows], name, place, source.label) for name in existing}
     kind, inputs = _plan(types, existing, source, place.name)
-    beside = [word for word in (source.label, source.id, *source.where) if word is not None]
+    beside = [word for word in (source.label, source.id, source.group, *source.where) if word is not None]
     return OpenedSource(
         source=source,
         place=place,
@@ -138,7 +138,7 @@ def examples_of(source: Source, frame: columns.Frame, inputs: torch.Tensor | pa.
     label, class_names = labels(frame, source)
     keys = columns.keys(frame, source)
     made = build(inputs=inputs, label=label, class_names=class_names, keys=keys, origin=frame.name)
-    return replace(made, image=source.image)
+    return replace(made, image=source.image, group=columns.groups(frame, source))
 
 
 def _open_pictures(source: Source, place: Place) -> OpenedSource:
@@ -257,7 +257,7 @@ def _as_types(table: pa.Table, types: dict[str, pa.DataType]) -> pa.Table:
 
 def _plan(types: dict[str, pa.DataType], existing: list[str], source: Source, name: str) -> tuple[Kind, list[str]]:
     """The kind of examples in the files, and which columns are their inputs."""
-    used = {source.label, source.id, *source.ignore, *source.where}
+    used = {source.label, source.id, source.group, *source.ignore, *source.where}
     free = [column for column in existing if column not in used]
     values = {column: _value_type(kind) for column, kind in types.items()}
     encoded = [column for column in free if images.is_encoded(values[column])]

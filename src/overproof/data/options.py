@@ -1,6 +1,7 @@
 """The options under `data`: which files and how many rows each role of a run gets."""
 
-from typing import Literal
+from dataclasses import replace
+from typing import Any, Literal
 
 import pydantic
 
@@ -25,6 +26,9 @@ class DataOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
             `validation`, and for the pool and the labelled ones together are the same for every seed; which of the last
             are labelled is drawn for each seed. `original` is the teacher's own training data, if available: it has
             its own file, and a row with `pool: original` is distilled on it, for comparison.
+        group: The column of every file that names what several rows come from, such as a patient, an author or a
+            thread; `group` of one of the `files` names it for that file alone. Rows of one group are never both trained
+            on and judged: they are in one fold, and intervals count groups. It is not a feature.
         draw_seed: Seed of the draws that are the same for every seed.
         duplicates: What to do with labelled and pool examples whose content is also in the test: `report` or `drop`
             them.
@@ -38,11 +42,27 @@ class DataOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
 
     files: dict[FileRole, Source]
     rows: dict[Role, pydantic.NonNegativeInt] = {}
+    group: str | None = None
     draw_seed: int = 0
     duplicates: Literal["report", "drop"] = "report"
     unknown_is_foreign: bool = False
     label_noise: LabelNoise = LabelNoise()
     on_disk: Literal["auto", "always", "never"] = "auto"
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _every_file_has_the_group(cls, given: Any) -> Any:
+        """Write the group into the options of the files, which read it."""
+        files = given.get("files") if isinstance(given, dict) else None
+        if not isinstance(files, dict) or (name := given.get("group")) is None:
+            return given
+
+        def with_group(file: Any) -> Any:
+            if isinstance(file, Source):
+                return file if file.group is not None else replace(file, group=name)
+            return {"group": name, **file} if isinstance(file, dict) else file
+
+        return {**given, "files": {role: with_group(file) for role, file in files.items()}}
 
     def without(self, role: Role) -> bool:
         """Whether the options declare that there are no examples of a role."""

@@ -106,6 +106,9 @@ class Source:
             `folder`, the subfolder of the image. Without it, all labels are unknown. A null or an empty cell is
             an unknown label.
         id: The column of the user's own ids, which must be unique. A folder of images has the column `file`.
+        group: The column of what several rows may come from, such as a patient, an author or a thread. Rows of one
+            group are never both trained on and judged (`overproof.functional.repeats`). It is not a feature. A row with
+            an empty cell is a group of its own.
         ignore: Columns of a table that are not features.
         categories: Columns of a table whose numbers are categories, such as a postcode; they are read as strings.
         where: Keep only the rows whose column equals the value, for example `{"split": "train"}`. These columns are
@@ -140,6 +143,7 @@ class Source:
     input: str | None = None
     label: str | None = None
     id: str | None = None
+    group: str | None = None
     ignore: tuple[str, ...] = ()
     categories: tuple[str, ...] = ()
     where: Mapping[str, str | int | float | bool] = field(default_factory=dict)
@@ -179,10 +183,10 @@ class Source:
                 raise InputError(f"{self.called}: {option} is the string {names!r}; it must be a list of names.")
             if repeated := sorted({name for name in names if names.count(name) > 1}):
                 raise InputError(f"{self.called}: {option} names {listed(repeated)} twice; once each is allowed.")
-        used = [name for name in (self.input, self.label, self.id) if name is not None]
+        used = [name for name in (self.input, self.label, self.id, self.group) if name is not None]
         if len(set(used)) < len(used):
             raise InputError(
-                f"{self.called}: input, label and id are {listed(used)}; they must be three different columns."
+                f"{self.called}: input, label, id and group are {listed(used)}; they must be different columns."
             )
         if not self.paths:
             raise InputError("Option path is an empty list; at least one file is needed.")
@@ -201,7 +205,7 @@ class Source:
     @property
     def named(self) -> tuple[str, ...]:
         """The columns that the options name."""
-        used = (self.input, self.label, self.id, *self.ignore, *self.categories, *self.where)
+        used = (self.input, self.label, self.id, self.group, *self.ignore, *self.categories, *self.where)
         return tuple(name for name in used if name is not None)
 
     @property

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from overproof.errors import InputError
 from overproof.functional.intervals import binomial_bounds
+from overproof.functional.repeats import Repeats
 
 NUM_COVERAGES = 16
 """Number of candidate coverages, 1/16 to 1. Each takes an equal part of the failure probability, and the bound grows
@@ -89,6 +90,7 @@ def choose_threshold(
     *,
     risk: float,
     confidence: float = 0.95,
+    repeats: Repeats | None = None,
 ) -> Abstention:
     """The threshold of largest coverage whose selective risk is at most `risk`, at the given confidence.
 
@@ -108,6 +110,8 @@ def choose_threshold(
         wrong: [M], whether its predicted class is not the true one.
         risk: Allowed error rate among the predictions that are given, in (0, 1).
         confidence: In (0, 1).
+        repeats: Which examples repeat or depend on each other: a content counts once, as wrong if any of its labels
+            is not predicted, and of a group the first content counts, so that the draws are independent.
 
     Example:
         Sixty right and none wrong: all are accepted at a risk of 10 %, since 1 - (0.05 / 16)^(1 / 60) = 0.0917.
@@ -129,6 +133,10 @@ def choose_threshold(
     for name, value in (("risk", risk), ("confidence", confidence)):
         if not 0 < value < 1:
             raise InputError(f"Option {name} is {value:g}; it must be strictly between 0 and 1.")
+    if repeats is not None and repeats.any:
+        wrong = (np.bincount(repeats.content, wrong) > 0)[repeats.content]
+        first = np.sort(np.unique(repeats.group, return_index=True)[1])
+        student_confidence, wrong = student_confidence[first], wrong[first]
     num = len(student_confidence)
     if num == 0:
         raise InputError("There are no labelled examples to choose a threshold on; at least one is needed.")
@@ -141,10 +149,11 @@ def choose_threshold(
     good = np.flatnonzero(bounds <= risk)
     if not len(good):
         least = int(bounds.argmin())
+        different = "of different content " if repeats is not None and repeats.any else ""
         raise InputError(
             f"No threshold keeps the risk below {risk:g} at confidence {confidence:g} on {num} labelled examples "
-            f"({wrongs[-1]} wrong in all); the smallest risk that they guarantee is {_up(bounds[least]):g}, at "
-            f"coverage {accepted[least] / num:.2f} ({wrongs[accepted[least]]} wrong of {accepted[least]})."
+            f"{different}({wrongs[-1]} wrong in all); the smallest risk that they guarantee is {_up(bounds[least]):g}, "
+            f"at coverage {accepted[least] / num:.2f} ({wrongs[accepted[least]]} wrong of {accepted[least]})."
         )
     best = int(good[-1])
     return Abstention(

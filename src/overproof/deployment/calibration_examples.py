@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from overproof.data import Examples, Source, aligned, read
+from overproof.data import Examples, Source, aligned, read, repeats_as_read
 from overproof.data.ids import ID, table_ids
 from overproof.data.wording import at_row
 from overproof.deployment.abstention import Abstention, choose_threshold
@@ -59,9 +59,10 @@ def choose_abstention(
             f"that on new data; give examples that it was not trained on."
         )
     found = given.take(~seen)
-    probs = student.probs(only_read(found, student))
-    wrong = ~correct(probs, found.label).numpy()
-    chosen = choose_threshold(probs.amax(dim=1).double().numpy(), wrong, risk=risk, confidence=confidence)
+    read_by_it = only_read(found, student)
+    probs, repeats = student.probs(read_by_it), repeats_as_read(read_by_it)
+    wrong, sure = ~correct(probs, found.label).numpy(), probs.amax(dim=1).double().numpy()
+    chosen = choose_threshold(sure, wrong, risk=risk, confidence=confidence, repeats=repeats)
     return chosen, int(seen.sum())
 
 

@@ -18,7 +18,8 @@ def binomial_bounds(hits: Any, num: Any, *, tail: float) -> tuple[NDArray[np.flo
     P(Binomial(num, p) <= hits) >= tail.
 
     Args:
-        hits: Counts in 0..num; arrays that broadcast against each other.
+        hits: Counts in 0..num, perhaps not whole (`overproof.functional.repeats`); arrays that broadcast against each
+            other.
         num: Numbers of independent trials; 0 gives the bounds 0 and 1.
         tail: In (0, 1).
 
@@ -38,17 +39,17 @@ def binomial_bounds(hits: Any, num: Any, *, tail: float) -> tuple[NDArray[np.flo
     from scipy.special import betaincinv  # slow to import, and predictions without a risk need none
 
     # The beta distribution has no parameter zero: these two bounds are known without it.
-    low = np.where(hits > 0, betaincinv(np.maximum(hits, 1), num - hits + 1, tail), 0.0)
-    high = np.where(hits < num, betaincinv(hits + 1, np.maximum(num - hits, 1), 1 - tail), 1.0)
+    low = np.where(hits > 0, betaincinv(np.where(hits > 0, hits, 1), num - hits + 1, tail), 0.0)
+    high = np.where(hits < num, betaincinv(hits + 1, np.where(hits < num, num - hits, 1), 1 - tail), 1.0)
     return low, high
 
 
-def accuracy_interval(num_right: int, num: int, *, level: float = 0.95) -> tuple[float, float]:
+def accuracy_interval(num_right: float | int, num: float | int, *, level: float = 0.95) -> tuple[float, float]:
     """Wilson's interval of an accuracy: all p with |num_right / num - p| <= z sqrt(p (1 - p) / num).
 
     Args:
-        num_right: In 0..num.
-        num: Independent test examples, at least 1.
+        num_right: In 0..num, perhaps not whole.
+        num: Number of independent test examples, at least 1.
         level: In (0, 1).
 
     Returns:

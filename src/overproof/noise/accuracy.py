@@ -6,7 +6,7 @@ from typing import Any, overload
 
 import numpy as np
 import torch
-from jaxtyping import Float16, Float32, Float64
+from jaxtyping import Float16, Float32, Float64, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -123,6 +123,7 @@ def lower_bound(
     folds: int = 10,
     seed: int = 0,
     prior: float = 0.0,
+    group: Int[Tensor, "V"] | None = None,
 ) -> float:
     """Choose the lower bound of the accuracy: the bound whose clipped curve best predicts whether the teacher is right.
 
@@ -133,9 +134,10 @@ def lower_bound(
         margin: [V], in [0, 1].
         correct: [V], bool, or 0 and 1.
         grid: Bounds to try, in [0, 1].
-        folds: At least 2; as many as there are examples where those are fewer.
+        folds: At least 2; as many as there are examples, or groups, where those are fewer.
         seed: Draws the folds.
         prior: As in `isotonic_accuracy`.
+        group: [V], examples that are in one fold (`overproof.cross_fitting.folds`); None where all are independent.
 
     Example:
         A teacher that is right seven times in ten whatever its margin.
@@ -152,9 +154,11 @@ def lower_bound(
     margins, right = _checked(margin, correct)
     if len(grid) == 0 or not all(0 <= bound <= 1 for bound in grid):
         raise InputError(f"grid is {tuple(grid)}; it must hold at least one bound, all of them in [0, 1].")
-    if len(margins) < 2:
-        raise InputError("lower_bound has 1 example; cross-validation needs at least 2, or give the bound yourself.")
-    fold = fold_of(torch.from_numpy(right.astype(np.int64)), min(folds, len(margins)), seed)
+    num = len(margins) if group is None else len(group.unique())
+    if num < 2:
+        what = "example" if group is None else "group of examples"
+        raise InputError(f"lower_bound has 1 {what}; cross-validation needs at least 2, or give the bound yourself.")
+    fold = fold_of(torch.from_numpy(right.astype(np.int64)), min(folds, num), seed, group)
 
     def fit(rows: Tensor) -> Callable[[Tensor], Tensor]:
         curve = _fit(margins[rows.numpy()], right[rows.numpy()], 0.0, prior)

@@ -52,6 +52,7 @@ def class_accuracy(
     *,
     lower: float | None = None,
     prior: float = 0.0,
+    group: Int[Tensor, "V"] | None = None,
 ) -> ClassAccuracy:
     """Share of right answers by predicted class.
 
@@ -63,6 +64,7 @@ def class_accuracy(
             clipped accuracies best predict, out of fold, whether the teacher is right.
         prior: Number of imaginary examples of every class, as accurate as the teacher is overall (with one more of each
             kind, right and wrong); a class that is never predicted has that accuracy.
+        group: [V], examples that are in one fold (`overproof.cross_fitting.folds`); None where all are independent.
 
     Example:
         Right in three of four where it names class 0, once where it names class 1.
@@ -72,7 +74,7 @@ def class_accuracy(
         [0.75, 1.0]
     """
     if lower is None:
-        lower = _lower_bound(pseudo_label, correct, num_classes, prior)
+        lower = _lower_bound(pseudo_label, correct, num_classes, prior, group)
     return ClassAccuracy(values=_shares(pseudo_label, correct, num_classes, prior).clamp(min=lower), lower=lower)
 
 
@@ -85,12 +87,14 @@ def _shares(pseudo_label: Tensor, correct: Tensor, num_classes: int, prior: floa
     return (right + weight * overall) / (named + weight)
 
 
-def _lower_bound(pseudo_label: Tensor, correct: Tensor, num_classes: int, prior: float) -> float:
+def _lower_bound(pseudo_label: Tensor, correct: Tensor, num_classes: int, prior: float, group: Tensor | None) -> float:
     def fit(rows: Tensor) -> Callable[[Tensor], Tensor]:
         shares = _shares(pseudo_label[rows], correct[rows], num_classes, prior)
         return lambda held_out: shares[pseudo_label[held_out]].unsqueeze(1)
 
-    predicted = out_of_fold(fit, folds(correct.long(), min(10, len(correct)), 0)).squeeze(1)
+    num = len(correct) if group is None else len(group.unique())
+    fold = folds(correct.long(), min(10, num), 0, group)
+    predicted = out_of_fold(fit, fold).squeeze(1)
 
     def loss(bound: float) -> float:
         accuracy = predicted.clamp(bound, 1.0)

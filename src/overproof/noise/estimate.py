@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float, Float16, Float32, Int, Int64
 from torch import Tensor
 
+from overproof.functional.repeats import Repeats
 from overproof.noise.accuracy import IsotonicAccuracy
 from overproof.noise.candidates import CandidateRule
 from overproof.noise.class_accuracy import ClassAccuracy
@@ -29,7 +30,7 @@ class NoiseEstimate:
             more.
         temperature: Calibrates the teacher's probabilities (`calibrate`).
         mean_accuracy: Overall accuracy on the examples of the fit: mean, and low and high of its 95 % interval.
-        num_examples: Number of labelled examples that it was fitted on.
+        num_examples: Number of labelled examples that it was fitted on, each content once.
     """
 
     accuracy: IsotonicAccuracy | ClassAccuracy
@@ -92,8 +93,10 @@ class NoiseEstimate:
 class NoiseModel(Protocol):
     """Estimates the teacher's errors from its answers on labelled examples that it was not trained on."""
 
-    def fit(self, teacher_probs: Float[Tensor, "_ _"], label: Int[Tensor, "_"]) -> NoiseEstimate:
-        """Estimate from out-of-sample answers [V, K] and true classes [V]."""
+    def fit(
+        self, teacher_probs: Float[Tensor, "_ _"], label: Int[Tensor, "_"], repeats: Repeats | None = None
+    ) -> NoiseEstimate:
+        """Estimate from out-of-sample answers [V, K] and true classes [V]; of repeated examples the first counts."""
         ...
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from overproof.cross_fitting import folds, out_of_fold
 from overproof.functional import SMALLEST_PROBABILITY, margin, transition_likelihood
+from overproof.functional.repeats import Repeats, standard_error
 from overproof.noise.transition import transition_matrix
 
 PENALTIES = (100.0, 30.0, 10.0, 3.0, 1.0)
@@ -102,7 +103,12 @@ def covariates(teacher_probs: Float[Tensor, "B K"]) -> Float[Tensor, "B C"]:
 
 
 def conditional_likelihood(
-    teacher_probs: Float[Tensor, "V K"], label: Int[Tensor, "V"], *, prior: float = 4.0, seed: int = 0
+    teacher_probs: Float[Tensor, "V K"],
+    label: Int[Tensor, "V"],
+    *,
+    prior: float = 4.0,
+    seed: int = 0,
+    repeats: Repeats | None = None,
 ) -> ConditionalLikelihood | TransitionLikelihood:
     """Fit the likelihood on labelled examples; cross-validation chooses the penalty, or the transition matrix alone.
 
@@ -115,6 +121,7 @@ def conditional_likelihood(
         label: [V], true classes.
         prior: Imaginary examples in every row of the transition matrix, above 0.
         seed: Decides the folds.
+        repeats: Of the examples: each content counts once, groups are in one fold, and standard errors count them.
 
     Example:
         A teacher that is right where its margin is large, and guesses where it is small.
@@ -129,26 +136,30 @@ def conditional_likelihood(
     Source: derived; multinomial logistic regression with the transition matrix as offset.
     """
     assert prior > 0, "the model takes the logarithm of every entry"
+    repeats = Repeats.none(len(label)) if repeats is None else repeats
+    if repeats.any:
+        once = repeats.once
+        teacher_probs, label, repeats = teacher_probs[once], label[once], repeats.take(once)
     label = label.long()
-    group = folds(label, min(5, len(label)), seed)
+    plain = TransitionLikelihood(transition=transition_matrix(label, teacher_probs, prior))
+    found = covariates(teacher_probs.double())
+    if repeats.num_groups < 10 or bool((found.amax(dim=0) - found.amin(dim=0) < CONSTANT).all()):
+        return plain
+    fold = folds(label, 5, seed, repeats.group)
 
     def losses(penalty: float) -> Tensor:
         def fit(rows: Tensor) -> Callable[[Tensor], Tensor]:
             rule = _fitted(teacher_probs[rows], label[rows], prior, penalty)
             return lambda held_out: rule(teacher_probs[held_out])
 
-        likelihood = out_of_fold(fit, group).double()
+        likelihood = out_of_fold(fit, fold).double()
         return -likelihood.gather(1, label.unsqueeze(1)).clamp(min=SMALLEST_PROBABILITY).log().squeeze(1)
 
-    plain = TransitionLikelihood(transition=transition_matrix(label, teacher_probs, prior))
-    found = covariates(teacher_probs.double())
-    if len(label) < 10 or bool((found.amax(dim=0) - found.amin(dim=0) < CONSTANT).all()):
-        return plain
     without = losses(math.inf)
     by_penalty = {penalty: losses(penalty) for penalty in PENALTIES}
     best = min(PENALTIES, key=lambda penalty: by_penalty[penalty].mean().item())
     gain = without - by_penalty[best]
-    if gain.mean() <= gain.std() / math.sqrt(len(gain)):
+    if gain.mean().item() <= standard_error(gain, repeats):
         return plain
     return _fitted(teacher_probs, label, prior, best)
 

@@ -7,6 +7,7 @@ from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
 from overproof.cross_fitting import folds, out_of_fold
+from overproof.functional.repeats import Repeats
 from overproof.noise.transition import transition_matrix
 
 NUM_FOLDS = 10
@@ -59,6 +60,7 @@ def named_posterior_by_role(
     *,
     seed: int,
     prior: float = PRIOR,
+    repeats: Repeats | None = None,
 ) -> dict[str, Float64[Tensor, "_ _"]]:
     """The posterior of every answer, by set; on the sets with labels by labels of other folds.
 
@@ -67,6 +69,7 @@ def named_posterior_by_role(
         label: The labels of some sets, two or more in all.
         seed: Draws the ten folds (as many as there are examples where those are fewer).
         prior: As in `named_posterior`.
+        repeats: Of the examples with labels, set after set: each content counts once, and groups are in one fold.
 
     Example:
         >>> answers = torch.tensor([[1.0, 0.0], [0.0, 1.0]]).repeat(20, 1)
@@ -80,13 +83,16 @@ def named_posterior_by_role(
     """
     joined, truth = torch.cat([teacher_probs[role] for role in label]), torch.cat(list(label.values()))
 
+    repeats = Repeats.none(len(truth)) if repeats is None else repeats
+
     def fit(rows: Tensor) -> Callable[[Tensor], Tensor]:
-        table = named_posterior(truth[rows], joined[rows], prior)
+        once = repeats.counted(rows)
+        table = named_posterior(truth[once], joined[once], prior)
         return lambda held_out: table[joined[held_out].argmax(dim=1)]
 
-    held_out = out_of_fold(fit, folds(truth, max(2, min(NUM_FOLDS, len(truth))), seed))
+    held_out = out_of_fold(fit, folds(truth, max(2, min(NUM_FOLDS, repeats.num_groups)), seed, repeats.group))
     labelled = dict(zip(label, held_out.split([len(each) for each in label.values()]), strict=True))
-    table = named_posterior(truth, joined, prior)
+    table = named_posterior(truth[repeats.once], joined[repeats.once], prior)
     return {
         role: labelled[role] if role in labelled else table[probs.argmax(dim=1)]
         for role, probs in teacher_probs.items()

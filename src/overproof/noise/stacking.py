@@ -13,6 +13,7 @@ from torch import Tensor
 from overproof.cross_fitting import folds, out_of_fold
 from overproof.errors import InputError
 from overproof.functional import SMALLEST_PROBABILITY
+from overproof.functional.repeats import Repeats
 from overproof.noise.transition import check_labelled
 
 NUM_FOLDS = 10
@@ -58,7 +59,14 @@ class Stacking:
         }
 
 
-def stack(scores: Scores, label: Int[Tensor, "_"], *, bias: bool = False, penalty: float = 1.0) -> Stacking:
+def stack(
+    scores: Scores,
+    label: Int[Tensor, "_"],
+    *,
+    bias: bool = False,
+    penalty: float = 1.0,
+    repeats: Repeats | None = None,
+) -> Stacking:
     """Fit the weights of a stack by penalised maximum likelihood.
 
     Minimises the sum over labelled examples of -log p(label), plus `penalty`/2 times the squared distance of the
@@ -73,6 +81,7 @@ def stack(scores: Scores, label: Int[Tensor, "_"], *, bias: bool = False, penalt
         bias: Whether every class gets a bias of its own: for scorers that share wrong class frequencies, or that each
             include the same prior.
         penalty: Above 0; strength of the prior, as a number of examples.
+        repeats: Of the examples: each content counts once, and the intervals count independent examples.
 
     Example:
         The first scorer has probability .9 and is always right, the second always has .5.
@@ -103,6 +112,10 @@ def stack(scores: Scores, label: Int[Tensor, "_"], *, bias: bool = False, penalt
                 f"The scorers of a stack answer with shapes {tuple(scores[0].shape)} and {tuple(each.shape)}; they "
                 f"must be the same."
             )
+    information = 1.0
+    if repeats is not None and repeats.any:
+        once = repeats.once
+        scores, label, information = [e[once] for e in scores], label[once], repeats.num_independent / len(once)
     log_probs, truth = _log_probs(scores).numpy(), label.cpu().numpy()
     num_examples, num_classes, num_scorers = log_probs.shape
     start = np.concatenate([np.full(num_scorers, 1 / num_scorers), np.zeros(num_classes if bias else 0)])
@@ -132,7 +145,9 @@ def stack(scores: Scores, label: Int[Tensor, "_"], *, bias: bool = False, penalt
     )
     options: Any = {"maxiter": 1000, "ftol": 1e-14, "gtol": 1e-8}
     best = minimize(objective, start, jac=True, method="L-BFGS-B", bounds=bounds, options=options).x
-    deviation = np.sqrt(np.diag(np.linalg.inv(_curvature(probs_at(best)[0], log_probs, bias, penalty))))[:num_scorers]
+    deviation = np.sqrt(np.diag(np.linalg.inv(_curvature(probs_at(best)[0], log_probs, bias, penalty, information))))[
+        :num_scorers
+    ]
     weight = best[:num_scorers]
     return Stacking(
         weight=torch.from_numpy(weight.copy()),
@@ -143,16 +158,23 @@ def stack(scores: Scores, label: Int[Tensor, "_"], *, bias: bool = False, penalt
 
 
 def stacked_out_of_fold(
-    scores: Scores, label: Int[Tensor, "V"], *, seed: int, bias: bool = False, penalty: float = 1.0
+    scores: Scores,
+    label: Int[Tensor, "V"],
+    *,
+    seed: int,
+    bias: bool = False,
+    penalty: float = 1.0,
+    repeats: Repeats | None = None,
 ) -> Float64[Tensor, "V K"]:
     """A stack's answers on the examples that its weights are fitted on, each by weights fitted without its fold.
 
     Args:
         scores: S arrays [V, K], out of sample.
         label: [V], the true classes, at least two of them.
-        seed: Draws the ten folds (as many as there are examples where those are fewer).
+        seed: Draws the ten folds (as many as there are examples, or groups, where those are fewer).
         bias: As in `stack`.
         penalty: As in `stack`.
+        repeats: As in `stack`; examples of a group are in one fold.
 
     Example:
         >>> probs = torch.tensor([[0.8, 0.2], [0.3, 0.7]]).repeat(10, 1)
@@ -163,14 +185,19 @@ def stacked_out_of_fold(
     Raises:
         InputError: As in `stack`, or fewer than two examples.
     """
-    if len(label) < 2:
-        raise InputError(f"A stack is judged on labelled examples out of fold; {len(label)} are too few, 2 are needed.")
+    repeats = Repeats.none(len(label)) if repeats is None else repeats
+    if (num := repeats.num_groups) < 2:
+        raise InputError(
+            f"A stack is judged on labelled examples out of fold; {num} (repeated content, or a group, counts once) "
+            f"are too few, 2 are needed."
+        )
 
     def fit(rows: Tensor) -> Any:
-        fitted = stack([each[rows] for each in scores], label[rows], bias=bias, penalty=penalty)
+        once = repeats.counted(rows)
+        fitted = stack([each[once] for each in scores], label[once], bias=bias, penalty=penalty)
         return lambda held_out: fitted([each[held_out] for each in scores])
 
-    return out_of_fold(fit, folds(label, min(NUM_FOLDS, len(label)), seed))
+    return out_of_fold(fit, folds(label, min(NUM_FOLDS, num), seed, repeats.group))
 
 
 def stack_by_role(
@@ -180,6 +207,7 @@ def stack_by_role(
     seed: int,
     bias: bool = False,
     penalty: float = 1.0,
+    repeats: Repeats | None = None,
 ) -> tuple[dict[str, Float64[Tensor, "_ _"]], Stacking]:
     """One stack for several sets of examples: out of fold on those with labels, which it is fitted on.
 
@@ -189,6 +217,7 @@ def stack_by_role(
         seed: As in `stacked_out_of_fold`.
         bias: As in `stack`.
         penalty: As in `stack`.
+        repeats: As in `stacked_out_of_fold`, of the examples with labels, set after set.
 
     Returns:
         Its answers by set, and the stack fitted on all labels.
@@ -202,8 +231,8 @@ def stack_by_role(
     """
     joined = [torch.cat([each[role] for role in label]) for each in scores]
     truth = torch.cat(list(label.values()))
-    fitted = stack(joined, truth, bias=bias, penalty=penalty)
-    held_out = stacked_out_of_fold(joined, truth, seed=seed, bias=bias, penalty=penalty)
+    fitted = stack(joined, truth, bias=bias, penalty=penalty, repeats=repeats)
+    held_out = stacked_out_of_fold(joined, truth, seed=seed, bias=bias, penalty=penalty, repeats=repeats)
     judged = dict(zip(label, held_out.split([len(each) for each in label.values()]), strict=True))
     return {role: judged[role] if role in judged else fitted([e[role] for e in scores]) for role in scores[0]}, fitted
 
@@ -223,9 +252,12 @@ def _log_probs(scores: Scores) -> Float64[Tensor, "N K S"]:
 
 
 def _curvature(
-    probs: NDArray[np.float64], log_probs: NDArray[np.float64], bias: bool, penalty: float
+    probs: NDArray[np.float64], log_probs: NDArray[np.float64], bias: bool, penalty: float, information: float
 ) -> NDArray[np.float64]:
-    """Second derivatives of the penalised objective: covariances of the scorers' log-probabilities under the stack."""
+    """Second derivatives of the penalised objective: covariances of the scorers' log-probabilities under the stack.
+
+    `information` is the share of the examples that is independent.
+    """
     num_scorers, num_classes = log_probs.shape[2], probs.shape[1]
     centred = log_probs - np.einsum("vk,vks->vs", probs, log_probs)[:, None, :]
     weighted = probs[:, :, None] * centred
@@ -235,4 +267,4 @@ def _curvature(
         curvature[num_scorers:, num_scorers:] = np.diag(probs.sum(axis=0)) - probs.T @ probs
         cross = weighted.sum(axis=0)
         curvature[num_scorers:, :num_scorers], curvature[:num_scorers, num_scorers:] = cross, cross.T
-    return curvature + penalty * np.eye(len(curvature))
+    return information * curvature + penalty * np.eye(len(curvature))

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from overproof.errors import InputError
 from overproof.functional.intervals import binomial_bounds
+from overproof.functional.repeats import Repeats
 
 LEVEL = 0.95
 """Coverage of the intervals."""
@@ -58,7 +59,10 @@ def transition_matrix(
 
 
 def transition_interval(
-    labels: Int[Tensor, "_"], teacher_probs: Float[Tensor, "_ _"], level: float = LEVEL
+    labels: Int[Tensor, "_"],
+    teacher_probs: Float[Tensor, "_ _"],
+    level: float = LEVEL,
+    repeats: Repeats | None = None,
 ) -> tuple[Float[Tensor, "K K"], Float[Tensor, "K K"]]:
     """Clopper and Pearson's interval for every entry of the transition matrix, each entry by itself.
 
@@ -66,6 +70,7 @@ def transition_interval(
         labels: [V], the true classes, in 0..K-1.
         teacher_probs: [V, K], out of sample.
         level: In (0, 1); each interval holds the truth at least that often.
+        repeats: Which examples count once; None for all.
 
     Returns:
         low and high, both [K, K] float32; 0 and 1 for a class without examples.
@@ -80,15 +85,32 @@ def transition_interval(
 
     Source: Clopper and Pearson (1934), Biometrika 26.
     """
+    check_labelled(labels, teacher_probs)
+    if repeats is not None and repeats.any:
+        once = repeats.once
+        labels, teacher_probs, repeats = labels[once], teacher_probs[once], repeats.take(once)
     counts = _counts(labels, teacher_probs)
-    low, high = binomial_bounds(counts.numpy(), counts.sum(dim=1, keepdim=True).numpy(), tail=(1 - level) / 2)
+    num_examples = counts.sum(dim=1, keepdim=True)
+    if repeats is not None and repeats.any:
+        independent = [repeats.take((labels == i).nonzero()[:, 0]).num_independent for i in range(len(counts))]
+        scale = torch.tensor(independent, dtype=torch.float64).unsqueeze(1) / num_examples.clamp(min=1)
+        counts, num_examples = counts * scale, num_examples * scale
+        # Rounding must not make all of a row less than all of it.
+        counts = counts.where(counts < num_examples * (1 - 1e-12), num_examples)
+    low, high = binomial_bounds(counts.numpy(), num_examples.numpy(), tail=(1 - level) / 2)
     return torch.from_numpy(low).float(), torch.from_numpy(high).float()
 
 
 def global_accuracy(
-    labels: Int[Tensor, "_"], teacher_probs: Float[Tensor, "_ _"], level: float = LEVEL
+    labels: Int[Tensor, "_"],
+    teacher_probs: Float[Tensor, "_ _"],
+    level: float = LEVEL,
+    repeats: Repeats | None = None,
 ) -> tuple[float, float, float]:
     """The teacher's accuracy, with Clopper and Pearson's interval: (mean, low, high).
+
+    Of examples with one content the first counts; the interval is that of as many examples as are independent
+    (`overproof.functional.repeats`).
 
     Example:
         >>> mean, low, high = global_accuracy(torch.tensor([0, 0]), torch.tensor([[0.9, 0.1], [0.4, 0.6]]))
@@ -98,9 +120,12 @@ def global_accuracy(
     Raises:
         InputError: As in `transition_matrix`.
     """
-    counts = _counts(labels, teacher_probs)
+    check_labelled(labels, teacher_probs)
+    once = slice(None) if repeats is None else repeats.once
+    counts = _counts(labels[once], teacher_probs[once])
     right, num_examples = counts.trace().numpy(), counts.sum().numpy()
-    low, high = binomial_bounds(right, num_examples, tail=(1 - level) / 2)
+    share = 1.0 if repeats is None else repeats.num_independent / float(num_examples)
+    low, high = binomial_bounds(right * share, num_examples * share, tail=(1 - level) / 2)
     return float(right / num_examples), float(low), float(high)
 
 

@@ -16,6 +16,9 @@ from overproof.data import (
     num_distinct,
     read,
     read_on_disk,
+    remarks_on_copies,
+    remarks_on_groups,
+    remarks_on_labels,
     split,
 )
 from overproof.data.options import DataOptions, FileRole
@@ -115,6 +118,14 @@ class Roles:
             original=fixed.get("original"),
         )
 
+    def remarks_for(self, seed: int) -> tuple[str, ...]:
+        """`remarks`, and what is to be known of the labelled examples that a seed has drawn."""
+        drawn = self.for_seed(seed).by_role()
+        files = self.options.files
+        column = next((files[role].group for role in ("labelled", "all") if role in files), None)
+        copies = remarks_on_copies(drawn["labelled"]) if "labelled" in drawn else []
+        return (*self.remarks, *copies, *remarks_on_groups(drawn, column))
+
     def all_examples(self, seeds: tuple[int, ...]) -> Examples:
         """Every example that the teacher answers under any of the seeds."""
         by_seed = [self.for_seed(seed) for seed in seeds]
@@ -176,6 +187,8 @@ def read_roles(options: DataOptions, folder: Path | None = None, reading: Callab
     for file, source in options.files.items():
         check_numbers(source, sets[file])
         remarks += remarks_on(source, file, sets[file])
+        if file in ("all", "labelled", "validation", "test"):
+            remarks += remarks_on_labels(sets[file])
     whole = sets.pop("all", None)
     for role in ("pool", "test", "validation", "original"):
         if role in sets and role in rows:

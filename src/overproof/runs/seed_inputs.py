@@ -6,6 +6,7 @@ from functools import cached_property
 from torch import Tensor
 
 from overproof.answers.predictions import Answers
+from overproof.functional.repeats import Repeats
 from overproof.models import Inputs, Student
 from overproof.noise import global_accuracy, transition_interval
 from overproof.storage.shard import Ids
@@ -40,28 +41,29 @@ class SeedInputs:
     @cached_property
     def teacher_accuracy(self) -> dict[str, float]:
         """Mean, low and high of the teacher's accuracy on labelled examples unseen by it; empty without any."""
-        label, teacher_probs = self._unseen
+        label, teacher_probs, repeats = self._unseen
         if len(label) == 0:
             return {}
-        return dict(zip(("mean", "low", "high"), global_accuracy(label, teacher_probs), strict=True))
+        accuracy = global_accuracy(label, teacher_probs, repeats=repeats)
+        return dict(zip(("mean", "low", "high"), accuracy, strict=True))
 
     @cached_property
     def accuracy_by_class(self) -> dict[str, list[float]]:
         """Low and high of the teacher's accuracy on each class, as `teacher_accuracy`; empty without any examples."""
-        label, teacher_probs = self._unseen
+        label, teacher_probs, repeats = self._unseen
         if len(label) == 0:
             return {}
-        ends = zip(("low", "high"), transition_interval(label, teacher_probs), strict=True)
+        ends = zip(("low", "high"), transition_interval(label, teacher_probs, repeats=repeats), strict=True)
         return {end: [round(value, 4) for value in matrix.diagonal().tolist()] for end, matrix in ends}
 
     @property
-    def _unseen(self) -> tuple[Tensor, Tensor]:
+    def _unseen(self) -> tuple[Tensor, Tensor, Repeats]:
         """True labels and teacher's answers on the labelled examples that it was not trained on."""
         role = "validation" if "validation" in self.answered else "labelled"
         known = self.answered[role]
         if role == "labelled" and not self.trust_labelled_answers:
-            return known.label[:0], known.answers.probs()[:0]
-        return self.truth.get(role, known.label), known.answers.probs()
+            return known.label[:0], known.answers.probs()[:0], Repeats.none(0)
+        return self.truth.get(role, known.label), known.answers.probs(), known.repeats
 
     def with_truth(self) -> dict[str, AnsweredExamples]:
         """The roles whose given labels are corrupted, with the true ones: for the oracle row."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import safetensors.torch
 import torch
 
-from overproof.data import Examples
+from overproof.data import Examples, group_words
 from overproof.evaluation.verdict import Role as RowRole
 from overproof.models import Inputs, Student, build, join
 from overproof.models.encoding_cache import EncodingCache
@@ -72,7 +72,9 @@ class Students:
         answered, start = {}, 0
         for role, examples in trained_on.items():
             place = torch.arange(start, start + len(examples))
-            answered[role] = AnsweredExamples(place=place, label=examples.label, answers=answers[role])
+            answered[role] = AnsweredExamples(
+                place=place, label=examples.label, answers=answers[role], group=group_words(examples)
+            )
             start += len(examples)
         return SeedInputs(
             seed=seed,

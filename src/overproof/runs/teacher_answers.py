@@ -11,9 +11,11 @@ from torch import Tensor
 
 from overproof.answers.files import vote_counts
 from overproof.answers.predictions import Answers, compress
+from overproof.data import group_words, repeats_in
 from overproof.errors import InputError
 from overproof.evaluation.findings.run_facts import VoteFacts
 from overproof.functional import margin
+from overproof.functional.repeats import joined
 from overproof.models import load_student
 from overproof.noise import log_loss, stack_by_role, stacked_out_of_fold
 from overproof.processes import leads
@@ -159,15 +161,18 @@ class TeacherAnswers:
         ]
         probs = [{role: each.probs() for role, each in answers.items()} for answers in by_scorer]
         draw = derived_seed(seed, "teachers")
-        stacked, fitted = stack_by_role(probs, label, seed=draw)
+        known = [judges[role] for role in label]
+        repeats = joined([repeats_in(each) for each in known], [group_words(each) for each in known])
+        stacked, fitted = stack_by_role(probs, label, seed=draw, repeats=repeats)
         truth = torch.cat(list(label.values()))
 
         def loss(answers: Tensor) -> float:
-            return log_loss(answers, truth).mean().item()
+            return log_loss(answers, truth)[repeats.once].mean().item()
 
         if leads():
             alone = [
-                stacked_out_of_fold([torch.cat([each[role] for role in label])], truth, seed=draw) for each in probs
+                stacked_out_of_fold([torch.cat([each[role] for role in label])], truth, seed=draw, repeats=repeats)
+                for each in probs
             ]
             facts: dict[str, Any] = {
                 **fitted.summary(),

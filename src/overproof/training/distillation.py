@@ -45,6 +45,7 @@ class Distilled:
         pool_classes: Number of answers per class, over the pool and over the part of it that was kept.
         choices: The ξ of every generation, if it was chosen on held-out labels.
         rounds: The results of peer rounds, if there were any.
+        findings: Sentences about the labelled examples.
     """
 
     student: Student
@@ -57,6 +58,7 @@ class Distilled:
     pool_classes: ClassCounts
     choices: tuple[Choice, ...] = ()
     rounds: Mapping[str, Any] = field(default_factory=dict)
+    findings: tuple[str, ...] = ()
 
     @property
     def num_pool(self) -> int:
@@ -95,11 +97,8 @@ def distilled(
             the errors of `check_trainable`; a start from a teacher that is not given or of another kind.
     """
     _check(student, data, method, options, teacher)
-    known = data.out_of_sample
-    noise = method.noise.fit(
-        torch.cat([each.answers.probs() for each in known]), torch.cat([each.label for each in known])
-    )
-    labelled, held_out = data.labelled, data.validation
+    noise = _estimated(method, data)
+    labelled, held_out = data.labelled, None if data.validation is None else data.validation.once
     if held_out is None and (method.needs_held_out or options.early_stop_epochs):
         labelled, held_out = data.parted(labelled, seed)
     try:
@@ -280,6 +279,8 @@ def _content_of(student: Student, data: TrainingData, resume: Resume) -> str:
         answers = each.answers
         for part in (each.label, answers.class_indices, answers.class_probs, answers.residual, answers.id_word):
             content.update(part.contiguous().numpy().data)
+        if each.group is not None:
+            content.update(each.group.contiguous().numpy().data)
     return content.hexdigest()
 
 
@@ -287,6 +288,14 @@ def _fingerprint_in(stored: bytes) -> str:
     """The digest in the metadata of safetensors."""
     length = int.from_bytes(stored[:8], "little")
     return str(json.loads(stored[8 : 8 + length]).get("__metadata__", {}).get("content"))
+
+
+def _estimated(method: Method, data: TrainingData) -> NoiseEstimate:
+    """The estimate of the teacher's errors."""
+    known, repeats = data.out_of_sample, data.repeats
+    probs, label = torch.cat([each.answers.probs() for each in known]), torch.cat([each.label for each in known])
+    # A user's own noise model need not know of repeats where there are none.
+    return method.noise.fit(probs, label, repeats) if repeats.any else method.noise.fit(probs, label)
 
 
 def _folder(checkpoint: Path | None, method: Method) -> Path | None:

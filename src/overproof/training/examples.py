@@ -1,6 +1,6 @@
 """Training examples: encoded inputs with given labels and teacher answers, and the same as tensors for the loop."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -9,7 +9,8 @@ from torch import Tensor
 
 from overproof.answers.predictions import Answers
 from overproof.contract import Batch
-from overproof.cross_fitting import content_groups, held_out_rows
+from overproof.cross_fitting import held_out_rows
+from overproof.functional.repeats import Repeats, joined
 from overproof.models import Batches, Dense, Inputs, Placed, Ragged, Student, join
 from overproof.noise import LikelihoodRule, NoiseEstimate
 from overproof.seeds import derived_seed
@@ -26,18 +27,36 @@ class AnsweredExamples:
         place: [N], the position of each example in the inputs.
         label: [N], the given label, or -1 if there is none.
         answers: The teacher's answers; out of sample where the label is used.
+        group: [N], a number for the group of each example, such as the hash of its name; None without groups.
     """
 
     place: Int[Tensor, "N"]
     label: Int[Tensor, "N"]
     answers: Answers
+    group: Int[Tensor, "N"] | None = None
 
     def __len__(self) -> int:
         return len(self.label)
 
     def take(self, rows: Int[Tensor, "M"]) -> "AnsweredExamples":
         """A subset of the examples."""
-        return AnsweredExamples(place=self.place[rows], label=self.label[rows], answers=self.answers.take(rows))
+        return AnsweredExamples(
+            place=self.place[rows],
+            label=self.label[rows],
+            answers=self.answers.take(rows),
+            group=None if self.group is None else self.group[rows],
+        )
+
+    @property
+    def repeats(self) -> Repeats:
+        """Which of the examples repeat or depend on each other."""
+        return Repeats.of(self.answers.id_word, self.group)
+
+    @property
+    def once(self) -> "AnsweredExamples":
+        """The first example of each content."""
+        repeats = self.repeats
+        return self.take(repeats.once) if repeats.any else self
 
     def answered_by(self, student: Student, inputs: Inputs) -> "AnsweredExamples":
         """The same examples with a student's answers in place of the teacher's."""
@@ -98,6 +117,11 @@ class TrainingData:
         return [labelled] if self.validation is None else [labelled, self.validation]
 
     @property
+    def repeats(self) -> Repeats:
+        """Which of the examples of `out_of_sample` repeat or depend on each other."""
+        return repeats_of(self.out_of_sample)
+
+    @property
     def by_role(self) -> dict[str, AnsweredExamples]:
         """The parts by role: labelled, pool and, where there is one, validation."""
         parts = {"labelled": self.labelled, "pool": self.pool}
@@ -109,9 +133,19 @@ class TrainingData:
 
     def parted(self, labelled: AnsweredExamples, seed: int) -> tuple[AnsweredExamples, AnsweredExamples]:
         """Labelled examples split into those to train on and the held-out share."""
-        draw, group = derived_seed(seed, "held out"), content_groups(labelled.answers.id_word)
-        held_out = held_out_rows(labelled.label, self.held_out_share, draw, group)
-        return labelled.take((~held_out).nonzero()[:, 0]), labelled.take(held_out.nonzero()[:, 0])
+        draw, repeats = derived_seed(seed, "held out"), labelled.repeats
+        held_out = held_out_rows(labelled.label, self.held_out_share, draw, repeats.group)
+        # Training uses every row that is given; what is measured on held-out labels counts each content once.
+        return labelled.take((~held_out).nonzero()[:, 0]), labelled.take(repeats.counted(held_out.nonzero()[:, 0]))
+
+
+def repeats_of(parts: Sequence[AnsweredExamples]) -> Repeats:
+    """Which examples repeat or depend on each other, within each part, and across parts if they are in one group.
+
+    Args:
+        parts: Sets of examples that share no content.
+    """
+    return joined([each.repeats for each in parts], [each.group for each in parts])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from overproof.answers.predictions import Answers, compress
-from overproof.cross_fitting import content_groups, folds
+from overproof.cross_fitting import folds
 from overproof.methods.composition import Method
 from overproof.methods.published import labelled_only
 from overproof.models import Inputs, Student
@@ -104,7 +104,7 @@ def _peers(
         train=options,
         options=rounds.options,
         seed=derived_seed(seed, "rounds"),
-        fold=folds(data.labelled.label, num_folds, seed, content_groups(data.labelled.answers.id_word)),
+        fold=folds(data.labelled.label, num_folds, seed, data.labelled.repeats.group),
         without_fold=rounds.without_fold or [data.pool.answers] * num_folds,
         folder=rounds.folder,
     )

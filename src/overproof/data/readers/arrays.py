@@ -76,7 +76,7 @@ def read_npz(path: Path, source: Source, name: str) -> tuple[Source, Frame, UInt
                 f"`input`."
             )
         pixels = source.input or candidates[0]
-        beside = [key for key in (source.label, source.id, *source.where) if key is not None]
+        beside = [key for key in (source.label, source.id, source.group, *source.where) if key is not None]
         names = [_CLASS_NAMES] if source.label is not None else []
         arrays = load_arrays(path, name, headers, [pixels, *beside, *names], source.max_unpacked_gb)
     images = image_tensor(arrays[pixels], name)
@@ -108,7 +108,7 @@ def read_idx(path: Path, labels: Path | None, source: Source, name: str) -> tupl
     Raises:
         InputError: If a file is not IDX, is truncated or too long, or the numbers of images and labels differ.
     """
-    if source.input is not None or source.id is not None or source.where or source.ignore:
+    if source.input or source.id or source.group or source.where or source.ignore:
         raise InputError(
             f"{name} is an IDX file, which has no columns; only `path`, `label` and `classes` are allowed."
         )
@@ -142,7 +142,7 @@ def read_npy(
         InputError: If a file is not a .npy file, is truncated or holds pickled objects, or the numbers of rows and
             labels differ.
     """
-    if source.input is not None or source.id is not None or source.where or source.ignore or source.categories:
+    if source.input or source.id or source.group or source.where or source.ignore or source.categories:
         raise InputError(
             f"{name} is an .npy file, which has no columns; only `path`, `label`, `classes` and `image` are allowed."
         )

@@ -29,7 +29,7 @@ def numbers(table: pa.Table, source: Source, name: str, strings: Collection[str 
     Raises:
         InputError: If at least 90 % of the cells of a column, but not all, are numbers.
     """
-    used = {source.label, source.id, *source.ignore, *source.where, *strings}
+    used = {source.label, source.id, source.group, *source.ignore, *source.where, *strings}
     for place, column in enumerate(table.column_names):
         if column in used or not pa.types.is_string(table.schema.field(place).type):
             continue

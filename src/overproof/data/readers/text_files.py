@@ -58,7 +58,7 @@ def read_csv(
         return "error"
 
     text = source.input if source.kind == "text" else None
-    spelled = {source.id, source.label, text, *source.categories, *strings} - {None}
+    spelled = {source.id, source.label, source.group, text, *source.categories, *strings} - {None}
     if not source.header:
         # Arrow names them f0, f1, ...
         spelled |= {f"f{column.removeprefix('c')}" for column in spelled if column is not None}
@@ -137,7 +137,13 @@ def read_json_lines(path: Path, source: Source, name: str, data: bytes | None = 
     options = pa.json.ReadOptions(use_threads=False, block_size=min(len(data) + 1, _LARGEST_BLOCK_BYTES))
     try:
         table = pa.json.read_json(pa.BufferReader(data), read_options=options)
-        wanted = {source.id, source.label, *source.categories, source.input if source.kind != "table" else None}
+        wanted = {
+            source.id,
+            source.label,
+            source.group,
+            *source.categories,
+            source.input if source.kind != "table" else None,
+        }
         dates = [field.name for field in table.schema if pa.types.is_timestamp(field.type) and field.name in wanted]
         if dates:
             table = pa.json.read_json(

@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
+from overproof.functional.repeats import Repeats
 from overproof.methods.noise_models.isotonic import Isotonic
 from overproof.noise.estimate import NoiseEstimate
 from overproof.noise.likelihood import conditional_likelihood
@@ -30,11 +31,14 @@ class Conditional:
 
     prior: Annotated[float, Field(gt=0)] = 4.0
 
-    def fit(self, teacher_probs: Float[Tensor, "_ _"], label: Int[Tensor, "_"]) -> NoiseEstimate:
-        """Estimate from out-of-sample answers.
+    def fit(
+        self, teacher_probs: Float[Tensor, "_ _"], label: Int[Tensor, "_"], repeats: Repeats | None = None
+    ) -> NoiseEstimate:
+        """Estimate from out-of-sample answers; of repeated examples the first counts.
 
         Raises:
             InputError: As `isotonic`.
         """
-        estimate = Isotonic(prior=self.prior).fit(teacher_probs, label)
-        return replace(estimate, likelihood=conditional_likelihood(teacher_probs, label, prior=self.prior))
+        estimate = Isotonic(prior=self.prior).fit(teacher_probs, label, repeats)
+        likelihood = conditional_likelihood(teacher_probs, label, prior=self.prior, repeats=repeats)
+        return replace(estimate, likelihood=likelihood)

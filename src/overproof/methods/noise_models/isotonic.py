@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
+from overproof.functional.repeats import Repeats
 from overproof.noise.accuracy import IsotonicAccuracy, isotonic_accuracy, lower_bound
 from overproof.noise.calibration import fit_temperature
 from overproof.noise.candidates import fixed_candidates, num_candidates
@@ -45,22 +46,28 @@ class Isotonic:
     coverage: PositiveShare = 0.9
     prior: NotNegative = 4.0
 
-    def fit(self, teacher_probs: Float[Tensor, "_ _"], label: Int[Tensor, "_"]) -> NoiseEstimate:
-        """Estimate from out-of-sample answers.
+    def fit(
+        self, teacher_probs: Float[Tensor, "_ _"], label: Int[Tensor, "_"], repeats: Repeats | None = None
+    ) -> NoiseEstimate:
+        """Estimate from out-of-sample answers; of repeated examples the first counts.
 
         Raises:
             InputError: No examples, a label that is not a class, or an option out of its range.
         """
-        mean_accuracy = global_accuracy(label, teacher_probs)
+        mean_accuracy = global_accuracy(label, teacher_probs, repeats=repeats)
+        group = None
+        if repeats is not None and repeats.any:
+            once = repeats.once
+            teacher_probs, label, group = teacher_probs[once], label[once], repeats.take(once).group
         margins, correct = margin(teacher_probs), teacher_probs.argmax(dim=1) == label
         num_classes = teacher_probs.shape[1]
         lower = None if isinstance(self.lower_bound, str) else self.lower_bound
         accuracy: IsotonicAccuracy | ClassAccuracy
         if same_margins(margins):
             named = teacher_probs.argmax(dim=1)
-            accuracy = class_accuracy(named, correct, num_classes, lower=lower, prior=self.prior)
+            accuracy = class_accuracy(named, correct, num_classes, lower=lower, prior=self.prior, group=group)
         else:
-            lower = lower_bound(margins, correct, prior=self.prior) if lower is None else lower
+            lower = lower_bound(margins, correct, prior=self.prior, group=group) if lower is None else lower
             accuracy = isotonic_accuracy(margins, correct, lower, self.prior)
         if not isinstance(self.candidates, str):
             candidates = fixed_candidates(self.candidates, num_classes)

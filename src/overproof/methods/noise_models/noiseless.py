@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from overproof.functional.repeats import Repeats
 from overproof.noise.accuracy import IsotonicAccuracy
 from overproof.noise.candidates import fixed_candidates
 from overproof.noise.estimate import NoiseEstimate
@@ -18,7 +19,9 @@ from overproof.registry import register
 class Noiseless:
     """A perfect teacher: accuracy one, all classes candidates, identity transition. It uses no labels."""
 
-    def fit(self, teacher_probs: Float[Tensor, "_ _"], label: Int[Tensor, "_"]) -> NoiseEstimate:
+    def fit(
+        self, teacher_probs: Float[Tensor, "_ _"], label: Int[Tensor, "_"], repeats: Repeats | None = None
+    ) -> NoiseEstimate:
         """The estimate for the teacher's number of classes; the examples may be empty."""
         num_classes = teacher_probs.shape[1]
         one = torch.ones(1, dtype=torch.float64)

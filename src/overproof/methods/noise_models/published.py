@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from overproof.functional.repeats import Repeats
 from overproof.noise.accuracy import IsotonicAccuracy
 from overproof.noise.candidates import fixed_candidates
 from overproof.noise.estimate import NoiseEstimate
@@ -30,7 +31,9 @@ class Published:
 
     accuracy: PositiveShare = 1.0
 
-    def fit(self, teacher_probs: Float[Tensor, "_ _"], label: Int[Tensor, "_"]) -> NoiseEstimate:
+    def fit(
+        self, teacher_probs: Float[Tensor, "_ _"], label: Int[Tensor, "_"], repeats: Repeats | None = None
+    ) -> NoiseEstimate:
         """The estimate for the teacher's number of classes; the examples may be empty."""
         num_classes = teacher_probs.shape[1]
         same = torch.eye(num_classes)

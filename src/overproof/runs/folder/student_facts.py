@@ -107,7 +107,7 @@ def _selection(
     if result.noise.is_constant:
         return facts
     facts["expected_accuracy"] = {"pool": accuracy.mean().item(), "kept": accuracy[kept].mean().item()}
-    labelled = seed_inputs.answered.get("validation", seed_inputs.answered["labelled"])
+    labelled = seed_inputs.answered.get("validation", seed_inputs.answered["labelled"]).once
     if len(labelled):
         on_labelled = result.noise.accuracy_of(labelled.answers.margin, labelled.answers.pseudo_label)
         facts["expected_accuracy"]["labelled"] = on_labelled.mean().item()

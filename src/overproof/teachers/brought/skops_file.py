@@ -14,8 +14,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from overproof.cross_fitting import FoldModels, content_groups, folds
-from overproof.data import Examples, Kind
+from overproof.cross_fitting import FoldModels, folds
+from overproof.data import Examples, Kind, repeats_in
 from overproof.data.wording import listed, reason
 from overproof.errors import InputError
 from overproof.models.classifiers import TYPES
@@ -186,7 +186,7 @@ def cross_fitted_estimator(
         own = checked_classes(fitted, who)
         return lambda examples: spread(probs_of(fitted, raw(fitted, examples, who), who).numpy(), own, len(names))
 
-    fold = folds(labelled.label, num_folds, derived_seed(seed, "teacher folds"), content_groups(labelled.ids))
+    fold = folds(labelled.label, num_folds, derived_seed(seed, "teacher folds"), repeats_in(labelled).group)
     models = FoldModels(fold=fold, fit=fit)
     out_of_fold = models.out_of_fold(lambda predict, held_out: predict(labelled.take(held_out)))
     return out_of_fold, models.mean(lambda predict: predict(pool), labelled.label)

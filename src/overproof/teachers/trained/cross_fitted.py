@@ -13,8 +13,8 @@ from torch import Tensor
 
 from overproof.answers.ask import answer
 from overproof.answers.predictions import Answers
-from overproof.cross_fitting import FoldModels, content_groups, folds
-from overproof.data import Examples
+from overproof.cross_fitting import FoldModels, folds
+from overproof.data import Examples, repeats_in
 from overproof.seeds import derived_seed, digest
 from overproof.storage.keys import ANSWERS, canonical_json
 from overproof.storage.shard import StoreKey
@@ -102,17 +102,19 @@ def _models(teacher: Trainable, labelled: Examples, num_folds: int, seed: int, f
 
     if num_folds == 1:
         return FoldModels(fold=torch.zeros_like(labelled.label), fit=fit)
-    return FoldModels(fold=folds(labelled.label, num_folds, seed, content_groups(labelled.ids)), fit=fit)
+    return FoldModels(fold=folds(labelled.label, num_folds, seed, repeats_in(labelled).group), fit=fit)
 
 
 def _words(teacher: Trainable, labelled: Examples, fold: Tensor, seed: int) -> str:
     """What all answers follow from, besides the examples of their role."""
     labels, num_folds = digest(labelled.label.numpy().tobytes()), int(fold.max()) + 1
     fitting: dict[str, object] = {"folds": num_folds, "seed": seed, "labelled": labelled.digest(), "labels": labels}
-    num_contents = int(content_groups(labelled.ids).max()) + 1
-    if num_contents < len(labelled):
+    repeats = repeats_in(labelled)
+    if (num_contents := len(repeats.once)) < len(labelled):
         # Stores made when folds were by row hold other answers to repeated examples.
         fitting["contents"] = num_contents
+    if labelled.group is not None:
+        fitting["groups"] = digest(repeats.group.numpy().tobytes())
     if num_folds > 1 and any(len(fold[labelled.label == each].unique()) == 1 for each in labelled.label.unique()):
         # Stores made when the mean was over models that had not seen a class hold other answers.
         fitting["unseen"] = "mean over the fits that saw the class"

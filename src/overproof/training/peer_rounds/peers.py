@@ -49,7 +49,7 @@ from overproof.storage.keys import ANSWERS, canonical_json
 from overproof.storage.shard import Ids, StoreKey, digest_of_ids
 from overproof.training.checkpoint import Resume
 from overproof.training.distillation import distilled
-from overproof.training.examples import AnsweredExamples, TrainingData
+from overproof.training.examples import AnsweredExamples, TrainingData, repeats_of
 from overproof.training.options import TrainOptions
 from overproof.training.parallel import run_jobs
 
@@ -152,6 +152,8 @@ class Peers:
             # Nothing but its first weights describes a module made in Python.
             for value in self.untrained.module.state_dict().values():
                 content.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+        if (repeats := repeats_of([self.answered[role] for role in LABELLED_ROLES if role in self.answered])).any:
+            content.update(repeats.content.numpy().tobytes() + repeats.group.numpy().tobytes())
         weighing = described(self.options, without=["most", "folds", "standard_errors", "workers"])
         return canonical_json(
             {

@@ -12,9 +12,10 @@ from torch import Tensor
 from overproof.answers.predictions import Answers
 from overproof.cross_fitting import FoldModels
 from overproof.errors import InputError
+from overproof.functional.repeats import Repeats, standard_error
 from overproof.noise import Stacking, log_loss, named_posterior, named_posterior_by_role, stack_by_role
 from overproof.seeds import derived_seed
-from overproof.training.examples import AnsweredExamples
+from overproof.training.examples import AnsweredExamples, repeats_of
 from overproof.training.peer_rounds.peers import LABELLED_ROLES, Peers, Scores
 
 
@@ -148,7 +149,7 @@ def run_rounds(peers: Peers) -> CorrectedAnswers:
         scores = peers.scored(number, chains, [record.number for record in records if record.taken])
         both, weights = stack.fitted([teacher_probs, *(each.by_role for each in alone), scores.by_role])
         gain = loss - stack.loss(both)
-        taken = helps(gain, options.standard_errors)
+        taken = stack.helps(gain)
         corrected = {
             role: replace(teacher[role], answers=teacher[role].answers.with_probs(both[role])) for role in teacher
         }
@@ -158,7 +159,7 @@ def run_rounds(peers: Peers) -> CorrectedAnswers:
                 before=loss.mean().item(),
                 peer=stack.loss_alone(scores).mean().item(),
                 both=stack.loss(both).mean().item(),
-                standard_error=gain.std().item() / len(gain) ** 0.5,
+                standard_error=standard_error(gain, stack.independent),
                 taken=taken,
                 stacking=weights.summary(),
                 **_drift(current["pool"].answers, corrected["pool"].answers, teacher["labelled"].label),
@@ -196,6 +197,16 @@ class _Stack:
         return {role: self.peers.answered[role].label for role in roles if role in self.peers.answered}
 
     @functools.cached_property
+    def repeats(self) -> Repeats:
+        """Which of them repeat or depend on each other, role after role."""
+        return repeats_of([self.peers.answered[role] for role in self.label])
+
+    @functools.cached_property
+    def independent(self) -> Repeats:
+        """The same of the first example of each content, on which the log-loss is computed."""
+        return self.repeats.take(self.repeats.once)
+
+    @functools.cached_property
     def without_fold(self) -> list[Tensor]:
         """For each fold, the teacher's probabilities on the pool without that fold."""
         return [answers.probs() for answers in self.peers.without_fold]
@@ -203,14 +214,20 @@ class _Stack:
     def fitted(self, sources: Sequence[Mapping[str, Tensor]]) -> tuple[dict[str, Tensor], Stacking]:
         """The stack of several sources of probabilities by role, and its weights."""
         options, seed = self.peers.options, derived_seed(self.peers.seed, "stack")
-        return stack_by_role(sources, self.label, seed=seed, bias=options.bias, penalty=options.penalty)
+        return stack_by_role(
+            sources, self.label, seed=seed, bias=options.bias, penalty=options.penalty, repeats=self.repeats
+        )
+
+    def helps(self, gain: Tensor) -> bool:
+        """Whether a gain in log-loss is large enough."""
+        return helps(gain, self.peers.options.standard_errors, self.independent)
 
     def loss(self, probs: Mapping[str, Tensor]) -> Tensor:
-        """The log-loss of every labelled example."""
-        return torch.cat([log_loss(probs[role], each) for role, each in self.label.items()])
+        """The log-loss of every labelled example, of repeated ones of the first."""
+        return torch.cat([log_loss(probs[role], each) for role, each in self.label.items()])[self.repeats.once]
 
     def loss_alone(self, scores: Scores) -> Tensor:
-        """The log-loss of every labelled example by peers alone, calibrated."""
+        """The same by peers alone, calibrated."""
         return self.loss(self.fitted([scores.by_role])[0])
 
     def chain(self, number: int, fold: int, probs: Tensor) -> AnsweredExamples:
@@ -234,13 +251,15 @@ def _teacher_in_stack(stack: _Stack) -> tuple[dict[str, Tensor], list[Tensor]]:
         return given, stack.without_fold
 
     def posterior_without(_: int, labelled_rows: Tensor) -> Tensor:
-        rest = {role: labelled_rows if role == "labelled" else slice(None) for role in label}
-        known = torch.cat([each[rest[role]] for role, each in label.items()])
-        return named_posterior(known, torch.cat([given[role][rows] for role, rows in rest.items()]))
+        rest = {role: labelled_rows if role == "labelled" else torch.arange(len(label[role])) for role in label}
+        once = {role: peers.answered[role].repeats.counted(rows) for role, rows in rest.items()}
+        known = torch.cat([label[role][rows] for role, rows in once.items()])
+        return named_posterior(known, torch.cat([given[role][rows] for role, rows in once.items()]))
 
     posteriors = FoldModels(fold=peers.fold, fit=posterior_without)
     without = [posteriors[fold][probs.argmax(dim=1)].float() for fold, probs in enumerate(stack.without_fold)]
-    by_role = named_posterior_by_role(given, label, seed=derived_seed(peers.seed, "posterior"))
+    draw = derived_seed(peers.seed, "posterior")
+    by_role = named_posterior_by_role(given, label, seed=draw, repeats=stack.repeats)
     return {role: probs.float() for role, probs in by_role.items()}, without
 
 
@@ -255,19 +274,24 @@ def _students_of(
     return StudentRecord(
         own=own.mean().item(),
         corrected=corrected.mean().item(),
-        standard_error=(own - corrected).std().item() / len(own) ** 0.5,
-        taken=helps(own - corrected, peers.options.standard_errors),
+        standard_error=standard_error(own - corrected, stack.independent),
+        taken=stack.helps(own - corrected),
     )
 
 
-def helps(gain: Float[Tensor, "V"], standard_errors: float) -> bool:
+def helps(gain: Float[Tensor, "V"], standard_errors: float, repeats: Repeats | None = None) -> bool:
     """Whether a mean gain exceeds this number of its own standard errors.
+
+    Args:
+        gain: [V], of every example.
+        standard_errors: How many.
+        repeats: Which examples depend on each other; None for none.
 
     Example:
         >>> helps(torch.tensor([1.0, 1.0, 0.0, 0.0]), 1.0), helps(torch.tensor([1.0, 1.0, 0.0, 0.0]), 2.0)
         (True, False)
     """
-    return gain.mean().item() > standard_errors * gain.std().item() / len(gain) ** 0.5
+    return gain.mean().item() > standard_errors * standard_error(gain, repeats)
 
 
 def _drift(before: Answers, after: Answers, label: Tensor) -> dict[str, float]:
