@@ -28,7 +28,8 @@ from overproof.data import (
     remarks_on_labels,
     repeats_in,
 )
-from overproof.data.near_copies import near_copies
+from overproof.data.labelled.near_copies import near_copies
+from overproof.data.options import DataOptions
 from overproof.deployment.abstention import choose_threshold
 from overproof.errors import InputError
 from overproof.functional.intervals import binomial_bounds
@@ -41,6 +42,8 @@ from overproof.noise import (
     stack_by_role,
     transition_interval,
 )
+from overproof.runs.roles import read_roles
+from overproof.teachers.trained.frozen_encoder import _inner_folds
 from overproof.training.options import TrainOptions
 
 NUM, COPIES = 30, 6
@@ -406,3 +409,31 @@ def test_groups_of_arrays():
     four = from_arrays(["w", "x", "y", "z"])
     assert repeats_in(grouped(four, np.array([1, 2, 1, 3]), "group")).group.tolist() == [0, 1, 0, 2]
     assert repeats_in(grouped(four, ["p", None, None, "p"], "group")).group.tolist() == [0, 1, 2, 0]
+
+
+def test_validation_rows_that_are_labelled_too_are_left_out(tmp_path):
+    inputs, labels = noise(60)
+    write(tmp_path / "labelled.csv", inputs[:30], y=np.where(labels[:30], "yes", "no"))
+    write(tmp_path / "validation.csv", inputs[20:60], y=np.where(labels[20:60], "yes", "no"))
+    path = experiment(tmp_path, "labelled.csv")
+    options = yaml.safe_load(path.read_text())
+    options["data"]["files"]["validation"] = {"path": str(tmp_path / "validation.csv"), "label": "y"}
+    drawn = read_roles(DataOptions(**options["data"]))
+    assert len(drawn.for_seed(0).validation) == 30
+    assert any("10 validation examples are labelled examples too" in each for each in drawn.remarks_for(0))
+    options["data"]["files"]["validation"]["path"] = str(tmp_path / "labelled.csv")
+    with pytest.raises(InputError, match="All 30 validation examples are labelled examples too"):
+        read_roles(DataOptions(**options["data"])).for_seed(0)
+
+
+def test_the_head_of_a_frozen_encoder_is_regularised_on_folds_without_copies():
+    def folds_of(examples):
+        found = _inner_folds(examples, 5, seed=0)
+        return (
+            None if found is None else [set(rows.tolist()) for _, rows in found.split(range(len(examples)), [0] * 12)]
+        )
+
+    twice = from_arrays(TEXTS[:6] * 2, [0, 1] * 6)
+    assert all({row % 6 for row in fold} == {row % 6 for row in fold if row < 6} for fold in folds_of(twice))
+    assert all(len(fold) == 2 * len({row % 6 for row in fold}) for fold in folds_of(twice))
+    assert _inner_folds(grouped(twice, [0, 1] * 6, "group"), 5, seed=0) is None

@@ -131,9 +131,8 @@ def distill(
         allow_import: Import paths `package.module:name` in a `ModelSpec` whose code may be run.
 
     Returns:
-        The trained student (`.student.probs(x)`, `.student.save(folder)`), its history, and the noise estimate. What is
-        remarkable in the labelled examples (repeats, one content with two labels, near copies) is in `.findings`, and
-        logged as a warning of the logger `overproof`.
+        The trained student (`.student.probs(x)`, `.student.save(folder)`), its history, the noise estimate, and what is
+        remarkable in the labelled examples (`.findings`; logged by the logger `overproof` too).
 
     Raises:
         InputError: Arrays that do not fit together, named with their shapes.
@@ -141,15 +140,9 @@ def distill(
     Example:
         >>> from overproof.synthetic import blobs
         >>> world = blobs(num_examples=400, num_classes=3, seed=0)
-        >>> result = distill(
-        ...     "linear",
-        ...     world.inputs[100:],
-        ...     world.teacher_probs[100:],
-        ...     world.inputs[:100],
-        ...     world.label[:100],
-        ...     world.teacher_probs[:100],
-        ...     train=TrainOptions(epochs=2),
-        ... )
+        >>> x, y, probs = world.inputs, world.label, world.teacher_probs
+        >>> options = TrainOptions(epochs=2)
+        >>> result = distill("linear", x[100:], probs[100:], x[:100], y[:100], probs[:100], train=options)
         >>> result.student.probs(world.inputs[:5]).shape
         torch.Size([5, 3])
     """

@@ -10,9 +10,9 @@ from overproof.data.classes import class_space as class_space
 from overproof.data.examples import Examples as Examples
 from overproof.data.examples import concatenate as concatenate
 from overproof.data.examples import from_arrays as from_arrays
-from overproof.data.labelled_remarks import remarks_on_copies as remarks_on_copies
-from overproof.data.labelled_remarks import remarks_on_groups as remarks_on_groups
-from overproof.data.labelled_remarks import remarks_on_labels as remarks_on_labels
+from overproof.data.labelled.remarks import remarks_on_copies as remarks_on_copies
+from overproof.data.labelled.remarks import remarks_on_groups as remarks_on_groups
+from overproof.data.labelled.remarks import remarks_on_labels as remarks_on_labels
 from overproof.data.on_disk import num_bytes as num_bytes
 from overproof.data.on_disk import read_on_disk as read_on_disk
 from overproof.data.preview import Preview as Preview

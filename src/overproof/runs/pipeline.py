@@ -138,7 +138,7 @@ class Run:
         """
         self.begin()
         if self.caches.folder is None:
-            for remark in self._remarks:
+            for remark in self._roles.remarks_for(self.experiment.seeds[0]):
                 self.progress.note(partial(str, remark))
         answered: dict[int, dict[str, int]] = {}
         # The leading process computes the answers; the others then find them stored.
@@ -173,7 +173,7 @@ class Run:
             repeats=known.repeats,
             seed=inputs.seed,
         )
-        return replace(found, findings=(*self._remarks, *found.findings))
+        return replace(found, findings=(*self._roles.remarks_for(self.experiment.seeds[0]), *found.findings))
 
     @step
     def distill(self) -> None:
@@ -220,7 +220,7 @@ class Run:
             scorers=tuple(scorer.model for scorer in self.experiment.scorers),
             stacks=self._teacher.stacks(),
             input_remarks=(
-                *self._remarks,
+                *self._roles.remarks_for(self.experiment.seeds[0]),
                 *(
                     remark
                     for examples in (last.labelled, last.pool, last.test)
@@ -341,10 +341,6 @@ class Run:
         roles = read_roles(self.experiment.data, self._shared_folder / STAGED, self.caches.read)
         self.caches.share_encodings(roles.fixed.values())
         return roles
-
-    @cached_property
-    def _remarks(self) -> tuple[str, ...]:
-        return self._roles.remarks_for(self.experiment.seeds[0])
 
     @cached_property
     def _scorers(self) -> ScorerAnswers:

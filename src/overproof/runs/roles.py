@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 from torch import Tensor
 
 from overproof.data import (
@@ -78,6 +80,7 @@ class Roles:
     class_names: tuple[str, ...]
     repeated: Mapping[str, int]
     remarks: tuple[str, ...] = ()
+    _remarks: dict[int, tuple[str, ...]] = field(default_factory=dict)
     _last: dict[int, SeedRoles] = field(default_factory=dict)
 
     @property
@@ -110,6 +113,14 @@ class Roles:
             fixed.update(split(train, counts, seed))
         elif rows.get("labelled"):
             fixed["labelled"] = split(fixed["labelled"], {"labelled": rows["labelled"]}, seed)["labelled"]
+        if "validation" in fixed:
+            unseen = ~_shared(fixed["validation"], fixed["labelled"])
+            if not unseen.any():
+                raise InputError(
+                    f"All {len(unseen)} validation examples are labelled examples too, or in one of their groups; no "
+                    f"teacher can be judged on them. Give others, or leave the role out."
+                )
+            fixed["validation"] = fixed["validation"].take(unseen)
         return SeedRoles(
             labelled=fixed["labelled"],
             pool=fixed["pool"],
@@ -120,11 +131,21 @@ class Roles:
 
     def remarks_for(self, seed: int) -> tuple[str, ...]:
         """`remarks`, and what is to be known of the labelled examples that a seed has drawn."""
+        if seed not in self._remarks:
+            self._remarks[seed] = self._remarks_for(seed)
+        return self._remarks[seed]
+
+    def _remarks_for(self, seed: int) -> tuple[str, ...]:
         drawn = self.for_seed(seed).by_role()
         files = self.options.files
         column = next((files[role].group for role in ("labelled", "all") if role in files), None)
         copies = remarks_on_copies(drawn["labelled"]) if "labelled" in drawn else []
-        return (*self.remarks, *copies, *remarks_on_groups(drawn, column))
+        left_out = len(self.fixed["validation"]) - len(drawn["validation"]) if "validation" in drawn else 0
+        dropped = [
+            f"{left_out} validation examples are labelled examples too, or in one of their groups, and left out: the "
+            f"teacher may have been trained on them."
+        ]
+        return (*self.remarks, *copies, *(dropped if left_out else []), *remarks_on_groups(drawn, column))
 
     def all_examples(self, seeds: tuple[int, ...]) -> Examples:
         """Every example that the teacher answers under any of the seeds."""
@@ -136,6 +157,16 @@ class Roles:
             drawn = [first.pool, *(roles.labelled for roles in by_seed)]
         asked = [*drawn, first.test, first.validation, first.original]
         return concatenate([examples for examples in asked if examples is not None and len(examples)])
+
+
+def _shared(examples: Examples, others: Examples) -> NDArray[np.bool_]:
+    """[N], which examples have the content of one of the others, or are in one of their groups."""
+    shared = np.zeros(len(examples), bool)
+    shared[duplicates(examples, others)] = True
+    if examples.group is not None and others.group is not None:
+        known = pc.is_in(examples.group, others.group.drop_null(), skip_nulls=True)
+        shared |= known.to_numpy(zero_copy_only=False)
+    return shared
 
 
 def knows_truth(label: Tensor) -> bool:

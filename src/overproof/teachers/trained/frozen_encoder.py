@@ -11,7 +11,8 @@ import pyarrow as pa
 import torch
 from torch import Tensor
 
-from overproof.data import Examples, Kind
+from overproof.cross_fitting import folds
+from overproof.data import Examples, Kind, repeats_in
 from overproof.errors import InputError
 from overproof.models import FROZEN, Embedder, ImageEmbedder, frozen_embedder
 from overproof.storage.id_index import IdIndex
@@ -76,7 +77,7 @@ class FrozenEncoder:
     def fit(self, labelled: Examples, *, num_classes: int, seed: int, folder: Path) -> Predictor:
         """Fit the head; its regularisation is chosen by cross-validation on the same labels."""
         from sklearn.linear_model import LogisticRegression
-        from sklearn.model_selection import GridSearchCV, StratifiedKFold
+        from sklearn.model_selection import GridSearchCV
 
         features, label = self._of(labelled), labelled.label.numpy()
         fewest = int(np.bincount(label, minlength=num_classes)[np.unique(label)].min())
@@ -88,8 +89,8 @@ class FrozenEncoder:
             # D features of deviation 1 are longer than one of length 1 by the root of D.
             grid = [value / features.shape[1] for value in grid]
             head.set_params(C=1 / features.shape[1])
-        if fewest >= 2:
-            inner = StratifiedKFold(min(fewest, 5), shuffle=True, random_state=seed % 2**32)
+        inner = _inner_folds(labelled, min(fewest, 5), seed)
+        if inner is not None:
             head = GridSearchCV(head, {"C": grid}, scoring="neg_log_loss", cv=inner)
         head.fit((features - mean) / std, label)
 
@@ -97,6 +98,26 @@ class FrozenEncoder:
             return spread(head.predict_proba((self._of(examples) - mean) / std), head.classes_, num_classes)
 
         return predict
+
+
+def _inner_folds(labelled: Examples, most: int, seed: int) -> Any:
+    """Folds of examples that a head is fitted on, to choose its regularisation; None where a class has one example.
+
+    Copies of an example, and examples of one group, are in one fold, or the weakest regularisation would always seem
+    the best.
+    """
+    from sklearn.model_selection import PredefinedSplit, StratifiedKFold
+
+    if most < 2:
+        return None
+    repeats = repeats_in(labelled)
+    if not repeats.any:
+        return StratifiedKFold(most, shuffle=True, random_state=seed % 2**32)
+    if repeats.num_groups < 2:
+        return None
+    fold = folds(labelled.label, min(most, repeats.num_groups), seed, repeats.group)
+    in_one = any(len(fold[labelled.label == each].unique()) < 2 for each in labelled.label.unique())
+    return None if in_one else PredefinedSplit(fold.numpy())
 
 
 class FrozenEncoderByName(TrainedKind):

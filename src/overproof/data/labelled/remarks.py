@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from overproof.data.examples import Examples
-from overproof.data.near_copies import near_copies
+from overproof.data.labelled.near_copies import near_copies
 from overproof.data.repeats import repeats_in
 from overproof.data.splits import num_distinct
 from overproof.functional.repeats import content_groups
