@@ -12,7 +12,7 @@ import pytest
 import torch
 import yaml
 
-from overproof.answers import files as answer_files
+from overproof.answers import parsed as answer_files
 from overproof.answers.ask import read
 from overproof.api import run
 from overproof.commands.main import main
@@ -165,8 +165,8 @@ def test_what_the_runs_share_is_read_once_and_encoded_once(tmp_path, monkeypatch
     }
     (tmp_path / "e.yaml").write_text(yaml.safe_dump(content))
     reads, encoded, parsed = [], [], []
-    read, encode, parse = sharing.read, NgramEncoder.encode, answer_files._read_table
-    monkeypatch.setattr(answer_files, "_read_table", lambda *words: parsed.append(words[0]) or parse(*words))
+    read, encode, parse = sharing.read, NgramEncoder.encode, answer_files.read_table
+    monkeypatch.setattr(answer_files, "read_table", lambda *words: parsed.append(words[0]) or parse(*words))
     monkeypatch.setattr(sharing, "read", lambda source, *, role: reads.append(role) or read(source, role=role))
     monkeypatch.setattr(NgramEncoder, "encode", lambda own, some: encoded.append(len(some)) or encode(own, some))
     found = compare(load_comparison(tmp_path / "e.yaml", labels=[10, 20]), tmp_path / "both")
