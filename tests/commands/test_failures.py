@@ -5,6 +5,7 @@ import contextlib
 import errno
 import json
 import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -285,3 +286,14 @@ def test_one_value_is_a_list_of_one(experiment):
     content["data"]["files"]["all"]["ignore"] = "a"
     with pytest.raises(InputError, match=r"must be a list: \[a\]"):
         overproof.runs.experiment.experiment_from(content)
+
+
+@pytest.mark.parametrize("content", [b"{", b"\xff{}", b"[1]", b"{}", b""])
+def test_a_damaged_row_is_named_with_what_to_do(finished, tmp_path, capsys, content):
+    shutil.copytree(finished / "run", tmp_path / "run")
+    row = tmp_path / "run/students/seed-0/soft/row.json"
+    row.write_bytes(content)
+    error, code = refused(capsys, "evaluate", tmp_path / "run")
+    assert code == 2
+    assert str(row) in error
+    assert "is damaged" in error

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from overproof.data.wording import reason
 from overproof.errors import InputError
 from overproof.evaluation.confusions import Tally, tally
 from overproof.evaluation.metrics import correct, metrics
@@ -72,5 +73,19 @@ def score(students: Students, folder: Path, seed: int) -> SeedScores:
         with measured(folder, "answer", each.row, seed, len(test)) as saved:
             probs = student.probs(students.encoded(student, test, saved))
         add(each.row, students.role(each), probs)
-        trainings[each.row, seed] = json.loads((trained / ROW).read_text())
+        trainings[each.row, seed] = _facts(trained / ROW)
     return SeedScores(rows=tuple(rows), tallies=tuple(tallies), trainings=trainings, last_student=student)
+
+
+def _facts(path: Path) -> dict[str, Any]:
+    """The content of a row.json: an object with at least the facts that every training has."""
+    try:
+        found = json.loads(path.read_text())
+        if not isinstance(found, dict) or not {"noise", "history", "num_parameters"} <= found.keys():
+            raise ValueError("facts of the training are missing")
+    except ValueError as error:
+        raise InputError(
+            f"{path} is damaged ({reason(error)}): delete its folder and run the same command again; the student is "
+            f"trained again."
+        ) from None
+    return found

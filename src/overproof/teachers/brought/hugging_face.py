@@ -74,7 +74,15 @@ class HuggingFaceTeacher:
         probs = torch.empty(len(examples), len(self.order))
         with torch.no_grad():
             for rows in order.split(self.batch_size):
-                logits = self.model(**self.inputs(examples.take(rows))).logits
+                try:
+                    logits = self.model(**self.inputs(examples.take(rows))).logits
+                except torch.OutOfMemoryError:
+                    raise
+                except (RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:
+                    raise InputError(
+                        f"teacher: the Hugging Face model and its tokenizer or image processor do not fit each other: "
+                        f"{reason(error)}."
+                    ) from error
                 probs[rows] = logits.float().softmax(dim=1)[:, self.order]
         return probs
 
