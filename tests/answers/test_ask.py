@@ -21,6 +21,7 @@ from torch import Tensor
 from overproof.answers.ask import answer, embed, read
 from overproof.answers.predictions import Answers, compress
 from overproof.errors import InputError
+from overproof.storage import checked
 from overproof.storage.shard import StoreKey, decode_shard
 
 CLASSES = ("cat", "cow", "dog")
@@ -303,7 +304,7 @@ def test_an_empty_pool_and_empty_shards_are_refused(tmp_path: Path, asked: dict)
 def test_another_format_is_refused_by_version(tmp_path: Path):
     keep(tmp_path, Teacher(TABLE))
     path = tmp_path / "manifest.json"
-    path.write_text(path.read_text().replace('"format": 1', '"format": 2'))
+    checked.write_json(path, {**checked.read_json(path), "format": 2})
     for attempt in (lambda: read(tmp_path), lambda: keep(tmp_path, Teacher(TABLE))):
         with pytest.raises(InputError, match=r"has format 2, and this overproof reads format 1"):
             attempt()

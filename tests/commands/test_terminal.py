@@ -107,10 +107,10 @@ def test_every_command_can_be_quiet_and_speak_to_machines():
 def test_quiet_leaves_the_result(tmp_path, capsys):
     world = margin_world(num_examples=300, num_classes=3, seed=0)
     lines = [
-        f"row-{row},{'abc'[label]},{','.join(f'{prob:.6f}' for prob in probs)}"
-        for row, (label, probs) in enumerate(zip(world.label.tolist(), world.teacher_probs.tolist(), strict=True))
+        f"row-{row},{','.join(f'{prob:.6f}' for prob in probs)}"
+        for row, probs in enumerate(world.teacher_probs.tolist())
     ]
-    (tmp_path / "answers.csv").write_text("\n".join(["id,label,a,b,c", *lines]))
+    (tmp_path / "answers.csv").write_text("\n".join(["id,a,b,c", *lines]))
     words = ["select", str(tmp_path / "answers.csv"), "--rule", "confident", "--budget", "50"]
     main([*words, "--out", str(tmp_path / "loud.parquet")])
     loud = capsys.readouterr()

@@ -102,8 +102,8 @@ class Beside:
         raise InputError(
             f"{self.path}: in {len(self._differ)} of {num_rows} rows the label is not the likeliest "
             f"class, as where a threshold was tuned; the first is row {row} (counted from 0), label {given!r} beside "
-            f"{likeliest!r}. Write `answer_from: probabilities` or `answer_from: label` under `teacher` to say which "
-            f"is the answer."
+            f"{likeliest!r}. Say which is the answer: write `answer_from: probabilities` or `answer_from: label` under "
+            f"`teacher`, or leave the other out of the file."
         )
 
     def _check_confidence(self, probs: Probs, table: pa.Table, rows: Rows) -> None:
