@@ -4,6 +4,7 @@ Both call the same functions as the command line.
 """
 
 import tempfile
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -83,7 +84,7 @@ def distill(
     labels: Any,
     labelled_teacher_probs: Any = None,
     *,
-    method: str | Method = "slam",
+    method: str | Method = "slam_auto",
     class_names: Sequence[str] | None = None,
     train: TrainOptions | None = None,
     seed: int = 0,
@@ -111,7 +112,8 @@ def distill(
         labelled_teacher_probs: [n, K], the teacher's probabilities on the labelled examples **by a teacher that was not
             trained on them** (cross-fitted, or trained elsewhere): in sample, a teacher is almost never wrong. Left out
             if `teacher_probs` is a classifier.
-        method: By name (`overproof methods` lists them) or composed.
+        method: By name (`overproof methods` lists them) or composed. With an un-normalised mix (`slam`) and predicted
+            classes that are right too rarely for it, a `UserWarning` gives the number of such answers.
         class_names: K names in the order of the columns; by default the column names of `teacher_probs`, else 0..K-1;
             for a classifier the sorted labels.
         train: Training options.
@@ -192,6 +194,8 @@ def distill(
                 content=_content_of(labelled_examples, pool_examples),
             ),
         )
+    if result.mixing is not None and (found := result.mixing.warning(names)):
+        warnings.warn(found, stacklevel=2)
     return replace(result, findings=findings)
 
 

@@ -41,6 +41,7 @@ GOLDEN = {
     "slam": '{"pool":{"loss":{"name":"student_label_mixing"}}}',
     "slam_soft": '{"pool":{"loss":{"name":"student_label_mixing"},"target":{"name":"soft"}}}',
     "slam_normalized": '{"pool":{"loss":{"name":"student_label_mixing","normalized":true}}}',
+    "slam_auto": '{"pool":{"loss":{"name":"student_label_mixing","normalized":"auto"}}}',
     "forward": '{"pool":{"loss":{"name":"forward_correction"}}}',
     "likelihood": '{"noise":{"name":"conditional"},"pool":{"loss":{"name":"answer_likelihood"}}}',
     "prediction_powered": '{"labelled":{"target":{"name":"rectified"}},"noise":{"name":"noiseless"},'

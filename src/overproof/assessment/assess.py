@@ -14,8 +14,10 @@ from overproof.assessment.recommendation import compare_with_probe, recommend
 from overproof.errors import InputError
 from overproof.evaluation.metrics import metrics
 from overproof.functional.repeats import Repeats
+from overproof.methods.noise_models import Isotonic
 from overproof.noise import (
     class_accuracy,
+    doubtful_classes,
     fit_temperature,
     global_accuracy,
     isotonic_accuracy,
@@ -153,6 +155,7 @@ def assess(
     recommendation, reason = recommend(
         accuracy, compared.alone, compared.where_wrong, compared.gain, max(_shares(labels, len(names)))
     )
+    recommendation, reason = _mixed(recommendation, reason, labels, labelled_teacher_probs, pool_teacher_probs, names)
     return Assessment(
         num_labelled=len(labels),
         num_pool=len(pool_teacher_probs),
@@ -175,6 +178,30 @@ def assess(
             *([SAME_MARGINS] if same_margins(margins) else []),
             *([errors.sentence()] if errors is not None else []),
         ),
+    )
+
+
+def _mixed(
+    recommendation: str, reason: str, labels: Tensor, labelled_probs: Tensor, pool_probs: Tensor, names: Sequence[str]
+) -> tuple[str, str]:
+    """The recommendation with the form of student-label mixing that the estimated accuracies allow, and why."""
+    name, comma, more = recommendation.partition(",")
+    if name != "slam":
+        return recommendation, reason
+    noise, pseudo_label = Isotonic().fit(labelled_probs, labels), pool_probs.argmax(dim=1)
+    found = doubtful_classes(
+        noise.teacher_accuracy(pool_probs),
+        pseudo_label,
+        len(names),
+        hard=same_margins(margin(labelled_probs.double())),
+    )
+    if not found.num_rows:
+        return recommendation, reason
+    classes = ", ".join(f"{names[index]} {value:.2f}" for index, value in list(found.accuracy.items())[:3])
+    return f"slam_normalized{comma}{more}", (
+        f"{reason} Of the two forms of SLaM the normalised one, because {found.num_rows} of {found.num_answers} pool "
+        f"answers are of classes with an estimated accuracy below {found.bound:g} ({classes}), which the other form "
+        f"hardly learns."
     )
 
 

@@ -125,6 +125,12 @@ def slam_normalized() -> Method:
     return Method(pool=Objective(target=Hard(), loss=StudentLabelMixing(normalized=True)))
 
 
+@register("method", "slam_auto", paper=SLAM_2023)
+def slam_auto() -> Method:
+    """Student-label mixing on hard labels: as `slam`, normalised where an estimated accuracy comes near one half."""
+    return Method(pool=Objective(target=Hard(), loss=StudentLabelMixing(normalized="auto")))
+
+
 @register("method", "forward", paper=FORWARD_2017)
 def forward() -> Method:
     """Forward correction: the student predicts the pseudo-label through the estimated transition matrix."""

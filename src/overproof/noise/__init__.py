@@ -4,6 +4,7 @@ from overproof.noise.accuracy import IsotonicAccuracy, isotonic_accuracy, lower_
 from overproof.noise.calibration import calibrate, fit_temperature
 from overproof.noise.candidates import CandidateRule, fixed_candidates, num_candidates
 from overproof.noise.class_accuracy import ClassAccuracy, class_accuracy, same_margins
+from overproof.noise.doubtful import DoubtfulClasses, doubtful_classes
 from overproof.noise.estimate import NoiseEstimate, NoiseModel
 from overproof.noise.likelihood import (
     ConditionalLikelihood,
@@ -28,6 +29,7 @@ __all__ = [
     "CandidateRule",
     "ClassAccuracy",
     "ConditionalLikelihood",
+    "DoubtfulClasses",
     "IsotonicAccuracy",
     "LikelihoodRule",
     "NeighbourAccuracy",
@@ -39,6 +41,7 @@ __all__ = [
     "calibrate",
     "class_accuracy",
     "conditional_likelihood",
+    "doubtful_classes",
     "fit_temperature",
     "fixed_candidates",
     "global_accuracy",

@@ -123,7 +123,7 @@ class Experiment(Options):
     student: StudentOptions = StudentOptions()
     train: TrainOptions = TrainOptions()
     methods: tuple[Annotated[MethodOptions, pydantic.BeforeValidator(_spelt_out)], ...] = pydantic.Field(
-        tuple(MethodOptions(method=name) for name in ("labelled_only", *CONVENTIONAL, "wd", "slam")), min_length=1
+        tuple(MethodOptions(method=name) for name in ("labelled_only", *CONVENTIONAL, "wd", "slam_auto")), min_length=1
     )
     seeds: tuple[pydantic.NonNegativeInt, ...] = pydantic.Field((0, 1, 2), min_length=1)
     held_out_share: InnerShare = 1 / 3

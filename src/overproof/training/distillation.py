@@ -26,6 +26,7 @@ from overproof.training.estimators import check_fittable, fit_weighted
 from overproof.training.examples import AnsweredExamples, LoopData, TrainingData
 from overproof.training.imitation_search import Choice, HeldOutScore, StoredResults, choose, held_out_score
 from overproof.training.loop import train
+from overproof.training.mixing import Mixing, settled_mixing
 from overproof.training.options import TrainOptions, batch_sizes
 from overproof.training.teacher_source import STORED, StoredAnswers, TeacherSource
 
@@ -46,6 +47,7 @@ class Distilled:
         choices: The ξ of every generation, if it was chosen on held-out labels.
         rounds: The results of peer rounds, if there were any.
         findings: Sentences about the labelled examples.
+        mixing: For student-label mixing, the form that was used and the classes near which it matters.
     """
 
     student: Student
@@ -59,6 +61,7 @@ class Distilled:
     choices: tuple[Choice, ...] = ()
     rounds: Mapping[str, Any] = field(default_factory=dict)
     findings: tuple[str, ...] = ()
+    mixing: Mixing | None = None
 
     @property
     def num_pool(self) -> int:
@@ -105,6 +108,7 @@ def distilled(
         chosen = method.select(data.pool.answers)
     except ShortClasses as error:
         raise error.named(student.class_names) from None
+    method, mixing = settled_mixing(method, noise, data.pool.answers, chosen)
     trainings = _Trainings(
         inputs=data.inputs,
         read=as_read(student.module, data.inputs),
@@ -151,6 +155,7 @@ def distilled(
         num_held_out=0 if held_out is None else len(held_out),
         pool_classes=class_counts(data.pool.answers, chosen, student.class_names),
         choices=tuple(choices),
+        mixing=mixing,
     )
 
 

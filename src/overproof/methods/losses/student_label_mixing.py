@@ -1,6 +1,7 @@
 """The loss of SLaM: the student's prediction is mixed with the teacher's noise before the comparison."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from overproof.claims import ConsistentUnderCandidateNoise, ConventionalWithoutNoise, LinearInTheTarget
 from overproof.contract import Batch, PerExample
@@ -21,14 +22,16 @@ class StudentLabelMixing:
 
     Args:
         normalized: Divide the noise by the number of candidates minus one: the exact distribution of the noisy label.
-            With two classes both forms are the same. Un-normalised students are overconfident by construction:
+            With two classes both forms are the same. `auto` is decided before training: normalised where the estimated
+            accuracy of a predicted class comes near one half (`overproof.noise.doubtful_classes`), since the other form
+            then loses classes. Un-normalised students are overconfident by construction:
             recalibrate before their confidence is used.
 
     Claims: consistency holds for the normalised form; the un-normalised one is the paper's and does not make it beyond
     two classes (the claim's check names the form that it tests).
     """
 
-    normalized: bool = False
+    normalized: bool | Literal["auto"] = False
 
     def __call__(self, batch: Batch) -> PerExample:
         return student_label_mixing(
@@ -36,6 +39,7 @@ class StudentLabelMixing:
             batch.teacher_probs,
             batch.teacher_accuracy,
             batch.num_candidates,
-            normalized=self.normalized,
+            # Not yet decided: the form that is safe everywhere.
+            normalized=bool(self.normalized),
             target_probs=batch.target_probs,
         )

@@ -49,6 +49,8 @@ def facts_of(
         facts["commonest_label"] = labels.bincount().max().item() / len(labels)
     if seed_inputs.teacher_accuracy:
         facts["teacher_accuracy"] = seed_inputs.teacher_accuracy
+    if result.mixing is not None:
+        facts["mixing"] = asdict(result.mixing)
     if result.choices:
         facts["imitation"] = [asdict(choice) for choice in result.choices]
     if "labelled" in seed_inputs.truth:
