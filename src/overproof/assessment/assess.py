@@ -132,13 +132,15 @@ def assess(
         InputError: Too few labelled examples, no pool, or sizes that differ.
     """
     repeats = Repeats.none(len(labels)) if repeats is None else repeats
-    if len(once := repeats.once) < len(labels):
+    num_given = len(labels)
+    if len(once := repeats.once) < num_given:
         labels, labelled_teacher_probs, repeats = labels[once], labelled_teacher_probs[once], repeats.take(once)
         features = None if features is None else features[once.numpy()]
     if len(labels) < FEWEST_LABELLED:
+        different = " of different content" if len(labels) < num_given else ""
         raise InputError(
-            f"A teacher is assessed on at least {FEWEST_LABELLED} labelled examples of different content; there are "
-            f"{len(labels)}."
+            f"A teacher is assessed on at least {FEWEST_LABELLED} labelled examples; there are "
+            f"{len(labels)}{different}."
         )
     if len(pool_teacher_probs) == 0:
         raise InputError("There is no pool, so there are no teacher answers to assess.")
