@@ -795,7 +795,7 @@ def test_a_factory_by_import_path_gets_shape_classes_and_options(toy):
             "max_tokens of .* is 0; allowed is an integer from 1 to 512",
         ),
         ("embedding", {}, "text", "embedder of .* is None; allowed is 'minilm' or an import path"),
-        ("toy:scorer", {"bais": 1}, "table", "'toy:scorer' cannot be called .*'bais'"),
+        ("toy:scorer", {"bais": 1}, "table", "'toy:scorer' has no option 'bais' .nearest: 'bias'."),
         ("toy:no_module", {}, "table", "'toy:no_module' is a str; a torch.nn.Module is needed"),
         ("toy:nothing", {}, "table", "Module 'toy' of the student 'toy:nothing' has no 'nothing'"),
         ("toy:number", {}, "table", "'toy:number' is a int; a factory that can be called is needed"),

@@ -6,6 +6,7 @@ from torch import nn
 
 from overproof.methods.published import method
 from overproof.models import Dense
+from overproof.noise import TransitionLikelihood
 from overproof.seeds import derived_seed
 from overproof.training.examples import LoopData, TrainingRows
 from overproof.training.loop import train
@@ -41,6 +42,8 @@ def recorded(values: torch.Tensor, *, num_labelled: int = NUM_LABELLED, seed: in
         teacher_probs=Dense(values=torch.full((num, K), 1 / K)),
         teacher_accuracy=torch.full((num,), 0.8),
         num_candidates=torch.full((num,), 2),
+        likelihood=TransitionLikelihood(transition=torch.eye(K)),
+        class_share=torch.full((num,), 1 / K),
     )
     with torch.random.fork_rng():
         torch.manual_seed(7)

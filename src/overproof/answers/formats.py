@@ -314,7 +314,7 @@ def unrounded(probs: Probs) -> Probs:
         probs: [n, K], rows of one file.
 
     Example:
-        >>> unrounded(np.array([[0.905, 0.008, 0.085], [0.5, 0.25, 0.25]])).sum(axis=1).round(6).tolist()
+        >>> unrounded(np.array([[0.33, 0.33, 0.33], [0.5, 0.25, 0.25]])).sum(axis=1).round(6).tolist()
         [1.0, 1.0]
     """
     total = probs.sum(axis=1)

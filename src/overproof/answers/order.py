@@ -18,6 +18,9 @@ FEWEST = 10
 RIGHT_ENOUGH = 0.5
 """A renaming must make this share of the answers right."""
 
+GAP = 0.3
+"""A renaming must make so much more of them right: a teacher that often calls one class by another's name is wrong."""
+
 LEVEL = 0.999
 """Level of the intervals of both accuracies, which must not overlap."""
 
@@ -58,6 +61,8 @@ def check_order(
         for part in (half, ~half)
     )
     as_read = int((named == label).sum())
+    if right - as_read < GAP * len(label):
+        return
     renamed_low = accuracy_interval(right, len(label), level=LEVEL)[0]
     if right < RIGHT_ENOUGH * len(label) or renamed_low <= accuracy_interval(as_read, len(label), level=LEVEL)[1]:
         return

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from overproof.errors import InputError
 from overproof.processes import leads
-from overproof.storage.atomic import remove_partials
+from overproof.storage.atomic import check_output, remove_partials
 
 try:
     import fcntl
@@ -56,12 +56,14 @@ def writing(folder: Path) -> Iterator[None]:
         folder: What is written to.
 
     Raises:
-        InputError: Another process writes there; the error names it.
+        InputError: Another process writes there, and the error names it; or no folder can be made there.
     """
     if not leads():
         yield
         return
-    made = not folder.exists()
+    made = not os.path.lexists(folder)
+    if made:
+        check_output(folder, folder=True)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         writable = os.access(folder, os.W_OK)
@@ -88,8 +90,10 @@ def writing_file(file: Path) -> Iterator[None]:
         file: What is written; its folder is made if it is missing.
 
     Raises:
-        InputError: Another process writes it; the error names it.
+        InputError: Another process writes it, and the error names it; or no file can be made there.
     """
+    if not os.path.lexists(file.parent):
+        check_output(file, folder=False)
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         writable = os.access(file.parent, os.W_OK)
