@@ -855,7 +855,7 @@ def test_a_wrong_image_option_is_named(options, says):
         (["a", "b"], {"keys": ["x", "x"]}, ["'x'", "row 0", "row 1"]),
         (["a", "b"], {"label": [0, 2], "class_names": ["n", "p"]}, ["label 2", "row 1", "0 to 1"]),
         (["a", "b"], {"label": [-2, 0]}, ["label -2", "row 0", "-1 for unknown"]),
-        (["a", "b"], {"label": [0.0, 1.0]}, ["float64", "integer or string"]),
+        (["a", "b"], {"label": [0.5, 1.0]}, ["float64", "integer or string"]),
         (["a", "b"], {"label": np.eye(2)}, ["(2, 2)", "one integer or string per row"]),
         (["a", "b"], {"label": ["n", "q"], "class_names": ["n", "p"]}, ["'q'", "row 1", "'n', 'p'"]),
         (["a", "b"], {"label": ["n", 3]}, ["int", "row 1", "strings"]),

@@ -87,12 +87,12 @@ def test_without_weight_decay_it_is_refused():
 
 
 def test_it_corrects_a_teacher_that_is_systematically_wrong():
-    """A teacher that swaps two of three classes: students of its answers learn the swap, this one does not."""
+    """A teacher that calls one class by another's name: students of its answers learn that, this one does not."""
     rng = np.random.default_rng(0)
     centres = 2.5 * np.eye(3, 6)
     label = rng.integers(3, size=1800)
     inputs = (centres[label] + rng.normal(size=(1800, 6))).astype(np.float32)
-    swapped = np.where(rng.random(1800) < 0.95, np.array([1, 0, 2])[label], label)
+    swapped = np.where(rng.random(1800) < 0.95, np.array([1, 1, 2])[label], label)
     probs = (0.9 * np.eye(3)[swapped] + 0.1 / 3).astype(np.float32)
     few, pool, test = slice(0, 200), slice(200, 1200), slice(1200, 1800)
     accuracy = {}
@@ -109,5 +109,5 @@ def test_it_corrects_a_teacher_that_is_systematically_wrong():
         )
         predicted = result.student.probs(inputs[test]).argmax(dim=1).numpy()
         accuracy[name] = (predicted == label[test]).mean()
-    assert accuracy["soft"] < 0.5
+    assert accuracy["soft"] < 0.72
     assert accuracy["prediction_powered"] > 0.8
