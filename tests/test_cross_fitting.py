@@ -202,7 +202,7 @@ def test_distill_takes_the_accuracy_of_a_classifier_that_memorises_for_chance():
         inputs[:400],
         labelled.label,
         train=TrainOptions(epochs=1),
-        method="slam",
+        method="slam_normalized",
     )
     _, low, high = result.noise.mean_accuracy
     assert low < 1 / CLASSES < high
