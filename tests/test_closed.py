@@ -29,7 +29,7 @@ PLACES: dict[str, dict[str, str]] = {
     "__init__.py": {"__getattr__": "names of the package's own table of modules"},
     "api.py": {"self_distill": "an argument of the call"},
     "answers/tables.py": {
-        "read_table": "the file that the user names; Parquet is data",
+        "_read": "the file that the user names; Parquet is data",
         "_arrow": "the file that the user names; Arrow is data",
     },
     "commands/output/json_output.py": {"answers_as_json": "a seed and a number"},
@@ -67,6 +67,7 @@ PLACES: dict[str, dict[str, str]] = {
     "deployment/folder.py": {"_exported": "constants"},
     "deployment/graph.py": {"graph_logits": "the graph that was just made", "need_onnx": "constants"},
     "deployment/own_module.py": {"add_own_module": "a constant"},
+    "deployment/predict.py": {"_writer": "a field of Arrow, not a path"},
     "deployment/provenance.py": {"student_folder": "a row that the user names, among those that are there"},
     "deployment/score.py": {"Scorer.__init__": "the graph beside it, without custom operators"},
     "linear/plot.py": {"plot_imitation": "a quotient of numbers"},
