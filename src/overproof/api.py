@@ -19,6 +19,7 @@ from overproof.answers.predictions import compress
 from overproof.data import Examples, from_arrays, group_words, grouped, remarks_on_copies, remarks_on_labels
 from overproof.data.classes import check_class_names
 from overproof.data.frames import check_same_rows
+from overproof.data.ids import digest_of_sets
 from overproof.errors import InputError
 from overproof.methods.composition import Method
 from overproof.methods.published import method as method_by_name
@@ -30,7 +31,7 @@ from overproof.runs.experiment import Experiment
 from overproof.runs.folder.result_file import RunResult
 from overproof.runs.folder.run_log import LOGGER
 from overproof.runs.pipeline import Run
-from overproof.seeds import derived_seed, digest
+from overproof.seeds import derived_seed
 from overproof.teachers import cross_fitted_estimator
 from overproof.training.checkpoint import EpochRecord, Resume
 from overproof.training.distillation import Distilled, check_trainable
@@ -191,12 +192,14 @@ def distill(
             resume=Resume(
                 checkpoint=None if checkpoint is None else Path(checkpoint),
                 observe=observe,
-                content=_content_of(labelled_examples, pool_examples),
+                content=digest_of_sets(labelled_examples.ids, pool_examples.ids),
             ),
         )
     if result.mixing is not None and (found := result.mixing.warning(names)):
         warnings.warn(found, stacklevel=2)
-    return replace(result, findings=findings)
+    given = {"labelled examples": (data.labelled, labelled_examples), "pool": (data.pool, pool_examples)}
+    cross_fitted = hasattr(teacher_probs, "predict_proba") and not hasattr(teacher_probs, "classes_")
+    return replace(result, findings=findings).made_from(data.inputs, given, () if cross_fitted else ("the teacher",))
 
 
 def _given(
@@ -350,7 +353,7 @@ def self_distill(
         options=options.model_copy(update={"early_stop_epochs": 0}),
         seed=teacher_seed,
         checkpoint=None if path is None else path.with_name(f"{path.stem}-teacher{path.suffix}"),
-        content=_content_of(*given),
+        content=digest_of_sets(*(each.ids for each in given)),
     )
     parts, start = [], 0
     for examples in given:
@@ -371,14 +374,10 @@ def self_distill(
         options=options,
         seed=seed,
         teacher_weights=teacher.module.state_dict(),
-        resume=Resume(checkpoint=path, observe=observe, content=_content_of(*given)),
+        resume=Resume(checkpoint=path, observe=observe, content=digest_of_sets(*(each.ids for each in given))),
     )
-    return result
-
-
-def _content_of(*parts: Examples) -> str:
-    """The digest of some examples: a checkpoint is resumed on no others."""
-    return digest(b"".join(each.ids.tobytes() for each in parts))
+    roles = dict(zip(("labelled examples", "held-out examples"), zip(parts, given, strict=True), strict=False))
+    return result.made_from(encoded, roles)
 
 
 def _known(inputs: Any, labels: Any, names: Sequence[str] | None, origin: str, option: str) -> Examples:

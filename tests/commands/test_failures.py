@@ -295,5 +295,15 @@ def test_a_damaged_row_is_named_with_what_to_do(finished, tmp_path, capsys, cont
     row.write_bytes(content)
     error, code = refused(capsys, "evaluate", tmp_path / "run")
     assert code == 2
+    assert f"{row} has {len(content)} bytes, and manifest.json beside it lists" in error
+    assert "delete it and give the command that wrote it again" in error
+    # As an earlier version wrote it.
+    (row.parent / "manifest.json").unlink()
+    about = row.parent / "student.json"
+    described = json.loads(about.read_text())
+    del described["manifest"]
+    about.write_text(json.dumps(described))
+    error, code = refused(capsys, "evaluate", tmp_path / "run")
+    assert code == 2
     assert str(row) in error
     assert "is damaged" in error

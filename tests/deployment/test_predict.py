@@ -16,11 +16,11 @@ import overproof
 from overproof.commands.main import main
 from overproof.data import Source, from_arrays
 from overproof.deployment.abstention import Abstention
-from overproof.deployment.calibration_examples import use_of_validation
 from overproof.deployment.predict import predict
 from overproof.errors import InputError
 from overproof.models import ModelSpec, build
 from overproof.runs.experiment import experiment_from
+from overproof.runs.folder.seen import use_of_validation
 from overproof.runs.roles import read_roles
 from overproof.synthetic import blobs
 
@@ -337,9 +337,11 @@ def test_what_it_was_trained_on_is_left_out(finished, tmp_path, capsys):
     run_predict(finished, "--out", str(tmp_path / "a.parquet"), "--risk", "0.15", *calibrate)
     beside = json.loads((tmp_path / "a.risk.json").read_text())
     assert (beside["num_left_out"], beside["num_calibration"]) == (460, 1040)
-    assert "460 labelled examples were left out, because the student was trained on them." in " ".join(
-        capsys.readouterr().err.split()
-    )
+    assert beside["left_out"] == {"labelled examples": 60, "pool": 400}
+    assert (
+        "460 labelled examples were left out, because the student was made from them (60 of its labelled examples, "
+        "400 of its pool); the promise is for rows that it was not made from."
+    ) in " ".join(capsys.readouterr().err.split())
 
 
 def test_the_guarantee_is_printed(finished, tmp_path, capsys):

@@ -135,7 +135,7 @@ def test_the_same_seed_gives_the_same_bytes_and_it_is_saved_without_pickle(tmp_p
         result, data, _ = taught("fidelity", student=forest)
         result.student.save(tmp_path / name)
     one, two = ({path.name: path.read_bytes() for path in (tmp_path / name).iterdir()} for name in ("one", "two"))
-    assert set(one) == {"student.json", "student.safetensors", "estimator.skops"}
+    assert set(one) == {"student.json", "student.safetensors", "estimator.skops", "manifest.json"}
     assert one == two
     loaded = load_student(tmp_path / "one")
     assert torch.equal(loaded.probs(data.inputs), result.student.probs(data.inputs))

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 import sys
 import types
 import unicodedata
@@ -840,6 +841,14 @@ def saved(tmp_path, name="ngram", kind="text", **options):
     return student, examples
 
 
+def as_by_an_earlier_version(folder):
+    """Without the manifest, which is refused first wherever a file is damaged."""
+    (folder / "manifest.json").unlink()
+    about = json.loads((folder / "student.json").read_text())
+    del about["manifest"]
+    (folder / "student.json").write_text(json.dumps(about, indent=2))
+
+
 @pytest.mark.parametrize(
     ("name", "kind", "options"),
     [
@@ -899,13 +908,19 @@ def test_a_module_nobody_asked_for_is_refused(tmp_path):
 @pytest.mark.parametrize("name", ["student.safetensors", "student.json"])
 def test_a_missing_file_is_named(tmp_path, name):
     saved(tmp_path)
+    shutil.copytree(tmp_path, tmp_path / "earlier")
     (tmp_path / name).unlink()
-    with pytest.raises(InputError, match=f"{name} cannot be read: No such file"):
+    with pytest.raises(InputError, match=f"{name} is missing, which manifest.json beside it lists; copy the whole"):
         load_student(tmp_path)
+    as_by_an_earlier_version(tmp_path / "earlier")
+    (tmp_path / "earlier" / name).unlink()
+    with pytest.raises(InputError, match=f"{name} cannot be read: No such file"):
+        load_student(tmp_path / "earlier")
 
 
 def test_truncated_or_flipped_weights_are_refused(tmp_path):
     saved(tmp_path)
+    as_by_an_earlier_version(tmp_path)
     path = tmp_path / "student.safetensors"
     whole = path.read_bytes()
     flipped = bytearray(whole)
@@ -920,6 +935,9 @@ def test_the_weights_of_another_student_are_refused(tmp_path):
     saved(tmp_path / "a", buckets=300)
     saved(tmp_path / "b", buckets=400)
     (tmp_path / "a/student.safetensors").write_bytes((tmp_path / "b/student.safetensors").read_bytes())
+    with pytest.raises(InputError, match=r"student.safetensors has .* was cut, changed or belongs to another folder"):
+        load_student(tmp_path / "a")
+    as_by_an_earlier_version(tmp_path / "a")
     with pytest.raises(InputError, match="belongs to another student"):
         load_student(tmp_path / "a")
 
@@ -936,6 +954,7 @@ def test_the_weights_of_another_student_are_refused(tmp_path):
 )
 def test_a_damaged_description_is_named(tmp_path, content, words):
     saved(tmp_path)
+    as_by_an_earlier_version(tmp_path)
     (tmp_path / "student.json").write_bytes(content.encode("latin-1"))
     with pytest.raises(InputError, match=f"student.json {words}"):
         load_student(tmp_path)
@@ -955,6 +974,7 @@ def test_a_damaged_description_is_named(tmp_path, content, words):
 )
 def test_an_edited_description_is_refused(tmp_path, edit, words):
     saved(tmp_path)
+    as_by_an_earlier_version(tmp_path)
     path = tmp_path / "student.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | edit))
     with pytest.raises(InputError, match=words):
@@ -963,7 +983,7 @@ def test_an_edited_description_is_refused(tmp_path, edit, words):
 
 def test_nothing_is_pickled(tmp_path):
     saved(tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["student.json", "student.safetensors"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["manifest.json", "student.json", "student.safetensors"]
     json.loads((tmp_path / "student.json").read_text())
 
 

@@ -189,7 +189,7 @@ def test_a_run_that_is_not_finished_has_no_report(finished, tmp_path, capsys):
     assert "has not come to its end" in capsys.readouterr().err
     assert not (tmp_path / "run/report.html").exists()
     (tmp_path / "run/result.json").write_text('{"name": 1')
-    with pytest.raises(InputError, match="damaged"):
+    with pytest.raises(InputError, match=r"result.json has 10 bytes, and manifest.json beside it lists"):
         write_report(open_run(tmp_path / "run"))
 
 

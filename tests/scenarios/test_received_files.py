@@ -19,6 +19,7 @@ from overproof.models import ModelSpec, build, load_student
 from overproof.runs.experiment import experiment_from, load
 from overproof.runs.pipeline import Run, open_run
 from overproof.runs.plan import dry_run
+from overproof.storage.manifest import write_folder
 from overproof.synthetic import blobs
 
 CODE = """
@@ -205,8 +206,10 @@ TEXTS = ["aa b", "c c", "b", "abc"]
 
 def described(folder: Path, **changes: object) -> None:
     """Change `student.json`, as a stranger may."""
-    path = folder / "student.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    files = {name: (folder / name).read_bytes() for name in ("student.safetensors", "student.json")}
+    files["student.json"] = json.dumps(json.loads(files["student.json"]) | changes).encode()
+    # A stranger can write the manifest too.
+    write_folder(folder, files, kind="student")
 
 
 def test_an_embedder_that_a_student_names_is_refused(tmp_path, capsys, imports):

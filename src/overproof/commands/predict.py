@@ -64,7 +64,7 @@ def predict(
     if isinstance(loaded.encoder, ImageEncoder):
         options["image"] = loaded.encoder.reading
     source = Source(path=file, kind=loaded.kind, input=column, id=key, **options)
-    abstention, left_out = None, 0
+    abstention, left_out = None, None
     if risk is not None:
         from overproof.deployment.calibration_examples import choose_abstention
 
@@ -75,7 +75,7 @@ def predict(
             loaded, source, written, abstention=abstention, spreadsheet_safe=spreadsheet_safe, progress=progress
         )
     beside = None
-    if abstention is not None:
+    if abstention is not None and left_out is not None:
         from overproof.deployment.calibration_examples import write_guarantee
 
         beside = write_guarantee(written, abstention, left_out, done)
@@ -87,8 +87,6 @@ def predict(
     remarks().print(f"{done.num_rows} predictions in {written}, {rate}.", soft_wrap=True)
     if abstention is not None:
         remarks().print(abstention.sentence(), soft_wrap=True)
-        if left_out:
-            remarks().print(
-                f"{left_out} labelled examples were left out, because the student was trained on them.", soft_wrap=True
-            )
+        for sentence in left_out.sentences() if left_out is not None else ():
+            remarks().print(sentence, soft_wrap=True)
         remarks().print(f"{done.num_answered} of {done.num_rows} rows have a class.", soft_wrap=True)

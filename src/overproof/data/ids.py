@@ -83,6 +83,15 @@ def digest(kind: str, ids: np.ndarray) -> str:
     return seeds.digest(kind.encode() + b"\0" + ids.tobytes())
 
 
+def digest_of_sets(*ids: np.ndarray) -> str:
+    """Hash of several data sets: hex BLAKE2b-128 of their ids in order.
+
+    Args:
+        ids: [N], dtype V16, of each set.
+    """
+    return seeds.digest(b"".join(each.tobytes() for each in ids))
+
+
 def _hashed(header: bytes, rows: Iterable[Any]) -> np.ndarray:
     start = seeds.hasher(header)
     digests = bytearray()

@@ -1,28 +1,24 @@
 """Collect labelled examples that a student was not trained on, and choose its abstention threshold on them."""
 
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from overproof.data import Examples, Source, aligned, read, repeats_as_read
-from overproof.data.ids import ID, table_ids
-from overproof.data.wording import at_row
+from overproof.data.wording import at_row, listed
 from overproof.deployment.abstention import Abstention, choose_threshold
 from overproof.deployment.predict import Predicted, only_read
 from overproof.errors import InputError
 from overproof.evaluation.metrics import correct
-from overproof.methods.noise_models import Noiseless, Published
 from overproof.models import Student
-from overproof.runs.experiment import Experiment, MethodOptions, load
+from overproof.runs.experiment import load
+from overproof.runs.folder.seen import use_of_validation
 from overproof.runs.inputs.record import record_of, verify_data
 from overproof.runs.roles import read_roles
 from overproof.storage import atomic
-from overproof.storage.id_index import IdIndex
-from overproof.storage.shard import Ids
-from overproof.storage.store import load as load_store
 
 _NEEDED = (
     "a guaranteed risk needs labelled examples that the student was not trained on; give a file of them with "
@@ -30,12 +26,44 @@ _NEEDED = (
 )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LeftOut:
+    """The calibration examples that a threshold was not chosen on.
+
+    Args:
+        num_left_out: How many the student was made from.
+        roles: How many of them were used as what; one that was used twice counts for both.
+        unknown: What the student was made with whose own training rows are not known, and could not be left out.
+    """
+
+    num_left_out: int
+    roles: Mapping[str, int]
+    unknown: tuple[str, ...]
+
+    def sentences(self) -> list[str]:
+        """What was left out and why, and what could not be."""
+        found = []
+        if self.num_left_out:
+            roles = ", ".join(f"{count} of its {role}" for role, count in self.roles.items())
+            found.append(
+                f"{self.num_left_out} labelled examples were left out, because the student was made from them "
+                f"({roles}); the promise is for rows that it was not made from."
+            )
+        if self.unknown:
+            found.append(
+                f"Which rows {listed(self.unknown)} was trained on is not known: the promise holds only if none of "
+                f"them is among the labelled examples."
+            )
+        return found
+
+
 def choose_abstention(
     student: Student, folder: Path, source: Source | None, *, risk: float, confidence: float
-) -> tuple[Abstention, int]:
-    """Choose a student's abstention threshold on labelled examples that it was not trained on.
+) -> tuple[Abstention, LeftOut]:
+    """Choose a student's abstention threshold on labelled examples that it was not made from.
 
-    Examples of the file that the student was trained on are left out: its error rate on them is not that on new data.
+    Examples that it was trained on, chosen by or calibrated on are left out, recognised by what it reads of them: its
+    error rate on them is not that on new data.
 
     Args:
         student: The student that is to abstain.
@@ -45,25 +73,45 @@ def choose_abstention(
         confidence: Probability that the risk is not exceeded, in (0, 1).
 
     Returns:
-        The threshold, and how many examples were left out.
+        The threshold, and the examples that were left out.
 
     Raises:
-        InputError: All examples were used in its training, one has no label, or no threshold keeps the risk.
+        InputError: The student has no list of its rows, all examples are on it, one has no label, or no threshold
+            keeps the risk.
     """
+    if student.seen is None:
+        raise InputError(
+            f"{str(folder)!r} does not list the rows that the student was trained on (it was saved by an earlier "
+            f"version or by your own code), so they cannot be left out and no risk can be promised; train it again "
+            f"with this version, or name them with `Student.trained_on` and save it."
+        )
     given = _validation(folder) if source is None else _own_file(student, source)
-    trained_on = IdIndex(np.concatenate([_trained_on(folder, role) for role in ("labelled", "pool")]))
-    _, seen = trained_on.find(_ids(given, student))
+    read_by_it = only_read(given, student)
+    roles = student.seen.roles(student.encoder, read_by_it)
+    seen = np.any([np.zeros(len(given), bool), *roles.values()], axis=0)
+    left_out = LeftOut(
+        num_left_out=int(seen.sum()),
+        roles={role: int(each.sum()) for role, each in roles.items() if each.any()},
+        unknown=student.seen.unknown,
+    )
     if seen.all():
         raise InputError(
-            f"{given.origin} holds only examples that the student was trained on, and its error rate on them is not "
-            f"that on new data; give examples that it was not trained on."
+            f"{given.origin} holds only examples that the student was trained on or chosen by, and its error rate on "
+            f"them is not that on new data; give examples that it was not made from."
         )
-    found = given.take(~seen)
-    read_by_it = only_read(found, student)
-    probs, repeats = student.probs(read_by_it), repeats_as_read(read_by_it)
+    found = read_by_it.take(~seen)
+    probs, repeats = student.probs(found), repeats_as_read(found)
     wrong, sure = ~correct(probs, found.label).numpy(), probs.amax(dim=1).double().numpy()
-    chosen = choose_threshold(sure, wrong, risk=risk, confidence=confidence, repeats=repeats)
-    return chosen, int(seen.sum())
+    try:
+        chosen = choose_threshold(sure, wrong, risk=risk, confidence=confidence, repeats=repeats)
+    except InputError as error:
+        if not left_out.num_left_out:
+            raise
+        raise InputError(
+            f"{str(error).rstrip('.')}; {left_out.num_left_out} of the {len(given)} in the file were left out, because "
+            f"the student was made from them."
+        ) from None
+    return chosen, left_out
 
 
 def _own_file(student: Student, source: Source) -> Examples:
@@ -77,24 +125,6 @@ def _own_file(student: Student, source: Source) -> Examples:
             f"rest would not be distributed like new data, so every row needs one."
         )
     return found
-
-
-def _ids(found: Examples, student: Student) -> Ids:
-    """Content ids as in the run: of the columns that the student reads."""
-    inputs = only_read(found, student).inputs
-    return table_ids(inputs) if isinstance(inputs, pa.Table) else found.ids
-
-
-def _trained_on(folder: Path, role: str) -> Ids:
-    """Content ids of a role of the student's run, from the stored teacher answers; none outside of a run."""
-    run = _run_of(folder)
-    store = folder if run is None else run / "labels" / folder.absolute().parent.name / role
-    if not (store / "manifest.json").is_file() or run is None:
-        return np.empty(0, ID)
-    stored = load_store(
-        store, kind="answers", key=None, class_names=None, ids=None, source=role, align=False, mmap=False
-    )
-    return stored.ids
 
 
 def _validation(folder: Path) -> Examples:
@@ -117,46 +147,27 @@ def _validation(folder: Path) -> Examples:
     return found
 
 
-def write_guarantee(predictions: Path, abstention: Abstention, left_out: int, written: Predicted) -> dict[str, Any]:
+def write_guarantee(predictions: Path, abstention: Abstention, left_out: LeftOut, written: Predicted) -> dict[str, Any]:
     """Write the guarantee and its counts as `NAME.risk.json` beside the predictions; returns the content.
 
     Args:
         predictions: The file of predictions.
         abstention: The threshold in use.
-        left_out: How many calibration examples were left out because the student was trained on them.
+        left_out: The calibration examples that were left out.
         written: What `overproof.deployment.predict.predict` returned.
     """
     content: dict[str, Any] = {
         "format": 1,
         **asdict(abstention),
         "coverage": abstention.coverage,
-        "num_left_out": left_out,
+        "num_left_out": left_out.num_left_out,
+        "left_out": dict(left_out.roles),
+        "training_rows_unknown": list(left_out.unknown),
         "num_rows": written.num_rows,
         "num_answered": written.num_answered,
     }
     atomic.write_json(predictions.with_suffix(".risk.json"), content)
     return content
-
-
-def use_of_validation(experiment: Experiment, row: MethodOptions | None) -> str:
-    """How the training of a row used the validation labels, in words; empty where it did not.
-
-    Args:
-        experiment: The experiment of the run.
-        row: A row of its table; None for the oracle.
-    """
-    if row is None:
-        return "they decided when to stop early" if experiment.train.early_stop_epochs else ""
-    built, options = experiment.method_of(row), experiment.train_options(row)
-    found = {
-        "the teacher's errors were estimated on them": not isinstance(built.noise, Noiseless | Published),
-        "weights were computed from them": built.needs_held_out,
-        "the imitation was chosen by them": built.sought is not None,
-        "they decided when to stop early": bool(options.early_stop_epochs),
-        "the weights of peer rounds were fitted on them": bool(row.rounds.most),
-        "the weights of the teachers were fitted on them": bool(experiment.teacher.others),
-    }
-    return next((words for words, is_so in found.items() if is_so), "")
 
 
 def _run_of(folder: Path) -> Path | None:

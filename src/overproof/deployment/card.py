@@ -128,6 +128,7 @@ def _use(about: CardFacts) -> Iterator[str]:
         "model.int8.onnx": "the same with int8 weights",
         "student.safetensors": "the weights",
         "student.json": "input format and class names; `overproof predict` reads this folder",
+        "seen.parquet": "hashes of the rows it was made from, which `overproof predict --risk` leaves out",
         "estimator.skops": "the fitted estimator, for scikit-learn and skops",
         "score.py": "classifies texts with numpy and onnxruntime alone",
         "tokenizer.json": "the tokenizer, for the package tokenizers",

@@ -1,6 +1,5 @@
 """Export a student to a folder that can be used without overproof: ONNX graph, weights, model card, text scorer."""
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from importlib import resources
@@ -19,14 +18,13 @@ from overproof.deployment.provenance import Provenance, provenance_of, student_f
 from overproof.errors import InputError
 from overproof.models import NgramEncoder, Student, TableEncoder, TokenEncoder, body_of, load_student
 from overproof.models.date_column import DateColumn
+from overproof.models.saved.seen_rows import SEEN
 from overproof.models.tables import EmptyColumn, NumberColumn, TableColumn
 from overproof.runs.experiment import dump
 from overproof.storage import atomic
+from overproof.storage.manifest import MANIFEST, manifest_of
 from overproof.storage.one_writer import LOCK, writing
 from overproof.version import __version__
-
-MANIFEST = "manifest.json"
-"""Written last: names, sizes and SHA-256 of all other files. A folder without it is an incomplete export."""
 
 TOLERANCE = 1e-4
 """Largest allowed difference between a probability of onnxruntime and of torch."""
@@ -41,8 +39,8 @@ _GRAPH, _SMALL, _CARD, _SCORER, _EXPERIMENT = (
     "experiment.yaml",
 )
 _TOKENIZER = "tokenizer.json"
-_STUDENT, _ESTIMATOR = ("student.safetensors", "student.json"), "estimator.skops"
-_OURS = {_GRAPH, _SMALL, _CARD, _SCORER, _TOKENIZER, _EXPERIMENT, _ESTIMATOR, MANIFEST, *_STUDENT}
+_STUDENT = ("student.safetensors", "student.json")
+_OURS = {_GRAPH, _SMALL, _CARD, _SCORER, _TOKENIZER, _EXPERIMENT, "estimator.skops", SEEN, MANIFEST, *_STUDENT}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -122,7 +120,7 @@ def _exported(
     is_estimator = body_of(student.module) is not None
     if int8 and is_estimator:
         raise InputError(f"Student {student.spec.name!r} has no weights to quantise; leave out int8.")
-    own = (*_STUDENT, _ESTIMATOR) if is_estimator else _STUDENT
+    own = student.files()
     graph = onnx_bytes(student)
     _compare(graph, student, test)
     contents = {_GRAPH: graph}
@@ -140,17 +138,12 @@ def _exported(
     (folder / MANIFEST).unlink(missing_ok=True)
     for stale in _OURS - {*contents, *own, _CARD}:
         (folder / stale).unlink(missing_ok=True)
-    for name, data in contents.items():
-        atomic.write_bytes(folder / name, data)
-    student.save(folder)
-    sizes = {name: (folder / name).stat().st_size for name in (*contents, *own)}
+    sizes = {name: len(data) for name, data in (*contents.items(), *own.items())}
     facts = CardFacts(
         student=student, inputs=graph_inputs(student), provenance=provenance, sizes=sizes, int8=int8, cost=cost
     )
-    atomic.write_text(folder / _CARD, card(facts))
-    files = (*contents, *own, _CARD)
-    described = {
-        "format": 1,
+    files = {**contents, **own, _CARD: card(facts).encode()}
+    described_export = {
         "overproof": __version__,
         "student": {"name": student.spec.name, "options": dict(student.spec.options)},
         "class_names": list(student.class_names),
@@ -158,9 +151,10 @@ def _exported(
         "outputs": ["logits", "probs"],
         "run": None if provenance is None else {"method": provenance.row, "seed": provenance.seed},
         "int8": None if cost is None else asdict(cost),
-        "files": {name: _described((folder / name).read_bytes()) for name in files},
     }
-    atomic.write_json(folder / MANIFEST, described)
+    for name, data in files.items():
+        atomic.write_bytes(folder / name, data)
+    atomic.write_json(folder / MANIFEST, manifest_of(files, kind="export", more=described_export))
     return Exported(folder=folder, files=(*files, MANIFEST), inputs=facts.inputs, cost=cost)
 
 
@@ -173,7 +167,7 @@ def _check_folder(folder: Path) -> None:
         raise InputError(
             f"{str(folder)!r} holds {foreign[0]!r}, which is not part of an export; choose an empty or new folder."
         )
-    if set(names) & set(_STUDENT) and MANIFEST not in names and _GRAPH not in names:
+    if set(names) & set(_STUDENT) and _GRAPH not in names:
         raise InputError(f"{str(folder)!r} holds a student; choose another folder for the export.")
 
 
@@ -226,7 +220,3 @@ def _values(column: TableColumn) -> pa.Array:
         return pa.array([True, False, None, True, False])
     known = (*column.categories, "?", "??")
     return pa.array([*known[:2], known[-1], known[len(known) // 2], None], pa.large_string())
-
-
-def _described(data: bytes) -> dict[str, int | str]:
-    return {"num_bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()}

@@ -14,6 +14,8 @@ from overproof.methods.published import papers_of
 from overproof.papers import CO_TRAINING_1998, STACKING_1992
 from overproof.registry import Paper
 from overproof.runs.experiment import Experiment, MethodOptions, load
+from overproof.runs.folder.result_file import RESULT, result_files
+from overproof.runs.folder.resume import ROW, holds_run
 from overproof.runs.inputs.record import record_of, verify_data
 from overproof.runs.roles import read_roles
 
@@ -118,22 +120,22 @@ def provenance_of(folder: Path | str) -> Provenance | None:
     if len(folder.parents) < 3 or not folder.parent.name.startswith("seed-"):
         return None
     run = folder.parents[2]
-    if not (run / "experiment.yaml").is_file() or not (folder / "row.json").is_file():
+    if not holds_run(run) or not (folder / ROW).is_file():
         return None
-    result = run / "result.json"
+    result = run / RESULT
     return Provenance(
         run=run,
         experiment=load(run / "experiment.yaml"),
         row=folder.name,
         seed=int(folder.parent.name.removeprefix("seed-")),
-        facts=_json(folder / "row.json"),
-        result=_json(result) if result.is_file() else {},
+        facts=_json(folder / ROW, (folder / ROW).read_bytes()),
+        result=_json(result, result_files(run)[RESULT]) if result.is_file() else {},
     )
 
 
-def _json(path: Path) -> Mapping[str, Any]:
+def _json(path: Path, data: bytes) -> Mapping[str, Any]:
     try:
-        content: Mapping[str, Any] = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+        content: Mapping[str, Any] = json.loads(data)
+    except ValueError as error:
         raise InputError(f"{path} cannot be read ({reason(error)}); it is damaged.") from None
     return content

@@ -2,16 +2,17 @@
 
 import copy
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import safetensors
 import safetensors.torch
 import torch
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32
 from torch import Tensor, nn
 
 from overproof.data import Examples, Kind, from_arrays
@@ -23,6 +24,7 @@ from overproof.models.importing import allowed, allowing, as_paths, check_allowe
 from overproof.models.inputs import Dense, Inputs, Ragged
 from overproof.models.layers import UnitRange
 from overproof.models.ngram_bag import as_read
+from overproof.models.saved.seen_rows import NO_LIST, SEEN, SeenRows, rows_of
 from overproof.models.zoo import (
     FITTED,
     GIVEN,
@@ -39,12 +41,13 @@ from overproof.models.zoo import (
 )
 from overproof.seeds import digest
 from overproof.storage import atomic
+from overproof.storage.manifest import MANIFEST, checked, read_bytes, write_folder
 
 Array = np.ndarray | Tensor | Sequence[Any] | pa.Table
 
 _FORMAT = 1
-_WEIGHTS = "student.safetensors"
-_ABOUT = "student.json"
+WEIGHTS = "student.safetensors"
+ABOUT = "student.json"
 
 HIGHEST_SCORE = 1e9
 """A larger score, or none that is finite, comes from a training that diverged or from inputs that overflow."""
@@ -60,6 +63,7 @@ class Student:
         class_names: K names, in the order of the logits.
         spec: Name and options; the name is `given` for a module made in Python.
         allow_import: The import paths that the user allowed where it was built or loaded.
+        seen: The rows that it was trained on, chosen by or calibrated on; None where they are not known.
     """
 
     module: nn.Module
@@ -67,6 +71,7 @@ class Student:
     class_names: tuple[str, ...]
     spec: ModelSpec
     allow_import: frozenset[str] = field(default_factory=allowed)
+    seen: SeenRows | None = None
 
     @property
     def kind(self) -> Kind:
@@ -161,6 +166,30 @@ class Student:
         """
         return self.logits(examples, batch_size=batch_size).softmax(dim=1)
 
+    def has_seen(self, examples: Examples | Array) -> Bool[np.ndarray, "N"]:
+        """Which examples it was trained on, chosen by or calibrated on: its error rate there is not that on new data.
+
+        Args:
+            examples: N examples, or what `from_arrays` takes.
+
+        Raises:
+            InputError: It is not known which, or the examples do not fit the student.
+        """
+        if self.seen is None:
+            raise InputError(f"Student {self.spec.name!r} {NO_LIST}.")
+        return self.seen.has(self.encoder, _examples(examples))
+
+    def trained_on(self, *parts: Examples | Array) -> "Student":
+        """The same student with a list of the rows that your own code trained it on, which is saved with it.
+
+        Args:
+            parts: Everything that it was trained on, chosen by or calibrated on.
+
+        Raises:
+            InputError: They do not fit the student.
+        """
+        return replace(self, seen=rows_of(self.encoder, [_examples(each) for each in parts]))
+
     def fresh(self, *, seed: int) -> "Student":
         """A new untrained student of the same kind, with initial weights from the seed; fitted buffers are kept.
 
@@ -178,18 +207,20 @@ class Student:
             fitted = {name: buffers[name] for name in FITTED if name in buffers}
             # Shared tensors: they never change.
             module.load_state_dict(fitted, strict=False, assign=True)
-        return replace(self, module=module)
+        return replace(self, module=module, seen=None)
 
     def save(self, folder: Path | str) -> None:
-        """Write `student.safetensors`, then `student.json`, which has the hash of the first.
+        """Write `student.safetensors`, `manifest.json` with the SHA-256 of every file, and `student.json` last.
 
         The archive of a scikit-learn estimator is also written to `estimator.skops`.
 
         Args:
             folder: Created if missing; an existing student is replaced.
         """
-        folder = Path(folder)
-        # Copies, because safetensors rejects tensors that share memory, such as tied weights.
+        write_folder(Path(folder), self.files(), kind="student")
+
+    def files(self) -> dict[str, bytes]:
+        """The content of each file that `save` writes, by name, `student.json` last."""
         state = {name: value.detach().cpu().contiguous().clone() for name, value in self.module.state_dict().items()}
         weights = safetensors.torch.save(state)
         about = {
@@ -197,14 +228,20 @@ class Student:
             "student": {"name": self.spec.name, "options": dict(self.spec.options)},
             "encoder": self.encoder.config(),
             "class_names": list(self.class_names),
-            "weights": {"file": _WEIGHTS, "num_bytes": len(weights), "blake2b": digest(weights)},
+            "weights": {"file": WEIGHTS, "num_bytes": len(weights), "blake2b": digest(weights)},
+            "manifest": MANIFEST,
         }
         if self.spec.name == GIVEN:
             about["note"] = "The module was made in Python: load_student(folder, module=...) needs one like it."
+        files = {WEIGHTS: weights}
         if (body := body_of(self.module)) is not None:
-            atomic.write_bytes(folder / "estimator.skops", body.archive.cpu().numpy().tobytes())
-        atomic.write_bytes(folder / _WEIGHTS, weights)
-        atomic.write_json(folder / _ABOUT, about)
+            files["estimator.skops"] = body.archive.cpu().numpy().tobytes()
+        seen = {} if self.seen is None else {SEEN: self.seen.data}
+        return {**files, **seen, ABOUT: atomic.json_bytes(about)}
+
+
+def _examples(given: Examples | Array) -> Examples:
+    return given if isinstance(given, Examples) else from_arrays(given, origin="input")
 
 
 def build(
@@ -290,10 +327,11 @@ def load_student(
     """
     folder = Path(folder)
     with allowing(allow_import):
-        return _loaded(folder, _described(folder / _ABOUT), module)
+        found = checked(folder, (ABOUT, WEIGHTS, SEEN), kind="student")
+        return _loaded(folder, _described(folder / ABOUT, found), module, found)
 
 
-def _loaded(folder: Path, about: "_Described", module: nn.Module | None) -> Student:
+def _loaded(folder: Path, about: "_Described", module: nn.Module | None, found: Mapping[str, bytes] | None) -> Student:
     given = about.spec.name == GIVEN
     if given and module is None:
         raise InputError(
@@ -302,24 +340,25 @@ def _loaded(folder: Path, about: "_Described", module: nn.Module | None) -> Stud
         )
     if module is not None and not given:
         raise InputError(f"The student in {str(folder)!r} is a {about.spec.name!r}; leave out `module`.")
-    weights = _bytes_of(folder / _WEIGHTS)
-    if (len(weights), digest(weights)) != (about.num_bytes, about.blake2b):
+    weights = found[WEIGHTS] if found else read_bytes(folder / WEIGHTS)
+    if found is None and (len(weights), digest(weights)) != (about.num_bytes, about.blake2b):
         raise InputError(
-            f"{folder / _WEIGHTS} is not the file that {_ABOUT} describes ({len(weights)} bytes instead of "
+            f"{folder / WEIGHTS} is not the file that {ABOUT} describes ({len(weights)} bytes instead of "
             f"{about.num_bytes}, or other ones); it is damaged or belongs to another student."
         )
-    if module is not None:
-        student = wrap(module, about.class_names, encoder=about.encoder)
-    else:
-        inner = assemble(about.spec, about.encoder, len(about.class_names), seed=0)
-        student = Student(module=inner, encoder=about.encoder, class_names=about.class_names, spec=about.spec)
+    seen = SeenRows(data=found[SEEN], origin=str(folder / SEEN)) if found and SEEN in found else None
     try:
+        if module is not None:
+            student = wrap(module, about.class_names, encoder=about.encoder)
+        else:
+            inner = assemble(about.spec, about.encoder, len(about.class_names), seed=0)
+            student = Student(module=inner, encoder=about.encoder, class_names=about.class_names, spec=about.spec)
         student.module.load_state_dict(safetensors.torch.load(weights))
-    except RuntimeError as error:
+    except (RuntimeError, MemoryError, OverflowError, safetensors.SafetensorError) as error:
         raise InputError(
-            f"The weights in {folder / _WEIGHTS} do not match the module: {' '.join(str(error).split())[:300]}."
+            f"The weights in {folder / WEIGHTS} do not match the module: {' '.join(str(error).split())[:300]}."
         ) from None
-    return student
+    return replace(student, seen=seen)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -333,9 +372,11 @@ class _Described:
     blake2b: str
 
 
-def _described(path: Path) -> _Described:
+def _described(path: Path, found: Mapping[str, bytes] | None) -> _Described:
     try:
-        about = json.loads(_bytes_of(path))
+        about = json.loads(read_bytes(path) if found is None else found[path.name])
+        if found is None and "manifest" in about:
+            raise InputError(f"{path.parent / MANIFEST} is missing, which {path.name} names: copy the folder again.")
         if about["format"] != _FORMAT:
             raise InputError(f"{path} has format {about['format']!r}; this version reads {_FORMAT}.")
         spec = ModelSpec(name=str(about["student"]["name"]), options=dict(about["student"]["options"]))
@@ -354,12 +395,5 @@ def _described(path: Path) -> _Described:
         )
     except InputError:
         raise
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError, OverflowError) as error:
         raise InputError(f"{path} does not describe a student ({reason(error)}); it is damaged.") from None
-
-
-def _bytes_of(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read: {error.strerror}.") from None

@@ -11,7 +11,9 @@ from overproof.evaluation.verdict import Summary
 from overproof.report import charts
 from overproof.report.page import Section, page, rendered
 from overproof.report.sections import findings_section, results_section
+from overproof.runs.comparison import RESULT
 from overproof.storage import atomic
+from overproof.storage.manifest import MANIFEST, checked
 
 HOLM = "p Holm"
 HOLM_NOTE = (
@@ -26,9 +28,17 @@ def write_comparison_report(folder: Path, file: Path | None = None) -> Path:
     Raises:
         InputError: The comparison is not finished.
     """
+    files = checked(folder, (RESULT,), kind="comparison")
     try:
-        content = json.loads((folder / "compare.json").read_text())
-    except (OSError, ValueError):
+        content = json.loads(files[RESULT] if files else (folder / RESULT).read_bytes())
+        if files is None and "manifest" in content:
+            raise InputError(
+                f"{folder / MANIFEST} is missing, which {RESULT} beside it names; give the command of the comparison "
+                f"again."
+            )
+    except InputError:
+        raise
+    except (OSError, KeyError, TypeError, ValueError, RecursionError):
         raise InputError(
             f"{str(folder)!r} has no readable compare.json: the comparison is not finished; run the same command again."
         ) from None

@@ -29,15 +29,17 @@ from overproof.progress import Progress, Silent
 from overproof.runs.caches import Caches
 from overproof.runs.experiment import Experiment, StudentOptions, changed, dump, experiment_from, options_in
 from overproof.runs.folder.result_file import RunResult
-from overproof.runs.folder.resume import EXPERIMENT, STAGED, may_be_replaced
+from overproof.runs.folder.resume import COMPARISON, EXPERIMENT, STAGED, may_be_replaced
 from overproof.runs.inputs.files import without_paths
 from overproof.runs.inputs.of_run import record_run
 from overproof.runs.inputs.record import InputRecord
 from overproof.runs.pipeline import Run
 from overproof.storage import atomic
+from overproof.storage.manifest import MANIFEST, write_folder
 from overproof.storage.one_writer import LOCK, writing
 
 FORMAT = 1
+RESULT = "compare.json"
 
 
 def _named(value: Any) -> Any:
@@ -228,7 +230,7 @@ def _compare(
         run.check()
         inputs.append(run.found)
     if leads():
-        atomic.write_text(folder / "compare.yaml", comparison.text())
+        atomic.write_text(folder / COMPARISON, comparison.text())
         # All runs are begun with the same content of their files, however long the first one takes.
         for each, found in zip(runs, inputs, strict=True):
             record_run(folder / each.name, each.experiment, caches, found)
@@ -245,7 +247,9 @@ def _compare(
             finished(run)
     done = Compared(runs=runs, results=tuple(results), folder=folder)
     if leads():
-        atomic.write_json(folder / "compare.json", _content(comparison, done))
+        content = {**_content(comparison, done), "manifest": MANIFEST}
+        options = {COMPARISON: (folder / COMPARISON).read_bytes()}
+        write_folder(folder, {RESULT: atomic.json_bytes(content)}, kind="comparison", unchanged=options)
     wait_for_all()
     return done
 
@@ -256,12 +260,12 @@ def holds_comparison(folder: Path) -> bool:
     Args:
         folder: Any.
     """
-    return (folder / "compare.yaml").is_file()
+    return (folder / COMPARISON).is_file()
 
 
 def _check(comparison: Comparison, folder: Path) -> None:
     """Raise if the folder holds anything but a comparison of this experiment."""
-    path = folder / "compare.yaml"
+    path = folder / COMPARISON
     if not path.exists():
         atomic.check_output(folder, folder=True)
     if leads():

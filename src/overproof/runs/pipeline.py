@@ -50,6 +50,7 @@ from overproof.runs.folder.resume import (
     has_answers,
     holds_run,
     is_finished,
+    no_run,
     remove_checkpoints,
     student_folder,
 )
@@ -83,7 +84,7 @@ def open_run(folder: Path | str, *, progress: Progress | None = None, allow_impo
     """
     folder = Path(folder)
     if not holds_run(folder):
-        raise InputError(f"{str(folder)!r} holds no run: there is no experiment.yaml in it.")
+        raise InputError(no_run(folder))
     return Run(
         experiment=load(folder / EXPERIMENT),
         folder=folder,

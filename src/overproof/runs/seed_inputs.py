@@ -8,6 +8,7 @@ from torch import Tensor
 from overproof.answers.predictions import Answers
 from overproof.functional.repeats import Repeats
 from overproof.models import Inputs, Student
+from overproof.models.saved.seen_rows import Words, hashes_of, key_of
 from overproof.noise import global_accuracy, transition_interval
 from overproof.storage.shard import Ids
 from overproof.training.examples import AnsweredExamples
@@ -72,6 +73,19 @@ class SeedInputs:
     def num_for(self, pool: str) -> int:
         """How many examples a student is trained on, at most: labelled ones and those of a pool."""
         return len(self.answered["labelled"]) + len(self.answered[pool])
+
+    @cached_property
+    def seen_key(self) -> bytes:
+        """The key of `read_hashes`."""
+        return key_of(self.ids.values())
+
+    @cached_property
+    def read_hashes(self) -> dict[str, Words]:
+        """By role, a hash of what the student reads of each example."""
+        return {
+            role: hashes_of(self.seen_key, self.first.encoder, self.inputs, self.ids[role], each.place)
+            for role, each in self.answered.items()
+        }
 
     def id_at(self, place: int) -> str:
         """The content id of the example at a row of `inputs`, as hex."""

@@ -193,7 +193,11 @@ def write_selection(path: Path, selector: Selector, file: Path, *, teacher: str 
 
 
 def _open_store(folder: Path, teacher: str) -> Pool:
-    inside = sorted(path.parent.name for path in folder.glob("*/manifest.json"))
+    if (folder / "experiment.yaml").is_file():
+        raise InputError(f"{folder} is a run; give one of its stores of answers, such as {folder}/labels/seed-0/pool.")
+    # Students have manifests too.
+    stores = (path.parent for path in folder.glob("*/manifest.json") if not (path.parent / "student.json").exists())
+    inside = sorted(each.name for each in stores)
     if inside and not (folder / "manifest.json").exists():
         raise InputError(f"{folder} holds several stores of answers; give one of them: {', '.join(inside)}.")
     stored = store.load(

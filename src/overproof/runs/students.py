@@ -2,7 +2,7 @@
 
 import logging
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 
 import safetensors.torch
@@ -12,16 +12,20 @@ from overproof.data import Examples, group_words
 from overproof.evaluation.verdict import Role as RowRole
 from overproof.models import Inputs, Student, build, join
 from overproof.models.encoding_cache import EncodingCache
+from overproof.models.saved.seen_rows import SeenList
 from overproof.processes import leads
 from overproof.runs.caches import Caches
 from overproof.runs.experiment import Experiment, MethodOptions
+from overproof.runs.folder.resume import ROW
 from overproof.runs.folder.run_log import RunLog
+from overproof.runs.folder.seen import rows_brought, rows_seen_by
 from overproof.runs.folder.student_facts import facts_of, learned_parts, shown
 from overproof.runs.given_labels import GivenLabels
 from overproof.runs.roles import knows_truth
 from overproof.runs.seed_inputs import SeedInputs
 from overproof.runs.teacher_answers import TeacherAnswers
 from overproof.storage import atomic
+from overproof.storage.manifest import write_folder
 from overproof.training.checkpoint import Resume
 from overproof.training.examples import AnsweredExamples, TrainingData
 from overproof.training.one_student import PeerRounds, train_student
@@ -127,15 +131,16 @@ class Students:
         pool = replace(pool, answers=corrected.answered["pool"].answers)
         if not leads():
             return
-        result.student.save(folder)
+        seen = rows_seen_by(self.experiment, each, seed_inputs, self._rows_brought)
+        files = replace(result.student, seen=seen).files()
         facts = facts_of(seed_inputs, pool, built, result, unknown_is_foreign=self.experiment.data.unknown_is_foreign)
         if learned := learned_parts(built, result):
-            atomic.write_bytes(folder / "learned.safetensors", safetensors.torch.save(learned))
+            files["learned.safetensors"] = safetensors.torch.save(learned)
             facts["learned"] = {name: shown(matrix) for name, matrix in learned.items()}
             facts["accuracy_by_class"] = seed_inputs.accuracy_by_class
         if each.rounds.most:
             facts["rounds"] = corrected.facts()
-        atomic.write_json(folder / "row.json", facts)
+        write_folder(folder, {**files, ROW: atomic.json_bytes(facts)}, kind="student")
         if facts.get("classes_vanish"):
             self.log.write(
                 "warning", f"{each.row}, seed {seed_inputs.seed}: {facts['classes_vanish']}", logging.WARNING
@@ -150,6 +155,10 @@ class Students:
             saved: Gets the seconds that the encoding took, where it was computed before.
         """
         return test if test.mapped else self.caches.encode(self._encodings, student.encoder, test, saved)
+
+    @cached_property
+    def _rows_brought(self) -> tuple[list[SeenList], list[str]]:
+        return rows_brought(self.experiment)
 
     @property
     def _encodings(self) -> EncodingCache:

@@ -2,7 +2,7 @@
 
 import copy
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,13 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
+from overproof.data import Examples
 from overproof.errors import InputError
 from overproof.methods.composition import Memories, Method
 from overproof.methods.noise_models import Noiseless
 from overproof.methods.selectors import ClassCounts, ShortClasses, class_counts
 from overproof.models import Batches, Inputs, Placed, Student, as_read, body_of, optimizer_for
+from overproof.models.saved.seen_rows import rows_of_roles
 from overproof.noise import NoiseEstimate
 from overproof.processes import leads, wait_for_all
 from overproof.seeds import derived_seed, hasher
@@ -67,6 +69,19 @@ class Distilled:
     def num_pool(self) -> int:
         """Number of pool examples that it was trained on."""
         return len(self.kept)
+
+    def made_from(
+        self, inputs: Inputs, roles: Mapping[str, tuple[AnsweredExamples, Examples]], unknown: Sequence[str] = ()
+    ) -> "Distilled":
+        """The same with a student that lists the rows it was made from.
+
+        Args:
+            inputs: All encoded examples.
+            roles: By role, in words: its rows of the inputs, and its examples.
+            unknown: What the student was made with whose own training rows are not known.
+        """
+        seen = rows_of_roles(self.student.encoder, inputs, roles, unknown)
+        return replace(self, student=replace(self.student, seen=seen))
 
 
 def distilled(

@@ -65,7 +65,9 @@ def answers_as_json(
         whole = home.joinpath(ALL_SEEDS, *below)
         for seed, stores in [(None, whole), *((seed, home.joinpath(f"seed-{seed}", *below)) for seed in rows)]:
             for manifest in sorted(stores.glob("*/manifest.json")):
-                shards = json.loads(manifest.read_text())["shards"]
+                shards = json.loads(manifest.read_text()).get("shards", ())
+                if not shards:  # A student of the teacher's.
+                    continue
                 new = sum(shard["num_rows"] for shard in shards if shard["file"] not in known)
                 known |= {shard["file"] for shard in shards}
                 # Labelled examples and pool of a seed are parts of what all seeds draw from, whose answers are copied.

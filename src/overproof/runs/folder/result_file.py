@@ -9,7 +9,9 @@ from typing import Any
 from overproof.errors import InputError
 from overproof.evaluation.confusions import Tally
 from overproof.evaluation.verdict import Row, Summary
+from overproof.runs.folder.resume import EXPERIMENT
 from overproof.storage import atomic
+from overproof.storage.manifest import MANIFEST, checked, read_bytes, write_folder
 
 RESULT, TALLIES = "result.json", "tallies.json"
 
@@ -42,7 +44,7 @@ class RunResult:
 
 
 def write_result(result: RunResult) -> None:
-    """Write both files into the run's folder, result.json last.
+    """Write both files and their manifest into the run's folder, result.json last.
 
     Args:
         result: Of a finished run.
@@ -60,8 +62,10 @@ def write_result(result: RunResult) -> None:
         "students": list(result.students),
     }
     lines = ",\n".join(json.dumps(asdict(each), separators=(",", ":")) for each in result.tallies)
-    atomic.write_text(result.folder / TALLIES, f"[\n{lines}\n]\n")
-    atomic.write_json(result.folder / RESULT, content)
+    files = {TALLIES: f"[\n{lines}\n]\n".encode(), RESULT: atomic.json_bytes({**content, "manifest": MANIFEST})}
+    # The options that the result is of, so that it is not shown with others.
+    unchanged = {EXPERIMENT: (result.folder / EXPERIMENT).read_bytes()}
+    write_folder(result.folder, files, kind="result", unchanged=unchanged)
 
 
 def read_result(folder: Path) -> RunResult:
@@ -73,14 +77,9 @@ def read_result(folder: Path) -> RunResult:
     Raises:
         InputError: The run is not finished, or its files are damaged.
     """
-    for name in (RESULT, TALLIES):
-        if not (folder / name).is_file():
-            raise InputError(
-                f"{str(folder)!r} holds no {name}: the run has not come to its end; run the same command again, or "
-                f"`overproof evaluate`."
-            )
+    files = result_files(folder)
     try:
-        content = json.loads((folder / RESULT).read_text())
+        content = json.loads(files[RESULT])
         return RunResult(
             folder=folder,
             name=str(content["name"]),
@@ -90,12 +89,39 @@ def read_result(folder: Path) -> RunResult:
             summary=tuple(Summary(**each) for each in content["summary"]),
             findings=tuple(content["findings"]),
             students=tuple(content["students"]),
-            tallies=tuple(_tally(**each) for each in json.loads((folder / TALLIES).read_text())),
+            tallies=tuple(_tally(**each) for each in json.loads(files[TALLIES])),
         )
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise InputError(
             f"The files {RESULT} and {TALLIES} in {str(folder)!r} are damaged; `overproof evaluate` writes them anew."
         ) from None
+
+
+def result_files(folder: Path) -> Mapping[str, bytes]:
+    """The content of result.json and tallies.json, compared with the run's manifest.
+
+    Args:
+        folder: The run's.
+
+    Raises:
+        InputError: A file is missing or not the one that the manifest lists, or experiment.yaml was changed since.
+    """
+    for name in (RESULT, TALLIES):
+        if not (folder / name).is_file():
+            raise InputError(
+                f"{str(folder)!r} holds no {name}: the run has not come to its end; run the same command again, or "
+                f"`overproof evaluate`."
+            )
+    found = checked(folder, (RESULT, TALLIES), kind="result")
+    if found is not None and {RESULT, TALLIES} <= found.keys():
+        return found
+    content = {name: read_bytes(folder / name) for name in (RESULT, TALLIES)}
+    # Results of earlier versions have no manifest and do not name one.
+    if b'"manifest"' in content[RESULT]:
+        raise InputError(
+            f"{folder / MANIFEST} is missing, which {RESULT} beside it names: `overproof evaluate` writes them again."
+        )
+    return content
 
 
 def _tally(*, pairs: list[list[int]], reliability: list[list[Any]], **others: Any) -> Tally:

@@ -11,7 +11,9 @@ Every step skips what is finished, so the command that was stopped is simply giv
 import shutil
 from pathlib import Path
 
+from overproof.data.wording import listed
 from overproof.errors import InputError
+from overproof.models.student import ABOUT
 from overproof.processes import leads, wait_for_all
 from overproof.runs.experiment import Experiment, load
 from overproof.runs.inputs.files import without_paths
@@ -20,16 +22,16 @@ from overproof.runs.inputs.record import has_record
 from overproof.storage import atomic
 from overproof.storage.one_writer import LOCK
 
-EXPERIMENT, STUDENTS, STAGED, ROW = "experiment.yaml", "students", "staged", "row.json"
+EXPERIMENT, STUDENTS, STAGED, ROW, COMPARISON = "experiment.yaml", "students", "staged", "row.json", "compare.yaml"
 
 
 def holds_run(folder: Path) -> bool:
-    """Whether a folder holds a run, finished or not.
+    """Whether a folder holds a run, finished or not. An export holds the experiment of its student, and is none.
 
     Args:
         folder: Any.
     """
-    return (folder / EXPERIMENT).is_file()
+    return (folder / EXPERIMENT).is_file() and not (folder / ABOUT).is_file()
 
 
 def check_folder(folder: Path, experiment: Experiment) -> bool:
@@ -65,7 +67,7 @@ def check_folder(folder: Path, experiment: Experiment) -> bool:
         return same and holds_work(folder)
     # A kill may have come before experiment.yaml was written.
     if folder.exists() and {each.name for each in folder.iterdir()} - {STAGED, INPUTS, LOCK}:
-        raise InputError(f"{str(folder)!r} is not empty and holds no run; choose another folder.")
+        raise InputError(f"{str(folder)!r} is not empty and holds no run{_instead(folder)}; choose another folder.")
     return False
 
 
@@ -104,6 +106,29 @@ def has_answers(folder: Path) -> bool:
 
 def _files_in(folder: Path) -> bool:
     return any(each.is_file() and each.name != ".lock" for each in folder.rglob("*"))
+
+
+def no_run(folder: Path) -> str:
+    """What a folder holds in place of a run, and what to name, as a sentence.
+
+    Args:
+        folder: One for which `holds_run` is false.
+    """
+    if (folder / COMPARISON).is_file():
+        runs = sorted(each.parent.name for each in folder.glob(f"*/{EXPERIMENT}"))
+        names = f": {listed(runs)}" if runs else ", which are not begun yet"
+        return f"{str(folder)!r} holds a comparison; name the folder of one of its runs{names}."
+    if not folder.exists():
+        return f"There is no folder {str(folder)!r}."
+    if instead := _instead(folder):
+        return f"{str(folder)!r} holds no run{instead}; name the folder of a run, as given to `overproof run --out`."
+    return f"{str(folder)!r} holds no run: there is no experiment.yaml in it."
+
+
+def _instead(folder: Path) -> str:
+    if (folder / "model.onnx").is_file() and (folder / ABOUT).is_file():
+        return " but an exported student"
+    return " but a student" if (folder / ABOUT).is_file() else ""
 
 
 def student_folder(folder: Path, seed: int, row: str) -> Path:
