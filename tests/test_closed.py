@@ -62,7 +62,6 @@ PLACES: dict[str, dict[str, str]] = {
         "first_lines": "so many bytes at most",
     },
     "deployment/__init__.py": {"__getattr__": "names of the package's own table of modules"},
-    "deployment/calibration_examples.py": {"_trained_on": "the roles of the package"},
     "deployment/estimator_graph.py": {"add_estimator": "a constant"},
     "deployment/folder.py": {"_exported": "constants"},
     "deployment/graph.py": {"graph_logits": "the graph that was just made", "need_onnx": "constants"},
@@ -100,6 +99,7 @@ PLACES: dict[str, dict[str, str]] = {
         "_loaded": "safetensors is data; names are constants",
     },
     "models/tensor_files.py": {"read_tensors": "safetensors is data"},
+    "models/saved/seen_rows.py": {"SeenRows._content": "bytes of Parquet, which is data"},
     "models/transformer.py": {
         "Transformer.__init__": "a model type of the library; `check_config` refuses code and other models",
         "_tokenizer": "data in JSON",
@@ -112,7 +112,7 @@ PLACES: dict[str, dict[str, str]] = {
         "_compare.opened": "made of a student's name without slashes and a number",
     },
     "runs/experiment.py": {"options_in": "safe_load", "changed": "safe_load"},
-    "runs/folder/result_file.py": {"read_result": "constants"},
+    "runs/folder/result_file.py": {"result_files": "constants"},
     "runs/folder/resume.py": {
         "holds_work": "constants",
         "student_folder": "`check_file_name` has checked the row",
@@ -140,6 +140,10 @@ PLACES: dict[str, dict[str, str]] = {
     "storage/column_cache.py": {
         "mapped": "the name is a digest, allow_pickle=False",
         "mapped.allocate": "names of the package",
+    },
+    "storage/manifest.py": {
+        "write_folder": "names that the package writes",
+        "checked": "names of files in this folder alone: others are damage",
     },
     "storage/one_writer.py": {"writing_file": "the file that the user names"},
     "storage/shard.py": {"decode_shard": "Parquet is data"},
