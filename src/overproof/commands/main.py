@@ -27,7 +27,7 @@ from overproof.commands.export import export
 from overproof.commands.label import label
 from overproof.commands.methods import methods
 from overproof.commands.output.failures import failure
-from overproof.commands.output.signals import INTERRUPTED, ending, first_signal, stop_on_signals
+from overproof.commands.output.signals import INTERRUPTED, ending, first_signal, ignore_signals, stop_on_signals
 from overproof.commands.output.terminal import EXIT_CODES, App, visible
 from overproof.commands.predict import predict
 from overproof.commands.report import report
@@ -119,7 +119,9 @@ def main(arguments: list[str] | None = None) -> None:
         raise
     finally:
         leave_group()
-        if arguments is not None:
+        if arguments is None:
+            ignore_signals()
+        else:
             gc.unfreeze()
 
 

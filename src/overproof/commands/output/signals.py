@@ -31,6 +31,12 @@ def stop_on_signals() -> None:
     threading.Thread(target=_wait, args=(reading,), name="signals", daemon=True).start()
 
 
+def ignore_signals() -> None:
+    """Let no signal interrupt the end of the process, when the command has done its work or given its sentence."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
 def ending(number: int) -> tuple[str, int]:
     """The sentence after a signal, and the exit code.
 
