@@ -258,6 +258,32 @@ def test_run_and_assess_are_at_chance_on_repeated_noise(tmp_path):
     assert found["num_labelled"] == row["noise"]["num_examples"] == NUM
 
 
+def test_answers_from_a_file_count_repeated_content_once(tmp_path):
+    """Each copy under an id of its own, as a file of answers is joined."""
+    inputs, labels = noise()
+    many = NUM * COPIES
+    ids = {"labelled": np.arange(many), "pool": 1000 + np.arange(100), "test": 2000 + np.arange(100)}
+    write(
+        tmp_path / "many.csv", np.tile(inputs[:NUM], (COPIES, 1)),
+        y=np.where(np.tile(labels, COPIES), "yes", "no"), id=ids["labelled"],
+    )  # fmt: skip
+    path = experiment(tmp_path, "many.csv")
+    write(tmp_path / "pool.csv", inputs[100:200], id=ids["pool"])
+    write(tmp_path / "test.csv", inputs[200:300], y=["no", "yes"] * 50, id=ids["test"])
+    draw = np.random.default_rng(3)
+    yes = np.concatenate([np.tile(draw.uniform(0.05, 0.95, NUM), COPIES), draw.uniform(0.05, 0.95, 200)])
+    pa.csv.write_csv(
+        pa.table({"id": np.concatenate(list(ids.values())), "no": 1 - yes, "yes": yes}), tmp_path / "answers.csv"
+    )
+    options = yaml.safe_load(path.read_text())
+    for each in options["data"]["files"].values():
+        each["id"] = "id"
+    options["teacher"] = {"model": "answers", "answers": [str(tmp_path / "answers.csv")]}
+    path.write_text(yaml.safe_dump(options))
+    found, row = check_both_commands(tmp_path, path)
+    assert found["num_labelled"] == row["noise"]["num_examples"] == NUM
+
+
 def test_run_and_assess_keep_groups_together(tmp_path):
     inputs, labels = noise()
     near = np.repeat(inputs[:NUM], COPIES, axis=0) + np.random.default_rng(1).normal(size=(NUM * COPIES, 3)) * 0.01

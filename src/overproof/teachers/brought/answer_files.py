@@ -49,7 +49,8 @@ def from_files(
             source=examples.origin,
             answer_from=answer_from,
             parsed=files,
-        )
+            # Joined by the user's ids, but known by content: copies of an example count once and stay in one fold.
+        ).identified(examples.ids)
         for role, examples in parties.items()
     }
     if answer_from != "label" and any(in_list_order(path, class_names, parsed=files) for path in paths):
