@@ -307,3 +307,10 @@ def test_a_damaged_row_is_named_with_what_to_do(finished, tmp_path, capsys, cont
     assert code == 2
     assert str(row) in error
     assert "is damaged" in error
+
+
+def test_a_teacher_trained_on_all_labels_is_not_assessed_on_them(experiment, tmp_path, capsys):
+    error, code = refused(capsys, "assess", experiment, "--set", "teacher.folds=1", "--out", tmp_path / "run")
+    assert code == 2
+    assert "teacher.folds 2 or more" in error
+    assert not (tmp_path / "run").exists()

@@ -62,7 +62,7 @@ from overproof.runs.inputs.of_run import record_run, verify_run
 from overproof.runs.inputs.record import InputRecord, has_record, record_of
 from overproof.runs.measuring import measure, sizes_of
 from overproof.runs.plan import Plan, check_room, plan
-from overproof.runs.preflight import preflight
+from overproof.runs.preflight import check_assessable, preflight
 from overproof.runs.roles import Roles, SeedRoles, read_roles
 from overproof.runs.scorer_answers import ScorerAnswers
 from overproof.runs.scoring import score
@@ -159,8 +159,9 @@ class Run:
         """Assess the teacher on the first seed's labelled examples and answers, before any student is trained.
 
         Raises:
-            InputError: There are too few labelled examples, or no pool.
+            InputError: There are too few labelled examples, none that the teacher was not trained on, or no pool.
         """
+        check_assessable(self.experiment)
         self.label()
         inputs = self._students.inputs_of(self.experiment.seeds[0])
         known = inputs.answered["labelled" if inputs.trust_labelled_answers else "validation"]

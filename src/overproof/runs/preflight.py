@@ -76,3 +76,20 @@ def _check_folds(experiment: Experiment) -> None:
                 f"Option 'data.rows.labelled' is {num_labelled}, fewer than the {scorer.folds} folds of the teacher; "
                 f"use fewer folds or label more."
             )
+
+
+def check_assessable(experiment: Experiment) -> None:
+    """Check that there are labels on which a teacher can be assessed.
+
+    Args:
+        experiment: All of a run.
+
+    Raises:
+        InputError: The teacher is trained on all labelled examples.
+    """
+    data = experiment.data
+    if not experiment.answers_out_of_sample and "validation" not in {*data.files, *data.rows}:
+        raise InputError(
+            "The teacher is trained on all the labelled examples, so it can be assessed on others alone: add a "
+            "'validation' role of labelled examples to 'data', or cross-fit the teacher (teacher.folds 2 or more)."
+        )
