@@ -6,11 +6,13 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from PIL import Image
 
 from overproof.data import Source, read
 from overproof.data.feature_file import read_features
+from overproof.data.readers import text_files
 from overproof.errors import InputError
 from overproof.options import check_file_name
 from overproof.runs.experiment import experiment_from
@@ -181,3 +183,31 @@ def test_a_row_of_the_table_has_a_name_that_is_safe_for_files(name):
 @pytest.mark.parametrize("name", ["x", "slam_round_1", "imitation_1.5", "wd (cap 2.5)", "wd@0.5", "é", "a-b+c=1,2%"])
 def test_ordinary_names_are_allowed(name):
     assert check_file_name(name, "'methods.name'") is None
+
+
+@pytest.mark.parametrize("ending", [".gz", ".zst"])
+def test_a_compressed_file_is_unpacked_in_pieces(tmp_path, monkeypatch, ending):
+    """Whole, whatever the pieces; and never with one request for all that is allowed."""
+    asked = []
+    whole = text_files._at_most
+
+    def noted(stream, num_bytes):
+        class Noted:
+            def read(self, size):
+                asked.append(size)
+                return stream.read(size)
+
+        return whole(Noted(), num_bytes)
+
+    monkeypatch.setattr(text_files, "_at_most", noted)
+    monkeypatch.setattr(text_files, "PIECE_BYTES", 100)
+    text = "x,y\n" + "".join(f"{row},a\n" for row in range(500))
+    path = tmp_path / f"a.csv{ending}"
+    if ending == ".gz":
+        path.write_bytes(gzip.compress(text.encode()))
+    else:
+        with pa.output_stream(path, compression="zstd") as file:
+            file.write(text.encode())
+    assert text_files.file_bytes(path, "a.csv", 8.0) == text.encode()
+    assert max(asked) == 100
+    assert len(asked) > len(text) // 100

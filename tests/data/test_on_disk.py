@@ -241,9 +241,13 @@ def test_draws_are_the_same_however_ids_are_sorted():
 
 
 def written(folder: Path) -> dict[str, bytes]:
-    """Everything that a run leaves but its options, the record of its inputs and what may be made again."""
+    """Everything that a run leaves but its options, records of them and of its inputs, and what may be made again."""
     skipped = {"log.txt", "costs.jsonl", "experiment.yaml", "citations.json", "inputs.json"}
-    files = (path for path in folder.rglob("*") if path.is_file() and path.name not in skipped)
+    files = (
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and path.name not in skipped and path != folder / "manifest.json"
+    )
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in files

@@ -420,6 +420,15 @@ def test_a_job_that_fails_says_why_and_the_others_are_done(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "c"]
 
 
+def test_where_no_process_can_be_started_the_jobs_run_in_this_one(tmp_path, monkeypatch):
+    def refuse():
+        raise OSError(12, "Cannot allocate memory")
+
+    monkeypatch.setattr("os.fork", refuse)
+    run_jobs([(tmp_path / name).touch for name in "abc"], workers=2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "c"]
+
+
 @pytest.mark.parametrize(
     ("name", "chosen"),
     [

@@ -55,7 +55,12 @@ def _in_processes(jobs: Sequence[Job], most: int) -> list[Job]:
             while waiting and len(running) < most:
                 job = waiting.pop(0)
                 process: BaseProcess = get_context("fork").Process(target=_alone, args=(job, os.getpid()), daemon=True)
-                process.start()
+                try:
+                    process.start()
+                except OSError:
+                    # No memory or no process is left for a fork; this one runs the job when the others have ended.
+                    failed.append(job)
+                    continue
                 running[process] = job
             time.sleep(0.01)
             for ended in [each for each in running if not each.is_alive()]:

@@ -20,6 +20,9 @@ from overproof.data.wording import at_row, reason
 from overproof.errors import InputError
 
 _LARGEST_BLOCK_BYTES = 2**30
+PIECE_BYTES = 2**24
+"""Compressed files are unpacked in pieces of this size."""
+
 _FROM_FLOATS = re.compile(r"-?(0|[1-9][0-9]*)[.]0")
 
 
@@ -178,10 +181,10 @@ def file_bytes(path: Path, name: str, max_gb: float) -> bytes:
     try:
         if ending.endswith(".zst"):
             with pa.input_stream(str(path), compression="zstd") as stream:
-                data: bytes = stream.read(most + 1)
+                data = _at_most(stream, most + 1)
         elif ending.endswith(".gz"):
             with gzip.open(path) as unpacked:
-                data = unpacked.read(most + 1)
+                data = _at_most(unpacked, most + 1)
         else:
             return path.read_bytes()
         if len(data) > most:
@@ -191,6 +194,15 @@ def file_bytes(path: Path, name: str, max_gb: float) -> bytes:
         return data
     except (ArrowException, OSError, EOFError, zlib.error) as error:
         raise InputError(f"{name} cannot be read ({reason(error)}); a whole file is needed.") from None
+
+
+def _at_most(stream: Any, num_bytes: int) -> bytes:
+    """The first bytes of a stream, read in pieces: one request would reserve memory for all of them."""
+    parts, left = [], num_bytes
+    while left and (part := stream.read(min(left, PIECE_BYTES))):
+        parts.append(part)
+        left -= len(part)
+    return b"".join(parts)
 
 
 def first_lines(path: Path, name: str, num_bytes: int = 2**20) -> tuple[bytes, float]:
