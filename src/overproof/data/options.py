@@ -64,6 +64,11 @@ class DataOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
 
         return {**given, "files": {role: with_group(file) for role, file in files.items()}}
 
+    @property
+    def has_validation(self) -> bool:
+        """Whether there is a validation role, from a file of its own or drawn."""
+        return "validation" in {*self.files, *self.rows}
+
     def without(self, role: Role) -> bool:
         """Whether the options declare that there are no examples of a role."""
         return self.rows.get(role) == 0

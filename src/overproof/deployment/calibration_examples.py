@@ -133,7 +133,7 @@ def _validation(folder: Path) -> Examples:
         raise InputError(f"{str(folder)!r} is not in the folder of a run, and {_NEEDED}.")
     experiment = load(run / "experiment.yaml")
     data = experiment.data
-    if "validation" not in {*data.files, *data.rows}:
+    if not data.has_validation:
         raise InputError(f"The run {str(run)!r} has no validation role, and {_NEEDED}.")
     row = next((each for each in experiment.rows() if each.row == folder.name), None)
     if reason := use_of_validation(experiment, row):

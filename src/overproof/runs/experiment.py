@@ -154,7 +154,7 @@ class Experiment(Options):
                 "Option 'teacher.model' is 'student', so the teacher is made and trained as the student is; leave "
                 "'teacher.options' and 'teacher.train' out."
             )
-        if self.teacher.trained_on_labelled and "validation" not in {*self.data.files, *self.data.rows}:
+        if self.teacher.trained_on_labelled and not self.data.has_validation:
             raise InputError(
                 "Option 'teacher.trained_on_labelled' is true, so a 'validation' role of labelled examples that the "
                 "teacher never saw is needed; there is none in 'data'."
@@ -190,7 +190,7 @@ class Experiment(Options):
             built,
             options,
             unseen=self.answers_out_of_sample,
-            validation="validation" in {*self.data.files, *self.data.rows},
+            validation=self.data.has_validation,
         )
         if built.initial == "teacher" and (self.teacher.model != "student" or self.teacher.folds != 1):
             raise InputError(
@@ -262,7 +262,7 @@ class Experiment(Options):
     @property
     def has_labels(self) -> bool:
         """Whether there are labelled examples beside the test."""
-        return not self.data.without("labelled") or "validation" in {*self.data.files, *self.data.rows}
+        return not self.data.without("labelled") or self.data.has_validation
 
     def method_of(self, each: MethodOptions) -> Method:
         """One row's method; without labelled examples it takes the teacher's published accuracy.

@@ -87,8 +87,7 @@ def check_assessable(experiment: Experiment) -> None:
     Raises:
         InputError: The teacher is trained on all labelled examples.
     """
-    data = experiment.data
-    if not experiment.answers_out_of_sample and "validation" not in {*data.files, *data.rows}:
+    if not experiment.answers_out_of_sample and not experiment.data.has_validation:
         raise InputError(
             "The teacher is trained on all the labelled examples, so it can be assessed on others alone: add a "
             "'validation' role of labelled examples to 'data', or cross-fit the teacher (teacher.folds 2 or more)."

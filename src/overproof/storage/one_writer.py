@@ -64,13 +64,7 @@ def writing(folder: Path) -> Iterator[None]:
     made = not os.path.lexists(folder)
     if made:
         check_output(folder, folder=True)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        writable = os.access(folder, os.W_OK)
-    except OSError:
-        writable = False
-    if not writable:
-        # What is written there raises the error that names the cause.
+    if not _can_write(folder):
         yield
         return
     try:
@@ -94,17 +88,21 @@ def writing_file(file: Path) -> Iterator[None]:
     """
     if not os.path.lexists(file.parent):
         check_output(file, folder=False)
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        writable = os.access(file.parent, os.W_OK)
-    except OSError:
-        writable = False
-    if not writable:
+    if not _can_write(file.parent):
         yield
         return
     with _locked(file.parent / f".{file.name}{LOCK}", str(file)):
         remove_partials(file)
         yield
+
+
+def _can_write(folder: Path) -> bool:
+    """Make a folder, and whether a lock can be written there; if not, what is written later raises the error."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return False
+    return os.access(folder, os.W_OK)
 
 
 @contextmanager
