@@ -82,6 +82,37 @@ def test_a_memorising_student_keeps_its_promise_on_a_file_that_holds_its_trainin
     assert broken <= 2
 
 
+def test_rows_of_one_group_count_once_and_those_of_a_training_row_are_left_out(tmp_path, capsys):
+    """Of thirty patients with twenty visits each the outcome is the patient's: thirty examples, not six hundred."""
+    student, inputs, label = memoriser(0)
+    student.save(tmp_path / "student")
+    more, more_label = coins(1, 30)
+    visits = np.repeat(more, 20, axis=0) + np.random.default_rng(2).normal(0, 0.001, (600, 8)).astype(np.float32)
+    both, both_label = np.concatenate([inputs[:1], visits]), np.concatenate([label[:1], np.repeat(more_label, 20)])
+    write(tmp_path / "visits.parquet", both, both_label)
+    table = pq.read_table(tmp_path / "visits.parquet")
+    # The first patient has a visit that the student was trained on.
+    patient = np.concatenate([[0], np.repeat(np.arange(30), 20)])
+    pq.write_table(table.append_column("patient", pa.array(patient)), tmp_path / "visits.parquet")
+
+    def predict(*words):
+        main(["predict", str(tmp_path / "student"), str(tmp_path / "visits.parquet"), *words])
+
+    asked = ["--out", str(tmp_path / "p.parquet"), "--risk", "0.6", "--calibrate", str(tmp_path / "visits.parquet")]
+    predict(*asked, "--label", "class", "--group", "patient")
+    capsys.readouterr()
+    promise = json.loads((tmp_path / "p.risk.json").read_text())
+    assert (promise["num_calibration"], promise["num_left_out"], promise["num_left_out_by_group"]) == (29, 21, 20)
+    predict(*asked, "--label", "class")
+    shown = capsys.readouterr().err
+    assert json.loads((tmp_path / "p.risk.json").read_text())["num_calibration"] == 600
+    assert "1 labelled examples were left out" in shown
+    with pytest.raises(SystemExit) as stopped:
+        predict("--out", str(tmp_path / "q.parquet"), "--risk", "0.6", "--group", "patient")
+    assert stopped.value.code == 2
+    assert "--group names a column of --calibrate, which is not given" in capsys.readouterr().err
+
+
 def test_nothing_is_promised_on_training_rows_alone_or_without_a_list(tmp_path):
     student, inputs, label = memoriser(0)
     student.save(tmp_path / "student")

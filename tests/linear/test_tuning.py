@@ -9,9 +9,10 @@ import pytest
 
 from overproof.commands.main import main
 from overproof.data.feature_file import read_features
+from overproof.functional.repeats import Repeats
 from overproof.linear import RidgeSelfDistillationCV
-from overproof.linear.splits import content_folds
-from overproof.linear.tuning import tune, tune_classification, tune_regression
+from overproof.linear.splits import content_folds, content_held_out
+from overproof.linear.tuning import gain_interval, tune, tune_classification, tune_regression
 
 
 def regression(n=400, seed=0):
@@ -118,6 +119,82 @@ def test_one_positive_of_two_classes():
         assert np.bincount(fold).tolist() == [6] * 5
 
 
+def by_group(num=40, rows=6, seed=0, features=30):
+    """Groups whose rows are near copies; the label is the group's own and has nothing to do with the features."""
+    rng = np.random.default_rng(seed)
+    group = np.repeat(np.arange(num), rows)
+    inputs = rng.normal(size=(num, features))[group] + 0.01 * rng.normal(size=(num * rows, features))
+    return inputs, rng.integers(2, size=num)[group], group
+
+
+def test_groups_are_never_fitted_and_judged():
+    features, label, group = by_group(30, 5, features=25)
+    apart = tune_classification(features, label, folds=4, repeats=1)
+    together = tune_classification(features, label, group=np.array([f"p{each}" for each in group]), folds=4, repeats=1)
+    assert apart.teacher > 0.95
+    assert 0.25 < together.teacher < 0.75
+    assert (apart.num_groups, together.num_groups) == (150, 30)
+    target = label[:, None] + 0.0
+    apart = tune_regression(features, target, folds=4, repeats=1)
+    together = tune_regression(features, target, group=group, folds=4, repeats=1)
+    assert apart.teacher > 0.5
+    # Chosen by residuals without refits, which leave out single rows, it was -3.
+    assert -0.3 < together.teacher < 0.1
+
+
+def test_rows_of_one_group_or_content_are_in_one_fold_and_held_out_together():
+    features, label, group = by_group(12, 4)
+    features[1] = features[4]  # of the next group, so that both are one
+    joined = np.where(group == 1, 0, group)
+    for seed in range(20):
+        fold = content_folds(features, 3, seed, label, group)
+        held = content_held_out(features, label, np.ones(48), 0.4, seed, group)
+        for part in (fold, held):
+            assert all(len(set(part[joined == each])) == 1 for each in set(joined))
+        # 11 groups in 3 folds; both classes are fitted.
+        assert sorted(len(set(joined[fold == each])) for each in range(3)) == [3, 4, 4]
+        assert set(label[~held]) == {0, 1}
+        shuffled = np.random.default_rng(seed).permutation(48)
+        again = content_held_out(features[shuffled], label[shuffled], np.ones(48), 0.4, seed, group[shuffled])
+        assert (again == held[shuffled]).all()
+
+
+def test_repeats_add_nothing_to_what_is_measured():
+    """Each content counts once: of copies of the whole file nothing is known that the file does not tell."""
+    features, label, _ = classification(60)
+    copies = [np.concatenate([each, each]) for each in (features, label)]
+    one, two = (tune_classification(*each, folds=3, repeats=1) for each in ((features, label), copies))
+    assert (one.num_groups, two.num_groups, two.num_examples) == (60, 60, 120)
+    assert one.teacher == pytest.approx(two.teacher, abs=1e-9)
+    gains, folds = np.random.default_rng(0).normal(size=50) + np.arange(50) // 25, np.full(3, 0.1)
+    alone = gain_interval(gains, folds, 3)
+    half = 1.959964 * gains.std(ddof=1) / 50**0.5
+    assert alone == pytest.approx((gains.mean() - half, gains.mean() + half), abs=1e-6)
+    assert gain_interval(np.tile(gains, 4), folds, 3, repeats=Repeats.of(np.tile(np.arange(50), 4))) == alone
+    wide = gain_interval(gains, folds, 3, repeats=Repeats.of(np.arange(50), np.arange(50) // 25))
+    assert wide[1] - wide[0] > 2 * (alone[1] - alone[0])
+
+
+def test_the_group_column_is_read_from_both_formats_and_is_no_feature(tmp_path, capsys):
+    features, label, group = by_group(20, 3, features=4)
+    columns = {f"x{i}": column for i, column in enumerate(features.T)}
+    pa.parquet.write_table(pa.table({**columns, "label": label, "who": group}), tmp_path / "f.parquet")
+    np.savez(tmp_path / "f.npz", x=features, label=label, who=group.astype(str))
+    for name in ("f.parquet", "f.npz"):
+        words = ["--label", "label", "--group", "who", "--folds", "2", "--repeats", "1"]
+        main(["tune-xi", str(tmp_path / name), *words, "--json"])
+        found = json.loads(capsys.readouterr().out)
+        assert (found["num_features"], found["num_groups"]) == (4, 20)
+        assert found["teacher"] == tune_classification(features, label, group=group, folds=2, repeats=1).teacher
+        main(["tune-xi", str(tmp_path / name), *words])
+        assert "60 examples in 20 groups, 4 features" in capsys.readouterr().out.replace("\n", " ")
+    # Without one, a row is a group of its own.
+    gaps = pa.array([None if each < 10 else int(each) for each in group])
+    pa.parquet.write_table(pa.table({"x": features[:, 0], "label": label, "who": gaps}), tmp_path / "gaps.parquet")
+    read = read_features(str(tmp_path / "gaps.parquet"), label=["label"], group="who")
+    assert (read.features.shape, len(set(read.group))) == ((60, 1), 30 + 10)
+
+
 @pytest.fixture
 def files(tmp_path):
     features, label, truth = classification(90)
@@ -187,6 +264,13 @@ def test_the_same_command_prints_the_same_twice(files, capsys):
         ({"x": np.r_[np.ones((19, 2)), [[1, np.inf]]]}, ["--target", "y"], "missing or infinite in 'x', row 19"),
         ({"x": np.ones((20, 2))}, ["--target", "y"], "All rows of features are the same"),
         ({"x": np.ones((20, 2))}, ["--label", "label"], "No feature varies"),
+        ({}, ["--target", "y", "--group", "y"], "features, labels, targets and group must be different"),
+        ({}, ["--target", "y", "--group", "who"], "no array 'who'"),
+        ({"who": np.arange(20) / 3}, ["--target", "y", "--group", "who"], "0.333333 in the group 'who', row 1"),
+        ({"who": np.arange(19)}, ["--target", "y", "--group", "who"], "20 rows of features and 19 in 'who'"),
+        ({"who": np.ones((20, 1))}, ["--target", "y", "--group", "who"], "a group is a string or a whole number"),
+        ({"who": np.ones(20)}, ["--label", "label", "--group", "who"], "All rows are of one group; at least 2"),
+        ({"who": np.arange(20) // 10}, ["--target", "y", "--group", "who"], "have 2 groups"),
         ({"z": np.ones((20, 2))}, ["--target", "y"], "has 2 matrices of numbers besides labels and targets"),
         ({"x": np.array([["a", "b"]] * 20)}, ["--target", "y", "--features", "x"], "strings or nulls in 'x'"),
     ],

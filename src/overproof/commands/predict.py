@@ -32,6 +32,13 @@ def predict(
         ),
     ] = None,
     label: Annotated[str | None, typer.Option(help="Column of the true classes in --calibrate.")] = None,
+    group: Annotated[
+        str | None,
+        typer.Option(
+            help="Column in --calibrate of what several rows may come from, such as a patient or an author; of each "
+            "group one row counts."
+        ),
+    ] = None,
     spreadsheet_safe: Annotated[
         bool,
         typer.Option(
@@ -57,6 +64,8 @@ def predict(
 
     if risk is None and (calibrate is not None or label is not None):
         raise InputError("--calibrate and --label choose a threshold for --risk, which is not given.")
+    if group is not None and calibrate is None:
+        raise InputError("--group names a column of --calibrate, which is not given.")
     loaded = load_student(student, allow_import=allow_import)
     if loaded.kind == "text" and column is None:
         raise InputError("predict: texts need --input, the column that holds them.")
@@ -68,7 +77,7 @@ def predict(
     if risk is not None:
         from overproof.deployment.calibration_examples import choose_abstention
 
-        withheld = None if calibrate is None else replace(source, path=calibrate, id=None, label=label)
+        withheld = None if calibrate is None else replace(source, path=calibrate, id=None, label=label, group=group)
         abstention, left_out = choose_abstention(loaded, student, withheld, risk=risk, confidence=confidence)
     with OnTerminal(remarks()) as progress:
         done = write_predictions(

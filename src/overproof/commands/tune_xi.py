@@ -21,6 +21,13 @@ def tune_xi(
     truth: Annotated[
         str | None, typer.Option(help="Trusted classes, used only to measure: never to fit or to choose.")
     ] = None,
+    group: Annotated[
+        str | None,
+        typer.Option(
+            help="Column or array of what several rows may come from, such as a patient or an author; they are in one "
+            "fold, and the interval counts groups."
+        ),
+    ] = None,
     folds: Annotated[int, typer.Option(help="Number of cross-validation folds, at least 2.")] = 5,
     repeats: Annotated[int, typer.Option(help="How many times the rows are divided into folds, at least 1.")] = 3,
     seed: Annotated[int, typer.Option(help="Random seed of the folds.")] = 0,
@@ -31,10 +38,19 @@ def tune_xi(
     Example:
         overproof tune-xi features.npz --label y --folds 5
     """
-    from overproof.linear.tuning import report, tune
+    from overproof.linear.tuning import tune
+    from overproof.linear.tuning_result import report
 
     found = tune(
-        file, label=label, target=target, features=features, truth=truth, folds=folds, repeats=repeats, seed=seed
+        file,
+        label=label,
+        target=target,
+        features=features,
+        truth=truth,
+        group=group,
+        folds=folds,
+        repeats=repeats,
+        seed=seed,
     )
     if as_json:
         print_json(found.as_json())

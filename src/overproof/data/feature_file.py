@@ -19,6 +19,8 @@ from overproof.data.source import MAX_UNPACKED_GB
 from overproof.data.wording import at_row, listed, nearest, reason
 from overproof.errors import InputError
 
+_GROUPS = "a group is a string or a whole number per row."
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class FeatureFile:
@@ -28,16 +30,23 @@ class FeatureFile:
         features: [N, D], float32 or float64, finite.
         answers: The requested labels and targets by name: [N] strings or whole numbers for a label, [N, T] finite
             numbers for a target.
+        group: [N], the group of each row as text, those without one each of its own; None where no group was named.
         origin: Name of the file in error messages.
     """
 
     features: NDArray[Any]
     answers: dict[str, NDArray[Any]]
+    group: NDArray[Any] | None
     origin: str
 
 
 def read_features(
-    path: str, *, features: Sequence[str] = (), label: Sequence[str] = (), target: Sequence[str] = ()
+    path: str,
+    *,
+    features: Sequence[str] = (),
+    label: Sequence[str] = (),
+    target: Sequence[str] = (),
+    group: str | None = None,
 ) -> FeatureFile:
     """Read features with their labels or targets.
 
@@ -47,15 +56,19 @@ def read_features(
             lists of numbers of one length; by default every such column that is not a label or target.
         label: Arrays or columns [N] of classes: strings, whole numbers, booleans.
         target: Arrays [N] or [N, T], or columns, of finite numbers.
+        group: Array or column [N] of what several rows may come from: strings or whole numbers; an empty one is a group
+            of its own. It is not a feature.
 
     Raises:
         InputError: There is no such file, array or column; one has another type or length; a number is missing.
     """
     found = locate(path, "features")
     name = f"features ({found.name})"
-    wanted = [*features, *label, *target]
+    wanted = [*features, *label, *target, *([] if group is None else [group])]
     if repeated := sorted({each for each in wanted if wanted.count(each) > 1}):
-        raise InputError(f"{name}: {listed(repeated)} is named twice; features, labels and targets must be different.")
+        raise InputError(
+            f"{name}: {listed(repeated)} is named twice; features, labels, targets and group must be different."
+        )
     if found.suffix.lower() == ".npz":
         columns = _archive(found, name, wanted, bool(features))
     elif ".parquet" in found.name.lower():
@@ -66,10 +79,11 @@ def read_features(
     else:
         raise InputError(f"{name} has the extension {found.suffix!r}; .npz and .parquet are allowed.")
     _check_there(wanted, columns, name, "array")
-    inputs = _features(columns, list(features), {*label, *target}, name, archive=found.suffix.lower() == ".npz")
+    inputs = _features(columns, list(features), {*label, *target, group}, name, archive=found.suffix.lower() == ".npz")
     answers = {each: _labels(columns[each], each, name) for each in label}
     answers |= {each: _numbers(columns[each], each, name, "target") for each in target}
-    for each, values in answers.items():
+    groups = {} if group is None else {group: _groups(columns[group], group, name)}
+    for each, values in {**answers, **groups}.items():
         if len(values) != len(inputs):
             raise InputError(
                 f"{name} has {len(inputs)} rows of features and {len(values)} in {each!r}; both need one each."
@@ -79,6 +93,7 @@ def read_features(
         answers={
             each: values.reshape(len(values), -1) if each in target else values for each, values in answers.items()
         },
+        group=None if group is None else groups[group],
         origin=name,
     )
 
@@ -125,7 +140,7 @@ def _plain(column: pa.ChunkedArray, each: str, name: str) -> NDArray[Any]:
 
 
 def _features(
-    columns: dict[str, NDArray[Any]], named: list[str], answers: set[str], name: str, *, archive: bool
+    columns: dict[str, NDArray[Any]], named: list[str], answers: set[str | None], name: str, *, archive: bool
 ) -> NDArray[Any]:
     if not named:
         free = {each: values for each, values in columns.items() if each not in answers and values.dtype.kind in "fiu"}
@@ -177,3 +192,21 @@ def _labels(values: NDArray[Any], each: str, name: str) -> NDArray[Any]:
     if values.dtype.kind not in "iubU":
         raise InputError(f"{name} has values of type {values.dtype} in the label {each!r}; strings or whole numbers.")
     return values
+
+
+def _groups(values: NDArray[Any], each: str, name: str) -> NDArray[Any]:
+    """Groups as text; a row without one has its own."""
+    if values.ndim != 1 or values.dtype.kind not in "iubUOf":
+        raise InputError(
+            f"{name} has the shape {values.shape} and type {values.dtype} in the group {each!r}; {_GROUPS}"
+        )
+    words = []
+    for row, value in enumerate(values.tolist()):
+        if isinstance(value, float):
+            if not np.isnan(value) and value != int(value):
+                raise InputError(f"{name} has {value:g} in the group {each!r}, {at_row(row)}; {_GROUPS}")
+            value = None if np.isnan(value) else int(value)
+        elif value is not None and not isinstance(value, str | int):
+            raise InputError(f"{name} has {value!r} in the group {each!r}, {at_row(row)}; {_GROUPS}")
+        words.append(f"row {row}" if value is None or value == "" else f"group {value}")
+    return np.array(words)

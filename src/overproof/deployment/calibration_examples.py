@@ -31,12 +31,14 @@ class LeftOut:
     """The calibration examples that a threshold was not chosen on.
 
     Args:
-        num_left_out: How many the student was made from.
+        num_left_out: How many the student was made from, or depend on one of those.
+        num_by_group: How many of them it was not made from, but are in the group of an example that it was made from.
         roles: How many of them were used as what; one that was used twice counts for both.
         unknown: What the student was made with whose own training rows are not known, and could not be left out.
     """
 
     num_left_out: int
+    num_by_group: int
     roles: Mapping[str, int]
     unknown: tuple[str, ...]
 
@@ -45,6 +47,8 @@ class LeftOut:
         found = []
         if self.num_left_out:
             roles = ", ".join(f"{count} of its {role}" for role, count in self.roles.items())
+            if self.num_by_group:
+                roles += f", and {self.num_by_group} of the groups of these"
             found.append(
                 f"{self.num_left_out} labelled examples were left out, because the student was made from them "
                 f"({roles}); the promise is for rows that it was not made from."
@@ -63,7 +67,8 @@ def choose_abstention(
     """Choose a student's abstention threshold on labelled examples that it was not made from.
 
     Examples that it was trained on, chosen by or calibrated on are left out, recognised by what it reads of them: its
-    error rate on them is not that on new data.
+    error rate on them is not that on new data. So are the other examples of their groups, where the source has groups;
+    of every other group, one example counts.
 
     Args:
         student: The student that is to abstain.
@@ -89,8 +94,11 @@ def choose_abstention(
     read_by_it = only_read(given, student)
     roles = student.seen.roles(student.encoder, read_by_it)
     seen = np.any([np.zeros(len(given), bool), *roles.values()], axis=0)
+    group = repeats_as_read(read_by_it).group.numpy()
+    known, seen = seen, np.isin(group, group[seen])
     left_out = LeftOut(
         num_left_out=int(seen.sum()),
+        num_by_group=int(seen.sum() - known.sum()),
         roles={role: int(each.sum()) for role, each in roles.items() if each.any()},
         unknown=student.seen.unknown,
     )
@@ -161,6 +169,7 @@ def write_guarantee(predictions: Path, abstention: Abstention, left_out: LeftOut
         **asdict(abstention),
         "coverage": abstention.coverage,
         "num_left_out": left_out.num_left_out,
+        "num_left_out_by_group": left_out.num_by_group,
         "left_out": dict(left_out.roles),
         "training_rows_unknown": list(left_out.unknown),
         "num_rows": written.num_rows,

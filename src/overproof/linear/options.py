@@ -65,3 +65,21 @@ def check_count(name: str, value: Any, least: int) -> None:
     """
     if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
         raise InputError(f"{name} is {value!r}; it must be a whole number, at least {least}.")
+
+
+def checked_groups(groups: Any, num: int) -> NDArray[np.int64] | None:
+    """The number of every example's group, [N], or None without groups.
+
+    Args:
+        groups: [N], names or numbers, or None.
+        num: N.
+
+    Raises:
+        InputError: There is another number of them.
+    """
+    if groups is None:
+        return None
+    values = np.asarray(groups)
+    if values.shape != (num,):
+        raise InputError(f"groups has the shape {values.shape} for {num} examples; each needs one group.")
+    return np.unique(values, return_inverse=True)[1].astype(np.int64)

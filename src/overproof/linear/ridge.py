@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator, RegressorMixin
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from overproof.errors import InputError
-from overproof.linear.options import Imitation, check_count, check_imitation, check_regularization
+from overproof.linear.options import Imitation, check_count, check_imitation, check_regularization, checked_groups
 from overproof.linear.path import RiskPath, farthest_imitation, held_out_path, one_shot_path
 from overproof.linear.spectrum import Spectrum
 from overproof.linear.splits import content_folds
@@ -48,7 +48,7 @@ class _RidgeStudent(RegressorMixin, BaseEstimator):
         tags.target_tags.multi_output = True
         return tags
 
-    def _read(self, X: Any, y: Any, sample_weight: Any) -> "_Training":
+    def _read(self, X: Any, y: Any, sample_weight: Any, groups: Any) -> "_Training":
         check_imitation(self.imitation, ("one-shot", "held-out"))
         check_count("steps", self.steps, 1)
         check_count("folds", self.folds, 2)
@@ -56,7 +56,7 @@ class _RidgeStudent(RegressorMixin, BaseEstimator):
             self, X, y, dtype=[np.float64, np.float32], multi_output=True, y_numeric=True, ensure_min_samples=2
         )
         columns = np.asarray(labels, np.float64).reshape(len(labels), -1)
-        weights = None
+        weights, group = None, checked_groups(groups, len(inputs))
         if sample_weight is not None:
             weights = np.asarray(
                 _check_sample_weight(sample_weight, inputs, dtype=np.float64, ensure_non_negative=True), np.float64
@@ -65,12 +65,14 @@ class _RidgeStudent(RegressorMixin, BaseEstimator):
             if counted.sum() < 2:
                 raise InputError(f"{counted.sum()} examples have a sample weight above 0; at least 2 are needed.")
             inputs, columns, weights = inputs[counted], columns[counted], weights[counted]
+            group = None if group is None else group[counted]
         if (columns == columns[0]).all():
             raise InputError(f"The target is {columns[0, 0]:g} in every example; it must vary.")
         return _Training(
             inputs=inputs,
             labels=columns,
             weights=weights,
+            group=group,
             single=labels.ndim == 1,
             spectrum=Spectrum.of(inputs, columns, weights, intercept=self.fit_intercept),
         )
@@ -81,13 +83,15 @@ class _RidgeStudent(RegressorMixin, BaseEstimator):
         return np.array(mixture_weights([float(self.imitation)] * self.steps))
 
     def _held_out(self, training: "_Training", regularization: Vector) -> RiskPath:
+        if training.group is not None and len(np.unique(training.group)) < 2:
+            raise InputError("groups has one group only; at least 2 are needed to choose on others than are fitted.")
         return held_out_path(
             training.inputs,
             training.labels,
             training.weights,
             regularization,
             self.steps,
-            folds=content_folds(training.inputs, self.folds, self.random_state),
+            folds=content_folds(training.inputs, self.folds, self.random_state, group=training.group),
             intercept=self.fit_intercept,
             farthest=farthest_imitation(training.spectrum, regularization),
             weights=self._given_weights(),
@@ -176,18 +180,20 @@ class RidgeSelfDistillation(_RidgeStudent):
         self.folds = folds
         self.random_state = random_state
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "RidgeSelfDistillation":
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> "RidgeSelfDistillation":
         """Fit teacher, student and imitation.
 
         Args:
             X: [n, p].
             y: [n] or [n, T].
             sample_weight: [n], at least 0: the multiplicity of each row.
+            groups: [n], names or numbers of what several rows come from. They are in one fold, and choices are held
+                out: residuals without refits leave out single rows.
         """
         (own, *others) = check_regularization("regularization", self.regularization)
         if others:
             raise InputError("regularization has several numbers; give one, or use RidgeSelfDistillationCV.")
-        training = self._read(X, y, sample_weight)
+        training = self._read(X, y, sample_weight, groups)
         grid = np.union1d(regularization_path(training.spectrum), own)
         path = training.one_shot(grid, self.steps, self._given_weights())
         index = int(np.searchsorted(grid, own))
@@ -197,6 +203,8 @@ class RidgeSelfDistillation(_RidgeStudent):
             source, why = "given", ""
         elif self.imitation == "held-out":
             source, why = "held-out", ", as given"
+        elif training.group is not None:
+            source, why = "held-out", ": the examples have groups"
         elif path.estimated_from[index] == "one-shot":
             source, why = "one-shot", ""
         else:
@@ -263,23 +271,27 @@ class RidgeSelfDistillationCV(_RidgeStudent):
         self.folds = folds
         self.random_state = random_state
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "RidgeSelfDistillationCV":
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> "RidgeSelfDistillationCV":
         """Fit teacher and student for every regularization and keep the best pair.
 
         Args:
             X: [n, p].
             y: [n] or [n, T].
             sample_weight: [n], at least 0: the multiplicity of each row.
+            groups: [n], names or numbers of what several rows come from. They are in one fold, and choices are held
+                out: residuals without refits leave out single rows.
         """
         given = None
         if self.regularizations is not None:
             given = np.unique(check_regularization("regularizations", self.regularizations))
-        training = self._read(X, y, sample_weight)
+        training = self._read(X, y, sample_weight, groups)
         grid = regularization_path(training.spectrum) if given is None else given
         path = training.one_shot(grid, self.steps, self._given_weights(), exact=True)
         why = ""
         if self.imitation == "held-out":
             path, why = self._held_out(training, grid), ", as given"
+        elif training.group is not None:
+            path, why = self._held_out(training, grid), ": the examples have groups"
         elif not np.isfinite(path.distilled).any():
             path = self._held_out(training, grid)
             why = ": the teacher has too many degrees of freedom for its examples at every regularization"
@@ -296,6 +308,7 @@ class _Training:
     inputs: NDArray[Any]
     labels: Vector
     weights: Vector | None
+    group: NDArray[np.int64] | None
     single: bool
     spectrum: Spectrum
 

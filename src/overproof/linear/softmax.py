@@ -17,7 +17,7 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 
 from overproof.errors import InputError
 from overproof.linear.heads import SoftmaxHead, SoftmaxProblem
-from overproof.linear.options import Imitation, check_imitation, check_regularization
+from overproof.linear.options import Imitation, check_imitation, check_regularization, checked_groups
 from overproof.linear.splits import content_held_out
 
 IMITATIONS = tuple(step / 2 for step in range(-2, 13))
@@ -138,13 +138,14 @@ class SoftmaxSelfDistillation(ClassifierMixin, BaseEstimator):
         self.max_iter = max_iter
         self.random_state = random_state
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> "SoftmaxSelfDistillation":
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, groups: Any = None) -> "SoftmaxSelfDistillation":
         """Choose the imitation where it is not given, then fit teacher and student on all examples.
 
         Args:
             X: [N, D], the features.
             y: [N], the labels, which may be noisy.
             sample_weight: [N], at least 0.
+            groups: [N], names or numbers of what several rows come from, which are held out together.
         """
         regularizations, imitations = self._check_options()
         features, names = validate_data(self, X, y, dtype=[np.float64, np.float32])
@@ -152,12 +153,14 @@ class SoftmaxSelfDistillation(ClassifierMixin, BaseEstimator):
         weights = np.asarray(
             _check_sample_weight(sample_weight, features, dtype=np.float64, ensure_non_negative=True), np.float64
         )
-        if not (weights > 0).all():
-            features, names, weights = features[weights > 0], names[weights > 0], weights[weights > 0]
+        group = checked_groups(groups, len(features))
+        if not (counted := weights > 0).all():
+            features, names, weights = features[counted], names[counted], weights[counted]
+            group = None if group is None else group[counted]
         self.classes_, label = np.unique(names, return_inverse=True)
         if len(self.classes_) < 2:
             raise InputError(f"The labels have {len(self.classes_)} class; at least 2 classes are needed.")
-        self._choose(features, label, weights, regularizations, imitations)
+        self._choose(features, label, weights, regularizations, imitations, group)
         self._fit_all(features, label, weights)
         return self
 
@@ -238,6 +241,7 @@ class SoftmaxSelfDistillation(ClassifierMixin, BaseEstimator):
         weights: NDArray[np.float64],
         regularizations: NDArray[np.float64],
         imitations: NDArray[np.float64],
+        group: NDArray[np.int64] | None,
     ) -> None:
         given = not isinstance(self.imitation, str)
         self.grid_, self.imitation_source_ = None, "given"
@@ -245,7 +249,7 @@ class SoftmaxSelfDistillation(ClassifierMixin, BaseEstimator):
         self.imitation_ = float(self.imitation) if given else 0.0
         if given and len(regularizations) == 1:
             return
-        held = content_held_out(features, label, weights, self.validation_fraction, self.random_state)
+        held = content_held_out(features, label, weights, self.validation_fraction, self.random_state, group)
         if not held.any():
             self.imitation_source_ = f"the teacher itself: none of {len(label)} examples could be held out"
             return

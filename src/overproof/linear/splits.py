@@ -1,4 +1,4 @@
-"""Held-out examples and folds by content: equal rows are always in the same part."""
+"""Held-out examples and folds by content and by group: equal rows, and rows of one group, are in the same part."""
 
 from typing import Any
 
@@ -6,10 +6,12 @@ import numpy as np
 from jaxtyping import Bool, Int64
 from numpy.typing import NDArray
 
+from overproof.functional.repeats import Repeats
+
 _BLOCK_ROWS = 8192
 
 
-def content_order(inputs: NDArray[Any], seed: int) -> Int64[np.ndarray, "N"]:
+def content_order(inputs: NDArray[Any], seed: int, group: NDArray[Any] | None = None) -> Int64[np.ndarray, "N"]:
     """A random rank for every distinct row, the same for equal rows; the order of the rows does not matter.
 
     A row that occurs twice and a row of sample weight 2 are therefore held out in the same way.
@@ -17,9 +19,11 @@ def content_order(inputs: NDArray[Any], seed: int) -> Int64[np.ndarray, "N"]:
     Args:
         inputs: [N, D], finite.
         seed: Seed of the ranks.
+        group: [N], names or numbers of what several rows come from: they have one rank. Without it, every distinct row
+            is a group.
 
     Returns:
-        [N], 0 to the number of distinct rows less one.
+        [N], 0 to the number of groups less one.
 
     Example:
         >>> ranks = content_order(np.array([[1.0], [2.0], [1.0]]), seed=0)
@@ -33,55 +37,90 @@ def content_order(inputs: NDArray[Any], seed: int) -> Int64[np.ndarray, "N"]:
         # Adding 0 turns -0 into 0.
         bits = np.ascontiguousarray(inputs[start : start + _BLOCK_ROWS].astype(np.float64) + 0.0).view(np.uint64)
         hashed[start : start + _BLOCK_ROWS] = _mixed(_mixed(bits) @ odd[:-1])
-    return np.unique(_mixed(hashed ^ odd[-1]), return_inverse=True)[1].astype(np.int64)
+    ranks = _mixed(hashed ^ odd[-1])
+    if group is not None:
+        together = Repeats.of(ranks, group)
+        once, held = together.once.numpy(), together.group.numpy()
+        # A sum without carry does not depend on the order of a group's rows, is evenly spread whatever their number,
+        # and is a row's own rank where it is alone.
+        total = np.zeros(int(held.max(initial=-1)) + 1, np.uint64)
+        np.add.at(total, held[once], ranks[once])
+        ranks = total[held]
+    return np.unique(ranks, return_inverse=True)[1].astype(np.int64)
 
 
 def content_folds(
-    inputs: NDArray[Any], folds: int, seed: int, group: NDArray[np.int64] | None = None
+    inputs: NDArray[Any],
+    folds: int,
+    seed: int,
+    strata: NDArray[np.int64] | None = None,
+    group: NDArray[Any] | None = None,
 ) -> Int64[np.ndarray, "N"]:
-    """The fold of every example, [N]: at most `folds`, of nearly equal numbers of distinct rows.
+    """The fold of every example, [N]: at most `folds`, of nearly equal numbers of groups (without them, distinct rows).
 
     Args:
         inputs: [N, D], finite.
         folds: At least 2.
         seed: Seed of the folds.
-        group: [N], such as class indices: the distinct rows of every group are in folds of nearly equal numbers too. A
-            row that occurs in several groups counts in the first of them.
+        strata: [N], such as class indices: the distinct rows of every stratum are in folds of nearly equal numbers too.
+            A row (or a group) that occurs in several strata counts in the first of them.
+        group: [N], as for `content_order`: the rows of a group are in one fold.
     """
-    ranks = content_order(inputs, seed)
-    if group is not None:
+    ranks = content_order(inputs, seed, group)
+    if strata is not None:
         first = np.unique(ranks, return_index=True)[1]
-        # Dealt out group after group, so that the remainders of small groups spread as well.
+        # Dealt out stratum after stratum, so that the remainders of small ones spread as well.
         place = np.empty(len(first), np.int64)
-        place[np.argsort(group[first], kind="stable")] = np.arange(len(first))
+        place[np.argsort(strata[first], kind="stable")] = np.arange(len(first))
         ranks = place[ranks]
     return ranks % min(folds, int(ranks.max()) + 1)
 
 
 def content_held_out(
-    inputs: NDArray[Any], groups: NDArray[np.int64], weights: NDArray[np.float64], share: float, seed: int
+    inputs: NDArray[Any],
+    strata: NDArray[np.int64],
+    weights: NDArray[np.float64],
+    share: float,
+    seed: int,
+    group: NDArray[Any] | None = None,
 ) -> Bool[np.ndarray, "N"]:
-    """Hold out about a share of the weight of every group, never a whole group.
+    """Hold out about a share of the weight of every stratum, never a whole stratum.
 
     Args:
         inputs: [N, D], finite.
-        groups: [N], for instance class indices.
+        strata: [N], for instance class indices. A row (or a group) that occurs in several counts in the least of them.
         weights: [N], above 0.
         share: In (0, 1).
         seed: Seed of the choice.
+        group: [N], as for `content_order`: all rows of a group are held out, or none.
 
     Returns:
         [N], True where held out.
+
+    Example:
+        The same content with two labels is held out with both or with none.
+
+        >>> twice, label = np.array([[1.0], [1.0], [2.0], [2.0]]), np.array([0, 1, 0, 1])
+        >>> held = content_held_out(twice, label, np.ones(4), 0.6, seed=0)
+        >>> bool(held[0] == held[1] and held[2] == held[3])
+        True
     """
-    ranks = content_order(inputs, seed)
-    held = np.zeros(len(inputs), bool)
-    for group in np.unique(groups):
-        members = np.flatnonzero(groups == group)
+    ranks = content_order(inputs, seed, group)
+    least = np.full(int(ranks.max(initial=-1)) + 1, strata.max(initial=0))
+    np.minimum.at(least, ranks, strata)
+    of_rank, held = least[ranks], np.zeros(len(inputs), bool)
+    for stratum in np.unique(of_rank):
+        members = np.flatnonzero(of_rank == stratum)
         _, place = np.unique(ranks[members], return_inverse=True)
         weight = np.bincount(place, weights[members])
         before = np.cumsum(weight) - weight
-        # Decided by the middle of an example's weight, so that the only example of a group is not held out.
+        # Decided by the middle of an example's weight, so that the only example of a stratum is not held out.
         held[members] = ((before + weight / 2) < share * weight.sum())[place]
+    for stratum in np.unique(strata):
+        members = np.flatnonzero(strata == stratum)
+        # Its rows may be held out as part of others' groups.
+        if held[members].all():
+            held[ranks == ranks[members].max()] = False
     return held
 
 
