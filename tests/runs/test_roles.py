@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import overproof
-from overproof.data import num_distinct
+from overproof.data import from_arrays, grouped, num_distinct, split
 from overproof.data.options import DataOptions
 from overproof.errors import InputError
 from overproof.runs.experiment import experiment_from
@@ -66,6 +66,78 @@ def test_rows_alike_but_for_the_id_are_drawn_once_and_reported(tmp_path):
     assert any("drawn once." in each for each in default.remarks)
     with pytest.raises(InputError, match="has 398 distinct ones"):
         roles_of(files, labelled=50, pool=301, test=50)
+
+
+def grouped_table(folder, num=400, *, shuffled=0, known=1.0):
+    """Groups of one to eight rows of mixed labels; a few rows have none, and one content is in two groups."""
+    draw = np.random.default_rng(0)
+    group = np.repeat(np.arange(num), draw.integers(1, 9, num))[:num]
+    lines = []
+    for i, (x, g) in enumerate(zip(draw.normal(size=num), group, strict=True)):
+        label = "abc"[(g + (draw.random() < 0.2)) % 3] if draw.random() < known else ""
+        lines.append(f"{i},{x:.6f},{label},{'' if i % 50 == 7 else f'g{g}'}\n")
+    other = lines[-1].split(",")[3]
+    lines[-1] = ",".join([str(num - 1), *lines[0].split(",")[1:3], other])
+    path = folder / "grouped.csv"
+    path.write_text("id,x,y,who\n" + "".join(np.random.default_rng(shuffled).permutation(lines) if shuffled else lines))
+    return {"all": {"path": str(path), "label": "y", "id": "id", "group": "who"}}, lines
+
+
+def owners(examples, lines):
+    """The groups of some rows; a row without one has its own; those of the content in two groups are one."""
+    both = {lines[0].split(",")[3].strip(), lines[-1].split(",")[3].strip()}
+    found = set()
+    for key in examples.keys.to_pylist():
+        name = lines[int(key)].split(",")[3].strip()
+        found.add(f"row {key}" if not name else "both" if name in both else name)
+    return found
+
+
+@pytest.mark.parametrize("known", [1.0, 0.6])
+def test_no_group_is_in_two_roles_that_are_drawn_from_one_file(tmp_path, known):
+    files, lines = grouped_table(tmp_path, known=known)
+    roles = roles_of(files, labelled=60, test=80, validation=40)
+    for seed in (0, 1):
+        drawn = roles.for_seed(seed)
+        parts = [drawn.labelled, drawn.pool, drawn.test, drawn.validation]
+        assert [len(parts[i]) for i in (0, 2, 3)] == [60, 80, 40]
+        assert all((part.label >= 0).all() for part in (drawn.labelled, drawn.test, drawn.validation))
+        of = [owners(part, lines) for part in parts]
+        assert sum(map(len, of)) == len(set().union(*of))
+        # Every class is in every labelled role, with about its share.
+        assert all(np.bincount(part.label, minlength=3).min() > len(part) // 6 for part in (drawn.labelled, drawn.test))
+        assert not any("are in groups of labelled" in each for each in roles.remarks_for(seed))
+        assert (120 if known == 1 else 60) < len(drawn.pool) < 399 - 180
+    assert any("rows are in no role, because rows of their group are in one" in each for each in roles.remarks)
+    assert roles.for_seed(0).labelled.keys != roles.for_seed(1).labelled.keys
+
+
+def test_a_draw_by_groups_does_not_depend_on_the_order_of_the_rows(tmp_path):
+    first, again = (
+        roles_of(grouped_table(tmp_path, shuffled=shuffled)[0], labelled=60, test=80).for_seed(3) for shuffled in (0, 1)
+    )
+    for role in ("labelled", "pool", "test"):
+        assert getattr(first, role).keys == getattr(again, role).keys
+
+
+def test_a_large_group_is_drawn_no_more_often_than_a_small_one():
+    """Half of the groups have one row, half have nine: of each kind a third is drawn."""
+    rows = np.repeat(np.arange(200), np.where(np.arange(200) < 100, 1, 9))
+    examples = grouped(from_arrays([f"text {i}" for i in range(1000)], [0] * 1000), rows, "who")
+    large = []
+    for seed in range(20):
+        part = split(examples, {"labelled": 300, "pool": 700}, seed, rest="pool")["labelled"]
+        chosen = {int(name.removeprefix("g")) for name in part.group.to_pylist()}
+        large.append(np.mean([name >= 100 for name in chosen]))
+    assert abs(np.mean(large) - 0.5) < 0.03
+
+
+def test_where_groups_leave_no_pool_the_error_says_so(tmp_path):
+    files, _ = grouped_table(tmp_path)
+    with pytest.raises(InputError, match="no rows left for 'pool': rows of one group are in one role"):
+        roles_of(files, labelled=314, test=80).for_seed(0)
+    with pytest.raises(InputError, match="since rows of one group are in one role; ask for fewer"):
+        roles_of(files, labelled=60, test=80, pool=259)
 
 
 def test_a_pool_of_its_own_with_a_repeated_row_is_drawn(tmp_path):

@@ -25,9 +25,11 @@ from overproof.data.repeats import group_words as group_words
 from overproof.data.repeats import grouped as grouped
 from overproof.data.repeats import repeats_as_read as repeats_as_read
 from overproof.data.repeats import repeats_in as repeats_in
+from overproof.data.repeats import with_joined_groups as with_joined_groups
 from overproof.data.source import ImageOptions as ImageOptions
 from overproof.data.source import Kind as Kind
 from overproof.data.source import Source as Source
+from overproof.data.splits import beyond_groups as beyond_groups
 from overproof.data.splits import duplicates as duplicates
 from overproof.data.splits import num_distinct as num_distinct
 from overproof.data.splits import split as split

@@ -28,7 +28,8 @@ class DataOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
             its own file, and a row with `pool: original` is distilled on it, for comparison.
         group: The column of every file that names what several rows come from, such as a patient, an author or a
             thread; `group` of one of the `files` names it for that file alone. Rows of one group are never both trained
-            on and judged: they are in one fold, and intervals count groups. It is not a feature.
+            on and judged: they are in one fold, intervals count groups, and no group is in two of the roles that are
+            drawn from `all`. It is not a feature.
         draw_seed: Seed of the draws that are the same for every seed.
         duplicates: What to do with labelled and pool examples whose content is also in the test: `report` or `drop`
             them.

@@ -48,6 +48,30 @@ def group_words(examples: Examples) -> Int64[Tensor, "N"] | None:
     return torch.from_numpy(np.where(missing, own, named))
 
 
+def with_joined_groups(examples: Examples) -> Examples:
+    """The same examples, where groups that share a content have one name: the first of theirs in alphabetical order.
+
+    So they stay together when only one row of the content is drawn.
+
+    Example:
+        >>> from overproof.data import from_arrays
+        >>> three = grouped(from_arrays(["x", "x", "y"]), ["p", "q", "q"], "group")
+        >>> with_joined_groups(three).group.to_pylist()
+        ['p', 'p', 'p']
+    """
+    if examples.group is None:
+        return examples
+    words = pc.unique(examples.group.drop_null()).sort()
+    rank = pc.index_in(examples.group, words).fill_null(len(words)).to_numpy(zero_copy_only=False)
+    together = repeats_in(examples).group.numpy()
+    least = np.full(int(together.max(initial=-1)) + 1, len(words))
+    np.minimum.at(least, together, rank)
+    joined = least[together]
+    if (joined == rank).all():
+        return examples
+    return replace(examples, group=words.take(pa.array(joined, mask=joined == len(words))))
+
+
 def grouped(examples: Examples, group: Any, option: str) -> Examples:
     """The same examples with these groups.
 

@@ -1,4 +1,4 @@
-"""Draws the roles of a run from one set, without overlap by content, and finds the rows that two sets share."""
+"""Draws the roles of a run from one set, without overlap by content or group, and finds what two sets share."""
 
 from collections.abc import Mapping
 
@@ -7,11 +7,15 @@ from jaxtyping import Int64
 from numpy.typing import NDArray
 
 from overproof.data.examples import Examples
+from overproof.data.repeats import repeats_in
 from overproof.errors import InputError
+from overproof.functional.repeats import content_groups
 from overproof.storage.id_index import IdIndex
 
 LABELLED_ROLES = ("labelled", "validation", "test")
 """Roles whose every example needs a known label, in the order in which they are drawn."""
+
+_BY_GROUP = ", since rows of one group are in one role"
 
 
 def split(
@@ -21,6 +25,7 @@ def split(
     stratify: bool = True,
     *,
     labels_needed: Mapping[str, int] | None = None,
+    rest: str | None = None,
 ) -> dict[str, Examples]:
     """Draw disjoint roles from one set.
 
@@ -28,6 +33,9 @@ def split(
     "labelled", "validation" and "test" are drawn first, from rows with a known label; any other role, such as "pool",
     takes the rest. The draw depends on the content, the seed and the counts of the roles drawn before, not on the
     order of the rows: a shuffled file gives the same split.
+
+    Where several roles are drawn and the examples have groups, no group is in two roles either: whole groups are drawn
+    in random order until a role has its number. The rows of a group beyond that number are in no role.
 
     Args:
         examples: The set.
@@ -37,6 +45,7 @@ def split(
             share), and at least one row in a labelled role that has as many rows as there are classes.
         labels_needed: The number of rows with a known label that another role needs, by role. Where the draw would
             give it fewer, so many are drawn first, as for a labelled role.
+        rest: A role that takes what is left where groups leave fewer rows than its count, at least one.
 
     Returns:
         The roles in the order of `counts`; the rows of each are shuffled.
@@ -51,6 +60,8 @@ def split(
         >>> sorted(parts["labelled"].label.tolist()), len(parts["pool"])
         ([0, 0, 1, 1], 6)
     """
+    if rest is not None and counts.get(rest, 1) < 1 and examples.group is not None:
+        raise _nothing_left(examples, rest)
     if odd := {role: count for role, count in counts.items() if count < 1}:
         raise InputError(f"split of {examples.origin} needs {_counts_in_words(odd)}; each role needs at least 1 row.")
     rows = _distinct(examples)
@@ -59,38 +70,69 @@ def split(
             f"split of {examples.origin} needs {sum(counts.values())} rows ({_counts_in_words(counts)}) but there are "
             f"{len(rows)} distinct ones; ask for fewer."
         )
-    label = examples.label.numpy()
-    rows = np.random.Generator(np.random.PCG64(seed)).permutation(rows)
+    label, generator = examples.label.numpy(), np.random.Generator(np.random.PCG64(seed))
+    group = None
+    if examples.group is not None and len(counts) > 1:
+        # In the order of their contents: the draw must not depend on the order of the rows.
+        group = np.zeros(len(examples), np.int64)
+        group[rows] = content_groups(repeats_in(examples).group[rows])
+        priority = generator.permutation(int(group[rows].max()) + 1)
+    rows = generator.permutation(rows)
     drawn: dict[str, NDArray[np.int64]] = {}
     known_roles = [role for role in LABELLED_ROLES if role in counts]
     for role in known_roles + [role for role in counts if role not in known_roles]:
         open_rows = rows[label[rows] >= 0] if role in known_roles else rows
-        if counts[role] > len(open_rows):
+        count = min(counts[role], len(open_rows)) if role == rest and group is not None else counts[role]
+        if not len(open_rows) and role == rest and group is not None:
+            raise _nothing_left(examples, role)
+        if count > len(open_rows):
+            labels = " with a known label" if role in known_roles else ""
             raise InputError(
-                f"split of {examples.origin} needs {counts[role]} rows with a known label for {role!r} but "
-                f"{len(open_rows)} are left; ask for fewer."
+                f"split of {examples.origin} needs {count} rows{labels} for {role!r} but {len(open_rows)} are left"
+                f"{'' if group is None else _BY_GROUP}; ask for fewer."
             )
 
         def some(of: NDArray[np.int64], count: int, *, at_least_one: bool) -> NDArray[np.int64]:
             strata = label[of] if stratify else np.zeros(len(of), np.int64)
-            return of[_first_of_each(strata, count, at_least_one=at_least_one)]
+            if group is None:
+                return of[_first_of_each(strata, count, at_least_one=at_least_one)]
+            strata, own = _rarest(strata, group[of]), strata
+            # Group after group, the rows of its stratum first; back in the order of the draw, which is shuffled.
+            by_group = np.lexsort((own != strata, priority[group[of]]))
+            return of[np.sort(by_group[_first_of_each(strata[by_group], count, at_least_one=at_least_one)])]
 
-        drawn[role] = some(open_rows, counts[role], at_least_one=role in known_roles)
+        drawn[role] = some(open_rows, count, at_least_one=role in known_roles)
         needed = (labels_needed or {}).get(role, 0)
         if (label[drawn[role]] >= 0).sum() < needed:
             known = open_rows[label[open_rows] >= 0]
             if needed > len(known):
                 raise InputError(
                     f"{examples.origin} has {len(known)} distinct rows with a known label left, but {needed} are "
-                    f"needed; ask for fewer."
+                    f"needed{'' if group is None else _BY_GROUP}; ask for fewer."
                 )
             first = some(known, needed, at_least_one=True)
             others = open_rows[~np.isin(open_rows, first)]
-            if counts[role] > needed:
-                first = np.concatenate([first, some(others, counts[role] - needed, at_least_one=False)])
+            if count > needed:
+                first = np.concatenate([first, some(others, count - needed, at_least_one=False)])
             drawn[role] = first
-        rows = rows[~np.isin(rows, drawn[role])]
+        of_drawn = np.isin(rows, drawn[role]) if group is None else np.isin(group[rows], group[drawn[role]])
+        rows = rows[~of_drawn]
     return {role: examples.take(drawn[role]) for role in counts}
+
+
+def beyond_groups(examples: Examples, parts: Mapping[str, Examples]) -> int:
+    """How many contents are in none of the parts because other rows of their group are.
+
+    Args:
+        examples: The set.
+        parts: Roles that `split` has drawn from it.
+    """
+    if examples.group is None:
+        return 0
+    group, index = repeats_in(examples).group.numpy(), IdIndex(examples.ids)
+    drawn = np.concatenate([index.find(part.ids)[0] for part in parts.values()])
+    inside = np.flatnonzero(np.isin(group, group[drawn]))
+    return num_distinct(examples.take(inside)) - len(drawn)
 
 
 def duplicates(a: Examples, b: Examples) -> Int64[np.ndarray, "M"]:
@@ -167,6 +209,23 @@ def _shares(size: NDArray[np.int64], count: int, *, at_least_one: bool) -> NDArr
         share[share.argmin()] += 1
         share[share.argmax()] -= 1
     return share
+
+
+def _nothing_left(examples: Examples, role: str) -> InputError:
+    return InputError(
+        f"{examples.origin} has no rows left for {role!r}: rows of one group are in one role, and every group has a "
+        f"row in another one. Draw fewer rows for the others, or give {role!r} a file of its own."
+    )
+
+
+def _rarest(label: NDArray[np.int64], group: NDArray[np.int64]) -> NDArray[np.int64]:
+    """[N], for every row the label of its group that the fewest rows have; of equally rare ones the least."""
+    _, which, size = np.unique(label, return_inverse=True, return_counts=True)
+    order = np.lexsort((label, size[which]))
+    _, first, place = np.unique(group[order], return_index=True, return_inverse=True)
+    found = np.empty_like(label)
+    found[order] = label[order][first][place]
+    return found
 
 
 def _counts_in_words(counts: Mapping[str, int]) -> str:

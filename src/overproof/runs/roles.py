@@ -12,6 +12,7 @@ from torch import Tensor
 from overproof.data import (
     Examples,
     aligned,
+    beyond_groups,
     class_space,
     concatenate,
     duplicates,
@@ -22,9 +23,11 @@ from overproof.data import (
     remarks_on_groups,
     remarks_on_labels,
     split,
+    with_joined_groups,
 )
 from overproof.data.options import DataOptions, FileRole
 from overproof.data.remarks import check_numbers, remarks_on
+from overproof.data.wording import listed
 from overproof.errors import InputError
 from overproof.runs.experiment import MethodOptions
 
@@ -110,7 +113,7 @@ class Roles:
             if "pool" not in fixed:
                 left = len(train) - rows["labelled"]
                 counts["pool"] = min(rows.get("pool", left), left)
-            fixed.update(split(train, counts, seed))
+            fixed.update(split(train, counts, seed, rest="pool"))
         elif rows.get("labelled"):
             fixed["labelled"] = split(fixed["labelled"], {"labelled": rows["labelled"]}, seed)["labelled"]
         if "validation" in fixed:
@@ -145,6 +148,11 @@ class Roles:
             f"{left_out} validation examples are labelled examples too, or in one of their groups, and left out: the "
             f"teacher may have been trained on them."
         ]
+        if "train" in self.fixed:
+            parts: dict[str, Examples] = {
+                role: drawn[role] for role in ("labelled", "pool") if role in drawn and role not in self.fixed
+            }
+            copies += _remark_beyond(self.fixed["train"], parts)
         return (*self.remarks, *copies, *(dropped if left_out else []), *remarks_on_groups(drawn, column))
 
     def all_examples(self, seeds: tuple[int, ...]) -> Examples:
@@ -226,6 +234,7 @@ def read_roles(options: DataOptions, folder: Path | None = None, reading: Callab
             wanted = _without_repeats(sets[role], {role: rows[role]}, role, remarks)
             sets[role] = split(sets[role], wanted, options.draw_seed)[role]
     if whole is not None:
+        whole = with_joined_groups(whole)
         drawn: dict[str, int] = {
             role: rows[role] for role in ("test", "validation") if role not in sets and role in rows
         }
@@ -240,9 +249,12 @@ def read_roles(options: DataOptions, folder: Path | None = None, reading: Callab
         needed = {"train": drawn["labelled"]} if "labelled" in drawn else {}
         # Which of them are labelled is every seed's own draw.
         if "labelled" in drawn:
-            rest = left if "pool" in absent else 0
-            drawn["train"] = drawn.pop("labelled") + drawn.pop("pool", rest)
-        sets.update(split(whole, drawn, options.draw_seed, labels_needed=needed))
+            others = left if "pool" in absent else 0
+            drawn["train"] = drawn.pop("labelled") + drawn.pop("pool", others)
+        rest = None if "pool" in rows else "train" if "train" in drawn else "pool"
+        parts = split(whole, drawn, options.draw_seed, labels_needed=needed, rest=rest)
+        remarks += _remark_beyond(whole, parts)
+        sets.update(parts)
     named = dict(sets)
     if "train" in named:
         named["labelled"] = named.pop("train")
@@ -292,6 +304,19 @@ def _without_repeats(examples: Examples, drawn: Mapping[str, int], role: str, re
     fewer = drawn[role] - short
     remarks.append(f"{sentence}, so {role!r} has {fewer} rows instead of {drawn[role]}.")
     return {**drawn, role: fewer}
+
+
+def _remark_beyond(examples: Examples, parts: Mapping[str, Examples]) -> list[str]:
+    """A sentence if rows are in no role because others of their group are."""
+    left_out = beyond_groups(examples, parts) if len(parts) > 1 else 0
+    if not left_out:
+        return []
+    # Labelled and pool examples are drawn together first.
+    counts = listed(f"{len(part)} {'labelled and pool' if role == 'train' else role}" for role, part in parts.items())
+    return [
+        f"{examples.origin}: {left_out} rows are in no role, because rows of their group are in one and no group is in "
+        f"two; drawn are {counts}."
+    ]
 
 
 def _need_enough(whole: Examples, drawn: Mapping[str, int]) -> None:
