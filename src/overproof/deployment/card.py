@@ -326,7 +326,10 @@ def _accuracy(metrics: Mapping[str, float]) -> str:
     if not metrics:
         return ""
     num = int(metrics["num_examples"])
-    low, high = accuracy_interval(round(metrics["accuracy"] * num), num)
+    # Test examples of one group are not independent.
+    independent = metrics.get("num_independent", num)
+    right = round(metrics["accuracy"] * num) / num * independent
+    low, high = accuracy_interval(right, independent)
     return f"{_percent(metrics['accuracy'])} (95 % interval {_percent(low)} to {_percent(high)}, {num:,} examples)"
 
 

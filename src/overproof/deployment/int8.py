@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from overproof.data import Examples
+from overproof.data import Examples, repeats_in
 from overproof.deployment.graph import graph_logits, need_onnx
 from overproof.evaluation.metrics import correct
 from overproof.functional.intervals import accuracy_interval, paired_difference
@@ -58,7 +58,7 @@ def quantised(graph: bytes) -> bytes:
 
 
 def int8_cost(graph: bytes, small: bytes, student: Student, examples: Examples) -> Int8Cost:
-    """Evaluate both graphs on the same labelled examples.
+    """Evaluate both graphs on the same labelled examples; each content counts once, intervals count groups.
 
     Args:
         graph: With float32 weights.
@@ -66,10 +66,14 @@ def int8_cost(graph: bytes, small: bytes, student: Student, examples: Examples) 
         student: Encodes what is not encoded in the graphs.
         examples: All with known labels, in the student's classes.
     """
+    repeats = repeats_in(examples)
+    if len(once := repeats.once) < len(examples):
+        examples, repeats = examples.take(once), repeats.take(once)
     whole, rough = graph_logits([graph, small], student, examples)
     right, right_small = correct(whole, examples.label), correct(rough, examples.label)
-    difference, low, high = paired_difference(right, right_small)
-    ends = accuracy_interval(int(right_small.sum()), len(examples))
+    num = repeats.num_independent
+    difference, low, high = paired_difference(right, right_small, num_independent=num)
+    ends = accuracy_interval(int(right_small.sum()) / len(examples) * num, num)
     return Int8Cost(
         num_examples=len(examples),
         accuracy=right.double().mean().item(),

@@ -49,6 +49,7 @@ def tally(
     student_probs: Float[Tensor, "_ K"],
     label: Int[Tensor, "_"],
     teacher_probs: Float[Tensor, "_ K"],
+    rows: Int[Tensor, "_"] | None = None,
 ) -> Tally:
     """Count the predictions of a row on the test, by class, by confidence and against the teacher.
 
@@ -58,6 +59,7 @@ def tally(
         student_probs: [N, K], rows sum to one.
         label: [N], the true classes.
         teacher_probs: [N, K].
+        rows: [N], the row of the test that each is; None where these are 0 to N - 1.
 
     Example:
         >>> student, teacher = torch.tensor([[0.9, 0.1], [0.2, 0.8]]), torch.tensor([[0.6, 0.4], [1.0, 0.0]])
@@ -78,7 +80,10 @@ def tally(
         confusion=counts.tolist() if num_classes <= MAX_MATRIX else [],
         pairs=[(*divmod(at, num_classes), int(wrong[at])) for at in order.tolist() if wrong[at] > 0],
         reliability=_reliability(confidence, predicted == label),
-        disagreements=_disagreements(student_probs.double(), label, teacher_probs.double()),
+        disagreements=[
+            {**each, "row": each["row"] if rows is None else int(rows[each["row"]])}
+            for each in _disagreements(student_probs.double(), label, teacher_probs.double())
+        ],
     )
 
 

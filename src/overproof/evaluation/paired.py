@@ -11,6 +11,7 @@ from scipy.special import ndtri, stdtrit
 from torch import Tensor
 
 from overproof.errors import InputError
+from overproof.functional.repeats import Repeats
 
 Role = Literal["reference", "conventional", "method"]
 
@@ -32,6 +33,8 @@ class Row:
         role: "reference" (labelled-only, teacher, oracle), "conventional" or "method".
         correct: [N], True where it is right (`evaluation.metrics.correct`); None leaves the sampling error of the test
             set out of the intervals, and one seed then has none.
+        repeats: Which of these N examples, all of different content, are in one group: the intervals count groups. None
+            where all are independent.
         test: Identifies the test set, for instance `Examples.digest()`: rows with the same value were evaluated on the
             same examples in the same order.
     """
@@ -41,6 +44,7 @@ class Row:
     metrics: Mapping[str, float]
     role: Role
     correct: Bool[Tensor, "N"] | None = None
+    repeats: Repeats | None = None
     test: str = ""
 
 
@@ -132,7 +136,7 @@ def means_of(columns: list[dict[Key, Row]], contrasts: list[list[float]], metric
         num_seeds=num_seeds,
         mean=per_seed.mean(axis=0),
         over_seeds=_covariance_of_mean(per_seed) if num_seeds > 1 else None,
-        over_test=_covariance_of_mean(per_example) if len(per_example) > 1 else None,
+        over_test=_covariance_of_mean(per_example, columns[0][shared[0]].repeats) if len(per_example) > 1 else None,
         level=level,
     )
 
@@ -149,8 +153,17 @@ def ratio_of(means: Means) -> tuple[float | None, float | None, float | None]:
     return top / bottom, (middle - half) / room, (middle + half) / room
 
 
-def _covariance_of_mean(sample: _Floats) -> _Floats:
-    return np.atleast_2d(np.cov(sample, rowvar=False)) / len(sample)
+def _covariance_of_mean(sample: _Floats, repeats: Repeats | None = None) -> _Floats:
+    """The covariance of the means of a sample [N, V]; with groups that of `functional.repeats.standard_error`."""
+    if repeats is None:
+        return np.atleast_2d(np.cov(sample, rowvar=False)) / len(sample)
+    num_groups, num = repeats.num_groups, sample.shape[1]
+    if num_groups < 2:
+        return np.full((num, num), np.inf)
+    totals = np.zeros((num_groups, num))
+    np.add.at(totals, repeats.group.numpy(), sample - sample.mean(axis=0))
+    whole: _Floats = totals.T @ totals * num_groups / (num_groups - 1) / len(sample) ** 2
+    return whole
 
 
 def _right(columns: list[dict[Key, Row]], shared: list[Key]) -> _Floats:

@@ -85,9 +85,11 @@ def summarise(rows: Sequence[Row], *, metric: str = "accuracy", level: float = 0
     over test examples / N), where the second variance is that of each example's mean over the seeds and t and z are the
     quantiles of Student's t and the normal distribution. The second part is the sampling error of the one test set that
     all seeds share; it is known for the accuracy only, where the rows have `correct`, and 0 where each seed has its own
-    test set (the first part then includes it). Variation by seed and example together is in both parts, so that the
-    interval is slightly wide. With one seed there is only the second part, and Wilson's interval for the accuracy
-    itself. A difference is such a mean, of the differences of two rows by seed.
+    test set (the first part then includes it). Of repeated content the rows have one example, and
+    where these have groups, the second variance is over groups (`overproof.functional.repeats`). Variation by seed and
+    example together is in both parts, so that the interval is slightly wide. With one seed there is only the second
+    part, and Wilson's interval for the accuracy itself. A difference is such a mean, of the differences of two rows
+    by seed.
 
     BEATS: the interval of the difference is above 0. DOES NOT BEAT: it is not, and ends below `PRACTICAL_MARGIN`, so
     that an exactly known tie is no win. INCONCLUSIVE: neither, or no interval. At level 0.95 a method no better than
@@ -184,7 +186,11 @@ def markdown(summaries: Sequence[Summary]) -> str:
 def _range(runs: dict[Key, Row], own: Means, metric: str, level: float) -> tuple[float | None, float | None]:
     (row, *others) = runs.values()
     if not others and row.correct is not None and metric == "accuracy":
-        return accuracy_interval(int(row.correct.sum()), len(row.correct), level=level)
+        right, num = int(row.correct.sum()), len(row.correct)
+        if row.repeats is None:
+            return accuracy_interval(right, num, level=level)
+        independent = row.repeats.num_independent
+        return accuracy_interval(right / num * independent, independent, level=level)
     low, high = own.interval()
     if low is None or high is None:
         return None, None

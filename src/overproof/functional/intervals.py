@@ -76,7 +76,11 @@ def accuracy_interval(num_right: float | int, num: float | int, *, level: float 
 
 
 def paired_difference(
-    first: Bool[Tensor, "N"], second: Bool[Tensor, "N"], *, level: float = 0.95
+    first: Bool[Tensor, "N"],
+    second: Bool[Tensor, "N"],
+    *,
+    level: float = 0.95,
+    num_independent: float | None = None,
 ) -> tuple[float, float, float]:
     """Accuracy of the second of two classifiers less that of the first on the same examples, with its interval.
 
@@ -88,6 +92,7 @@ def paired_difference(
         first: [N], whether the first is right (`overproof.evaluation.metrics.correct`).
         second: [N], whether the second is right.
         level: In (0, 1).
+        num_independent: How many of the N are independent (`overproof.functional.repeats`); None for all.
 
     Returns:
         The difference and the ends of its interval, in [-1, 1].
@@ -101,11 +106,14 @@ def paired_difference(
     Source: Agresti and Min (2005), Simple improved confidence intervals for comparing matched proportions, Statistics
     in Medicine 24.
     """
-    num = len(first)
-    won, lost = int((second & ~first).sum()), int((first & ~second).sum())
+    num: float = len(first)
+    won, lost = float((second & ~first).sum()), float((first & ~second).sum())
+    difference = (won - lost) / num
+    if num_independent is not None:
+        won, lost, num = won / num * num_independent, lost / num * num_independent, num_independent
     middle = (won - lost) / (num + 2)
     half = _normal_quantile((1 + level) / 2) * ((won + lost + 1 - (won - lost) ** 2 / (num + 2)) ** 0.5) / (num + 2)
-    return (won - lost) / num, max(-1.0, middle - half), min(1.0, middle + half)
+    return difference, max(-1.0, middle - half), min(1.0, middle + half)
 
 
 def _normal_quantile(probability: float) -> float:

@@ -148,6 +148,12 @@ class Roles:
             f"{left_out} validation examples are labelled examples too, or in one of their groups, and left out: the "
             f"teacher may have been trained on them."
         ]
+        test = self.fixed["test"]
+        if (distinct := num_distinct(test)) < len(test):
+            copies.append(
+                f"{test.origin}: {len(test)} test examples have {distinct} different contents; each counts once in "
+                f"metrics and their intervals."
+            )
         if "train" in self.fixed:
             parts: dict[str, Examples] = {
                 role: drawn[role] for role in ("labelled", "pool") if role in drawn and role not in self.fixed

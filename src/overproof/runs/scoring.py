@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
+from overproof.data import repeats_in
 from overproof.data.wording import reason
 from overproof.errors import InputError
 from overproof.evaluation.confusions import Tally, tally
@@ -37,7 +38,7 @@ class SeedScores:
 
 
 def score(students: Students, folder: Path, seed: int) -> SeedScores:
-    """Score the teacher and all students of a seed on its test.
+    """Score the teacher and all students of a seed on its test, of which each content counts once: its first example.
 
     Args:
         students: The run's.
@@ -48,18 +49,22 @@ def score(students: Students, folder: Path, seed: int) -> SeedScores:
         InputError: A student is not trained yet.
     """
     test, teacher_probs = students.given.for_seed(seed).test, students.teacher.for_seed(seed)["test"].probs()
-    test_digest = test.digest()
+    test_digest, repeats = test.digest(), repeats_in(test)
+    once = repeats.once
+    distinct, label, teacher_probs = repeats.take(once), test.label[once], teacher_probs[once]
+    independent = {"num_independent": distinct.num_independent} if distinct.any else {}
     rows, tallies, trainings = [], [], {}
 
     def add(name: str, role: Role, probs: Tensor) -> None:
-        tallies.append(tally(name, seed, probs, test.label, teacher_probs))
+        tallies.append(tally(name, seed, probs, label, teacher_probs, once))
         rows.append(
             Row(
                 method=name,
                 seed=seed,
                 role=role,
-                metrics=metrics(probs, test.label, teacher_probs),
-                correct=correct(probs, test.label),
+                metrics={**metrics(probs, label, teacher_probs), **independent},
+                correct=correct(probs, label),
+                repeats=distinct if distinct.any else None,
                 test=test_digest,
             )
         )
@@ -72,7 +77,7 @@ def score(students: Students, folder: Path, seed: int) -> SeedScores:
         student = load_student(trained)
         with measured(folder, "answer", each.row, seed, len(test)) as saved:
             probs = student.probs(students.encoded(student, test, saved))
-        add(each.row, students.role(each), probs)
+        add(each.row, students.role(each), probs[once])
         trainings[each.row, seed] = _facts(trained / ROW)
     return SeedScores(rows=tuple(rows), tallies=tuple(tallies), trainings=trainings, last_student=student)
 
