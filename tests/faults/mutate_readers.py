@@ -2,10 +2,11 @@
 
     python tests/faults/mutate_readers.py [--number 2000] [--seed 0] [--only csv] [--show]
 
-Prints one JSON object: for every reader how often it read, refused, and did what it must not: an exception that is not
-an InputError (`traceback`), an error message of several lines (`sentence`), a value that differs from that of an
-independent reader or, in the package's own checksummed files, from the original (`silent`), a minute without an end
-(`hang`), the end of the process (`crash`). Everything follows from the seed; nothing is read from outside.
+Prints one JSON object: for every reader how often it read what another reader reads too (`read`), read where that one
+cannot tell (`alone`), refused, and did what it must not: an exception that is not an InputError (`traceback`), an error
+message of several lines (`sentence`), a value that differs from that of an independent reader or, in the package's own
+checksummed files, from the original (`silent`), a minute without an end (`hang`), the end of the process (`crash`).
+Everything follows from the seed; nothing is read from outside.
 """
 
 import argparse
@@ -30,6 +31,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).parent))  # for the processes of the suite, which import this file as a module
+import second_readers
+from second_readers import alike, arrow_labels, json_lines_labels, plain_csv
 
 NUM = 24
 NAMES = ("no", "perhaps", "yes")
@@ -215,6 +220,40 @@ def _student(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.is_file())
 
 
+def _export(folder: Path) -> list[str]:
+    import overproof
+
+    with tempfile.TemporaryDirectory() as student:
+        _student(Path(student))
+        overproof.export(student, folder)
+    return sorted(path.name for path in folder.iterdir() if path.is_file() and path.name != ".lock")
+
+
+def _run(folder: Path) -> list[str]:
+    """A finished run: what its manifests list, and they themselves."""
+    from overproof.progress import Silent
+    from overproof.runs.experiment import experiment_from
+    from overproof.runs.pipeline import Run
+
+    (folder / "all.csv").write_bytes(_csv_text())
+    content = {
+        "data": {
+            "files": {"all": {"path": str(folder / "all.csv"), "label": "label", "id": "id"}},
+            "rows": {"labelled": 9, "pool": 9, "test": 6},
+        },
+        "teacher": {"model": "linear", "folds": 2, "train": {"epochs": 1}},
+        "student": {"name": "linear"},
+        "train": {"epochs": 1},
+        "methods": ["hard"],
+        "seeds": [0],
+    }
+    Run(experiment=experiment_from(content), folder=folder / "run", progress=Silent()).all_steps()
+    files = ["result.json", "tallies.json", "manifest.json"]
+    student = folder / "run/students/seed-0/hard"
+    files += sorted(f"students/seed-0/hard/{path.name}" for path in student.iterdir() if path.name != ".lock")
+    return [f"run/{name}" for name in files]
+
+
 def _table() -> Any:
     import pyarrow as pa
 
@@ -241,17 +280,27 @@ seeds: [0, 1]
 # --- reading
 
 
+def _labels_and_inputs(folder: Path, name: str, options: dict[str, Any]) -> tuple[list[str | None], Any]:
+    from overproof.data import Source
+    from overproof.data import read as read_source
+
+    source = {key: str(folder / value[1:]) if str(value).startswith("@") else value for key, value in options.items()}
+    examples = read_source(Source(path=str(folder / name), **source), role="labelled")
+    named = examples.class_names
+    return [None if each < 0 else named[each] for each in examples.label.tolist()], examples.inputs
+
+
 def _examples(name: str, **options: Any) -> Read:
     def read(folder: Path) -> list[str | None]:
-        from overproof.data import Source
-        from overproof.data import read as read_source
+        return _labels_and_inputs(folder, name, options)[0]
 
-        source = {
-            key: str(folder / value[1:]) if str(value).startswith("@") else value for key, value in options.items()
-        }
-        examples = read_source(Source(path=str(folder / name), **source), role="labelled")
-        named = examples.class_names
-        return [None if each < 0 else named[each] for each in examples.label.tolist()]
+    return read
+
+
+def _pixels(name: str, **options: Any) -> Read:
+    def read(folder: Path) -> list[Any]:
+        labels, pixels = _labels_and_inputs(folder, name, options)
+        return [labels, pixels.tolist()]
 
     return read
 
@@ -261,7 +310,7 @@ def _read_answers(name: str) -> Read:
         from overproof.answers.files import read_all_answers
 
         answers, ids, names = read_all_answers(folder / name)
-        return [sorted(names), ids.to_pylist(), answers.pseudo_label.tolist()]
+        return [list(names), ids.to_pylist(), answers.probs().tolist()]
 
     return read
 
@@ -276,6 +325,16 @@ def _read_student(folder: Path) -> Any:
     from overproof.models import load_student
 
     return load_student(folder).probs(_table()).tolist()
+
+
+def _read_run(folder: Path) -> Any:
+    """What `report` and `predict` read of a run."""
+    from overproof.models import load_student
+    from overproof.runs.folder.result_file import read_result
+
+    result = read_result(folder / "run")
+    student = load_student(folder / "run/students/seed-0/hard")
+    return [repr(result), student.probs(_table()).tolist()]
 
 
 def _predict(folder: Path) -> Any:
@@ -293,76 +352,42 @@ def _predict(folder: Path) -> Any:
 
 
 def _load_experiment(folder: Path) -> Any:
-    from overproof.runs.experiment import dump, load
+    from overproof.runs.experiment import load
 
-    return dump(load(folder / "e.yaml"))
-
-
-# --- the same by other readers
-
-
-def _plain_csv(column: str, delimiter: str = ",", unpack: Callable[[bytes], bytes] = bytes) -> Read:
-    def check(folder: Path) -> list[str | None] | None:
-        (file,) = (path for path in folder.iterdir() if path.name.startswith("a."))
-        data = unpack(file.read_bytes())
-        # Where dialects differ, two readers may disagree.
-        if any(odd in data for odd in (b'"', b"\r", b"\0", b"\xef\xbb\xbf")):
-            return None
-        rows = list(csv.reader(io.StringIO(data.decode(), newline=""), delimiter=delimiter))
-        place = rows[0].index(column)
-        rows = [row for row in rows[1:] if row]
-        if any(len(row) != len(_columns()) for row in rows):
-            return None
-        return [row[place] or None for row in rows]
-
-    return check
-
-
-def _plain_json_lines(folder: Path) -> list[Any] | None:
-    lines = [json.loads(line) for line in (folder / "a.jsonl").read_text().split("\n") if line.strip()]
-    labels = [line.get("label") for line in lines]
-    return [each or None for each in labels] if all(each is None or isinstance(each, str) for each in labels) else None
-
-
-def _plain_arrow(name: str) -> Read:
-    def check(folder: Path) -> list[Any] | None:
-        import pyarrow.feather
-        import pyarrow.parquet
-
-        reader = pyarrow.parquet.read_table if name.endswith("parquet") else pyarrow.feather.read_table
-        column = reader(str(folder / name)).column("label")
-        return [each or None for each in column.to_pylist()] if str(column.type) == "string" else None
-
-    return check
+    return json.loads(load(folder / "e.yaml").model_dump_json())
 
 
 READERS = {
-    "csv": Reader(_bytes("a.csv", _csv_text), _examples("a.csv", label="label", id="id"), _plain_csv("label")),
+    "csv": Reader(_bytes("a.csv", _csv_text), _examples("a.csv", label="label", id="id"), plain_csv("label", 5)),
     "tsv": Reader(
-        _bytes("a.tsv", lambda: _csv_text("\t")), _examples("a.tsv", label="label", id="id"), _plain_csv("label", "\t")
+        _bytes("a.tsv", lambda: _csv_text("\t")),
+        _examples("a.tsv", label="label", id="id"),
+        plain_csv("label", 5, "\t"),
     ),
     "csv.gz": Reader(
         _bytes("a.csv.gz", lambda: gzip.compress(_csv_text(), mtime=0)),
         _examples("a.csv.gz", label="label", id="id"),
-        _plain_csv("label", unpack=gzip.decompress),
+        plain_csv("label", 5, unpack=gzip.decompress),
     ),
     "jsonl": Reader(
-        _bytes("a.jsonl", _json_lines), _examples("a.jsonl", input="text", label="label", id="id"), _plain_json_lines
+        _bytes("a.jsonl", _json_lines), _examples("a.jsonl", input="text", label="label", id="id"), json_lines_labels
     ),
-    "parquet": Reader(_arrow("a.parquet"), _examples("a.parquet", label="label", id="id"), _plain_arrow("a.parquet")),
-    "feather": Reader(_arrow("a.feather"), _examples("a.feather", label="label", id="id"), _plain_arrow("a.feather")),
-    "npz": Reader(_npz, _examples("a.npz", input="images", label="labels")),
-    "npy": Reader(_npy, _examples("a.npy", label="@labels.npy")),
-    "idx": Reader(_idx, _examples("a-idx3-ubyte", label="@labels-idx1-ubyte")),
-    "pictures": Reader(_pictures, _examples(".", label="folder")),
-    "data set": Reader(_data_set, _examples(".", input="text", label="label")),
-    "answers.csv": Reader(_bytes("a.csv", _answers_csv), _read_answers("a.csv")),
-    "answers.jsonl": Reader(_bytes("a.jsonl", _answers_jsonl), _read_answers("a.jsonl")),
-    "answers.parquet": Reader(_answers_parquet, _read_answers("a.parquet")),
-    "predict": Reader(_bytes("a.csv", _csv_text), _predict, _plain_csv("id")),
+    "parquet": Reader(_arrow("a.parquet"), _examples("a.parquet", label="label", id="id"), arrow_labels("a.parquet")),
+    "feather": Reader(_arrow("a.feather"), _examples("a.feather", label="label", id="id"), arrow_labels("a.feather")),
+    "npz": Reader(_npz, _pixels("a.npz", input="images", label="labels"), second_readers.npz),
+    "npy": Reader(_npy, _pixels("a.npy", label="@labels.npy"), second_readers.npy),
+    "idx": Reader(_idx, _pixels("a-idx3-ubyte", label="@labels-idx1-ubyte"), second_readers.idx),
+    "pictures": Reader(_pictures, _pixels(".", label="folder"), second_readers.pictures),
+    "data set": Reader(_data_set, _examples(".", input="text", label="label"), second_readers.data_set),
+    "answers.csv": Reader(_bytes("a.csv", _answers_csv), _read_answers("a.csv"), second_readers.answers_csv),
+    "answers.jsonl": Reader(_bytes("a.jsonl", _answers_jsonl), _read_answers("a.jsonl"), second_readers.answers_jsonl),
+    "answers.parquet": Reader(_answers_parquet, _read_answers("a.parquet"), second_readers.answers_parquet),
+    "predict": Reader(_bytes("a.csv", _csv_text), _predict, plain_csv("id", 5)),
     "store": Reader(_store, _read_store, own=True),
-    "student": Reader(_student, _read_student),
-    "experiment": Reader(_bytes("e.yaml", _experiment), _load_experiment),
+    "student": Reader(_student, _read_student, own=True),
+    "export": Reader(_export, _read_student, own=True),
+    "run": Reader(_run, _read_run, own=True),
+    "experiment": Reader(_bytes("e.yaml", _experiment), _load_experiment, second_readers.experiment),
 }
 
 # --- damage
@@ -422,8 +447,10 @@ def outcome(reader: Reader, folder: Path, original: Any) -> tuple[str, str]:
         try:
             expected = reader.check(folder)
         except Exception:
-            return "read", "the other reader cannot"
-        if expected is not None and found != expected:
+            return "alone", f"{found}; the other reader: {traceback.format_exc(limit=-1)}"
+        if expected is None:
+            return "alone", ""
+        if not alike(found, expected):
             return "silent", f"{found} instead of {expected}"
     return "read", ""
 
@@ -439,6 +466,8 @@ def _try(name: str, seed: int, numbers: range, report: int) -> None:
         files = reader.write(clean)
         shutil.copytree(clean, folder)
         original = reader.read(folder)
+        if reader.check is not None and not alike(original, reader.check(folder)):
+            raise AssertionError(f"{original} instead of {reader.check(folder)} before any damage")
         for number in numbers:
             draw = random.Random(f"{name} {seed} {number}")
             shutil.rmtree(folder)
@@ -477,7 +506,7 @@ def tried(name: str, seed: int, number: int, show: bool) -> Counter[str]:
                     last = at
                     continue
                 counts[found] += 1
-                if show and found not in ("read", "refused"):
+                if show and found not in ("read", "refused", "alone"):
                     print(f"{name} {at}: {found}: {words}", file=sys.stderr)
         _, status = os.waitpid(child, 0)
         code = os.waitstatus_to_exitcode(status)

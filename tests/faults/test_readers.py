@@ -9,9 +9,15 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
+from pyarrow import feather
 
+from overproof.data.readers.arrow_files import open_arrow
+from overproof.errors import InputError
 from tests.faults import mutate_readers
+
+alike = mutate_readers.alike
 
 FORBIDDEN = ("traceback", "sentence", "silent", "hang", "crash")
 
@@ -36,6 +42,8 @@ def check(number: int, seed: int) -> None:
     total = sum(map(Counter, found.values()), Counter())
     assert total["refused"] > number / 2
     assert total["read"] > number / 20
+    # Nearly every file that is read is compared.
+    assert total["alone"] < total["read"] / 10
 
 
 def test_two_thousand_damaged_files_are_refused_in_a_sentence_or_read_right():
@@ -50,7 +58,6 @@ def test_a_hundred_thousand_damaged_files_are_refused_in_a_sentence_or_read_righ
 
 def test_what_must_not_be_is_noticed(tmp_path):
     """The rules themselves: readers that do wrong are found out."""
-    from overproof.errors import InputError
 
     def lines(folder: Path) -> list[str]:
         return (folder / "a.txt").read_text().splitlines()
@@ -68,9 +75,39 @@ def test_what_must_not_be_is_noticed(tmp_path):
         "refused": mutate_readers.Reader(lambda folder: [], raising(InputError("One sentence."))),
         "silent": mutate_readers.Reader(lambda folder: [], lambda folder: ["one"], lines),
         "read": mutate_readers.Reader(lambda folder: [], lines, lines),
+        "alone": mutate_readers.Reader(lambda folder: [], lines, raising(KeyError("a"))),
     }
     for expected, reader in readers.items():
         assert mutate_readers.outcome(reader, tmp_path, None)[0] == expected
     own = mutate_readers.Reader(lambda folder: [], lines, own=True)
     assert mutate_readers.outcome(own, tmp_path, ["one", "two"])[0] == "read"
     assert mutate_readers.outcome(own, tmp_path, ["one", "three"])[0] == "silent"
+
+
+def another(value):
+    """The same with its last number or text changed; of a dictionary the first."""
+    if isinstance(value, dict):
+        first = next(iter(value))
+        return {**value, first: another(value[first])}
+    if isinstance(value, list):
+        return [*value[:-1], another(value[-1])]
+    return value + "x" if isinstance(value, str) else value + 1
+
+
+@pytest.mark.parametrize("name", [name for name, reader in mutate_readers.READERS.items() if reader.check])
+def test_every_comparison_notices_one_other_value(tmp_path, name):
+    reader = mutate_readers.READERS[name]
+    reader.write(tmp_path)
+    found, expected = reader.read(tmp_path), reader.check(tmp_path)
+    assert alike(found, expected)
+    for part in range(len(found)) if isinstance(found[0] if isinstance(found, list) else None, list) else ():
+        assert not alike([*found[:part], another(found[part]), *found[part + 1 :]], expected)
+    assert not alike(another(found), expected)
+
+
+def test_a_column_whose_name_is_no_text_is_a_damaged_file(tmp_path):
+    path = tmp_path / "a.feather"
+    feather.write_feather(pa.table({"size": [1.0], "odd": [2.0]}), str(path), compression="uncompressed")
+    path.write_bytes(path.read_bytes().replace(b"odd\0", b"\x80dd\0"))
+    with pytest.raises(InputError, match=r"is not a readable Arrow file \(.*utf-8.*a whole one is needed"):
+        open_arrow(path, "File a.feather")

@@ -124,9 +124,11 @@ def open_arrow(path: Path, name: str, named: Collection[str | None] = ()) -> Arr
     try:
         with pa.memory_map(str(path)) as file:
             schema = _opened(file).schema
+        # Names of columns that are not UTF-8 raise here.
+        columns = _without_index(schema, named)
     except _DAMAGE as error:
         raise InputError(f"{name} is not a readable Arrow file ({reason(error)}); a whole one is needed.") from None
-    return ArrowRows(path=path, schema=schema, name=name, columns=_without_index(schema, named))
+    return ArrowRows(path=path, schema=schema, name=name, columns=columns)
 
 
 def _without_index(schema: pa.Schema, named: Collection[str | None]) -> tuple[str, ...]:
