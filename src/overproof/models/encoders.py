@@ -1,7 +1,7 @@
 """Encoders, which turn examples into tensors: pixels, n-grams, embeddings, numbers; never fitted on the test."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Protocol, runtime_checkable
 
 import pyarrow as pa
@@ -15,6 +15,7 @@ from overproof.errors import InputError
 from overproof.models.embeddings import SHAPES, embedder_by_name
 from overproof.models.inputs import Dense, Ragged
 from overproof.models.ngrams import Ngrams, Normalization
+from overproof.models.saved.checked_fields import checked_fields, checked_names
 from overproof.models.tables import TableEncoder, numbers_of, table_of
 from overproof.models.transformer import TokenEncoder
 
@@ -111,11 +112,14 @@ class ImageEncoder:
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "ImageEncoder":
         """The inverse of `config`."""
-        channels, height, width = config["shape"]
-        image = dict(config.get("image", {}))
-        if isinstance(image.get("size"), list):
-            image["size"] = tuple(image["size"])
-        return cls(shape=(int(channels), int(height), int(width)), image=ImageOptions(**image))
+        image = config.get("image", {})
+        if not isinstance(image, dict):
+            raise ValueError(f"image is {str(image)[:60]}; an object is needed")
+        options = checked_fields(ImageOptions, image, "image")
+        shaped = checked_fields(_Shaped, {"shape": config["shape"]}, "the encoder")
+        if min(shaped.shape) < 1:
+            raise ValueError(f"the encoder has shape {shaped.shape}; sides must be at least 1")
+        return cls(shape=shaped.shape, image=options)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -181,13 +185,14 @@ class NgramEncoder:
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "NgramEncoder":
-        """The inverse of `config`, which takes lists for the two ranges."""
-        return cls(
-            words=_pair(config["words"]),
-            characters=_pair(config["characters"]),
-            buckets=int(config["buckets"]),
-            max_characters=int(config["max_characters"]),
-            normalization=config.get("normalization", "lower"),
+        """The inverse of `config`, which takes lists for the two ranges, and the options of a student too.
+
+        Raises:
+            ValueError: A field is missing or of another type.
+        """
+        own = {each.name for each in fields(cls)}
+        return checked_fields(
+            cls, {"normalization": "lower", **{name: config[name] for name in config if name in own}}, "the encoder"
         )
 
 
@@ -244,12 +249,7 @@ class EmbeddingEncoder:
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "EmbeddingEncoder":
         """The inverse of `config`."""
-        return cls(
-            embedder=config["embedder"],
-            options=config["options"],
-            dimension=int(config["dimension"]),
-            fingerprint=config["fingerprint"],
-        )
+        return checked_fields(cls, {name: each for name, each in config.items() if name != "type"}, "the encoder")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -304,7 +304,12 @@ class PlainTable:
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "PlainTable":
         """The inverse of `config`."""
-        return cls(columns=tuple(config["columns"]))
+        return cls(columns=checked_names(config["columns"], "columns"))
+
+
+@dataclass(frozen=True)
+class _Shaped:
+    shape: tuple[int, int, int]
 
 
 _BY_TYPE: dict[str, Callable[[Mapping[str, Any]], Encoder]] = {
@@ -327,6 +332,15 @@ def encoder_from(config: Mapping[str, Any]) -> Encoder:
     return _BY_TYPE[config["type"]](config)
 
 
+def class_names_from(names: Any) -> tuple[str, ...]:
+    """The class names that a student's file lists.
+
+    Raises:
+        ValueError: They are no list of different strings.
+    """
+    return checked_names(names, "class_names")
+
+
 def check_kind(examples: Examples, kind: Kind) -> None:
     """Check that examples are of the kind an encoder reads.
 
@@ -340,7 +354,3 @@ def check_kind(examples: Examples, kind: Kind) -> None:
 def _image_shape(examples: Examples) -> tuple[int, int, int]:
     check_kind(examples, "image")
     return examples.image_shape
-
-
-def _pair(values: Sequence[int] | None) -> tuple[int, int] | None:
-    return None if values is None else (values[0], values[1])

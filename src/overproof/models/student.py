@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from overproof.data import Examples, Kind, from_arrays
 from overproof.data.wording import reason
 from overproof.errors import InputError, NotFiniteError
-from overproof.models.encoders import Encoder, ImageEncoder, NgramEncoder, PlainTable, encoder_from
+from overproof.models.encoders import Encoder, ImageEncoder, NgramEncoder, PlainTable, class_names_from, encoder_from
 from overproof.models.estimator import body_of
 from overproof.models.importing import allowed, allowing, as_paths, check_allowed, is_import_path
 from overproof.models.inputs import Dense, Inputs, Ragged
@@ -389,7 +389,7 @@ def _described(path: Path, found: Mapping[str, bytes] | None) -> _Described:
         return _Described(
             spec=spec,
             encoder=encoder_from(about["encoder"]),
-            class_names=tuple(map(str, about["class_names"])),
+            class_names=class_names_from(about["class_names"]),
             num_bytes=int(about["weights"]["num_bytes"]),
             blake2b=str(about["weights"]["blake2b"]),
         )

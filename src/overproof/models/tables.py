@@ -15,6 +15,7 @@ from overproof.data.wording import listed
 from overproof.errors import InputError
 from overproof.models.date_column import DateColumn
 from overproof.models.inputs import Dense
+from overproof.models.saved.checked_fields import checked_fields, checked_names
 
 Family = Literal["numbers", "booleans", "strings", "dates"]
 
@@ -198,7 +199,11 @@ class TableEncoder:
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "TableEncoder":
         """The inverse of `config`."""
-        return cls(columns=tuple(map(_column_from, config["columns"])))
+        if not isinstance(config["columns"], list):
+            raise ValueError(f"columns is {str(config['columns'])[:60]}; a list is needed")
+        columns = tuple(_column_from(each, number) for number, each in enumerate(config["columns"]))
+        checked_names([column.name for column in columns], "the list of columns")
+        return cls(columns=columns)
 
 
 def table_of(examples: Examples, expected: Sequence[str]) -> pa.Table:
@@ -280,12 +285,23 @@ def _family(column: pa.ChunkedArray) -> Family | None:
     return "numbers" if pa.types.is_integer(column.type) or pa.types.is_floating(column.type) else "strings"
 
 
-def _column_from(config: Mapping[str, Any]) -> TableColumn:
+def _column_from(config: Mapping[str, Any], number: int) -> TableColumn:
+    """The inverse of a column's fields.
+
+    Raises:
+        ValueError: It is none.
+    """
+    if not isinstance(config, Mapping):
+        raise ValueError(f"column {number} is {config!r}; an object is needed")
+    kind: type[TableColumn] = EmptyColumn
     if "categories" in config:
-        return CategoryColumn(**{**config, "categories": tuple(config["categories"])})
-    if "daily" in config:
-        return DateColumn(**config)
-    return NumberColumn(**config) if "mean" in config else EmptyColumn(**config)
+        kind = CategoryColumn
+    elif "mean" in config:
+        kind = DateColumn if "daily" in config else NumberColumn
+    found = checked_fields(kind, config, f"column {number}")
+    if isinstance(found, NumberColumn | DateColumn) and found.std < 0:
+        raise ValueError(f"column {number} has std {found.std}; it must be at least 0")
+    return found
 
 
 def _spelled(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -18,6 +18,7 @@ from overproof.data.wording import reason
 from overproof.errors import InputError
 from overproof.models.embeddings import quiet
 from overproof.models.inputs import Ragged
+from overproof.models.saved.checked_fields import checked_fields
 from overproof.seeds import digest
 
 AT_A_TIME = 4096
@@ -82,7 +83,7 @@ class TokenEncoder:
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> "TokenEncoder":
         """The inverse of `config`."""
-        return cls(tokenizer=str(config["tokenizer"]), max_tokens=int(config["max_tokens"]))
+        return checked_fields(cls, {name: each for name, each in config.items() if name != "type"}, "the encoder")
 
 
 class Transformer(nn.Module):
