@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from overproof.commands.main import main
 from overproof.errors import InputError
 from overproof.storage import one_writer
 from overproof.storage.one_writer import LOCK, writing, writing_file
@@ -83,6 +84,29 @@ def test_calls_within_each_other_are_one_and_another_thread_is_refused(tmp_path)
         thread.join()
         assert (tmp_path / LOCK).exists()
     assert refused == [True]
+
+
+def test_select_and_the_page_of_assess_are_written_by_one_process_at_a_time(tmp_path, capsys, monkeypatch):
+    (tmp_path / "answers.csv").write_text("id,a,b\n" + "".join(f"{i},0.{i + 1},0.{9 - i - 1 + 1}\n" for i in range(8)))
+    command = ["select", str(tmp_path / "answers.csv"), "--rule", "confident", "--budget", "3"]
+    out = tmp_path / "kept.parquet"
+    main([*command, "--out", str(out)])
+    before = out.read_bytes()
+    about = {"pid": os.getppid(), "host": socket.gethostname(), "since": "then"}
+    monkeypatch.setattr(one_writer, "fcntl", None)
+    monkeypatch.setattr(one_writer, "_GRACE_SECONDS", 0.0)
+    (tmp_path / ".kept.parquet.lock").write_text(json.dumps(about))
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as stopped:
+        main([*command, "--out", str(out)])
+    assert stopped.value.code == 2
+    assert f"is being written by process {os.getppid()}" in capsys.readouterr().err
+    assert out.read_bytes() == before
+    # What a killed process left half written is swept by the next one.
+    (tmp_path / ".kept.parquet.lock").unlink()
+    (tmp_path / ".kept.parquet.x.partial").touch()
+    main([*command, "--out", str(out)])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["answers.csv", "kept.parquet"]
 
 
 def test_a_folder_in_which_nothing_was_written_is_removed_again(tmp_path):

@@ -35,6 +35,7 @@ def assess(
     from overproof.runs.experiment import load, typed_paths
     from overproof.runs.pipeline import Run, open_run
     from overproof.storage import atomic
+    from overproof.storage.one_writer import writing_file
 
     if not file.is_dir() and folder is None:
         raise InputError("assess: an experiment file needs --out, the folder in which the teacher's answers are kept.")
@@ -48,7 +49,8 @@ def assess(
             work = Run(experiment=load(file, change), folder=folder, progress=progress, allow_import=named)
         found = work.assess()
     if written is not None:
-        atomic.write_text(written, assessment_page(found, work.experiment.name))
+        with writing_file(written):
+            atomic.write_text(written, assessment_page(found, work.experiment.name))
         remarks().print(f"The page is in {written}.", soft_wrap=True)
     if as_json:
         print_json(asdict(found))

@@ -23,6 +23,7 @@ from overproof.methods.selectors import ClassCounts, Selector, ShortClasses, cla
 from overproof.registry import entry_of, lookup
 from overproof.storage import store
 from overproof.storage.atomic import check_output, write_bytes
+from overproof.storage.one_writer import writing_file
 
 ROWS_SHOWN = 40
 """Classes in the table for a terminal; JSON has all."""
@@ -182,13 +183,15 @@ def write_selection(path: Path, selector: Selector, file: Path, *, teacher: str 
         teacher: As in `open_pool`.
 
     Raises:
-        InputError: The answers, the rule or the file's name does not fit; nothing is written then.
+        InputError: The answers, the rule or the file's name does not fit, or another process writes the file; nothing
+            is written then.
     """
     if file.suffix != ".parquet":
         raise InputError(f"--out {str(file)!r} must end in .parquet, not {file.suffix!r}.")
     check_output(file, folder=False)
-    chosen = choose(open_pool(path, teacher), selector)
-    chosen.write(file)
+    with writing_file(file):
+        chosen = choose(open_pool(path, teacher), selector)
+        chosen.write(file)
     return chosen
 
 
