@@ -7,15 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+import overproof
+from overproof.commands.main import main
 from overproof.data import Source, read
 from overproof.data.feature_file import read_features
 from overproof.data.readers import text_files
 from overproof.errors import InputError
 from overproof.options import check_file_name
 from overproof.runs.experiment import experiment_from
+from overproof.training.options import TrainOptions
 
 
 def picture(path: Path, value: int = 0) -> Path:
@@ -211,3 +215,39 @@ def test_a_compressed_file_is_unpacked_in_pieces(tmp_path, monkeypatch, ending):
     assert text_files.file_bytes(path, "a.csv", 8.0) == text.encode()
     assert max(asked) == 100
     assert len(asked) > len(text) // 100
+
+
+def test_a_parquet_file_that_unpacks_to_too_much_is_refused_by_its_metadata(tmp_path, capsys):
+    """Two million zeros are a file of kilobytes, and 16 MB in memory."""
+    pq.write_table(pa.table({"x": np.zeros(2_000_000), "z": np.arange(2_000_000) % 7}), tmp_path / "zeros.parquet")
+    assert (tmp_path / "zeros.parquet").stat().st_size < 2_000_000
+    path = str(tmp_path / "zeros.parquet")
+    for columns, gigabytes in ((("x",), 0.016), (("z",), 0.016), ((), 0.032)):
+        ignored = tuple({"x", "z"} - set(columns)) if columns else ()
+        with pytest.raises(InputError, match=r"unpacks to 0\.0.*set `max_unpacked_gb` to more"):
+            read(Source(path=path, ignore=ignored, max_unpacked_gb=gigabytes - 0.001), role="pool")
+        assert len(read(Source(path=path, ignore=ignored, max_unpacked_gb=gigabytes), role="pool")) == 2_000_000
+    with pytest.raises(SystemExit):
+        main(["tune-xi", path, "--target", "z", "--features", "x", "--max-unpacked-gb", "0.01"])
+    assert "in `predict` and `tune-xi`: --max-unpacked-gb" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["tune-xi", path, "--target", "z", "--max-unpacked-gb", "0"])
+    assert "--max-unpacked-gb is 0; it must be above 0" in capsys.readouterr().err
+
+
+def test_predict_sets_the_limit_of_a_compressed_file(tmp_path, capsys):
+    inputs = np.random.default_rng(0).normal(size=(40, 2)).astype(np.float32)
+    label, probs = np.arange(40) % 2, np.full((40, 2), 0.5, np.float32)
+    options = TrainOptions(epochs=1)
+    overproof.distill(
+        "linear", inputs, probs, inputs, label, probs, method="labelled_only", train=options
+    ).student.save(tmp_path / "student")
+    pq.write_table(pa.table({"f0": np.zeros(100_000), "f1": np.zeros(100_000)}), tmp_path / "new.parquet")
+    with gzip.open(tmp_path / "new.jsonl.gz", "wt") as file:
+        file.write(100_000 * '{"f0": 0.0, "f1": 0.0}\n')
+    words = ["predict", str(tmp_path / "student"), str(tmp_path / "new.jsonl.gz"), "--out", str(tmp_path / "p.parquet")]
+    with pytest.raises(SystemExit):
+        main([*words, "--max-unpacked-gb", "0.001"])
+    assert "unpacks to more than 0.001 GB; set `max_unpacked_gb` to more (in `predict`" in capsys.readouterr().err
+    main([*words, "--max-unpacked-gb", "0.01"])
+    assert pq.read_metadata(tmp_path / "p.parquet").num_rows == 100_000

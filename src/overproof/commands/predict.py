@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from overproof.commands.output.terminal import AllowImport, AsJson, print_json, quick_imports, remarks
+from overproof.commands.output.terminal import AllowImport, AsJson, MaxUnpackedGb, print_json, quick_imports, remarks
 from overproof.errors import InputError
 
 
@@ -39,6 +39,7 @@ def predict(
             "group one row counts."
         ),
     ] = None,
+    max_unpacked_gb: MaxUnpackedGb = None,
     spreadsheet_safe: Annotated[
         bool,
         typer.Option(
@@ -70,6 +71,8 @@ def predict(
     if loaded.kind == "text" and column is None:
         raise InputError("predict: texts need --input, the column that holds them.")
     options: Any = {"missing": missing}
+    if max_unpacked_gb is not None:
+        options["max_unpacked_gb"] = max_unpacked_gb
     if isinstance(loaded.encoder, ImageEncoder):
         options["image"] = loaded.encoder.reading
     source = Source(path=file, kind=loaded.kind, input=column, id=key, **options)

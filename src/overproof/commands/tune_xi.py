@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from overproof.commands.output.terminal import AsJson, print_json, results
+from overproof.commands.output.terminal import AsJson, MaxUnpackedGb, print_json, results
 
 
 def tune_xi(
@@ -31,6 +31,7 @@ def tune_xi(
     folds: Annotated[int, typer.Option(help="Number of cross-validation folds, at least 2.")] = 5,
     repeats: Annotated[int, typer.Option(help="How many times the rows are divided into folds, at least 1.")] = 3,
     seed: Annotated[int, typer.Option(help="Random seed of the folds.")] = 0,
+    max_unpacked_gb: MaxUnpackedGb = None,
     as_json: AsJson = False,
 ) -> None:
     """Tune the self-distillation of a linear model: the best imitation xi, and the gain over no self-distillation.
@@ -51,6 +52,7 @@ def tune_xi(
         folds=folds,
         repeats=repeats,
         seed=seed,
+        max_unpacked_gb=max_unpacked_gb,
     )
     if as_json:
         print_json(found.as_json())

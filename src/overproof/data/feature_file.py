@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from overproof.data.find_files import locate
-from overproof.data.readers.arrow_files import open_parquet, read_parquet
+from overproof.data.readers.arrow_files import open_parquet
 from overproof.data.readers.npz import headers_of, load_arrays
 from overproof.data.source import MAX_UNPACKED_GB
 from overproof.data.wording import at_row, listed, nearest, reason
@@ -47,6 +47,7 @@ def read_features(
     label: Sequence[str] = (),
     target: Sequence[str] = (),
     group: str | None = None,
+    max_gb: float = MAX_UNPACKED_GB,
 ) -> FeatureFile:
     """Read features with their labels or targets.
 
@@ -58,6 +59,7 @@ def read_features(
         target: Arrays [N] or [N, T], or columns, of finite numbers.
         group: Array or column [N] of what several rows may come from: strings or whole numbers; an empty one is a group
             of its own. It is not a feature.
+        max_gb: Gigabytes to which compressed arrays or columns may unpack.
 
     Raises:
         InputError: There is no such file, array or column; one has another type or length; a number is missing.
@@ -70,11 +72,11 @@ def read_features(
             f"{name}: {listed(repeated)} is named twice; features, labels, targets and group must be different."
         )
     if found.suffix.lower() == ".npz":
-        columns = _archive(found, name, wanted, bool(features))
+        columns = _archive(found, name, wanted, bool(features), max_gb)
     elif ".parquet" in found.name.lower():
-        rows = open_parquet(found, name)
+        rows = open_parquet(found, name, max_gb=max_gb)
         _check_there(wanted, rows.columns, name, "column")
-        table = read_parquet(rows.file, rows.columns if not features else wanted, name)
+        (table,) = rows.tables(rows.columns if not features else wanted)
         columns = {each: _plain(table.column(each), each, name) for each in table.column_names}
     else:
         raise InputError(f"{name} has the extension {found.suffix!r}; .npz and .parquet are allowed.")
@@ -98,13 +100,13 @@ def read_features(
     )
 
 
-def _archive(path: Path, name: str, wanted: Sequence[str], named: bool) -> dict[str, NDArray[Any]]:
+def _archive(path: Path, name: str, wanted: Sequence[str], named: bool, max_gb: float) -> dict[str, NDArray[Any]]:
     """The arrays that are named, and where no features are, those that may be."""
     try:
         headers = headers_of(path, name, "a whole .npz archive of plain arrays is needed")
         _check_there(wanted, headers, name, "array")
         numbers = [key for key, each in headers.items() if len(each.shape) == 2 and each.dtype.kind in "fiu"]
-        return load_arrays(path, name, headers, [*wanted, *([] if named else numbers)], MAX_UNPACKED_GB)
+        return load_arrays(path, name, headers, [*wanted, *([] if named else numbers)], max_gb)
     except (OSError, ValueError, zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise InputError(f"{name} is not a readable .npz archive ({reason(error)}); a whole one is needed.") from None
 

@@ -18,9 +18,11 @@ Fit = Literal["crop", "pad", "stretch"]
 Channels = Literal["auto", "grey", "rgb"]
 
 COMPRESSED = (".gz", ".zst")
+"""Extensions of compressed files, after that of their format."""
 MAX_UNPACKED_GB = 8.0
 """Gigabytes to which a compressed file may unpack by default."""
-"""Extensions of compressed files, after that of their format."""
+FLAG = "in `predict` and `tune-xi`: --max-unpacked-gb"
+"""How that option is called where no file has options."""
 
 _BY_ENDING: Mapping[str, Format] = {
     **dict.fromkeys((".csv", ".tsv", ".dat"), "csv"),
@@ -127,8 +129,8 @@ class Source:
         image: How images are resized and converted.
         folder: The folder of the image files that a column names; by default the folder of the table. All of them must
             be below it; links out of it are followed only where this option names the folder.
-        max_unpacked_gb: Gigabytes to which a compressed file (.gz, .zst, arrays of an .npz) may unpack; a larger one is
-            an error.
+        max_unpacked_gb: Gigabytes to which a compressed file (.gz, .zst, arrays of an .npz, columns of a Parquet file
+            that is read whole) may unpack; a larger one is an error.
 
     Example:
         >>> Source(path="reviews.csv", input="Review Text", label="Department Name", missing="drop").kind

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit
 
 from overproof.data.feature_file import read_features
+from overproof.data.source import MAX_UNPACKED_GB
 from overproof.errors import InputError
 from overproof.evaluation.verdict import verdict_of
 from overproof.functional.repeats import Repeats, standard_error
@@ -38,6 +39,7 @@ def tune(
     folds: int = 5,
     repeats: int = REPEATS,
     seed: int = 0,
+    max_unpacked_gb: float | None = None,
 ) -> TuningResult:
     """Read a file of features, and tune a softmax head for a label or ridge regression for targets.
 
@@ -52,16 +54,21 @@ def tune(
         folds: At least 2.
         repeats: How many times the examples are divided into folds; at least 1.
         seed: Seed of the folds.
+        max_unpacked_gb: Gigabytes to which compressed arrays or columns may unpack; None is 8.
 
     Raises:
-        InputError: The file lacks a name or has it in another form, or not exactly one of label and target is given.
+        InputError: The file unpacks to more, lacks a name or has it in another form, or not exactly one of label and
+            target is given.
     """
     if (label is None) == (not target):
         raise InputError("tune-xi needs either --label, for classes, or --target, for numbers to predict.")
     if truth is not None and label is None:
         raise InputError("--truth needs --label; targets are measured as given.")
     names = [name for name in (label, truth) if name is not None]
-    read = read_features(str(path), features=features, label=names, target=target, group=group)
+    most = MAX_UNPACKED_GB if max_unpacked_gb is None else float(max_unpacked_gb)
+    if not most > 0:
+        raise InputError(f"--max-unpacked-gb is {most:g}; it must be above 0.")
+    read = read_features(str(path), features=features, label=names, target=target, group=group, max_gb=most)
     if label is None:
         columns = np.concatenate([read.answers[name] for name in target], axis=1)
         return tune_regression(read.features, columns, group=read.group, folds=folds, repeats=repeats, seed=seed)

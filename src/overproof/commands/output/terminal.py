@@ -57,6 +57,10 @@ AllowImport = Annotated[
         help="Allow the code at an import path package.module:name that a file names. Can be repeated.",
     ),
 ]
+MaxUnpackedGb = Annotated[
+    float | None,
+    typer.Option("--max-unpacked-gb", help="Gigabytes to which a compressed file may unpack; 8 by default."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 _quiet: ContextVar[bool] = ContextVar("quiet", default=False)

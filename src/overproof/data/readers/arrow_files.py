@@ -12,10 +12,13 @@ import pyarrow.parquet
 from pyarrow.lib import ArrowException
 
 from overproof.data.frames import plain_type, with_plain_types
+from overproof.data.source import FLAG, MAX_UNPACKED_GB
 from overproof.data.wording import listed, reason
 from overproof.errors import InputError
 
 _DAMAGE = (ArrowException, OSError, ValueError)
+_WIDTH = {"BOOLEAN": 0, "INT64": 8, "DOUBLE": 8, "INT96": 8}
+"""Bytes of a value in memory by its type in the file, where they are not 4."""
 _UNNAMED_INDEX = "__index_level_"
 
 
@@ -27,11 +30,13 @@ class ParquetRows:
         file: The open file.
         columns: The names of its columns.
         name: Name of the file in error messages.
+        max_gb: Compressed columns that are read whole may unpack to so many gigabytes together.
     """
 
     file: pa.parquet.ParquetFile
     columns: tuple[str, ...]
     name: str
+    max_gb: float = MAX_UNPACKED_GB
 
     @property
     def types(self) -> list[pa.DataType]:
@@ -51,6 +56,7 @@ class ParquetRows:
     def tables(self, columns: Sequence[str], max_rows: int | None = None) -> Iterator[pa.Table]:
         """These columns of all rows, in order."""
         if max_rows is None:
+            self._check_size(columns)
             yield read_parquet(self.file, columns, self.name)
             return
         try:
@@ -62,6 +68,25 @@ class ParquetRows:
             raise InputError(
                 f"{self.name} is a damaged Parquet file ({reason(error)}); a whole one is needed."
             ) from None
+
+    def _check_size(self, columns: Sequence[str]) -> None:
+        """Refuse compressed columns that unpack to too much, by the file's metadata: nothing is unpacked for that."""
+        wanted, unpacked = set(columns), 0
+        for number in range(self.file.metadata.num_row_groups):
+            group = self.file.metadata.row_group(number)
+            for place in range(group.num_columns):
+                chunk = group.column(place)
+                # Nested columns are "name.list.element".
+                if chunk.path_in_schema not in wanted and chunk.path_in_schema.split(".")[0] not in wanted:
+                    continue
+                # Runs and dictionaries shorten the pages too, which unpack to at least this for every value.
+                size = max(chunk.total_uncompressed_size, chunk.num_values * _WIDTH.get(chunk.physical_type, 4))
+                unpacked += size if size > chunk.total_compressed_size else 0
+        if unpacked > self.max_gb * 1e9:
+            raise InputError(
+                f"{self.name} unpacks to {unpacked / 1e9:.3g} GB ({listed(columns)}), and {self.max_gb:g} are allowed; "
+                f"set `max_unpacked_gb` to more ({FLAG})."
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -200,13 +225,16 @@ def _opened(file: pa.NativeFile) -> pa.ipc.RecordBatchFileReader | pa.ipc.Record
     return pa.ipc.open_file(file) if magic == b"ARROW1" else pa.ipc.open_stream(file)
 
 
-def open_parquet(path: Path, name: str, named: Collection[str | None] = ()) -> ParquetRows:
+def open_parquet(
+    path: Path, name: str, named: Collection[str | None] = (), max_gb: float = MAX_UNPACKED_GB
+) -> ParquetRows:
     """A Parquet file and its columns, without the row index that pandas may have saved.
 
     Args:
         path: The file.
         name: Name of the file in error messages.
         named: Columns that the user names; an index of pandas is read only if it is among them.
+        max_gb: Compressed columns that are read whole may unpack to so many gigabytes together.
 
     Raises:
         InputError: If the file is not Parquet.
@@ -218,7 +246,7 @@ def open_parquet(path: Path, name: str, named: Collection[str | None] = ()) -> P
         names = _without_index(file.schema_arrow, named)
     except (ArrowException, OSError, ValueError) as error:
         raise InputError(f"{name} is not a readable Parquet file ({reason(error)}); a whole one is needed.") from None
-    return ParquetRows(file=file, columns=names, name=name)
+    return ParquetRows(file=file, columns=names, name=name, max_gb=max_gb)
 
 
 def read_parquet(file: pa.parquet.ParquetFile, columns: Sequence[str], name: str) -> pa.Table:

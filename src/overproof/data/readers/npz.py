@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from overproof.data.source import FLAG
 from overproof.data.wording import listed
 from overproof.errors import InputError
 
@@ -90,7 +91,7 @@ def load_arrays(
     if unpacked > max_gb * 1e9:
         raise InputError(
             f"{name} unpacks to {unpacked / 1e9:.3g} GB ({listed(names)}), and {max_gb:g} are allowed; set "
-            f"`max_unpacked_gb` to more, or save the arrays without compression (numpy.savez)."
+            f"`max_unpacked_gb` to more ({FLAG}), or save the arrays without compression (numpy.savez)."
         )
     with np.load(path, allow_pickle=False) as archive:
         return {key: archive[key] for key in names}

@@ -123,7 +123,7 @@ def open_rows(
     """
     form = check_format(path, name)
     if form == "parquet":
-        return open_parquet(path, name, source.named)
+        return open_parquet(path, name, source.named, source.max_unpacked_gb)
     if form == "arrow":
         return open_arrow(path, name, source.named)
 

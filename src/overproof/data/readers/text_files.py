@@ -15,7 +15,7 @@ import pyarrow.json
 from pyarrow.lib import ArrowException
 
 from overproof.data.readers.number_columns import numbers
-from overproof.data.source import Source
+from overproof.data.source import FLAG, Source
 from overproof.data.wording import at_row, reason
 from overproof.errors import InputError
 
@@ -189,7 +189,8 @@ def file_bytes(path: Path, name: str, max_gb: float) -> bytes:
             return path.read_bytes()
         if len(data) > most:
             raise InputError(
-                f"{name} unpacks to more than {max_gb:g} GB; set `max_unpacked_gb` to more, or unpack the file first."
+                f"{name} unpacks to more than {max_gb:g} GB; set `max_unpacked_gb` to more ({FLAG}), or unpack "
+                f"the file first."
             )
         return data
     except (ArrowException, OSError, EOFError, zlib.error) as error:
