@@ -1,16 +1,23 @@
 """Stored answers belong to the labels and to the teacher that they follow from: with others they are refused."""
 
 import json
+import shutil
 from dataclasses import dataclass, replace
 
+import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from torch.nn.functional import one_hot
 
 from overproof.data import from_arrays
 from overproof.errors import InputError
+from overproof.models import build
+from overproof.storage.shard import StoreKey
 from overproof.synthetic import blobs
 from overproof.teachers import ask_once, cross_fitted
+from overproof.teachers.brought.saved_student import open_teacher
+from overproof.teachers.keys import same
 
 NAMES = ("a", "b", "c")
 
@@ -111,3 +118,28 @@ def test_answers_to_other_examples_are_not_copied(tmp_path):
     others = {"pool": some_examples(20, seed=5)}
     found = ask_once(Always(1, "first"), others, NAMES, folder=tmp_path / "b", other_stores=[tmp_path / "a"])
     assert (found["pool"].pseudo_label == 1).all()
+
+
+def test_a_saved_student_with_another_encoder_is_another_teacher(tmp_path):
+    """The same weights read other numbers: answers of the one are not those of the other."""
+    draw = np.random.default_rng(0)
+    table = pa.table({"a": draw.normal(size=40), "b": draw.normal(size=40)})
+    build("linear", [from_arrays(table)], class_names=["no", "yes"], seed=0).save(tmp_path / "first")
+    shutil.copytree(tmp_path / "first", tmp_path / "moved")
+    (tmp_path / "moved" / "manifest.json").unlink()
+    about = json.loads((tmp_path / "moved" / "student.json").read_text())
+    about.pop("manifest")
+    fingerprints = []
+    for mean in (about["encoder"]["columns"][0]["mean"], 5.0):
+        about["encoder"]["columns"][0]["mean"] = mean
+        (tmp_path / "moved" / "student.json").write_text(json.dumps(about))
+        fingerprints.append(open_teacher(tmp_path / "moved", ["no", "yes"]).fingerprint)
+    assert open_teacher(tmp_path / "first", ["no", "yes"]).fingerprint == fingerprints[0] != fingerprints[1]
+    keys = [StoreKey(teacher=each, data="d", transform="pool", code="answers 1") for each in fingerprints]
+    assert not same(keys[0], keys[1])
+    # Stores of before name no encoder, and are used again.
+    before = json.loads(fingerprints[0])
+    del before["encoder"]
+    kept = StoreKey(teacher=json.dumps(before, sort_keys=True), data="d", transform="pool", code="answers 1")
+    assert same(keys[0], kept)
+    assert not same(StoreKey(teacher=kept.teacher + " ", data="d", transform="pool", code="answers 2"), kept)

@@ -70,9 +70,21 @@ def same(key: StoreKey, kept: StoreKey) -> bool:
         >>> same(key, replace(key, code="overproof 0.1.0")), same(key, replace(key, code="answers 2"))
         (True, False)
     """
+    kept = replace(kept, teacher=_with_encoder(kept.teacher, key.teacher))
     if kept.code == FORMER and key.code in ("answers 1", "encodings 1"):
         return replace(key, code=FORMER) == replace(kept, teacher=_rewritten(kept.teacher))
     return key == kept
+
+
+def _with_encoder(kept: str, teacher: str) -> str:
+    """A saved student's fingerprint of before it named its encoder, with that of the teacher; any other as it is."""
+    try:
+        before, now = json.loads(kept), json.loads(teacher)
+    except ValueError:
+        return kept
+    if not isinstance(before, dict) or not isinstance(now, dict) or set(before) != {"saved", "weights"}:
+        return kept
+    return json.dumps({**before, "encoder": now["encoder"]}, sort_keys=True) if "encoder" in now else kept
 
 
 def _rewritten(words: str) -> str:

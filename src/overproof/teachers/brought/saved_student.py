@@ -31,7 +31,7 @@ class SavedTeacher:
     Args:
         student: As it was saved.
         order: [K], which of its columns each of the run's classes is.
-        fingerprint: Everything its answers follow from: how it is made, and the hash of its weights.
+        fingerprint: Everything its answers follow from: how it is made and reads examples, and the hash of its weights.
     """
 
     student: Student
@@ -69,7 +69,9 @@ def open_teacher(folder: Path | str, class_names: Sequence[str]) -> SavedTeacher
     return SavedTeacher(
         student=student,
         order=column_order(class_names, student.class_names, f"teacher ({folder})"),
-        fingerprint=json.dumps({"saved": about["student"], "weights": about["weights"]}, sort_keys=True),
+        fingerprint=json.dumps(
+            {"saved": about["student"], "weights": about["weights"], "encoder": about["encoder"]}, sort_keys=True
+        ),
     )
 
 
