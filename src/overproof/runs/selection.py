@@ -189,8 +189,8 @@ def write_selection(path: Path, selector: Selector, file: Path, *, teacher: str 
     if file.suffix != ".parquet":
         raise InputError(f"--out {str(file)!r} must end in .parquet, not {file.suffix!r}.")
     check_output(file, folder=False)
+    chosen = choose(open_pool(path, teacher), selector)
     with writing_file(file):
-        chosen = choose(open_pool(path, teacher), selector)
         chosen.write(file)
     return chosen
 
