@@ -111,7 +111,8 @@ PLACES: dict[str, dict[str, str]] = {
         "_compare": "made of a student's name without slashes and a number",
         "_compare.opened": "made of a student's name without slashes and a number",
     },
-    "runs/experiment.py": {"options_in": "safe_load", "changed": "safe_load"},
+    "runs/changes.py": {"changed": "safe_load"},
+    "runs/experiment.py": {"options_in": "safe_load"},
     "runs/folder/result_file.py": {"result_files": "constants"},
     "runs/folder/resume.py": {
         "holds_work": "constants",
@@ -184,6 +185,10 @@ PLACES: dict[str, dict[str, str]] = {
         "Peers.fingerprint_folder": "the name is a digest",
         "Peers.scored": "the roles of the package",
         "Peers._trained": "a number; safetensors is data",
+    },
+    "training/search/cross_validation.py": {
+        "CrossValidation._path": "the name is a digest",
+        "CrossValidation._joined": "safetensors is data",
     },
 }
 """By file and function: why it is safe."""

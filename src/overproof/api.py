@@ -11,12 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from overproof.answers.arrays import class_names_of, probs_matrix
-from overproof.answers.order import check_order
 from overproof.answers.predictions import compress
-from overproof.data import Examples, from_arrays, group_words, grouped, remarks_on_copies, remarks_on_labels
+from overproof.data import Examples, from_arrays, group_words, remarks_on_copies, remarks_on_labels
 from overproof.data.classes import check_class_names
 from overproof.data.frames import check_same_rows
 from overproof.data.ids import digest_of_sets
@@ -32,17 +30,15 @@ from overproof.runs.folder.result_file import RunResult
 from overproof.runs.folder.run_log import LOGGER
 from overproof.runs.pipeline import Run
 from overproof.seeds import derived_seed
-from overproof.teachers import cross_fitted_estimator
+from overproof.teachers.from_arrays import given_arrays
 from overproof.training.checkpoint import EpochRecord, Resume
-from overproof.training.distillation import Distilled, check_trainable
+from overproof.training.distillation import Distilled
 from overproof.training.examples import AnsweredExamples, TrainingData
 from overproof.training.one_student import PeerRounds, train_on_labels, train_student
 from overproof.training.options import TrainOptions
 from overproof.training.peer_rounds.peers import PeerOptions
 from overproof.training.teacher_source import STORED, OnlineTeacher
-
-NUM_FOLDS = 5
-"""Folds in which a classifier that is given unfitted is cross-fitted."""
+from overproof.training.trainable import check_trainable
 
 
 def run(
@@ -129,7 +125,8 @@ def distill(
         rounds: Rounds of peers at most, in 0..3, or options: students first correct the teacher, for as long as the
             log-loss on labelled examples falls. If the teacher was trained on these labels, its answers on the pool
             contain some of them, and the peers seem better than they are: use an experiment, which avoids that.
-        checkpoint: File to resume from after a kill; the peers' answers are stored beside it.
+        checkpoint: File to resume from after a kill; the peers' answers, and the predictions of candidates, are stored
+            beside it.
         observe: Called with an `EpochRecord` after every epoch.
         allow_import: Import paths `package.module:name` in a `ModelSpec` whose code may be run.
 
@@ -149,9 +146,19 @@ def distill(
         >>> result.student.probs(world.inputs[:5]).shape
         torch.Size([5, 3])
     """
-    labelled_examples, pool_examples, labelled_probs, pool_probs = _given(
-        pool, teacher_probs, labelled, labels, labelled_teacher_probs, class_names, labelled_group, seed
+    built_method = method_by_name(method) if isinstance(method, str) else method
+    given = given_arrays(
+        pool,
+        teacher_probs,
+        labelled,
+        labels,
+        labelled_teacher_probs,
+        class_names=class_names,
+        labelled_group=labelled_group,
+        seed=seed,
+        halves=built_method.search is not None,
     )
+    labelled_examples, pool_examples = given.labelled, given.pool
     names = labelled_examples.class_names
     findings = (*remarks_on_labels(labelled_examples), *remarks_on_copies(labelled_examples))
     for finding in findings:
@@ -163,13 +170,13 @@ def distill(
         labelled=AnsweredExamples(
             place=torch.arange(num_labelled),
             label=labelled_examples.label,
-            answers=compress(labelled_probs, source="labelled_teacher_probs").identified(labelled_examples.ids),
+            answers=compress(given.labelled_probs, source="labelled_teacher_probs").identified(labelled_examples.ids),
             group=group_words(labelled_examples),
         ),
         pool=AnsweredExamples(
             place=num_labelled + torch.arange(len(pool_examples)),
             label=torch.full((len(pool_examples),), -1),
-            answers=compress(pool_probs, source="teacher_probs").identified(pool_examples.ids),
+            answers=compress(given.pool_probs, source="teacher_probs").identified(pool_examples.ids),
         ),
         held_out_share=held_out_share,
     )
@@ -179,13 +186,16 @@ def distill(
         result, _ = train_student(
             built,
             data,
-            method=method_by_name(method) if isinstance(method, str) else method,
+            method=built_method,
             options=options,
             seed=seed,
             rounds=PeerRounds(
                 options=PeerOptions(most=rounds) if isinstance(rounds, int) else rounds,
+                without_fold=[
+                    compress(each, source="teacher_probs").identified(pool_examples.ids) for each in given.without_half
+                ],
                 ids={"labelled": labelled_examples.ids, "pool": pool_examples.ids},
-                folder=Path(temporary) if checkpoint is None else Path(checkpoint).parent / "peers",
+                folder=(Path(temporary) if checkpoint is None else Path(checkpoint).parent) / "peers",
             ),
             teacher=OnlineTeacher(module=teacher, order=torch.arange(len(names))) if teacher and online else STORED,
             teacher_weights=None if teacher is None else teacher.state_dict(),
@@ -197,87 +207,9 @@ def distill(
         )
     if result.mixing is not None and (found := result.mixing.warning(names)):
         warnings.warn(found, stacklevel=2)
-    given = {"labelled examples": (data.labelled, labelled_examples), "pool": (data.pool, pool_examples)}
+    roles = {"labelled examples": (data.labelled, labelled_examples), "pool": (data.pool, pool_examples)}
     cross_fitted = hasattr(teacher_probs, "predict_proba") and not hasattr(teacher_probs, "classes_")
-    return replace(result, findings=findings).made_from(data.inputs, given, () if cross_fitted else ("the teacher",))
-
-
-def _given(
-    pool: Any,
-    teacher_probs: Any,
-    labelled: Any,
-    labels: Any,
-    labelled_teacher_probs: Any,
-    class_names: Sequence[str] | None,
-    labelled_group: Any,
-    seed: int,
-) -> tuple[Examples, Examples, Tensor, Tensor]:
-    """Labelled examples, pool, and the teacher's probabilities on each, checked against each other."""
-    classifier = teacher_probs if hasattr(teacher_probs, "predict_proba") else None
-    if (classifier is None) is (labelled_teacher_probs is None):
-        raise InputError(
-            "labelled_teacher_probs is needed where teacher_probs is an array, and left out where it is a classifier."
-        )
-    names = class_names_of(None if classifier is not None else teacher_probs, labels, class_names)
-    given = probs_matrix(teacher_probs, "teacher_probs", names) if classifier is None else None
-    num_classes = len(names) if given is None else given.shape[1]
-    names = names or tuple(str(index) for index in range(num_classes))
-    if len(names) != num_classes:
-        raise InputError(f"class_names holds {len(names)} names; there are {num_classes} columns in teacher_probs.")
-    check_class_names(names, "class_names")
-    for first, second, words in (
-        (labelled, labels, ("labelled", "labels")),
-        (labelled, labelled_teacher_probs, ("labelled", "labelled_teacher_probs")),
-        (pool, teacher_probs, ("pool", "teacher_probs")),
-    ):
-        check_same_rows(first, second, *words)
-    pool_examples = _examples(pool, None, names, "pool")
-    labelled_examples = _examples(labelled, labels, names, "labelled")
-    if labelled_group is not None:
-        labelled_examples = grouped(labelled_examples, labelled_group, "labelled_group")
-    if (labelled_examples.label < 0).any():
-        row = int((labelled_examples.label < 0).int().argmax())
-        raise InputError(
-            f"labels, row {row}: the label is unknown; every labelled example needs one of 0..{num_classes - 1}."
-        )
-    if given is None:
-        labelled_probs, pool_probs = cross_fitted_estimator(
-            classifier, labelled_examples, pool_examples, num_folds=NUM_FOLDS, seed=seed
-        )
-    else:
-        pool_probs, labelled_probs = given, probs_matrix(labelled_teacher_probs, "labelled_teacher_probs", names)
-    if labelled_probs.shape[1] != num_classes:
-        raise InputError(
-            f"labelled_teacher_probs has {labelled_probs.shape[1]} columns and teacher_probs {num_classes}; both need "
-            f"one for each class."
-        )
-    for probs, examples, option in (
-        (pool_probs, pool_examples, "teacher_probs"),
-        (labelled_probs, labelled_examples, "labelled_teacher_probs"),
-    ):
-        if len(probs) != len(examples):
-            raise InputError(
-                f"{option} has {len(probs)} rows for {len(examples)} {examples.origin} examples; each needs one."
-            )
-    if given is not None:
-        check_order(
-            labelled_probs.argmax(dim=1).numpy(),
-            labelled_examples.label.numpy(),
-            names,
-            names,
-            "labelled_teacher_probs",
-            remedy="Put the columns of both arrays of probabilities into the order of class_names.",
-        )
-    return labelled_examples, pool_examples, labelled_probs, pool_probs
-
-
-def _examples(values: Any, labels: Any, names: tuple[str, ...], origin: str) -> Examples:
-    if isinstance(values, Examples) and labels is None:
-        return values
-    if isinstance(values, Examples):
-        # Its inputs are checked; missing values in them are allowed.
-        return from_arrays(values.inputs, labels, class_names=names, origin=origin, missing="allow")
-    return from_arrays(values, labels, class_names=names, origin=origin)
+    return replace(result, findings=findings).made_from(data.inputs, roles, () if cross_fitted else ("the teacher",))
 
 
 def self_distill(

@@ -28,6 +28,13 @@ GOLDEN = {
     "labelled_only": '{"noise":{"name":"noiseless"},"select":{"name":"nothing"}}',
     "hard": '{"noise":{"name":"noiseless"}}',
     "soft": '{"noise":{"name":"noiseless"},"pool":{"target":{"name":"soft"}}}',
+    "hard_tuned": '{"noise":{"name":"noiseless"},"search":'
+    '{"balanced":false,"methods":["hard"],"rounds":0,"weight_decays":[1.0,10.0]}}',
+    "soft_tuned": '{"noise":{"name":"noiseless"},"search":'
+    '{"balanced":false,"methods":["soft"],"rounds":0,"weight_decays":[1.0,10.0]}}',
+    "labelled_only_tuned": '{"noise":{"name":"noiseless"},"search":'
+    '{"balanced":false,"methods":["labelled_only"],"rounds":0,"weight_decays":[1.0,10.0]}}',
+    "auto": '{"noise":{"name":"noiseless"},"search":{}}',
     "soft_tempered": '{"noise":{"name":"noiseless"},'
     '"pool":{"loss":{"name":"tempered_divergence"},"target":{"name":"soft"}}}',
     "calibrated_soft": '{"pool":{"target":{"name":"calibrated"}}}',

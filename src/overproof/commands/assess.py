@@ -32,7 +32,8 @@ def assess(
     from overproof.models.importing import as_paths
     from overproof.progress import OnTerminal
     from overproof.report import assessment_page
-    from overproof.runs.experiment import load, typed_paths
+    from overproof.runs.changes import typed_paths
+    from overproof.runs.experiment import load
     from overproof.runs.pipeline import Run, open_run
     from overproof.storage import atomic
     from overproof.storage.one_writer import writing_file

@@ -50,9 +50,9 @@ def compare(
     from overproof.processes import leads
     from overproof.progress import OnTerminal
     from overproof.report import write_comparison_report, write_report
+    from overproof.runs.changes import typed_paths
     from overproof.runs.comparison import compare as compare_all
     from overproof.runs.comparison import load_comparison
-    from overproof.runs.experiment import typed_paths
 
     comparison = load_comparison(
         file,

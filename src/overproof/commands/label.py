@@ -29,7 +29,8 @@ def label(
     from overproof.commands.output.json_output import Earlier, answers_as_json
     from overproof.models.importing import as_paths
     from overproof.progress import OnTerminal
-    from overproof.runs.experiment import load, typed_paths
+    from overproof.runs.changes import typed_paths
+    from overproof.runs.experiment import load
     from overproof.runs.pipeline import Run
 
     experiment, named = load(file, change), as_paths({*allow_import, *typed_paths(change)})

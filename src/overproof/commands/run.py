@@ -19,7 +19,8 @@ def run(
     """
     from overproof.api import run as run_experiment
     from overproof.progress import OnTerminal
-    from overproof.runs.experiment import load, typed_paths
+    from overproof.runs.changes import typed_paths
+    from overproof.runs.experiment import load
 
     experiment, named = load(file, change), {*allow_import, *typed_paths(change)}
     if dry_run:

@@ -40,7 +40,7 @@ def select(
     Example:
         overproof select pool.csv --rule confident --budget 500 --out kept.parquet
     """
-    from overproof.runs.experiment import changed
+    from overproof.runs.changes import changed
     from overproof.runs.selection import selector_of, write_selection
 
     named = {"budget": budget, "quota": quota}

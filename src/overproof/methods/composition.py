@@ -3,6 +3,7 @@
 A published method is a combination of parts; `published.py` lists the combinations by name.
 """
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any, Literal, TypeVar, cast
@@ -16,6 +17,7 @@ from overproof.contract import Batch, Extrapolating, Loss, Memory, PerExample, R
 from overproof.errors import InputError, suggest
 from overproof.methods.losses import CrossEntropy
 from overproof.methods.noise_models import Isotonic
+from overproof.methods.search import Search
 from overproof.methods.selectors import Everything, Selector
 from overproof.methods.targets import Given, Hard, Powered, Rectified, SelfDistilled
 from overproof.methods.weights import Uniform
@@ -88,6 +90,7 @@ class Method:
         initial: The student's initial weights: `fresh`, or those of the `teacher`, which then must be of its kind.
         generations: Number of students trained one after another, each of which predicts the labelled examples for the
             next one; the last one is the result.
+        search: Candidates of which one is chosen on labelled examples in place of this method; None trains this one.
 
     Raises:
         InputError: Fewer than one generation.
@@ -99,6 +102,7 @@ class Method:
     pool: Objective = field(default_factory=Objective)
     initial: Literal["fresh", "teacher"] = "fresh"
     generations: Count = 1
+    search: Search | None = None
 
     def parts(self) -> Iterator[tuple[str, Any]]:
         """Every target, weight and loss with its path."""
@@ -138,7 +142,12 @@ class Method:
 
     @property
     def num_trainings(self) -> int:
-        """Minimal number of students to train for one result; more than two if ξ has to be chosen."""
+        """Minimal number of students to train for one result; more than two if ξ has to be chosen.
+
+        Of a search it is the most that its budget allows.
+        """
+        if self.search is not None:
+            return 1 + math.ceil(self.search.budget)
         return self.generations + (self.sought is not None)
 
     def with_imitation(self, imitation: float) -> "Method":
@@ -185,6 +194,8 @@ class Method:
     def described(self) -> dict[str, str]:
         """Its parts with their options, by the path that changes them."""
         parts = {"noise": self.noise, "select": self.select, **dict(self.parts())}
+        if self.search is not None:
+            return {"search": repr(self.search)}
         others = {"initial": self.initial} if self.initial != "fresh" else {}
         return {path: repr(part) for path, part in {**parts, **others}.items()}
 

@@ -13,6 +13,7 @@ from overproof.methods.losses import (
     TemperedDivergence,
 )
 from overproof.methods.noise_models import Conditional, Noiseless
+from overproof.methods.search import Search
 from overproof.methods.selectors import Confident, Nothing
 from overproof.methods.targets import Calibrated, Given, Hard, Powered, Rectified, SelfDistilled, Soft, TopCandidates
 from overproof.methods.weights import Consensus, Debiased, Fidelity
@@ -57,6 +58,35 @@ def hard() -> Method:
 def soft() -> Method:
     """Conventional distillation: cross-entropy with the teacher's probabilities."""
     return Method(noise=Noiseless(), pool=Objective(target=Soft()))
+
+
+@register("method", "hard_tuned", paper=None)
+def hard_tuned() -> Method:
+    """`hard` with learning rate and weight decay chosen on labelled examples out of sample."""
+    return Method(noise=Noiseless(), search=_tuned("hard"))
+
+
+@register("method", "soft_tuned", paper=None)
+def soft_tuned() -> Method:
+    """`soft` with learning rate and weight decay chosen on labelled examples out of sample."""
+    return Method(noise=Noiseless(), search=_tuned("soft"))
+
+
+@register("method", "labelled_only_tuned", paper=None)
+def labelled_only_tuned() -> Method:
+    """`labelled_only` with learning rate and weight decay chosen on labelled examples out of sample."""
+    return Method(noise=Noiseless(), search=_tuned("labelled_only"))
+
+
+@register("method", "auto", paper=None)
+def auto() -> Method:
+    """The method, the learning rate and the balance of classes, all chosen on labelled examples out of sample."""
+    return Method(noise=Noiseless(), search=Search())
+
+
+def _tuned(name: str) -> Search:
+    rates, decays = (1.0, 0.25, 0.0625, 4.0), (1.0, 10.0)
+    return Search(methods=(name,), learning_rates=rates, weight_decays=decays, balanced=False, rounds=0)
 
 
 @register("method", "soft_tempered", paper=HINTON_2015)
@@ -215,7 +245,8 @@ def plain_row(built: Method, *, pooled: bool) -> str:
     """The reference or conventional row that a method is, whatever it is called; empty where it is none of them.
 
     Decided by its parts: an option that changes target, weight, loss, selection, first weights or generations makes a
-    method of `hard`. The noise model does not count, because no part of these rows uses it.
+    method of `hard`. The noise model does not count, because no part of these rows uses it. A search for learning rate
+    and weight decay alone is the row with `_tuned` behind its name.
 
     Args:
         built: The method.
@@ -229,7 +260,12 @@ def plain_row(built: Method, *, pooled: bool) -> str:
         'soft'
         >>> plain_row(override(method("hard"), "pool.weight", "fidelity"), pooled=True)
         ''
+        >>> plain_row(method("hard_tuned"), pooled=True), plain_row(method("auto"), pooled=True)
+        ('hard_tuned', '')
     """
+    if (search := built.search) is not None:
+        alone = len(search.methods) == 1 and not search.balanced and not search.rounds
+        return f"{search.methods[0]}_tuned" if alone and search.methods[0] in ("labelled_only", *CONVENTIONAL) else ""
     for name in dict.fromkeys(("labelled_only", *(CONVENTIONAL if pooled else CONVENTIONAL_WITHOUT_POOL))):
         same = method(name)
         if replace(built, noise=same.noise) == same:

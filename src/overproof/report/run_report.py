@@ -26,6 +26,7 @@ from overproof.report.sections import (
     reliability_section,
     reproduce_section,
     results_section,
+    search_section,
     weights_section,
 )
 from overproof.report.sentence import best_of, verdict_sentence
@@ -69,6 +70,7 @@ def _write(run: Run, file: Path) -> None:
     sections = [
         results_section(found.summary),
         findings_section(found.findings),
+        search_section(found.students),
         curves_section(found.students),
         weights_section(found.students, [row.row for row in rows if experiment.method_of(row).needs_held_out]),
         errors_section(found.tallies, found.class_names, [TEACHER, *detailed]),

@@ -1,5 +1,6 @@
 """Build the sections of a report from plain values: results, findings, curves, weights, errors, costs, citations."""
 
+import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -255,6 +256,29 @@ def examples_section(
     if not examples:
         return None
     return Section(name=name, title=title, body=rendered("examples.html", examples=examples, intro=intro, kind=kind))
+
+
+def search_section(students: Sequence[Facts]) -> Section | None:
+    """What each row that chose on labelled examples tried, of its first seed; None without such a row.
+
+    Args:
+        students: The facts of all trainings.
+    """
+    searches: dict[str, Facts] = {}
+    for facts in students:
+        if "search" in facts and facts["method"] not in searches:
+            found = facts["search"]
+            searches[facts["method"]] = {
+                **found,
+                "row": facts["method"],
+                "seed": facts["seed"],
+                "line": json.dumps(found["row"]),
+                "each_cost": f"{found['cost'] / len(found['tried']):g}" if found["tried"] else "0",
+            }
+    if not searches:
+        return None
+    body = rendered("search.html", searches=list(searches.values()))
+    return Section(name="search", title="How the method was chosen", body=body)
 
 
 def costs_section(teacher: Sequence[tuple[str, str]], rows: Sequence[RowCosts]) -> Section:

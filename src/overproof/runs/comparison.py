@@ -27,7 +27,8 @@ from overproof.options import validated
 from overproof.processes import leads, wait_for_all
 from overproof.progress import Progress, Silent
 from overproof.runs.caches import Caches
-from overproof.runs.experiment import Experiment, StudentOptions, changed, dump, experiment_from, options_in
+from overproof.runs.changes import changed
+from overproof.runs.experiment import Experiment, StudentOptions, dump, experiment_from, options_in
 from overproof.runs.folder.result_file import RunResult
 from overproof.runs.folder.resume import COMPARISON, EXPERIMENT, STAGED, may_be_replaced
 from overproof.runs.inputs.files import without_paths

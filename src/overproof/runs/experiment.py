@@ -17,16 +17,17 @@ from overproof.errors import InputError
 from overproof.methods.composition import Method, override
 from overproof.methods.noise_models import Noiseless, Published
 from overproof.methods.published import CONVENTIONAL, CONVENTIONAL_WITHOUT_POOL, method, papers_of, plain_row
+from overproof.methods.search import Search
 from overproof.methods.selectors import Nothing
 from overproof.models import ModelSpec
-from overproof.models.importing import is_import_path
 from overproof.options import InnerShare, Options, check_file_name, validated
 from overproof.papers import CO_TRAINING_1998, STACKING_1992, Paper
+from overproof.runs.changes import changed
 from overproof.teachers.options import ScorerOptions as ScorerOptions
 from overproof.teachers.options import TeacherOptions as TeacherOptions
-from overproof.training.distillation import check_trainable
 from overproof.training.options import TrainOptions
 from overproof.training.peer_rounds.peers import PeerOptions
+from overproof.training.trainable import check_trainable
 
 
 class StudentOptions(Options):
@@ -110,8 +111,9 @@ class Experiment(Options):
         student: What is trained.
         train: How it is trained.
         methods: The rows of the table; `labelled_only` and (with a pool) `hard` and `soft` or (without) `born_again`
-            are added where they are missing and their names are free, because verdicts need them. A conventional row
-            with options that change its parts, or with rounds, is a method.
+            are added where they are missing and their names are free, because verdicts need them; beside a method that
+            chooses its training options (`auto`), `hard_tuned` and `soft_tuned` as well. A conventional row with
+            options that change its parts, or with rounds, is a method.
         seeds: One student a method and seed; rows are paired by seed.
         held_out_share: Share of the labelled examples that methods which need held-out labels (and early stopping)
             keep out of training, when there is no validation role.
@@ -186,12 +188,10 @@ class Experiment(Options):
             )
         if each.pool == "original" and "original" not in self.data.files:
             raise InputError(f"Row {each.row!r} is distilled on 'original', but 'data.files' has no such file.")
-        check_trainable(
-            built,
-            options,
-            unseen=self.answers_out_of_sample,
-            validation=self.data.has_validation,
-        )
+        if built.search is not None:
+            self._check_search(each, built.search)
+        unseen, validation = self.answers_out_of_sample, self.data.has_validation
+        check_trainable(built, options, unseen=unseen, validation=validation)
         if built.initial == "teacher" and (self.teacher.model != "student" or self.teacher.folds != 1):
             raise InputError(
                 f"Option 'methods.{each.row}' starts from the teacher's weights, so teacher.model must be 'student' "
@@ -199,6 +199,25 @@ class Experiment(Options):
             )
         if each.rounds.most:
             self._check_rounds(each, built)
+
+    def _check_search(self, each: MethodOptions, search: Search) -> None:
+        for name in search.methods:
+            method(name)
+        refused = {
+            "but there is no pool": self.data.without("pool"),
+            "but there are no labelled examples to choose on": not self.has_labels,
+            f"but the row is distilled on {each.pool!r}": each.pool != "pool",
+            "but the teacher predicts online": self.train_options(each).teacher_answers == "online",
+            "but the labelled examples are in the teacher's training data, and there is no 'validation' role": (
+                not self.answers_out_of_sample and not self.data.has_validation
+            ),
+        }
+        for why, found in refused.items():
+            if found:
+                raise InputError(
+                    f"Option 'methods' names {each.method!r}, which chooses on labelled examples and distils on the "
+                    f"pool, {why}; name a method instead, such as 'labelled_only' or 'hard'."
+                )
 
     def _check_rounds(self, each: MethodOptions, built: Method) -> None:
         option = f"Option 'methods.{each.row}.rounds'"
@@ -230,7 +249,8 @@ class Experiment(Options):
         alone = () if self.data.without("labelled") else ("labelled_only",)
         conventional = CONVENTIONAL_WITHOUT_POOL if self.data.without("pool") else CONVENTIONAL
         present, taken = {self.plain(each) for each in self.methods}, {each.row for each in self.methods}
-        wanted = dict.fromkeys((*alone, *conventional))
+        tuned = () if self.data.without("pool") or not self._has_auto else ("hard_tuned", "soft_tuned")
+        wanted = dict.fromkeys((*alone, *conventional, *tuned))
         added = [name for name in wanted if name not in present | taken]
         if not {*present, *added} & {*conventional}:
             raise InputError(
@@ -251,13 +271,25 @@ class Experiment(Options):
     def papers(self) -> list[Paper]:
         """The papers behind its methods, peer rounds and stack of teachers, each once."""
         found = papers_of((each.method, each.build()) for each in self.rows())
-        found += [CO_TRAINING_1998] if self.has_rounds else []
-        return found + ([STACKING_1992] if self.has_rounds or self.teacher.others else [])
+        chosen = [each.build().search for each in self.rows()]
+        rounds = self.has_rounds or any(search.rounds for search in chosen if search is not None)
+        found += [CO_TRAINING_1998] if rounds else []
+        return found + ([STACKING_1992] if rounds or self.teacher.others else [])
 
     @property
     def has_rounds(self) -> bool:
         """Whether a row has peer rounds."""
         return any(each.rounds.most for each in self.methods)
+
+    @property
+    def _has_auto(self) -> bool:
+        """Whether a method chooses on labels; the conventional rows that it is compared with then do so as well."""
+        return any(each.build().search is not None and not self.plain(each) for each in self.methods)
+
+    @property
+    def has_search(self) -> bool:
+        """Whether a row chooses its method or its training options on labelled examples."""
+        return any(each.build().search is not None for each in self.methods)
 
     @property
     def has_labels(self) -> bool:
@@ -341,55 +373,6 @@ def experiment_from(content: Mapping[str, Any], changes: Sequence[str] = ()) -> 
         InputError: An option that does not exist or has a wrong value, named with the nearest known one.
     """
     return validated(Experiment, changed(content, changes), "")
-
-
-def changed(content: Mapping[str, Any], changes: Sequence[str]) -> dict[str, Any]:
-    """A copy of some options with changes of the form `a.b=value` applied, the value being YAML.
-
-    Args:
-        content: Options by name, nested.
-        changes: The changes, in order.
-
-    Raises:
-        InputError: A change of another form.
-    """
-    copy: dict[str, Any] = json.loads(json.dumps(content))
-    for change in changes:
-        path, equals, text = change.partition("=")
-        if not equals or not path:
-            raise InputError(f"--set {change!r} must look like option=value, for instance train.epochs=5.")
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError:
-            raise InputError(f"--set {change!r}: the value is not valid YAML.") from None
-        node: Any = copy
-        *groups, last = path.split(".")
-        for group in groups:
-            if not isinstance(node.setdefault(group, {}), dict):
-                raise InputError(f"--set {change!r}: {group!r} is a value or a list, not a group of options.")
-            node = node[group]
-        node[last] = value
-    return copy
-
-
-def typed_paths(changes: Sequence[str]) -> set[str]:
-    """The import paths that the user has typed in changes, and so named in the command.
-
-    Args:
-        changes: Changes of the form `a.b=value`, the value being YAML.
-
-    Example:
-        >>> sorted(typed_paths(["student.name=mypackage.models:Net", "teacher={model: mypackage:Teacher}"]))
-        ['mypackage.models:Net', 'mypackage:Teacher']
-    """
-    found, left = set[str](), [changed({}, [change]) for change in changes]
-    while left:
-        value: Any = left.pop()
-        if isinstance(value, dict | list):
-            left += value.values() if isinstance(value, dict) else value
-        elif isinstance(value, str) and is_import_path(value):
-            found.add(value)
-    return found
 
 
 def dump(experiment: Experiment) -> str:

@@ -92,6 +92,7 @@ class ScorerAnswers:
             if scorer.classes:
                 check_roles(answers, roles.by_role(), self.roles.class_names, scorer.classes, scorer.model)
             return answers
+        apart = scorer.folds > 1 and len(roles.pool) > 0
         with self.progress.task(f"teacher, seed {seed}", None) as advance:
             return cross_fitted(
                 self._trainable(scorer, roles),
@@ -100,7 +101,8 @@ class ScorerAnswers:
                 num_folds=scorer.folds,
                 seed=seed,
                 folder=home,
-                apart=("pool",) if self.experiment.has_rounds and scorer.folds > 1 and len(roles.pool) else (),
+                apart=("pool",) if self.experiment.has_rounds and apart else (),
+                halves=("pool",) if self.experiment.has_search and apart else (),
                 progress=lambda done, total: advance(done, f"of {total}"),
             )
 

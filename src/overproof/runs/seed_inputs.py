@@ -26,6 +26,7 @@ class SeedInputs:
         ids: The content ids of each role's examples.
         without_fold: For each fold of a teacher that was trained on the labelled examples its answers on the pool
             without the fold; empty for one that was not, and where no row has peer rounds.
+        without_half: The same for each half of them, where a row chooses on labelled examples.
         truth: The true labels of the roles whose given ones were corrupted.
         trust_labelled_answers: Whether the teacher's answers on the labelled examples are out of sample.
     """
@@ -36,6 +37,7 @@ class SeedInputs:
     answered: dict[str, AnsweredExamples]
     ids: dict[str, Ids]
     without_fold: tuple[Answers, ...]
+    without_half: tuple[Answers, ...]
     truth: dict[str, Tensor]
     trust_labelled_answers: bool
 

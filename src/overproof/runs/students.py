@@ -87,6 +87,7 @@ class Students:
             answered=answered,
             ids={role: examples.ids for role, examples in trained_on.items()},
             without_fold=tuple(each for role, each in answers.items() if role.startswith("pool-without-fold-")),
+            without_half=tuple(each for role, each in answers.items() if role.startswith("pool-without-half-")),
             truth=self.given.truth(seed),
             trust_labelled_answers=self.experiment.answers_out_of_sample,
         )
@@ -119,13 +120,17 @@ class Students:
                 options=each.rounds,
                 ids=seed_inputs.ids,
                 folder=self.folder / "labels" / f"seed-{seed_inputs.seed}" / "peers",
-                without_fold=seed_inputs.without_fold,
+                without_fold=seed_inputs.without_fold if built.search is None else seed_inputs.without_half,
             ),
             teacher=self.teacher.source(options),
             teacher_weights=self.teacher.network_weights(seed_inputs.seed) if built.initial == "teacher" else None,
             examples_per_epoch=len(seed_inputs.answered["pool"]),
             resume=Resume(checkpoint=folder / "checkpoint.pt"),
         )
+        assert result.method is not None, "train_student sets it"
+        built = result.method
+        for sentence in () if result.search is None else result.search.sentences():
+            self.log.write("search", f"{each.row}, seed {seed_inputs.seed}, {sentence}")
         for sentence in corrected.sentences():
             self.log.write("peers", f"{each.row}, seed {seed_inputs.seed}, {sentence}")
         pool = replace(pool, answers=corrected.answered["pool"].answers)
@@ -138,7 +143,7 @@ class Students:
             files["learned.safetensors"] = safetensors.torch.save(learned)
             facts["learned"] = {name: shown(matrix) for name, matrix in learned.items()}
             facts["accuracy_by_class"] = seed_inputs.accuracy_by_class
-        if each.rounds.most:
+        if each.rounds.most or corrected.records:
             facts["rounds"] = corrected.facts()
         write_folder(folder, {**files, ROW: atomic.json_bytes(facts)}, kind="student")
         if facts.get("classes_vanish"):
@@ -171,4 +176,5 @@ class Students:
         plain = self.experiment.plain(each)
         if not plain:
             return "method"
-        return "reference" if plain == "labelled_only" and not self.experiment.data.without("pool") else "conventional"
+        alone = plain.removesuffix("_tuned") == "labelled_only"
+        return "reference" if alone and not self.experiment.data.without("pool") else "conventional"

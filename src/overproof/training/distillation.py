@@ -15,7 +15,6 @@ from torch import Tensor
 from overproof.data import Examples
 from overproof.errors import InputError
 from overproof.methods.composition import Memories, Method
-from overproof.methods.noise_models import Noiseless
 from overproof.methods.selectors import ClassCounts, ShortClasses, class_counts
 from overproof.models import Batches, Inputs, Placed, Student, as_read, body_of, optimizer_for
 from overproof.models.saved.seen_rows import rows_of_roles
@@ -30,7 +29,9 @@ from overproof.training.imitation_search import Choice, HeldOutScore, StoredResu
 from overproof.training.loop import train
 from overproof.training.mixing import Mixing, settled_mixing
 from overproof.training.options import TrainOptions, batch_sizes
+from overproof.training.search.record import SearchRecord
 from overproof.training.teacher_source import STORED, StoredAnswers, TeacherSource
+from overproof.training.trainable import check_trainable
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -50,6 +51,8 @@ class Distilled:
         rounds: The results of peer rounds, if there were any.
         findings: Sentences about the labelled examples.
         mixing: For student-label mixing, the form that was used and the classes near which it matters.
+        method: The method that it was trained by: of a search the one that was chosen.
+        search: The record of the search for the method, if there was one.
     """
 
     student: Student
@@ -64,6 +67,8 @@ class Distilled:
     rounds: Mapping[str, Any] = field(default_factory=dict)
     findings: tuple[str, ...] = ()
     mixing: Mixing | None = None
+    method: Method | None = None
+    search: SearchRecord | None = None
 
     @property
     def num_pool(self) -> int:
@@ -136,7 +141,7 @@ def distilled(
         examples_per_epoch=examples_per_epoch or len(data.pool),
         folder=_folder(resume.checkpoint, method),
     )
-    content = _content_of(student, data, resume) if resume.checkpoint is not None else ""
+    content = content_of(student, data, resume) if resume.checkpoint is not None else ""
     trainings = replace(trainings, content=content)
     fingerprint = fingerprint_of(method, trainings.options, len(labelled), len(chosen), seed, content)
     results = StoredResults(folder=trainings.folder, fingerprint=fingerprint)
@@ -289,8 +294,14 @@ class _Trainings:
         return choose(search, evaluate)
 
 
-def _content_of(student: Student, data: TrainingData, resume: Resume) -> str:
-    """The digest of first weights, labels and answers, and of the examples where the caller knows it."""
+def content_of(student: Student, data: TrainingData, resume: Resume) -> str:
+    """The digest of initial weights, labels and answers, and of the examples where the caller knows it.
+
+    Args:
+        student: Untrained.
+        data: All that it is trained on.
+        resume: With the digest of the examples.
+    """
     content = hasher(resume.content.encode())
     for name, value in student.module.state_dict().items():
         content.update(name.encode() + value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
@@ -328,60 +339,6 @@ def _check(student: Student, data: TrainingData, method: Method, options: TrainO
         check_fittable(body.path, method, options)
     if options.teacher_answers == "online" and isinstance(teacher, StoredAnswers):
         raise InputError("Option 'train.teacher_answers' is 'online', but no teacher is given that can be evaluated.")
-
-
-def check_trainable(method: Method, options: TrainOptions, *, unseen: bool, validation: bool) -> None:
-    """Check that a method can be trained with these options.
-
-    Args:
-        method: The method.
-        options: How to train.
-        unseen: Whether the teacher's answers on the labelled examples are out of sample.
-        validation: Whether there are more labelled examples, which neither teacher nor student is trained on.
-
-    Raises:
-        InputError: A target that extrapolates without weight decay; a search for ξ, or a method that looks at labels,
-            without labels that the teacher was not trained on.
-    """
-    if method.extrapolates and options.weight_decay == 0:
-        raise InputError(
-            "Option 'train.weight_decay' is 0, but the method's target may have negative entries (an imitation ξ "
-            "outside [0, 1], or a prediction-powered correction): such a loss has no lower bound unless the weights "
-            "decay; set a positive weight decay."
-        )
-    if method.rectified is not None and len(set(method.rectified)) > 1:
-        labelled, pool = method.rectified
-        raise InputError(
-            f"The powers of a prediction-powered method differ: 'labelled.target.power' is {labelled:g} and "
-            f"'pool.target.power' {pool:g}; set both to the same number, or the labels do not correct the pool."
-        )
-    if method.generations > 1 and options.teacher_answers == "online":
-        raise InputError(
-            "Option 'train.teacher_answers' is 'online', but of several generations all but the first learn from a "
-            "student, not from that teacher; set it to 'stored'."
-        )
-    if method.sought is not None and method.generations > 1 and not validation:
-        raise InputError(
-            "With several generations an imitation of 'auto' needs a 'validation' role, because every student but the "
-            "first is trained on answers of one trained on the other labels; add one, or set the imitation to a number."
-        )
-    if method.rectified is not None and not unseen:
-        raise InputError(
-            "Prediction-powered training compares the teacher's predictions with the labels of labelled examples, so "
-            "they must be out of sample: cross-fit the teacher (teacher.folds of 2 or more)."
-        )
-    if unseen or validation:
-        return
-    if method.sought is not None:
-        raise InputError(
-            "An imitation of 'auto' is chosen on labels that the teacher was not trained on, and there are none: add "
-            "a 'validation' role, cross-fit the teacher, or set 'labelled.target.imitation' to a number."
-        )
-    if not isinstance(method.noise, Noiseless) or method.needs_held_out:
-        raise InputError(
-            "The teacher was trained on the labelled examples, so a 'validation' role of other labelled examples "
-            "is needed to estimate its errors; add one, or cross-fit the teacher."
-        )
 
 
 def _fitting(weights: Mapping[str, Tensor] | None, student: Student) -> Mapping[str, Tensor]:

@@ -9,17 +9,22 @@ from torch import Tensor
 
 from overproof.answers.predictions import Answers, compress
 from overproof.cross_fitting import folds
+from overproof.errors import InputError
 from overproof.methods.composition import Method
 from overproof.methods.published import labelled_only
+from overproof.methods.search import Search
+from overproof.methods.selectors import Nothing
 from overproof.models import Inputs, Student
-from overproof.seeds import derived_seed
+from overproof.seeds import derived_seed, hasher
 from overproof.storage.shard import Ids
 from overproof.training.checkpoint import NOT_RESUMED, Resume
-from overproof.training.distillation import Distilled, distilled
+from overproof.training.distillation import Distilled, content_of, distilled
 from overproof.training.examples import AnsweredExamples, TrainingData
 from overproof.training.options import TrainOptions
 from overproof.training.peer_rounds.peers import PeerOptions, Peers
 from overproof.training.peer_rounds.rounds import CorrectedAnswers, run_rounds
+from overproof.training.search.choose import NUM_FOLDS, Chosen, choose, has_hard_labels
+from overproof.training.search.cross_validation import CrossValidation
 from overproof.training.teacher_source import STORED, TeacherSource
 
 
@@ -30,7 +35,7 @@ class PeerRounds:
     Args:
         options: How many rounds, and how peers are trained and stacked.
         ids: The content ids of the examples of each role.
-        folder: Where the peers' answers are stored.
+        folder: Where the peers' answers are stored; what a search stores is in the folder `search` beside it.
         without_fold: For each fold of a teacher that was trained on the labelled examples, its answers on the pool
             without that fold; empty for a teacher that was not.
     """
@@ -74,6 +79,10 @@ def train_student(
     Raises:
         InputError: The errors of `distilled` and of `run_rounds`.
     """
+    chosen = None
+    if method.search is not None:
+        chosen, rounds = _searched(student, data, method.search, options, seed, rounds, resume)
+        method, options = chosen.method, chosen.train
     corrected = CorrectedAnswers(answered=data.by_role, records=())
     if rounds is not None and rounds.options.most:
         corrected = run_rounds(_peers(student, data, method, options, seed, rounds))
@@ -89,7 +98,53 @@ def train_student(
         examples_per_epoch=examples_per_epoch,
         resume=resume,
     )
+    result = replace(result, method=method, search=None if chosen is None else chosen.record)
     return (replace(result, rounds=corrected.facts()) if corrected.records else result), corrected
+
+
+def _searched(
+    student: Student,
+    data: TrainingData,
+    search: Search,
+    options: TrainOptions,
+    seed: int,
+    rounds: PeerRounds | None,
+    resume: Resume,
+) -> tuple[Chosen, PeerRounds]:
+    """The choice of a search, and the peer rounds of the student that it leads to."""
+    if rounds is None or len(data.pool) == 0:
+        raise InputError("A search for the method needs a pool of unlabelled examples; name a method instead.")
+    num_folds = len(rounds.without_fold) or NUM_FOLDS
+    content = hasher(content_of(student, data, resume).encode())
+    for answers in rounds.without_fold:
+        content.update(answers.class_indices.numpy().tobytes() + answers.class_probs.numpy().tobytes())
+    trusted = data.trust_labelled_answers
+    given = rounds.options.most
+    peers = PeerOptions(most=search.rounds) if not given else rounds.options
+    costs = peers.cost(num_folds, hard_labels=has_hard_labels(data)) if peers.most else 0.0
+    if not given and costs > search.budget / 2 - 1:
+        peers, costs = PeerOptions(), 0.0
+    chosen = choose(
+        CrossValidation(
+            fresh=lambda: student.fresh(seed=seed),
+            data=data,
+            seed=derived_seed(seed, "search"),
+            fold=folds(data.labelled.label, num_folds, seed, data.labelled.repeats.group) if trusted else None,
+            without_fold=rounds.without_fold or [data.pool.answers] * num_folds,
+            content=content.hexdigest(),
+            folder=rounds.folder.with_name("search"),
+            workers=rounds.options.workers,
+        ),
+        search,
+        options,
+        costs=costs,
+    )
+    if isinstance(chosen.method.select, Nothing):
+        peers = PeerOptions()
+    if peers.most:
+        record = chosen.record
+        chosen = replace(chosen, record=replace(record, row={**record.row, "rounds": peers.most}))
+    return chosen, replace(rounds, options=peers)
 
 
 def _peers(

@@ -6,9 +6,9 @@ To add one, write a file with a function `find` (`RunFacts` to sentences) and pu
 
 from overproof.evaluation.findings import (
     accuracy_shift,
+    chosen,
     given_labels,
     hard_labels,
-    imitation,
     labels_alone,
     learned_matrix,
     lost_classes,
@@ -39,7 +39,7 @@ FINDINGS: tuple[Finding, ...] = (
     regime.find,
     passed_teacher.find,
     given_labels.find,
-    imitation.find,
+    chosen.find,
     peer_rounds.find,
     labels_alone.find,
     votes.find,

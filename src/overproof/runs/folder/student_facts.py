@@ -51,6 +51,8 @@ def facts_of(
         facts["teacher_accuracy"] = seed_inputs.teacher_accuracy
     if result.mixing is not None:
         facts["mixing"] = asdict(result.mixing)
+    if result.search is not None:
+        facts["search"] = result.search.facts()
     if result.choices:
         facts["imitation"] = [asdict(choice) for choice in result.choices]
     if "labelled" in seed_inputs.truth:

@@ -153,7 +153,6 @@ def cross_fitted_estimator(
     Raises:
         InputError: No classifier; classes that are not those of the labels; examples that it does not read.
     """
-    from sklearn.base import clone
     from sklearn.exceptions import NotFittedError
     from sklearn.utils.validation import check_is_fitted
 
@@ -172,6 +171,39 @@ def cross_fitted_estimator(
         return both[0], both[1]
 
     check_two_classes(labelled)
+    fold = folds(labelled.label, num_folds, derived_seed(seed, "teacher folds"), repeats_in(labelled).group)
+    models = FoldModels(fold=fold, fit=_fit_of(estimator, labelled, seed))
+    out_of_fold = models.out_of_fold(lambda predict, held_out: predict(labelled.take(held_out)))
+    return out_of_fold, models.mean(lambda predict: predict(pool), labelled.label)
+
+
+def pool_without_halves(
+    estimator: Any, labelled: Examples, pool: Examples, *, seed: int
+) -> tuple[Float[Tensor, "N K"], Float[Tensor, "N K"]]:
+    """The probabilities on the pool of two clones of a classifier, each fitted without one of two folds.
+
+    Args:
+        estimator: As for `cross_fitted_estimator`, not fitted.
+        labelled: n examples with known labels.
+        pool: N more.
+        seed: Draws the folds: those of students that are judged in two folds with this seed.
+
+    Returns:
+        [N, K] twice.
+
+    Raises:
+        InputError: As for `cross_fitted_estimator`.
+    """
+    fold = folds(labelled.label, 2, seed, repeats_in(labelled).group)
+    models = FoldModels(fold=fold, fit=_fit_of(estimator, labelled, seed))
+    return models[0](pool), models[1](pool)
+
+
+def _fit_of(estimator: Any, labelled: Examples, seed: int) -> Callable[[int, Tensor], Callable[[Examples], Tensor]]:
+    """The fit of a clone on some of the labelled examples."""
+    from sklearn.base import clone
+
+    who, names = f"teacher ({type(estimator).__name__})", labelled.class_names
 
     def fit(number: int, rows: Tensor) -> Callable[[Examples], Tensor]:
         some, fitted = labelled.take(rows), clone(estimator)
@@ -186,10 +218,7 @@ def cross_fitted_estimator(
         own = checked_classes(fitted, who)
         return lambda examples: spread(probs_of(fitted, raw(fitted, examples, who), who).numpy(), own, len(names))
 
-    fold = folds(labelled.label, num_folds, derived_seed(seed, "teacher folds"), repeats_in(labelled).group)
-    models = FoldModels(fold=fold, fit=fit)
-    out_of_fold = models.out_of_fold(lambda predict, held_out: predict(labelled.take(held_out)))
-    return out_of_fold, models.mean(lambda predict: predict(pool), labelled.label)
+    return fit
 
 
 def checked_classes(estimator: Any, who: str) -> np.ndarray:

@@ -35,6 +35,7 @@ def cross_fitted(
     seed: int,
     folder: Path,
     apart: Sequence[str] = (),
+    halves: Sequence[str] = (),
     progress: RowsDone | None = None,
 ) -> dict[str, Answers]:
     """Answers for every role, each labelled example's from the teacher that never saw it.
@@ -51,6 +52,8 @@ def cross_fitted(
         seed: Decides the folds and every fit.
         folder: Answers are stored in `folder/ROLE`; a finished store is read, and nothing is fitted for it.
         apart: Roles among `others` that every fit answers by itself as well, as role "ROLE-without-fold-NUMBER".
+        halves: Roles among `others` that are also answered by two more fits, each on one of two folds of the labelled
+            examples, as role "ROLE-without-half-NUMBER": for students that are judged on the other half.
         progress: Called with (rows done, rows in all) for each role in turn.
 
     Returns:
@@ -68,12 +71,19 @@ def cross_fitted(
     for role, number in itertools.product(apart, range(num_folds)):
         name, examples = f"{role}-without-fold-{number}", others[role]
         asks[name], parts[name] = _by_one(models, number, examples), examples
-    words = _words(teacher, labelled, models.fold, seed)
+    words = dict.fromkeys(parts, _words(teacher, labelled, models.fold, seed))
+    if halves:
+        # The same folds as those of students that are judged in two.
+        by_half = models if num_folds == 2 else _models(teacher, labelled, 2, seed, folder / "halves")
+        for role, number in itertools.product(halves, range(2)):
+            name, examples = f"{role}-without-half-{number}", others[role]
+            asks[name], parts[name] = _by_one(by_half, number, examples), examples
+            words[name] = _words(teacher, labelled, by_half.fold, seed)
     return {
         role: answer(
             folder / role,
             examples.ids,
-            as_kept(folder / role, StoreKey(teacher=words, data=examples.digest(), transform=role, code=ANSWERS)),
+            as_kept(folder / role, StoreKey(teacher=words[role], data=examples.digest(), transform=role, code=ANSWERS)),
             labelled.class_names,
             asks[role],
             source=examples.origin,

@@ -85,6 +85,19 @@ class PeerOptions(Options):
     standard_errors: Finite = 1.0
     workers: pydantic.PositiveInt | Literal["auto"] = "auto"
 
+    def cost(self, num_folds: int, *, hard_labels: bool) -> float:
+        """The cost of all rounds at most, in trainings on the whole pool: of each peer a half.
+
+        Args:
+            num_folds: F, peers a round.
+            hard_labels: Whether the teacher gives hard labels only; students then decide as well.
+
+        Example:
+            >>> PeerOptions(most=1).cost(2, hard_labels=False), PeerOptions(most=1).cost(2, hard_labels=True)
+            (2.0, 4.0)
+        """
+        return (self.alone + self.most + 2 * hard_labels) * num_folds / 2 if self.most else 0.0
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Peers:

@@ -1,0 +1,142 @@
+"""Labelled examples, pool and teacher of `overproof.distill`, checked against each other."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+from overproof.answers.arrays import class_names_of, probs_matrix
+from overproof.answers.order import check_order
+from overproof.data import Examples, from_arrays, grouped
+from overproof.data.classes import check_class_names
+from overproof.data.frames import check_same_rows
+from overproof.errors import InputError
+from overproof.teachers.brought.skops_file import cross_fitted_estimator, pool_without_halves
+
+NUM_FOLDS = 5
+"""Folds in which a classifier that is given unfitted is cross-fitted."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class GivenArrays:
+    """Examples and the teacher's probabilities on them.
+
+    Args:
+        labelled: n examples with known labels.
+        pool: N examples.
+        labelled_probs: [n, K], out of sample.
+        pool_probs: [N, K].
+        without_half: [N, K] for each half of the labelled examples, by a teacher that was fitted without it; empty for
+            a teacher that was not trained on them.
+    """
+
+    labelled: Examples
+    pool: Examples
+    labelled_probs: Tensor
+    pool_probs: Tensor
+    without_half: tuple[Tensor, ...] = ()
+
+
+def given_arrays(
+    pool: Any,
+    teacher_probs: Any,
+    labelled: Any,
+    labels: Any,
+    labelled_teacher_probs: Any,
+    *,
+    class_names: Sequence[str] | None,
+    labelled_group: Any,
+    seed: int,
+    halves: bool = False,
+) -> GivenArrays:
+    """Labelled examples, pool, and the teacher's probabilities on each, checked against each other.
+
+    Args:
+        pool: As for `overproof.distill`; so are the next six.
+        teacher_probs: The teacher's probabilities on the pool, or a classifier.
+        labelled: Labelled examples.
+        labels: Their labels.
+        labelled_teacher_probs: The teacher's probabilities on them.
+        class_names: The classes.
+        labelled_group: The groups of the labelled examples.
+        seed: Draws the folds of a classifier that is not fitted.
+        halves: Whether its answers on the pool without each half of the labelled examples are needed.
+
+    Raises:
+        InputError: Arrays that do not fit together, named with their shapes.
+    """
+    classifier = teacher_probs if hasattr(teacher_probs, "predict_proba") else None
+    if (classifier is None) is (labelled_teacher_probs is None):
+        raise InputError(
+            "labelled_teacher_probs is needed where teacher_probs is an array, and left out where it is a classifier."
+        )
+    names = class_names_of(None if classifier is not None else teacher_probs, labels, class_names)
+    given = probs_matrix(teacher_probs, "teacher_probs", names) if classifier is None else None
+    num_classes = len(names) if given is None else given.shape[1]
+    names = names or tuple(str(index) for index in range(num_classes))
+    if len(names) != num_classes:
+        raise InputError(f"class_names holds {len(names)} names; there are {num_classes} columns in teacher_probs.")
+    check_class_names(names, "class_names")
+    for first, second, words in (
+        (labelled, labels, ("labelled", "labels")),
+        (labelled, labelled_teacher_probs, ("labelled", "labelled_teacher_probs")),
+        (pool, teacher_probs, ("pool", "teacher_probs")),
+    ):
+        check_same_rows(first, second, *words)
+    pool_examples = _examples(pool, None, names, "pool")
+    labelled_examples = _examples(labelled, labels, names, "labelled")
+    if labelled_group is not None:
+        labelled_examples = grouped(labelled_examples, labelled_group, "labelled_group")
+    if (labelled_examples.label < 0).any():
+        row = int((labelled_examples.label < 0).int().argmax())
+        raise InputError(
+            f"labels, row {row}: the label is unknown; every labelled example needs one of 0..{num_classes - 1}."
+        )
+    if given is None:
+        labelled_probs, pool_probs = cross_fitted_estimator(
+            classifier, labelled_examples, pool_examples, num_folds=NUM_FOLDS, seed=seed
+        )
+    else:
+        pool_probs, labelled_probs = given, probs_matrix(labelled_teacher_probs, "labelled_teacher_probs", names)
+    if labelled_probs.shape[1] != num_classes:
+        raise InputError(
+            f"labelled_teacher_probs has {labelled_probs.shape[1]} columns and teacher_probs {num_classes}; both need "
+            f"one for each class."
+        )
+    for probs, examples, option in (
+        (pool_probs, pool_examples, "teacher_probs"),
+        (labelled_probs, labelled_examples, "labelled_teacher_probs"),
+    ):
+        if len(probs) != len(examples):
+            raise InputError(
+                f"{option} has {len(probs)} rows for {len(examples)} {examples.origin} examples; each needs one."
+            )
+    if given is not None:
+        check_order(
+            labelled_probs.argmax(dim=1).numpy(),
+            labelled_examples.label.numpy(),
+            names,
+            names,
+            "labelled_teacher_probs",
+            remedy="Put the columns of both arrays of probabilities into the order of class_names.",
+        )
+    without_half: tuple[Tensor, ...] = ()
+    if halves and classifier is not None and not hasattr(classifier, "classes_"):
+        without_half = pool_without_halves(classifier, labelled_examples, pool_examples, seed=seed)
+    return GivenArrays(
+        labelled=labelled_examples,
+        pool=pool_examples,
+        labelled_probs=labelled_probs,
+        pool_probs=pool_probs,
+        without_half=without_half,
+    )
+
+
+def _examples(values: Any, labels: Any, names: tuple[str, ...], origin: str) -> Examples:
+    if isinstance(values, Examples) and labels is None:
+        return values
+    if isinstance(values, Examples):
+        # Its inputs are checked; missing values in them are allowed.
+        return from_arrays(values.inputs, labels, class_names=names, origin=origin, missing="allow")
+    return from_arrays(values, labels, class_names=names, origin=origin)
