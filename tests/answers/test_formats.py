@@ -48,6 +48,14 @@ def test_an_object_of_probabilities_goes_by_name(tmp_path: Path):
     assert answers.probs().tolist() == [[0.25, 0.25, 0.5], [1.0, 0.0, 0.0]]
 
 
+def test_numbers_beside_a_label_are_no_classes(tmp_path: Path):
+    path = tmp_path / "a.csv"
+    path.write_text("id,label,confidence,seconds\na,cat,0.75,3\nb,dog,0.5,4\n")
+    answers, ids, names = read_all_answers(path)
+    assert (names, ids.to_pylist()) == (("cat", "dog"), ["a", "b"])
+    assert answers.probs().tolist() == [[0.75, 0.25], [0.5, 0.5]]
+
+
 def test_a_list_follows_the_order_that_is_given(tmp_path: Path):
     path = lines(tmp_path, {"id": "a", "probs": [0.5, 0.25, 0.25]}, {"id": "b", "probs": [0.0, 1.0, 0.0]})
     assert probs_of(path, classes=CLASSES) == [[0.5, 0.25, 0.25], [0.0, 1.0, 0.0]]

@@ -13,6 +13,7 @@ from scipy.stats import norm, t
 from sklearn.metrics import f1_score, log_loss
 
 from overproof.errors import InputError
+from overproof.evaluation.confusions import tally
 from overproof.evaluation.metrics import correct, metrics
 from overproof.evaluation.verdict import Row, markdown, summarise, table
 from overproof.functional.intervals import accuracy_interval
@@ -129,6 +130,19 @@ def test_bad_input_is_named_in_one_sentence(change, message):
         metrics(**(good | change))
     assert str(caught.value).endswith(".")
     assert "\n" not in str(caught.value)
+
+
+def test_mistakes_and_reliability_have_four_decimals():
+    student, teacher = (
+        torch.tensor([[0.123456, 0.876544], [0.9, 0.1]]),
+        torch.tensor([[0.654321, 0.345679], [0.9, 0.1]]),
+    )
+    found = tally("slam", 0, student, torch.tensor([0, 0]), teacher, rows=torch.tensor([7, 9]))
+    (mistake,) = found.disagreements
+    assert mistake == {
+        "row": 7, "label": 0, "teacher": 0, "teacher_prob": 0.6543, "student": 1, "student_prob": 0.8765,
+    }  # fmt: skip
+    assert [each[1:] for each in found.reliability] == [(2, 0.8883, 1)]
 
 
 # --- summaries by hand

@@ -19,6 +19,10 @@ TOLERANCE = 2e-3
 """Of probabilities: half precision, and rounded ones that are made to sum to one."""
 
 
+class Near(float):
+    """A probability, which is compared within `TOLERANCE`."""
+
+
 class Any_:
     """Stands for a value that is not compared."""
 
@@ -36,9 +40,10 @@ def alike(found: Any, expected: Any) -> bool:
         return len(found) == len(expected) and all(map(alike, found, expected))
     if isinstance(expected, dict) and isinstance(found, dict):
         return expected.keys() <= found.keys() and all(alike(found[key], expected[key]) for key in expected)
-    if isinstance(expected, float) and isinstance(found, float):
+    if isinstance(expected, Near) and isinstance(found, float):
         return abs(found - expected) <= TOLERANCE
-    return type(found) is type(expected) and bool(found == expected)
+    # 1 and 1.0 are one number; True is none.
+    return isinstance(found, bool) == isinstance(expected, bool) and bool(found == expected)
 
 
 # --- rows
@@ -164,7 +169,7 @@ def answers_csv(folder: Path) -> list[Any] | None:
     ids = list(columns.pop("id"))
     names = sorted(columns)
     # A cell that is no number makes no file that can be read.
-    probs = [[float(columns[name][row]) for name in names] for row in range(len(ids))]
+    probs = [[Near(columns[name][row]) for name in names] for row in range(len(ids))]
     return [names, ids, probs]
 
 
@@ -175,7 +180,7 @@ def answers_parquet(folder: Path) -> list[Any] | None:
     columns = pyarrow.parquet.read_table(folder / "a.parquet").to_pydict()
     ids = columns.pop("id")
     names = sorted(columns)
-    return [names, ids, [[columns[name][row] for name in names] for row in range(len(ids))]]
+    return [names, ids, [[Near(columns[name][row]) for name in names] for row in range(len(ids))]]
 
 
 def answers_jsonl(folder: Path) -> list[Any] | None:
@@ -188,7 +193,7 @@ def answers_jsonl(folder: Path) -> list[Any] | None:
     for line in lines:
         if len(set(line["top_classes"])) < len(line["top_classes"]):
             return None
-        given = dict(zip(line["top_classes"], map(float, line["top_probs"]), strict=True))
+        given = dict(zip(line["top_classes"], map(Near, line["top_probs"]), strict=True))
         # What is missing to one is distributed over the classes that are not named.
         whole = abs(sum(given.values()) - 1) < 0.001 or len(given) < len(names)
         probs.append([given.get(name, ANY) if whole else ANY for name in names])

@@ -84,6 +84,24 @@ def test_what_must_not_be_is_noticed(tmp_path):
     assert mutate_readers.outcome(own, tmp_path, ["one", "three"])[0] == "silent"
 
 
+@pytest.mark.parametrize(
+    ("found", "expected", "same"),
+    [
+        (0.001, 0.002, False),
+        (0.001, mutate_readers.second_readers.Near(0.002), True),
+        (0.1, mutate_readers.second_readers.Near(0.103), False),
+        (1.0, 1, True),
+        (True, 1, False),
+        ("1", 1, False),
+        ([1], [1, 2], False),
+        ({"a": 1, "b": 2}, {"a": 1}, True),
+        ({}, {"a": 1}, False),
+    ],
+)
+def test_only_probabilities_may_differ_a_little(found, expected, same):
+    assert alike(found, expected) is same
+
+
 def another(value):
     """The same with its last number or text changed; of a dictionary the first."""
     if isinstance(value, dict):
