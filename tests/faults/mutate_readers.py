@@ -50,13 +50,15 @@ class Reader:
         write: Writes the files into a folder, and returns the names of those to damage.
         read: Reads the folder: a value to compare.
         check: The same by another reader, or None where that one cannot tell; absent where nothing is compared.
-        own: Whether the files are the package's own with checksums, so that any change must be refused.
+        own: Whether the files are the package's own with checksums, so that no other value may be read.
+        listed: Whether a manifest lists every file but itself, so that any changed byte must be refused.
     """
 
     write: Callable[[Path], list[str]]
     read: Read
     check: Read | None = None
     own: bool = False
+    listed: bool = False
 
 
 # --- small files
@@ -384,9 +386,9 @@ READERS = {
     "answers.parquet": Reader(_answers_parquet, _read_answers("a.parquet"), second_readers.answers_parquet),
     "predict": Reader(_bytes("a.csv", _csv_text), _predict, plain_csv("id", 5)),
     "store": Reader(_store, _read_store, own=True),
-    "student": Reader(_student, _read_student, own=True),
-    "export": Reader(_export, _read_student, own=True),
-    "run": Reader(_run, _read_run, own=True),
+    "student": Reader(_student, _read_student, own=True, listed=True),
+    "export": Reader(_export, _read_student, own=True, listed=True),
+    "run": Reader(_run, _read_run, own=True, listed=True),
     "experiment": Reader(_bytes("e.yaml", _experiment), _load_experiment, second_readers.experiment),
 }
 
@@ -473,12 +475,15 @@ def _try(name: str, seed: int, numbers: range, report: int) -> None:
             shutil.rmtree(folder)
             shutil.copytree(clean, folder)
             file = folder / draw.choice(files)
-            changed = damaged(file.read_bytes(), draw)
+            whole = file.read_bytes()
+            changed = damaged(whole, draw)
             file.write_bytes(changed)
             os.write(report, json.dumps([number, "began", ""]).encode() + b"\n")
             signal.alarm(SECONDS)
             found, words = outcome(reader, folder, original)
             signal.alarm(0)
+            if reader.listed and found == "read" and changed != whole and file.name != "manifest.json":
+                found, words = "silent", f"{file.name} is not the file that its manifest lists, and was read"
             os.write(report, json.dumps([number, found, words[-2000:]]).encode() + b"\n")
 
 
