@@ -178,7 +178,8 @@ def answers_parquet(folder: Path) -> list[Any] | None:
     import pyarrow.parquet
 
     columns = pyarrow.parquet.read_table(folder / "a.parquet").to_pydict()
-    ids = columns.pop("id")
+    # Ids of bytes are spelled in hex.
+    ids = [each.hex() if isinstance(each, bytes) else each for each in columns.pop("id")]
     names = sorted(columns)
     return [names, ids, [[Near(columns[name][row]) for name in names] for row in range(len(ids))]]
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from pyarrow import feather
+from pyarrow import feather, parquet
 
-from overproof.data.readers.arrow_files import open_arrow
+from overproof.data.readers.arrow_files import open_arrow, open_parquet
 from overproof.errors import InputError
 from tests.faults import mutate_readers
 
@@ -129,3 +129,15 @@ def test_a_column_whose_name_is_no_text_is_a_damaged_file(tmp_path):
     path.write_bytes(path.read_bytes().replace(b"odd\0", b"\x80dd\0"))
     with pytest.raises(InputError, match=r"is not a readable Arrow file \(.*utf-8.*a whole one is needed"):
         open_arrow(path, "File a.feather")
+
+
+def test_a_name_in_the_metadata_of_a_column_that_is_no_text_is_a_damaged_file(tmp_path):
+    """The schema names the column rightly; only what the row group says of it does not."""
+    path = tmp_path / "a.parquet"
+    parquet.write_table(pa.table({"size": [1.0], "odd": [2.0]}), path, store_schema=False)
+    head, _, tail = path.read_bytes().rpartition(b"odd")
+    path.write_bytes(head + b"\x80dd" + tail)
+    rows = open_parquet(path, "File a.parquet")
+    assert rows.columns == ("size", "odd")
+    with pytest.raises(InputError, match=r"is a damaged Parquet file \(.*utf-8.*a whole one is needed"):
+        list(rows.tables(["size"]))

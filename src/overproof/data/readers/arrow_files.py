@@ -71,7 +71,21 @@ class ParquetRows:
 
     def _check_size(self, columns: Sequence[str]) -> None:
         """Refuse compressed columns that unpack to too much, by the file's metadata: nothing is unpacked for that."""
-        wanted, unpacked = set(columns), 0
+        try:
+            unpacked = self._unpacked_bytes(set(columns))
+        except _DAMAGE as error:
+            raise InputError(
+                f"{self.name} is a damaged Parquet file ({reason(error)}); a whole one is needed."
+            ) from None
+        if unpacked > self.max_gb * 1e9:
+            raise InputError(
+                f"{self.name} unpacks to {unpacked / 1e9:.3g} GB ({listed(columns)}), and {self.max_gb:g} are allowed; "
+                f"set `max_unpacked_gb` to more ({FLAG})."
+            )
+
+    def _unpacked_bytes(self, wanted: Collection[str]) -> int:
+        """The size of compressed columns when unpacked; raises where a column's name in the metadata is not UTF-8."""
+        unpacked = 0
         for number in range(self.file.metadata.num_row_groups):
             group = self.file.metadata.row_group(number)
             for place in range(group.num_columns):
@@ -82,11 +96,7 @@ class ParquetRows:
                 # Runs and dictionaries shorten the pages too, which unpack to at least this for every value.
                 size = max(chunk.total_uncompressed_size, chunk.num_values * _WIDTH.get(chunk.physical_type, 4))
                 unpacked += size if size > chunk.total_compressed_size else 0
-        if unpacked > self.max_gb * 1e9:
-            raise InputError(
-                f"{self.name} unpacks to {unpacked / 1e9:.3g} GB ({listed(columns)}), and {self.max_gb:g} are allowed; "
-                f"set `max_unpacked_gb` to more ({FLAG})."
-            )
+        return unpacked
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
