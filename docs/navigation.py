@@ -30,6 +30,7 @@ ORDER: dict[str, list[str]] = {
         "results_texts.md",
         "results_images.md",
         "results_tables.md",
+        "results_auto.md",
         "results_peer_rounds.md",
         "results_self_distillation.md",
         "results_costs.md",

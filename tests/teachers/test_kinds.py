@@ -54,6 +54,7 @@ NAMED = {
     "TorchModule": {"model": "package.module:Net", "weights": "a.safetensors"},
     "OnnxFile": {"model": "a.onnx"},
     "SkopsFile": {"model": "folder/a.skops"},
+    "ZeroShotByName": {"model": "zero_shot"},
     "SavedStudentFolder": {"model": "runs/a/students/seed-0/slam"},
     "OwnStudent": {"model": "student"},
     "FrozenEncoderByName": {"model": "minilm"},

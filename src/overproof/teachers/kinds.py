@@ -13,6 +13,7 @@ from overproof.teachers.brought.onnx_file import OnnxFile
 from overproof.teachers.brought.saved_student import SavedStudentFolder
 from overproof.teachers.brought.skops_file import SkopsFile
 from overproof.teachers.brought.torch_module import TorchModule
+from overproof.teachers.brought.zero_shot import ZeroShotByName
 from overproof.teachers.kind import BroughtKind, Named, TeacherKind, TeacherName, TrainedKind, TrainingSetting
 from overproof.teachers.scorers import Brought, Trainable
 from overproof.teachers.trained.estimator import EstimatorByPath
@@ -28,6 +29,7 @@ BROUGHT: tuple[BroughtKind, ...] = (
     OnnxFile(),
     SkopsFile(),
     HuggingFaceFolder(),
+    ZeroShotByName(),
     # Any other path.
     SavedStudentFolder(),
 )

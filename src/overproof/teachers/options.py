@@ -20,7 +20,8 @@ class ScorerOptions(Options):
             `package.module:factory` of a scikit-learn classifier or of a torch module; `student` for one like the
             run's student, trained as it is. Pretrained, used as it is: the folder of a saved student, such as
             RUN/students/seed-0/labelled_only, or of a Hugging Face classifier (a path with a slash in it); a file
-            `….onnx` or `….skops`; an import path with `weights`; or `answers`. `auto` is `minilm` for text, boosted
+            `….onnx` or `….skops`; an import path with `weights`; `zero_shot` (for texts: the class whose description in
+            `options.descriptions` is nearest); or `answers`. `auto` is `minilm` for text, boosted
             trees for tables and `cnn` for images.
         options: The model's own options.
         answers: A file of answers or several, each joined by the data's id column, for `answers`; every file may hold
