@@ -23,7 +23,7 @@ def demo(
 ) -> None:
     """Run an example on real data that comes with the package: clothing reviews, few labels, a small text student.
 
-    The teacher is a sentence encoder, the student a bag of n-grams. Nothing is downloaded.
+    The teacher is a sentence encoder that never saw a label, the student a bag of n-grams. Nothing is downloaded.
 
     Example:
         overproof demo --quick
