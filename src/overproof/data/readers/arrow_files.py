@@ -84,10 +84,19 @@ class ParquetRows:
             )
 
     def _unpacked_bytes(self, wanted: Collection[str]) -> int:
-        """The size of compressed columns when unpacked; raises where a column's name in the metadata is not UTF-8."""
+        """The size of compressed columns when unpacked; raises where a column's name in the metadata is not UTF-8.
+
+        What a file says of single columns is read only where it matters, because pyarrow ends the process on some
+        damaged descriptions of columns: for lists, and in files whose columns are together above the limit.
+        """
+        metadata, schema = self.file.metadata, self.file.schema_arrow
+        flat = not any(pa.types.is_nested(schema.field(name).type) for name in wanted if name in schema.names)
+        groups = [metadata.row_group(number) for number in range(metadata.num_row_groups)]
+        all_columns = sum(max(group.total_byte_size, group.num_rows * 8 * len(schema.names)) for group in groups)
+        if flat and all_columns <= self.max_gb * 1e9:
+            return all_columns
         unpacked = 0
-        for number in range(self.file.metadata.num_row_groups):
-            group = self.file.metadata.row_group(number)
+        for group in groups:
             for place in range(group.num_columns):
                 chunk = group.column(place)
                 # Nested columns are "name.list.element".
