@@ -43,6 +43,44 @@ def test_labels_are_not_thrown_into_the_pool(tmp_path):
         roles_of(files, labelled=301, pool=3000, test=100)
 
 
+def test_all_labelled_rows_beside_the_test_are_labelled(tmp_path):
+    files = table(tmp_path, 500, 200, repeats=3)
+    roles = roles_of(files, labelled="all", test=50)
+    drawn = [roles.for_seed(seed) for seed in (0, 1)]
+    # Three rows with a label are repeated, each drawn once.
+    for each in drawn:
+        assert [len(part) for part in (each.labelled, each.pool, each.test)] == [150, 297, 50]
+        assert (each.labelled.label >= 0).all()
+        assert (each.pool.label < 0).all()
+    assert {*drawn[0].labelled.keys.to_pylist()} == {*drawn[1].labelled.keys.to_pylist()}
+    fewer = roles_of(files, labelled="all", test=50, pool=100).for_seed(0)
+    assert [len(part) for part in (fewer.labelled, fewer.pool, fewer.test)] == [150, 100, 50]
+    assert (fewer.labelled.label >= 0).all()
+    # No rest without a label, no label beside the test, and roles that cannot be all of a file.
+    for rows, words in (
+        ({"labelled": "all", "test": 200}, "has no row with a known label beside those drawn for 'test'"),
+        ({"labelled": "all", "test": "all"}, "Option 'data.rows.test' is 'all'; give a number"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            roles_of(files, **rows)
+    with pytest.raises(InputError, match="no pool is left; give a number instead"):
+        roles_of(table(tmp_path, 100, 100), labelled="all", test=20)
+    # Where it is the default, it need not be left out.
+    own = {"labelled": files["all"], "test": files["all"], "pool": files["all"]}
+    assert DataOptions.model_validate({"files": own, "rows": dict.fromkeys(own, "all")}).rows == {}
+
+
+def test_all_labelled_rows_are_those_of_no_group_of_the_test(tmp_path):
+    files, _ = grouped_table(tmp_path, known=0.5)
+    roles = roles_of(files, labelled="all", test=40)
+    drawn = roles.for_seed(0)
+    in_test = {*drawn.test.group.to_pylist()}
+    known = roles.fixed["train"].label >= 0
+    assert len(drawn.labelled) == int(known.sum()) > 50
+    assert not in_test & {*drawn.labelled.group.to_pylist(), *drawn.pool.group.to_pylist()}
+    assert len(drawn.pool) > 20
+
+
 def test_a_draw_with_labels_to_spare_is_what_it_was(tmp_path):
     files = table(tmp_path, 400, 400)
     drawn = roles_of(files, labelled=30, pool=100, test=50).for_seed(0)

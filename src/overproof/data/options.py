@@ -22,7 +22,8 @@ class DataOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
     Args:
         files: A file for each role that has its own; roles without one are drawn from `all`, disjoint by content.
         rows: Number of examples of a role; the default for `pool` is all that is left, for a role with its own file all
-            of it. Zero means that there are none (no labelled examples, or no pool). The examples drawn for `test`, for
+            of it. `labelled: all` takes every row of `all` with a label that is not drawn for `test` or `validation`.
+            Zero means that there are none (no labelled examples, or no pool). The examples drawn for `test`, for
             `validation`, and for the pool and the labelled ones together are the same for every seed; which of the last
             are labelled is drawn for each seed. `original` is the teacher's own training data, if available: it has
             its own file, and a row with `pool: original` is distilled on it, for comparison.
@@ -42,7 +43,7 @@ class DataOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
     """
 
     files: dict[FileRole, Source]
-    rows: dict[Role, pydantic.NonNegativeInt] = {}
+    rows: dict[Role, pydantic.NonNegativeInt | Literal["all"]] = {}
     group: str | None = None
     draw_seed: int = 0
     duplicates: Literal["report", "drop"] = "report"
@@ -64,6 +65,21 @@ class DataOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
             return {"group": name, **file} if isinstance(file, dict) else file
 
         return {**given, "files": {role: with_group(file) for role, file in files.items()}}
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _all_of_a_role_is_its_default(cls, given: Any) -> Any:
+        """Leave out `all` where it is the default: for a role with a file of its own, and for the pool."""
+        rows, files = (given.get(name) if isinstance(given, dict) else None for name in ("rows", "files"))
+        if not isinstance(rows, dict) or not isinstance(files, dict):
+            return given
+        default = {"pool", *files}
+        return {**given, "rows": {role: num for role, num in rows.items() if num != "all" or role not in default}}
+
+    def number_of(self, role: Role) -> int | None:
+        """The number of examples of a role, where the options have one."""
+        number = self.rows.get(role)
+        return number if isinstance(number, int) else None
 
     @property
     def has_validation(self) -> bool:
@@ -87,6 +103,11 @@ class DataOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
     @pydantic.model_validator(mode="after")
     def _every_role_has_a_source(self) -> "DataOptions":
         files = self.files
+        if odd := [role for role, number in self.rows.items() if number == "all" and role != "labelled"]:
+            raise InputError(
+                f"Option 'data.rows.{odd[0]}' is 'all'; give a number (only 'labelled' may take every row that has a "
+                f"label), or a file of its own in 'data.files.{odd[0]}'."
+            )
         empty: list[str] = [role for role in self.rows if self.without(role)]
         for role in empty:
             if role not in ("labelled", "pool"):

@@ -173,7 +173,7 @@ def _data(about: CardFacts) -> Iterator[str]:
     for role, file in data.files.items():
         chosen = f", rows where {dict(file.where)}" if file.where else ""
         yield f"- `{role}`: `{file.path}`{chosen}"
-    drawn = ", ".join(f"{count:,} {role}" for role, count in data.rows.items())
+    drawn = ", ".join(f"{count if count == 'all' else f'{count:,}'} {role}" for role, count in data.rows.items())
     if drawn:
         yield f"\nDrawn from them: {drawn}."
     held = facts["num_held_out"]

@@ -101,7 +101,7 @@ class Comparison:
 
     def runs(self) -> tuple[ComparisonRun, ...]:
         """The runs, by student and rising budget."""
-        own = self.experiment.data.rows.get("labelled")
+        own = self.experiment.data.number_of("labelled")
         students = self.options.students or (self.experiment.student,)
         budgets: tuple[int | None, ...] = tuple(sorted(self.options.labels)) or (own,)
         return tuple(self._run(student, labels, len(students) > 1) for student in students for labels in budgets)

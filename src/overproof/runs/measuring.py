@@ -69,7 +69,7 @@ def sizes(experiment: Experiment, previews: Mapping[str, Preview]) -> Sizes:
     data = experiment.data
     if sum(num_bytes(source, role=role) for role, source in data.files.items()) <= LARGE_BYTES:
         return replace(sizes_of(experiment, read_roles(data)), on_disk=_on_disk(experiment))
-    rows: dict[str, int] = {str(role): count for role, count in data.rows.items()}
+    rows = {str(role): count for role, count in data.rows.items() if isinstance(count, int)}
     counts = {role: rows.get(role, previews[role].num_rows) for role in ROLES if role in previews}
     if "all" in previews:
         drawn = {role: rows[role] for role in rows if role not in data.files}
@@ -79,6 +79,10 @@ def sizes(experiment: Experiment, previews: Mapping[str, Preview]) -> Sizes:
     shown = next(role for role in ("labelled", "all", "test") if role in data.files)
     largest = max(data.files, key=lambda role: previews[role].num_rows)
     known = first_rows(data.files[shown], role=shown, num_rows=2**14)
+    if data.rows.get("labelled") == "all":
+        with_label = round((known.label >= 0).double().mean().item() * previews["all"].num_rows)
+        counts["labelled"] = max(with_label - sum(counts.get(role, 0) for role in ("test", "validation")), 1)
+        counts["pool"] = counts["pool"] if "pool" in rows else max(counts["pool"] - counts["labelled"], 0)
     pool = data.files["pool" if "pool" in data.files else "all" if "all" in data.files else largest]
     return Sizes(
         counts=counts,

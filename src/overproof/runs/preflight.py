@@ -57,7 +57,7 @@ def import_paths(experiment: Experiment) -> Iterator[tuple[str, str]]:
 
 def _check_rows(experiment: Experiment, previews: dict[str, Preview]) -> None:
     """No role may have more rows than its file; how many of them are distinct is checked when they are read."""
-    rows: dict[str, int] = {str(role): count for role, count in experiment.data.rows.items()}
+    rows = {str(role): count for role, count in experiment.data.rows.items() if isinstance(count, int)}
     for role, found in previews.items():
         drawn = set(rows) - set(experiment.data.files) if role == "all" else {role} & set(rows)
         asked = {each: rows[each] for each in rows if each in drawn}
@@ -69,7 +69,7 @@ def _check_rows(experiment: Experiment, previews: dict[str, Preview]) -> None:
 
 
 def _check_folds(experiment: Experiment) -> None:
-    num_labelled = experiment.data.rows.get("labelled", 0)
+    num_labelled = experiment.data.number_of("labelled") or 0
     for scorer in experiment.scorers:
         if scorer.trained_here and 0 < num_labelled < scorer.folds:
             raise InputError(

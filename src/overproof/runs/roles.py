@@ -106,7 +106,7 @@ class Roles:
         return self._last[seed]
 
     def _drawn(self, seed: int) -> SeedRoles:
-        rows, fixed = self.options.rows, dict(self.fixed)
+        rows, fixed = _numbers(self.options), dict(self.fixed)
         if "train" in fixed:
             train = fixed.pop("train")
             counts = {"labelled": rows["labelled"]}
@@ -225,7 +225,7 @@ def read_roles(options: DataOptions, folder: Path | None = None, reading: Callab
     Raises:
         InputError: A file cannot be read, roles have different classes, or a file has fewer examples than are drawn.
     """
-    rows: dict[str, int] = {role: count for role, count in options.rows.items() if count}
+    rows: dict[str, int] = {role: count for role, count in _numbers(options).items() if count}
     absent = [role for role in options.rows if options.without(role)]
     sets: dict[str, Examples] = {role: _read(options, role, folder, reading) for role in options.files}
     remarks: list[str] = []
@@ -244,11 +244,19 @@ def read_roles(options: DataOptions, folder: Path | None = None, reading: Callab
         drawn: dict[str, int] = {
             role: rows[role] for role in ("test", "validation") if role not in sets and role in rows
         }
+        if every_label := options.rows.get("labelled") == "all":
+            rows["labelled"] = _num_labelled_beside(whole, drawn, options.draw_seed)
+            options = options.model_copy(update={"rows": {**options.rows, "labelled": rows["labelled"]}})
         left = num_distinct(whole) - sum(drawn.values())
         if "labelled" not in sets and "labelled" not in absent:
             drawn["labelled"] = rows["labelled"]
             left -= rows["labelled"]
         if "pool" not in sets and "pool" not in absent:
+            if every_label and "pool" not in rows and left < 1:
+                raise InputError(
+                    f"Option 'data.rows.labelled' is 'all', and every row of {whole.origin} has a label, so that no "
+                    f"pool is left; give a number instead, a pool in 'data.files.pool', or set 'data.rows.pool: 0'."
+                )
             drawn["pool"] = rows.get("pool", left)
         drawn = _without_repeats(whole, drawn, "pool", remarks)
         _need_enough(whole, drawn)
@@ -282,6 +290,30 @@ def read_roles(options: DataOptions, folder: Path | None = None, reading: Callab
         repeated={role: len(found) for role, found in repeated.items()},
         remarks=tuple(dict.fromkeys(remarks)),
     )
+
+
+def _numbers(options: DataOptions) -> dict[str, int]:
+    return {role: number for role, number in options.rows.items() if isinstance(number, int)}
+
+
+def _num_labelled_beside(whole: Examples, drawn: Mapping[str, int], seed: int) -> int:
+    """How many rows with a label are left for `labelled: all` when other roles are drawn, and are in none of their
+    groups.
+
+    Raises:
+        InputError: None is left.
+    """
+    parts = split(whole, {**drawn, "train": 1}, seed, rest="train") if drawn else {}
+    free = np.asarray(whole.label >= 0)
+    for role in drawn:
+        free &= ~_shared(whole, parts[role])
+    if not free.any():
+        asked = listed(drawn)
+        raise InputError(
+            f"Option 'data.rows.labelled' is 'all', but {whole.origin} has no row with a known label"
+            f"{f' beside those drawn for {asked}' if drawn else ''}; at least one is needed, or set it to 0."
+        )
+    return num_distinct(whole.take(np.flatnonzero(free)))
 
 
 def _read(options: DataOptions, role: FileRole, folder: Path | None, reading: Callable[..., Examples]) -> Examples:
