@@ -8,8 +8,9 @@ run, a decorator gone); this script adds the statement that is left out, draws a
 
 - Places are drawn, not mutants: an addition has eleven replacements and would count eleven times. Annotations are left
   out, because a wrong one is noticed when the file is imported, and the options of `@dataclass`.
-- A mutant is killed if its tests fail, or take three times as long as without it and half a minute more. It is tried
-  in a copy of the project.
+- A mutant is killed if its tests fail (pytest's exit code 1, or 4 where it breaks the import of a conftest), or take
+  three times as long as without it and half a minute more; those are counted apart. Any other end of the tests, such
+  as a signal or no test found, says nothing about them and stops the script. It is tried in a copy of the project.
 - Every mutant is tested in a fork of one process that has imported the libraries, but nothing of the package.
 - Survivors are printed as differences. Those in `equivalent_mutants.txt` change nothing that a caller can see; the
   second share leaves them out.
@@ -61,6 +62,7 @@ TESTS = {
     "training/estimators.py": "tests/models/test_estimator.py",
     "training/least_trusted.py": "tests/report/test_weights_over_training.py tests/report/test_report.py",
     "training/peer_rounds": "tests/training/test_peer_rounds.py",
+    "training/search": "tests/training/test_search.py",
 }
 """The tests of each file, by the longest path that it begins with; the examples in its docstrings belong to them."""
 
@@ -196,6 +198,23 @@ def copied(target: Path) -> None:
             shutil.copyfile(ROOT / name, target / name)
 
 
+def outcome_of(code: int, log: Path) -> str:
+    """`passed` or `failed`, from the exit code of pytest and what it has printed.
+
+    Raises:
+        SystemExit: The code says neither, so counting it as killed would be a guess.
+    """
+    printed = log.read_text(errors="replace") if log.exists() else ""
+    if code in (0, 1):
+        return ("passed", "failed")[code]
+    if code == 4 and "while loading conftest" in printed:
+        return "failed"
+    raise SystemExit(
+        f"The tests ended with code {code} (0 is passed, 1 is failed), which does not say whether they notice the "
+        f"change. The end of what they printed:\n{printed[-3000:]}"
+    )
+
+
 class Tests:
     """Runs tests of a copy in forks of this process."""
 
@@ -217,7 +236,11 @@ class Tests:
         os.utime(path, (self.stamp, self.stamp))
 
     def run(self, arguments: list[str], limit: float) -> tuple[str, float]:
-        """`passed`, `failed` or `too long`, and the seconds it took."""
+        """`passed`, `failed` or `too long`, and the seconds it took.
+
+        Raises:
+            SystemExit: The tests ended otherwise.
+        """
         start = time.monotonic()
         child = os.fork()
         if child == 0:
@@ -225,7 +248,7 @@ class Tests:
         while time.monotonic() - start < limit:
             ended, status = os.waitpid(child, os.WNOHANG)
             if ended:
-                return ("passed" if status == 0 else "failed"), time.monotonic() - start
+                return outcome_of(os.waitstatus_to_exitcode(status), self.log), time.monotonic() - start
             time.sleep(0.05)
         os.killpg(child, signal.SIGKILL)
         os.waitpid(child, 0)
@@ -282,11 +305,15 @@ def main() -> None:
                 if names not in seconds:
                     # Without a change all of them must pass. This compiles them as well, so the limit is generous.
                     outcome, seconds[names] = tests.run(names.split(), 1800)
-                    assert outcome == "passed", (names, outcome, tests.log.read_text()[-3000:])
+                    if outcome != "passed":
+                        raise SystemExit(f"Without a change: {outcome}: {names}\n{tests.log.read_text()[-3000:]}")
                     print(f"{seconds[names]:.0f} s without a change: {names}", flush=True)
                 tests.write(mutant.file, mutant.code)
                 try:
                     outcome, taken = tests.run([mutant.file, *names.split()], 30 + 3 * seconds[names])
+                except SystemExit:
+                    print(f"  stopped at: {mutant.line()}", flush=True)
+                    raise
                 finally:
                     tests.write(mutant.file, mutant.original)
                 records.append(
@@ -305,8 +332,9 @@ def main() -> None:
         own = [each for each in records if folder in (each["folder"], "all")]
         killed = sum(each["outcome"] != "passed" for each in own)
         same = sum(each["equivalent"] for each in own)
+        late = sum(each["outcome"] == "too long" for each in own)
         print(
-            f"{folder:18} {killed} of {len(own)}: {interval(killed, len(own))}; "
+            f"{folder:18} {killed} of {len(own)}, {late} of them by time: {interval(killed, len(own))}; "
             f"without {same} equivalent ones {interval(killed, len(own) - same)}"
         )
 
