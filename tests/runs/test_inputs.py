@@ -390,6 +390,31 @@ def test_an_input_of_each_kind_is_refused_by_name_when_replaced_and_accepted_whe
     verify(home / "run", None, record_of(experiment), reading)
 
 
+RENAMED = {
+    "weights of an onnx": ("m.onnx", "t.onnx", lambda h: {"teacher": {"model": f"{h}/t.onnx"}}),
+    "labels in a file": ("x.npy", "x2.npy", of_data(lambda h: {"path": f"{h}/x2.npy", "label": f"{h}/y.npy"})),
+    "torch weights": ("w.safetensors", "v.safetensors", lambda h: {
+        "teacher": {"model": "m:f", "weights": f"{h}/v.safetensors", "classes": ["no", "yes"]}}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", RENAMED)
+def test_a_renamed_file_is_the_same_and_one_that_it_refers_to_keeps_its_name(home, kind):
+    options, make, replace, changed = KINDS[kind]
+    old, new, options_then = RENAMED[kind]
+    make(home)
+    reading = Reading(examples=lambda role: None, answers=ParsedFiles())
+    (home / "run").mkdir()
+    write_record(home / "run", b"", record_of(experiment_from(content(home, **options(home)))), reading)
+    (home / old).rename(home / new)
+    experiment = experiment_from(content(home, **options_then(home)))
+    verify(home / "run", None, record_of(experiment), reading)
+    if changed != old:
+        replace(home)
+        with pytest.raises(InputError, match=changed):
+            verify(home / "run", None, record_of(experiment), reading)
+
+
 def test_an_image_that_no_row_names_may_be_added(home):
     options, make, _, _ = KINDS["image that a table names"]
     make(home)

@@ -14,6 +14,7 @@ import transformers
 import yaml
 from onnx import TensorProto, helper, numpy_helper
 from sklearn.compose import make_column_transformer
+from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
@@ -77,6 +78,17 @@ def linear_onnx(path: Path, metadata=None, softmax_too=False) -> Path:
     return save_onnx(path, nodes, [number("x", None, 2)], outputs, {"w": WEIGHT}, metadata)
 
 
+def with_weights_in(path: Path, location: str) -> Path:
+    """A file whose weights are said to lie elsewhere; nothing is written there."""
+    model = onnx.load(linear_onnx(path))
+    tensor = model.graph.initializer[0]
+    tensor.ClearField("raw_data"), tensor.ClearField("float_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value=location)
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
 def probs_of(path: Path, examples=TABLE, classes=OWN, names=NAMES, **options) -> torch.Tensor:
     return opened(str(path), options, names, examples=examples, classes=classes).probs(examples)
 
@@ -95,6 +107,15 @@ def test_an_onnx_file_answers_with_logits_or_probabilities(tmp_path: Path, softm
     assert opened(str(path), {}, NAMES, examples=TABLE, classes=OWN).fingerprint != (
         opened(str(path), {}, NAMES, examples=TABLE, classes=NAMES).fingerprint
     )
+
+
+def test_a_renamed_file_is_the_same_teacher(tmp_path: Path):
+    skops.io.dump(DummyClassifier().fit([[0.0]] * 3, list(OWN)), tmp_path / "a.skops")
+    for path in (linear_onnx(tmp_path / "a.onnx"), tmp_path / "a.skops"):
+        before = opened(str(path), {}, NAMES, examples=TABLE, classes=OWN)
+        after = opened(str(path.rename(path.with_stem("b"))), {}, NAMES, examples=TABLE, classes=OWN)
+        assert after.fingerprint == before.fingerprint
+        assert len({before.fingerprint, before.former, after.former}) == 3
 
 
 @pytest.mark.parametrize("batch", [1, 2])
@@ -230,6 +251,13 @@ def test_what_is_no_onnx_file_is_refused(tmp_path: Path):
     (tmp_path / "a.onnx").write_bytes(b"no model")
     with pytest.raises(InputError, match="cannot be opened by onnxruntime"):
         probs_of(tmp_path / "a.onnx")
+    path = with_weights_in(tmp_path / "b.onnx", "../w.bin")
+    with pytest.raises(InputError, match=r"keeps weights in '\.\./w\.bin', outside its folder, .*: onnx\.save\("):
+        probs_of(path)
+    path = with_weights_in(tmp_path / "b.onnx", "w.bin")
+    (tmp_path / "w.bin").unlink(missing_ok=True)
+    with pytest.raises(InputError, match=r"keeps weights in 'w\.bin', which .* does not hold; put the file there"):
+        probs_of(path)
     with pytest.raises(InputError, match=r"none\.onnx cannot be read"):
         probs_of(tmp_path / "none.onnx")
 

@@ -45,6 +45,7 @@ class Always:
     number: int
     fingerprint: str
     kind: str = "table"
+    former: str = ""
 
     def probs(self, examples):
         return one_hot(torch.full((len(examples),), self.number), len(NAMES)).float()
@@ -111,6 +112,19 @@ def test_answers_are_copied_from_other_folders_of_the_same_teacher_only(tmp_path
     # What is copied is not asked for: this teacher would give another class.
     same = ask_once(Always(2, "first"), by_role, NAMES, folder=tmp_path / "c", other_stores=[tmp_path / "a"])
     assert (same["pool"].pseudo_label == 0).all()
+
+
+def test_answers_under_the_former_fingerprint_of_the_same_file_are_read(tmp_path):
+    by_role = {"pool": some_examples(20)}
+    ask_once(Always(0, "a.onnx"), by_role, NAMES, folder=tmp_path / "a")
+    kept = ask_once(Always(1, "any", former="a.onnx"), by_role, NAMES, folder=tmp_path / "a")
+    copied = ask_once(
+        Always(1, "any", former="a.onnx"), by_role, NAMES, folder=tmp_path / "b", other_stores=[tmp_path / "a"]
+    )
+    assert (kept["pool"].pseudo_label == 0).all()
+    assert (copied["pool"].pseudo_label == 0).all()
+    with pytest.raises(InputError, match=r"has teacher 'a\.onnx', but 'any' is needed"):
+        ask_once(Always(1, "any", former="b.onnx"), by_role, NAMES, folder=tmp_path / "a")
 
 
 def test_answers_to_other_examples_are_not_copied(tmp_path):

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -16,7 +16,7 @@ from overproof.storage.id_index import IdIndex
 from overproof.storage.keys import ANSWERS
 from overproof.storage.shard import StoreKey
 from overproof.storage.store import RowsDone, copy_from
-from overproof.teachers.keys import as_kept, same
+from overproof.teachers.keys import as_kept, same_of_any
 from overproof.teachers.scorers import Brought
 
 
@@ -95,11 +95,14 @@ def ask_once(
 
     def answers_of(role: str, examples: Examples) -> Answers:
         key = StoreKey(teacher=teacher.fingerprint, data=examples.digest(), transform=role, code=ANSWERS)
-        copy_from([each / role for each in other_stores], folder / role, functools.partial(same, key))
+        # Of a file: its fingerprint with the file's name in it, as earlier versions stored its answers.
+        former = replace(key, teacher=getattr(teacher, "former", "") or teacher.fingerprint)
+        fits = functools.partial(same_of_any, (key, former))
+        copy_from([each / role for each in other_stores], folder / role, fits)
         return answer(
             folder / role,
             examples.ids,
-            as_kept(folder / role, key),
+            as_kept(folder / role, key, former),
             class_names,
             ask_for(role, examples),
             source=examples.origin,

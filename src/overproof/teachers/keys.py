@@ -8,7 +8,7 @@ class and by all training options. What it stored is format 1 of today; when `AN
 import ast
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -44,18 +44,31 @@ def network_fingerprint(student: Mapping[str, Any], recipe: TrainOptions) -> str
     return canonical_json({"student": student, "train": described(recipe, without=["checkpoint_seconds"])})
 
 
-def as_kept(folder: Path, key: StoreKey) -> StoreKey:
-    """The key to read or fill a folder with: the given one, or that of version 0.1.0 where it stored them there.
+def as_kept(folder: Path, key: StoreKey, former: StoreKey | None = None) -> StoreKey:
+    """The key to read or fill a folder with: the given one, or that of an earlier version where it stored them there.
 
     Args:
         folder: A store, or where one will be.
         key: As this version writes it.
+        former: As an earlier version may have written it.
 
     Raises:
         InputError: The store is damaged.
     """
     kept = store.kept_under(folder)
-    return key if kept is None or not same(replace(key, data=kept.data), kept) else replace(kept, data=key.data)
+    if kept is None or not same_of_any([replace(each, data=kept.data) for each in (key, former or key)], kept):
+        return key
+    return replace(kept, data=key.data)
+
+
+def same_of_any(keys: Sequence[StoreKey], kept: StoreKey) -> bool:
+    """Whether one of some keys names the same stored answers as another.
+
+    Args:
+        keys: As this version writes them.
+        kept: As for `same`.
+    """
+    return any(same(key, kept) for key in keys)
 
 
 def same(key: StoreKey, kept: StoreKey) -> bool:

@@ -181,15 +181,21 @@ def checked_options(model: type[Options], options: Mapping[str, Any], who: str) 
         ) from None
 
 
-def hash_of_files(paths: Sequence[Path]) -> str:
+def hash_of_files(paths: Sequence[Path], called: str | None = None) -> str:
     """One hash of the names and the content of some files.
+
+    Args:
+        paths: The files, in order.
+        called: What the first of them counts as, where its name does not matter; those of the others do, because the
+            first may refer to them.
 
     Raises:
         InputError: One of them cannot be read.
     """
     hashed = hasher()
-    for path in paths:
-        hashed.update(path.name.encode() + b"\0")
+    for number, path in enumerate(paths):
+        name = path.name if number or called is None else called
+        hashed.update(name.encode() + b"\0")
         try:
             hashed.update(bytes.fromhex(digest_of_file(path)))
         except OSError as error:

@@ -25,12 +25,14 @@ class InputFiles:
         files: Name and path of each, in the order in which they are read. The name of one file is its own; names of
             several are relative to the folder that holds all of them.
         more: Whether more of them may be added later, as beside a table that names images.
+        renamed: How many of the first files may have any name, because nothing follows from it.
     """
 
     option: str
     path: str
     files: tuple[tuple[str, Path], ...]
     more: bool = False
+    renamed: int = 0
 
 
 def input_files(experiment: Experiment, *, data_only: bool = False) -> list[InputFiles]:
@@ -91,7 +93,7 @@ def _of_source(role: str, source: Source) -> Iterator[InputFiles]:
         pictures = tuple(zip(names, place.files, strict=True))
         yield InputFiles(option=f"data.files.{role}", path=source.called, files=pictures)
         return
-    yield _of_files(f"data.files.{role}", source.called, files)
+    yield _of_files(f"data.files.{role}", source.called, files, renamed=0 if place.data_set else len(files))
     if source.kind == "image" and place.family == "columns":
         # Images that the table may name.
         beside = files[0].parent if source.folder is None else Path(source.folder).expanduser()
@@ -105,7 +107,8 @@ def _of_scorer(option: str, scorer: ScorerOptions) -> Iterator[InputFiles]:
     if scorer.brought:
         what = "weights" if scorer.weights else "model"
         files = [path for path in brought_kind_of(scorer).files(scorer) if path.is_file()]
-        yield _of_files(f"{option}.{what}", scorer.weights or scorer.model, files)
+        own = Path(scorer.weights or scorer.model).expanduser()
+        yield _of_files(f"{option}.{what}", scorer.weights or scorer.model, files, renamed=int(own.is_file()))
     yield from _in_options(f"{option}.options", scorer.options)
 
 
@@ -116,11 +119,12 @@ def _in_options(option: str, options: Mapping[str, Any]) -> Iterator[InputFiles]
             yield _of_files(f"{option}.{name}", value, _below(path) if path.is_dir() else [path])
 
 
-def _of_files(option: str, path: str, files: Iterable[Path], *, more: bool = False) -> InputFiles:
+def _of_files(option: str, path: str, files: Iterable[Path], *, more: bool = False, renamed: int = 0) -> InputFiles:
     paths = list(files)
     above = os.path.commonpath([each.parent for each in paths]) if len(paths) > 1 else ""
     names = [os.path.relpath(each, above) if above else each.name for each in paths]
-    return InputFiles(option=option, path=path, files=tuple(zip(names, paths, strict=True)), more=more)
+    files = tuple(zip(names, paths, strict=True))
+    return InputFiles(option=option, path=path, files=files, more=more, renamed=renamed)
 
 
 def _below(folder: Path) -> list[Path]:

@@ -154,6 +154,9 @@ def verify_data(folder: Path, found: InputRecord) -> None:
 def _compare(each: InputFiles, now: _Digests, before: Mapping[str, Any], reading: Reading) -> None:
     then = [(str(name), str(found)) for name, _, found in before["files"]]
     here = [(name, found) for name, _, found in now]
+    for place in range(min(each.renamed, len(then), len(here))):
+        if then[place][1] == here[place][1]:
+            then[place] = here[place]
     if len(then) == len(here) == 1 and not each.more:
         # One file may have another name.
         if then[0][1] == here[0][1]:

@@ -29,12 +29,31 @@ def external_files(path: Path) -> list[Path]:
     Args:
         path: The ONNX file.
     """
+    return [path.parent / name for name in _names(path) if not _leaves(name)]
+
+
+def outside_files(path: Path) -> list[str]:
+    """The names of those outside its folder, also by a link, as the file writes them.
+
+    Args:
+        path: The ONNX file.
+    """
+    return [name for name in _names(path) if _leaves(name) or _linked_away(path.parent, name)]
+
+
+def _names(path: Path) -> list[str]:
     try:
-        data = memoryview(path.read_bytes())
+        return sorted(set(_locations(memoryview(path.read_bytes()), "model")))
     except OSError:
         return []
-    names = {name for name in _locations(data, "model") if not name.startswith("/") and ".." not in Path(name).parts}
-    return [path.parent / name for name in sorted(names)]
+
+
+def _leaves(name: str) -> bool:
+    return name.startswith("/") or ".." in Path(name).parts
+
+
+def _linked_away(folder: Path, name: str) -> bool:
+    return not (folder / name).resolve().is_relative_to(folder.resolve())
 
 
 def _locations(data: memoryview, message: str) -> Iterator[str]:

@@ -17,7 +17,7 @@ from torch import Tensor
 from overproof.data import Examples, Kind
 from overproof.data.wording import listed, reason
 from overproof.errors import InputError
-from overproof.teachers.brought.onnx_external import external_files
+from overproof.teachers.brought.onnx_external import external_files, outside_files
 from overproof.teachers.brought.onnx_inputs import Feed, reader_for
 from overproof.teachers.kind import BroughtKind, Named
 from overproof.teachers.scorers import check_named, checked_options, column_order, hash_of_files
@@ -56,6 +56,7 @@ class OnnxTeacher:
     Args:
         kind: The kind of examples it reads.
         fingerprint: The hash of the file and how it is applied.
+        former: The same with the file's name, as earlier versions had it.
         order: [K], which of its columns each of the run's classes is.
         scores: Some examples to their scores [n, K], in its own order.
         logits: Whether they are logits.
@@ -64,6 +65,7 @@ class OnnxTeacher:
 
     kind: Kind
     fingerprint: str
+    former: str = ""
     order: Int[Tensor, "K"]
     scores: Callable[[Examples], np.ndarray] = field(repr=False)
     logits: bool
@@ -109,7 +111,8 @@ def open_onnx(
     runtime, chosen = _runtime(who), checked_options(OnnxOptions, options, who)
     made = json.dumps({"onnx": chosen.model_dump(mode="json"), "classes": list(classes)}, sort_keys=True)
     files = [each for each in _files(path) if each.is_file() or each == path]
-    fingerprint = f"{made} onnxruntime={runtime.__version__} file={hash_of_files(files)}"
+    made = f"{made} onnxruntime={runtime.__version__} file="
+    hashes = [hash_of_files(files, "model.onnx"), hash_of_files(files)]
     session = _session(runtime, path, who)
     scorer = _Scorer(
         session=session,
@@ -128,7 +131,8 @@ def open_onnx(
     logits = chosen.scores == "logits" or (chosen.scores == "auto" and not _is_distribution(first))
     return OnnxTeacher(
         kind=examples.kind,
-        fingerprint=fingerprint,
+        fingerprint=made + hashes[0],
+        former=made + hashes[1],
         order=column_order(class_names, names, who),
         scores=functools.partial(_of_both_classes, scorer, logits) if first.shape[1] == 1 else scorer,
         logits=logits,
@@ -193,9 +197,10 @@ def _of_both_classes(scorer: _Scorer, logits: bool, some: Examples) -> np.ndarra
 
 
 def _files(path: Path) -> list[Path]:
-    """The file, and those that may be beside it: weights that are kept apart, under any name, and a tokenizer."""
-    usual = [path, Path(f"{path}.data"), path.parent / "tokenizer.json"]
-    return [*usual, *(each for each in external_files(path) if each not in usual)]
+    """The file, and what may be beside it: weights apart, under the names that the file refers to, and a tokenizer."""
+    external, data = external_files(path), Path(f"{path}.data")
+    usual = [path, *([data] if data in external else []), path.parent / "tokenizer.json"]
+    return [*usual, *(each for each in external if each not in usual)]
 
 
 def _runtime(who: str) -> Any:
@@ -215,6 +220,16 @@ def _session(runtime: Any, path: Path, who: str) -> Any:
     try:
         return runtime.InferenceSession(str(path), settings, providers=["CPUExecutionProvider"])
     except Exception as error:
+        if outside := outside_files(path):
+            raise InputError(
+                f"{who} keeps weights in {listed(outside)}, outside its folder, where nothing is read; save it with "
+                f"its weights beside it: onnx.save(onnx.load({str(path)!r}), 'model.onnx', save_as_external_data=True)."
+            ) from None
+        if missing := [each.name for each in external_files(path) if not each.is_file()]:
+            raise InputError(
+                f"{who} keeps weights in {listed(missing)}, which {path.parent} does not hold; put the file there "
+                f"under this name."
+            ) from None
         raise InputError(f"{who} cannot be opened by onnxruntime: {reason(error)}.") from None
 
 

@@ -32,11 +32,13 @@ class SavedTeacher:
         student: As it was saved.
         order: [K], which of its columns each of the run's classes is.
         fingerprint: Everything its answers follow from: how it is made and reads examples, and the hash of its weights.
+        former: Of weights from a file: the same with the file's name, as earlier versions had it.
     """
 
     student: Student
     order: Int[Tensor, "K"]
     fingerprint: str
+    former: str = ""
 
     @property
     def kind(self) -> Kind:

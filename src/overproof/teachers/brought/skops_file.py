@@ -54,6 +54,7 @@ class FittedEstimator:
     Args:
         kind: The kind of examples it answers.
         fingerprint: The hash of its file.
+        former: The same with the file's name, as earlier versions had it.
         order: [K], which of its columns each of the run's classes is.
         estimator: With `predict_proba`.
         who: What to call it in errors.
@@ -61,6 +62,7 @@ class FittedEstimator:
 
     kind: Kind
     fingerprint: str
+    former: str = ""
     order: Int[Tensor, "K"]
     estimator: Any
     who: str
@@ -101,7 +103,8 @@ def open_skops(
         import skops.io
     except ImportError:
         raise InputError(f"{who} needs the package skops; install it with: pip install 'overproof[sklearn]'.") from None
-    fingerprint = f"skops {skops.__version__} {json.dumps(list(classes))} file={hash_of_files([path])}"
+    made = f"skops {skops.__version__} {json.dumps(list(classes))}"
+    hashes = [hash_of_files([path], "model.skops"), hash_of_files([path])]
     try:
         found = skops.io.get_untrusted_types(file=path)
         named = {each.replace(":", ".") for each in allowed()} | (TYPES & set(chosen.trusted))
@@ -123,7 +126,8 @@ def open_skops(
     check_named(len(own), names, who)
     return FittedEstimator(
         kind=examples.kind,
-        fingerprint=fingerprint,
+        fingerprint=f"{made} file={hashes[0]}",
+        former=f"{made} file={hashes[1]}",
         order=column_order(class_names, names, who),
         estimator=estimator,
         who=who,

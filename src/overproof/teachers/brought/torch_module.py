@@ -57,7 +57,8 @@ def open_module(
     return SavedTeacher(
         student=wrap(module, classes, encoder=encoder),
         order=column_order(class_names, classes, f"teacher ({path})"),
-        fingerprint=f"{made} weights={hash_of_files([Path(weights)])}",
+        fingerprint=f"{made} weights={hash_of_files([Path(weights)], 'model.safetensors')}",
+        former=f"{made} weights={hash_of_files([Path(weights)])}",
     )
 
 
