@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from overproof.api import distill as distill
     from overproof.api import run as run
     from overproof.api import self_distill as self_distill
+    from overproof.assessment.assess import assess as assess
     from overproof.deployment import export as export
     from overproof.models import ModelSpec as ModelSpec
     from overproof.runs.experiment import Experiment as Experiment
@@ -24,6 +25,7 @@ _MODULES = {
     "distill": "overproof.api",
     "run": "overproof.api",
     "self_distill": "overproof.api",
+    "assess": "overproof.assessment.assess",
     "export": "overproof.deployment",
     "ModelSpec": "overproof.models",
     "Experiment": "overproof.runs.experiment",

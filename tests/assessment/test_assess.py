@@ -5,12 +5,14 @@ import json
 from dataclasses import asdict, replace
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from rich.console import Console
 from scipy.sparse import csr_matrix
 from sklearn.linear_model import LogisticRegression
 
+import overproof
 from overproof.assessment.assess import assess
 from overproof.assessment.estimates import Estimate
 from overproof.assessment.probes import PENALTIES, _coordinates, area_under_curve, error_probe, probe
@@ -55,6 +57,33 @@ def test_the_estimates_hold_the_truth():
     assert found.coverage[3] == 1.0
     assert found.drift > 0.01
     assert not found.findings
+
+
+def test_columns_in_another_order_are_refused_with_the_order_that_fits():
+    world = blobs(num_examples=300, num_classes=3, seed=0)
+    swapped = world.teacher_probs[:, [1, 0, 2]]
+    with pytest.raises(InputError, match=r"right for \d+ of 200 .*; in the order green, red, blue they are right for"):
+        overproof.assess(world.label[:200], swapped[:200], swapped[200:], class_names=NAMES)
+    # A run has compared the order with that of the files; what it spoils on purpose is assessed.
+    assert assess(world.label[:200], swapped[:200], swapped[200:], class_names=NAMES, checked=True).accuracy.high < 0.5
+
+
+def test_arrays_and_frames_are_read_as_for_distill():
+    world = blobs(num_examples=300, num_classes=3, seed=0)
+    expected = assessed(world, 100)
+    probs, names = world.teacher_probs.numpy(), np.array(NAMES)[world.label.numpy()]
+    assert overproof.assess(names[:100], probs[:100], probs[100:], class_names=NAMES) == expected
+    frame = pa.table({name: probs[:, index] for index, name in reversed(list(enumerate(NAMES)))})
+    assert overproof.assess(names[:100], frame[:100], frame[100:], class_names=NAMES) == expected
+    for change, words in (
+        ({"labels": names[:99]}, "has 100 rows for 99 labels"),
+        ({"pool_teacher_probs": probs[100:] * 2}, r"pool_teacher_probs, row 0 .*: the probabilities sum to 2"),
+        ({"pool_teacher_probs": probs[100:, :2]}, "pool_teacher_probs has 2 columns for 3 classes"),
+        ({"labels": [None, *names[1:100]]}, "labels, row 0: the label is unknown"),
+    ):
+        given = {"labels": names[:100], "labelled_teacher_probs": probs[:100], "pool_teacher_probs": probs[100:]}
+        with pytest.raises(InputError, match=words):
+            overproof.assess(**{**given, **change}, class_names=NAMES)
 
 
 def test_the_reliability_band_holds_the_true_accuracy_at_every_margin():

@@ -155,7 +155,7 @@ def _compressed(
     """Class indices, their probabilities, margin and residual."""
     K = teacher_probs.shape[1]
     probs = teacher_probs.detach().cpu().double().numpy()
-    _refuse_bad_rows(probs, source, row_numbers)
+    refuse_bad_rows(probs, source, row_numbers)
     # The bits of a positive float sort as the float does: with the class below them, equal ones fall in class order.
     bits = (torch.from_numpy(probs).float() + 0.0).view(torch.int32).long()
     ranked = (bits * 2**32 + torch.arange(K - 1, -1, -1)).topk(max(k, 2), dim=1).values
@@ -167,7 +167,17 @@ def _compressed(
     return *kept, margin.astype(np.float16), residual.astype(np.float16)
 
 
-def _refuse_bad_rows(probs: NDArray[np.float64], source: str, row_numbers: NDArray[np.int64]) -> None:
+def refuse_bad_rows(probs: NDArray[np.float64], source: str, row_numbers: NDArray[np.int64]) -> None:
+    """Reject rows that are no distributions.
+
+    Args:
+        probs: [N, K].
+        source: What to call the array in errors.
+        row_numbers: [N], what to call its rows in errors.
+
+    Raises:
+        InputError: A number is negative or not finite, or a row does not sum to one within .001.
+    """
     total = probs.sum(axis=1)
     # Written so that NaN fails it.
     good = (probs.min(axis=1, initial=np.inf) >= 0) & (np.abs(total - 1) <= 1e-3)

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
 from torch import Tensor
 
 from overproof.assessment.estimates import PRIOR, Estimate, accuracy_by_margin, share_of
+from overproof.assessment.given import checked_arrays
 from overproof.assessment.probes import ErrorProbe, error_probe, probe
 from overproof.assessment.recommendation import compare_with_probe, recommend
 from overproof.errors import InputError
@@ -102,24 +102,27 @@ class Assessment:
 
 
 def assess(
-    labels: Int[Tensor, "V"],
-    labelled_teacher_probs: Float[Tensor, "V K"],
-    pool_teacher_probs: Float[Tensor, "N K"],
+    labels: Any,
+    labelled_teacher_probs: Any,
+    pool_teacher_probs: Any,
     *,
-    class_names: Sequence[str],
+    class_names: Sequence[str] | None = None,
     features: Any = None,
     repeated: Mapping[str, int] | None = None,
     repeats: Repeats | None = None,
     remarks: Sequence[str] = (),
     seed: int = 0,
+    checked: bool = False,
 ) -> Assessment:
     """Assess a teacher by its out-of-sample answers on labelled examples and its answers on the pool.
 
     Args:
-        labels: [V], true classes, in 0..K-1; at least 20.
-        labelled_teacher_probs: [V, K], by a teacher that did not see these labels (cross-fitted or pre-trained).
-        pool_teacher_probs: [N, K].
-        class_names: K names.
+        labels: [V], true classes, indices 0..K-1 or names; at least 20.
+        labelled_teacher_probs: [V, K], an array, a tensor or a data frame whose columns are the classes; by a teacher
+            that did not see these labels (cross-fitted or pre-trained).
+        pool_teacher_probs: [N, K], the same of the pool.
+        class_names: K names in the order of the columns; by default the column names of `labelled_teacher_probs`, else
+            0..K-1.
         features: [V, D], the student's features of the labelled examples, an array or a scipy sparse matrix; None
             leaves out everything that needs a probe.
         repeated: By role, how many examples are also in the test set.
@@ -127,10 +130,23 @@ def assess(
             fold, and intervals count independent examples.
         remarks: More findings, such as those about the data.
         seed: Seed of folds and resamples.
+        checked: Leave out the check of arrays and of the order of their columns, because a run has made it.
+
+    Example:
+        >>> from overproof.synthetic import blobs
+        >>> world = blobs(num_examples=300, num_classes=3, seed=0)
+        >>> found = assess(world.label[:100], world.teacher_probs[:100], world.teacher_probs[100:])
+        >>> found.num_labelled, found.accuracy.low < found.accuracy.mean < found.accuracy.high
+        (100, True)
 
     Raises:
-        InputError: Too few labelled examples, no pool, or sizes that differ.
+        InputError: Too few labelled examples, no pool, sizes that differ, rows that are no distributions, or columns
+            that are in another order than that of the classes.
     """
+    if not checked:
+        labels, labelled_teacher_probs, pool_teacher_probs, class_names = checked_arrays(
+            labels, labelled_teacher_probs, pool_teacher_probs, class_names
+        )
     repeats = Repeats.none(len(labels)) if repeats is None else repeats
     num_given = len(labels)
     if len(once := repeats.once) < num_given:
@@ -144,7 +160,7 @@ def assess(
         )
     if len(pool_teacher_probs) == 0:
         raise InputError("There is no pool, so there are no teacher answers to assess.")
-    names = [str(name) for name in class_names]
+    names = [str(name) for name in class_names or range(labelled_teacher_probs.shape[1])]
     probs, margins = labelled_teacher_probs.double(), margin(labelled_teacher_probs.double())
     right = labelled_teacher_probs.argmax(dim=1) == labels
     accuracy = Estimate(

@@ -174,6 +174,7 @@ class Run:
             repeated=self._roles.repeated,
             repeats=known.repeats,
             seed=inputs.seed,
+            checked=True,
         )
         return replace(found, findings=(*self._roles.remarks_for(self.experiment.seeds[0]), *found.findings))
 
