@@ -158,7 +158,8 @@ PLACES: dict[str, dict[str, str]] = {
         "_loaded": "local files, safetensors, trust_remote_code=False",
     },
     "teachers/brought/onnx_external.py": {
-        "external_files": "names within the folder; only digests of them are computed"
+        "external_files": "names within the folder; only digests of them are computed",
+        "_linked_away": "only where the path leads is looked at",
     },
     "teachers/brought/onnx_file.py": {"_session": "without custom operators"},
     "teachers/brought/onnx_inputs.py": {"token_batches": "data in JSON"},

@@ -16,6 +16,7 @@ from overproof.commands.main import main
 from overproof.data import Source, read
 from overproof.data.feature_file import read_features
 from overproof.data.readers import text_files
+from overproof.data.readers.row_files import open_rows
 from overproof.errors import InputError
 from overproof.options import check_file_name
 from overproof.runs.experiment import experiment_from
@@ -143,6 +144,38 @@ def test_a_compressed_text_unpacks_to_a_limit(tmp_path, name, text):
     with pytest.raises(InputError, match=r"unpacks to more than 0\.0001 GB; set `max_unpacked_gb`"):
         read(Source(**options, max_unpacked_gb=0.0001), role="pool")
     assert len(read(Source(**options), role="pool")) >= 200_000
+
+
+@pytest.mark.parametrize("ending", [".feather", ".arrow"])
+@pytest.mark.parametrize("compression", ["zstd", "lz4", None])
+def test_an_arrow_file_unpacks_to_a_limit_and_each_batch_of_it_too(tmp_path, ending, compression):
+    rows, path = pa.table({"x": np.zeros(100_000), "y": ["no"] * 100_000}), tmp_path / f"a{ending}"
+    options = pa.ipc.IpcWriteOptions(compression=compression)
+    writer = pa.ipc.new_file if ending == ".feather" else pa.ipc.new_stream
+    with pa.OSFile(str(path), "wb") as file, writer(file, rows.schema, options=options) as written:
+        written.write_table(rows, 20_000)
+    # 1.4 MB, .28 MB a batch.
+    options = {"path": str(path), "label": "y"}
+    source = Source(**options, max_unpacked_gb=0.0005)
+    pieces = open_rows(path, source, "a").tables(["x"], 1000)
+    assert len(next(pieces)) == 1000
+    if compression is None:
+        assert len(read(source, role="pool")) == 100_000
+        return
+    with pytest.raises(InputError, match=r"a unpacks to 0\.0014 GB, and 0\.0005 are allowed; set `max_unpacked_gb`"):
+        list(open_rows(path, source, "a").tables(["x"]))
+    with pytest.raises(InputError, match=r"^a batch of a unpacks to 0\.00028 GB, and 0\.0002 are allowed; set `max_u"):
+        open_rows(path, Source(**options, max_unpacked_gb=0.0002), "a")
+    with pytest.raises(InputError, match=r"unpacks to 0\.0014 GB"):
+        read(source, role="pool")
+    assert len(read(Source(**options), role="pool")) == 100_000
+
+
+def test_a_refusal_of_the_size_is_the_whole_sentence(tmp_path):
+    """It must not be taken for damage, which would cut it short."""
+    np.savez_compressed(tmp_path / "a.npz", x=np.zeros((400, 300)), y=np.arange(400) % 2)
+    with pytest.raises(InputError, match=r"^features \(a\.npz\) unpacks to .* --max-unpacked-gb\), or save the arrays"):
+        read_features(str(tmp_path / "a.npz"), label=["y"], max_gb=0.0001)
 
 
 @pytest.mark.parametrize("limit", [0.0, -1.0, float("nan")])

@@ -107,6 +107,8 @@ def _archive(path: Path, name: str, wanted: Sequence[str], named: bool, max_gb: 
         _check_there(wanted, headers, name, "array")
         numbers = [key for key, each in headers.items() if len(each.shape) == 2 and each.dtype.kind in "fiu"]
         return load_arrays(path, name, headers, [*wanted, *([] if named else numbers)], max_gb)
+    except InputError:
+        raise
     except (OSError, ValueError, zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise InputError(f"{name} is not a readable .npz archive ({reason(error)}); a whole one is needed.") from None
 

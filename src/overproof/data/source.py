@@ -130,7 +130,9 @@ class Source:
         folder: The folder of the image files that a column names; by default the folder of the table. All of them must
             be below it; links out of it are followed only where this option names the folder.
         max_unpacked_gb: Gigabytes to which a compressed file (.gz, .zst, arrays of an .npz, columns of a Parquet file
-            that is read whole) may unpack; a larger one is an error.
+            that is read whole, batches of an Arrow file) may unpack; a larger one is an error. Where rows are read in
+            pieces, as by `predict`, the pieces of text and Parquet files are small and one batch of an Arrow file is
+            limited.
 
     Example:
         >>> Source(path="reviews.csv", input="Review Text", label="Department Name", missing="drop").kind

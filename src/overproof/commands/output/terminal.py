@@ -59,7 +59,10 @@ AllowImport = Annotated[
 ]
 MaxUnpackedGb = Annotated[
     float | None,
-    typer.Option("--max-unpacked-gb", help="Gigabytes to which a compressed file may unpack; 8 by default."),
+    typer.Option(
+        "--max-unpacked-gb",
+        help="Gigabytes to which a compressed file, or the piece that is read at a time, may unpack; 8 by default.",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 

@@ -12,6 +12,7 @@ import pyarrow.parquet
 from pyarrow.lib import ArrowException
 
 from overproof.data.frames import plain_type, with_plain_types
+from overproof.data.readers.arrow_sizes import unpacked_bytes
 from overproof.data.source import FLAG, MAX_UNPACKED_GB
 from overproof.data.wording import listed, reason
 from overproof.errors import InputError
@@ -117,12 +118,14 @@ class ArrowRows:
         schema: All of its columns.
         columns: The names of those that are read.
         name: Name of the file in error messages.
+        max_gb: Compressed batches that are read together may unpack to so many gigabytes.
     """
 
     path: Path
     schema: pa.Schema
     columns: tuple[str, ...]
     name: str
+    max_gb: float = MAX_UNPACKED_GB
 
     @property
     def types(self) -> list[pa.DataType]:
@@ -140,6 +143,9 @@ class ArrowRows:
 
     def tables(self, columns: Sequence[str], max_rows: int | None = None) -> Iterator[pa.Table]:
         """These columns of all rows, in order; at most `max_rows` at a time."""
+        if max_rows is None:
+            with pa.memory_map(str(self.path)) as file:
+                _check_unpacked(sum(unpacked_bytes(file)), self.name, self.max_gb, "")
         try:
             with pa.memory_map(str(self.path)) as file:
                 for batch in _batches(file):
@@ -152,27 +158,39 @@ class ArrowRows:
             raise InputError(f"{self.name} is a damaged Arrow file ({reason(error)}); a whole one is needed.") from None
 
 
-def open_arrow(path: Path, name: str, named: Collection[str | None] = ()) -> ArrowRows:
+def open_arrow(path: Path, name: str, named: Collection[str | None] = (), max_gb: float = MAX_UNPACKED_GB) -> ArrowRows:
     """An Arrow file and its columns.
 
     Args:
         path: The file.
         name: Name of the file in error messages.
         named: Columns that the user names; an index of pandas is read only if it is among them.
+        max_gb: Compressed batches that are read together may unpack to so many gigabytes, and each of them alone.
 
     Raises:
-        InputError: If the file is not Arrow.
+        InputError: If the file is not Arrow, or a batch of it unpacks to more.
     """
     if path.stat().st_size == 0:
         raise InputError(f"{name} is empty; an Arrow file is needed.")
     try:
         with pa.memory_map(str(path)) as file:
             schema = _opened(file).schema
+        with pa.memory_map(str(path)) as file:
+            largest = max(unpacked_bytes(file), default=0)
         # Names of columns that are not UTF-8 raise here.
         columns = _without_index(schema, named)
     except _DAMAGE as error:
         raise InputError(f"{name} is not a readable Arrow file ({reason(error)}); a whole one is needed.") from None
-    return ArrowRows(path=path, schema=schema, name=name, columns=columns)
+    _check_unpacked(largest, name, max_gb, "a batch of ")
+    return ArrowRows(path=path, schema=schema, name=name, columns=columns, max_gb=max_gb)
+
+
+def _check_unpacked(num_bytes: int, name: str, max_gb: float, what: str) -> None:
+    if num_bytes > max_gb * 1e9:
+        raise InputError(
+            f"{what}{name} unpacks to {num_bytes / 1e9:.3g} GB, and {max_gb:g} are allowed; set `max_unpacked_gb` to "
+            f"more ({FLAG})."
+        )
 
 
 def _without_index(schema: pa.Schema, named: Collection[str | None]) -> tuple[str, ...]:

@@ -125,7 +125,7 @@ def open_rows(
     if form == "parquet":
         return open_parquet(path, name, source.named, source.max_unpacked_gb)
     if form == "arrow":
-        return open_arrow(path, name, source.named)
+        return open_arrow(path, name, source.named, source.max_unpacked_gb)
 
     def whole(data: bytes | None = None) -> pa.Table:
         return (

@@ -123,8 +123,8 @@ def _of_files(option: str, path: str, files: Iterable[Path], *, more: bool = Fal
     paths = list(files)
     above = os.path.commonpath([each.parent for each in paths]) if len(paths) > 1 else ""
     names = [os.path.relpath(each, above) if above else each.name for each in paths]
-    files = tuple(zip(names, paths, strict=True))
-    return InputFiles(option=option, path=path, files=files, more=more, renamed=renamed)
+    named = tuple(zip(names, paths, strict=True))
+    return InputFiles(option=option, path=path, files=named, more=more, renamed=renamed)
 
 
 def _below(folder: Path) -> list[Path]:

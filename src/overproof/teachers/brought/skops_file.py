@@ -217,6 +217,8 @@ def _fit_of(estimator: Any, labelled: Examples, seed: int) -> Callable[[int, Ten
             fitted.set_params(random_state=derived_seed(seed, "teacher", number) % 2**32)
         try:
             fitted.fit(raw(fitted, some, who), some.label.numpy())
+        except InputError:
+            raise
         except Exception as error:
             raise InputError(f"{who} cannot be fitted on {labelled.origin}: {reason(error)}.") from None
         own = checked_classes(fitted, who)
