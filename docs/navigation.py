@@ -21,7 +21,7 @@ ORDER: dict[str, list[str]] = {
         "howto/own_loop.md",
         "situations/large_pool.md",
     ],
-    "Your data": ["data.md", "howto/images.md", "howto/texts.md", "howto/tables.md"],
+    "Your data": ["data.md", "howto/images.md", "howto/texts.md", "howto/tables.md", "howto/data_frames.md"],
     "Guides": ["teachers.md", "automatic.md", "peer_rounds.md", "compare.md", "howto/report.md", "export.md"],
     "Reference": ["notation.md", "methods.md", "commands.md", "architecture.md", "reliability.md"],
     "Python": ["reference.md"],

@@ -95,10 +95,12 @@ PLACES: dict[str, dict[str, str]] = {
         "Student.encode": "the paths that the user allowed for this student",
         "Student.fresh": "the paths that the user allowed for this student",
         "build": "an argument of the call",
+    },
+    "models/tensor_files.py": {"read_tensors": "safetensors is data"},
+    "models/saved/student_folder.py": {
         "load_student": "an argument of the call",
         "_loaded": "safetensors is data; names are constants",
     },
-    "models/tensor_files.py": {"read_tensors": "safetensors is data"},
     "models/saved/seen_rows.py": {"SeenRows._content": "bytes of Parquet, which is data"},
     "models/transformer.py": {
         "Transformer.__init__": "a model type of the library; `check_config` refuses code and other models",

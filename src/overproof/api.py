@@ -16,8 +16,9 @@ from torch import nn
 from overproof.answers.predictions import compress
 from overproof.data import Examples, from_arrays, group_words, remarks_on_copies, remarks_on_labels
 from overproof.data.classes import check_class_names
-from overproof.data.frames import check_same_rows
+from overproof.data.frames import check_same_rows, gaps_in
 from overproof.data.ids import digest_of_sets
+from overproof.data.remarks import remarks_on_frames
 from overproof.errors import InputError
 from overproof.methods.composition import Method
 from overproof.methods.published import method as method_by_name
@@ -30,7 +31,7 @@ from overproof.runs.folder.result_file import RunResult
 from overproof.runs.folder.run_log import LOGGER
 from overproof.runs.pipeline import Run
 from overproof.seeds import derived_seed
-from overproof.teachers.from_arrays import given_arrays
+from overproof.teachers.from_arrays import given_arrays, without_labels
 from overproof.training.checkpoint import EpochRecord, Resume
 from overproof.training.distillation import Distilled
 from overproof.training.examples import AnsweredExamples, TrainingData
@@ -77,8 +78,8 @@ def distill(
     student: str | nn.Module | ModelSpec,
     pool: Any,
     teacher_probs: Any,
-    labelled: Any,
-    labels: Any,
+    labelled: Any = None,
+    labels: Any = None,
     labelled_teacher_probs: Any = None,
     *,
     method: str | Method = "slam_auto",
@@ -93,22 +94,27 @@ def distill(
     observe: Callable[[EpochRecord], None] = lambda record: None,
     allow_import: Iterable[str] | str = (),
 ) -> Distilled:
-    """Distil a student from your own arrays.
+    """Distil a student from your own data: frames, arrays, tensors or lists of texts.
+
+    Labelled examples and pool are two sets, or one of which some rows have no label (`labelled` is left out then):
+    `distill("mlp", frame, teacher_probs=answers, labels="diagnosis")`.
 
     Args:
         student: A student by name (`linear`, `mlp`, `cnn`, `resnet`, `ngram`), a `torch.nn.Module` that maps a batch of
             the inputs to logits [B, K] (trained in place), or a `ModelSpec`.
         pool: N unlabelled examples: images (uint8), numbers [N, D], a list of texts, or a data frame of pandas, Polars
-            or Arrow, read as a file of it would be (a pandas index is left out); `Examples` too.
+            or Arrow, read as a file of it would be (a pandas index is left out), whose columns may have gaps;
+            `Examples` too. Without `labelled`, all examples, with and without a label.
         teacher_probs: [N, K], the teacher's probabilities on the pool; rows sum to one. The columns of a data frame are
-            matched with the classes by name. Or a scikit-learn classifier:
+            matched with the classes by name. Or [N], the class that it answers. Or a scikit-learn classifier:
             a fitted one predicts pool and labelled examples, which it must not have been trained on; an unfitted one is
             cross-fitted on the labelled examples.
-        labelled: n labelled examples of the same kind.
-        labels: [n], class indices 0..K-1, or class names.
+        labelled: n labelled examples of the same kind. Left out where they are rows of `pool`.
+        labels: [n], class indices 0..K-1, or class names; or the name of the data frame's column that holds them, which
+            is no feature then. Without `labelled`: [N], None, NaN or -1 where the label is not known.
         labelled_teacher_probs: [n, K], the teacher's probabilities on the labelled examples **by a teacher that was not
             trained on them** (cross-fitted, or trained elsewhere): in sample, a teacher is almost never wrong. Left out
-            if `teacher_probs` is a classifier.
+            if `teacher_probs` is a classifier, and without `labelled`: rows of `teacher_probs` are such answers then.
         method: By name (`overproof methods` lists them) or composed. With an un-normalised mix (`slam`) and predicted
             classes that are right too rarely for it, a `UserWarning` gives the number of such answers.
         class_names: K names in the order of the columns; by default the column names of `teacher_probs`, else 0..K-1;
@@ -116,9 +122,9 @@ def distill(
         train: Training options.
         seed: Seeds everything random; the same seed gives the same student.
         held_out_share: Share of the labelled examples held out of training, for methods that need held-out labels.
-        labelled_group: [n], names or numbers of what labelled examples come from (patients, authors, threads; None for
-            one that stands alone): no example is judged by a model that was trained on one of its group, and
-            intervals count groups. Examples of one content are always treated like this.
+        labelled_group: [n] (without `labelled` [N]), names or numbers of what labelled examples come from (patients,
+            authors, threads; None for one that stands alone): no example is judged by a model that was trained on one
+            of its group, and intervals count groups. Examples of one content are always treated like this.
         teacher: The teacher itself, for methods that start from its weights (a module of the student's kind then), and
             for `train.teacher_answers: online`: it maps the inputs of the student's module (images as uint8
             [B, C, H, W]) to logits [B, K].
@@ -131,8 +137,8 @@ def distill(
         allow_import: Import paths `package.module:name` in a `ModelSpec` whose code may be run.
 
     Returns:
-        The trained student (`.student.probs(x)`, `.student.save(folder)`), its history, the noise estimate, and what is
-        remarkable in the labelled examples (`.findings`; logged by the logger `overproof` too).
+        The trained student (`.student.predict(x)`, `predict_proba`, `score`, `save(folder)`), its history, the noise
+        estimate, and what is remarkable in the examples (`.findings`; logged by the logger `overproof` too).
 
     Raises:
         InputError: Arrays that do not fit together, named with their shapes.
@@ -160,7 +166,11 @@ def distill(
     )
     labelled_examples, pool_examples = given.labelled, given.pool
     names = labelled_examples.class_names
-    findings = (*remarks_on_labels(labelled_examples), *remarks_on_copies(labelled_examples))
+    findings = (
+        *remarks_on_labels(labelled_examples),
+        *remarks_on_copies(labelled_examples),
+        *remarks_on_frames([labelled_examples, pool_examples]),
+    )
     for finding in findings:
         LOGGER.warning(finding)
     built = build(student, [labelled_examples, pool_examples], class_names=names, seed=seed, allow_import=allow_import)
@@ -232,7 +242,7 @@ def self_distill(
     Args:
         student: As for `overproof.distill`; a module of your own is copied for the teacher and trained in place.
         inputs: N examples: images (uint8), numbers [N, D], a list of texts, or a data frame; `Examples` too.
-        labels: [N], class indices 0..K-1 or class names, some of them wrong.
+        labels: [N], class indices 0..K-1 or class names, some of them wrong; or the name of the frame's column.
         held_out: More examples, which neither teacher nor student is trained on: they choose ξ. Needed where the method
             leaves it to them, as the default does.
         held_out_labels: Theirs; as noisy as the others will do.
@@ -293,6 +303,9 @@ def self_distill(
         answers = compress(teacher.probs(Placed(inputs=encoded, place=place))).identified(examples.ids)
         parts.append(AnsweredExamples(place=place, label=examples.label, answers=answers))
         start += len(examples)
+    findings = tuple(remarks_on_frames(given))
+    for finding in findings:
+        LOGGER.warning(finding)
     result, _ = train_student(
         built,
         TrainingData(
@@ -309,13 +322,14 @@ def self_distill(
         resume=Resume(checkpoint=path, observe=observe, content=digest_of_sets(*(each.ids for each in given))),
     )
     roles = dict(zip(("labelled examples", "held-out examples"), zip(parts, given, strict=True), strict=False))
-    return result.made_from(encoded, roles)
+    return replace(result, findings=findings).made_from(encoded, roles)
 
 
 def _known(inputs: Any, labels: Any, names: Sequence[str] | None, origin: str, option: str) -> Examples:
     """Examples whose every label is known."""
+    inputs, labels = without_labels(inputs, labels, origin)
     check_same_rows(inputs, labels, origin, option)
-    allowed: Any = "refuse"
+    allowed: Any = gaps_in(inputs)
     if isinstance(inputs, Examples):
         inputs, allowed = inputs.inputs, "allow"
     examples = from_arrays(inputs, labels, class_names=names, origin=origin, missing=allowed)

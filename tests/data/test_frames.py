@@ -100,15 +100,18 @@ def test_a_classifier_takes_named_labels(world):
     assert twice.student.class_names == tuple(NAMES)
 
 
-def test_gaps_are_refused_with_the_line_that_allows_them(world):
+def test_a_frame_may_have_gaps_and_an_array_may_not(world):
     made, table, _ = world
     gap = table.set_column(0, "a", pa.array([None, *table["a"].to_pylist()[1:]]))
     probs = made.teacher_probs
-    with pytest.raises(InputError, match=r"column 'a', row 0 .*from_arrays\(…, missing='allow'\)"):
-        trained(made.label[FEW], probs[POOL], probs[FEW], gap[FEW], gap[POOL])
-    allowed = [from_arrays(Frame(part), missing="allow") for part in (gap[FEW], gap[POOL])]
-    student = trained(made.label[FEW], probs[POOL], probs[FEW], *allowed)
-    assert student.logits(allowed[1]).isfinite().all()
+    student = trained(made.label[FEW], probs[POOL], probs[FEW], Frame(gap[FEW]), gap[POOL])
+    allowed = from_arrays(Frame(gap), missing="allow")
+    assert torch.equal(student.logits(gap), student.logits(allowed))
+    assert student.logits(gap).isfinite().all()
+    numbers = made.inputs.clone()
+    numbers[0, 0] = float("nan")
+    with pytest.raises(InputError, match=r"column 'f0', row 0 .*from_arrays\(…, missing='allow'\)"):
+        trained(made.label[FEW], probs[POOL], probs[FEW], numbers[FEW], numbers[POOL])
 
 
 @pytest.mark.parametrize(
@@ -158,7 +161,7 @@ def test_pandas_itself(world):
     made, table, named = world
     frame = pandas.DataFrame({"a": table["a"].to_pylist(), "c": pandas.Categorical(named)})
     frame = frame.sample(frac=1, random_state=0)
-    order = torch.from_numpy(frame.index.to_numpy())
+    order = torch.from_numpy(frame.index.to_numpy().copy())
     probs = made.teacher_probs[order]
     student = trained(made.label[order][FEW], probs[POOL], probs[FEW], frame[FEW], frame[POOL])
     assert [column.name for column in student.encoder.columns] == ["a", "c"]

@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from overproof.data import check_classes
-from overproof.data.frames import column_names, label_array, table_of_frame
-from overproof.data.labels import given_words, sorted_classes
-from overproof.data.wording import reason
+from overproof.data.frames import column_names, is_frame, label_array, table_of_frame
+from overproof.data.labels import array_labels, given_words, sorted_classes
+from overproof.data.wording import at_row, reason
 from overproof.errors import InputError
 
 
@@ -29,6 +30,11 @@ def class_names_of(teacher_probs: Any, labels: Any, class_names: Sequence[str] |
         return tuple(class_names)
     if (named := column_names(teacher_probs)) is not None:
         return named
+    if teacher_probs is not None and (answers := _answers(teacher_probs)) is not None:
+        if answers.dtype.kind in "iu":
+            highest = max(int(answers.max(initial=0)), _highest(labels))
+            return tuple(str(index) for index in range(highest + 1))
+        teacher_probs = None
     values = labels.numpy() if isinstance(labels, Tensor) else label_array(labels)
     if values.dtype.kind in "UO" and all(value is None or isinstance(value, str) for value in values.tolist()):
         found = sorted_classes(
@@ -51,13 +57,21 @@ def probs_matrix(values: Any, option: str, names: Sequence[str] = ()) -> Tensor:
     """[N, K] probabilities; the columns of a frame are matched with the class names by name.
 
     Args:
-        values: An array, tensor or data frame.
+        values: An array, tensor or data frame; or [N] answers, class names or indices, each of which has probability 1.
         option: What to call it in errors.
         names: The class names; () where the columns are numbered.
 
     Raises:
-        InputError: It is no matrix of floats, or its columns have other names.
+        InputError: It is no matrix of floats, or its columns have other names; an answer is missing or no class.
     """
+    if (answers := _answers(values)) is not None and names:
+        index, _ = array_labels(answers, tuple(names), option)
+        if (unanswered := (index < 0).nonzero()[:, 0]).numel():
+            raise InputError(
+                f"{option} has no answer in {len(unanswered)} of {len(index)} rows, first in "
+                f"{at_row(int(unanswered[0]))}; leave these rows out of pool and labels too."
+            )
+        return torch.nn.functional.one_hot(index, len(names)).float()
     if (named := column_names(values)) is not None and names:
         check_classes(sorted(names), sorted(named), option)
         table = table_of_frame(values, option).select(list(names))
@@ -75,3 +89,20 @@ def probs_matrix(values: Any, option: str, names: Sequence[str] = ()) -> Tensor:
             f"one row an example and one column a class."
         )
     return matrix
+
+
+def _answers(values: Any) -> NDArray[Any] | None:
+    """[N] answers as names or indices; None where values are no such list."""
+    if is_frame(values) or hasattr(values, "predict_proba") or len(getattr(values, "shape", (0,))) != 1:
+        return None
+    if isinstance(values, list | tuple) and not all(value is None or isinstance(value, str | int) for value in values):
+        return None
+    found = values.cpu().numpy() if isinstance(values, Tensor) else label_array(values)
+    return found if found.ndim == 1 and found.dtype.kind in "iuUO" else None
+
+
+def _highest(labels: Any) -> int:
+    values = labels.cpu().numpy() if isinstance(labels, Tensor) else label_array(labels)
+    if values.dtype.kind not in "iub":
+        raise InputError("labels are names and the answers of the teacher are indices; give both as names.")
+    return int(values.max(initial=0))

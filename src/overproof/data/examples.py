@@ -29,7 +29,7 @@ _ALLOWED = (
 )
 
 
-_WITH_GAPS = "give overproof.data.from_arrays(…, missing='allow')"
+_WITH_GAPS = "give a data frame, whose columns may have gaps, or overproof.data.from_arrays(…, missing='allow')"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -93,6 +93,10 @@ class Examples:
         """The same rows of a table with some of its columns; ids do not change."""
         held = self.held.only(list(names)) if isinstance(self.held, MappedInputs) else self._table.select(list(names))
         return replace(self, held=held)
+
+    def column(self, name: str) -> pa.ChunkedArray:
+        """One column of a table."""
+        return self._table.column(name)
 
     @property
     def _table(self) -> pa.Table:
@@ -310,7 +314,11 @@ def _inputs(inputs: Any, origin: str, missing: Missing) -> Tensor | pa.Array | p
     raise InputError(f"{origin} is an array of type {array.dtype} and shape {array.shape}; {_ALLOWED}.")
 
 
-def _texts(values: Sequence[Any], origin: str) -> pa.Array:
+def _texts(values: Any, origin: str) -> pa.Array:
+    if hasattr(values, "tocsr"):
+        raise InputError(f"{origin} is a sparse matrix; give {origin}.toarray(), or the texts that it was made from.")
+    if isinstance(values, pa.Array | pa.ChunkedArray):
+        values = values.to_pylist()
     for row, value in enumerate(values):
         if not isinstance(value, str):
             raise InputError(f"{origin} holds a {type(value).__name__} in {at_row(row)} of a list; {_ALLOWED}.")

@@ -4,7 +4,7 @@ A frame is read as a Parquet file of it would be: by its columns, without a pand
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -30,6 +30,15 @@ def is_frame(values: Any) -> bool:
     return isinstance(values, pa.Table) or (
         hasattr(values, "__arrow_c_stream__") and not isinstance(values, pa.ChunkedArray) and hasattr(values, "columns")
     )
+
+
+def gaps_in(values: Any) -> Literal["allow", "refuse"]:
+    """What to do with missing values: columns of a frame may have some, the NaN of an array is an error.
+
+    Args:
+        values: A frame, an array, or anything else.
+    """
+    return "allow" if is_frame(values) else "refuse"
 
 
 def table_of_frame(values: Any, origin: str) -> pa.Table:
@@ -101,8 +110,8 @@ def column_names(values: Any) -> tuple[str, ...] | None:
 def label_array(labels: Any) -> NDArray[Any]:
     """Labels as an array of whole numbers or of objects that are strings or None.
 
-    Missing labels (None, NaN, a null of pandas or Arrow) among numbers become -1, and whole floats become integers.
-    What is neither is returned as NumPy has it.
+    Missing labels (None, NaN, a null of pandas or Arrow) among numbers become -1, and whole floats become integers. The
+    number -1 among strings, as scikit-learn has it, becomes None. What is neither is returned as NumPy has it.
 
     Args:
         labels: A list, an array, or a series of pandas, Polars or Arrow.
@@ -110,7 +119,13 @@ def label_array(labels: Any) -> NDArray[Any]:
     Example:
         >>> label_array([1.0, None, 0.0]).tolist(), label_array(["no", None]).tolist()
         ([1, -1, 0], ['no', None])
+        >>> label_array(np.array(["no", -1, "yes"], object)).tolist()
+        ['no', None, 'yes']
     """
+    if isinstance(labels, list | tuple) or (isinstance(labels, np.ndarray) and labels.dtype.kind == "O"):
+        words = [None if isinstance(each, int | np.integer) and each == -1 else each for each in labels]
+        if any(isinstance(each, str) for each in words) and not any(isinstance(each, int) for each in words):
+            labels = words
     if isinstance(labels, np.ndarray) and labels.dtype.kind not in "Of":
         return labels
     try:

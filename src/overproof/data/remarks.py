@@ -1,6 +1,7 @@
 """What a user should know of a table that was read: an index that was left out, columns that number the rows."""
 
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 
 import numpy as np
@@ -53,6 +54,40 @@ def remarks_on(source: Source, role: str, examples: Examples) -> list[str]:
         remarks.append(
             f"{examples.origin}: the column {name!r} numbers the rows, and is a feature now: it says where a row "
             f"stands in the file, often beside its class; write `ignore: {[name]}` to leave it out."
+        )
+    return remarks
+
+
+def remarks_on_frames(parts: Sequence[Examples]) -> list[str]:
+    """Sentences about data frames given in Python: columns with gaps, and columns that number the rows.
+
+    Args:
+        parts: All examples, with the same columns.
+
+    Example:
+        >>> from overproof.data.examples import from_arrays
+        >>> gappy = from_arrays(pa.table({"age": [31.0, None, 40.0]}), missing="allow", origin="pool")
+        >>> remarks_on_frames([gappy])
+        ["pool: a value is missing in column 'age' in 1 of 3 rows; the student reads it as missing."]
+    """
+    if parts[0].kind != "table":
+        return []
+    remarks, num_rows = [], sum(len(part) for part in parts)
+    origin = " and ".join(part.origin for part in parts)
+    counts = {
+        name: sum(pc.sum(pc.is_null(part.column(name), nan_is_null=True)).as_py() for part in parts)
+        for name in parts[0].column_names
+        if all(name in part.column_names for part in parts)
+    }
+    if gaps := [f"{name!r} in {count}" for name, count in counts.items() if count]:
+        shown = ", ".join(gaps[:8]) + (f" and {len(gaps) - 8} more columns" if len(gaps) > 8 else "")
+        remarks.append(
+            f"{origin}: a value is missing in column {shown} of {num_rows} rows; the student reads it as missing."
+        )
+    for name in row_numbers(parts[0]):
+        remarks.append(
+            f"{parts[0].origin}: the column {name!r} numbers the rows, and is a feature now: it says where a row "
+            f"stands, often beside its class; drop the column to leave it out."
         )
     return remarks
 

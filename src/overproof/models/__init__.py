@@ -26,9 +26,9 @@ from overproof.models.inputs import Unpadded as Unpadded
 from overproof.models.inputs import join as join
 from overproof.models.matrices import as_matrix as as_matrix
 from overproof.models.ngram_bag import as_read as as_read
+from overproof.models.saved.student_folder import load_student as load_student
 from overproof.models.student import Student as Student
 from overproof.models.student import build as build
-from overproof.models.student import load_student as load_student
 from overproof.models.student import wrap as wrap
 from overproof.models.tables import TableEncoder as TableEncoder
 from overproof.models.transformer import TokenEncoder as TokenEncoder

@@ -1,38 +1,36 @@
-"""The class `Student` (module, encoder and class names), and how one is built, saved and loaded."""
+"""The class `Student` (module, encoder and class names), and how one is built and saved."""
 
 import copy
-import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import safetensors
 import safetensors.torch
 import torch
 from jaxtyping import Bool, Float32
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from overproof.data import Examples, Kind, from_arrays
-from overproof.data.wording import reason
+from overproof.data.labels import array_labels
+from overproof.data.wording import at_row, listed
 from overproof.errors import InputError, NotFiniteError
-from overproof.models.encoders import Encoder, ImageEncoder, NgramEncoder, PlainTable, class_names_from, encoder_from
+from overproof.models.encoders import Encoder, ImageEncoder, NgramEncoder, PlainTable
 from overproof.models.estimator import body_of
-from overproof.models.importing import allowed, allowing, as_paths, check_allowed, is_import_path
+from overproof.models.importing import allowed, allowing, as_paths, is_import_path
 from overproof.models.inputs import Dense, Inputs, Ragged
 from overproof.models.layers import UnitRange
 from overproof.models.ngram_bag import as_read
 from overproof.models.saved.seen_rows import NO_LIST, SEEN, SeenRows, rows_of
+from overproof.models.tables import TableEncoder
 from overproof.models.zoo import (
     FITTED,
     GIVEN,
-    ZOO,
     Encode,
     ModelSpec,
     assemble,
-    check_stored_options,
     fit_encoder,
     fitted_buffers,
     in_memory,
@@ -41,11 +39,9 @@ from overproof.models.zoo import (
 )
 from overproof.seeds import digest
 from overproof.storage import atomic
-from overproof.storage.manifest import MANIFEST, checked, read_bytes, write_folder
+from overproof.storage.manifest import MANIFEST, write_folder
 
-Array = np.ndarray | Tensor | Sequence[Any] | pa.Table
-
-_FORMAT = 1
+FORMAT = 1
 WEIGHTS = "student.safetensors"
 ABOUT = "student.json"
 
@@ -53,7 +49,7 @@ HIGHEST_SCORE = 1e20
 """A larger score, or none that is finite, comes from a training that diverged or from inputs that overflow."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class Student:
     """A module with everything needed to predict raw examples.
 
@@ -72,6 +68,10 @@ class Student:
     spec: ModelSpec
     allow_import: frozenset[str] = field(default_factory=allowed)
     seen: SeenRows | None = None
+
+    def __repr__(self) -> str:
+        classes = f"{len(self.class_names)} classes {listed(self.class_names, limit=5)}"
+        return f"Student({self.spec.name!r}, reads {self.kind}s, {classes}, {self.num_parameters:,} parameters)"
 
     @property
     def kind(self) -> Kind:
@@ -92,9 +92,7 @@ class Student:
             InputError: The examples do not match those the student was built on.
         """
         with allowing(self.allow_import):
-            return self.encoder.encode(
-                examples if isinstance(examples, Examples) else from_arrays(examples, origin="input")
-            )
+            return self.encoder.encode(self._examples(examples))
 
     def remarks(self, examples: Examples) -> list[str]:
         """Warnings about what the student does not read of these examples, such as truncated texts."""
@@ -166,7 +164,66 @@ class Student:
         """
         return self.logits(examples, batch_size=batch_size).softmax(dim=1)
 
-    def has_seen(self, examples: Examples | Array) -> Bool[np.ndarray, "N"]:
+    @property
+    def classes_(self) -> NDArray[Any]:
+        """[K], the classes as `predict` names them: strings, or 0..K-1 where the names are just these numbers."""
+        numbered = self.class_names == tuple(str(index) for index in range(len(self.class_names)))
+        return np.arange(len(self.class_names)) if numbered else np.array(self.class_names)
+
+    def predict(self, examples: Any, *, batch_size: int = 1024) -> NDArray[Any]:
+        """The most likely class of each example, [N], as in `classes_`.
+
+        Args:
+            examples: N examples, or what `from_arrays` takes: a data frame, a list of texts, an array, a tensor.
+            batch_size: Examples at a time.
+
+        Raises:
+            InputError: As for `logits`.
+        """
+        found: NDArray[Any] = self.classes_[self.logits(examples, batch_size=batch_size).argmax(dim=1).numpy()]
+        return found
+
+    def predict_proba(self, examples: Any, *, batch_size: int = 1024) -> NDArray[np.float32]:
+        """The probabilities as a NumPy array [N, K], its columns in the order of `classes_`; `probs` gives a tensor.
+
+        Args:
+            examples: As for `predict`.
+            batch_size: Examples at a time.
+
+        Raises:
+            InputError: As for `logits`.
+        """
+        return self.probs(examples, batch_size=batch_size).numpy()
+
+    def score(self, examples: Any, labels: Any) -> float:
+        """The share of examples whose most likely class is their label.
+
+        Args:
+            examples: N examples, as for `predict`, that it was not trained on (`has_seen` tells).
+            labels: [N], class names, or indices of `classes_`.
+
+        Raises:
+            InputError: A label is unknown or no class, or there is not one for each example.
+        """
+        label, _ = array_labels(labels, self.class_names, "labels")
+        found = self.logits(examples).argmax(dim=1)
+        if len(label) != len(found):
+            raise InputError(f"There are {len(found)} examples and {len(label)} labels; each example needs one.")
+        if (label < 0).any():
+            row = int((label < 0).int().argmax())
+            raise InputError(f"labels, {at_row(row)}: the label is unknown; score the examples that have one.")
+        return float((found == label).double().mean())
+
+    def _examples(self, given: Any) -> Examples:
+        if isinstance(given, Examples):
+            return given
+        tables = isinstance(self.encoder, TableEncoder)
+        examples = from_arrays(given, origin="input", missing="allow" if tables else "refuse")
+        if isinstance(self.encoder, TableEncoder):
+            self.encoder.check_gaps(examples)
+        return examples
+
+    def has_seen(self, examples: Any) -> Bool[np.ndarray, "N"]:
         """Which examples it was trained on, chosen by or calibrated on: its error rate there is not that on new data.
 
         Args:
@@ -177,9 +234,9 @@ class Student:
         """
         if self.seen is None:
             raise InputError(f"Student {self.spec.name!r} {NO_LIST}.")
-        return self.seen.has(self.encoder, _examples(examples))
+        return self.seen.has(self.encoder, self._examples(examples))
 
-    def trained_on(self, *parts: Examples | Array) -> "Student":
+    def trained_on(self, *parts: Any) -> "Student":
         """The same student with a list of the rows that your own code trained it on, which is saved with it.
 
         Args:
@@ -188,7 +245,7 @@ class Student:
         Raises:
             InputError: They do not fit the student.
         """
-        return replace(self, seen=rows_of(self.encoder, [_examples(each) for each in parts]))
+        return replace(self, seen=rows_of(self.encoder, [self._examples(each) for each in parts]))
 
     def fresh(self, *, seed: int) -> "Student":
         """A new untrained student of the same kind, with initial weights from the seed; fitted buffers are kept.
@@ -224,7 +281,7 @@ class Student:
         state = {name: value.detach().cpu().contiguous().clone() for name, value in self.module.state_dict().items()}
         weights = safetensors.torch.save(state)
         about = {
-            "format": _FORMAT,
+            "format": FORMAT,
             "student": {"name": self.spec.name, "options": dict(self.spec.options)},
             "encoder": self.encoder.config(),
             "class_names": list(self.class_names),
@@ -238,10 +295,6 @@ class Student:
             files["estimator.skops"] = body.archive.cpu().numpy().tobytes()
         seen = {} if self.seen is None else {SEEN: self.seen.data}
         return {**files, **seen, ABOUT: atomic.json_bytes(about)}
-
-
-def _examples(given: Examples | Array) -> Examples:
-    return given if isinstance(given, Examples) else from_arrays(given, origin="input")
 
 
 def build(
@@ -306,94 +359,3 @@ def wrap(module: nn.Module, class_names: Sequence[str], *, encoder: Encoder) -> 
     """
     inner = with_front(module, UnitRange()) if encoder.kind == "image" else module
     return Student(module=inner, encoder=encoder, class_names=tuple(class_names), spec=ModelSpec(name=GIVEN))
-
-
-def load_student(
-    folder: Path | str, *, module: nn.Module | None = None, allow_import: Iterable[str] | str = ()
-) -> Student:
-    """Load the student that `Student.save` wrote.
-
-    The files contain data only, and nothing that they name is run: the student and its embedding model are made by the
-    package, by a classifier of scikit-learn, or by a factory that you allow.
-
-    Args:
-        folder: The student's folder.
-        module: Only for a student made from your own module: a module of the same architecture.
-        allow_import: Import paths `package.module:name` in the folder whose code may be run.
-
-    Raises:
-        InputError: A file is missing, damaged or belongs to another student, `module` is missing or not needed, or the
-            folder names an import path that is not allowed.
-    """
-    folder = Path(folder)
-    with allowing(allow_import):
-        found = checked(folder, (ABOUT, WEIGHTS, SEEN), kind="student")
-        return _loaded(folder, _described(folder / ABOUT, found), module, found)
-
-
-def _loaded(folder: Path, about: "_Described", module: nn.Module | None, found: Mapping[str, bytes] | None) -> Student:
-    given = about.spec.name == GIVEN
-    if given and module is None:
-        raise InputError(
-            f"The student in {str(folder)!r} was made from your own module; pass one of the same architecture: "
-            f"load_student(folder, module=...)."
-        )
-    if module is not None and not given:
-        raise InputError(f"The student in {str(folder)!r} is a {about.spec.name!r}; leave out `module`.")
-    weights = found[WEIGHTS] if found else read_bytes(folder / WEIGHTS)
-    if found is None and (len(weights), digest(weights)) != (about.num_bytes, about.blake2b):
-        raise InputError(
-            f"{folder / WEIGHTS} is not the file that {ABOUT} describes ({len(weights)} bytes instead of "
-            f"{about.num_bytes}, or other ones); it is damaged or belongs to another student."
-        )
-    seen = SeenRows(data=found[SEEN], origin=str(folder / SEEN)) if found and SEEN in found else None
-    try:
-        if module is not None:
-            student = wrap(module, about.class_names, encoder=about.encoder)
-        else:
-            inner = assemble(about.spec, about.encoder, len(about.class_names), seed=0)
-            student = Student(module=inner, encoder=about.encoder, class_names=about.class_names, spec=about.spec)
-        student.module.load_state_dict(safetensors.torch.load(weights))
-    except (RuntimeError, MemoryError, OverflowError, safetensors.SafetensorError) as error:
-        raise InputError(
-            f"The weights in {folder / WEIGHTS} do not match the module: {' '.join(str(error).split())[:300]}."
-        ) from None
-    return replace(student, seen=seen)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Described:
-    """The content of `student.json`."""
-
-    spec: ModelSpec
-    encoder: Encoder
-    class_names: tuple[str, ...]
-    num_bytes: int
-    blake2b: str
-
-
-def _described(path: Path, found: Mapping[str, bytes] | None) -> _Described:
-    try:
-        about = json.loads(read_bytes(path) if found is None else found[path.name])
-        if found is None and "manifest" in about:
-            raise InputError(f"{path.parent / MANIFEST} is missing, which {path.name} names: copy the folder again.")
-        if about["format"] != _FORMAT:
-            raise InputError(f"{path} has format {about['format']!r}; this version reads {_FORMAT}.")
-        spec = ModelSpec(name=str(about["student"]["name"]), options=dict(about["student"]["options"]))
-        if spec.name in ZOO:
-            check_stored_options(spec)
-        elif spec.name != GIVEN:
-            check_allowed(spec.name, f"The student in {path}")
-        if (embedder := about["encoder"].get("embedder", "minilm")) != "minilm":
-            check_allowed(str(embedder), f"The embedding model in {path}")
-        return _Described(
-            spec=spec,
-            encoder=encoder_from(about["encoder"]),
-            class_names=class_names_from(about["class_names"]),
-            num_bytes=int(about["weights"]["num_bytes"]),
-            blake2b=str(about["weights"]["blake2b"]),
-        )
-    except InputError:
-        raise
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError, OverflowError) as error:
-        raise InputError(f"{path} does not describe a student ({reason(error)}); it is damaged.") from None

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from overproof.data import Examples, Kind
-from overproof.data.wording import listed
+from overproof.data.wording import at_row, listed
 from overproof.errors import InputError
 from overproof.models.date_column import DateColumn
 from overproof.models.inputs import Dense
@@ -191,6 +191,27 @@ class TableEncoder:
             column.encode(values, encoded[:, start : start + column.width])
             start += column.width
         return Dense(values=torch.from_numpy(encoded))
+
+    def check_gaps(self, examples: Examples) -> None:
+        """Check that no number or date is missing in a column where none was missing at fitting.
+
+        Raises:
+            InputError: One is; no slot says so to the student, which would read it as the mean.
+        """
+        if examples.kind != "table":
+            return
+        for column in self.columns:
+            if not isinstance(column, NumberColumn | DateColumn) or column.gaps:
+                continue
+            if column.name not in examples.column_names:
+                continue
+            gaps = pc.is_null(examples.column(column.name), nan_is_null=True)
+            if pc.any(gaps).as_py():
+                raise InputError(
+                    f"{examples.origin} has a missing value in column {column.name!r}, "
+                    f"{at_row(pc.index(gaps, True).as_py())}, where none was missing in training; fill it, or give "
+                    f"overproof.data.from_arrays(…, missing='allow'), which reads it as the column's mean."
+                )
 
     def config(self) -> dict[str, Any]:
         """Its fields."""

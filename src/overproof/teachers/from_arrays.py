@@ -1,7 +1,7 @@
 """Labelled examples, pool and teacher of `overproof.distill`, checked against each other."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import Tensor
@@ -10,7 +10,8 @@ from overproof.answers.arrays import class_names_of, probs_matrix
 from overproof.answers.order import check_order
 from overproof.data import Examples, from_arrays, grouped
 from overproof.data.classes import check_class_names
-from overproof.data.frames import check_same_rows
+from overproof.data.frames import check_same_rows, gaps_in, is_frame, table_of_frame
+from overproof.data.wording import listed, nearest
 from overproof.errors import InputError
 from overproof.teachers.brought.skops_file import cross_fitted_estimator, pool_without_halves
 
@@ -54,10 +55,10 @@ def given_arrays(
 
     Args:
         pool: As for `overproof.distill`; so are the next six.
-        teacher_probs: The teacher's probabilities on the pool, or a classifier.
-        labelled: Labelled examples.
+        teacher_probs: The teacher's answers on the pool, or a classifier.
+        labelled: Labelled examples; None where they are in the pool.
         labels: Their labels.
-        labelled_teacher_probs: The teacher's probabilities on them.
+        labelled_teacher_probs: The teacher's answers on them.
         class_names: The classes.
         labelled_group: The groups of the labelled examples.
         seed: Draws the folds of a classifier that is not fitted.
@@ -67,10 +68,11 @@ def given_arrays(
         InputError: Arrays that do not fit together, named with their shapes.
     """
     classifier = teacher_probs if hasattr(teacher_probs, "predict_proba") else None
-    if (classifier is None) is (labelled_teacher_probs is None):
-        raise InputError(
-            "labelled_teacher_probs is needed where teacher_probs is an array, and left out where it is a classifier."
-        )
+    _check_which(classifier, labelled, labels, labelled_teacher_probs)
+    if labelled is None:
+        pool, labels = without_labels(pool, labels, "pool")
+    else:
+        labelled, labels = without_labels(labelled, labels, "labelled")
     names = class_names_of(None if classifier is not None else teacher_probs, labels, class_names)
     given = probs_matrix(teacher_probs, "teacher_probs", names) if classifier is None else None
     num_classes = len(names) if given is None else given.shape[1]
@@ -82,17 +84,32 @@ def given_arrays(
         (labelled, labels, ("labelled", "labels")),
         (labelled, labelled_teacher_probs, ("labelled", "labelled_teacher_probs")),
         (pool, teacher_probs, ("pool", "teacher_probs")),
+        (pool, labels, ("pool", "labels")),
     ):
         check_same_rows(first, second, *words)
-    pool_examples = _examples(pool, None, names, "pool")
-    labelled_examples = _examples(labelled, labels, names, "labelled")
-    if labelled_group is not None:
-        labelled_examples = grouped(labelled_examples, labelled_group, "labelled_group")
-    if (labelled_examples.label < 0).any():
-        row = int((labelled_examples.label < 0).int().argmax())
-        raise InputError(
-            f"labels, row {row}: the label is unknown; every labelled example needs one of 0..{num_classes - 1}."
-        )
+    if labelled is None:
+        both = _examples(pool, labels, names, "pool")
+        if labelled_group is not None:
+            both = grouped(both, labelled_group, "labelled_group")
+        known = both.label >= 0
+        _check_both(known)
+        if given is not None and len(given) != len(both):
+            raise InputError(f"teacher_probs has {len(given)} rows for {len(both)} examples in pool; each needs one.")
+        labelled_examples = replace(both.take(known), origin="labelled")
+        pool_examples = replace(both.take(~known), origin="pool")
+        labelled_teacher_probs = None if given is None else given[known]
+        given = None if given is None else given[~known]
+    else:
+        pool_examples = _examples(pool, None, names, "pool")
+        labelled_examples = _examples(labelled, labels, names, "labelled")
+        if labelled_group is not None:
+            labelled_examples = grouped(labelled_examples, labelled_group, "labelled_group")
+        if (labelled_examples.label < 0).any():
+            row = int((labelled_examples.label < 0).int().argmax())
+            raise InputError(
+                f"labels, row {row}: the label is unknown; every labelled example needs one of 0..{num_classes - 1}. "
+                f"(Rows with and without a label in one frame: leave out `labelled`.)"
+            )
     if given is None:
         labelled_probs, pool_probs = cross_fitted_estimator(
             classifier, labelled_examples, pool_examples, num_folds=NUM_FOLDS, seed=seed
@@ -133,10 +150,60 @@ def given_arrays(
     )
 
 
+def without_labels(inputs: Any, labels: Any, origin: str) -> tuple[Any, Any]:
+    """Inputs and labels; where the labels are named as a column of the frame, without that column and with its values.
+
+    Args:
+        inputs: Examples.
+        labels: Labels, or the name of a column.
+        origin: What to call the examples in errors.
+
+    Raises:
+        InputError: There is no such column.
+    """
+    if not isinstance(labels, str):
+        return inputs, labels
+    if not is_frame(inputs):
+        raise InputError(f"labels is {labels!r}, the name of a column, but {origin} is no data frame; give the labels.")
+    table = table_of_frame(inputs, origin)
+    if labels not in table.column_names:
+        raise InputError(
+            f"labels is {labels!r}; {origin} has no such column{nearest(labels, table.column_names)}, but "
+            f"{listed(table.column_names)}."
+        )
+    return table.drop_columns([labels]), table.column(labels)
+
+
+def _check_which(classifier: Any, labelled: Any, labels: Any, labelled_teacher_probs: Any) -> None:
+    """Check that the arguments are those of one of the two forms."""
+    if labels is None:
+        raise InputError("labels is None; give the labels of the labelled examples.")
+    if labelled is None:
+        if labelled_teacher_probs is not None:
+            raise InputError(
+                "labelled_teacher_probs goes with labelled; without it, teacher_probs has a row for every example, "
+                "labelled or not."
+            )
+    elif (classifier is None) is (labelled_teacher_probs is None):
+        raise InputError(
+            "labelled_teacher_probs is needed where teacher_probs is an array, and left out where it is a classifier."
+        )
+
+
+def _check_both(known: Tensor) -> None:
+    """Check that some labels are known and some are not."""
+    if not known.any():
+        raise InputError("labels: none is known; some examples need a label, the others have None, NaN or -1.")
+    if known.all():
+        raise InputError(
+            "labels: all are known, so there is no pool; unlabelled examples have None, NaN or -1 as their label."
+        )
+
+
 def _examples(values: Any, labels: Any, names: tuple[str, ...], origin: str) -> Examples:
     if isinstance(values, Examples) and labels is None:
         return values
     if isinstance(values, Examples):
         # Its inputs are checked; missing values in them are allowed.
         return from_arrays(values.inputs, labels, class_names=names, origin=origin, missing="allow")
-    return from_arrays(values, labels, class_names=names, origin=origin)
+    return from_arrays(values, labels, class_names=names, origin=origin, missing=gaps_in(values))

@@ -34,7 +34,7 @@ from overproof.training.teacher_source import STORED, StoredAnswers, TeacherSour
 from overproof.training.trainable import check_trainable
 
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
 class Distilled:
     """A trained student, and the record of its training.
 
@@ -69,6 +69,11 @@ class Distilled:
     mixing: Mixing | None = None
     method: Method | None = None
     search: SearchRecord | None = None
+
+    def __repr__(self) -> str:
+        rows = f"trained on {self.num_labelled:,} labelled and {self.num_pool:,} pool examples"
+        held = f", {self.num_held_out:,} held out" if self.num_held_out else ""
+        return f"Distilled({self.student!r}, {rows}{held}, {len(self.history)} epochs)"
 
     @property
     def num_pool(self) -> int:

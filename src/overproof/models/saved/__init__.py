@@ -1,1 +1,1 @@
-"""What is saved beside a student's weights and description: the rows that it was made from."""
+"""Reading the folder of a saved student, and the rows that the student was made from."""

@@ -1,0 +1,155 @@
+"""`overproof.distill` takes data as people have it in Python, and its student answers in the same words."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from sklearn.linear_model import LogisticRegression
+
+import overproof
+from overproof import TrainOptions
+from overproof.errors import InputError
+from overproof.models import load_student
+from overproof.synthetic import blobs
+
+NAMES = np.array(["cat", "dog", "eel"])
+NUM_LABELLED = 60
+QUICK = TrainOptions(epochs=3, learning_rate=0.1)
+
+
+@pytest.fixture(scope="module")
+def world():
+    return blobs(num_examples=240, num_classes=3, seed=0)
+
+
+@pytest.fixture(scope="module")
+def few(world):
+    """Class names, None where the label is not known."""
+    return [name if row < NUM_LABELLED else None for row, name in enumerate(NAMES[world.label])]
+
+
+@pytest.fixture(scope="module")
+def table(world):
+    """Numbers and words, both with gaps, and dates."""
+    numbers = world.inputs.numpy()
+    return pa.table(
+        {
+            "size": pa.array(numbers[:, 0], mask=np.arange(240) % 40 == 3),
+            "width": numbers[:, 1],
+            "colour": pa.array(np.where(numbers[:, 0] > 0, "red", "blue"), mask=np.arange(240) % 60 == 5),
+            "day": np.datetime64("2026-01-01") + np.arange(240),
+        }
+    )
+
+
+@pytest.fixture(scope="module")
+def probs(world):
+    return pa.table(dict(zip(NAMES, world.teacher_probs.T.numpy(), strict=True)))
+
+
+def distil(inputs, answers, labels, **options):
+    return overproof.distill("linear", inputs, answers, labels=labels, method="hard", train=QUICK, **options)
+
+
+def test_one_frame_of_which_some_rows_have_a_label_is_that_of_two(table, probs, few):
+    one = distil(table, probs, few)
+    rows = slice(0, NUM_LABELLED)
+    two = overproof.distill(
+        "linear", table[NUM_LABELLED:], probs[NUM_LABELLED:], table[rows], few[rows], probs[rows], method="hard",
+        train=QUICK,
+    )  # fmt: skip
+    assert (one.num_labelled, one.num_pool) == (NUM_LABELLED, 180)
+    assert torch.equal(one.student.logits(table), two.student.logits(table))
+    named = distil(table.append_column("animal", pa.array(few)), probs, "animal")
+    assert torch.equal(named.student.logits(table), one.student.logits(table))
+    assert "size" in [column.name for column in one.student.encoder.columns]
+    assert any("missing in column 'size' in 6, 'colour' in 4 of 240 rows" in finding for finding in one.findings)
+
+
+@pytest.mark.parametrize("unknown", [None, float("nan"), -1])
+def test_every_way_to_say_that_a_label_is_not_known(world, few, probs, unknown):
+    words = np.array([unknown if name is None else name for name in few], object)
+    by_name = distil(world.inputs, probs, words)
+    numbers = [-1 if unknown is None and name is None else unknown if name is None else int(label)
+               for name, label in zip(few, world.label, strict=True)]  # fmt: skip
+    by_number = distil(world.inputs, world.teacher_probs, numbers)
+    assert torch.equal(by_name.student.logits(world.inputs), by_number.student.logits(world.inputs))
+    assert by_name.student.class_names == tuple(NAMES)
+    assert by_number.student.class_names == ("0", "1", "2")
+
+
+def test_answers_that_are_classes(world, few):
+    answered = world.teacher_probs.argmax(dim=1)
+    by_name = distil(world.inputs, list(NAMES[answered]), few)
+    sure = pa.table(dict(zip(NAMES, torch.nn.functional.one_hot(answered, 3).float().T.numpy(), strict=True)))
+    assert torch.equal(
+        by_name.student.logits(world.inputs), distil(world.inputs, sure, few).student.logits(world.inputs)
+    )
+    numbers = [-1 if name is None else int(label) for name, label in zip(few, world.label, strict=True)]
+    by_number = distil(world.inputs, answered, numbers)
+    assert torch.equal(by_number.student.logits(world.inputs), by_name.student.logits(world.inputs))
+    gone = [None, None, *NAMES[answered][2:]]
+    with pytest.raises(InputError, match=r"teacher_probs has no answer in 2 of 240 rows, first in row 0"):
+        distil(world.inputs, gone, few)
+
+
+def test_texts_and_a_classifier(world, few):
+    texts = [f"number {row} is {'low' if name == 'cat' else name}" for row, name in enumerate(NAMES[world.label])]
+    made = overproof.distill("ngram", texts, list(NAMES[world.label]), labels=few, train=TrainOptions(epochs=1))
+    assert set(made.student.predict(pa.chunked_array([texts]))) <= set(NAMES)
+    fitted = distil(world.inputs.numpy(), LogisticRegression(), few)
+    assert fitted.student.score(world.inputs, NAMES[world.label]) > 0.5
+
+
+def test_a_student_answers_as_scikit_learn_does(world, table, probs, few, tmp_path):
+    result = distil(table, probs, few)
+    student = result.student
+    assert student.classes_.tolist() == list(NAMES)
+    truth = NAMES[world.label]
+    predicted, proba = student.predict(table), student.predict_proba(table)
+    assert (predicted == NAMES[proba.argmax(axis=1)]).all()
+    assert student.score(table, truth) == pytest.approx((predicted == truth).mean())
+    assert student.score(table, pa.array(truth)) == student.score(table, list(truth))
+    numbered = distil(world.inputs, world.teacher_probs, np.where(np.arange(240) < 60, world.label, -1)).student
+    assert numbered.predict(world.inputs).dtype == np.int64
+    assert numbered.score(world.inputs, world.label) > 0.5
+    for value in (result, student):
+        assert len(repr(value)) < 250
+    assert "60 labelled and 180 pool examples" in repr(result)
+    student.save(tmp_path / "student")
+    assert (load_student(tmp_path / "student").predict(table) == predicted).all()
+    with pytest.raises(InputError, match=r"labels, row 60 .*unknown"):
+        student.score(table, few)
+    with pytest.raises(InputError, match="240 examples and 3 labels"):
+        student.score(table, truth[:3])
+    gap = table.set_column(1, "width", pa.array([None, *table["width"].to_pylist()[1:]]))
+    with pytest.raises(InputError, match=r"'width', row 0 .*where none was missing in training"):
+        student.predict(gap)
+
+
+def test_what_does_not_fit_is_said_of_the_argument(world, table, probs, few):
+    refused = {
+        "labels is None": (table, probs, None),
+        "labels is 'animal'; pool has no such column": (table, probs, "animal"),
+        "labels is 'animal', the name of a column, but pool is no data frame": (world.inputs, probs, "animal"),
+        "labels: all are known, so there is no pool": (table, probs, list(NAMES[world.label])),
+        "labels: none is known": (table, probs, [None] * 240),
+        "teacher_probs has 10 rows for 240 examples in pool": (table, probs[:10], few),
+        "pool has 240 inputs but 3 labels": (table, probs, few[:3]),
+        "pool has a missing value .* give a data frame": (np.full((240, 2), np.nan), probs, few),
+    }
+    for sentence, arguments in refused.items():
+        with pytest.raises(InputError, match=sentence):
+            distil(*arguments)
+    with pytest.raises(InputError, match="labelled_teacher_probs goes with labelled"):
+        distil(table, probs, few, labelled_teacher_probs=probs)
+
+
+@pytest.mark.parametrize("library", ["pandas", "polars"])
+def test_frames_of_their_libraries(library, table, probs, few):
+    module = pytest.importorskip(library)
+    convert = (lambda each: each.to_pandas()) if library == "pandas" else module.from_arrow
+    frame, answers = convert(table), convert(probs)
+    one = distil(frame, answers, module.Series(few))
+    assert torch.equal(one.student.logits(table), distil(table, probs, few).student.logits(table))
+    assert (one.student.predict(frame) == one.student.predict(table)).all()
