@@ -73,6 +73,13 @@ def given_arrays(
         pool, labels = without_labels(pool, labels, "pool")
     else:
         labelled, labels = without_labels(labelled, labels, "labelled")
+    for first, second, words in (
+        (labelled, labels, ("labelled", "labels")),
+        (labelled, labelled_teacher_probs, ("labelled", "labelled_teacher_probs")),
+        (pool, teacher_probs, ("pool", "teacher_probs")),
+        (pool if labelled is None else None, labels, ("pool", "labels")),
+    ):
+        check_same_rows(first, second, *words)
     names = class_names_of(None if classifier is not None else teacher_probs, labels, class_names)
     given = probs_matrix(teacher_probs, "teacher_probs", names) if classifier is None else None
     num_classes = len(names) if given is None else given.shape[1]
@@ -80,13 +87,6 @@ def given_arrays(
     if len(names) != num_classes:
         raise InputError(f"class_names holds {len(names)} names; there are {num_classes} columns in teacher_probs.")
     check_class_names(names, "class_names")
-    for first, second, words in (
-        (labelled, labels, ("labelled", "labels")),
-        (labelled, labelled_teacher_probs, ("labelled", "labelled_teacher_probs")),
-        (pool, teacher_probs, ("pool", "teacher_probs")),
-        (pool, labels, ("pool", "labels")),
-    ):
-        check_same_rows(first, second, *words)
     if labelled is None:
         both = _examples(pool, labels, names, "pool")
         if labelled_group is not None:
