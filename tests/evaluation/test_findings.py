@@ -2,6 +2,7 @@
 
 import inspect
 import pkgutil
+from dataclasses import replace
 
 from overproof.evaluation import findings
 from overproof.evaluation.findings import FINDINGS, RunFacts, VoteFacts, findings_of, lost_classes, stack, votes
@@ -59,3 +60,8 @@ def test_each_scorer_of_a_stack_is_named_with_its_weight():
         "alone 0.700); together 0.400."
     ]
     assert votes.find(facts) == lost_classes.find(facts) == []
+    idle = replace(facts, stacks=({**seed(0.6, 0.0), "left_out": [1]}, {**seed(0.8, 0.0), "left_out": [1]}))
+    assert stack.find(idle)[1:] == [
+        "ngram adds nothing to the other teachers (2 of 2 seeds): leave it out of 'teacher', and it need not be asked "
+        "any more."
+    ]

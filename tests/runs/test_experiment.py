@@ -177,3 +177,16 @@ def test_files_that_hold_no_experiment_are_refused(tmp_path, text, words):
         load(path)
     with pytest.raises(InputError, match="no experiment file"):
         load(tmp_path / "missing.yaml")
+
+
+@pytest.mark.parametrize(
+    ("teacher", "models"),
+    [
+        ("minilm", ["minilm"]),
+        (["minilm"], ["minilm"]),
+        ([{"answers": "llm.csv"}, "auto", {"model": "ngram", "folds": 5}], ["auto", "auto", "ngram"]),
+    ],
+)
+def test_a_name_among_teachers_stands_for_its_model(teacher, models):
+    experiment = experiment_from(content(teacher=teacher))
+    assert [each.model for each in experiment.scorers] == models

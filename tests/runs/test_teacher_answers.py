@@ -7,7 +7,7 @@ import pyarrow.csv
 import pytest
 import torch
 
-from overproof.noise import stacking
+from overproof.noise import combination
 from overproof.progress import Silent
 from overproof.runs import teacher_answers
 from overproof.runs.experiment import experiment_from
@@ -41,19 +41,19 @@ def content(tmp_path):
 def counted(monkeypatch):
     """How often each store of answers is read, and how often a stack is fitted for a seed."""
     reads, fits = Counter(), []
-    load, stack_by_role = store.load, stacking.stack_by_role
+    load, combined_by_role = store.load, combination.combined_by_role
 
     def counting_load(folder, **options):
         if options["kind"] == "answers":
             reads["/".join(folder.parts[-3:])] += 1
         return load(folder, **options)
 
-    def counting_stack(*arguments, **options):
-        fits.append(options["seed"])
-        return stack_by_role(*arguments, **options)
+    def counting_stack(scores, *arguments, **options):
+        fits.extend([options["seed"]] * (len(scores) > 1))
+        return combined_by_role(scores, *arguments, **options)
 
     monkeypatch.setattr(store, "load", counting_load)
-    monkeypatch.setattr(teacher_answers, "stack_by_role", counting_stack)
+    monkeypatch.setattr(teacher_answers, "combined_by_role", counting_stack)
     return reads, fits
 
 

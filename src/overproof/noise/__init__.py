@@ -4,6 +4,7 @@ from overproof.noise.accuracy import IsotonicAccuracy, isotonic_accuracy, lower_
 from overproof.noise.calibration import calibrate, fit_temperature
 from overproof.noise.candidates import CandidateRule, fixed_candidates, num_candidates
 from overproof.noise.class_accuracy import ClassAccuracy, class_accuracy, same_margins
+from overproof.noise.combination import Combination, combine, combined_by_role
 from overproof.noise.doubtful import DoubtfulClasses, doubtful_classes
 from overproof.noise.estimate import NoiseEstimate, NoiseModel
 from overproof.noise.likelihood import (
@@ -28,6 +29,7 @@ from overproof.noise.transition import global_accuracy, transition_interval, tra
 __all__ = [
     "CandidateRule",
     "ClassAccuracy",
+    "Combination",
     "ConditionalLikelihood",
     "DoubtfulClasses",
     "IsotonicAccuracy",
@@ -40,6 +42,8 @@ __all__ = [
     "TransitionLikelihood",
     "calibrate",
     "class_accuracy",
+    "combine",
+    "combined_by_role",
     "conditional_likelihood",
     "doubtful_classes",
     "fit_temperature",

@@ -54,8 +54,11 @@ class StudentOptions(Options):
 
 
 def _first_of(value: Any) -> Any:
-    if isinstance(value, list | tuple) and value and isinstance(value[0], dict):
-        return {**value[0], "others": value[1:]}
+    """A teacher or a list of them; a name stands for the model of that name."""
+    several = list(value) if isinstance(value, list | tuple) else [value]
+    named = [{"model": each} if isinstance(each, str) else each for each in several]
+    if named and isinstance(named[0], dict):
+        return {**named[0], **({"others": named[1:]} if len(named) > 1 else {})}
     return value
 
 

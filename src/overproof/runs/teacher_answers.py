@@ -17,7 +17,7 @@ from overproof.evaluation.findings.run_facts import VoteFacts
 from overproof.functional import margin
 from overproof.functional.repeats import joined
 from overproof.models import load_student
-from overproof.noise import log_loss, stack_by_role, stacked_out_of_fold
+from overproof.noise import combined_by_role, log_loss
 from overproof.processes import leads
 from overproof.runs.experiment import Experiment, ScorerOptions
 from overproof.runs.given_labels import GivenLabels
@@ -163,20 +163,17 @@ class TeacherAnswers:
         draw = derived_seed(seed, "teachers")
         known = [judges[role] for role in label]
         repeats = joined([repeats_in(each) for each in known], [group_words(each) for each in known])
-        stacked, fitted = stack_by_role(probs, label, seed=draw, repeats=repeats)
+        stacked, fitted = combined_by_role(probs, label, seed=draw, repeats=repeats)
         truth = torch.cat(list(label.values()))
 
         def loss(answers: Tensor) -> float:
             return log_loss(answers, truth)[repeats.once].mean().item()
 
         if leads():
-            alone = [
-                stacked_out_of_fold([torch.cat([each[role] for role in label])], truth, seed=draw, repeats=repeats)
-                for each in probs
-            ]
+            alone = [combined_by_role([each], label, seed=draw, repeats=repeats)[0] for each in probs]
             facts: dict[str, Any] = {
                 **fitted.summary(),
-                "log_loss_alone": [loss(each) for each in alone],
+                "log_loss_alone": [loss(torch.cat([each[role] for role in label])) for each in alone],
                 "log_loss": loss(torch.cat([stacked[role] for role in label])),
             }
             atomic.write_json(self._weights_file(seed), facts)

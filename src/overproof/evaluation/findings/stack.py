@@ -19,5 +19,11 @@ def find(facts: RunFacts) -> list[str]:
     together = fmean(each["log_loss"] for each in facts.stacks)
     return [
         f"The teacher is a stack of {len(parts)} scorers, weighed on labelled examples out of sample: "
-        f"{', '.join(parts)}; together {together:.3f}."
+        f"{', '.join(parts)}; together {together:.3f}.",
+        *(
+            f"{name} adds nothing to the other teachers ({idle} of {len(facts.stacks)} seeds): leave it out of "
+            f"'teacher', and it need not be asked any more."
+            for number, name in enumerate(facts.scorers)
+            if 2 * (idle := sum(number in each.get("left_out", ()) for each in facts.stacks)) > len(facts.stacks)
+        ),
     ]
