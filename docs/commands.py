@@ -30,6 +30,8 @@ This page is written by `make docs` from the commands themselves.
 With `--json` a command prints one JSON value on standard output and nothing else there; messages and progress bars are
 printed on standard error, and `--quiet` omits them:
 
+* `init`: `file`, the `experiment` in it, what is `understood` and `unsure`, and the `next` commands. With `--explain`:
+  `key`, `allowed`, `default`, `about`, `keys`.
 * `run`, `demo`, `evaluate`: the run's `result.json` with rows, summary with intervals and verdicts, findings.
   With `--dry-run` (`label` too) the plan: examples by role, steps or fits, memory, disk, seconds. `compare`: its
   `compare.json`.

@@ -217,7 +217,7 @@ def sentence(model: type[pydantic.BaseModel], error: pydantic.ValidationError, w
         return str(first["ctx"]["error"])
     if words != found:
         # One of several kinds of value: say all that are allowed, not what is wrong with the first.
-        return f"Option {path!r} is {first['input']!r}; it must be {allowed(_hint_at(model, words))}."
+        return f"Option {path!r} is {first['input']!r}; it must be {allowed(hint_at(model, words))}."
     if first["type"] == "tuple_type":
         return f"Option {path!r} is {first['input']!r}; it must be a list: [{first['input']}]."
     message = first["msg"][0].lower() + first["msg"][1:]
@@ -236,7 +236,7 @@ def known_options(model: Any, path: Sequence[str]) -> list[str]:
         >>> known_options(TrainOptions, [])[:2]
         ['epochs', 'batch_size']
     """
-    return _names(_hint_at(model, path))
+    return _names(hint_at(model, path))
 
 
 def known_keys(model: Any, path: Sequence[str]) -> list[str]:
@@ -246,16 +246,39 @@ def known_keys(model: Any, path: Sequence[str]) -> list[str]:
         model: A pydantic model or a dataclass of options.
         path: What leads from it to the mapping.
     """
-    kind = _plain(_hint_at(model, path))
+    kind = _plain(hint_at(model, path))
     keys = get_args(kind)[:1] if get_origin(kind) in (dict, Mapping) else ()
     return [str(key) for key in get_args(keys[0])] if keys and get_origin(keys[0]) is Literal else []
 
 
-def _hint_at(model: Any, path: Sequence[str]) -> Any:
+def hint_at(model: Any, path: Sequence[str]) -> Any:
+    """The annotation at the end of a path.
+
+    Args:
+        model: A pydantic model or a dataclass of options.
+        path: Options, keys and numbers.
+    """
     kind: Any = model
     for word in path:
         kind = _within(kind, word) or kind
     return kind
+
+
+def group_of(kind: Any) -> type | None:
+    """The group of options that an annotation holds, alone or in a list; None where it holds none.
+
+    Args:
+        kind: An annotation.
+
+    Example:
+        >>> from overproof.training.options import TrainOptions
+        >>> group_of(TrainOptions) is group_of(tuple[TrainOptions, ...]) is TrainOptions, group_of(int)
+        (True, None)
+    """
+    plain = _plain(kind)
+    if get_origin(plain) in (tuple, list):
+        plain = _plain(get_args(plain)[0])
+    return plain if _names(plain) else None
 
 
 def _within(kind: Any, word: str) -> Any:

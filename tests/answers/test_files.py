@@ -241,3 +241,15 @@ def test_names_and_texts_that_are_not_utf_8_are_refused_in_a_sentence(tmp_path: 
         read_answers(path, KEYS, CLASSES)
     assert "\n" not in str(error.value)
     assert str(path) in str(error.value)
+
+
+def test_columns_of_other_names_are_read_as_what_the_options_say(tmp_path: Path):
+    table = {"ticket": FILE_IDS, "label": ["gold"] * 4, "other_answer": ["x"] * 4, "llm": ["dog", "cat", "cow", "cat"]}
+    path = write(tmp_path, table, ".csv")
+    files = ParsedFiles(columns={"id": "ticket", "label": "llm"})
+    assert read_answers(path, KEYS, CLASSES, parsed=files).pseudo_label.tolist() == [1, 0, 2]
+    # The id alone: all other columns mean what they are called.
+    path = write(tmp_path, {"ticket": FILE_IDS, **class_columns()}, ".csv")
+    assert read_answers(path, KEYS, CLASSES, parsed=ParsedFiles(columns={"id": "ticket"})).probs().tolist() == PROBS
+    with pytest.raises(InputError, match=r"no column 'llm' for 'label' in option 'teacher\.columns'; it has ticket"):
+        read_answers(path, KEYS, CLASSES, parsed=files)

@@ -1,5 +1,6 @@
 """Files of answers, parsed once for all roles and seeds of a run."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,8 +14,13 @@ from overproof.storage.digests import content_digest
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class ParsedFiles:
-    """Files of answers, each parsed once for as long as its content stays as it is, and its votes counted once."""
+    """Files of answers, each parsed once for as long as its content stays as it is, and its votes counted once.
 
+    Args:
+        columns: Names of the files' columns by what they are read as.
+    """
+
+    columns: Mapping[str, str] = field(default_factory=dict)
     _tables: dict[tuple[Path, str], tuple[str, pa.Table]] = field(default_factory=dict)
     _canonical: dict[tuple[Path, str], tuple[pa.Table, tuple[str, ...], pa.Table]] = field(default_factory=dict)
     _counted: dict[tuple[Path, str], tuple[pa.Table, tuple[tuple[str, ...], Vote], pa.Table]] = field(
@@ -31,10 +37,10 @@ class ParsedFiles:
             content = content_digest(path)
         except OSError:
             # Reading it raises the error that names the cause.
-            return read_table(path, id_column)
+            return read_table(path, id_column, self.columns)
         kept = self._tables.get((path, id_column))
         if kept is None or kept[0] != content:
-            kept = self._tables[path, id_column] = content, read_table(path, id_column)
+            kept = self._tables[path, id_column] = content, read_table(path, id_column, self.columns)
         return kept[1]
 
     def canonical(self, path: Path, id_column: str, class_names: tuple[str, ...]) -> pa.Table:

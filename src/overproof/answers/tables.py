@@ -37,18 +37,23 @@ _TOOLS: Mapping[str, str] = {
 """How the first line of a tool's file begins, and what to call it."""
 
 
-def read_table(path: Path, id_column: str) -> pa.Table:
+def read_table(path: Path, id_column: str, columns: Mapping[str, str] | None = None) -> pa.Table:
     """The content of a file of answers; ids and labels of text files as they are written.
 
     Args:
         path: `.parquet`, `.arrow`, `.feather`, `.csv`, `.tsv`, `.jsonl` or `.ndjson`.
         id_column: The file's id column.
+        columns: Names of the file's columns by what they are read as, such as `{"id": "ticket", "label": "llm"}`. If it
+            names more than the id, no other column is read.
 
     Raises:
-        InputError: The file cannot be read, or another tool wrote it in a form of its own; the sentence names the tool.
+        InputError: The file cannot be read, it has no such column, or another tool wrote it in a form of its own; the
+            sentence names the tool.
     """
+    columns = columns or {}
     try:
-        table = _read(path, {name: pa.string() for name in (id_column, "annotator", *LABELS)})
+        names = (id_column, "annotator", *LABELS, *(columns[name] for name in _SPELLED if name in columns))
+        table = _read(path, dict.fromkeys(names, pa.string()))
         # Names of columns are decoded when they are used, and strings of binary files are taken as they are.
         table.validate(full=True)
         assert all(isinstance(name, str) for name in table.column_names)
@@ -60,7 +65,28 @@ def read_table(path: Path, id_column: str) -> pa.Table:
         raise InputError(
             f"{path} cannot be read: {(str(error).splitlines() or ['damaged'])[0].rstrip('.')}."
         ) from error
-    return table
+    return _called(path, table, id_column, columns)
+
+
+_SPELLED = ("id", "annotator", "label")
+
+
+def _called(path: Path, table: pa.Table, id_column: str, columns: Mapping[str, str]) -> pa.Table:
+    """The table with its columns called by what they are read as."""
+    for ours, theirs in columns.items():
+        if theirs not in table.column_names:
+            raise InputError(
+                f"{path} has no column {theirs!r} for {ours!r} in option 'teacher.columns'; it has "
+                f"{', '.join(table.column_names)}."
+            )
+    if not columns:
+        return table
+    named = {theirs: ours for ours, theirs in columns.items()}
+    others = [name for name in table.column_names if name not in named and name not in columns]
+    kept = [id_column] if set(columns) - {id_column} and id_column not in columns else []
+    wanted = [*named, *(others if set(columns) <= {id_column} else kept)]
+    table = table.select([name for name in table.column_names if name in wanted])
+    return table.rename_columns([named.get(name, name) for name in table.column_names])
 
 
 def _read(path: Path, text: Mapping[str, pa.DataType]) -> pa.Table:

@@ -24,6 +24,7 @@ from overproof.commands.demo import demo
 from overproof.commands.distill import distill
 from overproof.commands.evaluate import evaluate
 from overproof.commands.export import export
+from overproof.commands.init import init
 from overproof.commands.label import label
 from overproof.commands.methods import methods
 from overproof.commands.output.failures import failure
@@ -39,6 +40,7 @@ from overproof.processes import join_group, leave_group
 from overproof.version import __version__
 
 COMMANDS: dict[str, Callable[..., None]] = {
+    "init": init,
     "run": run,
     "demo": demo,
     "compare": compare,

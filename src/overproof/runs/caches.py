@@ -48,6 +48,7 @@ class Caches:
     folder: Path | None = None
     runs: tuple[Path, ...] = ()
     answer_files: ParsedFiles = field(default_factory=ParsedFiles)
+    _answers: dict[str, ParsedFiles] = field(default_factory=dict)
     _opened: dict[str, Brought] = field(default_factory=dict)
     _read: dict[str, Examples] = field(default_factory=dict)
     _sets: dict[str, _EncodedSet] = field(default_factory=dict)
@@ -58,6 +59,13 @@ class Caches:
         if key not in self._read:
             self._read[key] = read(source, role=role)
         return self._read[key]
+
+    def answers_of(self, scorer: ScorerOptions) -> ParsedFiles:
+        """The parsed files of answers of one scorer, with its names of columns."""
+        if not scorer.columns:
+            return self.answer_files
+        key = json.dumps(scorer.columns, sort_keys=True)
+        return self._answers.setdefault(key, ParsedFiles(columns=scorer.columns))
 
     def opened(self, scorer: ScorerOptions, class_names: tuple[str, ...], examples: Examples) -> Brought:
         """As `overproof.teachers.opened`, each model once for as long as its files stay as they are.

@@ -77,7 +77,7 @@ class ScorerAnswers:
                 classes=scorer.classes,
                 vote=scorer.vote,
                 answer_from=scorer.answer_from,
-                parsed=self.caches.answer_files,
+                parsed=self.caches.answers_of(scorer),
             )
         if scorer.brought:
             answers = ask_once(

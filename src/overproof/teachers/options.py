@@ -26,6 +26,8 @@ class ScorerOptions(Options):
         options: The model's own options.
         answers: A file of answers or several, each joined by the data's id column, for `answers`; every file may hold
             a part of the examples. See `overproof.answers.files`.
+        columns: Names of columns of `answers` by what they are read as, such as `{id: ticket, label: llm_queue}`, where
+            they are called otherwise. If it names more than the id, no other column is read.
         classes: The names of a pretrained model's outputs, in order, where the model does not name them; the order
             of the lists of probabilities in `answers`. Matched to the data's class names by name.
         weights: A safetensors file: the import path is that of a torch module which has them, and is not trained.
@@ -45,6 +47,7 @@ class ScorerOptions(Options):
     model: str = "auto"
     options: dict[str, Any] = pydantic.Field({})
     answers: tuple[str, ...] = ()
+    columns: dict[str, str] = pydantic.Field({})
     classes: tuple[str, ...] = ()
     weights: str = ""
     vote: Literal["soft", "majority", "reliability"] = "soft"
@@ -94,6 +97,8 @@ class ScorerOptions(Options):
             raise InputError(f"Option 'teacher.classes' names {twice!r} twice; every output has a class of its own.")
         if self.vote != "soft" and not self.answers:
             raise InputError(f"Option 'teacher.vote' is {self.vote!r}, but there are no 'teacher.answers' to count.")
+        if self.columns and not self.answers:
+            raise InputError("Option 'teacher.columns' names columns of 'teacher.answers', and there are none.")
         if self.answer_from and not self.answers:
             raise InputError(
                 f"Option 'teacher.answer_from' is {self.answer_from!r}, but there are no 'teacher.answers'."

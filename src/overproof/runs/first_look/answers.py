@@ -1,0 +1,152 @@
+"""What a file of a teacher's answers holds: which of its columns joins with which of the data, and its words."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from overproof.answers import names
+from overproof.answers.names import plain
+from overproof.answers.tables import as_text, read_table
+from overproof.data.wording import listed
+from overproof.errors import InputError
+from overproof.runs.first_look.columns import ColumnFacts, facts_of
+from overproof.runs.first_look.files import FileFacts
+
+_ENOUGH = 0.05
+"""A column of which less than this share is found among the data's ids is not their id."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class AnswersFound:
+    """A file of answers.
+
+    Args:
+        path: As it was typed.
+        id: Its column of ids.
+        data_id: The column of the data that it joins with.
+        label: Its column of class names; None where it holds probabilities.
+        words: The classes that it names, with counts; empty for probabilities.
+        num_rows: Its rows.
+        num_joined: How many of them are of an example of the data.
+    """
+
+    path: str
+    id: str
+    data_id: str
+    label: str | None
+    words: Counter[str]
+    num_rows: int
+    num_joined: int
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """What `teacher.columns` must say."""
+        label = {"label": self.label} if self.label is not None and plain(self.label) not in names.LABELS else {}
+        return {**({} if self.id == "id" else {"id": self.id}), **label}
+
+
+def classes_in(path: str) -> tuple[str, ...]:
+    """The classes that a file of answers names, as far as its columns show it; empty for lists of probabilities.
+
+    Args:
+        path: The file.
+    """
+    found = _label_of([facts_of(name, column) for name, column in _columns(_table(path))])
+    return () if found is None else found.values
+
+
+def answers_found(path: str, files: Sequence[FileFacts], data_id: str | None) -> AnswersFound:
+    """What a file of answers holds, and how it is joined with the data.
+
+    Args:
+        path: The file.
+        files: The data.
+        data_id: The data's id column, where the user has named it.
+
+    Raises:
+        InputError: No column of it is the id of a column of the data.
+    """
+    table = _table(path)
+    facts = [facts_of(name, column) for name, column in _columns(table)]
+    ids, own, joined = _joined(path, table, facts, files, data_id)
+    label = _label_of([each for each in facts if each.name != ids])
+    words: Counter[str] = Counter()
+    if label is not None:
+        words.update(str(value) for value in as_text(table.column(label.name)).to_pylist() if value is not None)
+    return AnswersFound(
+        path=path,
+        id=ids,
+        data_id=own,
+        label=None if label is None else label.name,
+        words=words,
+        num_rows=len(table),
+        num_joined=joined,
+    )
+
+
+def _table(path: str) -> pa.Table:
+    return read_table(Path(path).expanduser(), "id")
+
+
+def _columns(table: pa.Table) -> list[tuple[str, pa.ChunkedArray]]:
+    return [(name, table.column(name)) for name in table.column_names if not pa.types.is_nested(table[name].type)]
+
+
+def _label_of(facts: Sequence[ColumnFacts]) -> ColumnFacts | None:
+    """The column that names a class: by its usual names, else the only one that is an answer by its name."""
+    usual = [each for each in facts if plain(each.name) in names.LABELS and each.family in ("words", "whole", "truth")]
+    if usual:
+        return usual[0]
+    others = [each for each in facts if each.family == "words" and each.mean_words <= 4 and not each.unique]
+    known = [each for each in others if names.is_answer(each.name)] or others
+    return known[0] if len(known) == 1 else None
+
+
+def _joined(
+    path: str, table: pa.Table, facts: Sequence[ColumnFacts], files: Sequence[FileFacts], data_id: str | None
+) -> tuple[str, str, int]:
+    """The file's id column, the data's, and how many rows are joined."""
+    tables = [each.table for each in files if each.table is not None]
+    if not tables:
+        raise InputError(
+            f"{path}: answers are joined by an id column, and the data have no columns; give rows of data."
+        )
+    keys = [each for each in facts if each.family in ("words", "whole") and each.mean_words <= 1]
+    own = [data_id] if data_id is not None else _ids_of_all(files)
+    best: tuple[int, bool, str, str] = (0, False, "", "")
+    for name in own:
+        known = pa.chunked_array([chunk for each in tables for chunk in _text(each.column(name)).chunks])
+        for key in keys:
+            num = pc.sum(pc.is_in(_text(table.column(key.name)), value_set=known.combine_chunks())).as_py() or 0
+            best = max(best, (num, plain(key.name) in ("id", plain(name)), key.name, name))
+    if best[0] < max(_ENOUGH * min(len(table), sum(map(len, tables))), 1):
+        have = listed(table.column_names)
+        columns = listed(dict.fromkeys(name for each in files for name in (part.name for part in each.columns)))
+        named = "" if data_id is None else f" for the data's {data_id!r}"
+        raise InputError(
+            f"{path} has no column of ids{named}: none of {have} has the values of a column of the data ({columns}) "
+            f"that is different in every row; write the answers with the data's id, and name that with --id."
+        )
+    return best[2], best[3], best[0]
+
+
+def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    if pa.types.is_floating(column.type):
+        column = pc.cast(column, pa.int64(), safe=False)
+    return column.cast(pa.large_string())
+
+
+def _ids_of_all(files: Sequence[FileFacts]) -> list[str]:
+    """Columns that every file of rows has, with a value of its own in every row."""
+    of_rows = [each for each in files if each.columns]
+    first, *others = of_rows
+    return [
+        each.name
+        for each in first.columns
+        if each.may_be_id
+        and all((found := other.column(each.name)) is not None and found.may_be_id for other in others)
+    ]

@@ -1,0 +1,70 @@
+"""An experiment as a short YAML file with comments."""
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from overproof.runs.first_look.proposal import Choices
+
+_WIDTH = 40
+"""Comments start at this column where the line is shorter."""
+
+
+def commented(content: Mapping[str, Any], comments: Mapping[str, str], head: str) -> str:
+    """Options as YAML, with words beside some of them.
+
+    Args:
+        content: The options by name, nested.
+        comments: Words beside an option, by its path.
+        head: The first line, a comment.
+
+    Example:
+        >>> print(commented({"rows": {"test": 50}, "seeds": [0, 1]}, {"rows.test": "held out"}, "Made by hand."))
+        # Made by hand.
+        rows:
+          test: 50                              # held out
+        seeds: [0, 1]
+        <BLANKLINE>
+    """
+    return "\n".join([f"# {head}", *_lines(content, comments, "", 0)]) + "\n"
+
+
+def _lines(content: Mapping[str, Any], comments: Mapping[str, str], above: str, depth: int) -> Iterator[str]:
+    for key, value in content.items():
+        path = f"{above}.{key}" if above else str(key)
+        start = f"{'  ' * depth}{_flow(key)}:"
+        nested = isinstance(value, Mapping) and value and path.split(".")[-1] not in ("columns", "where", "aliases")
+        line = start if nested else f"{start} {_flow(value)}"
+        words = f"{line:{_WIDTH}}# {comments[path]}" if path in comments else line
+        yield words if len(line) < _WIDTH or path not in comments else f"{line}  # {comments[path]}"
+        if nested:
+            yield from _lines(value, comments, path, depth + 1)
+
+
+def _flow(value: Any) -> str:
+    """A value on one line."""
+    text = yaml.safe_dump(value, default_flow_style=True, allow_unicode=True, width=2**30, sort_keys=False)
+    return text.removesuffix("\n").removesuffix("\n...")
+
+
+def typed(command: str, data: Sequence[str], choices: Choices) -> str:
+    """The command line of these choices.
+
+    Args:
+        command: Such as `init`.
+        data: The files.
+        choices: What the user has said.
+
+    Example:
+        >>> typed("init", ["a b.csv"], Choices(label="y"))
+        "overproof init 'a b.csv' --label y"
+    """
+    words = ["overproof", command, *data]
+    for option, value in (("label", choices.label), ("text", choices.text), ("image", choices.image),
+                          ("id", choices.id), ("group", choices.group)):  # fmt: skip
+        words += [] if value is None else [f"--{option}", value]
+    words += [word for path in choices.answers for word in ("--answers", path)]
+    words += [word for change in choices.changes for word in ("--set", change)]
+    return shlex.join(words)

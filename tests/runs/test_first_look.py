@@ -1,0 +1,181 @@
+"""Files of a new user are understood or asked about: columns, roles, answers, and the experiment that is written."""
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from overproof.commands.main import main
+from overproof.errors import InputError
+from overproof.runs.experiment import load
+from overproof.runs.first_look.explain import explained
+from overproof.runs.first_look.proposal import Choices, propose
+from overproof.runs.preflight import preflight
+
+
+def write(path: Path, *rows) -> str:
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows(rows)
+    return str(path)
+
+
+TEXTS = [[f"t{i}", f"the word{i % 3} of a ticket about number {i}", "abc"[i % 3]] for i in range(150)]
+HEAD = ["key", "body", "queue"]
+
+
+def tickets(folder: Path, name: str = "tickets.csv", first: int = 0, last: int = 150, every: int = 2) -> str:
+    """Rows of texts of which every second one has a label."""
+    rows = [[key, body, queue if i % every == 0 else ""] for i, (key, body, queue) in enumerate(TEXTS[first:last])]
+    return write(folder / name, HEAD, *rows)
+
+
+def files_of(made) -> dict:
+    return {
+        role: (Path(source["path"]).name, source.get("label")) for role, source in made.content["data"]["files"].items()
+    }
+
+
+def test_one_file_of_which_some_rows_have_a_label(tmp_path):
+    made = propose([tickets(tmp_path)], Choices())
+    source = made.content["data"]["files"]["all"]
+    assert (source["input"], source["label"], source["id"]) == ("body", "queue", "key")
+    assert made.content["data"]["rows"] == {"labelled": "all", "test": 25}
+    drawn = made.roles.for_seed(0).by_role()
+    assert {role: len(each) for role, each in drawn.items()} == {"labelled": 50, "pool": 75, "test": 25}
+    said = " ".join(made.sentences())
+    assert "3 classes in 75 of 150 rows (a 25, b 25, c 25)" in said
+    assert "25 of the 75 labelled rows are held out as the test" in said
+    assert "Unsure: 'queue' is taken for the label because it has few different values and is empty in some" in said
+    assert "Unsure: 'queue'" not in " ".join(propose([tickets(tmp_path)], Choices(label="queue")).sentences())
+
+
+def test_several_files_have_the_roles_that_names_or_labels_say(tmp_path):
+    full, rest = tickets(tmp_path, "one.csv", 0, 60, every=1), tickets(tmp_path, "other.csv", 60, 100, every=1)
+    pool = write(tmp_path / "rows.csv", HEAD[:2], *(row[:2] for row in TEXTS[100:]))
+    test = tickets(tmp_path, "my-test.csv", 60, 100, every=1)
+    made = propose([full, test, pool], Choices())
+    assert files_of(made) == {
+        "labelled": ("one.csv", "queue"), "test": ("my-test.csv", "queue"), "pool": ("rows.csv", None),
+    }  # fmt: skip
+    assert "rows" not in made.content["data"]
+    # Without a test the labelled rows are divided.
+    assert files_of(propose([full, pool], Choices())) == {"all": ("one.csv", "queue"), "pool": ("rows.csv", None)}
+    # Two files with all labels could each be the test.
+    with pytest.raises(
+        InputError, match=r"has a label, so either may be the test: write labelled=.*one.csv test=.*other"
+    ):
+        propose([full, rest, pool], Choices())
+    assert "test" in files_of(propose([f"labelled={full}", f"test={rest}", pool], Choices()))
+    # No label is lost to a file that has some.
+    part = tickets(tmp_path, "part.csv", 60, 150)
+    assert len(propose([full, part], Choices()).content["data"]["files"]["all"]["path"]) == 2
+
+
+def test_what_cannot_be_known_is_asked_for(tmp_path):
+    two = write(
+        tmp_path / "two.csv", ["body", "one", "other"], *([f"a few words {i}", i % 3, i % 2] for i in range(60))
+    )
+    full = tickets(tmp_path, "full.csv", every=1)
+    for files, words in (
+        (
+            [two],
+            "Which column is the label. 'one' has 3 different values in 60 rows; 'other' has 2 .*: write --label one",
+        ),
+        ([full], "so that no row is left for the teacher to answer: .*--set data.rows.labelled=100"),
+        ([tickets(tmp_path, "few.csv", 0, 24)], "12 rows have a label in 'queue', too few .* label at least 20"),
+        ([write(tmp_path / "none.csv", HEAD[:2], *(row[:2] for row in TEXTS))], "name it with --label"),
+    ):
+        with pytest.raises(InputError, match=words):
+            propose(files, Choices())
+    with pytest.raises(InputError, match=r"--text 'boby': no file has such a column \(nearest: 'body'\)"):
+        propose([full], Choices(text="boby"))
+    made = propose([full], Choices(changes=("data.rows.labelled=30",)))
+    assert made.content["data"]["rows"] == {"labelled": 30, "test": 50}
+
+
+def test_marks_for_no_label_are_asked_for_and_taken(tmp_path):
+    rows = [[key, body, queue if i % 2 else "?"] for i, (key, body, queue) in enumerate(TEXTS)]
+    path = write(tmp_path / "marks.csv", HEAD, *rows)
+    with pytest.raises(InputError, match=r"unlabelled: \['\?'\].*Here: --set data.files.all.OPTION=VALUE"):
+        propose([path], Choices())
+    made = propose([path], Choices(changes=("data.files.all.unlabelled=['?']",)))
+    assert len(made.roles.for_seed(0).pool) == 75
+
+
+def test_a_table_is_read_without_what_is_no_feature(tmp_path):
+    draw = np.random.default_rng(0)
+    rows = [
+        [i, f"N{i}", f"{draw.normal():.3f}", "" if i % 9 == 0 else f"{draw.normal():.3f}", "pq"[i % 2] if i % 3 else ""]
+        for i in range(120)
+    ]
+    made = propose([write(tmp_path / "table.csv", ["count", "name", "x", "z", "kind"], *rows)], Choices())
+    source = made.content["data"]["files"]["all"]
+    assert source["ignore"] == ["name", "count"]
+    assert source["missing"] == "allow"
+    assert made.roles.fixed["test"].column_names == ["x", "z"]
+    assert "'count' numbers the rows" in " ".join(made.sentences())
+
+
+def test_images_in_folders_of_which_one_is_no_class(tmp_path):
+    draw = np.random.default_rng(0)
+    for i in range(90):
+        place = tmp_path / "shots" / ("cat", "dog", "unlabelled")[i % 3]
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(draw.integers(0, 255, (4, 4, 3), dtype=np.uint8)).save(place / f"{i}.png")
+    made = propose([str(tmp_path / "shots")], Choices())
+    assert made.content["data"]["files"]["all"]["unlabelled"] == ["unlabelled"]
+    assert {role: len(each) for role, each in made.roles.for_seed(0).by_role().items()} == {
+        "labelled": 40, "pool": 30, "test": 20,
+    }  # fmt: skip
+
+
+def answers(folder: Path, head=("ticket", "llm_queue", "seconds")) -> str:
+    return write(folder / "llm.csv", head, *([key, queue, i / 10] for i, (key, _, queue) in enumerate(TEXTS)))
+
+
+def test_answers_join_by_the_values_of_their_columns(tmp_path):
+    made = propose([tickets(tmp_path)], Choices(answers=(answers(tmp_path),)))
+    assert made.content["teacher"]["columns"] == {"id": "ticket", "label": "llm_queue"}
+    said = " ".join(made.sentences())
+    assert "joined by 'ticket' with 'key': 150 of 150 rows are of an example here" in said
+    # The classes of the answers say which column is the label.
+    assert "taken for the label" not in said
+    other = write(tmp_path / "other.csv", ["row", "label"], *([i + 9000, "a"] for i in range(150)))
+    with pytest.raises(InputError, match=r"other\.csv has no column of ids: none of 'row', 'label' has the values"):
+        propose([tickets(tmp_path)], Choices(answers=(other,)))
+
+
+def test_the_command_writes_a_file_that_runs_and_never_over_another(tmp_path, monkeypatch, capsys):
+    tickets(tmp_path)
+    answers(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    main(["init", "tickets.csv", "--answers", "llm.csv"])
+    shown = capsys.readouterr().out
+    assert "  overproof run experiment.yaml --out runs/tickets" in shown
+    text = (tmp_path / "experiment.yaml").read_text()
+    assert text.startswith("# Written by `overproof init tickets.csv --answers llm.csv`.")
+    assert len(text.splitlines()) < 20
+    experiment = load("experiment.yaml")
+    assert experiment.teacher.columns == {"id": "ticket", "label": "llm_queue"}
+    assert preflight(experiment)["all"].num_rows == 150
+    with pytest.raises(SystemExit) as stopped:
+        main(["init", "tickets.csv"])
+    assert stopped.value.code == 2
+    assert "exists already and is not overwritten" in capsys.readouterr().err
+    assert (tmp_path / "experiment.yaml").read_text() == text
+    main(["init", "tickets.csv", "--answers", "llm.csv", "--out", "b.yaml", "--json"])
+    assert yaml.safe_load(capsys.readouterr().out)["experiment"]["teacher"]["columns"]["id"] == "ticket"
+
+
+def test_every_key_is_explained():
+    assert explained("train.epochs").default == "15"
+    assert explained("data.files.all.label").about.startswith("The column or array of the labels")
+    assert explained("augmentation").key == "train.augmentation"
+    assert set(explained("methods.rounds").keys) >= {"most", "folds"}
+    with pytest.raises(InputError, match=r"Several keys are called 'options': teacher\.options, student\.options"):
+        explained("options")
+    with pytest.raises(InputError, match=r"no key 'train\.epoch'; did you mean 'train.epochs'"):
+        explained("train.epoch")
