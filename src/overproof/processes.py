@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 
@@ -57,27 +58,58 @@ _received: list[int] = []
 _deferred: list[bool] = []
 
 
-def interrupt(number: int, frame: object = None) -> None:
-    """The handler of SIGINT and SIGTERM: raise KeyboardInterrupt, or leave it to a loop that saves its state first.
+def interrupt(number: int, frame: FrameType | None = None) -> None:
+    """The handler of SIGINT and SIGTERM: raise KeyboardInterrupt, where that ends the command and breaks nothing.
+
+    Nothing is raised while a loop goes on to a place of its choice (`deferred_interrupts`), while a module is imported,
+    and while a former KeyboardInterrupt closes files on its way out. The handler is called again and again until the
+    command has ended (`commands.output.signals`).
 
     Args:
         number: The signal.
-        frame: Where it came; not used.
+        frame: Where it came.
     """
-    _received.append(number)
-    if _deferred and len(_received) == 1:
-        return
-    raise KeyboardInterrupt
+    if not _received:
+        _received.append(number)
+    if not (_deferred or _importing(frame) or _on_its_way()):
+        raise KeyboardInterrupt
+
+
+def interrupt_again(number: int, frame: FrameType | None = None) -> None:
+    """The handler of the signal by which the exception is raised again; nothing is raised before a first one came.
+
+    Args:
+        number: The signal.
+        frame: Where it came.
+    """
+    if _received:
+        interrupt(_received[0], frame)
 
 
 def received() -> list[int]:
-    """The signals that this process has got, the first one first."""
+    """The first signal that this process has got; empty before."""
     return _received
+
+
+def _importing(frame: FrameType | None) -> bool:
+    """Whether a module is being imported: half of it would be left behind, or a library in C ends the process."""
+    while frame is not None:
+        if frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _on_its_way() -> bool:
+    error = sys.exc_info()[1]
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None
 
 
 @contextmanager
 def deferred_interrupts() -> Iterator[None]:
-    """Let a loop end at a place of its choice: the first signal is only noted, a second one raises at once.
+    """Let a loop end at a place of its choice: a signal is only noted.
 
     The loop asks `interrupted`, saves its state and raises KeyboardInterrupt; one that comes too late for it is raised
     at the end. Where no command has set the handler (`interrupt`), and with several processes, which would end at

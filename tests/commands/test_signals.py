@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 
 import numpy as np
@@ -64,25 +65,110 @@ def test_a_signal_ends_a_run_in_one_sentence_and_with_its_code(experiment, sent,
     assert not list(folder.rglob("*.partial"))
 
 
-def test_a_process_that_does_not_stop_is_ended_with_the_same_sentence():
-    """A loop that never asks whether a signal has come: nothing is raised in it, whenever the signal comes."""
-    code = """
-import time
+COMMAND = """
+import sys, time, threading, weakref
+from overproof.commands import main
 from overproof.commands.output import signals
+from overproof.errors import InputError
 from overproof.processes import deferred_interrupts
-signals.SECONDS = 0.5
-with deferred_interrupts():
-    signals.stop_on_signals()
+
+def ready():
     print("ready", flush=True)
-    while True:
-        time.sleep(60)
+    time.sleep(60)
+
+class Closes:
+    def __del__(self):
+        ready()
+
+def command(arguments, standalone_mode):
+{body}
+
+main.app, sys.argv = command, ["overproof"]
+main.main()
+print("went on", flush=True)
 """
+"""A command in whose place the body is run; `ready` is where the signal comes."""
+
+LOST = {
+    "in a destructor": "Closes()\ntime.sleep(60)",
+    "at the end of all in a destructor": "Closes()",
+    "caught by a library": "try:\n    ready()\nexcept BaseException:\n    pass\ntime.sleep(60)",
+    "made another exception": "try:\n    ready()\nexcept BaseException:\n    raise InputError('no file') from None",
+    "made one of the library": "try:\n    ready()\nexcept BaseException:\n    raise RuntimeError('stopped')",
+    "while a module is imported": "sys.path.insert(0, {folder!r})\nimport slow_module\nassert slow_module.whole\n"
+    "print('imported', flush=True)\ntime.sleep(60)",
+    "in a loop that ends of itself": "with deferred_interrupts():\n    try:\n        ready()\n    finally:\n"
+    "        print('kept', flush=True)",
+}
+"""Where a KeyboardInterrupt is lost, or would break something."""
+
+
+def started(code: str) -> subprocess.Popen:
     process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert process.stdout.readline().strip() == "ready"
+    return process
+
+
+@pytest.mark.parametrize("place", LOST)
+def test_a_signal_is_not_lost(tmp_path, place):
+    (tmp_path / "slow_module.py").write_text("import time\nprint('ready', flush=True)\ntime.sleep(0.3)\nwhole = True\n")
+    body = LOST[place].replace("{folder!r}", repr(str(tmp_path)))
+    if "ends of itself" in place:
+        body = body.replace("ready()", "print('ready', flush=True)\n        time.sleep(0.3)")
+    process = started(COMMAND.format(body=textwrap.indent(body, "    ")))
+    process.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    printed, errors = process.communicate(timeout=30)
+    assert time.monotonic() - began < 5
+    assert process.returncode == 130, errors
+    assert errors.strip().splitlines()[-1] == "overproof: interrupted; run the same command again to resume."
+    assert "Traceback" not in errors or "ignored" in errors
+    # A module is imported to its end, and a loop saves what it has.
+    assert printed.split() == {"while a module": ["imported"], "in a loop that": ["kept"]}.get(place[:14], [])
+
+
+def test_what_a_command_closes_on_its_way_out_is_closed():
+    """The exception is raised again only where it was lost."""
+    body = "try:\n    ready()\nfinally:\n    time.sleep(0.4)\n    print('closed', flush=True)"
+    process = started(COMMAND.format(body=textwrap.indent(body, "    ")))
     process.send_signal(signal.SIGTERM)
+    printed, errors = process.communicate(timeout=30)
+    assert (process.returncode, printed) == (143, "closed\n")
+    assert errors == "overproof: terminated; run the same command again to resume.\n"
+
+
+@pytest.mark.parametrize("second", [False, True])
+def test_a_process_that_does_not_stop_is_ended_with_the_same_sentence(second):
+    """A loop that never asks whether a signal has come: nothing is raised in it; the seconds or a second signal end."""
+    options = "signals.SAME_SECONDS = 0.2" if second else "signals.SECONDS = 0.5"
+    body = f"{options}\nwith deferred_interrupts():\n    while True:\n        ready()"
+    process = started(COMMAND.format(body=textwrap.indent(body, "    ")))
+    process.send_signal(signal.SIGTERM)
+    process.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    if second:
+        time.sleep(0.4)
+        assert process.poll() is None
+        process.send_signal(signal.SIGINT)
     _, errors = process.communicate(timeout=30)
-    assert process.returncode == 143
-    assert errors.strip() == "overproof: terminated; run the same command again to resume."
+    assert time.monotonic() - began < 5
+    assert process.returncode in (130, 143)
+    word = {143: "terminated", 130: "interrupted"}[process.returncode]
+    assert errors.strip() == f"overproof: {word}; run the same command again to resume."
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_before_anything_is_imported_ends_the_command_in_the_same_sentence(sent):
+    code = "import os, signal, sys\nimport overproof.__main__ as first\n"
+    code += "sys.argv = ['overproof', 'methods']\nheavy = sys.modules.keys() & {'torch', 'numpy', 'pyarrow', 'typer'}\n"
+    # As soon as the next module is imported.
+    code += "sys.meta_path.insert(0, type('F', (), {'find_spec': lambda *a: (print(sorted(heavy), flush=True), "
+    code += f"os.kill(os.getpid(), {int(sent)})) and None}}))\nfirst.start()"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False)
+    assert process.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143}[sent]
+    word = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}[sent]
+    assert process.stderr == f"overproof: {word}; run the same command again to resume.\n"
+    assert process.stdout == "[]\n"
 
 
 @pytest.fixture

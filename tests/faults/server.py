@@ -44,10 +44,10 @@ LIBRARIES = (
 if __name__ == "__main__":
     for each in LIBRARIES:
         importlib.import_module(each)
-    import overproof.commands.main
+    from overproof.__main__ import start
 
     print("ready", flush=True)
     arguments = serve()
     if arguments is not None:
         sys.argv = ["overproof", *arguments]
-        overproof.commands.main.main()
+        start()

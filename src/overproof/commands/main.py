@@ -36,7 +36,7 @@ from overproof.commands.run import run
 from overproof.commands.select import select
 from overproof.commands.tune_xi import tune_xi
 from overproof.errors import InputError
-from overproof.processes import join_group, leave_group
+from overproof.processes import join_group, leave_group, received
 from overproof.version import __version__
 
 COMMANDS: dict[str, Callable[..., None]] = {
@@ -93,38 +93,51 @@ def main(arguments: list[str] | None = None) -> None:
     Args:
         arguments: The command line without the program's name; `sys.argv` by default.
     """
-    if arguments is None:
-        # The process ends after this command. Looking for garbage among all that was imported would take .4 seconds.
-        atexit.register(gc.freeze)
-        stop_on_signals()
-        for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, io.TextIOWrapper):
-                # A name that the terminal's encoding lacks is shown with escapes.
-                stream.reconfigure(errors="backslashreplace")
+    if arguments is not None:
+        try:
+            _stop(*_outcome(arguments))
+        finally:
+            leave_group()
+            gc.unfreeze()
+        return
+    # The process ends after this command. Looking for garbage among all that was imported would take .4 seconds.
+    atexit.register(gc.freeze)
+    try:
+        try:
+            stop_on_signals()
+            for stream in (sys.stdout, sys.stderr):
+                if isinstance(stream, io.TextIOWrapper):
+                    # A name that the terminal's encoding lacks is shown with escapes.
+                    stream.reconfigure(errors="backslashreplace")
+            message, code = _outcome(None)
+            leave_group()
+        finally:
+            ignore_signals()
+    except BaseException:
+        if not received():
+            raise
+        message, code = "", 0
+    # A signal ends the command also where a library has lost its exception, or made another one of it.
+    _stop(*(ending(first_signal()) if received() else (message, code)))
+
+
+def _outcome(arguments: list[str] | None) -> tuple[str, int]:
+    """What a command ends with: a message for standard error, empty for none, and the exit code."""
     try:
         join_group()
         # typer returns the exit code of an interrupt and of `typer.Exit`; it raises neither.
         code = app(arguments, standalone_mode=False)
-        if code == INTERRUPTED:
-            raise KeyboardInterrupt
-        if code:
-            sys.exit(code)
+        return ("", code or 0) if code != INTERRUPTED else ending(first_signal())
     except InputError as error:
-        _stop(f"overproof: {error}", 2)
+        return f"overproof: {error}", 2
     except (KeyboardInterrupt, typer.Abort):
-        _stop(*ending(first_signal()))
+        return ending(first_signal())
     except Exception as error:
         if type(error).__module__.startswith(("click", "typer")):
-            _stop(f"overproof: {_message(error)}", 2)
+            return f"overproof: {_message(error)}", 2
         if (failed := failure(error)) is not None:
-            _stop(f"overproof: {failed[0]}", failed[1])
+            return f"overproof: {failed[0]}", failed[1]
         raise
-    finally:
-        leave_group()
-        if arguments is None:
-            ignore_signals()
-        else:
-            gc.unfreeze()
 
 
 def _message(error: Any) -> str:
@@ -132,5 +145,7 @@ def _message(error: Any) -> str:
 
 
 def _stop(message: str, code: int) -> None:
-    print(visible(message), file=sys.stderr)
-    sys.exit(code)
+    if message:
+        print(visible(message), file=sys.stderr)
+    if code:
+        sys.exit(code)
