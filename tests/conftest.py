@@ -7,9 +7,25 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
+from typing import Any
+
+import jaxtyping
 import pytest
 import torch
 from hypothesis import settings
+
+_checked = jaxtyping.jaxtyped
+
+
+def _checked_once(of: Any = None, *, typechecker: Any = None) -> Any:
+    """Check what a module or a class defines; a function within a function would be compiled anew in every call."""
+    if of is None:
+        return lambda each: _checked_once(each, typechecker=typechecker)
+    return of if "<locals>" in getattr(of, "__qualname__", "") else _checked(of, typechecker=typechecker)
+
+
+# The import hook of `--jaxtyping-packages` finds the decorator by this name, as every module is imported.
+jaxtyping.jaxtyped = _checked_once
 
 # Found examples are the same in every run, and a slow machine is no failure.
 settings.register_profile("house", derandomize=True, deadline=None)
