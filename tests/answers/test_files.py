@@ -112,8 +112,12 @@ def probs_with(row: list[float | None]) -> list:
         ({"id": ["c", "x", "y", "b"], **LABELS}, "no answer for 1 of the 3 examples of pool; .*row 0 .*id '007'"),
         (IDS, r"holds no answers: .*\(cat, cow, dog …\).*it has id"),
         ({**IDS, "cat": [1.0] * 4, "dog": [0.0] * 4}, "columns for 2 of the 3 classes and none for 'cow'"),
-        ({**IDS, "label": ["cow", "cat", "cat", "owl"]}, "row 3 .*no class 'owl'; the classes are cat, cow, dog"),
-        ({**IDS, "label": ["cow", "cat", "cat", None]}, "row 3 .*no class None"),
+        (
+            {**IDS, "label": ["cow", "cat", "cat", "owl"]},
+            r"no answer for 1 of the 3 examples of pool \('owl' \(1\)\); .* id 'b'\. The classes are cat, cow, dog\. "
+            "Write `unanswered: drop` under `teacher` .*; aliases name",
+        ),
+        ({**IDS, "label": ["cow", "cat", "cat", None]}, r"no answer for 1 of the 3 .* \(empty \(1\)\)"),
         ({**IDS, "probs": probs_with([0.5, 0.25, 0.0])}, "row 3 .*sum to 0.75"),
         ({**IDS, "probs": probs_with([0.5, float("nan"), 0.5])}, "row 3 .*class 1 has probability nan"),
         ({**IDS, "probs": probs_with([0.5, None, 0.5])}, "row 3 .*class 1 has probability nan"),

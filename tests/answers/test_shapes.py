@@ -254,7 +254,9 @@ def test_a_list_of_one_label_is_the_label(tmp_path):
     two = lines(tmp_path, {"id": "r0", "label": ["pos"]}, {"id": "r1", "label": ["neg", "pos"]})
     assert "row 1 (counted from 0): label names 2 classes" in refused(two, ["r0"], POSNEG)
     none = lines(tmp_path, {"id": "r0", "label": ["pos"]}, {"id": "r1", "label": []})
-    assert "row 1 (counted from 0): there is no class None" in refused(none, ["r0", "r1"], POSNEG)
+    assert "no answer for 1 of the 2 examples of pool (empty (1)); the first is row 1" in refused(
+        none, ["r0", "r1"], POSNEG
+    )
 
 
 def test_rejected_and_ignored_rows_of_prodigy_are_no_labels(tmp_path):
@@ -338,7 +340,9 @@ def test_each_of_several_files_may_hold_a_part(tmp_path):
 def test_an_unknown_class_in_one_of_several_files_is_named(tmp_path):
     first = lines(tmp_path, {"id": "r0", "label": "owl"}, name="a.jsonl")
     second = lines(tmp_path, {"id": "r1", "label": "pos"}, name="b.jsonl")
-    assert "a.jsonl, row 0 (counted from 0): there is no class 'owl'" in refused([first, second], KEYS[:2], POSNEG)
+    message = refused([first, second], KEYS[:2], POSNEG)
+    assert "a.jsonl and " in message
+    assert "no answer for 1 of the 2 examples of pool ('owl' (1))" in message
 
 
 def test_two_files_may_repeat_an_answer_but_not_contradict_it(tmp_path):

@@ -12,7 +12,8 @@ from overproof.commands.main import main
 from overproof.errors import InputError
 from overproof.runs.experiment import load
 from overproof.runs.first_look.explain import explained
-from overproof.runs.first_look.proposal import Choices, propose
+from overproof.runs.first_look.proposal import propose
+from overproof.runs.first_look.sources import Choices
 from overproof.runs.preflight import preflight
 
 

@@ -24,6 +24,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -39,6 +40,7 @@ from overproof.answers.parsed import ParsedFiles
 from overproof.answers.predictions import Answers, compress, word_tensor
 from overproof.answers.shapes import AnswerFrom, canonical, is_unnamed_list, left_out
 from overproof.answers.tables import as_text, ids_of
+from overproof.answers.unanswered import lacking
 from overproof.answers.votes import Vote, agreement, has_votes, votes_in
 from overproof.data import check_classes
 from overproof.errors import InputError
@@ -60,6 +62,7 @@ def read_answers(
     id_column: str = "id",
     source: str = "pool",
     answer_from: AnswerFrom = "",
+    unanswered: Literal["refuse", "uniform"] = "refuse",
     parsed: ParsedFiles | None = None,
 ) -> Answers:
     """Read a file of answers (`.parquet`, `.csv`, `.jsonl`) for these examples, in their order.
@@ -78,10 +81,12 @@ def read_answers(
         id_column: The file's id column.
         source: What to call the examples in errors.
         answer_from: Which of a label and probabilities beside it is the answer, where they differ in some row.
+        unanswered: An example without an answer, or with a word that is no class, is an error (`refuse`), or has every
+            class with the same probability (`uniform`).
         parsed: Cache of the files' content.
 
     Raises:
-        InputError: No such column; ids missing, repeated or without an answer; an unknown class; a row that is no
+        InputError: No such column; ids missing, repeated or without an answer; a row that is no
             distribution, or whose label is not the likeliest class; two answers to one example.
     """
     paths = [Path(path)] if isinstance(path, str | Path) else [Path(each) for each in path]
@@ -101,6 +106,7 @@ def read_answers(
     for number, each in enumerate(paths):
         opened = _Opened.of(each, files, class_names, classes or class_names, vote, id_column, answer_from)
         rows, has = _join(each, opened.table, id_column, wanted)
+        has &= opened.answering[rows]
         why += left_out(opened.table)
         if not has.any():
             continue
@@ -111,14 +117,23 @@ def read_answers(
         new = has & (found < 0)
         found[new] = sum(map(len, parts)) + (np.cumsum(has) - 1)[new]
         parts.append(part)
-    if (found < 0).any():
-        row = int(np.argmax(found < 0))
+    if (found < 0).any() and unanswered == "refuse":
+        row, lacks = int(np.argmax(found < 0)), lacking(paths, join, class_names, id_column=id_column, parsed=files)
+        words = "; aliases name the class that a word means" if lacks.words else ""
         raise InputError(
-            f"{called} {'has' if len(paths) == 1 else 'have'} no answer for {int((found < 0).sum())} of the "
-            f"{len(wanted)} examples of {source}; the first is row {row} (counted from 0), {id_column} "
-            f"{wanted[row].as_py()!r}{why}."
+            f"{called} {'has' if len(paths) == 1 else 'have'} no answer for {lacks.num} of the {len(wanted)} examples "
+            f"of {source}{lacks.reasons()}; the first is row {row} (counted from 0), {id_column} "
+            f"{wanted[row].as_py()!r}{why}. The classes are {_shown(class_names)}. Write `unanswered: drop` under "
+            f"`teacher` to leave such examples out{words}."
         )
+    if (found < 0).any():
+        found[found < 0] = sum(map(len, parts))
+        parts.append(compress(torch.full((1, len(class_names)), 1 / len(class_names))))
     return replace(_joined(parts).take(torch.from_numpy(found)), id_word=word_tensor(join))
+
+
+def _shown(class_names: Sequence[str]) -> str:
+    return f"{', '.join(class_names[:10])}{' …' if len(class_names) > 10 else ''}"
 
 
 def in_list_order(
@@ -208,6 +223,7 @@ class _Opened:
     class_names: tuple[str, ...]
     classes: tuple[str, ...]
     beside: Beside
+    answering: NDArray[np.bool_]
 
     @staticmethod
     def of(
@@ -223,7 +239,16 @@ class _Opened:
         beside = Beside.of(path, table, class_names, answer_from)
         if has_votes(table) and not set(class_names) <= set(table.column_names):
             table = files.counted(path, id_column, class_names, vote)
-        return _Opened(path=path, table=table, class_names=class_names, classes=classes, beside=beside)
+        words = files.spelling(path, id_column, class_names).words
+        return _Opened(
+            path=path,
+            table=table,
+            class_names=class_names,
+            classes=classes,
+            beside=beside,
+            # The rows that name a class, where that is all they do.
+            answering=np.ones(len(table), bool) if words is None else np.asarray(words.is_null()),
+        )
 
     def answers(self, rows: Rows) -> Answers:
         """The answers in these rows, in this order."""

@@ -9,6 +9,7 @@ import pyarrow as pa
 from overproof.answers.shapes import canonical
 from overproof.answers.tables import ids_of, read_table
 from overproof.answers.votes import Vote, counted
+from overproof.answers.words import Spelling, spelled
 from overproof.storage.digests import content_digest
 
 
@@ -18,11 +19,15 @@ class ParsedFiles:
 
     Args:
         columns: Names of the files' columns by what they are read as.
+        aliases: Classes by the words that mean them.
     """
 
     columns: Mapping[str, str] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)
     _tables: dict[tuple[Path, str], tuple[str, pa.Table]] = field(default_factory=dict)
-    _canonical: dict[tuple[Path, str], tuple[pa.Table, tuple[str, ...], pa.Table]] = field(default_factory=dict)
+    _canonical: dict[tuple[Path, str], tuple[pa.Table, tuple[str, ...], pa.Table, Spelling]] = field(
+        default_factory=dict
+    )
     _counted: dict[tuple[Path, str], tuple[pa.Table, tuple[tuple[str, ...], Vote], pa.Table]] = field(
         default_factory=dict
     )
@@ -44,17 +49,24 @@ class ParsedFiles:
         return kept[1]
 
     def canonical(self, path: Path, id_column: str, class_names: tuple[str, ...]) -> pa.Table:
-        """The content of a file in columns of known names.
+        """The content of a file in columns of known names, where a single label stands with classes by their names.
 
         Raises:
-            InputError: As `overproof.answers.shapes.canonical`.
+            InputError: As `overproof.answers.shapes.canonical` and `overproof.answers.words.spelled`.
         """
+        return self._spelled(path, id_column, class_names)[0]
+
+    def spelling(self, path: Path, id_column: str, class_names: tuple[str, ...]) -> Spelling:
+        """How the words of a file are read; as `canonical` otherwise."""
+        return self._spelled(path, id_column, class_names)[1]
+
+    def _spelled(self, path: Path, id_column: str, class_names: tuple[str, ...]) -> tuple[pa.Table, Spelling]:
         table = self.table(path, id_column)
         kept = self._canonical.get((path, id_column))
         if kept is None or kept[0] is not table or kept[1] != class_names:
-            made = canonical(path, table, id_column, class_names)
-            kept = self._canonical[path, id_column] = table, class_names, made
-        return kept[2]
+            made = spelled(canonical(path, table, id_column, class_names), class_names, self.aliases)
+            kept = self._canonical[path, id_column] = table, class_names, *made
+        return kept[2], kept[3]
 
     def counted(self, path: Path, id_column: str, class_names: tuple[str, ...], vote: Vote) -> pa.Table:
         """A file of votes as one of answers.

@@ -67,7 +67,8 @@ def init(
         return
     if not data:
         raise InputError("init: name the files of your examples, for example: overproof init tickets.csv")
-    from overproof.runs.first_look.proposal import Choices, propose
+    from overproof.runs.first_look.proposal import propose
+    from overproof.runs.first_look.sources import Choices
     from overproof.runs.first_look.written import commented, typed
     from overproof.storage import atomic
 

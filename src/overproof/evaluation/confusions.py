@@ -48,7 +48,7 @@ def tally(
     seed: int,
     student_probs: Float[Tensor, "_ K"],
     label: Int[Tensor, "_"],
-    teacher_probs: Float[Tensor, "_ K"],
+    teacher_probs: Float[Tensor, "_ K"] | None,
     rows: Int[Tensor, "_"] | None = None,
 ) -> Tally:
     """Count the predictions of a row on the test, by class, by confidence and against the teacher.
@@ -58,7 +58,7 @@ def tally(
         seed: The seed.
         student_probs: [N, K], rows sum to one.
         label: [N], the true classes.
-        teacher_probs: [N, K].
+        teacher_probs: [N, K]; None where the teacher has no answers here.
         rows: [N], the row of the test that each is; None where these are 0 to N - 1.
 
     Example:
@@ -82,7 +82,7 @@ def tally(
         reliability=_reliability(confidence, predicted == label),
         disagreements=[
             {**each, "row": each["row"] if rows is None else int(rows[each["row"]])}
-            for each in _disagreements(student_probs.double(), label, teacher_probs.double())
+            for each in _disagreements(student_probs, label, teacher_probs)
         ],
     )
 
@@ -99,7 +99,10 @@ def _reliability(confidence: Tensor, right: Tensor) -> list[tuple[int, int, floa
     return found
 
 
-def _disagreements(student_probs: Tensor, label: Tensor, teacher_probs: Tensor) -> list[dict[str, Any]]:
+def _disagreements(student_probs: Tensor, label: Tensor, teacher_probs: Tensor | None) -> list[dict[str, Any]]:
+    if teacher_probs is None:
+        return []
+    student_probs, teacher_probs = student_probs.double(), teacher_probs.double()
     student, teacher = student_probs.argmax(dim=1), teacher_probs.argmax(dim=1)
     distance = (student_probs - teacher_probs).abs().sum(dim=1) / 2
     distance[student == teacher] = -1

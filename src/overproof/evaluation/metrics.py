@@ -12,7 +12,7 @@ NUM_BINS = 15
 
 
 def metrics(
-    student_probs: Float[Tensor, "_ _"], label: Int[Tensor, "_"], teacher_probs: Float[Tensor, "_ _"]
+    student_probs: Float[Tensor, "_ _"], label: Int[Tensor, "_"], teacher_probs: Float[Tensor, "_ _"] | None
 ) -> dict[str, float]:
     """Metrics of a student on labelled examples; pass the teacher's probabilities twice for those of the teacher.
 
@@ -26,7 +26,8 @@ def metrics(
     Args:
         student_probs: [N, K], rows sum to one.
         label: [N], the true classes, in 0..K-1.
-        teacher_probs: [N, K], rows sum to one.
+        teacher_probs: [N, K], rows sum to one; None where the teacher has no answers here, which leaves out what
+            compares with it.
 
     Example:
         One of two is right, and the wrong one has confidence 1.
@@ -43,19 +44,21 @@ def metrics(
 
     Source: Guo et al. (2017), arXiv 1706.04599, section 2 (calibration error).
     """
-    _check(student_probs, label, teacher_probs)
+    _check(student_probs, label, student_probs if teacher_probs is None else teacher_probs)
     probs = student_probs.double()
     confidence, predicted = probs.max(dim=1)
-    right, teacher_right = correct(student_probs, label), correct(teacher_probs, label)
+    right = correct(student_probs, label)
     result = {
         "accuracy": _mean(right),
         "macro_f1": _macro_f1(predicted, label, probs.shape[1]),
         "log_loss": _mean(-probs.gather(1, label.long().unsqueeze(1)).clamp(min=SMALLEST_PROBABILITY).log()),
         "ece": _calibration_error(confidence, right),
-        "agreement": _mean(predicted == teacher_probs.argmax(dim=1)),
     }
-    if not teacher_right.all():
-        result["accuracy_where_teacher_wrong"] = _mean(right[~teacher_right])
+    if teacher_probs is not None:
+        result["agreement"] = _mean(predicted == teacher_probs.argmax(dim=1))
+        teacher_right = correct(teacher_probs, label)
+        if not teacher_right.all():
+            result["accuracy_where_teacher_wrong"] = _mean(right[~teacher_right])
     result["num_examples"] = len(label)
     return result
 

@@ -67,14 +67,16 @@ def _write(run: Run, file: Path) -> None:
     seed = experiment.seeds[0]
     roles = run.seed_roles(seed)
     labelled, pool, test = len(roles.labelled), len(roles.pool), len(roles.test)
+    # Files of answers need none to the test.
+    judged = [TEACHER] if any(each.method == TEACHER for each in found.tallies) else []
     sections = [
         results_section(found.summary),
         findings_section(found.findings),
         search_section(found.students),
         curves_section(found.students),
         weights_section(found.students, [row.row for row in rows if experiment.method_of(row).needs_held_out]),
-        errors_section(found.tallies, found.class_names, [TEACHER, *detailed]),
-        reliability_section(found.tallies, [TEACHER, *detailed]),
+        errors_section(found.tallies, found.class_names, [*judged, *detailed]),
+        reliability_section(found.tallies, [*judged, *detailed]),
         _disagreements(found, roles.test, detailed[0], seed),
         _least_trusted(found, roles, seed),
         _costs(found, roles, folder, costs_of(folder)),

@@ -61,11 +61,11 @@ class Caches:
         return self._read[key]
 
     def answers_of(self, scorer: ScorerOptions) -> ParsedFiles:
-        """The parsed files of answers of one scorer, with its names of columns."""
-        if not scorer.columns:
+        """The parsed files of answers of one scorer, with its names of columns and classes."""
+        if not scorer.columns and not scorer.aliases:
             return self.answer_files
-        key = json.dumps(scorer.columns, sort_keys=True)
-        return self._answers.setdefault(key, ParsedFiles(columns=scorer.columns))
+        key = json.dumps([scorer.columns, scorer.aliases], sort_keys=True)
+        return self._answers.setdefault(key, ParsedFiles(columns=scorer.columns, aliases=scorer.aliases))
 
     def opened(self, scorer: ScorerOptions, class_names: tuple[str, ...], examples: Examples) -> Brought:
         """As `overproof.teachers.opened`, each model once for as long as its files stay as they are.

@@ -16,8 +16,10 @@ from overproof.data import Examples, Kind, Preview, first_rows, num_bytes
 from overproof.data.options import LARGE_BYTES
 from overproof.methods.published import method
 from overproof.models import Dense, ModelSpec, Student, body_of, build, load_student, minilm
+from overproof.runs.answered import read_answered
+from overproof.runs.caches import Caches
 from overproof.runs.experiment import Experiment, ScorerOptions
-from overproof.runs.roles import Roles, knows_truth, read_roles
+from overproof.runs.roles import Roles, knows_truth
 from overproof.training.distillation import distilled
 from overproof.training.examples import AnsweredExamples, TrainingData
 from overproof.training.options import TrainOptions, batch_sizes
@@ -68,7 +70,7 @@ def sizes(experiment: Experiment, previews: Mapping[str, Preview]) -> Sizes:
     """
     data = experiment.data
     if sum(num_bytes(source, role=role) for role, source in data.files.items()) <= LARGE_BYTES:
-        return replace(sizes_of(experiment, read_roles(data)), on_disk=_on_disk(experiment))
+        return replace(sizes_of(experiment, read_answered(experiment, None, Caches())), on_disk=_on_disk(experiment))
     rows = {str(role): count for role, count in data.rows.items() if isinstance(count, int)}
     counts = {role: rows.get(role, previews[role].num_rows) for role in ROLES if role in previews}
     if "all" in previews:

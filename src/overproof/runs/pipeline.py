@@ -38,6 +38,7 @@ from overproof.models import as_matrix
 from overproof.models.importing import allowing, as_paths
 from overproof.processes import leads, place, wait_for_all
 from overproof.progress import Progress, Silent
+from overproof.runs.answered import read_answered
 from overproof.runs.caches import Caches
 from overproof.runs.costs import measured, note
 from overproof.runs.experiment import Experiment, MethodOptions, load
@@ -63,7 +64,7 @@ from overproof.runs.inputs.record import InputRecord, has_record, record_of
 from overproof.runs.measuring import measure, sizes_of
 from overproof.runs.plan import Plan, check_room, plan
 from overproof.runs.preflight import check_assessable, preflight
-from overproof.runs.roles import Roles, SeedRoles, read_roles
+from overproof.runs.roles import Roles, SeedRoles
 from overproof.runs.scorer_answers import ScorerAnswers
 from overproof.runs.scoring import score
 from overproof.runs.seed_inputs import SeedInputs
@@ -265,7 +266,6 @@ class Run:
         if self.folder in self._begun:
             self.verify_inputs()
             return
-        # By the comparison that it belongs to.
         recorded = bool(self.found) and has_record(self.folder)
         self.check()
         if leads():
@@ -341,7 +341,7 @@ class Run:
 
     @cached_property
     def _roles(self) -> Roles:
-        roles = read_roles(self.experiment.data, self._shared_folder / STAGED, self.caches.read)
+        roles = read_answered(self.experiment, self._shared_folder / STAGED, self.caches)
         self.caches.share_encodings(roles.fixed.values())
         return roles
 

@@ -77,6 +77,7 @@ class ScorerAnswers:
                 classes=scorer.classes,
                 vote=scorer.vote,
                 answer_from=scorer.answer_from,
+                unanswered=scorer.unanswered,
                 parsed=self.caches.answers_of(scorer),
             )
         if scorer.brought:

@@ -25,7 +25,7 @@ class SeedScores:
     """Teacher and students of one seed on its test.
 
     Args:
-        rows: The teacher's first.
+        rows: The teacher's first, where it is judged.
         tallies: One a row.
         trainings: The content of each student's row.json, by row and seed.
         last_student: Of the table; its encoder reads inputs as those of all others do.
@@ -48,10 +48,12 @@ def score(students: Students, folder: Path, seed: int) -> SeedScores:
     Raises:
         InputError: A student is not trained yet.
     """
-    test, teacher_probs = students.given.for_seed(seed).test, students.teacher.for_seed(seed)["test"].probs()
+    test, answers = students.given.for_seed(seed).test, students.teacher.for_seed(seed).get("test")
     test_digest, repeats = test.digest(), repeats_in(test)
     once = repeats.once
-    distinct, label, teacher_probs = repeats.take(once), test.label[once], teacher_probs[once]
+    distinct, label = repeats.take(once), test.label[once]
+    # Files of answers need none to the test; the teacher is not judged there then.
+    teacher_probs = None if answers is None else answers.probs()[once]
     independent = {"num_independent": distinct.num_independent} if distinct.any else {}
     rows, tallies, trainings = [], [], {}
 
@@ -69,7 +71,8 @@ def score(students: Students, folder: Path, seed: int) -> SeedScores:
             )
         )
 
-    add("teacher", "reference", teacher_probs)
+    if teacher_probs is not None:
+        add("teacher", "reference", teacher_probs)
     for each in students.rows(seed):
         trained = student_folder(folder, seed, each.row)
         if not is_finished(trained):

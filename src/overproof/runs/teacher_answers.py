@@ -155,6 +155,9 @@ class TeacherAnswers:
         if not label:
             raise InputError("Option 'teacher' holds several scorers; there are no labelled examples to weigh them on.")
         answered = {role: None for answers in by_scorer for role in answers}
+        if not all("test" in answers for answers in by_scorer):
+            # Files of one scorer have no answers to the test: the stack is not judged there.
+            answered.pop("test", None)
         # A scorer that was not trained on the labels gives the same answers without a fold of them.
         by_scorer = [
             {role: each.get(role, each.get("pool", each["labelled"])) for role in answered} for each in by_scorer

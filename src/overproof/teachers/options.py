@@ -36,6 +36,12 @@ class ScorerOptions(Options):
             annotators by how well they agree with the others (Dawid and Skene with one accuracy each).
         answer_from: Where rows of `answers` hold a label and probabilities of which another class is the largest (a
             tuned threshold): `probabilities` or `label` says which is the answer. Without it such a file is an error.
+        unanswered: What happens to labelled, pool and validation examples for which `answers` has no row, an empty one,
+            or a word that is no class: `refuse` is an error that counts them, `drop` leaves them out, `uniform` gives
+            every class the same probability (hard targets then take the first class). A finding counts them. Test
+            examples need no answers; without them the teacher is not judged on the test.
+        aliases: Classes by the words that mean them in `answers`, such as `{bill: billing}`. Words that differ from a
+            class in case and in blanks, quotes and full stops around them alone need none.
         folds: Cross-fitting folds: each labelled example is scored by the copy that was trained without its fold,
             all other examples by the mean of all copies. 1 is a single teacher trained on all labelled examples: its
             answers there are in sample, as self-distillation needs them, and cannot show its errors.
@@ -52,6 +58,8 @@ class ScorerOptions(Options):
     weights: str = ""
     vote: Literal["soft", "majority", "reliability"] = "soft"
     answer_from: Literal["", "probabilities", "label"] = ""
+    unanswered: Literal["refuse", "drop", "uniform"] = "refuse"
+    aliases: dict[str, str] = pydantic.Field({})
     folds: int = pydantic.Field(5, ge=1)
     features: str = ""
     train: TrainOptions = TrainOptions(epochs=30)
@@ -97,8 +105,11 @@ class ScorerOptions(Options):
             raise InputError(f"Option 'teacher.classes' names {twice!r} twice; every output has a class of its own.")
         if self.vote != "soft" and not self.answers:
             raise InputError(f"Option 'teacher.vote' is {self.vote!r}, but there are no 'teacher.answers' to count.")
-        if self.columns and not self.answers:
-            raise InputError("Option 'teacher.columns' names columns of 'teacher.answers', and there are none.")
+        for option, given in (("columns", self.columns), ("aliases", self.aliases)):
+            if given and not self.answers:
+                raise InputError(f"Option 'teacher.{option}' is about 'teacher.answers', and there are none.")
+        if self.unanswered != "refuse" and not self.answers:
+            raise InputError(f"Option 'teacher.unanswered' is {self.unanswered!r}, but there are no 'teacher.answers'.")
         if self.answer_from and not self.answers:
             raise InputError(
                 f"Option 'teacher.answer_from' is {self.answer_from!r}, but there are no 'teacher.answers'."

@@ -9,27 +9,24 @@ from typing import Any
 
 import numpy as np
 
+from overproof.answers.unanswered import lacking
+from overproof.answers.words import ranked
 from overproof.data import Source, num_distinct, read
 from overproof.data.options import FileRole
 from overproof.data.remarks import row_numbers
-from overproof.data.source import format_of
-from overproof.data.wording import listed, nearest
+from overproof.data.wording import listed
 from overproof.errors import InputError
 from overproof.options import Options, validated
+from overproof.runs.answered import answered_roles
+from overproof.runs.caches import Caches
 from overproof.runs.changes import changed
 from overproof.runs.experiment import Experiment, experiment_from
-from overproof.runs.first_look import columns as guesses
-from overproof.runs.first_look.answers import AnswersFound, answers_found, classes_in
-from overproof.runs.first_look.files import (
-    NO_CLASS,
-    FileFacts,
-    folders_of,
-    label_of_arrays,
-    look_at,
-    roles_of_files,
-)
+from overproof.runs.first_look.answers import AnswersFound, answers_found
+from overproof.runs.first_look.files import FileFacts, folders_of, look_at, roles_of_files
+from overproof.runs.first_look.sources import Choices, Said, options_of_others, options_of_rows
 from overproof.runs.preflight import preflight
 from overproof.runs.roles import Roles, read_roles
+from overproof.teachers import joined_by
 
 FEWEST_LABELS = 20
 """With fewer labelled rows nothing can be held out as a test."""
@@ -40,46 +37,19 @@ MOST_TEST = 1000
 _HERE = "(Here: --set data.files.all.OPTION=VALUE.)"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Choices:
-    """What the user has said of the files.
-
-    Args:
-        label: The column of labels; `folder` for the subfolder of an image.
-        text: The column of texts.
-        image: The column of images or of their file names.
-        id: The column of ids.
-        group: The column of what several rows come from.
-        answers: Files of a teacher's answers.
-        changes: Changes `a.b=value` of the experiment that is made.
-    """
-
-    label: str | None = None
-    text: str | None = None
-    image: str | None = None
-    id: str | None = None
-    group: str | None = None
-    answers: tuple[str, ...] = ()
-    changes: tuple[str, ...] = ()
-
-
 @dataclass(kw_only=True, slots=True, eq=False)
-class Proposal:
+class Proposal(Said):
     """An experiment that was made from files.
 
     Args:
         content: Its options that differ from the defaults.
         comments: Words beside an option, by path.
-        understood: What the files hold, in sentences.
-        unsure: What was taken for something by its looks, each with the option that says otherwise.
         experiment: The same with all defaults; checked.
         roles: The examples by role.
     """
 
     content: dict[str, Any] = field(default_factory=dict)
     comments: dict[str, str] = field(default_factory=dict)
-    understood: list[str] = field(default_factory=list)
-    unsure: list[str] = field(default_factory=list)
     experiment: Experiment | None = None
     roles: Roles | None = None
 
@@ -110,7 +80,9 @@ def propose(data: Sequence[str], choices: Choices) -> Proposal:
         raise InputError(
             f"{files[0].path} and {files[-1].path} hold rows, arrays and images; files of one kind are allowed."
         )
-    options = _options_of_rows(files, choices, made) if families == {"columns"} else _of_others(files, choices, made)
+    options = (
+        options_of_rows(files, choices, made) if families == {"columns"} else options_of_others(files, choices, made)
+    )
     label = options.get("label")
     by_file: dict[str, dict[str, Any]] = {}
     for each in files:
@@ -148,7 +120,35 @@ def propose(data: Sequence[str], choices: Choices) -> Proposal:
     made.experiment = experiment_from(made.content)
     preflight(made.experiment)
     made.roles = read_roles(made.experiment.data)
+    _with_unanswered(made, choices)
     return made
+
+
+def _with_unanswered(made: Proposal, choices: Choices) -> None:
+    """Leave out examples without an answer, and say how many: a run would refuse them."""
+    assert made.experiment is not None
+    assert made.roles is not None
+    caches, teacher = Caches(), made.experiment.teacher
+    if not teacher.answers:
+        return
+    said = any(change.startswith("teacher.unanswered") for change in choices.changes)
+    files = {role: each for role, each in made.roles.fixed.items() if role != "test" and len(each)}
+    lacks = {
+        role: lacking(teacher.answers, joined_by(each), made.roles.class_names, parsed=caches.answers_of(teacher))
+        for role, each in files.items()
+    }
+    if (num := sum(each.num for each in lacks.values())) and not said:
+        made.content["teacher"]["unanswered"] = "drop"
+        made.comments["teacher.unanswered"] = f"{num} examples have no answer"
+        words = sum((each.words for each in lacks.values()), Counter[str]())
+        word = next((word for word, _ in ranked(words) if word), None)
+        if word is not None:
+            made.unsure.append(
+                f"Answers that are no class are left out; if {word!r} means one, write --set "
+                f"teacher.aliases.{word}=CLASS."
+            )
+        made.experiment = experiment_from(made.content)
+    made.roles = answered_roles(made.roles, made.experiment, caches)
 
 
 def _described(role: FileRole, file: FileFacts, roles: Mapping[FileRole, Sequence[FileFacts]]) -> str:
@@ -158,120 +158,6 @@ def _described(role: FileRole, file: FileFacts, roles: Mapping[FileRole, Sequenc
     columns = f", columns {listed(each.name for each in file.columns)}" if file.columns else ""
     rows = f"{'' if file.whole else 'about '}{file.num_rows} {'rows' if file.columns else 'images'}"
     return f"{file.path}: {rows if file.num_rows else 'arrays'}{columns}; taken as {what}."
-
-
-# Columns --------------------------------------------------------------------------------------------------------------
-
-
-def _options_of_rows(files: Sequence[FileFacts], choices: Choices, made: Proposal) -> dict[str, Any]:
-    """Which column is what, for files of rows."""
-    options: dict[str, Any] = {}
-    everything = {each.name: each for file in files for each in file.columns}
-    for option, name in (("label", choices.label), ("text", choices.text), ("image", choices.image),
-                         ("id", choices.id), ("group", choices.group)):  # fmt: skip
-        if name is not None and name not in everything:
-            raise InputError(
-                f"--{option} {name!r}: no file has such a column{nearest(name, everything)}; there are "
-                f"{listed(everything)}."
-            )
-    label, why = choices.label, ""
-    if label is None:
-        answered = tuple(word for path in choices.answers for word in classes_in(path))
-        label, why = _label_in(files, answered, choices)
-    if why:
-        made.unsure.append(f"{label!r} is taken for the label because {why}; otherwise write --label COLUMN.")
-    options["label"] = label
-    free = [each for each in everything.values() if each.name != label]
-    key = choices.id
-    if key is None and choices.answers:
-        key = answers_found(choices.answers[0], files, None).data_id
-    elif key is None:
-        key = guesses.id_of([each for each in free if all(file.column(each.name) for file in files)])
-    if key is not None:
-        options["id"] = key
-    if choices.group is not None:
-        options["group"] = choices.group
-    free = [each for each in free if each.name not in (key, choices.group)]
-    for each in guesses.groups_of(free) if choices.group is None else ():
-        made.unsure.append(
-            f"{each.name!r} has {each.num_distinct} different values in {each.num_values} rows: if rows of one belong "
-            f"together, write --group {each.name}."
-        )
-    options.update(_inputs(free, choices, made))
-    return options
-
-
-def _label_in(files: Sequence[FileFacts], answered: Sequence[str], choices: Choices) -> tuple[str, str]:
-    used = {choices.text, choices.image, choices.id, choices.group}
-    first: InputError | None = None
-    for each in sorted(files, key=lambda file: file.named_role == "pool"):
-        try:
-            return guesses.label_of([column for column in each.columns if column.name not in used], answered)
-        except InputError as error:
-            first = first or error
-    raise first or InputError("No file has columns.")
-
-
-def _inputs(free: Sequence[guesses.ColumnFacts], choices: Choices, made: Proposal) -> dict[str, Any]:
-    """The options of the inputs: a text, an image, or the columns of a table."""
-    images = [each for each in free if each.family == "image" or each.names_images]
-    if choices.image is not None or (images and choices.text is None):
-        if choices.image is None and len(images) > 1:
-            raise InputError(f"{listed(each.name for each in images)} hold images: write --image {images[0].name}.")
-        return {"kind": "image", "input": choices.image or images[0].name}
-    texts = guesses.texts_of(free)
-    name = choices.text or (texts[0].name if texts else None)
-    if name is None:
-        found = [each.name for each in free if each.family == "words" and each.unique and each.num_values > 20]
-        if found:
-            made.unsure.append(
-                f"{listed(found)} {'is' if len(found) == 1 else 'are'} different in every row and left out; write "
-                f"--text {found[0]} if it is the text to read."
-            )
-        missing = any(each.num_missing for each in free if each.name not in found)
-        return {**({"ignore": found} if found else {}), **({"missing": "allow"} if missing else {})}
-    others = [each.name for each in texts if each.name != name]
-    if choices.text is None and others:
-        made.unsure.append(
-            f"{name!r} is taken for the text and {listed(others)} not read; write --text {others[0]} for another."
-        )
-    rest = [each for each in free if each.name != name and each.name not in others]
-    if choices.text is None and rest:
-        made.unsure.append(f"Columns beside the text are not read: {listed(each.name for each in rest)}.")
-    column = next(each for each in free if each.name == name)
-    if column.num_missing:
-        made.understood.append(f"{column.num_missing} rows have no {name!r} and are left out (missing: drop).")
-    return {"input": name, **({"missing": "drop"} if column.num_missing else {})}
-
-
-def _of_others(files: Sequence[FileFacts], choices: Choices, made: Proposal) -> dict[str, Any]:
-    """The options of folders of images and of arrays."""
-    for option, name in (("text", choices.text), ("image", choices.image), ("group", choices.group)):
-        if name is not None:
-            raise InputError(f"--{option} names a column, and {files[0].path} has none; leave it out.")
-    key = {"id": choices.id} if choices.id is not None else {}
-    if files[0].place.family == "arrays":
-        if format_of(files[0].place.files[0]) == "npz":
-            inputs, label = label_of_arrays(files[0])
-            if choices.label is None and label is None:
-                raise InputError(
-                    f"{files[0].path} has no array called y or label: name that of the labels with --label."
-                )
-            return {**({"input": inputs} if inputs else {}), "label": choices.label or label}
-        if choices.label is None:
-            raise InputError(f"{files[0].path} holds inputs alone: name the file of their labels with --label.")
-        return {"label": choices.label}
-    folders = [folders_of(each) for each in files]
-    named = sorted({name for each in folders for name in each if name})
-    if choices.label not in (None, "folder") or (choices.label is None and len(named) < 2):
-        raise InputError(
-            f"{files[0].path} is a folder of images {'in subfolders' if named else 'without subfolders'}: images in a "
-            f"subfolder for each class are read with --label folder, or give a table with a column of file names."
-        )
-    no_class = [name for name in named if name.lower() in NO_CLASS]
-    if no_class:
-        made.unsure.append(f"Images in {listed(no_class)} have no label, by the folder's name.")
-    return {"label": "folder", **key, **({"unlabelled": no_class} if no_class else {})}
 
 
 # Rows -----------------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from overproof.runs.first_look.proposal import Choices
+from overproof.runs.first_look.sources import Choices
 
 _WIDTH = 40
 """Comments start at this column where the line is shorter."""

@@ -3,11 +3,14 @@
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
+import pyarrow as pa
 
 from overproof.answers.files import AnswerFrom, ParsedFiles, Vote, in_list_order, read_answers
 from overproof.answers.order import check_order
 from overproof.answers.predictions import Answers
+from overproof.answers.unanswered import Unanswered, lacking
 from overproof.data import Examples
+from overproof.storage.shard import Ids
 from overproof.teachers.kind import Named, TeacherKind
 
 
@@ -19,11 +22,13 @@ def from_files(
     classes: Sequence[str] = (),
     vote: Vote = "soft",
     answer_from: AnswerFrom = "",
+    unanswered: Unanswered = "refuse",
     parsed: ParsedFiles | None = None,
 ) -> dict[str, Answers]:
     """Answers by role from files, joined by the id column of the data (or by content id).
 
-    Each file may answer a part of the examples.
+    Each file may answer a part of the examples. The test needs no answers: if some of its examples have none, it is
+    left out.
 
     Args:
         paths: The files.
@@ -32,6 +37,7 @@ def from_files(
         classes: The order of the files' lists of probabilities, where it is another.
         vote: How several answers to one example are combined.
         answer_from: Which of a label and probabilities beside it is the answer.
+        unanswered: What happens to examples without an answer; those to be dropped were dropped before.
         parsed: Cache of the files' content.
 
     Raises:
@@ -39,15 +45,18 @@ def from_files(
             the classes than they are read in.
     """
     files = parsed or ParsedFiles()
+    if "test" in parties and lacking(paths, joined_by(parties["test"]), class_names, parsed=files).num:
+        parties = {role: examples for role, examples in parties.items() if role != "test"}
     answers = {
         role: read_answers(
             paths,
-            examples.ids if examples.keys is None else examples.keys,
+            joined_by(examples),
             class_names,
             classes=tuple(classes),
             vote=vote,
             source=examples.origin,
             answer_from=answer_from,
+            unanswered="uniform" if unanswered == "uniform" else "refuse",
             parsed=files,
             # Joined by the user's ids, but known by content: copies of an example count once and stay in one fold.
         ).identified(examples.ids)
@@ -56,6 +65,11 @@ def from_files(
     if answer_from != "label" and any(in_list_order(path, class_names, parsed=files) for path in paths):
         check_roles(answers, parties, class_names, classes or class_names, " and ".join(map(str, paths)))
     return answers
+
+
+def joined_by(examples: Examples) -> pa.Array | Ids:
+    """What examples are looked up by in files of answers: the user's own ids, or without any the content ids."""
+    return examples.ids if examples.keys is None else examples.keys
 
 
 def check_roles(

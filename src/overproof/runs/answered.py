@@ -1,0 +1,103 @@
+"""Examples without an answer in a teacher's files: counted for every role, and left out where the options say so."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from overproof.answers.unanswered import Lacking, lacking
+from overproof.data import Examples, num_distinct
+from overproof.data.options import DataOptions
+from overproof.errors import InputError
+from overproof.runs.caches import Caches
+from overproof.runs.experiment import Experiment, ScorerOptions
+from overproof.runs.roles import Roles, read_roles
+from overproof.teachers import joined_by
+
+_CALLED = {"train": "labelled and pool"}
+
+
+def read_answered(experiment: Experiment, folder: Path | None, caches: Caches) -> Roles:
+    """Read the files of an experiment and draw its roles, without the examples that are left out for their answers.
+
+    Args:
+        experiment: All of a run.
+        folder: Where the inputs of large files are kept; None holds everything in memory.
+        caches: What was read before.
+
+    Raises:
+        InputError: As `overproof.runs.roles.read_roles` and `answered_roles`.
+    """
+    return answered_roles(read_roles(experiment.data, folder, caches.read), experiment, caches)
+
+
+def answered_roles(roles: Roles, experiment: Experiment, caches: Caches) -> Roles:
+    """Roles without the examples that no file answers, where `teacher.unanswered` is `drop`, and with remarks on them.
+
+    The test keeps all its examples.
+
+    Args:
+        roles: As they were read.
+        experiment: All of a run.
+        caches: Keeps parsed files of answers.
+
+    Raises:
+        InputError: A file cannot be read, or a role is left without examples.
+    """
+    scorers = [each for each in experiment.scorers if each.answers]
+    if not scorers:
+        return roles
+    fixed, remarks, left_out = dict(roles.fixed), list(roles.remarks), dict[str, int]()
+    for scorer in scorers:
+        files = caches.answers_of(scorer)
+        for path in map(Path, scorer.answers):
+            remarks += files.spelling(path, "id", roles.class_names).sentences(str(path))
+        for role, examples in fixed.items():
+            if not len(examples):
+                continue
+            lacks = lacking(scorer.answers, joined_by(examples), roles.class_names, parsed=files)
+            if not lacks.num or (role != "test" and scorer.unanswered == "refuse"):
+                # What is refused is refused with a sentence of its own.
+                continue
+            remarks.append(_remark(role, examples, lacks, scorer))
+            if role != "test" and scorer.unanswered == "drop":
+                fixed[role] = examples.take(np.flatnonzero(~lacks.mask))
+                left_out[role] = lacks.num
+                if not len(fixed[role]):
+                    raise InputError(
+                        f"{' and '.join(scorer.answers)} answers none of the {len(examples)} {_CALLED.get(role, role)} "
+                        f"examples{lacks.reasons()}; are their ids those of the data's id column?"
+                    )
+    options, more = _numbers(roles, fixed, left_out, experiment)
+    return replace(roles, fixed=fixed, options=options, remarks=tuple(dict.fromkeys([*remarks, *more])))
+
+
+def _remark(role: str, examples: Examples, lacks: Lacking, scorer: ScorerOptions) -> str:
+    what = {
+        "drop": "they are left out (`teacher.unanswered: drop`)",
+        "uniform": "every class is given the same probability there (`teacher.unanswered: uniform`)",
+        "refuse": "",
+    }[scorer.unanswered]
+    if role == "test":
+        what = "the teacher is not judged on the test, and has no row in the table"
+    return (
+        f"{' and '.join(scorer.answers)}: no answer to {lacks.num} of {len(examples)} {_CALLED.get(role, role)} "
+        f"examples{lacks.reasons()}; {what}."
+    )
+
+
+def _numbers(
+    roles: Roles, fixed: Mapping[str, Examples], left_out: Mapping[str, int], experiment: Experiment
+) -> tuple[DataOptions, list[str]]:
+    """The options with as many labelled examples as are left, and a remark where these are fewer than asked for."""
+    role = "train" if "train" in fixed else "labelled"
+    wanted = roles.options.number_of("labelled")
+    if role not in left_out or not wanted:
+        return roles.options, []
+    known = num_distinct(fixed[role].take(np.flatnonzero(np.asarray(fixed[role].label >= 0))))
+    if known >= wanted:
+        return roles.options, []
+    said = experiment.data.number_of("labelled")
+    remarks = [f"There are {known} labelled examples with an answer instead of {said}."] if said else []
+    return roles.options.model_copy(update={"rows": {**roles.options.rows, "labelled": known}}), remarks

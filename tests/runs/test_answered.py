@@ -1,0 +1,96 @@
+"""Examples without an answer: counted, left out or refused as the options say; the test needs none."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+
+import overproof
+from overproof.errors import InputError
+from overproof.runs.answered import read_answered
+from overproof.runs.caches import Caches
+from overproof.runs.experiment import experiment_from
+from overproof.runs.folder.result_file import read_result
+
+
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    """Rows of two classes: 120 without a label, 60 with one, and 40 of a test in a file of its own."""
+    folder, draw = tmp_path_factory.mktemp("answered"), np.random.default_rng(0)
+    rows = []
+    for i in range(220):
+        kind = "no" if i % 2 else "yes"
+        x = draw.normal() + 2 * (kind == "yes")
+        rows.append([f"r{i}", f"{x:.4f}", f"{draw.normal():.4f}", "" if 60 <= i < 180 else kind, kind])
+    for name, part in (("all", rows[:180]), ("test", rows[180:])):
+        with (folder / f"{name}.csv").open("w", newline="") as file:
+            csv.writer(file).writerows([["key", "x", "z", "kind"], *(row[:4] for row in part)])
+    return folder, rows
+
+
+def experiment(table, *, left_out=(), test=True, **teacher):
+    """An experiment whose answers lack some rows, say `?` in five, and are written otherwise in four."""
+    folder, rows = table
+    words = {i: "maybe" for i in range(70, 75)} | {i: " Yes." for i in range(80, 88, 2)}
+    kept = [i for i in range(220 if test else 180) if i not in left_out]
+    name = f"answers-{len(left_out)}-{test}.csv"
+    with (folder / name).open("w", newline="") as file:
+        csv.writer(file).writerows([["id", "label"], *([rows[i][0], words.get(i, rows[i][4])] for i in kept)])
+    source = {"label": "kind", "id": "key"}
+    files = {"all": {"path": str(folder / "all.csv"), **source}, "test": {"path": str(folder / "test.csv"), **source}}
+    return experiment_from(
+        {
+            "data": {"files": files, "rows": {"labelled": "all"}},
+            "teacher": {"answers": str(folder / name), **teacher},
+            "student": {"name": "linear"},
+            "train": {"epochs": 1},
+            "methods": ["hard"],
+            "seeds": [0],
+        }
+    )
+
+
+def sizes(given) -> dict[str, int]:
+    return {role: len(each) for role, each in read_answered(given, None, Caches()).for_seed(0).by_role().items()}
+
+
+def test_examples_without_an_answer_are_left_out_and_counted(table):
+    given = experiment(table, left_out=(3, 4, 100), unanswered="drop")
+    assert sizes(given) == {"labelled": 58, "pool": 114, "test": 40}
+    remarks = read_answered(given, None, Caches()).remarks
+    assert any("4 answers spell a class otherwise and are read as it: ' Yes.' as 'yes' (4)" in each for each in remarks)
+    sentence = "no answer to 8 of 180 labelled and pool examples ('maybe' (5), 3 have no row); they are left out"
+    assert any(sentence in each for each in remarks)
+    assert sizes(experiment(table, left_out=(3, 4, 100), unanswered="uniform")) == {
+        "labelled": 60, "pool": 120, "test": 40,
+    }  # fmt: skip
+    aliases = experiment(table, unanswered="drop", aliases={"maybe": "no"})
+    assert sizes(aliases) == {"labelled": 60, "pool": 120, "test": 40}
+
+
+def test_fewer_labelled_examples_than_asked_for_are_said(table):
+    given = experiment(table, left_out=(3, 4), unanswered="drop")
+    given = given.model_copy(update={"data": given.data.model_copy(update={"rows": {"labelled": 60}})})
+    roles = read_answered(given, None, Caches())
+    assert len(roles.for_seed(0).labelled) == 58
+    assert "There are 58 labelled examples with an answer instead of 60." in roles.remarks
+
+
+def test_they_are_refused_where_nothing_is_said(table, tmp_path):
+    with pytest.raises(InputError, match=r"no answer for 5 of the 120 examples of all .*'maybe' \(5\).* aliases name"):
+        overproof.run(experiment(table), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+    with pytest.raises(InputError, match="answers none of the 180 labelled and pool examples; are their ids"):
+        read_answered(experiment(table, left_out=range(180), unanswered="drop"), None, Caches())
+
+
+def test_the_test_needs_no_answers(table, tmp_path):
+    given = experiment(table, test=False, unanswered="drop")
+    result = overproof.run(given, tmp_path / "run", report=True)
+    assert {row.method for row in result.rows} == {"labelled_only", "hard", "soft"}
+    assert "agreement" not in result.rows[0].metrics
+    assert any("no answer to 40 of 40 test examples" in each and "not judged" in each for each in result.findings)
+    assert json.loads((tmp_path / "run/result.json").read_text())["rows"]
+    assert read_result(tmp_path / "run").summary
+    assert "<html" in (tmp_path / "run/report.html").read_text()
