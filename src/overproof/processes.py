@@ -56,6 +56,7 @@ def _group() -> Any:
 
 _received: list[int] = []
 _deferred: list[bool] = []
+_waiting: list[bool] = []
 
 
 def interrupt(number: int, frame: FrameType | None = None) -> None:
@@ -71,7 +72,8 @@ def interrupt(number: int, frame: FrameType | None = None) -> None:
     """
     if not _received:
         _received.append(number)
-    if not (_deferred or _importing(frame) or _on_its_way()):
+    _waiting[:] = [True] if _importing(frame) else []
+    if not (_deferred or _waiting or _on_its_way()):
         raise KeyboardInterrupt
 
 
@@ -89,6 +91,11 @@ def interrupt_again(number: int, frame: FrameType | None = None) -> None:
 def received() -> list[int]:
     """The first signal that this process has got; empty before."""
     return _received
+
+
+def waits_for_import() -> bool:
+    """Whether the signal last found a module being imported, so that there is no state to save."""
+    return bool(_waiting) and not _deferred
 
 
 def _importing(frame: FrameType | None) -> bool:

@@ -125,6 +125,31 @@ def test_votes_are_shares_or_a_majority(tmp_path: Path, rows: list[dict]):
     assert (len(answers), len(ids), names) == (2, 2, CLASSES)
 
 
+def test_votes_of_crowd_kit_are_votes(tmp_path: Path):
+    rows = [f"{each['id']},{each['annotator']},{each['label']}" for each in LONG]
+    (tmp_path / "a.csv").write_text("\n".join(["task,worker,label", *rows]))
+    assert probs_of(tmp_path / "a.csv") == probs_of(lines(tmp_path, *LONG))
+    # Ids are as they are written, also where the data call theirs `task`.
+    (tmp_path / "b.csv").write_text("task,worker,label\n007,1,cow\n007,2,cat\n")
+    for column in ("id", "task"):
+        answers, ids, _ = read_all_answers(tmp_path / "b.csv", id_column=column)
+        assert (len(answers), ids.to_pylist()) == (1, ["007"])
+    # With anything else beside them they are not taken for it.
+    (tmp_path / "a.csv").write_text("task,worker,label,golden\na,x,cow,cow\n")
+    with pytest.raises(InputError, match=r"no column 'id' .* If `task` is that id: `columns: "):
+        probs_of(tmp_path / "a.csv")
+
+
+def test_a_column_that_is_no_class_is_named_beside_the_class_that_has_none(tmp_path: Path):
+    path = tmp_path / "a.csv"
+    path.write_text("id,cat,cow,dogg,seconds\na,0.25,0.5,0.25,3.5\nb,0.25,0.5,0.25,3.5\n")
+    with pytest.raises(InputError, match=r"none for 'dog'; .* No class is called 'dogg' \(nearest: 'dog'\)\.$"):
+        probs_of(path)
+    path.write_text("id,cat,cow,wolf\na,0.25,0.5,0.25\nb,0.25,0.5,0.25\n")
+    with pytest.raises(InputError, match=r"needs all or none\. No class is called 'wolf'\.$"):
+        probs_of(path)
+
+
 def test_a_vote_of_one_and_ids_of_numbers(tmp_path: Path):
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"id": [7, 7, 9], "annotator": [1, 2, 1], "label": ["1", "0", "1"]}), path)

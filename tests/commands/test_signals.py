@@ -157,6 +157,17 @@ def test_a_process_that_does_not_stop_is_ended_with_the_same_sentence(second):
     assert errors.strip() == f"overproof: {word}; run the same command again to resume."
 
 
+def test_a_module_that_takes_long_to_import_is_not_waited_for(tmp_path):
+    (tmp_path / "slow_module.py").write_text("import time\nprint('ready', flush=True)\nwhile True: time.sleep(0.01)\n")
+    body = f"signals.IMPORT_SECONDS = 0.3\nsys.path.insert(0, {str(tmp_path)!r})\nimport slow_module"
+    process = started(COMMAND.format(body=textwrap.indent(body, "    ")))
+    process.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    _, errors = process.communicate(timeout=30)
+    assert time.monotonic() - began < 5
+    assert (process.returncode, errors) == (130, "overproof: interrupted; run the same command again to resume.\n")
+
+
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_before_anything_is_imported_ends_the_command_in_the_same_sentence(sent):
     code = "import os, signal, sys\nimport overproof.__main__ as first\n"

@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from overproof.data.wording import nearest
 from overproof.errors import InputError
 
 Rows = NDArray[np.int64]
@@ -92,6 +93,7 @@ def dense_reader(path: Path, schema: pa.Schema, class_names: tuple[str, ...], cl
         raise InputError(
             f"{path} has columns for {len(class_names) - len(missing)} of the {len(class_names)} classes and none for "
             f"{', '.join(repr(name) for name in missing[:5])}{' …' if len(missing) > 5 else ''}; it needs all or none."
+            f"{_no_classes(schema, class_names, missing)}"
         )
     names, order = pa.array(class_names, pa.large_string()), [classes.index(name) for name in class_names]
     for column in ("probs", "logprobs"):
@@ -117,6 +119,18 @@ def dense_reader(path: Path, schema: pa.Schema, class_names: tuple[str, ...], cl
         f"{path} holds no answers: it needs a column for each class ({', '.join(class_names[:3])} …), or probs, "
         f"logprobs, top_classes and top_probs, labels, or label; it has {', '.join(columns)}."
     )
+
+
+def _no_classes(schema: pa.Schema, class_names: tuple[str, ...], missing: list[str]) -> str:
+    """Columns that look like probabilities of a class and are of none: of one with another spelling, or unknown."""
+    numeric = [each.name for each in schema if pa.types.is_floating(each.type) or pa.types.is_integer(each.type)]
+    others = [name for name in numeric if name not in KNOWN and name not in class_names]
+    close = [name for name in others if nearest(name, missing)]
+    odd = close or [name for name in others if pa.types.is_floating(schema.field(name).type)]
+    if not odd:
+        return ""
+    words = ", ".join(f"{name!r}{nearest(name, missing)}" for name in odd[:5]) + (" …" if len(odd) > 5 else "")
+    return f" No class is called {words}."
 
 
 def completed(probs: Probs, named: NDArray[np.bool_]) -> Probs:

@@ -29,6 +29,9 @@ NAME_LISTS = ("top_classes", "labels", "classes", "class_names", "top_labels", "
 NUMBER_LISTS = ("top_probs", "scores", "probs", "probabilities", "top_scores", "confidences", "proba", "prob")
 LOGARITHM_LISTS = ("top_logprobs", "logprobs", "log_probs", "log_probabilities")
 
+CROWD_KIT = frozenset({"task", "worker", "label"})
+"""The columns of votes as crowd-kit has them: the id, the annotator and the class."""
+
 NOT_READ = ("margin", "residual", "abstained", "annotator")
 """Columns that `overproof` itself writes beside answers, and the name of who answered."""
 

@@ -14,7 +14,7 @@ import pyarrow.feather
 import pyarrow.json
 import pyarrow.parquet as pq
 
-from overproof.answers.names import LABELS, plain
+from overproof.answers.names import CROWD_KIT, LABELS, plain
 from overproof.errors import InputError
 from overproof.storage.shard import Ids
 
@@ -69,6 +69,7 @@ def read_table(path: Path, id_column: str, columns: Mapping[str, str] | None = N
 
 
 _SPELLED = ("id", "annotator", "label")
+_CROWD_KIT = {"worker": "annotator", "label": "label"}
 
 
 def _called(path: Path, table: pa.Table, id_column: str, columns: Mapping[str, str]) -> pa.Table:
@@ -80,7 +81,9 @@ def _called(path: Path, table: pa.Table, id_column: str, columns: Mapping[str, s
                 f"{', '.join(table.column_names)}."
             )
     if not columns:
-        return table
+        if set(table.column_names) != CROWD_KIT or id_column in ("worker", "label"):
+            return table
+        return table.rename_columns([_CROWD_KIT.get(name, id_column) for name in table.column_names])
     named = {theirs: ours for ours, theirs in columns.items()}
     others = [name for name in table.column_names if name not in named and name not in columns]
     kept = [id_column] if set(columns) - {id_column} and id_column not in columns else []
@@ -113,7 +116,8 @@ def _csv(path: Path, text: Mapping[str, pa.DataType]) -> pa.Table:
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         header = next(csv.reader(file, delimiter=mark), [])
     # Without types, the id 007 would be read as 7.
-    spelled = {name: pa.string() for name in header if name in text or plain(name) in LABELS}
+    votes = set(header) == CROWD_KIT
+    spelled = {name: pa.string() for name in header if name in text or plain(name) in LABELS or votes}
     return pyarrow.csv.read_csv(
         path,
         parse_options=pyarrow.csv.ParseOptions(delimiter=mark, newlines_in_values=True),
@@ -211,9 +215,10 @@ def check_id_column(path: Path, table: pa.Table, id_column: str) -> None:
         InputError: It has none.
     """
     if id_column not in table.column_names:
+        called = " If `task` is that id: `columns: {id: task}` under `teacher`." if "task" in table.column_names else ""
         raise InputError(
             f"{path} has no column {id_column!r} for the ids; it has {', '.join(table.column_names)}. The ids are "
-            f"those of the data's id column."
+            f"those of the data's id column.{called}"
         )
 
 

@@ -155,7 +155,8 @@ def _in_folder(folder: Path, name: str) -> list[Path]:
     if shard := next((file for file in below if file.suffix == ".mds" or ".mds." in file.name), None):
         raise InputError(
             f"{name} holds {shard.name!r}, a shard of MosaicML Streaming (MDS), which is not read here; write its rows "
-            f"as Parquet first: `pq.write_table(pa.Table.from_pylist(list(StreamingDataset(local={str(folder)!r}))), "
+            f"as Parquet first, with `import pyarrow as pa, pyarrow.parquet as pq` and `from streaming import "
+            f"LocalDataset`: `pq.write_table(pa.Table.from_pylist(list(LocalDataset(local={str(folder)!r}))), "
             f"'rows.parquet')`."
         )
     files = [file for file in below if format_of(file) is not None]

@@ -16,13 +16,16 @@ import signal
 import threading
 import time
 
-from overproof.processes import interrupt, interrupt_again, received
+from overproof.processes import interrupt, interrupt_again, received, waits_for_import
 
 INTERRUPTED, TERMINATED = 130, 143
 """Exit codes after SIGINT and SIGTERM: 128 and the number of the signal, as shells report them."""
 
 SECONDS = 8.0
 """How long a command may take to stop by itself."""
+
+IMPORT_SECONDS = 2.0
+"""How long a module may take to be imported after a signal; the command has nothing to save then."""
 
 SAME_SECONDS = 1.0
 """Signals that come so soon after the first are the same one: a terminal and a program that starts others send both."""
@@ -88,6 +91,8 @@ def _wait(reading: int) -> None:
     first, began = numbers[0], time.monotonic()
     while (passed := time.monotonic() - began) < SECONDS:
         if _signals_in(reading, AGAIN_SECONDS) and passed > SAME_SECONDS:
+            break
+        if passed > IMPORT_SECONDS and waits_for_import():
             break
         # Also wakes a call that waits. It is ignored once the command has ended.
         signal.pthread_kill(threading.main_thread().ident or 0, _AGAIN)
