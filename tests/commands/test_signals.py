@@ -121,8 +121,7 @@ def test_a_signal_is_not_lost(tmp_path, place):
     printed, errors = process.communicate(timeout=30)
     assert time.monotonic() - began < 5
     assert process.returncode == 130, errors
-    assert errors.strip().splitlines()[-1] == "overproof: interrupted; run the same command again to resume."
-    assert "Traceback" not in errors or "ignored" in errors
+    assert errors == "overproof: interrupted; run the same command again to resume.\n"
     # A module is imported to its end, and a loop saves what it has.
     assert printed.split() == {"while a module": ["imported"], "in a loop that": ["kept"]}.get(place[:14], [])
 

@@ -13,6 +13,7 @@ Nothing else is imported here, so that the handlers are there before anything is
 import os
 import select
 import signal
+import sys
 import threading
 import time
 
@@ -55,6 +56,7 @@ def stop_on_signals() -> None:
     for number in _SIGNALS:
         signal.signal(number, interrupt)
     signal.signal(_AGAIN, interrupt_again)
+    sys.unraisablehook = _unraisable
 
 
 def ignore_signals() -> None:
@@ -83,6 +85,12 @@ def _end(number: int, frame: object = None) -> None:
     # Not by way of `sys.stderr`, which another thread may hold.
     os.write(2, f"{sentence}\n".encode())
     os._exit(code)
+
+
+def _unraisable(found: "sys.UnraisableHookArgs") -> None:
+    """Tell of an exception in a destructor, but not of the one of a signal, which is raised again."""
+    if not (received() and issubclass(found.exc_type, KeyboardInterrupt)):
+        sys.__unraisablehook__(found)
 
 
 def _wait(reading: int) -> None:
