@@ -78,6 +78,15 @@ PREDICTION_POWERED_2025 = Paper(
     year=2025,
     arxiv="2510.22586",
 )
+CANDIST_2025 = Paper(
+    key="xia2025prompt",
+    title="Prompt Candidates, then Distill: A Teacher-Student Framework for LLM-driven Data Annotation",
+    authors="Xia, Mingxuan and Wang, Haobo and Li, Yixuan and Yu, Zewei and Wang, Jindong and Zhao, Junbo and "
+    "Wu, Runze",
+    venue="ACL 2025",
+    year=2025,
+    arxiv="2506.03857",
+)
 SEMIPARAMETRIC_2021 = Paper(
     key="dao2021knowledge",
     title="Knowledge Distillation as Semiparametric Inference",

@@ -121,6 +121,9 @@ def test_votes_are_shares_or_a_majority(tmp_path: Path, rows: list[dict]):
     assert close(probs_of(path), [[1 / 3, 2 / 3, 0], [1 / 2, 0, 1 / 2]])
     # Where as many name each, the first in the order of the classes.
     assert probs_of(path, vote="majority") == [[0, 1, 0], [1, 0, 0]]
+    named = [[each > 0 for each in row] for row in probs_of(path)]
+    sets = [[each / sum(row) for each in row] for row in named]
+    assert probs_of(path, vote="set") == [pytest.approx(row, abs=1e-3) for row in sets]
     answers, ids, names = read_all_answers(path)
     assert (len(answers), len(ids), names) == (2, 2, CLASSES)
 

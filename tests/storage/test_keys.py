@@ -51,6 +51,7 @@ GOLDEN = {
     "slam_auto": '{"pool":{"loss":{"name":"student_label_mixing","normalized":"auto"}}}',
     "forward": '{"pool":{"loss":{"name":"forward_correction"}}}',
     "likelihood": '{"noise":{"name":"conditional"},"pool":{"loss":{"name":"answer_likelihood"}}}',
+    "answer_sets": '{"noise":{"name":"answer_sets"},"pool":{"loss":{"name":"answer_likelihood"}}}',
     "prediction_powered": '{"labelled":{"target":{"name":"rectified"}},"noise":{"name":"noiseless"},'
     '"pool":{"target":{"name":"powered"}}}',
     "prediction_powered_bounded": '{"labelled":{"target":{"bounded":true,"name":"rectified","power":1.0}},'

@@ -344,8 +344,8 @@ def test_methods_with_weights_of_their_own_are_not_balanced():
 
 
 def test_the_prior_depends_on_what_the_teacher_gives():
-    assert regime(hard_labels=True, num_classes=20) == "hard labels"
-    assert regime(hard_labels=False, num_classes=3) != regime(hard_labels=False, num_classes=4)
+    assert regime(hard_labels=True, sets=False, num_classes=20) == "hard labels"
+    assert regime(hard_labels=False, sets=False, num_classes=3) != regime(hard_labels=False, sets=False, num_classes=4)
 
 
 def test_the_preference_puts_the_fewest_changes_first_and_labels_alone_last():

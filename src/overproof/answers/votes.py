@@ -1,7 +1,8 @@
 """Several answers to one example, counted.
 
 `soft`: the shares of the votes are the probabilities; two of three make 2/3. `majority`: the class with the most votes,
-for certain; of several with as many the first in the order of the classes. `reliability`: every annotator a names the
+for certain; of several with as many the first in the order of the classes. `set`: the named classes are all that may
+hold, each equally likely. `reliability`: every annotator a names the
 true class with one probability r_a, and each other class equally often when wrong (Dawid and Skene with one parameter
 an annotator); r_a and the true classes are estimated together, by EM, from the votes alone.
 """
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 from overproof.answers.formats import LIST_KINDS, classes_of
 from overproof.errors import InputError
 
-Vote = Literal["soft", "majority", "reliability"]
+Vote = Literal["soft", "majority", "reliability", "set"]
 
 MAX_ROUNDS, CLOSE = 500, 1e-8
 """EM stops after so many rounds, or when no reliability moves by more."""
@@ -78,6 +79,8 @@ def counted(
         probs = posterior(votes, reliability(votes))
     else:
         counts = np.bincount(pair).astype(np.float64)
+        # Of a set each class counts once, however many annotators name it.
+        counts = np.ones_like(counts) if vote == "set" else counts
         total = np.bincount(example, counts)
         probs = counts / total[example]
         if vote == "majority":

@@ -12,13 +12,14 @@ from overproof.methods.losses import (
     StudentLabelMixing,
     TemperedDivergence,
 )
-from overproof.methods.noise_models import Conditional, Noiseless
+from overproof.methods.noise_models import AnswerSets, Conditional, Noiseless
 from overproof.methods.search import Search
 from overproof.methods.selectors import Confident, Nothing
 from overproof.methods.targets import Calibrated, Given, Hard, Powered, Rectified, SelfDistilled, Soft, TopCandidates
 from overproof.methods.weights import Consensus, Debiased, Fidelity
 from overproof.papers import (
     BORN_AGAIN_2018,
+    CANDIST_2025,
     DFND_2021,
     FIDELITY_2018,
     FORWARD_2017,
@@ -171,6 +172,12 @@ def forward() -> Method:
 def likelihood() -> Method:
     """Forward correction whose confusions also depend on the teacher's margin and entropy, where the labels show it."""
     return Method(noise=Conditional(), pool=Objective(target=Hard(), loss=AnswerLikelihood()))
+
+
+@register("method", "answer_sets", paper=CANDIST_2025)
+def answer_sets() -> Method:
+    """For a teacher that names every class that may hold: what each set of classes says is learned from the labels."""
+    return Method(noise=AnswerSets(), pool=Objective(target=Hard(), loss=AnswerLikelihood()))
 
 
 @register("method", "prediction_powered", paper=PREDICTION_POWERED_2025)

@@ -29,7 +29,7 @@ class Search:
             `overproof.training.search.preference` is chosen. 0 takes the lowest.
     """
 
-    methods: tuple[str, ...] = ("hard", "soft", "slam_auto", "forward", "labelled_only")
+    methods: tuple[str, ...] = ("hard", "soft", "slam_auto", "forward", "answer_sets", "labelled_only")
     learning_rates: tuple[Positive, ...] = (1.0, 0.25, 0.0625, 4.0)
     weight_decays: tuple[Positive, ...] = (1.0,)
     balanced: bool = True

@@ -1,6 +1,7 @@
 """Estimation of the teacher's errors from its out-of-sample predictions on labelled examples."""
 
 from overproof.noise.accuracy import IsotonicAccuracy, isotonic_accuracy, lower_bound
+from overproof.noise.answer_sets import SetLikelihood, members, set_likelihood
 from overproof.noise.calibration import calibrate, fit_temperature
 from overproof.noise.candidates import CandidateRule, fixed_candidates, num_candidates
 from overproof.noise.class_accuracy import ClassAccuracy, class_accuracy, same_margins
@@ -38,6 +39,7 @@ __all__ = [
     "NoiseEstimate",
     "NoiseModel",
     "QuantileGrid",
+    "SetLikelihood",
     "Stacking",
     "TransitionLikelihood",
     "calibrate",
@@ -54,6 +56,7 @@ __all__ = [
     "log_loss",
     "lower_bound",
     "margin",
+    "members",
     "named_posterior",
     "named_posterior_by_role",
     "nearest_neighbour_mean",
@@ -61,6 +64,7 @@ __all__ = [
     "num_cells",
     "num_neighbours",
     "same_margins",
+    "set_likelihood",
     "stack",
     "stack_by_role",
     "stacked_out_of_fold",

@@ -33,7 +33,8 @@ class ScorerOptions(Options):
         weights: A safetensors file: the import path is that of a torch module which has them, and is not trained.
         vote: How several answers to one example in `answers` are combined: `soft` uses the shares of the votes as
             probabilities, `majority` the class with the most votes with probability 1, `reliability` weights
-            annotators by how well they agree with the others (Dawid and Skene with one accuracy each).
+            annotators by how well they agree with the others (Dawid and Skene with one accuracy each); `set` takes them
+            for all classes that may hold, each equally likely (the method `answer_sets` learns what a set says).
         answer_from: Where rows of `answers` hold a label and probabilities of which another class is the largest (a
             tuned threshold): `probabilities` or `label` says which is the answer. Without it such a file is an error.
         unanswered: What happens to labelled, pool and validation examples for which `answers` has no row, an empty one,
@@ -56,7 +57,7 @@ class ScorerOptions(Options):
     columns: dict[str, str] = pydantic.Field({})
     classes: tuple[str, ...] = ()
     weights: str = ""
-    vote: Literal["soft", "majority", "reliability"] = "soft"
+    vote: Literal["soft", "majority", "reliability", "set"] = "soft"
     answer_from: Literal["", "probabilities", "label"] = ""
     unanswered: Literal["refuse", "drop", "uniform"] = "refuse"
     aliases: dict[str, str] = pydantic.Field({})

@@ -4,6 +4,7 @@ from overproof.evaluation.findings.run_facts import RunFacts
 
 COUNTED = {
     "soft": "the shares of the votes are used as probabilities",
+    "set": "they are the set of the classes that may hold, each equally likely",
     "majority": "the class with the most votes has probability 1, of equals the first",
     "reliability": "each annotator is weighted by its estimated accuracy (Dawid and Skene, one accuracy each, by EM)",
 }

@@ -13,32 +13,42 @@ from overproof.training.estimators import check_fittable
 from overproof.training.options import TrainOptions
 from overproof.training.trainable import check_trainable
 
-PRIOR_VERSION = 1
+PRIOR_VERSION = 2
 """Of `PRIOR`; raised with every change of its content."""
 
 PRIOR: Mapping[str, tuple[str, ...]] = {
     "hard labels": ("slam_auto", "forward", "hard"),
+    "sets of classes": ("answer_sets", "soft", "forward", "slam_auto", "hard"),
     "probabilities, two or three classes": ("slam_auto", "forward", "soft", "hard"),
     "probabilities, more classes": ("soft", "forward", "slam_auto", "hard"),
 }
-"""By what the teacher predicts: methods in the order of their mean gains in `docs/results.md` (version 0.1.0)."""
+"""By what the teacher predicts: methods in the order of their mean gains in `docs/results.md` (version 0.1.0).
+
+Those for sets of classes are in no table yet.
+"""
 
 LABELLED_ONLY = "labelled_only"
 """The method that does not use the teacher."""
+
+ANSWER_SETS = "answer_sets"
+"""The method for a teacher that names every class that may hold."""
 
 FEW_CLASSES = 3
 """Up to so many classes, probabilities say little more than the class."""
 
 
-def regime(*, hard_labels: bool, num_classes: int) -> str:
+def regime(*, hard_labels: bool, sets: bool, num_classes: int) -> str:
     """The key of `PRIOR`.
 
     Args:
         hard_labels: Whether all predictions of the teacher have the same margin.
+        sets: Whether all predictions are sets of equally likely classes, and not all of one class.
         num_classes: K.
     """
     if hard_labels:
         return "hard labels"
+    if sets:
+        return "sets of classes"
     return f"probabilities, {'two or three' if num_classes <= FEW_CLASSES else 'more'} classes"
 
 

@@ -11,11 +11,12 @@ from overproof.errors import InputError
 from overproof.functional.repeats import Repeats, standard_error
 from overproof.methods.composition import Method
 from overproof.methods.search import Search
-from overproof.noise import log_loss, same_margins, stacked_out_of_fold
+from overproof.noise import log_loss, members, same_margins, stacked_out_of_fold
 from overproof.seeds import derived_seed
 from overproof.training.examples import TrainingData
 from overproof.training.options import TrainOptions
 from overproof.training.search.candidates import (
+    ANSWER_SETS,
     LABELLED_ONLY,
     PRIOR,
     PRIOR_VERSION,
@@ -31,6 +32,9 @@ USED_UP = "the budget is used up"
 
 NUM_FOLDS = 2
 """Students of a candidate; each is trained on half of the pool, so that a candidate costs one training."""
+
+NOTHING = 1e-3
+"""Probability up to which the other classes are not named."""
 
 FEWEST = 50
 """Fewer independent labelled examples than this cannot choose: the standard error of a share is then above .07."""
@@ -104,7 +108,8 @@ def choose(validation: CrossValidation, search: Search, options: TrainOptions, *
     """
     student, data = validation.fresh(), validation.data
     hard_labels = has_hard_labels(data)
-    found = regime(hard_labels=hard_labels, num_classes=data.pool.answers.num_classes)
+    sets = not hard_labels and has_sets(data)
+    found = regime(hard_labels=hard_labels, sets=sets, num_classes=data.pool.answers.num_classes)
     left_out = list[tuple[str, str]]()
     once = validation.repeats.once
     scores = _Scores(repeats=validation.repeats.take(once))
@@ -120,6 +125,8 @@ def choose(validation: CrossValidation, search: Search, options: TrainOptions, *
             )
             if hard_labels and each.method == "soft" and "hard" in search.methods:
                 why = "with hard labels it is the same as 'hard'"
+            if not sets and each.method == ANSWER_SETS:
+                why = "the teacher does not answer with sets of classes"
             if why:
                 left_out.append((each.name, why))
             else:
@@ -198,6 +205,22 @@ def has_hard_labels(data: TrainingData) -> bool:
         data: With the answers.
     """
     return same_margins(torch.cat([each.answers.margin for each in data.by_role.values()]))
+
+
+def has_sets(data: TrainingData) -> bool:
+    """Whether all answers of the teacher are sets of equally likely classes, some of more than one.
+
+    Args:
+        data: With the answers.
+    """
+    sizes = list[Tensor]()
+    for each in data.by_role.values():
+        probs = each.answers.class_probs.float()
+        named = members(probs)
+        if not bool((probs.where(~named, 0.0).sum(dim=1) + each.answers.residual < NOTHING).all()):
+            return False
+        sizes.append(named.sum(dim=1))
+    return bool((torch.cat(sizes) > 1).any())
 
 
 def _explore(scores: _Scores, search: Search, methods: Sequence[Candidate], possible: _Filter, tries: _Filter) -> None:
