@@ -7,6 +7,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
+import inspect
 from typing import Any
 
 import jaxtyping
@@ -21,7 +22,10 @@ def _checked_once(of: Any = None, *, typechecker: Any = None) -> Any:
     """Check what a module or a class defines; a function within a function would be compiled anew in every call."""
     if of is None:
         return lambda each: _checked_once(each, typechecker=typechecker)
-    return of if "<locals>" in getattr(of, "__qualname__", "") else _checked(of, typechecker=typechecker)
+    inner = "<locals>" in getattr(of, "__qualname__", "")
+    # A registered part checks its own options, as those of a user: a whole number may stand for a float.
+    checks_itself = inspect.isclass(of) and hasattr(of.__init__, "__wrapped__")
+    return of if inner or checks_itself else _checked(of, typechecker=typechecker)
 
 
 # The import hook of `--jaxtyping-packages` finds the decorator by this name, as every module is imported.
