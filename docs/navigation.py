@@ -18,6 +18,7 @@ ORDER: dict[str, list[str]] = {
         "situations/wild_pool.md",
         "situations/noisy_labels.md",
         "situations/guarantee.md",
+        "howto/scikit_learn.md",
         "howto/own_loop.md",
         "situations/large_pool.md",
     ],

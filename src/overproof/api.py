@@ -31,7 +31,7 @@ from overproof.runs.folder.result_file import RunResult
 from overproof.runs.folder.run_log import LOGGER
 from overproof.runs.pipeline import Run
 from overproof.seeds import derived_seed
-from overproof.teachers.from_arrays import given_arrays, without_labels
+from overproof.teachers.from_arrays import CrossFittedAnswers, given_arrays, without_labels
 from overproof.training.checkpoint import EpochRecord, Resume
 from overproof.training.distillation import Distilled
 from overproof.training.examples import AnsweredExamples, TrainingData
@@ -218,7 +218,9 @@ def distill(
     if result.mixing is not None and (found := result.mixing.warning(names)):
         warnings.warn(found, stacklevel=2)
     roles = {"labelled examples": (data.labelled, labelled_examples), "pool": (data.pool, pool_examples)}
-    cross_fitted = hasattr(teacher_probs, "predict_proba") and not hasattr(teacher_probs, "classes_")
+    cross_fitted = isinstance(teacher_probs, CrossFittedAnswers) or (
+        hasattr(teacher_probs, "predict_proba") and not hasattr(teacher_probs, "classes_")
+    )
     return replace(result, findings=findings).made_from(data.inputs, roles, () if cross_fitted else ("the teacher",))
 
 

@@ -39,6 +39,22 @@ class GivenArrays:
     without_half: tuple[Tensor, ...] = ()
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class CrossFittedAnswers:
+    """Answers of a teacher that was trained on the labelled examples, each by a fit that had not seen the example.
+
+    They are given to `overproof.distill` as `teacher_probs`, where labelled examples and pool are one set.
+
+    Args:
+        probs: [N, K], on all examples.
+        without_half: [M, K] for each half of the labelled examples, on those without a label, by a fit without that
+            half (`cross_fitting.folds` with two folds and the seed of the training); for a search.
+    """
+
+    probs: Tensor
+    without_half: tuple[Tensor, ...] = ()
+
+
 def given_arrays(
     pool: Any,
     teacher_probs: Any,
@@ -67,6 +83,8 @@ def given_arrays(
     Raises:
         InputError: Arrays that do not fit together, named with their shapes.
     """
+    crossed = teacher_probs if isinstance(teacher_probs, CrossFittedAnswers) else None
+    teacher_probs = teacher_probs if crossed is None else crossed.probs
     classifier = teacher_probs if hasattr(teacher_probs, "predict_proba") else None
     _check_which(classifier, labelled, labels, labelled_teacher_probs)
     if labelled is None:
@@ -129,7 +147,7 @@ def given_arrays(
             raise InputError(
                 f"{option} has {len(probs)} rows for {len(examples)} {examples.origin} examples; each needs one."
             )
-    if given is not None:
+    if given is not None and crossed is None:
         check_order(
             labelled_probs.argmax(dim=1).numpy(),
             labelled_examples.label.numpy(),
@@ -138,7 +156,7 @@ def given_arrays(
             "labelled_teacher_probs",
             remedy="Put the columns of both arrays of probabilities into the order of class_names.",
         )
-    without_half: tuple[Tensor, ...] = ()
+    without_half: tuple[Tensor, ...] = () if crossed is None else crossed.without_half
     if halves and classifier is not None and not hasattr(classifier, "classes_"):
         without_half = pool_without_halves(classifier, labelled_examples, pool_examples, seed=seed)
     return GivenArrays(
