@@ -19,6 +19,7 @@ ORDER: dict[str, list[str]] = {
         "situations/noisy_labels.md",
         "situations/guarantee.md",
         "howto/scikit_learn.md",
+        "howto/hugging_face.md",
         "howto/own_loop.md",
         "situations/large_pool.md",
     ],

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from overproof.api import self_distill as self_distill
     from overproof.assessment.assess import assess as assess
     from overproof.deployment import export as export
+    from overproof.methods.own_loop import Weights as Weights
     from overproof.models import ModelSpec as ModelSpec
     from overproof.runs.experiment import Experiment as Experiment
     from overproof.runs.folder.result_file import RunResult as RunResult
@@ -27,6 +28,7 @@ _MODULES = {
     "self_distill": "overproof.api",
     "assess": "overproof.assessment.assess",
     "export": "overproof.deployment",
+    "Weights": "overproof.methods.own_loop",
     "ModelSpec": "overproof.models",
     "Experiment": "overproof.runs.experiment",
     "RunResult": "overproof.runs.folder.result_file",

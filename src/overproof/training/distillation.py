@@ -125,7 +125,7 @@ def distilled(
             the errors of `check_trainable`; a start from a teacher that is not given or of another kind.
     """
     _check(student, data, method, options, teacher)
-    noise = _estimated(method, data)
+    noise = estimated_noise(method, data)
     labelled, held_out = data.labelled, None if data.validation is None else data.validation.once
     if held_out is None and (method.needs_held_out or options.early_stop_epochs):
         labelled, held_out = data.parted(labelled, seed)
@@ -326,8 +326,13 @@ def _fingerprint_in(stored: bytes) -> str:
     return str(json.loads(stored[8 : 8 + length]).get("__metadata__", {}).get("content"))
 
 
-def _estimated(method: Method, data: TrainingData) -> NoiseEstimate:
-    """The estimate of the teacher's errors."""
+def estimated_noise(method: Method, data: TrainingData) -> NoiseEstimate:
+    """The estimate of the teacher's errors, from the labelled examples on which its answers are out of sample.
+
+    Args:
+        method: Has the noise model.
+        data: All examples.
+    """
     known, repeats = data.out_of_sample, data.repeats
     probs, label = torch.cat([each.answers.probs() for each in known]), torch.cat([each.label for each in known])
     # A user's own noise model need not know of repeats where there are none.

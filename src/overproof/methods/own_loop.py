@@ -1,0 +1,111 @@
+"""WD in a training loop of one's own: weights that are refreshed on held-out labels once an epoch."""
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from overproof.contract import Batch, Memory, PerExample
+from overproof.errors import InputError
+from overproof.functional import one_hot
+from overproof.methods.weights import Debiased
+
+
+class Weights:
+    """The weights of Weighted Distillation for a loop of your own: four arrays in, one weight per example out.
+
+    All weights are one until the first `refresh`, which belongs before every epoch except the first. Multiply them with
+    the loss on the teacher's answers, and divide the sum by the number of examples, not by the sum of the weights.
+
+    Args:
+        labels: [n], classes 0..K-1 of labelled examples that **neither the student nor the teacher was trained on**.
+        teacher_probs: [n, K], the teacher's probabilities on them; rows sum to one.
+        soft: Whether the student is trained on the teacher's probabilities; by default on its top class.
+        estimate: How weights are estimated.
+
+    Raises:
+        InputError: No example; a label outside 0..K-1; as many labels as rows are needed.
+
+    Example:
+        The teacher is wrong on half of the examples it is sure of; where the student is as sure of the right class, the
+        weight is small, because the loss on the teacher's class is mostly a loss on a wrong one.
+
+        >>> labels = torch.tensor([0, 1] * 20)
+        >>> teacher_probs = torch.tensor([[0.9, 0.1]]).repeat(40, 1)
+        >>> weights = Weights(labels, teacher_probs)
+        >>> weights(teacher_probs[:2], torch.zeros(2, 2)).tolist()
+        [1.0, 1.0]
+        >>> student_logits = torch.nn.functional.one_hot(labels, 2) * 4.0
+        >>> weights.refresh(student_logits)
+        >>> bool((weights(teacher_probs[:2], student_logits[:2]) < 0.1).all())
+        True
+
+    Source: Iliopoulos et al. (2022), arXiv 2210.06711, sections 2 and 3; `overproof.methods.weights.Debiased` says what
+    differs from the paper.
+    """
+
+    def __init__(
+        self,
+        labels: Int[Tensor, "n"],
+        teacher_probs: Float[Tensor, "m K"],
+        *,
+        soft: bool = False,
+        estimate: Debiased | None = None,
+    ) -> None:
+        num_classes = teacher_probs.shape[1]
+        if len(labels) != len(teacher_probs) or len(labels) == 0:
+            raise InputError(
+                f"labels has {len(labels)} rows and teacher_probs {len(teacher_probs)}; both need one for each "
+                f"held-out example, and there must be one at least."
+            )
+        if (outside := (labels < 0) | (labels >= num_classes)).any():
+            row = int(outside.int().argmax())
+            raise InputError(f"labels, row {row}: {int(labels[row])} is no class; allowed are 0 to {num_classes - 1}.")
+        self.labels, self.teacher_probs, self.soft = labels, teacher_probs, soft
+        self.estimate = estimate or Debiased()
+        self.memory: Memory = self.estimate.start(torch.eye(num_classes))
+
+    def refresh(self, student_logits: Float[Tensor, "n K"]) -> None:
+        """Estimate the weights anew under the current student.
+
+        Args:
+            student_logits: [n, K], on the held-out examples, in evaluation mode and without gradient.
+
+        Raises:
+            InputError: They are not one row for each held-out example.
+        """
+        if student_logits.shape != self.teacher_probs.shape:
+            raise InputError(
+                f"student_logits has shape {tuple(student_logits.shape)}; {tuple(self.teacher_probs.shape)}, one row "
+                f"for each held-out example, is needed."
+            )
+        device = student_logits.device
+        held_out = self._batch(self.teacher_probs.to(device), student_logits.detach(), self.labels.to(device))
+        self.memory = self.estimate.refresh(self.memory, held_out)
+
+    def __call__(self, teacher_probs: Float[Tensor, "B K"], student_logits: Float[Tensor, "B K"]) -> PerExample:
+        """The weights of a batch, [B], without gradient.
+
+        Args:
+            teacher_probs: [B, K], the teacher's probabilities on a batch of the pool.
+            student_logits: [B, K], the student's scores on it.
+        """
+        unknown = torch.full((len(student_logits),), -1, device=student_logits.device)
+        memory = {name: value.to(student_logits.device) for name, value in self.memory.items()}
+        return self.estimate(self._batch(teacher_probs, student_logits.detach(), unknown, memory))
+
+    def _batch(
+        self, teacher_probs: Tensor, student_logits: Tensor, label: Tensor, memory: Memory | None = None
+    ) -> Batch:
+        ones = student_logits.new_ones(len(student_logits))
+        return Batch(
+            student_logits=student_logits.float(),
+            target_probs=teacher_probs if self.soft else one_hot(teacher_probs),
+            teacher_probs=teacher_probs,
+            label=label,
+            teacher_accuracy=ones,
+            num_candidates=torch.full_like(label, student_logits.shape[1]),
+            transition=torch.eye(student_logits.shape[1], device=student_logits.device),
+            answer_likelihood=teacher_probs,
+            class_share=ones,
+            memory=memory or {},
+        )
