@@ -34,7 +34,7 @@ printed on standard error, and `--quiet` omits them:
   `key`, `allowed`, `default`, `about`, `keys`.
 * `run`, `demo`, `evaluate`: the run's `result.json` with rows, summary with intervals and verdicts, findings.
   With `--dry-run` (`label` too) the plan: examples by role, steps or fits, memory, disk, seconds. `compare`: its
-  `compare.json`.
+  `compare.json`; with `--dry-run` the plans of its `runs` and their `total`.
 * `label`: `folder`, `teacher`, the total number of answers `asked` for, and `answers`: for each `seed`, `role` and
   `teacher` the number of `rows`, how many of them were `asked` for in this call and how many were `cached` (stored, or
   read from files). `seed` is null for the examples that all seeds draw from.
@@ -45,7 +45,8 @@ printed on standard error, and `--quiet` omits them:
 * `select`: `file`, the number of rows kept, the classes before and after.
 * `predict`: `file`, its `columns`, `num_rows`, `num_answered`, `abstained_share`, `seconds`, `rows_per_second`, and the
   `abstention` with its guarantee, or null.
-* `export`: `folder`, `files`, the cost of 8-bit weights. `tune-xi`: the pairs tried, the best pair, its gain.
+* `export`: `folder`, `files`, `why` this row was chosen, the cost of 8-bit weights. `tune-xi`: the pairs tried, the
+  best pair, its gain.
 * `methods`, `cite`: a list of names, summaries and papers; a list of the works to cite.
 """
 

@@ -38,7 +38,7 @@ def commands() -> dict:
 
 def lines_of(text: str) -> list[str]:
     assert "…" not in text
-    assert "..." not in text.replace("]...", "")
+    assert "..." not in text.replace("]...", "").replace("}...", "")
     lines = text.splitlines()
     assert max(map(len, lines)) <= 80
     return lines

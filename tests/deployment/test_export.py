@@ -378,6 +378,21 @@ def test_an_export_of_a_run_is_complete_and_names_its_run(finished, tmp_path, ca
     assert "## Int8 weights" not in (folder / "README.md").read_text()
 
 
+def test_without_a_method_the_student_to_deploy_is_chosen_and_why_is_said(finished, tmp_path, capsys):
+    main(["export", str(finished), "--out", str(tmp_path / "a")])
+    said = " ".join(capsys.readouterr().err.split())
+    summary = {each["method"]: each for each in json.loads((finished / "result.json").read_text())["summary"]}
+    better = [row for row in ("labelled_only", "slam") if summary[row]["verdict"] == "BEATS"]
+    wanted = max(better, key=lambda row: summary[row]["mean"]) if better else summary["slam"]["baseline"]
+    assert f"Chosen: {wanted!r} is right {100 * summary[wanted]['mean']:.1f} %" in said
+    assert json.loads((tmp_path / "a/manifest.json").read_text())["run"] == {"method": wanted, "seed": 0}
+    # A run that is not evaluated cannot tell.
+    unfinished = shutil.copytree(finished, tmp_path / "run")
+    (unfinished / "result.json").unlink()
+    with pytest.raises(InputError, match=r"no result.json yet to choose a student by: .*--method; there are 'hard'"):
+        overproof.export(unfinished, tmp_path / "b")
+
+
 def test_a_kill_leaves_no_manifest(finished, tmp_path, monkeypatch):
     student = finished / "students/seed-0/slam"
     overproof.export(student, tmp_path / "a")
@@ -399,7 +414,6 @@ def test_a_kill_leaves_no_manifest(finished, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["RUN"], "name one as the method; there are 'hard', 'labelled_only', 'oracle', 'slam', 'soft'"),
         (["RUN", "--method", "slum"], "no student 'slum' (nearest: 'slam')"),
         (["RUN", "--method", "slam", "--seed", "7"], "there are none"),
         (["RUN/students/seed-0/slam", "--method", "slam"], "is one student"),

@@ -19,9 +19,11 @@ from overproof.deployment.abstention import Abstention
 from overproof.deployment.predict import predict
 from overproof.errors import InputError
 from overproof.models import ModelSpec, build
+from overproof.models.saved.data_columns import DataColumns, columns_of, with_columns
 from overproof.runs.experiment import experiment_from
 from overproof.runs.folder.seen import use_of_validation
 from overproof.runs.roles import read_roles
+from overproof.storage.manifest import write_folder
 from overproof.synthetic import blobs
 
 NUM = 90
@@ -301,6 +303,33 @@ def finished(tmp_path_factory):
 def run_predict(finished, *words, row="hard"):
     student = finished / "run/students/seed-0" / row
     main(["predict", str(student), str(finished / "new.csv"), "--id", "key", *words])
+
+
+def test_ids_and_inputs_are_in_the_columns_of_the_training_data(finished, tmp_path, capsys):
+    student = finished / "run/students/seed-0/hard"
+    assert columns_of(student) == DataColumns(id="key")
+    main(["predict", str(student), str(finished / "new.csv"), "--out", str(tmp_path / "a.csv")])
+    assert written(tmp_path / "a.csv")["id"].to_pylist()[:2] == ["row-2500", "row-2501"]
+    # Texts: the column is there, or the error names it.
+    texts = build("ngram", [from_arrays(["a good one", "a bad one"])], class_names=["no", "yes"], seed=0)
+    folder = tmp_path / "texts"
+    write_folder(folder, with_columns(texts.files(), DataColumns(input="body", id="key")), kind="student")
+    pyarrow.csv.write_csv(pa.table({"body": ["good", "bad"], "other": [1, 2]}), tmp_path / "new.csv")
+    main(["predict", str(folder), str(tmp_path / "new.csv"), "--out", str(tmp_path / "b.csv")])
+    assert len(written(tmp_path / "b.csv")) == 2
+    pyarrow.csv.write_csv(pa.table({"text": ["good", "bad"]}), tmp_path / "else.csv")
+    with pytest.raises(SystemExit):
+        main(["predict", str(folder), str(tmp_path / "else.csv"), "--out", str(tmp_path / "c.csv")])
+    said = capsys.readouterr().err
+    assert (
+        "no column 'body', which the student was trained on; it has 'text': name the one to read with --input" in said
+    )
+    # They stay in an export, and what is no name is refused.
+    overproof.export(folder, tmp_path / "exported")
+    assert columns_of(tmp_path / "exported") == DataColumns(input="body", id="key")
+    (folder / "student.json").write_text((folder / "student.json").read_text().replace('"body"', "7"))
+    with pytest.raises(InputError, match=r"student\.json is damaged .columns has input 7; str is needed"):
+        columns_of(folder)
 
 
 @pytest.mark.parametrize("words", [[], ["--calibrate", "calibrate.csv", "--label", "colour"]])

@@ -279,6 +279,18 @@ def test_methods_seeds_and_students_of_the_command_line(file, tmp_path):
     assert load_comparison(tmp_path / "again.yaml") == found
 
 
+def test_a_dry_run_shows_every_run_and_all_of_them(file, tmp_path, capsys):
+    words = ["compare", str(file), "--out", str(tmp_path / "c"), "--methods", "hard", "--seeds", "0", "--dry-run"]
+    main([*words, "--json"])
+    shown = json.loads(capsys.readouterr().out)
+    assert {name: each["counts"]["labelled"] for name, each in shown["runs"].items()} == {
+        "labels-30": 30,
+        "labels-60": 60,
+    }
+    assert shown["total"]["num_students"] == sum(each["num_students"] for each in shown["runs"].values())
+    assert not (tmp_path / "c").exists()
+
+
 def test_without_budgets_the_experiment_is_the_only_cell(file):
     found = load_comparison(file)
     (cell,) = Comparison(experiment=found.experiment, options=type(found.options)()).runs()

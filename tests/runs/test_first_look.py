@@ -9,6 +9,7 @@ import yaml
 from PIL import Image
 
 from overproof.commands.main import main
+from overproof.commands.run import experiment_of
 from overproof.errors import InputError
 from overproof.runs.experiment import load
 from overproof.runs.first_look.explain import explained
@@ -180,3 +181,26 @@ def test_every_key_is_explained():
         explained("options")
     with pytest.raises(InputError, match=r"no key 'train\.epoch'; did you mean 'train.epochs'"):
         explained("train.epoch")
+
+
+def test_run_takes_the_files_too(tmp_path, monkeypatch, capsys):
+    tickets(tmp_path)
+    answers(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    given = Choices(label="queue", answers=("llm.csv",), changes=("seeds=[0]",))
+    made = experiment_of(["tickets.csv"], given)
+    assert made == propose(["tickets.csv"], given).experiment
+    assert made.seeds == (0,)
+    assert "Roles: 50 labelled, 75 pool, 25 test." in capsys.readouterr().err
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/experiment.yaml").write_text("name: x\n")
+    (tmp_path / "e.yaml").write_text("name: x\n")
+    for files, said in (
+        (["e.yaml", "--label", "queue"], "e.yaml is taken for an experiment file; write them there"),
+        (["run"], "to go on with it: overproof run run/experiment.yaml --out run"),
+        (["none.yaml"], "There is no experiment file 'none.yaml'"),
+        (["ticket.csv"], "there is no such file (nearest: 'tickets.csv')"),
+    ):
+        with pytest.raises(SystemExit):
+            main(["run", *files, "--out", "runs/x"])
+        assert said in " ".join(capsys.readouterr().err.split())

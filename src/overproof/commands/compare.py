@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,12 +10,16 @@ from overproof.commands.output.terminal import (
     AllowImport,
     AsJson,
     Changes,
+    DryRun,
     ExperimentFile,
     print_json,
     remarks,
     results,
 )
 from overproof.errors import InputError
+
+if TYPE_CHECKING:
+    from overproof.runs.comparison import Comparison
 
 
 def compare(
@@ -37,6 +41,7 @@ def compare(
     ] = "",
     change: Changes = [],  # noqa: B006
     allow_import: AllowImport = [],  # noqa: B006
+    dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
     """Compare methods over seeds, numbers of labels and students, in one table.
@@ -63,6 +68,9 @@ def compare(
         students=_names(students),
     )
     named = {*allow_import, *typed_paths(change), *(each for each in _names(students) if ":" in each)}
+    if dry_run:
+        _show_plans(comparison, folder, as_json, named)
+        return
     with OnTerminal(remarks()) as progress:
         compare_all(comparison, folder, finished=write_report, progress=progress, allow_import=named)
     if not leads():
@@ -74,6 +82,24 @@ def compare(
         return
     results().print(page(content))
     remarks().print(f"\nOutput in {folder}: compare.json and one run per number of labels.", soft_wrap=True)
+
+
+def _show_plans(comparison: "Comparison", folder: Path, as_json: bool, named: set[str]) -> None:
+    """Print what each run of a comparison would take, and all of them together."""
+    from dataclasses import asdict
+
+    from overproof.runs.plan import check_room, dry_run, total
+
+    plans = {each.name: dry_run(each.experiment, allow_import=named) for each in comparison.runs()}
+    whole = total(list(plans.values()))
+    if as_json:
+        print_json({"runs": {name: asdict(each) for name, each in plans.items()}, "total": asdict(whole)})
+    else:
+        console = results()
+        for name, each in plans.items():
+            console.print(f"{name}: {dict(each.lines())['examples']}. {each.sentence()}", soft_wrap=True)
+        console.print(f"All {len(plans)} runs: {whole.sentence()}", soft_wrap=True)
+    check_room(folder, whole.disk_bytes, "This comparison")
 
 
 def _names(text: str) -> list[str]:

@@ -29,4 +29,4 @@ def demo(
         overproof demo --quick
     """
     with resources.as_file(resources.files("overproof.commands") / "demo.yaml") as file:
-        run(file, folder, [*(QUICK if quick else []), *change], as_json=as_json)
+        run([str(file)], folder, [*(QUICK if quick else []), *change], as_json=as_json)

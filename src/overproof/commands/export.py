@@ -9,11 +9,15 @@ from overproof.commands.output.terminal import AllowImport, AsJson, print_json, 
 
 
 def export(
-    source: Annotated[
-        Path, typer.Argument(metavar="STUDENT_OR_RUN", help="Folder of a student, or of a run with --method.")
-    ],
+    source: Annotated[Path, typer.Argument(metavar="STUDENT_OR_RUN", help="Folder of a student, or of a run.")],
     folder: Annotated[Path, typer.Option("--out", help="Output folder; it must be empty or new.")],
-    method: Annotated[str, typer.Option(help="With a run: the row of the table.")] = "",
+    method: Annotated[
+        str,
+        typer.Option(
+            help="With a run: the row of the table; by default the best that beats plain distillation, else the best "
+            "plain row."
+        ),
+    ] = "",
     seed: Annotated[int | None, typer.Option(help="With a run: the seed; the run's first one by default.")] = None,
     int8: Annotated[
         bool, typer.Option("--int8", help="Also write a graph with 8-bit weights and measure its loss of accuracy.")
@@ -24,7 +28,7 @@ def export(
     """Export a student as ONNX, safetensors and a model card, for machines without overproof.
 
     Example:
-        overproof export runs/first --method slam --out exported
+        overproof export runs/first --out exported
     """
     from dataclasses import asdict
 
@@ -33,6 +37,8 @@ def export(
     written = export_student(source, folder, method=method, seed=seed, int8=int8, allow_import=allow_import)
     if as_json:
         print_json({**asdict(written), "folder": str(folder)})
+    if written.why:
+        remarks().print(f"Chosen: {written.why}.", soft_wrap=True)
     remarks().print(f"{', '.join(written.files)} in {folder}.", soft_wrap=True)
     if written.cost is not None:
         ends = f"[{100 * written.cost.low:+.1f}, {100 * written.cost.high:+.1f}]"

@@ -17,8 +17,16 @@ def predict(
         str, typer.Argument(help="Examples: a file, a folder or a glob pattern, in any format that a run reads.")
     ],
     written: Annotated[Path, typer.Option("--out", help="Output file: .parquet or .csv.")],
-    column: Annotated[str | None, typer.Option("--input", help="Column or array that holds the inputs.")] = None,
-    key: Annotated[str | None, typer.Option("--id", help="Column of your ids, copied to the output.")] = None,
+    column: Annotated[
+        str | None, typer.Option("--input", help="Column or array of the inputs; by default that of the training data.")
+    ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(
+            "--id",
+            help="Column of your ids, copied to the output; by default that of the training data, if it is there.",
+        ),
+    ] = None,
     missing: Annotated[str, typer.Option(help="Missing inputs: refuse, drop or allow.")] = "refuse",
     risk: Annotated[
         float | None, typer.Option(help="Abstain on uncertain rows, so that at most this share of the rest is wrong.")
@@ -53,7 +61,7 @@ def predict(
     """Predict with a trained student; the output has id, class and one probability per class.
 
     Example:
-        overproof predict exported new.csv --input text --out predictions.parquet
+        overproof predict exported new.csv --out predictions.parquet
     """
     from dataclasses import asdict, replace
 
@@ -68,8 +76,7 @@ def predict(
     if group is not None and calibrate is None:
         raise InputError("--group names a column of --calibrate, which is not given.")
     loaded = load_student(student, allow_import=allow_import)
-    if loaded.kind == "text" and column is None:
-        raise InputError("predict: texts need --input, the column that holds them.")
+    column, key = _columns(student, file, loaded.kind, column, key)
     options: Any = {"missing": missing}
     if max_unpacked_gb is not None:
         options["max_unpacked_gb"] = max_unpacked_gb
@@ -102,3 +109,29 @@ def predict(
         for sentence in left_out.sentences() if left_out is not None else ():
             remarks().print(sentence, soft_wrap=True)
         remarks().print(f"{done.num_answered} of {done.num_rows} rows have a class.", soft_wrap=True)
+
+
+def _columns(student: Path, file: str, kind: str, column: str | None, key: str | None) -> tuple[str | None, str | None]:
+    """The columns of inputs and ids: those that were typed, else those of the training data that are there."""
+    from overproof.data import Source
+    from overproof.data.find_files import find_files
+    from overproof.data.open_source import open_source
+    from overproof.data.wording import listed, nearest
+    from overproof.models.saved.data_columns import columns_of
+
+    known = columns_of(student)
+    place = find_files((file,), "input")
+    if place.family == "columns" and (column is None or key is None):
+        there = open_source(Source(path=file), place, peek=True).rows[0].columns
+        if column is None and known.input is not None and kind != "table":
+            if known.input not in there:
+                raise InputError(
+                    f"{place.name} has no column {known.input!r}{nearest(known.input, there)}, which the student was "
+                    f"trained on; it has {listed(there)}: name the one to read with --input."
+                )
+            column = known.input
+        if key is None and known.id in there:
+            key = known.id
+    if kind == "text" and column is None and place.family == "columns":
+        raise InputError("predict: texts need --input, the column that holds them.")
+    return column, key or None

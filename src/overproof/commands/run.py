@@ -1,31 +1,124 @@
-"""`overproof run`: an experiment from its file to the finished report."""
+"""`overproof run`: an experiment, from its file or from files of examples, to the finished report."""
 
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from overproof.commands.init import AnswersOption, GroupColumn, IdColumn, ImageColumn, LabelColumn, TextColumn
 from overproof.commands.output.run_table import show_plan, show_result
-from overproof.commands.output.terminal import AllowImport, AsJson, Changes, DryRun, ExperimentFile, RunFolder, remarks
+from overproof.commands.output.terminal import AllowImport, AsJson, Changes, DryRun, RunFolder, remarks
+from overproof.errors import InputError
+
+if TYPE_CHECKING:
+    from overproof.runs.experiment import Experiment
+    from overproof.runs.first_look.sources import Choices
 
 
 def run(
-    file: ExperimentFile,
+    file: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE",
+            help="Experiment file in YAML; or files of examples, as for `init`, with the options below.",
+            show_default=False,
+        ),
+    ],
     folder: RunFolder,
     change: Changes = [],  # noqa: B006
     allow_import: AllowImport = [],  # noqa: B006
     dry_run: DryRun = False,
+    answers: AnswersOption = None,
+    label: LabelColumn = None,
+    text: TextColumn = None,
+    image: ImageColumn = None,
+    key: IdColumn = None,
+    group: GroupColumn = None,
     as_json: AsJson = False,
 ) -> None:
     """Run an experiment: get the teacher's answers, train the students, evaluate them, write the report.
 
+    From files of examples it makes the experiment that `init` would write, and keeps it in the output folder.
+
     Example:
         overproof run experiment.yaml --out runs/first --set train.epochs=5
     """
-    from overproof.api import run as run_experiment
-    from overproof.progress import OnTerminal
     from overproof.runs.changes import typed_paths
-    from overproof.runs.experiment import load
+    from overproof.runs.first_look.sources import Choices
 
-    experiment, named = load(file, change), {*allow_import, *typed_paths(change)}
+    choices = Choices(
+        label=label, text=text, image=image, id=key, group=group, answers=tuple(answers or ()), changes=tuple(change)
+    )
+    experiment = experiment_of(file, choices)
+    run_experiment(experiment, folder, {*allow_import, *typed_paths(change)}, dry_run=dry_run, as_json=as_json)
+
+
+def run_experiment(
+    experiment: "Experiment", folder: Path, named: set[str], *, dry_run: bool = False, as_json: bool = False
+) -> None:
+    """Run an experiment with progress on the terminal, and print its result.
+
+    Args:
+        experiment: All of the run.
+        folder: Its folder.
+        named: Import paths that the user has named.
+        dry_run: Print the plan instead.
+        as_json: Print JSON.
+    """
+    from overproof.api import run as run_all
+    from overproof.progress import OnTerminal
+
     if dry_run:
         show_plan(experiment, folder, as_json, named)
         return
     with OnTerminal(remarks()) as progress:
-        result = run_experiment(experiment, folder, report=True, progress=progress, allow_import=named)
+        result = run_all(experiment, folder, report=True, progress=progress, allow_import=named)
     show_result(result, as_json)
+
+
+def experiment_of(files: list[str], choices: "Choices") -> "Experiment":
+    """The experiment of an experiment file, or the one that files of examples suggest.
+
+    Args:
+        files: As they were typed.
+        choices: What the user has said of files of examples.
+
+    Raises:
+        InputError: They cannot be read or understood.
+    """
+    from overproof.runs.experiment import load
+    from overproof.runs.first_look.proposal import propose
+    from overproof.runs.folder.resume import holds_run
+
+    path = Path(files[0])
+    if path.is_dir() and holds_run(path):
+        raise InputError(
+            f"{path} is the folder of a run; to go on with it: overproof run {path}/experiment.yaml --out {path}"
+        )
+    said = any((choices.answers, choices.label, choices.text, choices.image, choices.id, choices.group))
+    if len(files) > 1 or _is_of_examples(path, said):
+        made = propose(files, choices)
+        console = remarks()
+        for sentence in made.sentences():
+            console.print(sentence, soft_wrap=True)
+        assert made.experiment is not None
+        return made.experiment
+    if said:
+        raise InputError(
+            f"--answers, --label, --text, --image, --id and --group go with files of examples, and {path} is taken for "
+            f"an experiment file; write them there (overproof init --explain data.files)."
+        )
+    return load(path, choices.changes)
+
+
+def _is_of_examples(path: Path, said: bool) -> bool:
+    """Whether a path leads to examples, and not to an experiment in YAML, or in JSON."""
+    from typing import get_args
+
+    from overproof.data.options import FileRole
+    from overproof.data.source import format_of
+
+    role = str(path).partition("=")[0]
+    if path.is_dir() or "*" in path.name or (role in get_args(FileRole) and not path.exists()):
+        return True
+    return format_of(path) is not None and (said or path.suffix != ".json")

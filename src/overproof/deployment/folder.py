@@ -14,13 +14,15 @@ from overproof.data.examples import build as examples_of
 from overproof.deployment.card import CardFacts, card
 from overproof.deployment.graph import GraphInput, graph_inputs, graph_logits, onnx_bytes
 from overproof.deployment.int8 import Int8Cost, int8_cost, quantised
-from overproof.deployment.provenance import Provenance, provenance_of, student_folder
+from overproof.deployment.provenance import Provenance, chosen_row, provenance_of, student_folder
 from overproof.errors import InputError
 from overproof.models import NgramEncoder, Student, TableEncoder, TokenEncoder, body_of, load_student
 from overproof.models.date_column import DateColumn
+from overproof.models.saved.data_columns import DataColumns, columns_of, with_columns
 from overproof.models.saved.seen_rows import SEEN
 from overproof.models.tables import EmptyColumn, NumberColumn, TableColumn
-from overproof.runs.experiment import dump
+from overproof.runs.experiment import dump, load
+from overproof.runs.folder.resume import holds_run
 from overproof.storage import atomic
 from overproof.storage.manifest import MANIFEST, manifest_of
 from overproof.storage.one_writer import LOCK, writing
@@ -52,12 +54,14 @@ class Exported:
         files: Their names.
         inputs: The inputs of the graph.
         cost: The change in accuracy by int8 weights; None without `int8` or without labelled examples.
+        why: Why this row of a run was chosen; empty where it was named.
     """
 
     folder: Path
     files: tuple[str, ...]
     inputs: tuple[GraphInput, ...]
     cost: Int8Cost | None
+    why: str = ""
 
 
 def export(
@@ -78,7 +82,8 @@ def export(
     Args:
         source: A student, its folder, or the folder of a run.
         folder: Output folder, created if missing; an earlier export in it is replaced, other files raise an error.
-        method: For a run, the row of the table.
+        method: For a run, the row of the table; by default the best one that beats plain distillation on the test, or
+            without any the best plain row.
         seed: For a run, the seed; by default its first.
         int8: Also write a graph with int8 weights; the card reports the change in accuracy on the run's test set.
         allow_import: Import paths `package.module:name` in the student's folder whose code may be run.
@@ -111,16 +116,22 @@ def _exported(
 ) -> Exported:
     _check_folder(folder)
     provenance: Provenance | None = None
+    columns, why = DataColumns(), ""
     if isinstance(source, Student):
         student = source
     else:
+        run = Path(source)
+        if not method and holds_run(run):
+            chosen = chosen_row(run)
+            method, why = chosen.row, f"{chosen.why}; seed {load(run / _EXPERIMENT).seeds[0] if seed is None else seed}"
         place = student_folder(source, method, seed)
         student, provenance = load_student(place, allow_import=allow_import), provenance_of(place)
+        columns = columns_of(place)
     test = None if provenance is None else provenance.test
     is_estimator = body_of(student.module) is not None
     if int8 and is_estimator:
         raise InputError(f"Student {student.spec.name!r} has no weights to quantise; leave out int8.")
-    own = student.files()
+    own = with_columns(student.files(), columns)
     graph = onnx_bytes(student)
     _compare(graph, student, test)
     contents = {_GRAPH: graph}
@@ -155,7 +166,7 @@ def _exported(
     for name, data in files.items():
         atomic.write_bytes(folder / name, data)
     atomic.write_json(folder / MANIFEST, manifest_of(files, kind="export", more=described_export))
-    return Exported(folder=folder, files=(*files, MANIFEST), inputs=facts.inputs, cost=cost)
+    return Exported(folder=folder, files=(*files, MANIFEST), inputs=facts.inputs, cost=cost, why=why)
 
 
 def _check_folder(folder: Path) -> None:

@@ -10,11 +10,12 @@ from typing import Any
 from overproof.data import Examples
 from overproof.data.wording import listed, nearest, reason
 from overproof.errors import InputError
+from overproof.evaluation.deployable import Deployable, deployable
 from overproof.methods.published import papers_of
 from overproof.papers import CO_TRAINING_1998, STACKING_1992
 from overproof.registry import Paper
 from overproof.runs.experiment import Experiment, MethodOptions, load
-from overproof.runs.folder.result_file import RESULT, result_files
+from overproof.runs.folder.result_file import RESULT, read_result, result_files
 from overproof.runs.folder.resume import ROW, holds_run
 from overproof.runs.inputs.record import record_of, verify_data
 from overproof.runs.roles import read_roles
@@ -108,6 +109,27 @@ def student_folder(source: Path | str, method: str = "", seed: int | None = None
         return home / method
     found = f"no student {method!r}{nearest(method, trained)}" if method else "several students; name one as the method"
     raise InputError(f"Run {str(source)!r} has, of seed {seeds[0]}, {found}; there are {listed(trained) or 'none'}.")
+
+
+def chosen_row(run: Path) -> Deployable:
+    """The row of a finished run that is to be deployed, and why.
+
+    Args:
+        run: The run's folder.
+
+    Raises:
+        InputError: The run is not evaluated yet, so nothing tells its rows apart.
+    """
+    trained = sorted(each.parent.name for each in run.glob("students/seed-*/*/student.json"))
+    if not (run / RESULT).is_file():
+        raise InputError(
+            f"{str(run)!r} has no {RESULT} yet to choose a student by: finish it with `overproof run`, or name a row "
+            f"with --method; there are {listed(dict.fromkeys(trained)) or 'none'}."
+        )
+    found = deployable(read_result(run).summary)
+    if found is None:
+        raise InputError(f"{str(run)!r} has no student to export.")
+    return found
 
 
 def provenance_of(folder: Path | str) -> Provenance | None:

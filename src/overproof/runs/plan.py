@@ -1,8 +1,8 @@
 """Estimates what a run takes before it begins: rows, steps, disk, memory and time. Only the rows may be exact."""
 
 import shutil
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -261,6 +261,25 @@ def dry_run(experiment: Experiment, *, allow_import: Iterable[str] | str = ()) -
     with allowing(allow_import):
         found = sizes(experiment, preflight(experiment))
         return plan(experiment, found, measure(experiment, found))
+
+
+def total(plans: Sequence[Plan]) -> Plan:
+    """The plan of several runs, one after the other: times and disk are added, memory is that of the largest.
+
+    Args:
+        plans: At least one.
+    """
+    teacher = [each.teacher_seconds for each in plans]
+    return replace(
+        max(plans, key=lambda each: each.memory_bytes),
+        num_shards=sum(each.num_shards for each in plans),
+        num_students=sum(each.num_students for each in plans),
+        num_peers=sum(each.num_peers for each in plans),
+        disk_bytes=sum(each.disk_bytes for each in plans),
+        train_seconds=sum(each.train_seconds for each in plans),
+        # Runs of a comparison share the answers.
+        teacher_seconds=None if None in teacher else max(each for each in teacher if each is not None),
+    )
 
 
 def check_room(folder: Path, num_bytes: int, what: str) -> None:

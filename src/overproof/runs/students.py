@@ -12,6 +12,7 @@ from overproof.data import Examples, group_words
 from overproof.evaluation.verdict import Role as RowRole
 from overproof.models import Inputs, Student, build, join
 from overproof.models.encoding_cache import EncodingCache
+from overproof.models.saved.data_columns import DataColumns, with_columns
 from overproof.models.saved.seen_rows import SeenList
 from overproof.processes import leads
 from overproof.runs.caches import Caches
@@ -137,7 +138,7 @@ class Students:
         if not leads():
             return
         seen = rows_seen_by(self.experiment, each, seed_inputs, self._rows_brought)
-        files = replace(result.student, seen=seen).files()
+        files = with_columns(replace(result.student, seen=seen).files(), self._columns)
         facts = facts_of(seed_inputs, pool, built, result, unknown_is_foreign=self.experiment.data.unknown_is_foreign)
         if learned := learned_parts(built, result):
             files["learned.safetensors"] = safetensors.torch.save(learned)
@@ -164,6 +165,13 @@ class Students:
     @cached_property
     def _rows_brought(self) -> tuple[list[SeenList], list[str]]:
         return rows_brought(self.experiment)
+
+    @property
+    def _columns(self) -> DataColumns:
+        """The columns that new data will have too."""
+        files = self.experiment.data.files
+        source = next(files[role] for role in ("labelled", "all", "pool", "test") if role in files)
+        return DataColumns(input=source.input, id=source.id)
 
     @property
     def _encodings(self) -> EncodingCache:
