@@ -1,7 +1,8 @@
-"""The exceptions a user is meant to read."""
+"""The exceptions a user is meant to read, and text from files as it may be shown."""
 
 import difflib
 import errno
+import re
 from collections.abc import Iterable
 
 FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -34,3 +35,18 @@ def suggest(word: str, known: Iterable[str]) -> str:
     known = sorted(known)
     nearest = nearest_word(word, known)
     return f"choose from {', '.join(known)}" if nearest is None else f"did you mean {nearest!r}"
+
+
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What a terminal obeys or cannot print: control characters other than tab and line feed, marks that reverse the
+direction of writing, and halves of surrogate pairs."""
+
+
+def visible(text: str) -> str:
+    r"""Text with control characters as escapes, so that a terminal or a page shows them and does not obey them.
+
+    Example:
+        >>> print(visible("red\x1b[31m"))
+        red\x1b[31m
+    """
+    return CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)

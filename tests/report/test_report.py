@@ -18,7 +18,7 @@ import torch
 from overproof.api import run
 from overproof.commands.main import main
 from overproof.data import from_arrays
-from overproof.errors import InputError
+from overproof.errors import CONTROL, InputError
 from overproof.evaluation.verdict import Summary
 from overproof.report import Section, comparison_page, page, verdict_sentence, write_report
 from overproof.report.charts import confusion, curves, differences
@@ -26,6 +26,7 @@ from overproof.report.example_html import example_html
 from overproof.runs.costs import costs_of
 from overproof.runs.experiment import experiment_from
 from overproof.runs.folder.result_file import read_result
+from overproof.runs.folder.run_log import RunLog
 from overproof.runs.pipeline import open_run
 
 CLASSES = ["bread & butter", "<b>tea</b>", "café 茶 $x_1$"]
@@ -245,6 +246,18 @@ def test_a_page_takes_any_sections():
     assert "a &lt; b" in made
     assert "<p>body</p>" in made
     assert "One &amp; only" in made
+
+
+def test_control_characters_are_shown_and_not_passed_on(tmp_path):
+    """A page that is printed in a terminal must not steer it; the log must not either."""
+    odd = "red\x1b[31m\x9b\u202e"
+    chart = confusion("m", [[8, 2], [0, 10]], [odd, "blue"], odd)
+    section = Section(name="one", title=odd, body=chart)
+    made = page(title=odd, kind="Run", verdict=odd, sections=[section], facts=[odd])
+    assert not CONTROL.search(made)
+    assert made.count("red\\x1b[31m\\x9b\\u202e") >= 4
+    RunLog(folder=tmp_path).write("classes", odd)
+    assert "classes: red\\x1b[31m\\x9b\\u202e\n" in (tmp_path / "log.txt").read_text()
 
 
 def test_examples_of_every_kind_are_shown():

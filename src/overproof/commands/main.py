@@ -29,13 +29,13 @@ from overproof.commands.label import label
 from overproof.commands.methods import methods
 from overproof.commands.output.failures import failure
 from overproof.commands.output.signals import INTERRUPTED, ending, first_signal, ignore_signals, stop_on_signals
-from overproof.commands.output.terminal import EXIT_CODES, App, visible
+from overproof.commands.output.terminal import EXIT_CODES, App
 from overproof.commands.predict import predict
 from overproof.commands.report import report
 from overproof.commands.run import run
 from overproof.commands.select import select
 from overproof.commands.tune_xi import tune_xi
-from overproof.errors import InputError
+from overproof.errors import InputError, visible
 from overproof.processes import join_group, leave_group, received
 from overproof.version import __version__
 

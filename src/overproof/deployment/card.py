@@ -10,6 +10,7 @@ import yaml
 from overproof.deployment.graph import GraphInput
 from overproof.deployment.int8 import Int8Cost
 from overproof.deployment.provenance import Provenance
+from overproof.errors import visible
 from overproof.functional.intervals import accuracy_interval
 from overproof.models import EmbeddingEncoder, NgramEncoder, Student, TableEncoder
 from overproof.version import __version__
@@ -70,7 +71,7 @@ def card(about: CardFacts) -> str:
     parts = [
         f"{heading}\n\n" + "\n".join(lines) for heading, lines in ((h, list(made)) for h, made in sections) if lines
     ]
-    return f"---\n{_header(about)}---\n\n" + "\n\n".join(parts) + "\n"
+    return visible(f"---\n{_header(about)}---\n\n" + "\n\n".join(parts) + "\n")
 
 
 def _header(about: CardFacts) -> str:

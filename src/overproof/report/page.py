@@ -8,6 +8,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from overproof.errors import visible
 from overproof.version import __version__
 
 
@@ -36,18 +37,18 @@ def page(*, title: str, kind: str, verdict: str, sections: Sequence[Section], fa
         sections: The sections in order.
         facts: Short facts, shown below the verdict.
     """
-    return str(
-        rendered(
-            "page.html",
-            title=title,
-            kind=kind,
-            verdict=verdict.replace(" %", "\N{NO-BREAK SPACE}%"),
-            sections=sections,
-            facts=facts,
-            version=__version__,
-            style=Markup(_file("style.css")),
-        )
+    # All of it at once: a name or a text from a file may stand anywhere, charts included.
+    whole = rendered(
+        "page.html",
+        title=title,
+        kind=kind,
+        verdict=verdict.replace(" %", "\N{NO-BREAK SPACE}%"),
+        sections=sections,
+        facts=facts,
+        version=__version__,
+        style=Markup(_file("style.css")),
     )
+    return visible(str(whole))
 
 
 def rendered(template: str, **values: Any) -> Markup:

@@ -11,7 +11,6 @@ import functools
 import gc
 import inspect
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -24,6 +23,7 @@ from rich.segment import Segment
 from rich.text import Text
 
 from overproof.commands.catalogue import read_catalogue
+from overproof.errors import CONTROL, visible
 from overproof.processes import leads
 
 Quiet = Annotated[
@@ -97,21 +97,6 @@ class App(typer.Typer):
         return add
 
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""What a terminal obeys or cannot print: control characters other than tab and line feed, marks that reverse the
-direction of writing, and halves of surrogate pairs."""
-
-
-def visible(text: str) -> str:
-    r"""Text with control characters as escapes, so that a terminal shows them and does not obey them.
-
-    Example:
-        >>> print(visible("red\x1b[31m"))
-        red\x1b[31m
-    """
-    return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
-
-
 class PlainConsole(Console):
     """A console that prints strings as they are: without markup, emoji codes and control characters.
 
@@ -149,7 +134,7 @@ def print_json(value: Any) -> None:
     """
     if leads():
         text = json.dumps(value, indent=2, ensure_ascii=False)
-        typer.echo(_CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
+        typer.echo(CONTROL.sub(lambda found: f"\\u{ord(found[0]):04x}", text))
 
 
 def _quietable(function: Callable[..., Any]) -> Callable[..., Any]:

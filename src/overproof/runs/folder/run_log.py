@@ -8,6 +8,7 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+from overproof.errors import visible
 from overproof.processes import leads
 
 FILE = "log.txt"
@@ -28,7 +29,7 @@ class _Lines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Append the record; an error is raised, not printed."""
         with self._file.open("a") as file:
-            file.write(f"{self.format(record)}\n")
+            file.write(f"{visible(self.format(record))}\n")
 
 
 def lines_of(folder: Path) -> logging.Handler:
