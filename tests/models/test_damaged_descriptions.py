@@ -91,6 +91,30 @@ def test_a_wrong_type_is_one_sentence_at_loading_and_never_a_traceback(saved):
     assert accepted < 0.2 * tried
 
 
+@pytest.mark.parametrize("saved", ["image"], indirect=True)
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        (("format",), True, "has format True; this version reads 1"),
+        (("format",), 1.0, r"has format 1\.0; this version reads 1"),
+        (("student",), ["linear"], r"student is \['linear'\]; an object with fields is needed"),
+        (("student", "name"), 1, "student has name 1; str is needed"),
+        (("student", "options"), [], r"student has options \[\]; Mapping"),
+        (("weights",), "student.safetensors", "weights is 'student.safetensors'; an object with fields is needed"),
+        (("weights", "file"), 7, "weights has file 7; str is needed"),
+        (("weights", "file"), "other.safetensors", "weights has file 'other.safetensors'; 'student.safetensors' is"),
+        (("weights", "num_bytes"), True, "weights has num_bytes True; int is needed"),
+        (("weights", "num_bytes"), "720", "weights has num_bytes '720'; int is needed"),
+        (("weights", "blake2b"), None, "weights has blake2b None; str is needed"),
+    ],
+)
+def test_what_a_student_is_made_of_names_what_is_wrong(saved, path, value, message):
+    folder, content, _ = saved
+    (folder / "student.json").write_text(json.dumps(with_value(content, path, value)))
+    with pytest.raises(InputError, match=message):
+        load_student(folder)
+
+
 @pytest.mark.parametrize("saved", ["table"], indirect=True)
 @pytest.mark.parametrize(
     ("column", "field", "value", "message"),

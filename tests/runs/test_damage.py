@@ -1,5 +1,6 @@
 """One flipped bit in a file that a run has left: the run ends in the same bytes, or refuses and names the file."""
 
+import json
 import shutil
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 from overproof.errors import InputError
 from overproof.progress import Silent
 from overproof.runs.experiment import experiment_from
+from overproof.runs.folder.result_file import read_result
 from overproof.runs.pipeline import Run
 
 NOT_READ = {"log.txt", "costs.jsonl", ".lock", "report.html"}
@@ -93,3 +95,46 @@ def test_one_flipped_bit_in_each_kind_of_file_changes_no_student_in_silence(fini
     assert any(name.startswith("encoded") for name in same)
     assert any("/cache/" in name for name in same)
     assert any(name.endswith(".parquet") for name in refused)
+
+
+# --- what a run says of itself, with values of other types in a folder of before there were manifests
+
+OTHER = [
+    ("result.json", ("format",), True, "result.json has format True; this version reads 1"),
+    ("result.json", ("name",), 7, r"it has name 7; str is needed"),
+    ("result.json", ("class_names",), "no", "it has class_names 'no'; a list is needed"),
+    ("result.json", ("repeated_in_test", "train"), "0", "repeated_in_test has '0'; a number is needed"),
+    ("result.json", ("rows", 0, "seed"), True, "row 0 has seed True; int is needed"),
+    ("result.json", ("rows", 0, "role"), "best", "row 0 has role 'best'"),
+    ("result.json", ("rows", 1, "metrics", "accuracy"), "0.9", "metrics has '0.9'; a number is needed"),
+    ("result.json", ("summary", 0, "mean"), [1], r"summary 0 has mean \[1\]; float is needed"),
+    ("result.json", ("summary", 0, "verdict"), True, "summary 0 has verdict True"),
+    ("result.json", ("findings",), [None], "it has findings None; str is needed"),
+    ("result.json", ("students", 0, "history"), {}, "history is {}; list is needed"),
+    ("result.json", ("students", 0, "num_parameters"), True, "num_parameters is True; int is needed"),
+    ("tallies.json", (0, "seed"), "0", "a count is '0'; a whole number is needed"),
+    ("tallies.json", (0, "confusion", 0, 0), 1.5, "a count is 1.5; a whole number is needed"),
+]
+
+
+@pytest.mark.parametrize(("name", "path", "value", "message"), OTHER)
+def test_a_value_of_another_type_in_a_result_is_named(finished, tmp_path, name, path, value, message):
+    for each in ("result.json", "tallies.json"):
+        content = json.loads((finished / "run" / each).read_text())
+        if each == "result.json":
+            content.pop("manifest")
+        if each == name:
+            place = content
+            for key in path[:-1]:
+                place = place[key]
+            place[path[-1]] = value
+        (tmp_path / each).write_text(json.dumps(content))
+    with pytest.raises(InputError, match=message):
+        read_result(tmp_path)
+
+
+def test_a_result_of_before_there_were_manifests_is_read(finished, tmp_path):
+    shutil.copy(finished / "run/tallies.json", tmp_path)
+    content = json.loads((finished / "run/result.json").read_text())
+    (tmp_path / "result.json").write_text(json.dumps({key: content[key] for key in content if key != "manifest"}))
+    assert read_result(tmp_path).summary == read_result(finished / "run").summary

@@ -16,6 +16,7 @@ from overproof.evaluation.metrics import correct, metrics
 from overproof.evaluation.verdict import Role, Row
 from overproof.models import Student, load_student
 from overproof.runs.costs import measured
+from overproof.runs.folder.result_file import check_facts
 from overproof.runs.folder.resume import ROW, is_finished, student_folder
 from overproof.runs.students import Students
 
@@ -89,8 +90,9 @@ def _facts(path: Path) -> dict[str, Any]:
     """The content of a row.json: an object with at least the facts that every training has."""
     try:
         found = json.loads(path.read_text())
-        if not isinstance(found, dict) or not {"noise", "history", "num_parameters"} <= found.keys():
+        if not isinstance(found, dict):
             raise ValueError("facts of the training are missing")
+        check_facts(found)
     except ValueError as error:
         raise InputError(
             f"{path} is damaged ({reason(error)}): delete its folder and run the same command again; the student is "

@@ -9,12 +9,12 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 Described = TypeVar("Described")
 
 
-def checked_fields(cls: type[Described], config: Mapping[str, Any], where: str) -> Described:
+def checked_fields(cls: type[Described], config: Any, where: str) -> Described:
     """An instance of a dataclass with these fields, read from JSON: lists become tuples.
 
     Args:
         cls: The dataclass; its fields are strings, numbers, booleans, choices, mappings and tuples of these.
-        config: The fields by name.
+        config: An object with the fields by name.
         where: What to call it in errors.
 
     Raises:
@@ -26,6 +26,8 @@ def checked_fields(cls: type[Described], config: Mapping[str, Any], where: str) 
         Traceback (most recent call last):
         ValueError: column 1 has name 1; str is needed
     """
+    if not isinstance(config, dict):
+        raise ValueError(f"{where} is {_shown(config)}; an object with fields is needed")
     hints, found = get_type_hints(cls), {}
     for field in fields(cls):  # type: ignore[arg-type]
         if field.name in config:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import safetensors
 import safetensors.torch
@@ -13,6 +14,7 @@ from overproof.data.wording import reason
 from overproof.errors import InputError
 from overproof.models.encoders import Encoder, class_names_from, encoder_from
 from overproof.models.importing import allowing, check_allowed
+from overproof.models.saved.checked_fields import checked_fields
 from overproof.models.saved.seen_rows import SEEN, SeenRows
 from overproof.models.student import ABOUT, FORMAT, WEIGHTS, Student, wrap
 from overproof.models.zoo import GIVEN, ZOO, ModelSpec, assemble, check_stored_options
@@ -74,6 +76,23 @@ def _loaded(folder: Path, about: "_Described", module: nn.Module | None, found: 
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class _Made:
+    """How `student.json` says that the student is made."""
+
+    name: str
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Weights:
+    """Which file of weights it describes."""
+
+    file: str
+    num_bytes: int
+    blake2b: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class _Described:
     """The content of `student.json`."""
 
@@ -89,9 +108,13 @@ def _described(path: Path, found: Mapping[str, bytes] | None) -> _Described:
         about = json.loads(read_bytes(path) if found is None else found[path.name])
         if found is None and "manifest" in about:
             raise InputError(f"{path.parent / MANIFEST} is missing, which {path.name} names: copy the folder again.")
-        if about["format"] != FORMAT:
+        if type(about["format"]) is not int or about["format"] != FORMAT:
             raise InputError(f"{path} has format {about['format']!r}; this version reads {FORMAT}.")
-        spec = ModelSpec(name=str(about["student"]["name"]), options=dict(about["student"]["options"]))
+        made = checked_fields(_Made, about["student"], "student")
+        weights = checked_fields(_Weights, about["weights"], "weights")
+        if weights.file != WEIGHTS:
+            raise ValueError(f"weights has file {weights.file!r}; {WEIGHTS!r} is needed")
+        spec = ModelSpec(name=made.name, options=made.options)
         if spec.name in ZOO:
             check_stored_options(spec)
         elif spec.name != GIVEN:
@@ -102,8 +125,8 @@ def _described(path: Path, found: Mapping[str, bytes] | None) -> _Described:
             spec=spec,
             encoder=encoder_from(about["encoder"]),
             class_names=class_names_from(about["class_names"]),
-            num_bytes=int(about["weights"]["num_bytes"]),
-            blake2b=str(about["weights"]["blake2b"]),
+            num_bytes=weights.num_bytes,
+            blake2b=weights.blake2b,
         )
     except InputError:
         raise

@@ -6,14 +6,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from overproof.data.wording import reason
 from overproof.errors import InputError
 from overproof.evaluation.confusions import Tally
-from overproof.evaluation.verdict import Row, Summary
+from overproof.evaluation.verdict import Role, Row, Summary
+from overproof.models.saved.checked_fields import checked_fields
 from overproof.runs.folder.resume import EXPERIMENT
 from overproof.storage import atomic
 from overproof.storage.manifest import MANIFEST, checked, read_bytes, write_folder
 
 RESULT, TALLIES = "result.json", "tallies.json"
+FORMAT = 1
+"""Of both files."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,7 +54,7 @@ def write_result(result: RunResult) -> None:
         result: Of a finished run.
     """
     content = {
-        "format": 1,
+        "format": FORMAT,
         "name": result.name,
         "class_names": list(result.class_names),
         "repeated_in_test": dict(result.repeated),
@@ -79,22 +83,89 @@ def read_result(folder: Path) -> RunResult:
     """
     files = result_files(folder)
     try:
-        content = json.loads(files[RESULT])
-        return RunResult(
-            folder=folder,
-            name=str(content["name"]),
-            class_names=tuple(content["class_names"]),
-            repeated=content["repeated_in_test"],
-            rows=tuple(Row(**each) for each in content["rows"]),
-            summary=tuple(Summary(**each) for each in content["summary"]),
-            findings=tuple(content["findings"]),
-            students=tuple(content["students"]),
-            tallies=tuple(_tally(**each) for each in json.loads(files[TALLIES])),
-        )
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return _result(folder, json.loads(files[RESULT]), json.loads(files[TALLIES]))
+    except InputError:
+        raise
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(
-            f"The files {RESULT} and {TALLIES} in {str(folder)!r} are damaged; `overproof evaluate` writes them anew."
+            f"The files {RESULT} and {TALLIES} in {str(folder)!r} are damaged ({reason(error)}); `overproof evaluate` "
+            f"writes them anew."
         ) from None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Content:
+    """What `result.json` holds beside its format and the name of its manifest."""
+
+    name: str
+    class_names: tuple[str, ...]
+    repeated_in_test: Mapping[str, Any]
+    rows: tuple[Mapping[str, Any], ...]
+    summary: tuple[Mapping[str, Any], ...]
+    findings: tuple[str, ...]
+    students: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Row:
+    """A row as `result.json` has it."""
+
+    method: str
+    seed: int
+    role: Role
+    metrics: Mapping[str, Any]
+
+
+def _result(folder: Path, content: Any, tallies: Any) -> RunResult:
+    """Raises ValueError where something is of another type than `write_result` writes."""
+    if not isinstance(content, dict) or not isinstance(tallies, list):
+        raise ValueError("the files hold something else")
+    if type(content["format"]) is not int or content["format"] != FORMAT:
+        raise InputError(
+            f"{folder / RESULT} has format {content['format']!r}; this version reads {FORMAT}: `overproof evaluate` "
+            f"writes it anew."
+        )
+    found = checked_fields(
+        _Content, {name: each for name, each in content.items() if name not in ("format", "manifest")}, "it"
+    )
+    rows = [checked_fields(_Row, each, f"row {number}") for number, each in enumerate(found.rows)]
+    for where, numbers in (("repeated_in_test", found.repeated_in_test), *(("metrics", row.metrics) for row in rows)):
+        if odd := [each for each in numbers.values() if each is not None and type(each) not in (int, float)]:
+            raise ValueError(f"{where} has {odd[0]!r}; a number is needed")
+    for facts in found.students:
+        check_facts(facts)
+    return RunResult(
+        folder=folder,
+        name=found.name,
+        class_names=found.class_names,
+        repeated=found.repeated_in_test,
+        rows=tuple(Row(method=row.method, seed=row.seed, role=row.role, metrics=dict(row.metrics)) for row in rows),
+        summary=tuple(checked_fields(Summary, each, f"summary {n}") for n, each in enumerate(found.summary)),
+        findings=found.findings,
+        students=found.students,
+        tallies=tuple(_tally(**each) for each in tallies),
+    )
+
+
+def check_facts(facts: Mapping[str, Any]) -> None:
+    """Check the types of what every training leaves in its row.json.
+
+    Args:
+        facts: Its content.
+
+    Raises:
+        ValueError: A fact is missing or of another type.
+    """
+    wanted = {"noise": dict, "history": list, "num_parameters": int}
+    for name, kind in wanted.items():
+        if type(facts.get(name)) is not kind:
+            raise ValueError(f"{name} is {repr(facts.get(name))[:60]}; {kind.__name__} is needed")
+    for number, record in enumerate(facts["history"]):
+        if not isinstance(record, dict) or type(record.get("epoch")) is not int:
+            raise ValueError(f"history has no epoch at {number}")
+        for name, each in record.items():
+            if isinstance(each, bool | str):
+                raise ValueError(f"history has {name} {each!r} at {number}; a number is needed")
 
 
 def result_files(folder: Path) -> Mapping[str, bytes]:
@@ -126,6 +197,9 @@ def result_files(folder: Path) -> Mapping[str, bytes]:
 
 def _tally(*, pairs: list[list[int]], reliability: list[list[Any]], **others: Any) -> Tally:
     """JSON has no tuples."""
+    numbers = [*(each for row in others["confusion"] for each in row), *(each for row in pairs for each in row)]
+    if odd := [each for each in (*numbers, others["seed"]) if type(each) is not int]:
+        raise ValueError(f"a count is {odd[0]!r}; a whole number is needed")
     return Tally(
         pairs=[(i, j, count) for i, j, count in pairs],
         reliability=[(int(number), int(count), mean, int(right)) for number, count, mean, right in reliability],
