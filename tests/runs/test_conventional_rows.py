@@ -71,6 +71,9 @@ def test_a_row_with_rounds_is_no_baseline(tmp_path):
         "soft": "method",
     }  # fmt: skip
     assert summary["soft"].verdict is not None
+    (said,) = [each for each in result.findings if each.startswith("The row soft is a method here")]
+    assert "such as soft_1, and both are shown" in said
+    assert not any(each.startswith("The row hard") for each in result.findings)
     assert {each.baseline for each in result.summary} == {"hard"}
 
 

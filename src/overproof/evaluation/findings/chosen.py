@@ -1,19 +1,33 @@
-"""What rows chose on labelled examples: the imitation parameter ξ, or the method and its training options."""
+"""What the names of rows do not say: what they chose on labelled examples, and that a row called `hard` is a method."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from overproof.evaluation.findings.run_facts import RunFacts
 
+CONVENTIONAL = ("labelled_only", "hard", "soft", "born_again")
+"""Names under which readers expect a reference or a conventional row."""
+
 
 def find(facts: RunFacts) -> list[str]:
-    """For each row that chose, what, seed by seed; a warning where the labels are too few to choose a method."""
-    sentences = _imitations(facts)
+    """Rows that are not what they are called, and what rows chose, seed by seed, or that the labels were too few."""
+    sentences = [*_misnamed(facts), *_imitations(facts)]
     for row in facts.row_names():
         found = [each["search"] for each in facts.trainings_of(row) if "search" in each]
         if found:
             sentences += _of_search(row, found)
     return sentences
+
+
+def _misnamed(facts: RunFacts) -> list[str]:
+    """One sentence for each method with the name of a conventional row: it has rounds, or options that change it."""
+    roles = {row.method: row.role for row in facts.rows}
+    return [
+        f"The row {name} is a method here, because it has rounds or options that change it, and not the conventional "
+        f"row of this name, which the table lacks; give it a `name` of its own, such as {name}_1, and both are shown."
+        for name in CONVENTIONAL
+        if roles.get(name) == "method"
+    ]
 
 
 def _imitations(facts: RunFacts) -> list[str]:
