@@ -617,6 +617,18 @@ def test_int8_graphs_are_smaller_and_nearly_as_good(made, name):
     assert not torch.equal(whole, rough)
 
 
+def test_a_folder_that_is_not_of_a_seed_is_in_no_run(finished, tmp_path):
+    assert provenance_of("/seed-0/slam") is None
+    student = finished / "students/seed-0/slam"
+    other = finished / "students/copies/slam"
+    shutil.copytree(student, other)
+    try:
+        assert provenance_of(other) is None
+        assert provenance_of(student).row == "slam"
+    finally:
+        shutil.rmtree(other.parent)
+
+
 def test_limitations_are_facts_of_the_run(finished):
     """The card names classes lost by a selection, and repeated errors."""
     source = provenance_of(finished / "students/seed-0/slam")
@@ -625,7 +637,11 @@ def test_limitations_are_facts_of_the_run(finished):
     about = CardFacts(
         student=student, inputs=(), provenance=replace(source, facts=facts), sizes={}, int8=False, cost=None
     )
+    repeated = replace(source, facts=facts, result={**source.result, "repeated_in_test": {"pool": 7, "train": 0}})
+    assert "7 examples of `pool` are also in the test set; they were" in card(replace(about, provenance=repeated))
+    assert "examples of `train` are also" not in card(replace(about, provenance=repeated))
     text = card(about)
+    assert "are also in the test set" not in text
     assert "No pool example with the pseudo-label `green` was used in training." in text
     assert "it repeats 25.0 % of its teacher's errors" in text
     assert "It has 3 classes and assigns every input to one of them" in text

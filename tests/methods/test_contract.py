@@ -203,3 +203,8 @@ def test_a_wrong_name_suggests_the_right_one():
 
 def test_a_target_with_memory_would_find_it():
     assert started(Soft(), noisy_batch()).memory == {}
+
+
+def test_the_noise_models_are_known_by_name():
+    """An experiment names them, as `noise: published` beside an accuracy."""
+    assert {"isotonic", "noiseless", "published"} <= {entry.name for entry in registry.entries("noise")}

@@ -80,6 +80,19 @@ def test_predictions_in_sample_are_refused():
         check_trainable(method("prediction_powered"), TrainOptions(), unseen=False, validation=True)
 
 
+def test_an_imitation_that_is_sought_over_generations_needs_a_validation_role():
+    """The same with a number, with one generation or with the role is trained."""
+    sought = override(method("self_distilled"), "generations", 2)
+    assert sought.sought is not None
+    with pytest.raises(InputError, match="needs a 'validation' role"):
+        check_trainable(sought, TrainOptions(), unseen=True, validation=False)
+    check_trainable(sought, TrainOptions(), unseen=True, validation=True)
+    check_trainable(method("self_distilled"), TrainOptions(), unseen=True, validation=False)
+    several = override(method("hard"), "generations", 2)
+    assert several.sought is None
+    check_trainable(several, TrainOptions(), unseen=True, validation=False)
+
+
 def test_without_weight_decay_it_is_refused():
     """The loss has no lower bound."""
     with pytest.raises(InputError, match="weight_decay"):

@@ -16,6 +16,7 @@ from overproof.errors import InputError
 from overproof.functional import top_k as ranking
 from overproof.methods import selectors as select
 from overproof.methods.published import method
+from overproof.methods.selectors.selector import counted
 from overproof.synthetic import blobs
 from overproof.training import distillation
 from overproof.training.options import TrainOptions
@@ -263,3 +264,10 @@ def test_a_class_too_small_for_its_quota_is_named():
             method=replace(method("hard"), select=select.PerClass(quota=90)),
             class_names=("a", "b", "c"),
         )
+
+
+def test_rows_are_counted_over_all_blocks():
+    classes = np.zeros(2**18 + 5, np.int64)
+    classes[-3:] = [1, 1, 3]
+    assert counted(classes).tolist() == [2**18 + 2, 2, 0, 1]
+    assert counted(classes, 5).tolist() == [2**18 + 2, 2, 0, 1, 0]

@@ -250,6 +250,11 @@ def test_coarse_then_fine_and_nothing_is_asked_twice():
     assert choice.imitation == 2.0
     assert choice.closed_form == 5.0
     assert [imitation for imitation, _ in choice.tried] == sorted(asked)
+    # The guess is that of the candidate 1, whatever other candidates there are.
+    guessed = choose(ImitationSearch(candidates=(1.0, 8.0), halvings=0), ask)
+    assert (guessed.closed_form, guessed.imitation) == (5.0, 1.0)
+    assert [imitation for imitation, _ in guessed.tried] == [1.0, 5.0, 8.0]
+    assert choose(ImitationSearch(candidates=(0.0, 8.0), halvings=0), ask).closed_form is None
     alone = choose(ImitationSearch(candidates=(3.0,), halvings=3), ask)
     assert alone == Choice(imitation=3.0, criterion="squared", closed_form=None, tried=((3.0, abs(3.0 - 2.2)),))
 

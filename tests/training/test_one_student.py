@@ -132,6 +132,42 @@ def test_a_training_leaves_the_global_random_state_as_it_was(parts):
     assert torch.equal(torch.get_rng_state(), before)
 
 
+def two_students_and_data():
+    from overproof.answers.predictions import compress
+    from overproof.data import from_arrays
+    from overproof.models import Dense, ModelSpec, build
+
+    examples = from_arrays(torch.eye(3).repeat(20, 1).numpy())
+    students = [build(ModelSpec(name="linear"), [examples], class_names=("a", "b", "c"), seed=s) for s in (0, 1)]
+    probs = torch.eye(3).repeat(20, 1) * 0.7 + 0.1
+    some = AnsweredExamples(place=torch.arange(60), label=torch.arange(60) % 3, answers=compress(probs))
+    data = TrainingData(inputs=Dense(values=torch.eye(3).repeat(20, 1)), labelled=some, pool=some)
+    return students, data
+
+
+@pytest.mark.parametrize("generations", [1, 2])
+def test_the_student_that_is_returned_is_the_one_that_was_trained(generations):
+    from overproof.methods.composition import override
+    from overproof.methods.published import method
+    from overproof.training.distillation import distilled
+
+    (student, _), data = two_students_and_data()
+    before = {name: value.clone() for name, value in student.module.state_dict().items()}
+    chosen = override(method("hard"), "generations", generations)
+    done = distilled(student, data, method=chosen, options=TrainOptions(epochs=2), seed=0)
+    assert done.student is student
+    assert not any(torch.equal(before[name], value) for name, value in student.module.state_dict().items())
+
+
+def test_the_content_of_a_training_has_the_first_weights_in_it():
+    from overproof.training.checkpoint import NOT_RESUMED
+    from overproof.training.distillation import content_of
+
+    (first, second), data = two_students_and_data()
+    assert content_of(first, data, NOT_RESUMED) == content_of(first, data, NOT_RESUMED)
+    assert content_of(first, data, NOT_RESUMED) != content_of(second, data, NOT_RESUMED)
+
+
 def test_data_by_role_and_back(parts):
     from overproof.answers.predictions import compress
     from overproof.models import Dense

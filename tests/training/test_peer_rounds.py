@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -277,6 +278,21 @@ def test_every_example_is_scored_by_peers_that_were_not_trained_on_it(tmp_path, 
     assert len({frozenset(pool) for _, pool in trained}) == 2
 
 
+def test_the_key_of_peers_has_the_folds_and_the_labels_in_it(tmp_path):
+    def key(**changes):
+        given = peers_of(two_views(200, 3, seed=1), tmp_path, labelled=60)
+        return replace(given, **changes).fingerprint
+
+    given = peers_of(two_views(200, 3, seed=1), tmp_path, labelled=60)
+    labelled = replace(given.data.labelled, label=given.data.labelled.label.roll(1))
+    assert key() == given.fingerprint
+    assert key(fold=given.fold.roll(1)) != key()
+    assert key(data=replace(given.data, labelled=labelled)) != key()
+    # The pool's labels are hidden from peers, and are no part of it.
+    pool = replace(given.data.pool, label=torch.zeros_like(given.data.pool.label))
+    assert key(data=replace(given.data, pool=pool)) == key()
+
+
 # --- a teacher of hard labels
 
 
@@ -418,6 +434,22 @@ def test_a_job_that_fails_says_why_and_the_others_are_done(tmp_path):
     with pytest.raises(InputError, match="third job"):
         run_jobs([touch("a"), touch("b"), fail, touch("c")], workers=2)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "c"]
+
+
+def test_jobs_run_in_processes_of_their_own_with_one_thread_each(tmp_path):
+    def note(name):
+        return lambda: (tmp_path / name).write_text(f"{os.getpid()} {torch.get_num_threads()}")
+
+    torch.set_num_threads(2)
+    try:
+        run_jobs([note("a"), note("b")], workers=2)
+        # The threads of this process are as they were.
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
+    found = [(tmp_path / name).read_text().split() for name in "ab"]
+    assert len({process for process, _ in found} | {str(os.getpid())}) == 3
+    assert [threads for _, threads in found] == ["1", "1"]
 
 
 def test_where_no_process_can_be_started_the_jobs_run_in_this_one(tmp_path, monkeypatch):
