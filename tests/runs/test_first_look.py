@@ -12,7 +12,7 @@ from overproof.commands.main import main
 from overproof.commands.run import experiment_of
 from overproof.errors import InputError
 from overproof.runs.experiment import load
-from overproof.runs.first_look.explain import explained
+from overproof.runs.first_look.explain import all_keys, explained
 from overproof.runs.first_look.proposal import propose
 from overproof.runs.first_look.sources import Choices
 from overproof.runs.preflight import preflight
@@ -150,6 +150,32 @@ def test_answers_join_by_the_values_of_their_columns(tmp_path):
         propose([tickets(tmp_path)], Choices(answers=(other,)))
 
 
+def test_the_column_of_the_answers_is_found_or_asked_for(tmp_path):
+    path = tickets(tmp_path)
+    two = write(
+        tmp_path / "two.csv",
+        ["key", "one", "two"],
+        *([row[0], *("xy"[i % 2], "zw"[i % 2])] for i, row in enumerate(TEXTS)),
+    )
+    with pytest.raises(
+        InputError, match=r"Which column of .*two\.csv is the answer\? 'one', 'two': write --set teacher"
+    ):
+        propose([path], Choices(answers=(two,)))
+    with pytest.raises(
+        InputError, match=r"answers none of the 125 .* \('y' .*; the classes are 'a', 'b', 'c'; `teacher.a"
+    ):
+        propose([path], Choices(answers=(two,), changes=("teacher.columns.label=one",)))
+    # The one that names the classes of the data, also where it is in the same file as the labels.
+    rows = [[*row[:2], row[2] if i % 2 else "", row[2], "uv"[i % 2]] for i, row in enumerate(TEXTS)]
+    both = write(tmp_path / "both.csv", [*HEAD, "model_said", "region"], *rows)
+    made = propose([both], Choices(label="queue", answers=(both,)))
+    assert made.content["teacher"]["columns"] == {"id": "key", "label": "model_said"}
+    # What a run would refuse is refused at once.
+    odd = write(tmp_path / "odd.csv", ["key", "a", "b", "c"], *([row[0], 0.5, 0.2, 0.2] for row in TEXTS))
+    with pytest.raises(InputError, match=r"the probabilities sum to 0\.9"):
+        propose([path], Choices(answers=(odd,)))
+
+
 def test_the_command_writes_a_file_that_runs_and_never_over_another(tmp_path, monkeypatch, capsys):
     tickets(tmp_path)
     answers(tmp_path)
@@ -173,6 +199,9 @@ def test_the_command_writes_a_file_that_runs_and_never_over_another(tmp_path, mo
 
 
 def test_every_key_is_explained():
+    found = [explained(key) for key in all_keys()]
+    assert len(found) > 100
+    assert not [each.key for each in found if not each.about or not each.allowed]
     assert explained("train.epochs").default == "15"
     assert explained("data.files.all.label").about.startswith("The column or array of the labels")
     assert explained("augmentation").key == "train.augmentation"

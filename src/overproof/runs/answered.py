@@ -9,6 +9,7 @@ import numpy as np
 from overproof.answers.unanswered import Lacking, lacking
 from overproof.data import Examples, num_distinct
 from overproof.data.options import DataOptions
+from overproof.data.wording import listed
 from overproof.errors import InputError
 from overproof.runs.caches import Caches
 from overproof.runs.experiment import Experiment, ScorerOptions
@@ -65,9 +66,14 @@ def answered_roles(roles: Roles, experiment: Experiment, caches: Caches) -> Role
                 fixed[role] = examples.take(np.flatnonzero(~lacks.mask))
                 left_out[role] = lacks.num
                 if not len(fixed[role]):
+                    hint = (
+                        f"the classes are {listed(roles.class_names)}; `teacher.aliases` says what words mean."
+                        if lacks.words
+                        else "are their ids those of the data's id column?"
+                    )
                     raise InputError(
                         f"{' and '.join(scorer.answers)} answers none of the {len(examples)} {_CALLED.get(role, role)} "
-                        f"examples{lacks.reasons()}; are their ids those of the data's id column?"
+                        f"examples{lacks.reasons()}; {hint}"
                     )
     options, more = _numbers(roles, fixed, left_out, experiment)
     return replace(roles, fixed=fixed, options=options, remarks=tuple(dict.fromkeys([*remarks, *more])))

@@ -1,7 +1,7 @@
 """What a file of a teacher's answers holds: which of its columns joins with which of the data, and its words."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from overproof.answers import names
 from overproof.answers.names import plain
 from overproof.answers.tables import as_text, read_table
+from overproof.answers.words import plain_word
 from overproof.data.wording import listed
 from overproof.errors import InputError
 from overproof.runs.first_look.columns import ColumnFacts, facts_of
@@ -59,33 +60,58 @@ def classes_in(path: str) -> tuple[str, ...]:
     return () if found is None else found.values
 
 
-def answers_found(path: str, files: Sequence[FileFacts], data_id: str | None) -> AnswersFound:
+def answers_found(
+    path: str, files: Sequence[FileFacts], data_id: str | None, columns: Mapping[str, str], label: str | None = None
+) -> AnswersFound:
     """What a file of answers holds, and how it is joined with the data.
 
     Args:
         path: The file.
         files: The data.
         data_id: The data's id column, where the user has named it.
+        columns: What the user has said of its columns, as in `teacher.columns`.
+        label: The data's label column, which is no answer where the file is one of the data.
 
     Raises:
-        InputError: No column of it is the id of a column of the data.
+        InputError: No column of it is the id of a column of the data, or several may name its answers.
     """
     table = _table(path)
     facts = [facts_of(name, column) for name, column in _columns(table)]
-    ids, own, joined = _joined(path, table, facts, files, data_id)
-    label = _label_of([each for each in facts if each.name != ids])
+    keys = [each for each in facts if each.name == columns.get("id", each.name)]
+    ids, own, joined = _joined(path, table, keys, files, data_id)
+    own_file = any(Path(each.path) == Path(path) for each in files)
+    free = [each for each in facts if each.name != ids and not (own_file and each.name == label)]
+    if "label" in columns:
+        free = [each for each in free if each.name == columns["label"]]
+    answer = _label_of(free) if len(free) > 1 or "label" not in columns else free[0]
+    likely = [each.name for each in free if each.may_be_label and each.family == "words"]
+    if answer is None:
+        classes = {plain_word(word) for each in files for word in _values(each.column(label))}
+        fitting = [
+            each for each in free if 2 * len({plain_word(word) for word in each.values} & classes) > len(classes)
+        ]
+        answer = fitting[0] if len(fitting) == 1 and classes else None
+    if answer is None and len(likely) > 1:
+        raise InputError(
+            f"Which column of {path} is the answer? {listed(likely)}: write --set teacher.columns.label={likely[0]} or "
+            f"another."
+        )
     words: Counter[str] = Counter()
-    if label is not None:
-        words.update(str(value) for value in as_text(table.column(label.name)).to_pylist() if value is not None)
+    if answer is not None:
+        words.update(str(value) for value in as_text(table.column(answer.name)).to_pylist() if value is not None)
     return AnswersFound(
         path=path,
         id=ids,
         data_id=own,
-        label=None if label is None else label.name,
+        label=None if answer is None else answer.name,
         words=words,
         num_rows=len(table),
         num_joined=joined,
     )
+
+
+def _values(column: ColumnFacts | None) -> tuple[str, ...]:
+    return () if column is None else column.values
 
 
 def _table(path: str) -> pa.Table:

@@ -1,5 +1,6 @@
 """One key of an experiment explained: type, default, allowed values and its line in the options' own docstring."""
 
+import functools
 import inspect
 import re
 from collections.abc import Iterator, Mapping
@@ -58,7 +59,7 @@ def explained(key: str) -> Explained:
         >>> found.allowed, found.default
         ("'soft' or 'majority' or 'reliability'", 'soft')
     """
-    everything = dict(_keys(Experiment, ""))
+    everything = _everything()
     path = re.sub(r"\[[^]]*\]|(?<=\.)\d+\.", "", key.strip())
     plain = re.sub(r"^data\.files\.(all|labelled|pool|test|validation|original)(?=\.|$)", "data.files.ROLE", path)
     if plain not in everything:
@@ -73,7 +74,9 @@ def explained(key: str) -> Explained:
         plain = ends[0]
     owner, name = everything[plain]
     if owner is None:
-        return Explained(key=plain, allowed="a group of keys", default="", about=name, keys=_below(plain, everything))
+        return Explained(
+            key=plain, allowed="a group of keys", default="none", about=name, keys=_below(plain, everything)
+        )
     below = _below(plain, everything)
     hint = get_type_hints(owner, include_extras=True)[name]
     return Explained(
@@ -83,6 +86,16 @@ def explained(key: str) -> Explained:
         about=_about(owner, name),
         keys=below,
     )
+
+
+def all_keys() -> tuple[str, ...]:
+    """The paths of all keys of an experiment, groups before what is in them; ROLE stands for the role of a file."""
+    return tuple(_everything())
+
+
+@functools.cache
+def _everything() -> dict[str, tuple[Any, str]]:
+    return dict(_keys(Experiment, ""))
 
 
 def _below(path: str, everything: Mapping[str, Any]) -> tuple[str, ...]:
@@ -130,7 +143,7 @@ def _allowed(owner: Any, name: str, hint: Any, below: tuple[str, ...]) -> str:
     if name == "others":
         return "a list of teachers, each with the keys of `teacher`; `teacher` itself may be that list"
     words = allowed(hint)
-    return words if "overproof" not in words and "typing" not in words else "see below"
+    return words if "overproof" not in words and "typing" not in words else "what the description says"
 
 
 def _default(owner: Any, name: str) -> str:

@@ -26,7 +26,7 @@ from overproof.runs.first_look.files import FileFacts, folders_of, look_at, role
 from overproof.runs.first_look.sources import Choices, Said, options_of_others, options_of_rows
 from overproof.runs.preflight import preflight
 from overproof.runs.roles import Roles, read_roles
-from overproof.teachers import joined_by
+from overproof.teachers import from_files, joined_by
 
 FEWEST_LABELS = 20
 """With fewer labelled rows nothing can be held out as a test."""
@@ -149,6 +149,17 @@ def _with_unanswered(made: Proposal, choices: Choices) -> None:
             )
         made.experiment = experiment_from(made.content)
     made.roles = answered_roles(made.roles, made.experiment, caches)
+    # All that a run would refuse of the answers is refused here.
+    from_files(
+        teacher.answers,
+        {role: each for role, each in made.roles.fixed.items() if len(each)},
+        made.roles.class_names,
+        classes=teacher.classes,
+        vote=teacher.vote,
+        answer_from=teacher.answer_from,
+        unanswered="refuse" if said else "uniform",
+        parsed=caches.answers_of(teacher),
+    )
 
 
 def _described(role: FileRole, file: FileFacts, roles: Mapping[FileRole, Sequence[FileFacts]]) -> str:
@@ -242,7 +253,9 @@ def _with_rows(made: Proposal) -> None:
 
 def _add_teacher(files: Sequence[FileFacts], choices: Choices, options: Mapping[str, Any], made: Proposal) -> None:
     """Name the files of answers, and say how they are joined."""
-    found: list[AnswersFound] = [answers_found(path, files, options.get("id")) for path in choices.answers]
+    found: list[AnswersFound] = [
+        answers_found(path, files, options.get("id"), choices.columns, options.get("label")) for path in choices.answers
+    ]
     paths = [each.path for each in found]
     teacher: dict[str, Any] = {"answers": paths[0] if len(paths) == 1 else paths}
     for each in found:

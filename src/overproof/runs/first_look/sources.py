@@ -7,6 +7,7 @@ from typing import Any
 from overproof.data.source import format_of
 from overproof.data.wording import listed, nearest
 from overproof.errors import InputError
+from overproof.runs.changes import changed
 from overproof.runs.first_look import columns as guesses
 from overproof.runs.first_look.answers import answers_found, classes_in
 from overproof.runs.first_look.files import NO_CLASS, FileFacts, folders_of, label_of_arrays
@@ -33,6 +34,12 @@ class Choices:
     group: str | None = None
     answers: tuple[str, ...] = ()
     changes: tuple[str, ...] = ()
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """What the changes say of the columns of the answers."""
+        found: dict[str, str] = changed({}, self.changes).get("teacher", {}).get("columns", {})
+        return found
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
@@ -69,7 +76,7 @@ def options_of_rows(files: Sequence[FileFacts], choices: Choices, said: Said) ->
     free = [each for each in everything.values() if each.name != label]
     key = choices.id
     if key is None and choices.answers:
-        key = answers_found(choices.answers[0], files, None).data_id
+        key = answers_found(choices.answers[0], files, None, choices.columns, label).data_id
     elif key is None:
         key = guesses.id_of([each for each in free if all(file.column(each.name) for file in files)])
     if key is not None:
