@@ -310,6 +310,16 @@ def test_ids_and_inputs_are_in_the_columns_of_the_training_data(finished, tmp_pa
     assert columns_of(student) == DataColumns(id="key")
     main(["predict", str(student), str(finished / "new.csv"), "--out", str(tmp_path / "a.csv")])
     assert written(tmp_path / "a.csv")["id"].to_pylist()[:2] == ["row-2500", "row-2501"]
+    # Gaps are allowed where the training data had some.
+    table = pa.table({"x": [0.5, None, 1.0], "z": [1.0, 2.0, 3.0]})
+    examples = from_arrays(table, missing="allow")
+    numbers = build(ModelSpec(name="linear"), [examples], class_names=["no", "yes"], seed=0)
+    pyarrow.csv.write_csv(table, tmp_path / "gaps.csv")
+    for gaps, place in ((True, tmp_path / "gaps"), (False, tmp_path / "none")):
+        write_folder(place, with_columns(numbers.files(), DataColumns(gaps=gaps)), kind="student")
+    main(["predict", str(tmp_path / "gaps"), str(tmp_path / "gaps.csv"), "--out", str(tmp_path / "g.csv")])
+    with pytest.raises(SystemExit):
+        main(["predict", str(tmp_path / "none"), str(tmp_path / "gaps.csv"), "--out", str(tmp_path / "h.csv")])
     # Texts: the column is there, or the error names it.
     texts = build("ngram", [from_arrays(["a good one", "a bad one"])], class_names=["no", "yes"], seed=0)
     folder = tmp_path / "texts"

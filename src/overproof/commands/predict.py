@@ -27,7 +27,10 @@ def predict(
             help="Column of your ids, copied to the output; by default that of the training data, if it is there.",
         ),
     ] = None,
-    missing: Annotated[str, typer.Option(help="Missing inputs: refuse, drop or allow.")] = "refuse",
+    missing: Annotated[
+        str | None,
+        typer.Option(help="Missing inputs: refuse, drop or allow; by default allow where the training data did."),
+    ] = None,
     risk: Annotated[
         float | None, typer.Option(help="Abstain on uncertain rows, so that at most this share of the rest is wrong.")
     ] = None,
@@ -69,6 +72,7 @@ def predict(
         from overproof.data import Source
         from overproof.deployment.predict import predict as write_predictions
         from overproof.models import ImageEncoder, load_student
+        from overproof.models.saved.data_columns import columns_of
         from overproof.progress import OnTerminal
 
     if risk is None and (calibrate is not None or label is not None):
@@ -77,6 +81,8 @@ def predict(
         raise InputError("--group names a column of --calibrate, which is not given.")
     loaded = load_student(student, allow_import=allow_import)
     column, key = _columns(student, file, loaded.kind, column, key)
+    if missing is None:
+        missing = "allow" if columns_of(student).gaps else "refuse"
     options: Any = {"missing": missing}
     if max_unpacked_gb is not None:
         options["max_unpacked_gb"] = max_unpacked_gb

@@ -171,7 +171,7 @@ class Students:
         """The columns that new data will have too."""
         files = self.experiment.data.files
         source = next(files[role] for role in ("labelled", "all", "pool", "test") if role in files)
-        return DataColumns(input=source.input, id=source.id)
+        return DataColumns(input=source.input, id=source.id, gaps=source.missing == "allow")
 
     @property
     def _encodings(self) -> EncodingCache:

@@ -1,8 +1,8 @@
-"""The columns of the data that a student was trained on, kept in `student.json`, so that predict finds them again."""
+"""What is to be known of the columns of a student's training data, in `student.json`, so that predict finds them."""
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from overproof.errors import InputError
@@ -20,10 +20,12 @@ class DataColumns:
     Args:
         input: Of the texts or images; None for a table, which is read by its features.
         id: Of the user's own ids.
+        gaps: Whether the columns may have missing values (`missing: allow`).
     """
 
     input: str | None = None
     id: str | None = None
+    gaps: bool = False
 
 
 def with_columns(files: Mapping[str, bytes], columns: DataColumns) -> dict[str, bytes]:
@@ -33,7 +35,7 @@ def with_columns(files: Mapping[str, bytes], columns: DataColumns) -> dict[str, 
         files: Contents by name, as `overproof.models.Student.files` makes them.
         columns: Of the data that it was trained on.
     """
-    known = {name: value for name, value in (("input", columns.input), ("id", columns.id)) if value is not None}
+    known = {name: value for name, value in asdict(columns).items() if value}
     if not known:
         return dict(files)
     about = json.loads(files[ABOUT])
