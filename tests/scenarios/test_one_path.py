@@ -145,7 +145,7 @@ def test_two_processes_write_one_run(content, tmp_path):
 def test_another_experiment_in_the_folder_is_refused(content, tmp_path):
     open_folder = tmp_path / "run"
     run(experiment_from(content, ["methods=[hard]"]), open_folder)
-    with pytest.raises(InputError, match="holds another experiment"):
+    with pytest.raises(InputError, match=r"holds another experiment: train\.epochs is \d+ there and 9 here; choose"):
         run(experiment_from(content, ["methods=[hard]", "train.epochs=9"]), open_folder)
     # A run from before an option was added goes on: what its file does not say is the default. It recorded no inputs.
     (open_folder / "inputs.json").unlink()

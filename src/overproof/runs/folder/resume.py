@@ -8,8 +8,11 @@ Every step skips what is finished, so the command that was stopped is simply giv
 * the result: `result.json` is written again from finished students.
 """
 
+import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from overproof.data.wording import listed
 from overproof.errors import InputError
@@ -61,7 +64,8 @@ def check_folder(folder: Path, experiment: Experiment) -> bool:
         same = earlier == experiment or (has_record(folder) and without_paths(earlier) == without_paths(experiment))
         if not same and not may_be_replaced(folder, earlier, experiment):
             raise InputError(
-                f"{str(folder)!r} holds another experiment (its experiment.yaml differs); choose another folder."
+                f"{str(folder)!r} holds another experiment: {_differences(earlier, experiment)}; choose another "
+                f"folder, or give the options of the first."
             )
         # Nothing was made yet of a run that failed before its first step ended: its files may have been mended.
         return same and holds_work(folder)
@@ -69,6 +73,27 @@ def check_folder(folder: Path, experiment: Experiment) -> bool:
     if folder.exists() and {each.name for each in folder.iterdir()} - {STAGED, INPUTS, LOCK}:
         raise InputError(f"{str(folder)!r} is not empty and holds no run{_instead(folder)}; choose another folder.")
     return False
+
+
+def _differences(earlier: Experiment, experiment: Experiment) -> str:
+    """The first options that differ, with both values."""
+    before, now = (dict(_flat(json.loads(each.model_dump_json()), "")) for each in (earlier, experiment))
+    differ = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+    shown = [f"{key} is {_shown(before.get(key))} there and {_shown(now.get(key))} here" for key in differ[:4]]
+    return "; ".join(shown) + (f"; and {len(differ) - 4} more" if len(differ) > 4 else "")
+
+
+def _flat(content: Any, path: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(content, dict) and content:
+        for key, value in content.items():
+            yield from _flat(value, f"{path}.{key}" if path else str(key))
+    else:
+        yield path, content
+
+
+def _shown(value: Any) -> str:
+    text = json.dumps(value, ensure_ascii=False)
+    return text if len(text) <= 60 else f"{text[:57]}…"
 
 
 def may_be_replaced(folder: Path, earlier: Experiment, experiment: Experiment) -> bool:
