@@ -310,6 +310,11 @@ def test_ids_and_inputs_are_in_the_columns_of_the_training_data(finished, tmp_pa
     assert columns_of(student) == DataColumns(id="key")
     main(["predict", str(student), str(finished / "new.csv"), "--out", str(tmp_path / "a.csv")])
     assert written(tmp_path / "a.csv")["id"].to_pylist()[:2] == ["row-2500", "row-2501"]
+    # Of a run the student that an export would hold.
+    main(["predict", str(finished / "run"), str(finished / "new.csv"), "--out", str(tmp_path / "r.csv")])
+    said = capsys.readouterr().err
+    assert "Chosen: '" in said
+    assert "of the time on the test" in said
     # Gaps are allowed where the training data had some.
     table = pa.table({"x": [0.5, None, 1.0], "z": [1.0, 2.0, 3.0]})
     examples = from_arrays(table, missing="allow")

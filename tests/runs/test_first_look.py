@@ -221,6 +221,11 @@ def test_run_takes_the_files_too(tmp_path, monkeypatch, capsys):
     assert made == propose(["tickets.csv"], given).experiment
     assert made.seeds == (0,)
     assert "Roles: 50 labelled, 75 pool, 25 test." in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["assess", "tickets.csv", "--out", "runs/x"])
+    assert (
+        "holds examples and is no experiment file; `overproof init tickets.csv` writes one" in capsys.readouterr().err
+    )
     (tmp_path / "run").mkdir()
     (tmp_path / "run/experiment.yaml").write_text("name: x\n")
     (tmp_path / "e.yaml").write_text("name: x\n")

@@ -11,7 +11,7 @@ from overproof.errors import InputError
 
 def predict(
     student: Annotated[
-        Path, typer.Argument(help="Folder of a student, for example RUN/students/seed-0/slam, or of an export.")
+        Path, typer.Argument(help="Folder of an export, of a run, or of a student such as RUN/students/seed-0/slam.")
     ],
     file: Annotated[
         str, typer.Argument(help="Examples: a file, a folder or a glob pattern, in any format that a run reads.")
@@ -79,6 +79,7 @@ def predict(
         raise InputError("--calibrate and --label choose a threshold for --risk, which is not given.")
     if group is not None and calibrate is None:
         raise InputError("--group names a column of --calibrate, which is not given.")
+    student = _chosen(student)
     loaded = load_student(student, allow_import=allow_import)
     column, key = _columns(student, file, loaded.kind, column, key)
     if missing is None:
@@ -141,3 +142,16 @@ def _columns(student: Path, file: str, kind: str, column: str | None, key: str |
     if kind == "text" and column is None and place.family == "columns":
         raise InputError("predict: texts need --input, the column that holds them.")
     return column, key or None
+
+
+def _chosen(folder: Path) -> Path:
+    """The folder of a student; of a run the one that `export` chooses, with a message."""
+    from overproof.runs.folder.resume import holds_run
+
+    if not holds_run(folder):
+        return folder
+    from overproof.deployment.provenance import chosen_row, student_folder
+
+    found = chosen_row(folder)
+    remarks().print(f"Chosen: {found.why}.", soft_wrap=True)
+    return student_folder(folder, found.row)

@@ -13,6 +13,7 @@ import pydantic
 import yaml
 
 from overproof.data.options import DataOptions
+from overproof.data.source import format_of
 from overproof.errors import InputError
 from overproof.methods.composition import Method, override
 from overproof.methods.noise_models import Noiseless, Published
@@ -351,6 +352,10 @@ def options_in(path: Path | str) -> dict[str, Any]:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"There is no experiment file {str(path)!r}.")
+    if format_of(path) is not None and path.suffix != ".json":
+        raise InputError(
+            f"{str(path)!r} holds examples and is no experiment file; `overproof init {path}` writes one for it."
+        )
     try:
         content = yaml.safe_load(path.read_text())
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -145,7 +145,7 @@ def _with_unanswered(made: Proposal, choices: Choices) -> None:
         if word is not None:
             made.unsure.append(
                 f"Answers that are no class are left out; if {word!r} means one, write --set "
-                f"teacher.aliases.{word}=CLASS."
+                f"teacher.aliases.{word}=CLASS; if it is a class that no row is labelled with, label some rows of it."
             )
         made.experiment = experiment_from(made.content)
     made.roles = answered_roles(made.roles, made.experiment, caches)
