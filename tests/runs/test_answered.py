@@ -12,6 +12,7 @@ from overproof.runs.answered import read_answered
 from overproof.runs.caches import Caches
 from overproof.runs.experiment import experiment_from
 from overproof.runs.folder.result_file import read_result
+from overproof.teachers import from_files
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +84,21 @@ def test_they_are_refused_where_nothing_is_said(table, tmp_path):
     assert not (tmp_path / "run").exists()
     with pytest.raises(InputError, match="answers none of the 180 labelled and pool examples; are their ids"):
         read_answered(experiment(table, left_out=range(180), unanswered="drop"), None, Caches())
+
+
+def test_few_gaps_in_the_test_are_guesses(table):
+    given = experiment(table, left_out=(190, 191, 200), unanswered="drop")
+    roles = read_answered(given, None, Caches())
+    sentence = (
+        "no answer to 3 of 40 test examples; each counts as a guess, all classes alike, where the teacher is judged"
+    )
+    assert any(sentence in each for each in roles.remarks)
+    files = {"test": roles.fixed["test"], "pool": roles.for_seed(0).pool}
+    answers = from_files(given.teacher.answers, files, roles.class_names)
+    assert sorted(answers) == ["pool", "test"]
+    assert int((answers["test"].margin == 0).sum()) == 3
+    given = experiment(table, left_out=(190, 191, 200, 201, 202), unanswered="drop")
+    assert sorted(from_files(given.teacher.answers, files, roles.class_names)) == ["pool"]
 
 
 def test_the_test_needs_no_answers(table, tmp_path):

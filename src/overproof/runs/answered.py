@@ -14,7 +14,7 @@ from overproof.errors import InputError
 from overproof.runs.caches import Caches
 from overproof.runs.experiment import Experiment, ScorerOptions
 from overproof.runs.roles import Roles, read_roles
-from overproof.teachers import joined_by
+from overproof.teachers import joined_by, judged_on
 
 _CALLED = {"train": "labelled and pool"}
 
@@ -86,7 +86,11 @@ def _remark(role: str, examples: Examples, lacks: Lacking, scorer: ScorerOptions
         "refuse": "",
     }[scorer.unanswered]
     if role == "test":
-        what = "the teacher is not judged on the test, and has no row in the table"
+        what = (
+            "each counts as a guess, all classes alike, where the teacher is judged"
+            if judged_on(lacks)
+            else "the teacher is not judged on the test, and has no row in the table"
+        )
     return (
         f"{' and '.join(scorer.answers)}: no answer to {lacks.num} of {len(examples)} {_CALLED.get(role, role)} "
         f"examples{lacks.reasons()}; {what}."

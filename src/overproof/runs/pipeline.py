@@ -147,10 +147,10 @@ class Run:
         for leading in (True, False):
             if leads() is leading:
                 for seed in self.experiment.seeds:
-                    examples = self._roles.for_seed(seed).by_role()
-                    answered[seed] = {role: len(each) for role, each in examples.items()}
-                    with measured(self.folder, "ask", "teacher", seed, sum(answered[seed].values())):
-                        self._teacher.for_seed(seed)
+                    sizes = {role: len(each) for role, each in self._roles.for_seed(seed).by_role().items()}
+                    with measured(self.folder, "ask", "teacher", seed, sum(sizes.values())):
+                        given = self._teacher.for_seed(seed)
+                    answered[seed] = {role: size for role, size in sizes.items() if role in given}
             wait_for_all()
         self._log.write("labels", "every example is answered")
         return answered

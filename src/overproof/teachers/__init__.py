@@ -8,6 +8,7 @@ from overproof.teachers.ask_once import ask_once as ask_once
 from overproof.teachers.brought.answer_files import check_roles as check_roles
 from overproof.teachers.brought.answer_files import from_files as from_files
 from overproof.teachers.brought.answer_files import joined_by as joined_by
+from overproof.teachers.brought.answer_files import judged_on as judged_on
 from overproof.teachers.brought.saved_student import SavedTeacher as SavedTeacher
 from overproof.teachers.brought.saved_student import open_teacher as open_teacher
 from overproof.teachers.brought.skops_file import cross_fitted_estimator as cross_fitted_estimator

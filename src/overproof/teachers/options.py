@@ -40,7 +40,7 @@ class ScorerOptions(Options):
         unanswered: What happens to labelled, pool and validation examples for which `answers` has no row, an empty one,
             or a word that is no class: `refuse` is an error that counts them, `drop` leaves them out, `uniform` gives
             every class the same probability (hard targets then take the first class). A finding counts them. Test
-            examples need no answers; without them the teacher is not judged on the test.
+            examples need no answers: if less than 90 % of them have one, the teacher is not judged on the test.
         aliases: Classes by the words that mean them in `answers`, such as `{bill: billing}`. Words that differ from a
             class in case and in blanks, quotes and full stops around them alone need none.
         folds: Cross-fitting folds: each labelled example is scored by the copy that was trained without its fold,

@@ -33,7 +33,7 @@ def show_result(result: "RunResult", as_json: bool) -> None:
     console = results()
     console.print(table(result.summary))
     if all(row.method != "teacher" for row in result.summary):
-        console.print("The teacher has no row: its files do not answer all of the test.")
+        console.print("The teacher has no row: its files answer too little of the test.")
     for finding in result.findings:
         console.print(f"\n{finding}")
     page = "report.html, " if (result.folder / "report.html").exists() else ""

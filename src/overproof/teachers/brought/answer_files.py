@@ -8,10 +8,13 @@ import pyarrow as pa
 from overproof.answers.files import AnswerFrom, ParsedFiles, Vote, in_list_order, read_answers
 from overproof.answers.order import check_order
 from overproof.answers.predictions import Answers
-from overproof.answers.unanswered import Unanswered, lacking
+from overproof.answers.unanswered import Lacking, Unanswered, lacking
 from overproof.data import Examples
 from overproof.storage.shard import Ids
 from overproof.teachers.kind import Named, TeacherKind
+
+ENOUGH_OF_TEST = 0.9
+"""A teacher is judged on a test of which its files answer this share."""
 
 
 def from_files(
@@ -27,8 +30,8 @@ def from_files(
 ) -> dict[str, Answers]:
     """Answers by role from files, joined by the id column of the data (or by content id).
 
-    Each file may answer a part of the examples. The test needs no answers: if some of its examples have none, it is
-    left out.
+    Each file may answer a part of the examples. The test needs no answers: it is left out if too few of its examples
+    have one (`judged_on`), and in the others every class has the same probability.
 
     Args:
         paths: The files.
@@ -45,7 +48,7 @@ def from_files(
             the classes than they are read in.
     """
     files = parsed or ParsedFiles()
-    if "test" in parties and lacking(paths, joined_by(parties["test"]), class_names, parsed=files).num:
+    if "test" in parties and not judged_on(lacking(paths, joined_by(parties["test"]), class_names, parsed=files)):
         parties = {role: examples for role, examples in parties.items() if role != "test"}
     answers = {
         role: read_answers(
@@ -56,7 +59,7 @@ def from_files(
             vote=vote,
             source=examples.origin,
             answer_from=answer_from,
-            unanswered="uniform" if unanswered == "uniform" else "refuse",
+            unanswered="uniform" if unanswered == "uniform" or role == "test" else "refuse",
             parsed=files,
             # Joined by the user's ids, but known by content: copies of an example count once and stay in one fold.
         ).identified(examples.ids)
@@ -65,6 +68,15 @@ def from_files(
     if answer_from != "label" and any(in_list_order(path, class_names, parsed=files) for path in paths):
         check_roles(answers, parties, class_names, classes or class_names, " and ".join(map(str, paths)))
     return answers
+
+
+def judged_on(lacks: Lacking) -> bool:
+    """Whether enough of a test is answered for a teacher to be judged on it: `ENOUGH_OF_TEST`.
+
+    Args:
+        lacks: The examples of the test without an answer.
+    """
+    return lacks.num <= (1 - ENOUGH_OF_TEST) * len(lacks.mask)
 
 
 def joined_by(examples: Examples) -> pa.Array | Ids:
