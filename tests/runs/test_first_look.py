@@ -98,6 +98,16 @@ def test_what_cannot_be_known_is_asked_for(tmp_path):
     assert made.content["data"]["rows"] == {"labelled": 30, "test": 50}
 
 
+def test_a_file_with_other_separators_is_refused_with_what_to_do(tmp_path):
+    for rows in (["T1;short;a", "T2;other;b"], ["T1;one, and two;a"]):
+        path = tmp_path / "semicolons.csv"
+        path.write_text("\n".join(["id;text;label", *rows]))
+        with pytest.raises(
+            InputError, match="its first line is separated by ';': save the file with commas, or with tabs"
+        ):
+            propose([str(path)], Choices())
+
+
 def test_marks_for_no_label_are_asked_for_and_taken(tmp_path):
     rows = [[key, body, queue if i % 2 else "?"] for i, (key, body, queue) in enumerate(TEXTS)]
     path = write(tmp_path / "marks.csv", HEAD, *rows)

@@ -95,7 +95,7 @@ def read_csv(
             odd = odd_rows[0]
             raise InputError(
                 f"{name} has {odd.actual_columns} cells in {at_row(odd.number - 1 - source.header)}; every row must "
-                f"have {odd.expected_columns} like the first."
+                f"have {odd.expected_columns} like the first{other_separator(table_head(data))}."
             ) from None
         raise InputError(f"{name} cannot be read as CSV ({reason(error)}); CSV in UTF-8 is allowed.") from None
     if not source.header:
@@ -257,6 +257,29 @@ def _check_quotes(table: pa.Table, data: bytes, name: str) -> None:
         raise InputError(
             f"{name} opens a quote in {at_row(len(last) - 1)} that never closes; each needs a closing one."
         )
+
+
+def table_head(data: bytes) -> str:
+    """The first line of a CSV file, decompressed."""
+    return data[: data.find(b"\n") if b"\n" in data else len(data)].decode(errors="replace").strip("\ufeff\r")
+
+
+def other_separator(head: str) -> str:
+    """What to do with a file whose cells are separated by something else than commas; empty where they are not.
+
+    Args:
+        head: Its first line.
+
+    Example:
+        >>> other_separator("id;text;label"), other_separator("id,text;note")
+        ("; its first line is separated by ';': save the file with commas, or with tabs as .tsv", '')
+    """
+    found = [mark for mark in (";", "|", "\t") if mark in head] if "," not in head else []
+    return (
+        f"; its first line is separated by {found[0]!r}: save the file with commas, or with tabs as .tsv"
+        if found
+        else ""
+    )
 
 
 def has_one_column(data: bytes, path: Path) -> bool:

@@ -13,6 +13,7 @@ from overproof.data.find_files import Place, find_files
 from overproof.data.open_source import open_source
 from overproof.data.options import LARGE_BYTES, FileRole
 from overproof.data.readers.npz import headers_of
+from overproof.data.readers.text_files import other_separator
 from overproof.data.wording import listed
 from overproof.errors import InputError
 from overproof.runs.first_look.columns import ColumnFacts, facts_of
@@ -88,6 +89,8 @@ def look_at(typed: str) -> FileFacts:
     peek = num_bytes(source, role="data") > LARGE_BYTES
     opened = open_source(source, place, peek=peek)
     names = list(opened.rows[0].columns)
+    if len(names) == 1 and (hint := other_separator(names[0])):
+        raise InputError(f"{place.name} has one column{hint}.")
     tables, held, complete = [], 0, True
     for rows in opened.rows:
         for piece in rows.tables(names, 65_536 if peek else None):
