@@ -21,6 +21,7 @@ from overproof.commands.assess import assess
 from overproof.commands.cite import cite
 from overproof.commands.compare import compare
 from overproof.commands.demo import demo
+from overproof.commands.disagreements import disagreements
 from overproof.commands.distill import distill
 from overproof.commands.evaluate import evaluate
 from overproof.commands.export import export
@@ -48,6 +49,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "assess": assess,
     "distill": distill,
     "evaluate": evaluate,
+    "disagreements": disagreements,
     "report": report,
     "select": select,
     "predict": predict,

@@ -64,6 +64,8 @@ MaxUnpackedGb = Annotated[
         help="Gigabytes to which a compressed file, or the piece that is read at a time, may unpack; 8 by default.",
     ),
 ]
+Between = Annotated[str, typer.Option(metavar="ROW,ROW", help="Two rows of the table, as auto,hard.")]
+OfSeed = Annotated[int | None, typer.Option(help="A seed of the run; its first one by default.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 _quiet: ContextVar[bool] = ContextVar("quiet", default=False)

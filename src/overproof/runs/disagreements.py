@@ -1,0 +1,271 @@
+"""Pool examples on which two students of a run disagree: to be labelled by people, and what their labels say."""
+
+import csv
+import io
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from overproof.answers.tables import read_table
+from overproof.data import Examples, repeats_in
+from overproof.data.wording import listed
+from overproof.errors import InputError
+from overproof.evaluation.disagreements import DisagreementVerdict, verdict_of_disagreements
+from overproof.models import load_student
+from overproof.models.importing import allowing
+from overproof.runs.folder.resume import is_finished, student_folder
+from overproof.runs.pipeline import Run
+from overproof.seeds import derived_seed
+from overproof.storage.atomic import check_output, write_bytes
+from overproof.storage.one_writer import writing_file
+
+CONTENT, LABEL = "content", "label"
+"""The columns of the file by which rows are found again, and for the labels of people."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Disagreements:
+    """The pool examples on which two students of one seed predict different classes.
+
+    Args:
+        pool: The pool of the seed.
+        names: The two rows of the table.
+        seed: Of the run; it also decides the order in which disagreements are drawn.
+        first: [N], the class that the first student predicts, of every pool example.
+        second: [N], that of the second one.
+        once: [M], the pool examples of which each content is counted, its first one.
+    """
+
+    pool: Examples
+    names: tuple[str, str]
+    seed: int
+    first: Int64[Tensor, "N"]
+    second: Int64[Tensor, "N"]
+    once: Int64[Tensor, "M"]
+
+    @cached_property
+    def drawn(self) -> Int64[Tensor, "D"]:
+        """All disagreements, each content once, in random order: the first n of them are a random sample."""
+        different = self.once[self.first[self.once] != self.second[self.once]]
+        generator = torch.Generator().manual_seed(derived_seed(self.seed, "disagreements", *sorted(self.names)))
+        return different[torch.randperm(len(different), generator=generator)]
+
+    def table(self, budget: int) -> pa.Table:
+        """The first disagreements to be labelled, without what the students predict, so that nobody is led by it.
+
+        Columns: `content`, by which a row is found again; `id`, yours, where the data have one; the inputs (a column
+        called `content`, `id` or `label` gets `input.` before its name); an empty `label`.
+
+        Args:
+            budget: How many rows, at most.
+
+        Raises:
+            InputError: Images without ids, which nobody could find again.
+        """
+        rows = self.drawn[:budget].numpy()
+        some = self.pool.take(rows)
+        columns: dict[str, pa.Array | pa.ChunkedArray] = {
+            CONTENT: pa.array([each.hex() for each in some.ids.tolist()], pa.string())
+        }
+        if some.keys is not None:
+            columns["id"] = some.keys
+        if some.kind == "image":
+            if some.keys is None:
+                raise InputError(
+                    f"{some.origin}: the images have no ids by which people could find them; name their id column in "
+                    f"'data.files', as `id: path`."
+                )
+        elif some.kind == "text":
+            columns["text"] = some.inputs
+        else:
+            table = some.inputs
+            taken = {CONTENT, "id", LABEL}
+            columns |= {f"input.{each}" if each in taken else each: table.column(each) for each in table.column_names}
+        return pa.table({**columns, LABEL: pa.array([""] * len(rows), pa.string())})
+
+    def judged(self, labels: Mapping[str, str]) -> tuple[DisagreementVerdict, list[str]]:
+        """The verdict by people's labels, and remarks on them.
+
+        Args:
+            labels: The name of the class by content; an empty one is not labelled yet.
+
+        Raises:
+            InputError: A content that is no disagreement of these two, a name that is no class, or no label at all.
+        """
+        drawn, names = self.drawn, {name: number for number, name in enumerate(self.pool.class_names)}
+        place = {each.hex(): number for number, each in enumerate(self.pool.ids[drawn.numpy()].tolist())}
+        if unknown := [each for each in labels if each not in place]:
+            raise InputError(
+                f"{len(unknown)} of {len(labels)} rows are no disagreements of {self.names[0]!r} and "
+                f"{self.names[1]!r} in this run, the first of them {unknown[0]!r}; label a file that `overproof "
+                f"disagreements` wrote for these two and this seed ({self.seed})."
+            )
+        known = {place[each]: name for each, name in labels.items() if name}
+        if wrong := sorted({name for name in known.values() if name not in names}):
+            raise InputError(f"{listed(wrong)} is no class; the classes are {listed(list(names))}.")
+        if not known:
+            raise InputError(f"None of {len(labels)} rows has a label yet; write the class into the column `{LABEL}`.")
+        places = np.array(sorted(known))
+        truth = torch.tensor([names[known[each]] for each in places.tolist()])
+        rows = drawn[torch.from_numpy(places)]
+        remarks = []
+        if places[-1] != len(places) - 1:
+            remarks.append(
+                f"{places[-1] + 1 - len(places)} rows without a label stand before labelled ones. The interval holds "
+                f"for a random sample only: label the rows in their order, and leave none out because it is hard."
+            )
+        return (
+            verdict_of_disagreements(
+                num=len(self.once),
+                num_different=len(drawn),
+                num_labelled=len(places),
+                first_right=int((self.first[rows] == truth).sum()),
+                second_right=int((self.second[rows] == truth).sum()),
+            ),
+            remarks,
+        )
+
+
+def disagreements(run: Run, names: tuple[str, str], seed: int | None = None) -> Disagreements:
+    """The pool examples on which two finished students of a run disagree.
+
+    Args:
+        run: Opened.
+        names: Two rows of its table.
+        seed: One of its seeds; the first by default.
+
+    Raises:
+        InputError: There is no pool, no such seed or row, twice the same, or a student is not trained yet.
+    """
+    experiment = run.experiment
+    if names[0] == names[1]:
+        raise InputError(f"Option --between names {names[0]!r} twice; give two rows, as --between auto,hard.")
+    seed = experiment.seeds[0] if seed is None else seed
+    if seed not in experiment.seeds:
+        raise InputError(f"--seed is {seed}; the seeds of {run.folder} are {', '.join(map(str, experiment.seeds))}.")
+    folders = [student_folder(run.folder, seed, each) for each in names]
+    for name, folder in zip(names, folders, strict=True):
+        if not is_finished(folder):
+            there = sorted(each.name for each in folder.parent.glob("*") if is_finished(each))
+            raise InputError(
+                f"{run.folder} has no trained student {name!r} of seed {seed}; there "
+                f"{'is' if len(there) == 1 else 'are'} {listed(there) or 'none'}."
+            )
+    run.begin()
+    pool = run.seed_roles(seed).pool
+    if not len(pool):
+        raise InputError(f"{run.folder} has no pool; disagreements are looked for there.")
+    classes = []
+    with allowing(run.allow_import):
+        for folder in folders:
+            student = load_student(folder)
+            inputs = pool if pool.mapped else student.encode(pool)
+            classes.append(student.probs(inputs).argmax(dim=1).cpu())
+    once = repeats_in(pool).once
+    return Disagreements(pool=pool, names=names, seed=seed, first=classes[0], second=classes[1], once=once)
+
+
+def pair(between: str) -> tuple[str, str]:
+    """Two names with a comma between them.
+
+    Args:
+        between: As typed.
+
+    Example:
+        >>> pair("auto, hard")
+        ('auto', 'hard')
+
+    Raises:
+        InputError: There are not two.
+    """
+    names = [each.strip() for each in between.split(",")]
+    if len(names) != 2 or not all(names):
+        raise InputError(f"--between is {between!r}; name two rows of the table, as --between auto,hard.")
+    return names[0], names[1]
+
+
+def sentence(names: tuple[str, str], found: DisagreementVerdict) -> str:
+    """The verdict in words, and how many more labels would probably decide where it is inconclusive.
+
+    Args:
+        names: The two rows of the table.
+        found: The verdict.
+    """
+    first, second = names
+    points = f"{100 * found.difference:+.1f} points [{100 * found.low:+.1f}, {100 * found.high:+.1f}]"
+    words = (
+        f"{first} {found.verdict} {second}: accuracy {points} on {found.num} pool examples. They disagree on "
+        f"{found.num_different}; of {found.num_labelled} labelled ones {first} has {found.first_right} right and "
+        f"{second} {found.second_right}."
+    )
+    left = found.num_different - found.num_labelled
+    if found.verdict != "INCONCLUSIVE" or not left:
+        return words
+    half = (found.high - found.low) / 2
+    wanted = math.ceil(found.num_labelled * ((half / found.difference) ** 2 - 1)) if found.difference else left + 1
+    if wanted > left:
+        return f"{words} Even all {left} others would hardly decide, if this difference is the true one."
+    return f"{words} About {max(wanted, 1)} more labels would decide, if this difference is the true one."
+
+
+def write_disagreements(found: Disagreements, budget: int, file: Path) -> int:
+    """Write the disagreements to be labelled as CSV, atomically; never over a file that is there.
+
+    Args:
+        found: The disagreements.
+        budget: Number of rows, at most.
+        file: `.csv`.
+
+    Returns:
+        Number of rows.
+
+    Raises:
+        InputError: The file's name does not fit, it exists (it may hold labels), or the students agree everywhere.
+    """
+    if file.suffix != ".csv":
+        raise InputError(f"--out {str(file)!r} must end in .csv, not {file.suffix!r}.")
+    check_output(file, folder=False)
+    if file.exists():
+        raise InputError(f"{file} exists, and may hold labels; name another file in --out.")
+    table = found.table(budget)
+    if not len(table):
+        raise InputError(f"{found.names[0]!r} and {found.names[1]!r} predict the same class of every pool example.")
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(table.column_names)
+    writer.writerows(zip(*(column.to_pylist() for column in table.columns), strict=True))
+    with writing_file(file):
+        write_bytes(file, text.getvalue().encode())
+    return len(table)
+
+
+def read_labels(file: Path) -> dict[str, str]:
+    """The labels of a file that `write_disagreements` wrote and people filled in: the class by content.
+
+    Args:
+        file: CSV, TSV, JSON lines, Parquet or Arrow with the columns `content` and `label`.
+
+    Raises:
+        InputError: A column is missing, or one content has two labels.
+    """
+    table = read_table(file, CONTENT)
+    if missing := [each for each in (CONTENT, LABEL) if each not in table.column_names]:
+        raise InputError(
+            f"{file} has no column {missing[0]!r}, only {listed(table.column_names)}; give the file that `overproof "
+            f"disagreements` wrote, saved as CSV with commas, with the class in its column `{LABEL}`."
+        )
+    labels: dict[str, str] = {}
+    for content, label in zip(*(table.column(each).to_pylist() for each in (CONTENT, LABEL)), strict=True):
+        name = "" if label is None else str(label).strip()
+        if labels.get(content, name) != name:
+            raise InputError(f"{file} has two labels for {content}: {labels[content]!r} and {name!r}; leave one.")
+        labels[content] = name
+    return labels
