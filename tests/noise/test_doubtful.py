@@ -13,6 +13,8 @@ from overproof.evaluation.findings import RunFacts, findings_of
 from overproof.functional import student_label_mixing
 from overproof.methods.noise_models import Isotonic
 from overproof.noise import doubtful_classes
+from overproof.noise.doubtful import DoubtfulClasses
+from overproof.training.mixing import Mixing
 from overproof.training.options import TrainOptions
 
 K = 20
@@ -128,3 +130,16 @@ def test_a_teacher_whose_estimates_are_near_one_half_has_them_in_the_estimate():
     (_, label, probs), *_ = world()
     values = Isotonic().fit(torch.tensor(probs), torch.tensor(label)).accuracy.values
     assert (values < 0.6).sum() >= 3
+
+
+def test_a_mix_that_is_not_normalised_warns_of_doubtful_classes_only():
+    some = DoubtfulClasses(num_rows=7, num_answers=50, accuracy={1: 0.52}, bound=0.6)
+    none = DoubtfulClasses(num_rows=0, num_answers=50, accuracy={}, bound=0.6)
+
+    def warning(doubtful, normalized):
+        return Mixing(normalized=normalized, chosen=False, doubtful=doubtful).warning(("a", "b"))
+
+    assert warning(some, False).startswith(
+        "7 of 50 pool answers are of classes with an estimated accuracy below 0.6 (b 0."
+    )
+    assert warning(some, True) == warning(none, False) == warning(none, True) == ""

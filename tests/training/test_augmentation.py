@@ -10,7 +10,7 @@ from overproof import TrainOptions
 from overproof.errors import InputError
 from overproof.runs.experiment import experiment_from
 from overproof.training.augmentation import STEPS, augment
-from overproof.training.image_operations import Colour, Crop, CutOut, Flip, ResizedCrop
+from overproof.training.image_operations import Colour, Crop, CutOut, Flip, ResizedCrop, grey_of
 from overproof.training.rand_augment import OPERATIONS, RandAugment, operate
 
 # Grey and colour, a smooth ramp, noise, and one flat image.
@@ -212,3 +212,10 @@ def test_training_with_steps_is_decided_by_the_seed():
 
     assert losses(0) == losses(0)
     assert losses(0) != losses(1)
+
+
+def test_the_grey_of_an_image_is_its_luma_and_grey_images_are_their_own():
+    colour = torch.tensor([100.0, 50.0, 200.0]).view(1, 3, 1, 1)
+    assert grey_of(colour).item() == pytest.approx(0.299 * 100 + 0.587 * 50 + 0.114 * 200)
+    one = colour[:, :1]
+    assert grey_of(one) is one

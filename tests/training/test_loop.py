@@ -91,6 +91,27 @@ def test_one_step_is_a_hand_written_step():
     torch.testing.assert_close(weights(module), weights(by_hand))
 
 
+def test_a_signal_ends_a_training_after_its_step_and_its_state_is_saved(tmp_path, monkeypatch):
+    from overproof import processes
+
+    monkeypatch.setattr(processes, "_received", [])
+    steps = []
+
+    class Signalled(nn.Linear):
+        def forward(self, inputs):
+            steps.append(len(inputs))
+            if len(steps) == 3:
+                # Raises nothing here: the step is finished first.
+                processes.interrupt(2)
+            return super().forward(inputs)
+
+    with pytest.raises(KeyboardInterrupt):
+        trained(Signalled(5, K), some_rows(), checkpoint=tmp_path / "c.pt", checkpoint_seconds=3600.0)
+    assert len(steps) == 3
+    assert (tmp_path / "c.pt").exists()
+    assert processes.received() == [2]
+
+
 def test_the_mean_is_over_the_number_of_examples_not_the_sum_of_weights():
     @dataclass(frozen=True)
     class Half:

@@ -5,6 +5,7 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -291,6 +292,17 @@ def test_the_key_of_peers_has_the_folds_and_the_labels_in_it(tmp_path):
     # The pool's labels are hidden from peers, and are no part of it.
     pool = replace(given.data.pool, label=torch.zeros_like(given.data.pool.label))
     assert key(data=replace(given.data, pool=pool)) == key()
+
+
+def test_students_are_compared_after_the_last_round_that_was_taken():
+    stack = Mock(spec=rounds_module._Stack)
+    stack.peers = Mock()
+    stack.loss_alone.return_value = torch.tensor([0.5, 0.25])
+    stack.independent, stack.helps.return_value = None, True
+    done = rounds_module._students_of(stack, [], after=(1, 3))
+    assert [call.args[0] for call in stack.peers.scored.call_args_list] == [4, 4]
+    assert stack.teacher_chains.call_args.args == (4,)
+    assert (done.own, done.corrected, done.taken) == (0.375, 0.375, True)
 
 
 # --- a teacher of hard labels
