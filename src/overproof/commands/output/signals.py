@@ -35,8 +35,9 @@ AGAIN_SECONDS = 0.05
 """How often the exception is raised again."""
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_AGAIN = signal.SIGURG
-"""What the exception is raised again by: ignored by processes that do not handle it, and no signal of the user's."""
+_AGAIN = getattr(signal, "SIGURG", signal.SIGINT)
+"""What the exception is raised again by: ignored by processes that do not handle it, and no signal of the user's.
+Windows, where the package can only be imported, has no such signal."""
 
 
 def end_at_once() -> None:
