@@ -128,6 +128,7 @@ def test_a_student_answers_as_scikit_learn_does(world, table, probs, few, tmp_pa
 
 
 def test_what_does_not_fit_is_said_of_the_argument(world, table, probs, few):
+    sure = torch.nn.functional.one_hot(world.label, 3).float().numpy()
     refused = {
         "labels is None": (table, probs, None),
         "labels is 'animal'; pool has no such column": (table, probs, "animal"),
@@ -141,6 +142,20 @@ def test_what_does_not_fit_is_said_of_the_argument(world, table, probs, few):
     for sentence, arguments in refused.items():
         with pytest.raises(InputError, match=sentence):
             distil(*arguments)
+    refused = {
+        "rounds is 9; 0 to 3 are allowed": {"rounds": 9},
+        "held_out_share is 2; a share above 0": {"held_out_share": 2.0},
+        "There is no option 'epoch'": {"train": {"epoch": 2}},
+        "teacher_probs, row 70 .*sum to 2": {"teacher_probs": np.where(np.arange(240)[:, None] == 70, 2, 1) * sure},
+    }
+    for sentence, options in refused.items():
+        with pytest.raises(InputError, match=sentence):
+            overproof.distill(**{"student": "linear", "pool": table, "teacher_probs": probs, "labels": few,
+                                 "class_names": list(NAMES), **options})  # fmt: skip
+    with pytest.raises(InputError, match="give held_out and held_out_labels, or a method with a ξ of its own"):
+        overproof.self_distill("linear", world.inputs, world.label)
+    with pytest.raises(InputError, match="has no text in row 1"):
+        distil(["a", None, "b"], ["cat", "dog", "cat"], ["cat", "dog", None])
     with pytest.raises(InputError, match="labelled_teacher_probs goes with labelled"):
         distil(table, probs, few, labelled_teacher_probs=probs)
 

@@ -5,7 +5,7 @@ Both call the same functions as the command line.
 
 import tempfile
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,8 +36,8 @@ from overproof.training.checkpoint import EpochRecord, Resume
 from overproof.training.distillation import Distilled
 from overproof.training.examples import AnsweredExamples, TrainingData
 from overproof.training.one_student import PeerRounds, train_on_labels, train_student
-from overproof.training.options import TrainOptions
-from overproof.training.peer_rounds.peers import PeerOptions
+from overproof.training.options import TrainOptions, train_options
+from overproof.training.peer_rounds.peers import MAX_ROUNDS, PeerOptions
 from overproof.training.teacher_source import STORED, OnlineTeacher
 from overproof.training.trainable import check_trainable
 
@@ -84,7 +84,7 @@ def distill(
     *,
     method: str | Method = "slam_auto",
     class_names: Sequence[str] | None = None,
-    train: TrainOptions | None = None,
+    train: TrainOptions | Mapping[str, Any] | None = None,
     seed: int = 0,
     held_out_share: float = 1 / 3,
     labelled_group: Any = None,
@@ -119,7 +119,7 @@ def distill(
             classes that are right too rarely for it, a `UserWarning` gives the number of such answers.
         class_names: K names in the order of the columns; by default the column names of `teacher_probs`, else 0..K-1;
             for a classifier the sorted labels.
-        train: Training options.
+        train: Training options, or a mapping with some of them: `{"epochs": 5}`.
         seed: Seeds everything random; the same seed gives the same student.
         held_out_share: Share of the labelled examples held out of training, for methods that need held-out labels.
         labelled_group: [n] (without `labelled` [N]), names or numbers of what labelled examples come from (patients,
@@ -153,6 +153,11 @@ def distill(
         torch.Size([5, 3])
     """
     built_method = method_by_name(method) if isinstance(method, str) else method
+    options = train_options(train)
+    if isinstance(rounds, int) and not 0 <= rounds <= MAX_ROUNDS:
+        raise InputError(f"rounds is {rounds}; 0 to {MAX_ROUNDS} are allowed.")
+    if not 0 < held_out_share < 1:
+        raise InputError(f"held_out_share is {held_out_share:g}; a share above 0 and below 1 is allowed.")
     given = given_arrays(
         pool,
         teacher_probs,
@@ -190,7 +195,6 @@ def distill(
         ),
         held_out_share=held_out_share,
     )
-    options = train or TrainOptions()
     online = teacher is not None and options.teacher_answers == "online"
     with tempfile.TemporaryDirectory() as temporary:
         result, _ = train_student(
@@ -233,7 +237,7 @@ def self_distill(
     held_out_labels: Any = None,
     method: str | Method = "self_distilled",
     class_names: Sequence[str] | None = None,
-    train: TrainOptions | None = None,
+    train: TrainOptions | Mapping[str, Any] | None = None,
     seed: int = 0,
     checkpoint: Path | str | None = None,
     observe: Callable[[EpochRecord], None] = lambda record: None,
@@ -250,7 +254,7 @@ def self_distill(
         held_out_labels: Theirs; as noisy as the others will do.
         method: By name (`self_distilled`, `born_again`, `retrained`, `consensus`, `partial_label`) or composed.
         class_names: K names; by default 0 to the largest label.
-        train: Training options, the same for teacher and student.
+        train: Training options, or a mapping with some of them, the same for teacher and student.
         seed: Seeds everything random; the same seed gives the same student.
         checkpoint: File to resume from after a kill; the teacher's is kept beside it.
         observe: Called with an `EpochRecord` after every epoch of the student.
@@ -277,10 +281,15 @@ def self_distill(
     Source: Das and Sanghavi (2023), arXiv 2301.13304, section 2.
     """
     built_method = method_by_name(method) if isinstance(method, str) else method
-    options = train or TrainOptions()
-    check_trainable(built_method, options, unseen=False, validation=held_out is not None)
+    options = train_options(train)
     if (held_out is None) != (held_out_labels is None):
         raise InputError("held_out and held_out_labels go together; give both or neither.")
+    if built_method.sought is not None and held_out is None:
+        raise InputError(
+            "This method chooses ξ on labels that the teacher was not trained on; give held_out and held_out_labels, "
+            "or a method with a ξ of its own, such as method='born_again'."
+        )
+    check_trainable(built_method, options, unseen=False, validation=held_out is not None)
     given = [_known(inputs, labels, class_names, "inputs", "labels")]
     names = given[0].class_names
     if held_out is not None:

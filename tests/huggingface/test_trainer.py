@@ -138,6 +138,13 @@ def test_loss_and_gradient_are_those_of_our_own_loop(world, rows, answers, tmp_p
         assert not torch.allclose(gradients[0], gradients[1]), "weights are one in the first epoch only"
 
 
+def test_a_second_training_starts_anew(rows, answers, tmp_path):
+    distillation = distillation_of(rows, answers, class_names=NAMES, method="wd")
+    _, first = trained(distillation, tmp_path, epochs=2)
+    _, second = trained(distillation, tmp_path, epochs=2)
+    torch.testing.assert_close(first, second, rtol=1e-5, atol=1e-7)
+
+
 def test_batches_of_unequal_sizes_count_by_their_rows(rows, answers, tmp_path):
     """The last batch of a step is smaller: its rows count as much as all others."""
     distillation = distillation_of(rows, answers, class_names=NAMES, method="slam")

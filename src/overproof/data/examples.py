@@ -320,6 +320,8 @@ def _texts(values: Any, origin: str) -> pa.Array:
     if isinstance(values, pa.Array | pa.ChunkedArray):
         values = values.to_pylist()
     for row, value in enumerate(values):
+        if value is None or value != value:
+            raise InputError(f"{origin} has no text in {at_row(row)}; leave the row out, or give an empty string.")
         if not isinstance(value, str):
             raise InputError(f"{origin} holds a {type(value).__name__} in {at_row(row)} of a list; {_ALLOWED}.")
     return pa.array(values, pa.large_string())

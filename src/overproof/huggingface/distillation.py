@@ -119,6 +119,17 @@ class Distillation(TrainerCallback):
         batch = self._batch(numbers[order], logits[order.to(logits.device)].float())
         return self.method(batch, self._memories_on(logits.device), int((batch.label >= 0).sum()))
 
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Start without the estimates of an earlier training.
+
+        Args:
+            args: The Trainer's.
+            state: The Trainer's.
+            control: The Trainer's.
+            kwargs: The Trainer's.
+        """
+        self.memories = self.method.start(self.transition)
+
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Refresh what uses held-out labels before every epoch except the first.
 

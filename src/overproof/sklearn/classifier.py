@@ -25,7 +25,7 @@ from overproof.sklearn.labels import KnownLabels, target_of
 from overproof.sklearn.teacher import teacher_answers
 from overproof.training.distillation import Distilled
 from overproof.training.one_student import train_on_labels
-from overproof.training.options import TrainOptions
+from overproof.training.options import TrainOptions, train_options
 
 
 class DistilledClassifier(ClassifierMixin, BaseEstimator):
@@ -115,7 +115,7 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
         self._check_options()
         seed = _seed_of(self.random_state)
         student = copy.deepcopy(self.student) if isinstance(self.student, nn.Module) else self.student
-        train = self.train if isinstance(self.train, TrainOptions) else TrainOptions(**(self.train or {}))
+        train = train_options(self.train)
         if target.known.all():
             warnings.warn(
                 "y has no unlabelled row (-1, None, NaN); the student learns from labels alone.", stacklevel=2

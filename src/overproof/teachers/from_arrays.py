@@ -8,6 +8,7 @@ from torch import Tensor
 
 from overproof.answers.arrays import class_names_of, probs_matrix
 from overproof.answers.order import check_order
+from overproof.answers.predictions import compress
 from overproof.data import Examples, from_arrays, grouped
 from overproof.data.classes import check_class_names
 from overproof.data.frames import check_same_rows, gaps_in, is_frame, table_of_frame
@@ -113,6 +114,9 @@ def given_arrays(
         _check_both(known)
         if given is not None and len(given) != len(both):
             raise InputError(f"teacher_probs has {len(given)} rows for {len(both)} examples in pool; each needs one.")
+        if given is not None:
+            # An error then names the row as it was given.
+            compress(given, source="teacher_probs")
         labelled_examples = replace(both.take(known), origin="labelled")
         pool_examples = replace(both.take(~known), origin="pool")
         labelled_teacher_probs = None if given is None else given[known]

@@ -1,6 +1,7 @@
 """The training options of a student."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
 import pydantic
 import torch
@@ -104,3 +105,23 @@ def batch_sizes(options: TrainOptions, num_labelled: int, num_pool: int) -> tupl
     share = max(natural, 1 / 8) if isinstance(options.labelled_share, str) else options.labelled_share
     labelled_size = min(max(round(share * options.batch_size), 1), options.batch_size - 1)
     return labelled_size, options.batch_size - labelled_size
+
+
+def train_options(train: TrainOptions | Mapping[str, Any] | None) -> TrainOptions:
+    """Training options, as Python gives them.
+
+    Args:
+        train: The options, a mapping with some of them, or None for the defaults.
+
+    Example:
+        >>> train_options({"epochs": 3}).epochs
+        3
+
+    Raises:
+        InputError: It is neither; no such option, or a value that is not allowed.
+    """
+    if isinstance(train, TrainOptions):
+        return train
+    if train is not None and not isinstance(train, Mapping):
+        raise InputError(f"train is {train!r}; overproof.TrainOptions(…) or a mapping of options is allowed.")
+    return TrainOptions(**(train or {}))
