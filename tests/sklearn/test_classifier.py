@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 import sklearn
 import torch
+from scipy.sparse import csr_array
 from sklearn.base import clone
 from sklearn.compose import make_column_transformer
 from sklearn.dummy import DummyClassifier
@@ -143,6 +144,8 @@ def test_only_labelled_rows_are_scored_and_each_content_in_one_fold(world, y):
         assert {row + 10 for row in scored if row < 10} == {row for row in scored if 10 <= row < 20}
         seen += scored.tolist()
     assert sorted(seen) == list(range(NUM_LABELLED))
+    dense, sparse = ([*LabelledFolds(3).split(each, y)] for each in (inputs, csr_array(inputs)))
+    assert all((one[1] == other[1]).all() for one, other in zip(dense, sparse, strict=True))
     patients = np.arange(240) // 6
     for fitted, scored in LabelledFolds(3).split(inputs, y, patients):
         assert not set(patients[fitted]) & set(patients[scored]) - set(patients[y < 0])

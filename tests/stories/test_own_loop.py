@@ -13,7 +13,7 @@ def loop(world, held_out, labelled, pool, weights=None):
     student = nn.Sequential(nn.Linear(world.inputs.shape[1], 32), nn.ReLU(), nn.Linear(32, 3))
     optimizer = torch.optim.AdamW(student.parameters(), lr=5e-3)
     inputs, answers = world.inputs[pool], world.teacher_probs[pool]
-    for epoch in range(8):
+    for epoch in range(5):
         if weights and epoch:
             with torch.no_grad():
                 weights.refresh(student(world.inputs[held_out]))
@@ -32,8 +32,8 @@ def loop(world, held_out, labelled, pool, weights=None):
 
 
 def test_wd_in_ones_own_loop():
-    world = margin_world(num_examples=3000, num_classes=3, seed=0)
-    held_out, labelled, pool, test = slice(0, 150), slice(150, 300), slice(300, 1800), slice(1800, 3000)
+    world = margin_world(num_examples=2000, num_classes=3, seed=0)
+    held_out, labelled, pool, test = slice(0, 150), slice(150, 300), slice(300, 1200), slice(1200, 2000)
     weights = overproof.Weights(world.label[held_out], world.teacher_probs[held_out])
     found = {
         name: (student(world.inputs[test]).argmax(dim=1) == world.label[test]).float().mean().item()

@@ -1,6 +1,7 @@
 """Cross-validation of which only labelled rows are scored."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -47,7 +48,7 @@ class LabelledFolds:
         """The rows to fit on and the rows to score, once a fold.
 
         Args:
-            X: [N] examples, as `DistilledClassifier.fit` takes them.
+            X: [N] examples, as `DistilledClassifier.fit` takes them, or a sparse matrix.
             y: [N], -1, None or NaN where the label is unknown.
             groups: [N], names or numbers of what the rows come from (patients, authors).
 
@@ -55,7 +56,7 @@ class LabelledFolds:
             InputError: Fewer labelled rows (or contents, or groups) than folds.
         """
         target = target_of(y, "LabelledFolds")
-        examples = from_arrays(X, origin="X", missing="allow")
+        examples = from_arrays(_as_words(X) if hasattr(X, "tocsr") else X, origin="X", missing="allow")
         if len(examples) != len(target.index):
             raise InputError(f"X has {len(examples)} rows and y {len(target.index)}; each row needs a label, or -1.")
         if groups is not None:
@@ -67,3 +68,12 @@ class LabelledFolds:
         for number in range(self.n_splits):
             scored = rows[fold == number]
             yield np.setdiff1d(np.arange(len(examples)), scored), scored
+
+
+def _as_words(matrix: Any) -> list[str]:
+    """The content of each row of a sparse matrix, which a later step of a pipeline may read."""
+    rows = matrix.tocsr(copy=True)
+    rows.sum_duplicates()
+    rows.eliminate_zeros()
+    ends = rows.indptr.tolist()
+    return [f"{rows.indices[start:end].tolist()} {rows.data[start:end].tolist()}" for start, end in pairwise(ends)]
