@@ -286,8 +286,8 @@ def self_distill(
         raise InputError("held_out and held_out_labels go together; give both or neither.")
     if built_method.sought is not None and held_out is None:
         raise InputError(
-            "This method chooses ξ on labels that the teacher was not trained on; give held_out and held_out_labels, "
-            "or a method with a ξ of its own, such as method='born_again'."
+            "This method's ξ is chosen on labels that the teacher was not trained on; give held_out and "
+            "held_out_labels, or a method with a ξ of its own, such as method='born_again'."
         )
     check_trainable(built_method, options, unseen=False, validation=held_out is not None)
     given = [_known(inputs, labels, class_names, "inputs", "labels")]
