@@ -9,7 +9,7 @@ from torch import Tensor
 
 from overproof.assessment.estimates import PRIOR, Estimate, accuracy_by_margin, share_of
 from overproof.assessment.given import checked_arrays
-from overproof.assessment.probes import ErrorProbe, error_probe, probe
+from overproof.assessment.probes import Coordinates, ErrorProbe, error_probe, probe
 from overproof.assessment.recommendation import compare_with_probe, recommend
 from overproof.errors import InputError
 from overproof.evaluation.metrics import metrics
@@ -167,6 +167,7 @@ def assess(
         **dict(zip(("mean", "low", "high"), global_accuracy(labels, probs, repeats=repeats), strict=True))
     )
     pool = _on_pool(margins, right, labelled_teacher_probs, pool_teacher_probs, names, seed, repeats)
+    features = None if features is None else Coordinates.of(features)
     probe_probs = None if features is None else probe(features, labels, len(names), seed, repeats)
     compared = compare_with_probe(probs, probe_probs, labels, seed, repeats)
     errors = None if features is None else error_probe(features, ~right, margins, seed, repeats)

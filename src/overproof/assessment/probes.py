@@ -1,7 +1,6 @@
 """Linear probes, cross-validated: predict the label, or the teacher's errors, from the student's features."""
 
-import functools
-from collections.abc import Callable
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +12,7 @@ from scipy.special import softmax
 from torch import Tensor
 
 from overproof.cross_fitting import FoldModels, folds
-from overproof.functional.repeats import Repeats, content_groups
+from overproof.functional.repeats import Repeats
 from overproof.noise import log_loss
 from overproof.seeds import derived_seed
 
@@ -84,7 +83,7 @@ def error_probe(
     """Fit a linear model that predicts the teacher's errors from the inputs, and compare it with the margin.
 
     Args:
-        features: [V, D], an array or a scipy sparse matrix.
+        features: [V, D], an array or a scipy sparse matrix, or its `Coordinates`.
         wrong: [V], whether the teacher's likeliest class is not the label.
         margin: [V], the teacher's margins.
         seed: Seed of folds and resamples.
@@ -97,11 +96,12 @@ def error_probe(
     num_wrong = int(wrong.sum())
     if min(num_wrong, len(wrong) - num_wrong) < FEWEST:
         return None
-    seen = _coordinates(features)
+    seen = Coordinates.of(features).values
     # The margin's column is scaled to the norm of all the others, so that the penalty does not suppress its weight.
     size = float(np.sqrt((seen**2).sum() / len(seen))) or 1.0
     own = (margin.double().numpy() - margin.double().mean().item()) / (margin.double().std().item() or 1.0)
-    by_probe = probe(np.column_stack([seen, size * own]), wrong.long(), 2, seed, repeats)[:, 1].numpy()
+    with_margin = Coordinates(np.column_stack([seen, size * own]))
+    by_probe = probe(with_margin, wrong.long(), 2, seed, repeats)[:, 1].numpy()
     scores, mistake = {"margin": -margin.double().numpy(), "inputs": by_probe}, wrong.numpy()
     generator = np.random.Generator(np.random.PCG64(derived_seed(seed, "error probe")))
     areas: dict[str, list[float]] = {name: [] for name in scores}
@@ -141,11 +141,12 @@ def probe(
 ) -> Float[Tensor, "V K"]:
     """Out-of-fold class probabilities of logistic regression on the features; [V, K], rows sum to one.
 
-    Five folds. In each, the penalty is chosen by the log-loss of three inner folds: `PENALTIES` are tried from the
-    strongest on until the loss rises.
+    Five folds. The penalty of a fold's model is chosen without the fold: by the log-loss on each of the other four, of
+    the fit without both. `PENALTIES` are tried from the strongest on until the loss rises. A fit without two folds
+    serves the choice for either of them: ten fits a penalty.
 
     Args:
-        features: [V, D], an array or a scipy sparse matrix.
+        features: [V, D], an array or a scipy sparse matrix, or its `Coordinates`.
         labels: [V].
         num_classes: K.
         seed: Seed of the folds.
@@ -155,16 +156,20 @@ def probe(
 
     # Matrix products of this size are several times slower on several threads.
     with threadpool_limits(1, "blas"):
-        inputs, label = _coordinates(features), labels.numpy()
+        inputs, label = Coordinates.of(features).values, labels.numpy()
         group = (Repeats.none(len(label)) if repeats is None else repeats).group
+        fold = folds(labels, 5, derived_seed(seed, "probe"), group)
+        penalties = _penalties(inputs, label, num_classes, fold.numpy())
 
-        def fit(number: int, rows: Tensor) -> Callable[[Matrix], Matrix]:
-            seen, its_label = inputs[rows.numpy()], label[rows.numpy()]
-            penalty = _penalty(seen, its_label, num_classes, derived_seed(seed, "probe", number), group[rows])
-            return functools.partial(_Probe(seen, its_label, num_classes).probs, penalty)
+        def fit(number: int, rows: Tensor) -> _Probe:
+            model = _Probe(inputs[rows.numpy()], label[rows.numpy()], num_classes)
+            # As in the choice: from zero, a fit of little penalty stops far from its solution.
+            for penalty in PENALTIES[: PENALTIES.index(penalties[number]) + 1]:
+                model.fit(penalty)
+            return model
 
-        models = FoldModels(fold=folds(labels, 5, derived_seed(seed, "probe"), group), fit=fit)
-        return models.out_of_fold(lambda probs, rows: torch.from_numpy(probs(inputs[rows.numpy()])))
+        models = FoldModels(fold=fold, fit=fit)
+        return models.out_of_fold(lambda model, rows: torch.from_numpy(model.probs(inputs[rows.numpy()])))
 
 
 class _Probe:
@@ -178,7 +183,7 @@ class _Probe:
         self.mean, self.num_classes = inputs.mean(axis=0), num_classes
         centred, num = inputs - self.mean, len(label)
         self.problem = SoftmaxProblem(
-            features=centred,
+            features=centred.astype(np.float32),
             share=np.full(num, 1 / num),
             # The features are along the principal axes of all examples, hence nearly along those of a part of them.
             eigenvalues=(centred**2).mean(axis=0),
@@ -191,35 +196,46 @@ class _Probe:
         )
         self.targets, self.head = self.problem.labels(place), self.problem.start()
 
-    def probs(self, penalty: float, inputs: Matrix) -> Matrix:
-        """[B, K]."""
+    def fit(self, penalty: float) -> None:
+        """Fit with a penalty, from the last solution."""
         self.head = self.problem.solve(self.targets, penalty / len(self.problem.share), self.head)
+
+    def probs(self, inputs: Matrix) -> Matrix:
+        """[B, K]."""
         probs = np.zeros((len(inputs), self.num_classes))
         probs[:, self.classes] = softmax((inputs - self.mean) @ self.head.weights + self.head.bias, axis=1)
         return probs
 
 
-def _penalty(inputs: Matrix, label: NDArray[np.int64], num_classes: int, seed: int, group: Tensor) -> float:
-    """The penalty with the lowest log-loss over the inner folds."""
-    truth = torch.from_numpy(label)
+def _penalties(inputs: Matrix, label: NDArray[np.int64], num_classes: int, fold: NDArray[np.int64]) -> dict[int, float]:
+    """By fold, the penalty with the lowest log-loss on the other folds, each by the fit without both."""
+    numbers, truth = np.unique(fold).tolist(), torch.from_numpy(label)
+    # Of every example, by fold left out and penalty, its loss; infinite where a path has ended.
+    losses = {number: np.full((len(PENALTIES), len(label)), np.inf) for number in numbers}
+    for first, second in itertools.combinations(numbers, 2):
+        held = (fold == first) | (fold == second)
+        model, others = _Probe(inputs[~held], label[~held], num_classes), {first: fold == second, second: fold == first}
+        for place, penalty in enumerate(PENALTIES):
+            model.fit(penalty)
+            loss = np.zeros(len(label))
+            loss[held] = log_loss(torch.from_numpy(model.probs(inputs[held])), truth[held]).numpy()
+            for without, rows in others.items():
+                losses[without][place, rows] = loss[rows]
+            if place and all(
+                losses[without][place, rows].mean() > losses[without][place - 1, rows].mean()
+                for without, rows in others.items()
+            ):
+                break
+    chosen = {}
+    for number in numbers:
+        means = losses[number][:, fold != number].mean(axis=1)
+        rises = np.flatnonzero(means[1:] > means[:-1])
+        chosen[number] = PENALTIES[int(rises[0]) if len(rises) else len(PENALTIES) - 1]
+    return chosen
 
-    def fit(_: int, rows: Tensor) -> _Probe:
-        return _Probe(inputs[rows.numpy()], label[rows.numpy()], num_classes)
 
-    def scores_at(penalty: float) -> Callable[[_Probe, Tensor], Tensor]:
-        return lambda model, rows: torch.from_numpy(model.probs(penalty, inputs[rows.numpy()]))
-
-    models = FoldModels(fold=folds(truth, 3, seed, content_groups(group)), fit=fit)
-    best, least = PENALTIES[0], np.inf
-    for penalty in PENALTIES:
-        loss = float(log_loss(models.out_of_fold(scores_at(penalty)), truth).mean())
-        if loss > least:
-            break
-        best, least = penalty, loss
-    return best
-
-
-def _coordinates(features: Any) -> Matrix:
+@dataclass(frozen=True, slots=True, eq=False)
+class Coordinates:
     """Centred coordinates of the examples along their principal axes.
 
     A linear model with an intercept and a squared penalty depends on the inputs through inner products of differences
@@ -227,11 +243,34 @@ def _coordinates(features: Any) -> Matrix:
     than `FEW_AXES` axes, those of least variance that together hold `LEFT_OUT` of the variance are dropped.
 
     Args:
-        features: [V, D], an array or a scipy sparse matrix.
-
-    Returns:
-        [V, r], the largest variance last.
+        values: [V, R], the largest variance last.
     """
+
+    values: Float[np.ndarray, "V R"]
+
+    @classmethod
+    def of(cls, features: Any) -> "Coordinates":
+        """The coordinates of features, computed once for several probes.
+
+        Args:
+            features: [V, D], an array or a scipy sparse matrix; coordinates are returned as they are.
+
+        Example:
+            >>> row = np.array([[1.0, 0.0], [0.0, 1.0], [-1.0, 0.0], [0.0, -1.0]])
+            >>> Coordinates.of(row + 5).values.shape
+            (4, 2)
+        """
+        from threadpoolctl import threadpool_limits
+
+        if isinstance(features, Coordinates):
+            return features
+        # The same bits whatever the number of threads.
+        with threadpool_limits(1, "blas"):
+            return cls(_turned(features))
+
+
+def _turned(features: Any) -> Matrix:
+    """Rotated to the principal axes, the least of many dropped."""
     num, dense = features.shape[0], not hasattr(features, "toarray")
     if dense:
         features = np.asarray(features, dtype=np.float64)
