@@ -141,7 +141,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_read(name, folder, monk
         raise AssertionError("read")
 
     monkeypatch.setattr("overproof.runs.roles.read", refuse)
-    monkeypatch.setattr("overproof.runs.measuring.read_roles", refuse)
+    monkeypatch.setattr("overproof.runs.measuring.read_answered", refuse)
     changes, words = REFUSED[name]
     experiment = experiment_from(content(folder), [change.replace("FOLDER", str(folder)) for change in changes])
     before = everything(folder)
@@ -219,7 +219,7 @@ def test_a_large_pool_is_planned_from_outside(folder, monkeypatch):
     def refuse(*arguments, **options):
         raise AssertionError("read whole")
 
-    monkeypatch.setattr(measuring, "read_roles", refuse)
+    monkeypatch.setattr(measuring, "read_answered", refuse)
     experiment = experiment_from(content(folder))
     found = sizes(experiment, preflight(experiment))
     assert found.counts == {"pool": 700, "labelled": 60, "test": 100}
