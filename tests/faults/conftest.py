@@ -23,6 +23,8 @@ class Ended:
         err: Its messages.
         seconds: How long it took.
         hit: Whether the signal found it alive.
+        sent_at: When the signal was sent (`time.time`); 0 where it was not.
+        printed_at: When it printed last.
     """
 
     code: int
@@ -30,6 +32,8 @@ class Ended:
     err: str
     seconds: float
     hit: bool
+    sent_at: float
+    printed_at: float
 
 
 class Commands:
@@ -57,14 +61,15 @@ class Commands:
         assert self.server.stdout is not None
         request = {"arguments": [str(each) for each in arguments]}
         request |= {name: str(self.folder / name) for name in ("out", "err")}
-        began, hit = time.monotonic(), []
+        began, hit = time.monotonic(), list[float]()
         self.server.stdin.write(json.dumps(request) + "\n")
         self.server.stdin.flush()
         process = int(self.server.stdout.readline())
 
         def send() -> None:
+            now = time.time()
             os.kill(process, sent or 0)
-            hit.append(True)
+            hit.append(now)
 
         timer = threading.Timer(after, send)
         if sent is not None:
@@ -77,6 +82,8 @@ class Commands:
             (self.folder / "err").read_text(),
             time.monotonic() - began,
             bool(hit),
+            hit[0] if hit else 0.0,
+            max((self.folder / name).stat().st_mtime for name in ("out", "err")),
         )
 
     def close(self) -> None:
