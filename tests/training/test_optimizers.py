@@ -7,7 +7,8 @@ import sys
 import pytest
 import torch
 
-from overproof.training.optimizers import eager
+from overproof.training.optimizers import eager, learning_rate_share
+from overproof.training.options import TrainOptions
 
 OPTIONS = {
     "SGD": {"momentum": 0.9, "nesterov": True, "fused": True},
@@ -65,3 +66,8 @@ def test_a_training_does_not_import_the_compiler():
     """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.strip() == "[]", done.stderr[-2000:]
+
+
+def test_the_learning_rate_rises_in_equal_steps_to_its_peak():
+    options = TrainOptions(warmup_share=0.1)
+    assert [learning_rate_share(step, 40, options) for step in range(5)] == [0.25, 0.5, 0.75, 1.0, 1.0]

@@ -25,6 +25,7 @@ from overproof.noise import Stacking, global_accuracy
 from overproof.runs.experiment import experiment_from
 from overproof.runs.experiment import load as load_experiment
 from overproof.synthetic import favouring, two_views
+from overproof.training import parallel as parallel_module
 from overproof.training.examples import AnsweredExamples, TrainingData
 from overproof.training.options import TrainOptions
 from overproof.training.parallel import run_jobs
@@ -462,6 +463,12 @@ def test_jobs_run_in_processes_of_their_own_with_one_thread_each(tmp_path):
     found = [(tmp_path / name).read_text().split() for name in "ab"]
     assert len({process for process, _ in found} | {str(os.getpid())}) == 3
     assert [threads for _, threads in found] == ["1", "1"]
+
+
+def test_where_a_fork_is_unsafe_the_jobs_run_in_this_process(tmp_path, monkeypatch):
+    monkeypatch.setattr(parallel_module, "place", lambda: (0, 2))
+    run_jobs([(tmp_path / name).touch for name in "abc"], workers=2)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b", "c"]
 
 
 def test_where_no_process_can_be_started_the_jobs_run_in_this_one(tmp_path, monkeypatch):
