@@ -26,8 +26,8 @@ LINEAR = {"student.name": "linear", "student.options": {}}
 METHODS = ["labelled_only", "hard", "soft", "slam_auto", "forward", "hard_tuned", "soft_tuned", "auto"]
 
 
-def zero_shot(name, answers, pool, test, epochs):
-    """A zero-shot teacher: files by recipes/zero_shot.py."""
+def zero_shot(name, answers, pool, test, epochs, *, stacked=False):
+    """A zero-shot teacher, alone or stacked with one trained on the labels: files by recipes/zero_shot.py."""
     path = f"runs/zero_shot/{name}"
     file = {"path": f"{path}/examples.parquet", "input": "text", "label": "label", "id": "id"}
     split = name != "clothing"
@@ -35,7 +35,7 @@ def zero_shot(name, answers, pool, test, epochs):
     files |= {"test": {**file, "where": {"split": "test"}}} if split else {}
     return {
         "data": {"files": files, "rows": {"labelled": 300, "pool": pool, "test": test}},
-        "teacher": {"model": "answers", "answers": [f"{path}/{answers}.parquet"]},
+        "teacher": [{"answers": [f"{path}/{answers}.parquet"]}, *(["auto"] if stacked else [])],
         "student": {"name": "ngram"},
         "train": {"epochs": epochs},
     }
@@ -44,6 +44,12 @@ def zero_shot(name, answers, pool, test, epochs):
 SETTINGS = {
     "newsgroups_zero_shot": (zero_shot("newsgroups", "answers", 4000, 3000, 10), {}, False),
     "newsgroups_zero_shot_hard": (zero_shot("newsgroups", "answers_hard", 4000, 3000, 10), {}, False),
+    "newsgroups_zero_shot_stacked": (zero_shot("newsgroups", "answers", 4000, 3000, 10, stacked=True), {}, False),
+    "newsgroups_zero_shot_hard_stacked": (
+        zero_shot("newsgroups", "answers_hard", 4000, 3000, 10, stacked=True),
+        {},
+        False,
+    ),
     "clothing_zero_shot": (zero_shot("clothing", "answers", 4500, 3000, 15), {}, False),
     "clothing_zero_shot_hard": (zero_shot("clothing", "answers_hard", 4500, 3000, 15), {}, False),
     "imdb_zero_shot": (zero_shot("imdb", "answers", 10000, 5000, 6), {}, False),

@@ -288,6 +288,17 @@ def test_training_options_are_changed_one_by_one_from_the_best_so_far():
     )
 
 
+def test_a_higher_learning_rate_is_tried_where_the_lower_one_is_no_better_and_others_not_at_the_clearly_worse():
+    high = {name: 0.9 for name in ("forward, learning rate x 4", "forward, learning rate x 4, balanced classes")}
+    low = {f"{name}, learning rate x 0.25": 0.5 for name in ("hard", "forward")}
+    found = Prescribed(right_on({**high, **low}, otherwise=0.7))
+    result = chosen(found, methods=("hard", "forward", "labelled_only"), budget=7)
+    assert result.record.chosen == "forward, learning rate x 4"
+    assert found.asked.index("forward, learning rate x 0.25") < found.asked.index("forward, learning rate x 4")
+    assert "hard, learning rate x 4" in found.asked
+    assert not any(each.startswith("hard, learning rate x 0.25") for each in found.asked)
+
+
 @pytest.mark.parametrize("budget", [1, 3, 8])
 def test_no_more_than_the_budget_is_spent(budget):
     found = Prescribed(right_on({}))

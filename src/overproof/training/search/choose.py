@@ -33,6 +33,9 @@ USED_UP = "the budget is used up"
 NUM_FOLDS = 2
 """Students of a candidate; each is trained on half of the pool, so that a candidate costs one training."""
 
+CLEAR = 4.0
+"""Standard errors by which a learning rate is clearly worse, so that other methods are not tried at it."""
+
 NOTHING = 1e-3
 """Probability up to which the other classes are not named."""
 
@@ -226,9 +229,9 @@ def has_sets(data: TrainingData) -> bool:
 def _explore(scores: _Scores, search: Search, methods: Sequence[Candidate], possible: _Filter, tries: _Filter) -> None:
     """Try candidates one step after another; a step starts at the best candidate so far that uses the teacher.
 
-    The first method and labels alone; the first method's training options, one change at a time; the other methods
-    with the best training options, at all learning rates that were tried; then single changes of the best of all, for
-    as long as the log-loss falls.
+    The first method and labels alone; the first method's training options, one change at a time, an option upwards
+    where downwards is no better; the other methods with the best training options, then at other learning rates that
+    were not clearly worse; then single changes of the best of all, for as long as the log-loss falls.
     """
     alone = [each for each in methods if each.method == LABELLED_ONLY]
     taught = [each for each in methods if each.method != LABELLED_ONLY] or alone
@@ -242,15 +245,30 @@ def _explore(scores: _Scores, search: Search, methods: Sequence[Candidate], poss
     if search.balanced:
         tries(possible([replace(leader(), balanced=True)]))
     for option in ("learning_rate", "weight_decay"):
-        below = [each for each in _near(leader(), search) if getattr(each, option) < getattr(leader(), option)]
-        tries(possible(below))
-    rates = sorted({each.learning_rate for each in scores.loss}, reverse=True)
-    for other in taught[1:]:
-        tries(possible([replace(leader(), method=other.method, learning_rate=rate) for rate in rates]))
+        before = leader()
+        for lower in (True, False):
+            if leader() == before:
+                changed = [each for each in _near(before, search) if getattr(each, option) != getattr(before, option)]
+                tries(possible(e for e in changed if (getattr(e, option) < getattr(before, option)) is lower))
+    best = leader()
+    rates = [best.learning_rate, *sorted(_close_rates(scores, best), reverse=True)]
+    for rate in rates:
+        tries(possible([replace(best, method=other.method, learning_rate=rate) for other in taught[1:]]))
     while True:
         best = scores.best()
         if not tries(possible(_near(best, search))) or scores.best() == best:
             return
+
+
+def _close_rates(scores: _Scores, best: Candidate) -> set[float]:
+    """Other learning rates at which the method of a candidate is not clearly worse than it."""
+    close = set()
+    for each in scores.loss:
+        if each.method == best.method and each.learning_rate != best.learning_rate:
+            difference = scores.loss[each] - scores.loss[best]
+            if difference.mean().item() <= CLEAR * standard_error(difference, scores.repeats):
+                close.add(each.learning_rate)
+    return close
 
 
 def _near(candidate: Candidate, search: Search) -> list[Candidate]:
