@@ -87,6 +87,7 @@ class Disagreements:
             columns["text"] = some.inputs
         else:
             table = some.inputs
+            assert isinstance(table, pa.Table)
             taken = {CONTENT, "id", LABEL}
             columns |= {f"input.{each}" if each in taken else each: table.column(each) for each in table.column_names}
         return pa.table({**columns, LABEL: pa.array([""] * len(rows), pa.string())})
