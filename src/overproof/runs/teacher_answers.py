@@ -17,7 +17,7 @@ from overproof.evaluation.findings.run_facts import VoteFacts
 from overproof.functional import margin
 from overproof.functional.repeats import joined
 from overproof.models import load_student
-from overproof.noise import combined_by_role, log_loss
+from overproof.noise import combined_by_role, log_loss, stack_by_role
 from overproof.processes import leads
 from overproof.runs.experiment import Experiment, ScorerOptions
 from overproof.runs.given_labels import GivenLabels
@@ -30,8 +30,8 @@ from overproof.teachers import SavedTeacher
 from overproof.training.options import TrainOptions
 from overproof.training.teacher_source import STORED, OnlineTeacher, TeacherSource
 
-WEIGHTS = "weights.json"
-"""The file, in a seed's folder of answers, with the weight of each scorer of a stack."""
+WEIGHTS, LEFT_OUT = "weights.json", "left_out"
+"""The file, in a seed's folder of answers, with the weight of each scorer of a stack; and which were left out."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -166,14 +166,15 @@ class TeacherAnswers:
         draw = derived_seed(seed, "teachers")
         known = [judges[role] for role in label]
         repeats = joined([repeats_in(each) for each in known], [group_words(each) for each in known])
-        stacked, fitted = combined_by_role(probs, label, seed=draw, repeats=repeats)
+        combined = stack_by_role if self._is_whole_stack(seed) else combined_by_role
+        stacked, fitted = combined(probs, label, seed=draw, repeats=repeats)
         truth = torch.cat(list(label.values()))
 
         def loss(answers: Tensor) -> float:
             return log_loss(answers, truth)[repeats.once].mean().item()
 
         if leads():
-            alone = [combined_by_role([each], label, seed=draw, repeats=repeats)[0] for each in probs]
+            alone = [combined([each], label, seed=draw, repeats=repeats)[0] for each in probs]
             facts: dict[str, Any] = {
                 **fitted.summary(),
                 "log_loss_alone": [loss(torch.cat([each[role] for role in label])) for each in alone],
@@ -181,6 +182,11 @@ class TeacherAnswers:
             }
             atomic.write_json(self._weights_file(seed), facts)
         return {role: by_scorer[0][role].with_probs(each) for role, each in stacked.items()}
+
+    def _is_whole_stack(self, seed: int) -> bool:
+        """Whether an earlier version stacked all scorers of this seed: its students were trained by that stack."""
+        stored = self._weights_file(seed)
+        return stored.exists() and LEFT_OUT not in json.loads(stored.read_text())
 
 
 def _flipped(probs: Tensor, share: float, seed: int) -> Tensor:
