@@ -30,7 +30,7 @@ from overproof.runs.caches import Caches
 from overproof.runs.changes import changed
 from overproof.runs.experiment import Experiment, StudentOptions, dump, experiment_from, options_in
 from overproof.runs.folder.result_file import RunResult
-from overproof.runs.folder.resume import COMPARISON, EXPERIMENT, STAGED, may_be_replaced
+from overproof.runs.folder.resume import COMPARISON, EXPERIMENT, STAGED, extends, may_be_replaced
 from overproof.runs.inputs.files import without_paths
 from overproof.runs.inputs.of_run import record_run
 from overproof.runs.inputs.record import InputRecord
@@ -277,11 +277,11 @@ def _check(comparison: Comparison, folder: Path) -> None:
         earlier = load_comparison(path).experiment
         begun = [each.parent for each in folder.glob(f"*/{EXPERIMENT}")]
         # Files that have moved are compared by content, run by run.
-        moved = without_paths(earlier) == without_paths(comparison.experiment)
-        if not moved and not all(may_be_replaced(each, earlier, comparison.experiment) for each in begun):
+        same = without_paths(earlier) == without_paths(comparison.experiment) or extends(earlier, comparison.experiment)
+        if not same and not all(may_be_replaced(each, earlier, comparison.experiment) for each in begun):
             raise InputError(
                 f"{str(folder)!r} holds a comparison of another experiment (its compare.yaml differs); choose another "
-                f"folder."
+                f"folder (only methods, seeds and budgets may be added)."
             )
     elif folder.exists() and {each.name for each in folder.iterdir()} - {STAGED, LOCK}:
         raise InputError(f"{str(folder)!r} is not empty and holds no comparison; choose another folder.")

@@ -48,7 +48,7 @@ from overproof.runs.folder.resume import (
     EXPERIMENT,
     STAGED,
     check_folder,
-    has_answers,
+    groups_in_use,
     holds_run,
     is_finished,
     no_run,
@@ -289,9 +289,9 @@ class Run:
         if check_folder(self.folder, self.experiment) or (self.found and has_record(self.folder)):
             self.verify_inputs()
             return
-        if has_answers(self.folder):
+        if groups := groups_in_use(self.folder):
             # Of an experiment with other students or methods.
-            self.verify_inputs(only=("data", "teacher"))
+            self.verify_inputs(only=groups)
         existed = self._shared_folder.exists()
         preflight(self.experiment)
         found = record_of(self.experiment)

@@ -72,6 +72,16 @@ def write_result(result: RunResult) -> None:
     write_folder(result.folder, files, kind="result", unchanged=unchanged)
 
 
+def remove_result(folder: Path) -> None:
+    """Remove the result of a run that gets more methods or seeds, and its report: they are of another experiment.
+
+    Args:
+        folder: The run's.
+    """
+    for name in (RESULT, TALLIES, MANIFEST, "report.html"):
+        (folder / name).unlink(missing_ok=True)
+
+
 def read_result(folder: Path) -> RunResult:
     """Read the result of a run.
 

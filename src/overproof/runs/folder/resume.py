@@ -49,7 +49,7 @@ def check_folder(folder: Path, experiment: Experiment) -> bool:
 
     Raises:
         InputError: It holds something else. An experiment that failed before its first student was trained may be
-            replaced, so that its command can be given again with other options.
+            replaced, so that its command can be given again with other options; one may get more methods and seeds.
     """
     if not holds_run(folder):
         atomic.check_output(folder, folder=True)
@@ -62,10 +62,10 @@ def check_folder(folder: Path, experiment: Experiment) -> bool:
         earlier = load(folder / EXPERIMENT)
         # Files that have moved are compared by content (`overproof.runs.inputs`).
         same = earlier == experiment or (has_record(folder) and without_paths(earlier) == without_paths(experiment))
-        if not same and not may_be_replaced(folder, earlier, experiment):
+        if not same and not may_be_replaced(folder, earlier, experiment) and not extends(earlier, experiment):
             raise InputError(
                 f"{str(folder)!r} holds another experiment: {_differences(earlier, experiment)}; choose another "
-                f"folder, or give the options of the first."
+                f"folder, or give the options of the first (only methods and seeds may be added to it)."
             )
         # Nothing was made yet of a run that failed before its first step ended: its files may have been mended.
         return same and holds_work(folder)
@@ -108,6 +108,33 @@ def may_be_replaced(folder: Path, earlier: Experiment, experiment: Experiment) -
     if _files_in(folder / STUDENTS) or (folder / "result.json").exists():
         return False
     return not has_answers(folder) or (earlier.data, earlier.teacher) == (experiment.data, experiment.teacher)
+
+
+def extends(earlier: Experiment, experiment: Experiment) -> bool:
+    """Whether an experiment has all rows and seeds of an earlier one and more, and is the same otherwise.
+
+    Args:
+        earlier: Of a run, finished or not.
+        experiment: The other one.
+    """
+    rows, num = experiment.rows(), len(earlier.seeds)
+    same = {"methods": earlier.methods, "seeds": earlier.seeds, "name": earlier.name}
+    return (
+        experiment.seeds[:num] == earlier.seeds
+        and all(each in rows for each in earlier.rows())
+        and without_paths(experiment.model_copy(update=same)) == without_paths(earlier)
+    )
+
+
+def groups_in_use(folder: Path) -> tuple[str, ...]:
+    """The groups of options whose files the work in a run's folder was made from, where another experiment goes on.
+
+    Args:
+        folder: The run's.
+    """
+    if _files_in(folder / STUDENTS):
+        return ("data", "teacher", "student")
+    return ("data", "teacher") if has_answers(folder) else ()
 
 
 def holds_work(folder: Path) -> bool:

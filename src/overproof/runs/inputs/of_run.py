@@ -7,6 +7,7 @@ from overproof.data import Examples
 from overproof.data.options import FileRole
 from overproof.runs.caches import Caches
 from overproof.runs.experiment import Experiment, dump, load
+from overproof.runs.folder.result_file import remove_result
 from overproof.runs.inputs.record import InputRecord, Reading, has_record, record_of, verify, write_record
 from overproof.storage import atomic
 
@@ -51,6 +52,8 @@ def record_run(folder: Path, experiment: Experiment, caches: Caches, found: Sequ
     inputs = found[-1] if found else record_of(experiment)
     write_record(folder, written, inputs, _reading(experiment, caches))
     if not same:
+        # A result is that of the options beside it.
+        remove_result(folder)
         atomic.write_bytes(path, written)
 
 

@@ -1,0 +1,101 @@
+"""More methods and seeds in a folder that holds a run: only those are trained, and the bytes are those of one run."""
+
+import shutil
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from overproof.api import run
+from overproof.errors import InputError
+from overproof.progress import Silent
+from overproof.runs.experiment import experiment_from
+from overproof.runs.pipeline import Run
+from overproof.synthetic import blobs
+
+SEARCH = {"search.budget": 2, "search.rounds": 0, "search.methods": ["hard", "labelled_only"]}
+
+
+@pytest.fixture(scope="module")
+def content(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("extended")
+    world = blobs(num_examples=500, num_classes=3, seed=0)
+    columns = {f"x{i}": pa.array(column) for i, column in enumerate(world.inputs.T.numpy())}
+    pq.write_table(pa.table({**columns, "y": world.label.numpy()}), folder / "blobs.parquet")
+    return {
+        "data": {
+            "files": {"all": {"path": str(folder / "blobs.parquet"), "label": "y"}},
+            "rows": {"labelled": 60, "pool": 200, "test": 100},
+        },
+        "teacher": {"model": "sklearn.linear_model:LogisticRegression", "folds": 2},
+        "student": {"name": "linear"},
+        "train": {"epochs": 1},
+        "methods": ["slam"],
+        "seeds": [0],
+    }
+
+
+@pytest.fixture(scope="module")
+def finished(content, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("finished") / "run"
+    run(experiment_from(content), folder, report=True)
+    return folder
+
+
+def files_of(folder):
+    ignored = ("log.txt", "costs.jsonl", "inputs.json")
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and path.name not in ignored and "encoded" not in path.parts
+    }
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"methods": ["slam", "wd"]},
+        {"seeds": [0, 1]},
+        {"methods": [{"method": "auto", "options": SEARCH}, "slam"], "name": "larger"},
+        {"methods": ["slam", {"method": "hard", "name": "rounds", "rounds": {"most": 1, "folds": 2}}]},
+    ],
+)
+def test_more_rows_and_seeds_give_the_bytes_of_one_run(content, finished, tmp_path, more):
+    larger = experiment_from({**content, **more})
+    shutil.copytree(finished, tmp_path / "grown")
+    kept = (tmp_path / "grown/students/seed-0/slam/student.safetensors").stat().st_mtime_ns
+    run(larger, tmp_path / "grown")
+    run(larger, tmp_path / "whole")
+    grown, whole = files_of(tmp_path / "grown"), files_of(tmp_path / "whole")
+    assert grown.keys() - whole.keys() <= {name for name in grown if name.startswith("labels/")}
+    assert {name: grown[name] for name in whole} == whole
+    assert (tmp_path / "grown/students/seed-0/slam/student.safetensors").stat().st_mtime_ns == kept
+
+
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ({"methods": ["wd"]}, "only methods and seeds may be added"),
+        ({"methods": [{"method": "slam", "options": {"noise.prior": 2.0}}]}, "methods is"),
+        ({"seeds": [1, 0]}, "seeds is"),
+        ({"methods": ["slam", "wd"], "train": {"epochs": 2}}, "train.epochs is 1 there and 2 here"),
+    ],
+)
+def test_what_is_not_only_more_is_refused_and_changes_nothing(content, finished, tmp_path, other, words):
+    shutil.copytree(finished, tmp_path / "run")
+    before = files_of(tmp_path / "run")
+    with pytest.raises(InputError, match=words):
+        run(experiment_from({**content, **other}), tmp_path / "run")
+    assert files_of(tmp_path / "run") == before
+
+
+def test_a_run_that_stopped_while_it_grew_goes_on(content, finished, tmp_path):
+    larger = experiment_from({**content, "methods": ["slam", "wd"]})
+    shutil.copytree(finished, tmp_path / "run")
+    growing = Run(experiment=larger, folder=tmp_path / "run", progress=Silent())
+    growing.label()
+    assert not (tmp_path / "run/result.json").exists()
+    assert not (tmp_path / "run/report.html").exists()
+    run(larger, tmp_path / "run")
+    run(larger, tmp_path / "whole")
+    assert (tmp_path / "run/result.json").read_bytes() == (tmp_path / "whole/result.json").read_bytes()
