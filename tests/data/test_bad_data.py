@@ -847,7 +847,7 @@ def test_a_wrong_image_option_is_named(options, says):
         (np.array([[1.0, 2.0], [3.0, np.nan]]), {}, ["'f1'", "row 1"]),
         (np.array([[1.0, np.inf]]), {}, ["'f1'", "row 0", "finite"]),
         ([], {}, ["no rows", "at least one"]),
-        (["a", None], {}, ["NoneType", "row 1", "strings"]),
+        (["a", None], {}, ["no text in row 1", "leave the row out"]),
         ("abc", {}, ["one string", "list of strings"]),
         (["a", "b"], {"label": [0]}, ["2 inputs", "1 labels"]),
         (["a", "b"], {"keys": ["x"]}, ["2 inputs", "1 keys"]),

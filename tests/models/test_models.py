@@ -947,7 +947,7 @@ def test_the_weights_of_another_student_are_refused(tmp_path):
     [
         ('{"format": 1, ', "does not describe a student .Expecting"),
         ("[]", "does not describe a student"),
-        ('{"format": 1, "student": {}}', "does not describe a student .'name'"),
+        ('{"format": 1, "student": {}}', "does not describe a student .student has no name"),
         ('{"format": 9, "student": 0, "encoder": 0, "class_names": 0, "weights": 0}', "has format 9; this version"),
         ("\xff", "does not describe a student"),
     ],

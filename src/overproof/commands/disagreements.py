@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from overproof.commands.output.terminal import AllowImport, Between, Folder, OfSeed, remarks
+from overproof.commands.output.terminal import AllowImport, AsJson, Between, Folder, OfSeed, print_json, remarks
 
 
 def disagreements(
@@ -15,11 +15,12 @@ def disagreements(
     budget: Annotated[int, typer.Option(min=1, help="Number of examples to label, at most.")] = 60,
     seed: OfSeed = None,
     allow_import: AllowImport = [],  # noqa: B006
+    as_json: AsJson = False,
 ) -> None:
     """List pool examples on which two students disagree, to be labelled by people: only these tell which is better.
 
     Example:
-        overproof disagreements runs/first --between auto,hard --budget 60 --out to_label.csv
+        overproof disagreements runs/first --between auto,hard --out to_label.csv
     """
     from overproof.runs.disagreements import disagreements as found_in
     from overproof.runs.disagreements import pair, write_disagreements
@@ -27,6 +28,9 @@ def disagreements(
 
     found = found_in(open_run(folder, allow_import=allow_import), pair(between), seed)
     num = write_disagreements(found, budget, file)
+    if as_json:
+        counts = {"num": len(found.once), "num_different": len(found.drawn), "num_listed": num}
+        print_json({"first": found.names[0], "second": found.names[1], **counts, "file": str(file)})
     remarks().print(
         f"{num} of {len(found.drawn)} disagreements ({len(found.drawn) / len(found.once):.1%} of {len(found.once)} "
         f"pool examples) in {file}. Write the classes into its column `label`, from the first row on, then: overproof "

@@ -55,7 +55,11 @@ def _of_file(file: pa.NativeFile) -> Iterator[int]:
         for index in range(count):
             (offset,) = struct.unpack_from("<q", footer, start + 24 * index)
             file.seek(offset)
-            yield _of_message(pa.ipc.read_message(file))
+            try:
+                message = pa.ipc.read_message(file)
+            except EOFError:
+                raise pa.ArrowInvalid("it is shorter than its footer says") from None
+            yield _of_message(message)
 
 
 def _of_message(message: pa.ipc.Message) -> int:

@@ -57,7 +57,7 @@ def explained(key: str) -> Explained:
     Example:
         >>> found = explained("teacher.vote")
         >>> found.allowed, found.default
-        ("'soft' or 'majority' or 'reliability'", 'soft')
+        ("'soft' or 'majority' or 'reliability' or 'set'", 'soft')
     """
     everything = _everything()
     path = re.sub(r"\[[^]]*\]|(?<=\.)\d+\.", "", key.strip())

@@ -29,12 +29,12 @@ EXPERIMENT, STUDENTS, STAGED, ROW, COMPARISON = "experiment.yaml", "students", "
 
 
 def holds_run(folder: Path) -> bool:
-    """Whether a folder holds a run, finished or not. An export holds the experiment of its student, and is none.
+    """Whether a folder holds a run, finished or not. An export, also a damaged one, holds an experiment and is none.
 
     Args:
         folder: Any.
     """
-    return (folder / EXPERIMENT).is_file() and not (folder / ABOUT).is_file()
+    return (folder / EXPERIMENT).is_file() and not any((folder / each).is_file() for each in (ABOUT, "model.onnx"))
 
 
 def check_folder(folder: Path, experiment: Experiment) -> bool:
