@@ -34,7 +34,8 @@ printed on standard error, and `--quiet` omits them:
   `key`, `allowed`, `default`, `about`, `keys`.
 * `run`, `demo`, `evaluate`: the run's `result.json` with rows, summary with intervals and verdicts, findings
   (`evaluate --labels`: the counts, the difference, its interval and the verdict). `disagreements`: the counts and
-  the file. With `--dry-run` (`label` too) the plan: examples by role, steps or fits, memory, disk, seconds. `compare`: its
+  the file. With `--dry-run` (`label` too) the plan: examples by role, steps or fits, memory, disk, seconds. `compare`:
+  its
   `compare.json`; with `--dry-run` the plans of its `runs` and their `total`.
 * `label`: `folder`, `teacher`, the total number of answers `asked` for, and `answers`: for each `seed`, `role` and
   `teacher` the number of `rows`, how many of them were `asked` for in this call and how many were `cached` (stored, or

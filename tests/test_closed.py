@@ -116,8 +116,9 @@ PLACES: dict[str, dict[str, str]] = {
     },
     "runs/changes.py": {"changed": "safe_load"},
     "runs/experiment.py": {"options_in": "safe_load"},
-    "runs/folder/result_file.py": {"result_files": "constants"},
+    "runs/folder/result_file.py": {"result_files": "constants", "remove_result": "constants"},
     "runs/folder/resume.py": {
+        "holds_run": "constants",
         "holds_work": "constants",
         "student_folder": "`check_file_name` has checked the row",
     },

@@ -137,6 +137,27 @@ def test_columns_that_number_the_rows_are_found(tmp_path, name, values, numbers_
         assert remarks_on(without, "pool", read(without, role="pool")) == []
 
 
+@pytest.mark.parametrize(
+    ("cells", "found"),
+    [
+        (["24.04.2026", "1.5.2026"], True),
+        (["04/24/26", "12/31/25"], True),
+        (["2026/04/24 10:00", ""], True),
+        (["2026-04-24", "2026-05-01"], False),
+        (["1.5", "north"], False),
+        (["10-20-30-40", "1/2"], False),
+    ],
+)
+def test_dates_in_another_form_than_isos_are_found(tmp_path, cells, found):
+    path = tmp_path / "a.csv"
+    path.write_text("\n".join(["when,y", *(f"{cells[row % 2]},{'ab'[row % 2]}" for row in range(20))]) + "\n")
+    source = Source(path=str(path), label="y", missing="allow")
+    remarks = remarks_on(source, "pool", read(source, role="pool"))
+    assert [f"holds dates such as {cells[0]!r}" in each for each in remarks] == [True] * found
+    named = Source(path=str(path), label="y", missing="allow", categories=("when",))
+    assert remarks_on(named, "pool", read(named, role="pool")) == []
+
+
 @pytest.mark.parametrize("write", [pq.write_table, pa.feather.write_feather])
 def test_numbers_written_as_text_with_an_odd_cell_are_refused(tmp_path, write):
     cells = ["?", *(f"{i}.5" for i in range(29))]

@@ -66,11 +66,14 @@ def is_answer(name: str) -> bool:
     """Whether a column is an answer by its name, alone or with the name of something.
 
     Example:
-        >>> [name for name in ("Prediction", "prob_cat", "predictedClass", "answer_time", "text") if is_answer(name)]
-        ['Prediction', 'prob_cat', 'predictedClass']
+        >>> columns = ("Prediction", "prob_cat", "predictedClass", "model_answer", "answer_model", "text")
+        >>> [name for name in columns if is_answer(name)]
+        ['Prediction', 'prob_cat', 'predictedClass', 'model_answer']
     """
     apart = re.sub(r"([a-z0-9])([A-Z])", r"\1 \2", name).lower()
     words = [word for word in re.split(r"[^a-z]+", apart) if word]
-    if _SOMETHING_ELSE & set(words):
+    # A model's answer is an answer, the model of an answer is none.
+    about = set(words[:-1]) - {"model"} | set(words[-1:])
+    if _SOMETHING_ELSE & about:
         return False
     return bool(_ANSWERS & set(words)) or "".join(words) in _ANSWERS

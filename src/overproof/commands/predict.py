@@ -79,7 +79,7 @@ def predict(
         raise InputError("--calibrate and --label choose a threshold for --risk, which is not given.")
     if group is not None and calibrate is None:
         raise InputError("--group names a column of --calibrate, which is not given.")
-    student = _chosen(student)
+    student = _chosen(student, calibrate is not None)
     loaded = load_student(student, allow_import=allow_import)
     column, key = _columns(student, file, loaded.kind, column, key)
     if missing is None:
@@ -144,7 +144,7 @@ def _columns(student: Path, file: str, kind: str, column: str | None, key: str |
     return column, key or None
 
 
-def _chosen(folder: Path) -> Path:
+def _chosen(folder: Path, calibrated: bool) -> Path:
     """The folder of a student; of a run the one that `export` chooses, with a message."""
     from overproof.runs.folder.resume import holds_run
 
@@ -153,5 +153,11 @@ def _chosen(folder: Path) -> Path:
     from overproof.deployment.provenance import chosen_row, student_folder
 
     found = chosen_row(folder)
+    if calibrated:
+        raise InputError(
+            f"{folder} is a run, whose student is chosen on the test, and --calibrate may hold rows of it: export it "
+            f"first (`overproof export {folder} --out FOLDER`), which remembers them, or name the student, as "
+            f"{student_folder(folder, found.row)}."
+        )
     remarks().print(f"Chosen: {found.why}.", soft_wrap=True)
     return student_folder(folder, found.row)

@@ -19,7 +19,7 @@ from overproof.data.source import Source
 from overproof.data.wording import at_row, listed, nearest
 from overproof.errors import InputError
 
-OFTEN_UNLABELLED = frozenset(("?", "-", "na", "n/a", "nan", "null", "none", "nil", "unlabeled", "unlabelled"))
+OFTEN_UNLABELLED = frozenset(("?", "-", "na", "<na>", "n/a", "nan", "null", "none", "nil", "unlabeled", "unlabelled"))
 """Words, in lower case, that tools and people write where there is no label; never silently taken for a class."""
 
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]*)")

@@ -29,6 +29,9 @@ _LIKELY = re.compile(
 )
 """Names that row numbers often have, but features too: they must increase from row to row."""
 
+_WRITTEN_DATE = r"^\s*(\d{1,2}[./-]\s?\d{1,2}[./-]\s?(\d{4}|\d{2})|\d{4}[./]\d{1,2}[./]\d{1,2})([ T].*)?$"
+"""24.04.2026, 4/24/26, 2026/04/24; with a time or without."""
+
 FEWEST_ROWS = 10
 """In fewer rows any column may count them by chance."""
 
@@ -55,7 +58,41 @@ def remarks_on(source: Source, role: str, examples: Examples) -> list[str]:
             f"{examples.origin}: the column {name!r} numbers the rows, and is a feature now: it says where a row "
             f"stands in the file, often beside its class; write `ignore: {[name]}` to leave it out."
         )
+    for name, example in written_dates(examples).items():
+        if name not in source.categories:
+            remarks.append(
+                f"{examples.origin}: the column {name!r} holds dates such as {example!r}, in a form that is not read "
+                f"as a date, so that every day is a category of its own; write dates as 2026-04-24, or leave the "
+                f"column out with `ignore: {[name]}`."
+            )
     return remarks
+
+
+def written_dates(examples: Examples) -> dict[str, str]:
+    """The columns of a table whose strings are nearly all dates in another form than ISO's, each with its first one.
+
+    Args:
+        examples: All rows.
+
+    Example:
+        >>> from overproof.data import from_arrays
+        >>> written_dates(from_arrays(pa.table({"left": ["24.04.2026", "1.5.2026"] * 5, "size": ["1.5", "2"] * 5})))
+        {'left': '24.04.2026'}
+    """
+    found: dict[str, str] = {}
+    if examples.kind != "table" or len(examples) < FEWEST_ROWS:
+        return found
+    for name in examples.column_names:
+        table = examples.only([name]).inputs
+        assert isinstance(table, pa.Table)
+        words = table.column(name)
+        if not is_string(words.type):
+            continue
+        fits = pc.fill_null(pc.match_substring_regex(words, _WRITTEN_DATE), False)
+        num_known = len(words) - words.null_count
+        if num_known and (pc.sum(fits).as_py() or 0) >= MOSTLY * num_known:
+            found[name] = words[pc.index(fits, True).as_py()].as_py()
+    return found
 
 
 def remarks_on_frames(parts: Sequence[Examples]) -> list[str]:

@@ -1,7 +1,7 @@
 """Export a student to a folder that can be used without overproof: ONNX graph, weights, model card, text scorer."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import resources
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from overproof.errors import InputError
 from overproof.models import NgramEncoder, Student, TableEncoder, TokenEncoder, body_of, load_student
 from overproof.models.date_column import DateColumn
 from overproof.models.saved.data_columns import DataColumns, columns_of, with_columns
-from overproof.models.saved.seen_rows import SEEN
+from overproof.models.saved.seen_rows import SEEN, SeenRows, hashes, key_of, listed_rows, seen_rows
 from overproof.models.tables import EmptyColumn, NumberColumn, TableColumn
 from overproof.runs.experiment import dump, load
 from overproof.runs.folder.resume import holds_run
@@ -128,6 +128,8 @@ def _exported(
         student, provenance = load_student(place, allow_import=allow_import), provenance_of(place)
         columns = columns_of(place)
     test = None if provenance is None else provenance.test
+    if why:
+        student = replace(student, seen=with_test(student, test))
     is_estimator = body_of(student.module) is not None
     if int8 and is_estimator:
         raise InputError(f"Student {student.spec.name!r} has no weights to quantise; leave out int8.")
@@ -167,6 +169,23 @@ def _exported(
         atomic.write_bytes(folder / name, data)
     atomic.write_json(folder / MANIFEST, manifest_of(files, kind="export", more=described_export))
     return Exported(folder=folder, files=(*files, MANIFEST), inputs=facts.inputs, cost=cost, why=why)
+
+
+def with_test(student: Student, test: Examples | None) -> SeenRows | None:
+    """The rows of a student whose row of the table was chosen on the test: the rows of the test too.
+
+    Args:
+        student: As saved; without a list of rows it keeps none.
+        test: None where it cannot be read any more; it is then among what is not known.
+    """
+    if student.seen is None:
+        return None
+    if test is None:
+        return seen_rows(student.seen.lists, (*student.seen.unknown, "the test, on which it was chosen"))
+    key = key_of([test.ids])
+    return seen_rows(
+        [*student.seen.lists, listed_rows("test", key, hashes(key, student.encoder, test))], student.seen.unknown
+    )
 
 
 def _check_folder(folder: Path) -> None:

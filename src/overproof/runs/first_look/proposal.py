@@ -157,7 +157,7 @@ def _with_unanswered(made: Proposal, choices: Choices) -> None:
         classes=teacher.classes,
         vote=teacher.vote,
         answer_from=teacher.answer_from,
-        unanswered="refuse" if said else "uniform",
+        unanswered=teacher.unanswered if said else "uniform",
         parsed=caches.answers_of(teacher),
     )
 

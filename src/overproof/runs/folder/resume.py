@@ -77,14 +77,27 @@ def check_folder(folder: Path, experiment: Experiment) -> bool:
 
 def _differences(earlier: Experiment, experiment: Experiment) -> str:
     """The first options that differ, with both values."""
-    before, now = (dict(_flat(json.loads(each.model_dump_json()), "")) for each in (earlier, experiment))
+    before, now = _by_path(earlier), _by_path(experiment)
+    both = {f"methods.{each.row}" for each in earlier.methods} & {f"methods.{each.row}" for each in experiment.methods}
     differ = [key for key in {**before, **now} if before.get(key) != now.get(key)]
+    # A row that one of them lacks is in the list of names.
+    differ = [key for key in differ if not key.startswith("methods.") or key in both]
     shown = [f"{key} is {_shown(before.get(key))} there and {_shown(now.get(key))} here" for key in differ[:4]]
     return "; ".join(shown) + (f"; and {len(differ) - 4} more" if len(differ) > 4 else "")
 
 
+def _by_path(experiment: Experiment) -> dict[str, Any]:
+    """Options by path; of the methods their names, and what each has beside its name."""
+    content = json.loads(experiment.model_dump_json(exclude={"methods"}))
+    rows = {
+        f"methods.{each.row}": json.loads(each.model_dump_json(exclude={"method", "name"}, exclude_defaults=True))
+        for each in experiment.methods
+    }
+    return {**dict(_flat(content, "")), "methods": [each.row for each in experiment.methods], **rows}
+
+
 def _flat(content: Any, path: str) -> Iterator[tuple[str, Any]]:
-    if isinstance(content, dict) and content:
+    if isinstance(content, dict):
         for key, value in content.items():
             yield from _flat(value, f"{path}.{key}" if path else str(key))
     else:
@@ -92,6 +105,8 @@ def _flat(content: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 
 def _shown(value: Any) -> str:
+    if value is None:
+        return "not set"
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 60 else f"{text[:57]}…"
 
