@@ -226,7 +226,7 @@ def test_the_command_line_gives_the_result_of_python(files, capsys):
     main(["tune-xi", str(files / "listed.parquet"), "--label", "label", "--folds", "2"])
     shown = capsys.readouterr().out
     assert "accuracy %" in shown
-    assert "90 examples, 8 features, 3 classes" in shown.replace("\n", " ")
+    assert "90 examples, 8 features, 3 classes" in " ".join(shown.split())
 
 
 def test_the_same_command_prints_the_same_twice(files, capsys):
