@@ -1,7 +1,7 @@
 """What a user should know of a table that was read: an index that was left out, columns that number the rows."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 import numpy as np
@@ -80,14 +80,7 @@ def written_dates(examples: Examples) -> dict[str, str]:
         {'left': '24.04.2026'}
     """
     found: dict[str, str] = {}
-    if examples.kind != "table" or len(examples) < FEWEST_ROWS:
-        return found
-    for name in examples.column_names:
-        table = examples.only([name]).inputs
-        assert isinstance(table, pa.Table)
-        words = table.column(name)
-        if not is_string(words.type):
-            continue
+    for name, words in _columns_of_words(examples):
         fits = pc.fill_null(pc.match_substring_regex(words, _WRITTEN_DATE), False)
         num_known = len(words) - words.null_count
         if num_known and (pc.sum(fits).as_py() or 0) >= MOSTLY * num_known:
@@ -149,16 +142,7 @@ def check_numbers(source: Source, examples: Examples) -> None:
     Raises:
         InputError: At least 90 % of the cells of a column, but not all, are numbers; the message has the first other.
     """
-    if examples.kind != "table" or len(examples) < FEWEST_ROWS:
-        return
-    for name in examples.column_names:
-        if name in source.categories:
-            continue
-        table = examples.only([name]).inputs
-        assert isinstance(table, pa.Table)
-        words = table.column(name)
-        if not is_string(words.type):
-            continue
+    for name, words in _columns_of_words(examples, without=source.categories):
         fits = pc.fill_null(pc.match_substring_regex(words, NUMBER), False)
         num_numbers, num_known = pc.sum(fits).as_py() or 0, len(words) - words.null_count
         if num_known and MOSTLY * num_known <= num_numbers < num_known:
@@ -168,6 +152,19 @@ def check_numbers(source: Source, examples: Examples) -> None:
                 f"{num_numbers} of {num_known} are numbers written as text: save the column as numbers (null where one "
                 f"is missing, with `missing: allow` or `drop`), or write `categories: [{name}]` if it holds categories."
             )
+
+
+def _columns_of_words(examples: Examples, without: Sequence[str] = ()) -> Iterator[tuple[str, pa.ChunkedArray]]:
+    """The columns of strings of a table that is not tiny, read one by one."""
+    if examples.kind != "table" or len(examples) < FEWEST_ROWS:
+        return
+    for name in examples.column_names:
+        if name in without:
+            continue
+        table = examples.only([name]).inputs
+        assert isinstance(table, pa.Table)
+        if is_string(table.column(name).type):
+            yield name, table.column(name)
 
 
 def row_numbers(examples: Examples) -> list[str]:

@@ -13,8 +13,8 @@ from overproof.errors import InputError
 from overproof.functional import margin
 from overproof.functional.repeats import Repeats
 from overproof.noise.class_accuracy import same_margins
-from overproof.noise.named_posterior import PRIOR, named_posterior
-from overproof.noise.stacking import NUM_FOLDS, Scores, Stacking, log_loss, stack
+from overproof.noise.named_posterior import named_posterior, named_posterior_by_role
+from overproof.noise.stacking import Scores, Stacking, folds_of_stack, log_loss, stack
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -153,18 +153,14 @@ def combined_by_role(
     """
     joined, truth = [torch.cat([each[role] for role in label]) for each in scores], torch.cat(list(label.values()))
     repeats = Repeats.none(len(truth)) if repeats is None else repeats
-    if (num := repeats.num_groups) < 2:
-        raise InputError(
-            f"A stack is judged on labelled examples out of fold; {num} (repeated content, or a group, counts once) "
-            f"are too few, 2 are needed."
-        )
+    num_folds = folds_of_stack(repeats)
     hard = hard_labels([torch.cat(list(each.values())) for each in scores])
 
     def fit(rows: Tensor) -> Callable[[Tensor], Tensor]:
         found = combine([each[rows] for each in joined], truth[rows], seed=seed, hard=hard, repeats=repeats.take(rows))
         return lambda held_out: found([each[held_out] for each in joined])
 
-    held_out = out_of_fold(fit, folds(truth, min(NUM_FOLDS, num), seed, repeats.group))
+    held_out = out_of_fold(fit, folds(truth, num_folds, seed, repeats.group))
     judged = dict(zip(label, held_out.split([len(each) for each in label.values()]), strict=True))
     found = combine(joined, truth, seed=seed, hard=hard, repeats=repeats)
     return {role: judged[role] if role in judged else found([e[role] for e in scores]) for role in scores[0]}, found
@@ -184,15 +180,9 @@ def hard_labels(scores: Scores) -> tuple[bool, ...]:
 def _posterior_out_of_fold(
     probs: Float[Tensor, "V K"], label: Int[Tensor, "V"], seed: int, repeats: Repeats
 ) -> Float64[Tensor, "V K"]:
-    def fit(rows: Tensor) -> Callable[[Tensor], Tensor]:
-        counted = repeats.counted(rows)
-        table = named_posterior(label[counted], probs[counted], PRIOR)
-        return lambda held_out: table[probs[held_out].argmax(dim=1).cpu()]
-
-    num_folds = min(NUM_FOLDS, repeats.num_groups)
-    if num_folds < 2:
-        return named_posterior(label, probs, PRIOR)[probs.argmax(dim=1).cpu()]
-    return out_of_fold(fit, folds(label, num_folds, seed, repeats.group))
+    if repeats.num_groups < 2:
+        return named_posterior(label, probs)[probs.argmax(dim=1).cpu()]
+    return named_posterior_by_role({"labelled": probs}, {"labelled": label}, seed=seed, repeats=repeats)["labelled"]
 
 
 def _among_all(found: Stacking, kept: Sequence[int], everyone: Stacking) -> Stacking:

@@ -186,18 +186,31 @@ def stacked_out_of_fold(
         InputError: As in `stack`, or fewer than two examples.
     """
     repeats = Repeats.none(len(label)) if repeats is None else repeats
-    if (num := repeats.num_groups) < 2:
-        raise InputError(
-            f"A stack is judged on labelled examples out of fold; {num} (repeated content, or a group, counts once) "
-            f"are too few, 2 are needed."
-        )
+    num_folds = folds_of_stack(repeats)
 
     def fit(rows: Tensor) -> Any:
         once = repeats.counted(rows)
         fitted = stack([each[once] for each in scores], label[once], bias=bias, penalty=penalty)
         return lambda held_out: fitted([each[held_out] for each in scores])
 
-    return out_of_fold(fit, folds(label, min(NUM_FOLDS, num), seed, repeats.group))
+    return out_of_fold(fit, folds(label, num_folds, seed, repeats.group))
+
+
+def folds_of_stack(repeats: Repeats) -> int:
+    """Number of folds that a stack of these examples is judged in: ten, or as many as there are examples or groups.
+
+    Args:
+        repeats: Of the examples.
+
+    Raises:
+        InputError: There are fewer than two.
+    """
+    if (num := repeats.num_groups) < 2:
+        raise InputError(
+            f"A stack is judged on labelled examples out of fold; {num} (repeated content, or a group, counts once) "
+            f"are too few, 2 are needed."
+        )
+    return min(NUM_FOLDS, num)
 
 
 def stack_by_role(
