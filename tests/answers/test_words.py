@@ -1,13 +1,17 @@
 """Words of a teacher are read as the class they mean, counted where they are spelled otherwise, and none is guessed."""
 
+import csv
+import json
 from collections import Counter
 
 import pyarrow as pa
 import pytest
 
 from overproof.answers.files import ParsedFiles, read_answers, vote_counts
+from overproof.answers.spelling import spelled
 from overproof.answers.unanswered import lacking
-from overproof.answers.words import readings, spelled
+from overproof.answers.votes import votes_in
+from overproof.answers.words import readings
 from overproof.errors import InputError
 
 ABC = ("Apple", "Bear", "bee")
@@ -74,3 +78,53 @@ def test_probabilities_are_not_touched():
     same, spelling = spelled(table, ABC, {})
     assert same is table
     assert spelling.words is None
+
+
+def test_blanks_inside_a_word_do_not_matter():
+    assert readings(["order  status", "ORDER\u00a0status "], ("order status", "bill"), {})[1] == set()
+
+
+@pytest.mark.parametrize(
+    "cell", ["Apple;bear", '["Apple", "Bear"]', "['Apple', 'Bear']", "Apple, bee pear", "bear / pear"]
+)
+def test_a_cell_that_lists_classes_is_read_as_their_list(tmp_path, cell):
+    path = tmp_path / "answers.csv"
+    rows = [["1", cell], ["2", "bee"], ["3", "dunno"], ["4", "[]"], ["5", "Apple, dunno"]]
+    with path.open("w", newline="") as file:
+        csv.writer(file).writerows([["id", "label"], *rows])
+    files = ParsedFiles(aliases={"pear": "Apple", "bee pear": "Bear"})
+    read = read_answers(path, IDS[:2], ABC, vote="set", parsed=files)
+    assert read.probs().double().flatten().tolist() == pytest.approx([0.5, 0.5, 0, 0, 0, 1], abs=1e-3)
+    lacks = lacking([path], IDS[:5], ABC, parsed=files)
+    assert lacks.words == Counter({"dunno": 1, "[]": 1, "Apple, dunno": 1})
+    assert vote_counts(path, ABC, parsed=files) == (1.5, 0.5)
+    sentence = files.spelling(path, "id", ABC).sentences("a.csv")[0]
+    assert sentence.startswith("a.csv: 1 answers list several classes in one cell")
+    assert "write `vote: set`" in sentence
+
+
+def test_a_class_whose_name_looks_like_a_list_is_that_class(tmp_path):
+    names = ("a", "b", "a, b")
+    path = tmp_path / "answers.csv"
+    path.write_text('id,label\n1,"a, b"\n2,b\n3,"[""a""]"\n')
+    assert read_answers(path, IDS[:3], names).probs().argmax(dim=1).tolist() == [2, 1, 0]
+    assert vote_counts(path, names) is None
+
+
+def test_lists_of_votes_are_spelled_and_may_be_empty_as_single_answers_are(tmp_path):
+    path = tmp_path / "answers.jsonl"
+    votes = [["apple ", "BEAR"], ["dunno", "pear", "bee"], [], ["?"], None, ["bee", "bee"]]
+    path.write_text(
+        "".join(json.dumps({"id": key, "labels": each}) + "\n" for key, each in zip("123456", votes, strict=True))
+    )
+    files = ParsedFiles(aliases={"pear": "Apple"})
+    lacks = lacking([path], IDS, ABC, parsed=files)
+    assert lacks.mask.tolist() == [False, False, True, True, True, False]
+    assert lacks.words == Counter({"": 2, "?": 1})
+    read = read_answers(path, IDS, ABC, unanswered="uniform", parsed=files)
+    third, half = [1 / 3] * 3, 0.5
+    wanted = [half, half, 0, half, 0, half, *third, *third, *third, 0, 0, 1]
+    assert read.probs().double().flatten().tolist() == pytest.approx(wanted, abs=1e-3)
+    # The second of a list stays the second annotator's where the first names no class.
+    assert votes_in(path, files.votes(path, "id", ABC), IDS[:3], ABC).annotator.tolist() == [0, 1, 1, 2, 0, 1]
+    assert "1 votes name no class and are left out: 'dunno' (1)" in files.spelling(path, "id", ABC).sentences("a")[1]

@@ -43,6 +43,17 @@ def test_the_sentences_are_in_the_order_of_the_list():
     assert all(sentence.startswith(start) for sentence, start in zip(sentences, starts, strict=True))
 
 
+def test_sets_of_classes_are_no_votes():
+    training = {("slam", 0): {"num_labelled": 10, "noise": {}}}
+    facts = RunFacts(
+        trainings=training, votes=(VoteFacts(file="sets.csv", per_example=1.5, agreement=0.5, vote="set"),)
+    )
+    assert findings_of(facts) == [
+        "sets.csv holds a set of classes that may hold for each example, 1.5 on average and one alone for "
+        "50.0% of them; each class of a set is equally likely."
+    ]
+
+
 def test_nothing_is_reported_where_nothing_is_known():
     facts = RunFacts(trainings={("slam", 0): {"num_labelled": 10, "noise": {}}})
     assert findings_of(facts) == []

@@ -12,6 +12,7 @@ from overproof.runs.answered import read_answered
 from overproof.runs.caches import Caches
 from overproof.runs.experiment import experiment_from
 from overproof.runs.folder.result_file import read_result
+from overproof.runs.plan import dry_run
 from overproof.teachers import from_files
 
 
@@ -62,7 +63,7 @@ def test_examples_without_an_answer_are_left_out_and_counted(table):
     remarks = read_answered(given, None, Caches()).remarks
     assert any("4 answers spell a class otherwise and are read as it: ' Yes.' as 'yes' (4)" in each for each in remarks)
     sentence = "no answer to 8 of 180 labelled and pool examples ('maybe' (5), 3 have no row); they are left out"
-    assert any(sentence in each for each in remarks)
+    assert any(sentence in each and "and with them 2 labels" in each for each in remarks)
     assert sizes(experiment(table, left_out=(3, 4, 100), unanswered="uniform")) == {
         "labelled": 60, "pool": 120, "test": 40,
     }  # fmt: skip
@@ -82,6 +83,12 @@ def test_they_are_refused_where_nothing_is_said(table, tmp_path):
     with pytest.raises(InputError, match=r"no answer for 5 of the 120 examples of all .*'maybe' \(5\).* aliases name"):
         overproof.run(experiment(table), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+    # What a run refuses, its plan refuses.
+    with pytest.raises(InputError, match=r"no answer for 5 of the 120 examples of all .*'maybe' \(5\).* aliases name"):
+        dry_run(experiment(table))
+    labelled = [*range(60), *range(180, 220)]
+    with pytest.raises(InputError, match="answers none of the 60 labelled examples, which show where the teacher errs"):
+        read_answered(experiment(table, left_out=labelled, unanswered="drop"), None, Caches())
     with pytest.raises(InputError, match="answers none of the 180 labelled and pool examples; are their ids"):
         read_answered(experiment(table, left_out=range(180), unanswered="drop"), None, Caches())
 
@@ -97,6 +104,8 @@ def test_few_gaps_in_the_test_are_guesses(table):
     answers = from_files(given.teacher.answers, files, roles.class_names)
     assert sorted(answers) == ["pool", "test"]
     assert int((answers["test"].margin == 0).sum()) == 3
+    given = experiment(table, left_out=(190, 191, 200, 201), unanswered="drop")
+    assert "test" in from_files(given.teacher.answers, files, roles.class_names), "90 % are enough"
     given = experiment(table, left_out=(190, 191, 200, 201, 202), unanswered="drop")
     assert sorted(from_files(given.teacher.answers, files, roles.class_names)) == ["pool"]
 

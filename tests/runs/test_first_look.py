@@ -186,6 +186,24 @@ def test_the_column_of_the_answers_is_found_or_asked_for(tmp_path):
         propose([path], Choices(answers=(odd,)))
 
 
+def test_words_that_are_no_class_are_advised_on_and_lists_in_cells_are_read(tmp_path):
+    words = ["a", "b", "c", "aa", "no; idea"]
+    odd = write(tmp_path / "odd.csv", ["key", "label"], *([row[0], words[i % 5]] for i, row in enumerate(TEXTS)))
+    made = propose([tickets(tmp_path)], Choices(answers=(odd,)))
+    said = " ".join(made.sentences())
+    assert ") is nearly a class: write --set 'teacher.aliases={aa: a}' if it means that one." in said
+    assert (
+        ") is no class and left out; if it means one, write --set 'teacher.aliases={aa: a, no; idea: CLASS}'." in said
+    )
+    typed = Choices(answers=(odd,), changes=("teacher.aliases={aa: a, no; idea: b}",))
+    assert "no answer to" not in " ".join(propose([tickets(tmp_path)], typed).sentences())
+    rows = [[row[0], "a;b" if i % 5 else "c"] for i, row in enumerate(TEXTS)]
+    made = propose([tickets(tmp_path)], Choices(answers=(write(tmp_path / "sets.csv", ["key", "label"], *rows),)))
+    assert made.experiment.teacher.vote == "set"
+    assert "120 answers list several classes, such as 'a;b': they are taken for all" in " ".join(made.sentences())
+    assert len(made.roles.for_seed(0).labelled) == 50
+
+
 def test_the_command_writes_a_file_that_runs_and_never_over_another(tmp_path, monkeypatch, capsys):
     tickets(tmp_path)
     answers(tmp_path)

@@ -35,11 +35,12 @@ from numpy.typing import NDArray
 
 from overproof.answers.ask import answers_of
 from overproof.answers.beside import Beside
+from overproof.answers.cells import without_lists
 from overproof.answers.formats import KNOWN, Rows, dense_reader, named_classes, unrounded
 from overproof.answers.parsed import ParsedFiles
 from overproof.answers.predictions import Answers, compress, word_tensor
 from overproof.answers.shapes import AnswerFrom, canonical, is_unnamed_list, left_out
-from overproof.answers.tables import as_text, ids_of
+from overproof.answers.tables import as_text, check_ids_differ, ids_of
 from overproof.answers.unanswered import lacking
 from overproof.answers.votes import Vote, agreement, has_votes, votes_in
 from overproof.data import check_classes
@@ -106,7 +107,7 @@ def read_answers(
     for number, each in enumerate(paths):
         opened = _Opened.of(each, files, class_names, classes or class_names, vote, id_column, answer_from)
         rows, has = _join(each, opened.table, id_column, wanted)
-        has &= opened.answering[rows]
+        has[has] = opened.answering[rows[has]]
         why += left_out(opened.table)
         if not has.any():
             continue
@@ -119,7 +120,7 @@ def read_answers(
         parts.append(part)
     if (found < 0).any() and unanswered == "refuse":
         row, lacks = int(np.argmax(found < 0)), lacking(paths, join, class_names, id_column=id_column, parsed=files)
-        words = "; aliases name the class that a word means" if lacks.words else ""
+        words = "; aliases name the class that a word means" if any(lacks.words) else ""
         raise InputError(
             f"{called} {'has' if len(paths) == 1 else 'have'} no answer for {lacks.num} of the {len(wanted)} examples "
             f"of {source}{lacks.reasons()}; the first is row {row} (counted from 0), {id_column} "
@@ -195,9 +196,11 @@ def vote_counts(
         InputError: As `read_answers`.
     """
     path = Path(path)
-    table = (parsed or ParsedFiles()).canonical(path, id_column, class_names)
+    files = parsed or ParsedFiles()
+    table = files.canonical(path, id_column, class_names)
     if not has_votes(table) or set(class_names) <= set(table.column_names):
         return None
+    table = files.votes(path, id_column, class_names)
     return agreement(votes_in(path, table, ids_of(path, table, id_column), class_names))
 
 
@@ -208,7 +211,7 @@ def _names_in(path: Path, table: pa.Table, id_column: str) -> tuple[str, ...]:
     labels = as_text(table.column("label")).unique().drop_null().to_pylist() if "label" in table.column_names else []
     if len(columns) >= 2 and labels and set(labels) <= set(columns):
         return tuple(sorted(columns))
-    names = named_classes(path, canonical(path, table, id_column, ()), {id_column, *KNOWN})
+    names = without_lists(named_classes(path, canonical(path, table, id_column, ()), {id_column, *KNOWN}))
     if len(names) < 2:
         raise InputError(f"{path} names {len(names)} classes; at least two are needed.")
     return names
@@ -237,9 +240,10 @@ class _Opened:
     ) -> "_Opened":
         table = files.canonical(path, id_column, class_names)
         beside = Beside.of(path, table, class_names, answer_from)
-        if has_votes(table) and not set(class_names) <= set(table.column_names):
-            table = files.counted(path, id_column, class_names, vote)
         words = files.spelling(path, id_column, class_names).words
+        if has_votes(table) and not set(class_names) <= set(table.column_names):
+            # Only rows that name a class are counted.
+            table, words = files.counted(path, id_column, class_names, vote), None
         return _Opened(
             path=path,
             table=table,
@@ -364,15 +368,7 @@ def export_store(folder: str | Path, path: str | Path, *, keys: pa.Array | pa.Ch
 def _join(path: Path, table: pa.Table, id_column: str, wanted: pa.Array) -> tuple[Rows, NDArray[np.bool_]]:
     """The row of the file for each wanted id, and whether it has one."""
     ids = ids_of(path, table, id_column)
-    codes = ids.dictionary_encode().indices.to_numpy()
-    first_rows = np.unique(codes, return_index=True)[1]
-    if len(first_rows) < len(ids):
-        row = int(np.setdiff1d(np.arange(len(ids)), first_rows)[0])
-        first = int(np.argmax(codes == codes[row]))
-        raise InputError(
-            f"{path}, rows {first} and {row} (counted from 0): both have {id_column} {ids[row].as_py()!r}; "
-            "an id may stand in one row only."
-        )
+    check_ids_differ(path, ids, id_column)
     rows = pc.index_in(wanted, value_set=ids)
     has = rows.is_valid().to_numpy(zero_copy_only=False)
     return pc.fill_null(rows, -1).to_numpy().astype(np.int64), has

@@ -5,11 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from overproof.answers.shapes import canonical
-from overproof.answers.tables import ids_of, read_table
+from overproof.answers.spelling import Spelling, spelled
+from overproof.answers.tables import check_ids_differ, ids_of, read_table
 from overproof.answers.votes import Vote, counted
-from overproof.answers.words import Spelling, spelled
 from overproof.storage.digests import content_digest
 
 
@@ -52,7 +53,7 @@ class ParsedFiles:
         """The content of a file in columns of known names, where a single label stands with classes by their names.
 
         Raises:
-            InputError: As `overproof.answers.shapes.canonical` and `overproof.answers.words.spelled`.
+            InputError: As `overproof.answers.shapes.canonical` and `overproof.answers.spelling.spelled`.
         """
         return self._spelled(path, id_column, class_names)[0]
 
@@ -68,6 +69,18 @@ class ParsedFiles:
             kept = self._canonical[path, id_column] = table, class_names, *made
         return kept[2], kept[3]
 
+    def votes(self, path: Path, id_column: str, class_names: tuple[str, ...]) -> pa.Table:
+        """The rows of a file of votes that name a class; as `canonical` otherwise.
+
+        Raises:
+            InputError: An id stands in several rows of lists.
+        """
+        table, spelling = self._spelled(path, id_column, class_names)
+        if "labels" in table.column_names:
+            # Before rows are left out, so that their numbers are those of the file.
+            check_ids_differ(path, ids_of(path, table, id_column), id_column)
+        return table if spelling.words is None else table.filter(pc.is_null(spelling.words))
+
     def counted(self, path: Path, id_column: str, class_names: tuple[str, ...], vote: Vote) -> pa.Table:
         """A file of votes as one of answers.
 
@@ -77,8 +90,8 @@ class ParsedFiles:
         table, how = self.canonical(path, id_column, class_names), (class_names, vote)
         kept = self._counted.get((path, id_column))
         if kept is None or kept[0] is not table or kept[1] != how:
-            ids = ids_of(path, table, id_column)
-            made = counted(path, table, ids, class_names, vote, id_column=id_column)
+            cast = self.votes(path, id_column, class_names)
+            made = counted(path, cast, ids_of(path, cast, id_column), class_names, vote, id_column=id_column)
             made = made.replace_schema_metadata(table.schema.metadata)
             kept = self._counted[path, id_column] = table, how, made
         return kept[2]

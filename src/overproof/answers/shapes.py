@@ -39,6 +39,13 @@ def canonical(path: Path, table: pa.Table, id_column: str, class_names: Collecti
     if twice := sorted({name for name in table.column_names if table.column_names.count(name) > 1}):
         raise InputError(f"{path} has more than one column called {_listed(twice)}; every column needs its own name.")
     check_id_column(path, table, id_column)
+    if (
+        "labels" in table.column_names
+        and "label" not in table.column_names
+        and _is_text(table.schema.field("labels").type)
+    ):
+        # Lists in cells of a CSV file.
+        table = _renamed(table, "labels", "label")
     table = _accepted(path, table)
     table = _opened_objects(path, table, id_column)
     table = _class_columns(table, class_names)
@@ -221,8 +228,8 @@ def _single_labels(path: Path, table: pa.Table) -> pa.Table:
     if (lengths > 1).any():
         row = int(np.argmax(lengths > 1))
         raise InputError(
-            f"{path}, row {row} (counted from 0): label names {lengths[row]} classes; one is allowed (votes of several "
-            f"annotators are a list `labels`)."
+            f"{path}, row {row} (counted from 0): label names {lengths[row]} classes; one is allowed; for "
+            f"votes of annotators, or all classes that may hold, write `columns: {{labels: label}}` under `teacher`."
         )
     starts = np.cumsum(lengths) - lengths
     place = pa.array(starts.astype(np.int64), mask=lengths == 0)

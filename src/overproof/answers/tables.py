@@ -117,7 +117,7 @@ def _csv(path: Path, text: Mapping[str, pa.DataType]) -> pa.Table:
         header = next(csv.reader(file, delimiter=mark), [])
     # Without types, the id 007 would be read as 7.
     votes = set(header) == CROWD_KIT
-    spelled = {name: pa.string() for name in header if name in text or plain(name) in LABELS or votes}
+    spelled = {name: pa.string() for name in header if name in text or plain(name) in (*LABELS, "labels") or votes}
     return pyarrow.csv.read_csv(
         path,
         parse_options=pyarrow.csv.ParseOptions(delimiter=mark, newlines_in_values=True),
@@ -239,3 +239,25 @@ def ids_of(path: Path, table: pa.Table, id_column: str) -> pa.Array:
         row = int(np.argmax(ids.is_null().to_numpy(zero_copy_only=False)))
         raise InputError(f"{path}, row {row} (counted from 0): it has no {id_column}; every row needs one.")
     return ids
+
+
+def check_ids_differ(path: Path, ids: pa.Array, id_column: str) -> None:
+    """Check that every id stands in one row.
+
+    Args:
+        path: The file, for errors.
+        ids: [N], as text.
+        id_column: What to call them.
+
+    Raises:
+        InputError: One stands in several.
+    """
+    codes = ids.dictionary_encode().indices.to_numpy()
+    first_rows = np.unique(codes, return_index=True)[1]
+    if len(first_rows) < len(ids):
+        row = int(np.setdiff1d(np.arange(len(ids)), first_rows)[0])
+        first = int(np.argmax(codes == codes[row]))
+        raise InputError(
+            f"{path}, rows {first} and {row} (counted from 0): both have {id_column} {ids[row].as_py()!r}; "
+            "an id may stand in one row only."
+        )

@@ -120,18 +120,21 @@ def votes_in(path: Path, table: pa.Table, ids: pa.Array, class_names: tuple[str,
         if not any(kind(column.type) for kind in LIST_KINDS):
             raise InputError(f"{path}: column 'labels' holds {column.type}; it must hold a list in every row.")
         lengths = pc.fill_null(pc.list_value_length(column), 0).to_numpy().astype(np.int64)
-        if not lengths.all():
-            row = int(np.argmin(lengths))
-            raise InputError(f"{path}, row {row} (counted from 0): labels names no class; every example needs a vote.")
         owner = np.repeat(everyone, lengths)
         start = np.repeat(np.cumsum(lengths) - lengths, lengths)
-        # The n-th of a list is the n-th annotator's.
-        annotator = np.arange(len(owner)) - start
+        given = pc.list_flatten(column)
+        # The n-th of a list is the n-th annotator's; null is a vote for no class.
+        cast = given.is_valid().to_numpy(zero_copy_only=False)
+        annotator = (np.arange(len(owner)) - start)[cast]
+        owner = owner[cast]
+        if (silent := np.bincount(owner, minlength=len(table)) == 0).any():
+            row = int(np.argmax(silent))
+            raise InputError(f"{path}, row {row} (counted from 0): labels names no class; every example needs a vote.")
         return Votes(
             ids=ids,
             example=owner,
             annotator=annotator,
-            named=classes_of(path, pc.list_flatten(column), owner, names),
+            named=classes_of(path, given.filter(pa.array(cast)), owner, names),
             num_classes=len(names),
         )
     named = classes_of(path, table.column("label"), everyone, names)

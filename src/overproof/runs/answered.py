@@ -1,6 +1,6 @@
 """Examples without an answer in a teacher's files: counted for every role, and left out where the options say so."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from overproof.errors import InputError
 from overproof.runs.caches import Caches
 from overproof.runs.experiment import Experiment, ScorerOptions
 from overproof.runs.roles import Roles, read_roles
-from overproof.teachers import joined_by, judged_on
+from overproof.teachers import from_files, joined_by, judged_on
 
 _CALLED = {"train": "labelled and pool"}
 
@@ -53,7 +53,7 @@ def answered_roles(roles: Roles, experiment: Experiment, caches: Caches) -> Role
     for scorer in scorers:
         files = caches.answers_of(scorer)
         for path in map(Path, scorer.answers):
-            remarks += files.spelling(path, "id", roles.class_names).sentences(str(path))
+            remarks += files.spelling(path, "id", roles.class_names).sentences(str(path), scorer.vote)
         for role, examples in fixed.items():
             if not len(examples):
                 continue
@@ -75,13 +75,52 @@ def answered_roles(roles: Roles, experiment: Experiment, caches: Caches) -> Role
                         f"{' and '.join(scorer.answers)} answers none of the {len(examples)} {_CALLED.get(role, role)} "
                         f"examples{lacks.reasons()}; {hint}"
                     )
+                if not roles.options.without("labelled"):
+                    _need_labels_left(role, examples, lacks, scorer.answers)
     options, more = _numbers(roles, fixed, left_out, experiment)
     return replace(roles, fixed=fixed, options=options, remarks=tuple(dict.fromkeys([*remarks, *more])))
 
 
+def check_answers(roles: Roles, experiment: Experiment, caches: Caches) -> None:
+    """Read all answers in files that a run will read, so that what it would refuse is refused at once.
+
+    Args:
+        roles: As `answered_roles` returns them.
+        experiment: All of a run.
+        caches: Keeps parsed files of answers.
+
+    Raises:
+        InputError: As `overproof.teachers.from_files`.
+    """
+    for scorer in experiment.scorers:
+        for seed in experiment.seeds if scorer.answers else ():
+            from_files(
+                scorer.answers,
+                roles.for_seed(seed).by_role(),
+                roles.class_names,
+                classes=scorer.classes,
+                vote=scorer.vote,
+                answer_from=scorer.answer_from,
+                unanswered=scorer.unanswered,
+                parsed=caches.answers_of(scorer),
+            )
+
+
+def _need_labels_left(role: str, examples: Examples, lacks: Lacking, answers: Sequence[str]) -> None:
+    """Raise where no labelled example has an answer: nothing could show where the teacher errs."""
+    known = np.asarray(examples.label >= 0)
+    if role in ("train", "labelled") and known.any() and not (known & ~lacks.mask).any():
+        raise InputError(
+            f"{' and '.join(answers)} answers none of the {int(known.sum())} labelled examples, which show where the "
+            f"teacher errs: add answers to these, or leave out `answers`, and the teacher is trained on the labels."
+        )
+
+
 def _remark(role: str, examples: Examples, lacks: Lacking, scorer: ScorerOptions) -> str:
+    known = int((lacks.mask & np.asarray(examples.label >= 0)).sum()) if role in ("train", "labelled") else 0
+    labels = f", and with them {known} labels, which nothing is trained on" if known else ""
     what = {
-        "drop": "they are left out (`teacher.unanswered: drop`)",
+        "drop": f"they are left out (`teacher.unanswered: drop`){labels}",
         "uniform": "every class is given the same probability there (`teacher.unanswered: uniform`)",
         "refuse": "",
     }[scorer.unanswered]

@@ -16,7 +16,7 @@ from overproof.data import Examples, Kind, Preview, first_rows, num_bytes
 from overproof.data.options import LARGE_BYTES
 from overproof.methods.published import method
 from overproof.models import Dense, ModelSpec, Student, body_of, build, load_student, minilm
-from overproof.runs.answered import read_answered
+from overproof.runs.answered import check_answers, read_answered
 from overproof.runs.caches import Caches
 from overproof.runs.experiment import Experiment, ScorerOptions
 from overproof.runs.roles import Roles, knows_truth
@@ -70,7 +70,10 @@ def sizes(experiment: Experiment, previews: Mapping[str, Preview]) -> Sizes:
     """
     data = experiment.data
     if sum(num_bytes(source, role=role) for role, source in data.files.items()) <= LARGE_BYTES:
-        return replace(sizes_of(experiment, read_answered(experiment, None, Caches())), on_disk=_on_disk(experiment))
+        caches = Caches()
+        held = read_answered(experiment, None, caches)
+        check_answers(held, experiment, caches)
+        return replace(sizes_of(experiment, held), on_disk=_on_disk(experiment))
     rows = {str(role): count for role, count in data.rows.items() if isinstance(count, int)}
     counts = {role: rows.get(role, previews[role].num_rows) for role in ROLES if role in previews}
     if "all" in previews:

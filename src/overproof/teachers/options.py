@@ -31,7 +31,8 @@ class ScorerOptions(Options):
         classes: The names of a pretrained model's outputs, in order, where the model does not name them; the order
             of the lists of probabilities in `answers`. Matched to the data's class names by name.
         weights: A safetensors file: the import path is that of a torch module which has them, and is not trained.
-        vote: How several answers to one example in `answers` are combined: `soft` uses the shares of the votes as
+        vote: How several answers to one example in `answers` are combined, in rows of `annotator`, in lists `labels`
+            or in one cell such as `billing;login`: `soft` uses the shares of the votes as
             probabilities, `majority` the class with the most votes with probability 1, `reliability` weights
             annotators by how well they agree with the others (Dawid and Skene with one accuracy each); `set` takes them
             for all classes that may hold, each equally likely (the method `answer_sets` learns what a set says).
@@ -39,10 +40,11 @@ class ScorerOptions(Options):
             tuned threshold): `probabilities` or `label` says which is the answer. Without it such a file is an error.
         unanswered: What happens to labelled, pool and validation examples for which `answers` has no row, an empty one,
             or a word that is no class: `refuse` is an error that counts them, `drop` leaves them out, `uniform` gives
-            every class the same probability (hard targets then take the first class). A finding counts them. Test
-            examples need no answers: if less than 90 % of them have one, the teacher is not judged on the test.
-        aliases: Classes by the words that mean them in `answers`, such as `{bill: billing}`. Words that differ from a
-            class in case and in blanks, quotes and full stops around them alone need none.
+            every class the same probability (hard targets then take the first class). A finding counts them, and the
+            labels that are left out with them. Test examples need no answers: if less than 90 % of them have one, the
+            teacher is not judged on the test.
+        aliases: Classes by the words that mean them in `answers`, such as `{bill: billing}`, in lists of classes too.
+            Words that differ from a class in case, in blanks, and in quotes and full stops around them alone need none.
         folds: Cross-fitting folds: each labelled example is scored by the copy that was trained without its fold,
             all other examples by the mean of all copies. 1 is a single teacher trained on all labelled examples: its
             answers there are in sample, as self-distillation needs them, and cannot show its errors.

@@ -9,24 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from overproof.answers.unanswered import lacking
-from overproof.answers.words import ranked
 from overproof.data import Source, num_distinct, read
 from overproof.data.options import FileRole
 from overproof.data.remarks import row_numbers
 from overproof.data.wording import listed
 from overproof.errors import InputError
 from overproof.options import Options, validated
-from overproof.runs.answered import answered_roles
-from overproof.runs.caches import Caches
 from overproof.runs.changes import changed
 from overproof.runs.experiment import Experiment, experiment_from
 from overproof.runs.first_look.answers import AnswersFound, answers_found
 from overproof.runs.first_look.files import FileFacts, folders_of, look_at, roles_of_files
 from overproof.runs.first_look.sources import Choices, Said, options_of_others, options_of_rows
+from overproof.runs.first_look.warts import with_answers
 from overproof.runs.preflight import preflight
 from overproof.runs.roles import Roles, read_roles
-from overproof.teachers import from_files, joined_by
 
 FEWEST_LABELS = 20
 """With fewer labelled rows nothing can be held out as a test."""
@@ -119,47 +115,9 @@ def propose(data: Sequence[str], choices: Choices) -> Proposal:
     _with_rows(made)
     made.experiment = experiment_from(made.content)
     preflight(made.experiment)
-    made.roles = read_roles(made.experiment.data)
-    _with_unanswered(made, choices)
+    drawn = read_roles(made.experiment.data)
+    made.experiment, made.roles = with_answers(made.content, made.comments, drawn, choices, made)
     return made
-
-
-def _with_unanswered(made: Proposal, choices: Choices) -> None:
-    """Leave out examples without an answer, and say how many: a run would refuse them."""
-    assert made.experiment is not None
-    assert made.roles is not None
-    caches, teacher = Caches(), made.experiment.teacher
-    if not teacher.answers:
-        return
-    said = any(change.startswith("teacher.unanswered") for change in choices.changes)
-    files = {role: each for role, each in made.roles.fixed.items() if role != "test" and len(each)}
-    lacks = {
-        role: lacking(teacher.answers, joined_by(each), made.roles.class_names, parsed=caches.answers_of(teacher))
-        for role, each in files.items()
-    }
-    if (num := sum(each.num for each in lacks.values())) and not said:
-        made.content["teacher"]["unanswered"] = "drop"
-        made.comments["teacher.unanswered"] = f"{num} examples have no answer"
-        words = sum((each.words for each in lacks.values()), Counter[str]())
-        word = next((word for word, _ in ranked(words) if word), None)
-        if word is not None:
-            made.unsure.append(
-                f"Answers that are no class are left out; if {word!r} means one, write --set "
-                f"teacher.aliases.{word}=CLASS; if it is a class that no row is labelled with, label some rows of it."
-            )
-        made.experiment = experiment_from(made.content)
-    made.roles = answered_roles(made.roles, made.experiment, caches)
-    # All that a run would refuse of the answers is refused here.
-    from_files(
-        teacher.answers,
-        {role: each for role, each in made.roles.fixed.items() if len(each)},
-        made.roles.class_names,
-        classes=teacher.classes,
-        vote=teacher.vote,
-        answer_from=teacher.answer_from,
-        unanswered=teacher.unanswered if said else "uniform",
-        parsed=caches.answers_of(teacher),
-    )
 
 
 def _described(role: FileRole, file: FileFacts, roles: Mapping[FileRole, Sequence[FileFacts]]) -> str:

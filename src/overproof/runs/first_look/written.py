@@ -68,3 +68,17 @@ def typed(command: str, data: Sequence[str], choices: Choices) -> str:
     words += [word for path in choices.answers for word in ("--answers", path)]
     words += [word for change in choices.changes for word in ("--set", change)]
     return shlex.join(words)
+
+
+def typed_option(path: str, value: Any) -> str:
+    """An option as it is typed in a shell.
+
+    Args:
+        path: Such as `teacher.vote`.
+        value: Anything that YAML holds.
+
+    Example:
+        >>> typed_option("teacher.aliases", {"a; b": "bill"}), typed_option("teacher.vote", "set")
+        ("--set 'teacher.aliases={a; b: bill}'", '--set teacher.vote=set')
+    """
+    return shlex.join(["--set", f"{path}={_flow(value)}"])

@@ -76,7 +76,7 @@ def judged_on(lacks: Lacking) -> bool:
     Args:
         lacks: The examples of the test without an answer.
     """
-    return lacks.num <= (1 - ENOUGH_OF_TEST) * len(lacks.mask)
+    return len(lacks.mask) - lacks.num >= ENOUGH_OF_TEST * len(lacks.mask)
 
 
 def joined_by(examples: Examples) -> pa.Array | Ids:
