@@ -33,8 +33,9 @@ printed on standard error, and `--quiet` omits them:
 * `init`: `file`, the `experiment` in it, what is `understood` and `unsure`, and the `next` commands. With `--explain`:
   `key`, `allowed`, `default`, `about`, `keys`.
 * `run`, `demo`, `evaluate`: the run's `result.json` with rows, summary with intervals and verdicts, findings
-  (`evaluate --labels`: the counts, the difference, its interval and the verdict). `disagreements`: the counts and
-  the file. With `--dry-run` (`label` too) the plan: examples by role, steps or fits, memory, disk, seconds. `compare`:
+  (`evaluate --labels`: the counts and accuracies by model; with `--between` the counts, the difference, its interval
+  and the verdict). `next`, `disagreements`: the counts and the file. `annotate`: the guarantee, its counts and both
+  files. With `--dry-run` (`label` too) the plan: examples by role, steps or fits, memory, disk, seconds. `compare`:
   its
   `compare.json`; with `--dry-run` the plans of its `runs` and their `total`.
 * `label`: `folder`, `teacher`, the total number of answers `asked` for, and `answers`: for each `seed`, `role` and

@@ -18,6 +18,7 @@ ORDER: dict[str, list[str]] = {
         "situations/wild_pool.md",
         "situations/noisy_labels.md",
         "situations/guarantee.md",
+        "situations/label_a_pool.md",
         "howto/scikit_learn.md",
         "howto/hugging_face.md",
         "howto/own_loop.md",

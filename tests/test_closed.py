@@ -109,7 +109,7 @@ PLACES: dict[str, dict[str, str]] = {
     },
     "models/zoo.py": {"_factory": "`imported` refuses what the user has not named"},
     "report/run_report.py": {"_costs": "a row of the table and a seed, sizes of files alone"},
-    "runs/disagreements.py": {"disagreements": "an argument of the call"},
+    "runs/people/disagreements.py": {"disagreements": "an argument of the call"},
     "runs/comparison.py": {
         "_compare": "made of a student's name without slashes and a number",
         "_compare.opened": "made of a student's name without slashes and a number",

@@ -97,7 +97,7 @@ def test_a_pool_example_without_a_label_is_no_mistake_of_the_teacher(tmp_path):
     made = Run(experiment=experiment({}, data={"files": files}), folder=tmp_path / "run", progress=Silent())
     made.all_steps()
     found = row_of(tmp_path / "run", "hard")
-    examples, answers = made._teacher.given.for_seed(0).pool, made._teacher.for_seed(0)["pool"]
+    examples, answers = made.teacher.given.for_seed(0).pool, made.teacher.for_seed(0)["pool"]
     known = examples.label >= 0
     assert known.sum() == 220
     right = answers.pseudo_label == examples.label
@@ -123,7 +123,7 @@ def test_noise_is_estimated_on_labels_that_the_teacher_was_not_trained_on(tmp_pa
     made = Run(experiment=experiment({}, **content), folder=tmp_path / "run", progress=Silent())
     made.all_steps()
     found = row_of(tmp_path / "run", "fidelity")
-    roles, answers = made._teacher.given.for_seed(0), made._teacher.for_seed(0)
+    roles, answers = made.teacher.given.for_seed(0), made.teacher.for_seed(0)
     used = ["validation"] if folds == 1 else ["labelled", "validation"]
     label = torch.cat([getattr(roles, role).label for role in used])
     expected = Isotonic().fit(torch.cat([answers[role].probs() for role in used]), label)

@@ -82,7 +82,7 @@ def test_answers_on_disk_are_kept_for_one_seed_at_a_time(content, tmp_path):
     content["data"]["on_disk"] = "always"
     run = Run(experiment=experiment_from(content), folder=tmp_path / "disk", progress=Silent())
     run.label()
-    answers = run._teacher
+    answers = run.teacher
     assert answers.for_seed(1) is answers.for_seed(1)
     last = answers.for_seed(1)
     answers.for_seed(0)

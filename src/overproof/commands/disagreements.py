@@ -22,8 +22,8 @@ def disagreements(
     Example:
         overproof disagreements runs/first --between auto,hard --out to_label.csv
     """
-    from overproof.runs.disagreements import disagreements as found_in
-    from overproof.runs.disagreements import pair, write_disagreements
+    from overproof.runs.people.disagreements import disagreements as found_in
+    from overproof.runs.people.disagreements import pair, write_disagreements
     from overproof.runs.pipeline import open_run
 
     found = found_in(open_run(folder, allow_import=allow_import), pair(between), seed)

@@ -1,4 +1,4 @@
-"""`overproof evaluate`: the last step of a run, or two students by labels on their disagreements."""
+"""`overproof evaluate`: the last step of a run, or what labels of people say about teacher and students."""
 
 from pathlib import Path
 from typing import Annotated
@@ -22,7 +22,10 @@ def evaluate(
     folder: Folder,
     labels: Annotated[
         Path | None,
-        typer.Option(help="A file of `overproof disagreements` with labels: compare the two students of --between."),
+        typer.Option(
+            help="A file of `overproof next` with labels of people: accuracies on the pool, or with --between which of "
+            "two students is better."
+        ),
     ] = None,
     between: Between = "",
     seed: OfSeed = None,
@@ -31,7 +34,7 @@ def evaluate(
 ) -> None:
     """Run the last step only: evaluate the students on the test set and write result.json.
 
-    With --labels: compare two students by people's labels on their disagreements; nothing is written.
+    With --labels: what people's labels of pool examples say about teacher and students; nothing is written.
 
     Example:
         overproof evaluate runs/first
@@ -41,15 +44,25 @@ def evaluate(
 
     if labels is None:
         if between or seed is not None:
-            raise InputError("--between and --seed go with --labels, a file that `overproof disagreements` wrote.")
+            raise InputError("--between and --seed go with --labels, a file that `overproof next` wrote.")
         show_result(open_run(folder, allow_import=allow_import).evaluate(), as_json)
         return
     from dataclasses import asdict
 
-    from overproof.runs.disagreements import disagreements, pair, read_labels, sentence
+    from overproof.runs.people.disagreements import disagreements, pair, sentence
+    from overproof.runs.people.sampling import judged_by, sentences_of
+    from overproof.runs.people.to_label import read_inclusion, read_labels
 
-    names, known = pair(between), read_labels(labels)
-    found, notes = disagreements(open_run(folder, allow_import=allow_import), names, seed).judged(known)
+    known, run = read_labels(labels), open_run(folder, allow_import=allow_import)
+    if not between:
+        models = judged_by(run, known, read_inclusion(labels), seed)
+        if as_json:
+            print_json({name: asdict(each) for name, each in models.items()})
+        for sentence_of_model in () if as_json else sentences_of(models):
+            results().print(sentence_of_model, soft_wrap=True)
+        return
+    names = pair(between)
+    found, notes = disagreements(run, names, seed).judged(known)
     if as_json:
         print_json({"first": names[0], "second": names[1], **asdict(found), "verdict": found.verdict})
     else:

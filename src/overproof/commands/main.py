@@ -17,6 +17,7 @@ from typing import Annotated, Any
 
 import typer
 
+from overproof.commands.annotate import annotate
 from overproof.commands.assess import assess
 from overproof.commands.cite import cite
 from overproof.commands.compare import compare
@@ -28,6 +29,7 @@ from overproof.commands.export import export
 from overproof.commands.init import init
 from overproof.commands.label import label
 from overproof.commands.methods import methods
+from overproof.commands.next import next_rows
 from overproof.commands.output.failures import failure
 from overproof.commands.output.signals import INTERRUPTED, ending, first_signal, ignore_signals, stop_on_signals
 from overproof.commands.output.terminal import EXIT_CODES, App
@@ -49,7 +51,9 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "assess": assess,
     "distill": distill,
     "evaluate": evaluate,
+    "next": next_rows,
     "disagreements": disagreements,
+    "annotate": annotate,
     "report": report,
     "select": select,
     "predict": predict,

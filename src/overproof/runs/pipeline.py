@@ -149,7 +149,7 @@ class Run:
                 for seed in self.experiment.seeds:
                     sizes = {role: len(each) for role, each in self._roles.for_seed(seed).by_role().items()}
                     with measured(self.folder, "ask", "teacher", seed, sum(sizes.values())):
-                        given = self._teacher.for_seed(seed)
+                        given = self.teacher.for_seed(seed)
                     answered[seed] = {role: size for role, size in sizes.items() if role in given}
             wait_for_all()
         self._log.write("labels", "every example is answered")
@@ -220,9 +220,9 @@ class Run:
             class_names=self._roles.class_names,
             repeated=self._roles.reported,
             published_accuracy=self.experiment.teacher.published_accuracy,
-            votes=self._teacher.votes(),
+            votes=self.teacher.votes(),
             scorers=tuple(scorer.model for scorer in self.experiment.scorers),
-            stacks=self._teacher.stacks(),
+            stacks=self.teacher.stacks(),
             input_remarks=(
                 *self._roles.remarks_for(self.experiment.seeds[0]),
                 *(
@@ -360,7 +360,8 @@ class Run:
         return GivenLabels(scorers=self._scorers)
 
     @cached_property
-    def _teacher(self) -> TeacherAnswers:
+    def teacher(self) -> TeacherAnswers:
+        """Its answers."""
         return TeacherAnswers(scorers=self._scorers, given=self._given)
 
     @cached_property
@@ -368,7 +369,7 @@ class Run:
         return Students(
             experiment=self.experiment,
             given=self._given,
-            teacher=self._teacher,
+            teacher=self.teacher,
             caches=self.caches,
             folder=self.folder,
             log=self._log,

@@ -4,54 +4,14 @@ import csv
 import json
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 
 from overproof.commands.main import main
 from overproof.errors import InputError
 from overproof.evaluation.disagreements import verdict_of_disagreements
-from overproof.progress import Silent
-from overproof.runs.disagreements import disagreements, pair, read_labels
-from overproof.runs.experiment import experiment_from
-from overproof.runs.pipeline import Run, open_run
-from overproof.synthetic import blobs
-
-NAMES = np.array(["01", "1", "green"])
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("disagreements")
-    made = blobs(num_examples=700, num_classes=3, seed=0)
-    columns = {f"x{i}": pa.array(column) for i, column in enumerate(made.inputs.T.numpy())}
-    truth = NAMES[made.label.numpy()]
-    table = pa.table({"id": [f"r{i}" for i in range(700)], **columns, "label": truth})
-    # The first rows stand twice in the file, under other ids.
-    again = table.slice(0, 40).set_column(0, "id", pa.array([f"again{i}" for i in range(40)]))
-    pq.write_table(pa.concat_tables([table, again]), folder / "blobs.parquet")
-    experiment = experiment_from(
-        {
-            "data": {
-                "files": {"all": {"path": str(folder / "blobs.parquet"), "label": "label", "id": "id"}},
-                "rows": {"labelled": 60, "pool": 400, "test": 100},
-            },
-            "teacher": {
-                "model": "sklearn.linear_model:LogisticRegression",
-                "folds": 2,
-                "spoil": {"kind": "class_conditional", "share": 0.45},
-            },
-            "student": {"name": "linear"},
-            "train": {"epochs": 8, "batch_size": 32, "learning_rate": 0.05},
-            "methods": ["labelled_only", "hard"],
-            "seeds": [0],
-        }
-    )
-    Run(experiment=experiment, folder=folder / "run", progress=Silent()).all_steps()
-    return folder / "run", {
-        **{f"r{i}": each for i, each in enumerate(truth)},
-        **{f"again{i}": truth[i] for i in range(40)},
-    }
+from overproof.runs.people.disagreements import disagreements, pair
+from overproof.runs.people.to_label import read_labels
+from overproof.runs.pipeline import open_run
 
 
 def rows_of(path):

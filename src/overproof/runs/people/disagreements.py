@@ -1,20 +1,15 @@
 """Pool examples on which two students of a run disagree: to be labelled by people, and what their labels say."""
 
-import csv
-import io
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
-import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from overproof.answers.tables import read_table
 from overproof.data import Examples, repeats_in
 from overproof.data.wording import listed
 from overproof.errors import InputError
@@ -22,13 +17,8 @@ from overproof.evaluation.disagreements import DisagreementVerdict, verdict_of_d
 from overproof.models import load_student
 from overproof.models.importing import allowing
 from overproof.runs.folder.resume import is_finished, student_folder
+from overproof.runs.people.to_label import check_to_label, labels_of, shuffled, table_to_label, write_to_label
 from overproof.runs.pipeline import Run
-from overproof.seeds import derived_seed
-from overproof.storage.atomic import check_output, write_bytes
-from overproof.storage.one_writer import writing_file
-
-CONTENT, LABEL = "content", "label"
-"""The columns of the file by which rows are found again, and for the labels of people."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -55,14 +45,10 @@ class Disagreements:
     def drawn(self) -> Int64[Tensor, "D"]:
         """All disagreements, each content once, in random order: the first n of them are a random sample."""
         different = self.once[self.first[self.once] != self.second[self.once]]
-        generator = torch.Generator().manual_seed(derived_seed(self.seed, "disagreements", *sorted(self.names)))
-        return different[torch.randperm(len(different), generator=generator)]
+        return shuffled(different, self.seed, "disagreements", *sorted(self.names))
 
     def table(self, budget: int) -> pa.Table:
-        """The first disagreements to be labelled, without what the students predict, so that nobody is led by it.
-
-        Columns: `content`, by which a row is found again; `id`, yours, where the data have one; the inputs (a column
-        called `content`, `id` or `label` gets `input.` before its name); an empty `label`.
+        """The first disagreements, to be labelled (`table_to_label`).
 
         Args:
             budget: How many rows, at most.
@@ -70,27 +56,7 @@ class Disagreements:
         Raises:
             InputError: Images without ids, which nobody could find again.
         """
-        rows = self.drawn[:budget].numpy()
-        some = self.pool.take(rows)
-        columns: dict[str, pa.Array | pa.ChunkedArray] = {
-            CONTENT: pa.array([each.hex() for each in some.ids.tolist()], pa.string())
-        }
-        if some.keys is not None:
-            columns["id"] = some.keys
-        if some.kind == "image":
-            if some.keys is None:
-                raise InputError(
-                    f"{some.origin}: the images have no ids by which people could find them; name their id column in "
-                    f"'data.files', as `id: path`."
-                )
-        elif some.kind == "text":
-            columns["text"] = some.inputs
-        else:
-            table = some.inputs
-            assert isinstance(table, pa.Table)
-            taken = {CONTENT, "id", LABEL}
-            columns |= {f"input.{each}" if each in taken else each: table.column(each) for each in table.column_names}
-        return pa.table({**columns, LABEL: pa.array([""] * len(rows), pa.string())})
+        return table_to_label(self.pool.take(self.drawn[:budget].numpy()))
 
     def judged(self, labels: Mapping[str, str]) -> tuple[DisagreementVerdict, list[str]]:
         """The verdict by people's labels, and remarks on them.
@@ -101,33 +67,25 @@ class Disagreements:
         Raises:
             InputError: A content that is no disagreement of these two, a name that is no class, or no label at all.
         """
-        drawn, names = self.drawn, {name: number for number, name in enumerate(self.pool.class_names)}
-        place = {each.hex(): number for number, each in enumerate(self.pool.ids[drawn.numpy()].tolist())}
-        if unknown := [each for each in labels if each not in place]:
-            raise InputError(
-                f"{len(unknown)} of {len(labels)} rows are no disagreements of {self.names[0]!r} and "
-                f"{self.names[1]!r} in this run, the first of them {unknown[0]!r}; label a file that `overproof "
-                f"disagreements` wrote for these two and this seed ({self.seed})."
-            )
-        known = {place[each]: name for each, name in labels.items() if name}
-        if wrong := sorted({name for name in known.values() if name not in names}):
-            raise InputError(f"{listed(wrong)} is no class; the classes are {listed(list(names))}.")
-        if not known:
-            raise InputError(f"None of {len(labels)} rows has a label yet; write the class into the column `{LABEL}`.")
-        places = np.array(sorted(known))
-        truth = torch.tensor([names[known[each]] for each in places.tolist()])
-        rows = drawn[torch.from_numpy(places)]
-        remarks = []
-        if places[-1] != len(places) - 1:
+        drawn = self.drawn
+        known = labels_of(
+            drawn,
+            self.pool,
+            labels,
+            what=f"are no disagreements of {self.names[0]!r} and {self.names[1]!r} in this run at seed {self.seed}: "
+            f"label a file that `overproof disagreements` wrote for these two and this seed",
+        )
+        rows, truth, remarks = drawn[known.place], known.label, []
+        if known.num_left_out:
             remarks.append(
-                f"{places[-1] + 1 - len(places)} rows without a label stand before labelled ones. The interval holds "
+                f"{known.num_left_out} rows without a label stand before labelled ones. The interval holds "
                 f"for a random sample only: label the rows in their order, and leave none out because it is hard."
             )
         return (
             verdict_of_disagreements(
                 num=len(self.once),
                 num_different=len(drawn),
-                num_labelled=len(places),
+                num_labelled=len(rows),
                 first_right=int((self.first[rows] == truth).sum()),
                 second_right=int((self.second[rows] == truth).sum()),
             ),
@@ -231,42 +189,9 @@ def write_disagreements(found: Disagreements, budget: int, file: Path) -> int:
     Raises:
         InputError: The file's name does not fit, it exists (it may hold labels), or the students agree everywhere.
     """
-    if file.suffix != ".csv":
-        raise InputError(f"--out {str(file)!r} must end in .csv, not {file.suffix!r}.")
-    check_output(file, folder=False)
-    if file.exists():
-        raise InputError(f"{file} exists, and may hold labels; name another file in --out.")
+    check_to_label(file)
     table = found.table(budget)
     if not len(table):
         raise InputError(f"{found.names[0]!r} and {found.names[1]!r} predict the same class of every pool example.")
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(table.column_names)
-    writer.writerows(zip(*(column.to_pylist() for column in table.columns), strict=True))
-    with writing_file(file):
-        write_bytes(file, text.getvalue().encode())
+    write_to_label(table, file)
     return len(table)
-
-
-def read_labels(file: Path) -> dict[str, str]:
-    """The labels of a file that `write_disagreements` wrote and people filled in: the class by content.
-
-    Args:
-        file: CSV, TSV, JSON lines, Parquet or Arrow with the columns `content` and `label`.
-
-    Raises:
-        InputError: A column is missing, or one content has two labels.
-    """
-    table = read_table(file, CONTENT)
-    if missing := [each for each in (CONTENT, LABEL) if each not in table.column_names]:
-        raise InputError(
-            f"{file} has no column {missing[0]!r}, only {listed(table.column_names)}; give the file that `overproof "
-            f"disagreements` wrote, saved as CSV with commas, with the class in its column `{LABEL}`."
-        )
-    labels: dict[str, str] = {}
-    for content, label in zip(*(table.column(each).to_pylist() for each in (CONTENT, LABEL)), strict=True):
-        name = "" if label is None else str(label).strip()
-        if labels.get(content, name) != name:
-            raise InputError(f"{file} has two labels for {content}: {labels[content]!r} and {name!r}; leave one.")
-        labels[content] = name
-    return labels

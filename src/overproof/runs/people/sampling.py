@@ -1,0 +1,209 @@
+"""Rows of the pool that were drawn with known probabilities for people: which ones, and what their labels say."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import torch
+from jaxtyping import Float64, Int64
+from torch import Tensor
+
+from overproof.data import Examples, repeats_in
+from overproof.errors import InputError
+from overproof.evaluation.pool_sample import (
+    PoolAccuracy,
+    accuracy_by_inclusion,
+    accuracy_of_sample,
+    drawn_rows,
+    inclusion_probabilities,
+    spread_of,
+)
+from overproof.functional import margin
+from overproof.models import load_student
+from overproof.models.importing import allowing
+from overproof.noise import isotonic_accuracy
+from overproof.runs.folder.resume import is_finished
+from overproof.runs.people.to_label import (
+    INCLUSION,
+    check_to_label,
+    labels_of,
+    shuffled,
+    table_to_label,
+    write_to_label,
+)
+from overproof.runs.pipeline import Run
+from overproof.seeds import derived_seed
+
+Purpose = Literal["random", "teacher_accuracy"]
+
+
+def random_order(pool: Examples, seed: int) -> Int64[Tensor, "M"]:
+    """[M], the first example of each content of a pool, in the random order in which people are asked for labels.
+
+    Args:
+        pool: N examples.
+        seed: Of the run.
+    """
+    return shuffled(repeats_in(pool).once, seed, "random sample")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TeacherCurve:
+    """How likely the teacher is right on each content of the pool, by a fit on the labelled examples of the run.
+
+    Args:
+        once: [M], the first example of each content.
+        expected: [M], the probability that the teacher is right there.
+    """
+
+    once: Int64[Tensor, "M"]
+    expected: Float64[Tensor, "M"]
+
+    @classmethod
+    def of(cls, run: Run, seed: int) -> "TeacherCurve":
+        """Fit the curve.
+
+        Raises:
+            InputError: The run has no labelled examples that the teacher was not trained on.
+        """
+        roles, answers = run.seed_roles(seed), run.teacher.for_seed(seed)
+        judges = "validation" if "validation" in answers else "labelled"
+        if not len(answers[judges]) or (judges == "labelled" and not run.experiment.answers_out_of_sample):
+            raise InputError(
+                f"{run.folder} has no labelled examples that the teacher was not trained on, so it is not known where "
+                f"it errs; draw a random sample with --purpose random."
+            )
+        known = roles.by_role()[judges]
+        some = repeats_in(known).once
+        probs = answers[judges].probs()[some]
+        curve = isotonic_accuracy(margin(probs), probs.argmax(dim=1) == known.label[some], prior=1.0)
+        once = repeats_in(roles.pool).once
+        return cls(once=once, expected=curve(margin(answers["pool"].probs()[once])).double())
+
+
+def draw(run: Run, purpose: Purpose, budget: int, seed: int) -> pa.Table:
+    """Rows of the pool for people, each content at most once.
+
+    Args:
+        run: Opened.
+        purpose: `random`: all rows alike. `teacher_accuracy`: such that the labels say most about it, in
+            proportion to the standard deviation of being right; the file then holds the probabilities.
+        budget: How many rows, at most.
+        seed: One of the run's.
+
+    Returns:
+        Columns as `table_to_label`, and `inclusion` with `teacher_accuracy`.
+
+    Raises:
+        InputError: There is no pool, or nothing is known of the teacher.
+    """
+    run.begin()
+    pool = _pool(run, seed)
+    if purpose == "random":
+        return table_to_label(pool.take(random_order(pool, seed)[:budget].numpy()))
+    with allowing(run.allow_import):
+        curve = TeacherCurve.of(run, seed)
+    budget = min(budget, len(curve.once))
+    inclusion = inclusion_probabilities(spread_of(curve.expected.numpy()), budget)
+    chosen = drawn_rows(inclusion, np.random.default_rng(derived_seed(seed, "teacher sample")))
+    table = table_to_label(pool.take(curve.once[torch.from_numpy(chosen)].numpy()))
+    return table.append_column(INCLUSION, pa.array(inclusion[chosen]))
+
+
+def write_drawn(run: Run, purpose: Purpose, budget: int, file: Path, seed: int | None) -> int:
+    """Draw rows and write them as CSV; returns their number.
+
+    Raises:
+        InputError: As `draw`, or the file's name does not fit, or it exists.
+    """
+    check_to_label(file)
+    table = draw(run, purpose, budget, seed_of(run, seed))
+    write_to_label(table, file)
+    return len(table)
+
+
+def judged_by(
+    run: Run, labels: Mapping[str, str], inclusion: Mapping[str, float], seed: int | None = None
+) -> dict[str, PoolAccuracy]:
+    """How often the teacher, and with a random sample every student, is right on the pool, by labels of people.
+
+    Args:
+        run: Opened.
+        labels: The class by content, of a file that `write_drawn` wrote.
+        inclusion: The probability of being drawn by content; empty for a random sample.
+        seed: One of the run's; the first by default.
+
+    Raises:
+        InputError: Rows that were not drawn, a name that is no class, or rows left out before labelled ones.
+    """
+    seed = seed_of(run, seed)
+    run.begin()
+    pool, what = _pool(run, seed), f"are not of the pool of {run.folder} at seed {seed}"
+    with allowing(run.allow_import):
+        answers = run.teacher.for_seed(seed)["pool"]
+        if inclusion:
+            curve = TeacherCurve.of(run, seed)
+            known = labels_of(curve.once, pool, labels, what=what)
+            _refuse_left_out(len(labels) - len(known.place))
+            rows = curve.once[known.place]
+            contents = [each.hex() for each in pool.ids[rows.numpy()].tolist()]
+            return {
+                "teacher": accuracy_by_inclusion(
+                    (answers.pseudo_label[rows] == known.label).numpy(),
+                    curve.expected[known.place].numpy(),
+                    np.array([inclusion[each] for each in contents]),
+                    expected_mean=float(curve.expected.mean()),
+                    num=len(curve.once),
+                )
+            }
+        drawn = random_order(pool, seed)
+        known = labels_of(drawn, pool, labels, what=what)
+        _refuse_left_out(known.num_left_out)
+        rows = drawn[known.place]
+        some = pool.take(rows.numpy())
+        found = {"teacher": accuracy_of_sample((answers.pseudo_label[rows] == known.label).numpy(), len(drawn))}
+        for folder in sorted((run.folder / "students" / f"seed-{seed}").glob("*")):
+            if is_finished(folder):
+                student = load_student(folder)
+                named = student.probs(some if some.mapped else student.encode(some)).argmax(dim=1).cpu()
+                found[folder.name] = accuracy_of_sample((named == known.label).numpy(), len(drawn))
+        return found
+
+
+def sentences_of(found: Mapping[str, PoolAccuracy]) -> list[str]:
+    """The accuracies in words, one sentence a model."""
+    return [
+        f"{name}: right on {100 * each.accuracy:.1f} % [{100 * each.low:.1f}, {100 * each.high:.1f}] of the {each.num} "
+        f"pool examples, by {each.num_labelled} labels."
+        for name, each in found.items()
+    ]
+
+
+def seed_of(run: Run, seed: int | None) -> int:
+    """A seed of a run; the first by default.
+
+    Raises:
+        InputError: The run does not have it.
+    """
+    seeds = run.experiment.seeds
+    if seed is not None and seed not in seeds:
+        raise InputError(f"--seed is {seed}; the seeds of {run.folder} are {', '.join(map(str, seeds))}.")
+    return seeds[0] if seed is None else seed
+
+
+def _pool(run: Run, seed: int) -> Examples:
+    pool = run.seed_roles(seed).pool
+    if not len(pool):
+        raise InputError(f"{run.folder} has no pool to draw from.")
+    return pool
+
+
+def _refuse_left_out(num: int) -> None:
+    if num:
+        raise InputError(
+            f"{num} rows of the sample have no label; what was left out may be what is hard, and the estimate would be "
+            f"wrong: label these too."
+        )

@@ -1,0 +1,200 @@
+"""The file of rows that people label: written with an empty column `label`, read back with their classes."""
+
+import csv
+import io
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+from overproof.answers.tables import read_table
+from overproof.data import Examples
+from overproof.data.wording import listed
+from overproof.errors import InputError
+from overproof.seeds import derived_seed
+from overproof.storage.atomic import check_output, write_bytes
+from overproof.storage.one_writer import writing_file
+
+CONTENT, LABEL, INCLUSION = "content", "label", "inclusion"
+"""The columns by which rows are found again, for the labels of people, and for the probability of being drawn."""
+
+_OURS = frozenset((CONTENT, "id", LABEL, INCLUSION, "by", "probability"))
+
+
+def shuffled(rows: Int64[Tensor, "N"], seed: int, *words: str) -> Int64[Tensor, "N"]:
+    """The rows in random order: the first n of them are a random sample.
+
+    Args:
+        rows: [N].
+        seed: Of the run.
+        words: What the rows are drawn for.
+    """
+    generator = torch.Generator().manual_seed(derived_seed(seed, *words))
+    return rows[torch.randperm(len(rows), generator=generator)]
+
+
+def columns_to_show(examples: Examples) -> dict[str, pa.Array | pa.ChunkedArray]:
+    """Examples as columns for people: `content`, `id` where the data have one, and the inputs.
+
+    A column of a table that has the name of one of ours gets `input.` before it.
+
+    Raises:
+        InputError: Images without ids, which nobody could find again.
+    """
+    columns: dict[str, pa.Array | pa.ChunkedArray] = {
+        CONTENT: pa.array([each.hex() for each in examples.ids.tolist()], pa.string())
+    }
+    if examples.keys is not None:
+        columns["id"] = examples.keys
+    if examples.kind == "image":
+        if examples.keys is None:
+            raise InputError(
+                f"{examples.origin}: the images have no ids by which people could find them; name their id column in "
+                f"'data.files', as `id: path`."
+            )
+    elif examples.kind == "text":
+        columns["text"] = examples.inputs
+    else:
+        table = examples.inputs
+        assert isinstance(table, pa.Table)
+        columns |= {f"input.{each}" if each in _OURS else each: table.column(each) for each in table.column_names}
+    return columns
+
+
+def table_to_label(examples: Examples) -> pa.Table:
+    """Examples with an empty `label`, and without what a model predicts, so that nobody is led by it.
+
+    Raises:
+        InputError: Images without ids.
+    """
+    return pa.table({**columns_to_show(examples), LABEL: pa.array([""] * len(examples), pa.string())})
+
+
+def check_to_label(file: Path, *, option: str = "--out") -> None:
+    """Refuse a file that is no CSV or that exists, and may hold labels.
+
+    Raises:
+        InputError: It is one of these.
+    """
+    if file.suffix != ".csv":
+        raise InputError(f"{option} {str(file)!r} must end in .csv, not {file.suffix!r}.")
+    check_output(file, folder=False)
+    if file.exists():
+        raise InputError(f"{file} exists, and may hold labels; name another file in {option}.")
+
+
+def write_to_label(table: pa.Table, file: Path) -> None:
+    """Write rows to be labelled as CSV, atomically; never over a file that is there.
+
+    Raises:
+        InputError: The file's name does not fit, or it exists.
+    """
+    check_to_label(file)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(table.column_names)
+    writer.writerows(zip(*(column.to_pylist() for column in table.columns), strict=True))
+    with writing_file(file):
+        write_bytes(file, text.getvalue().encode())
+
+
+def read_labels(file: Path) -> dict[str, str]:
+    """The labels of a file that `write_to_label` wrote and people filled in: the class by content.
+
+    Args:
+        file: CSV, TSV, JSON lines, Parquet or Arrow with the columns `content` and `label`.
+
+    Raises:
+        InputError: A column is missing, or one content has two labels.
+    """
+    table = read_table(file, CONTENT)
+    if missing := [each for each in (CONTENT, LABEL) if each not in table.column_names]:
+        raise InputError(
+            f"{file} has no column {missing[0]!r}, only {listed(table.column_names)}; give the file that `overproof "
+            f"next` or `overproof disagreements` wrote, saved as CSV with commas, with the class in its column "
+            f"`{LABEL}`."
+        )
+    labels: dict[str, str] = {}
+    for content, label in zip(*(table.column(each).to_pylist() for each in (CONTENT, LABEL)), strict=True):
+        name = "" if label is None else str(label).strip()
+        if labels.get(content, name) != name:
+            raise InputError(f"{file} has two labels for {content}: {labels[content]!r} and {name!r}; leave one.")
+        labels[content] = name
+    return labels
+
+
+def read_inclusion(file: Path) -> dict[str, float]:
+    """The probability with which each row was drawn, by content; empty where the file has none.
+
+    Args:
+        file: As of `read_labels`.
+
+    Raises:
+        InputError: A value that is no probability.
+    """
+    table = read_table(file, CONTENT)
+    if INCLUSION not in table.column_names or CONTENT not in table.column_names:
+        return {}
+    found = dict[str, float]()
+    for content, value in zip(*(table.column(each).to_pylist() for each in (CONTENT, INCLUSION)), strict=True):
+        try:
+            found[content] = float(value)
+        except (TypeError, ValueError):
+            found[content] = math.nan
+        if not 0 < found[content] <= 1:
+            raise InputError(
+                f"{file}: column {INCLUSION!r} holds {value!r} for {content}; it is the probability with which "
+                f"`overproof next` drew the row, and must stay as it was written."
+            )
+    return found
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Labelled:
+    """The labels of people for rows that were drawn in random order.
+
+    Args:
+        place: [n], ascending, where in that order the labelled rows are.
+        label: [n], the index of their class.
+    """
+
+    place: Int64[Tensor, "n"]
+    label: Int64[Tensor, "n"]
+
+    @property
+    def num_left_out(self) -> int:
+        """How many rows without a label stand before a labelled one."""
+        return int(self.place[-1]) + 1 - len(self.place)
+
+
+def labels_of(drawn: Int64[Tensor, "D"], pool: Examples, labels: Mapping[str, str], *, what: str) -> Labelled:
+    """The labels of people for the rows they were asked for.
+
+    Args:
+        drawn: [D], rows of the pool in the order in which they were asked for.
+        pool: N examples.
+        labels: The name of the class by content; an empty one is not labelled yet.
+        what: What the rows are, for errors: `are no ...`.
+
+    Raises:
+        InputError: A content that was not asked for, a name that is no class, or no label at all.
+    """
+    names = {name: number for number, name in enumerate(pool.class_names)}
+    place = {each.hex(): number for number, each in enumerate(pool.ids[drawn.numpy()].tolist())}
+    if unknown := [each for each in labels if each not in place]:
+        raise InputError(f"{len(unknown)} of {len(labels)} rows {what}, the first of them {unknown[0]!r}.")
+    known = {place[each]: name for each, name in labels.items() if name}
+    if wrong := sorted({name for name in known.values() if name not in names}):
+        raise InputError(f"{listed(wrong)} is no class; the classes are {listed(list(names))}.")
+    if not known:
+        raise InputError(f"None of {len(labels)} rows has a label yet; write the class into the column `{LABEL}`.")
+    places = np.array(sorted(known))
+    return Labelled(
+        place=torch.from_numpy(places), label=torch.tensor([names[known[each]] for each in places.tolist()])
+    )
