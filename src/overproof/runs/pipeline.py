@@ -289,8 +289,7 @@ class Run:
         if check_folder(self.folder, self.experiment) or (self.found and has_record(self.folder)):
             self.verify_inputs()
             return
-        if groups := groups_in_use(self.folder):
-            # Of an experiment with other students or methods.
+        if groups := groups_in_use(self.folder):  # of an experiment with other students or methods
             self.verify_inputs(only=groups)
         existed = self._shared_folder.exists()
         preflight(self.experiment)
