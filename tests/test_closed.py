@@ -61,6 +61,7 @@ PLACES: dict[str, dict[str, str]] = {
         "file_bytes": "below the limit of unpacked bytes",
         "first_lines": "so many bytes at most",
     },
+    "deployment/annotate.py": {"pool_probs": "an argument of the call"},
     "deployment/__init__.py": {"__getattr__": "names of the package's own table of modules"},
     "deployment/estimator_graph.py": {"add_estimator": "a constant"},
     "deployment/folder.py": {"_exported": "constants"},
@@ -110,6 +111,10 @@ PLACES: dict[str, dict[str, str]] = {
     "models/zoo.py": {"_factory": "`imported` refuses what the user has not named"},
     "report/run_report.py": {"_costs": "a row of the table and a seed, sizes of files alone"},
     "runs/people/disagreements.py": {"disagreements": "an argument of the call"},
+    "runs/people/sampling.py": {
+        "draw": "an argument of the call",
+        "judged_by": "an argument of the call; a number",
+    },
     "runs/comparison.py": {
         "_compare": "made of a student's name without slashes and a number",
         "_compare.opened": "made of a student's name without slashes and a number",
