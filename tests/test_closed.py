@@ -119,8 +119,7 @@ PLACES: dict[str, dict[str, str]] = {
         "_compare": "made of a student's name without slashes and a number",
         "_compare.opened": "made of a student's name without slashes and a number",
     },
-    "runs/changes.py": {"changed": "safe_load"},
-    "runs/experiment.py": {"options_in": "safe_load"},
+    "runs/changes.py": {"read_yaml": "safe_load"},
     "runs/folder/result_file.py": {"result_files": "constants", "remove_result": "constants"},
     "runs/folder/resume.py": {
         "holds_run": "constants",

@@ -1,6 +1,7 @@
 """The manifest of a folder: each of its files changed, cut or missing is refused in a sentence that names it."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -11,6 +12,7 @@ import overproof
 from overproof.commands.main import app
 from overproof.errors import InputError
 from overproof.models import load_student
+from overproof.report import write_comparison_report
 from overproof.storage import manifest
 from overproof.storage.manifest import MANIFEST, checked, write_folder
 
@@ -242,3 +244,38 @@ def test_an_export_does_not_replace_a_student(home, tmp_path):
     with pytest.raises(InputError, match="holds a student"):
         overproof.export(home / "export", tmp_path / "student")
     assert load_student(tmp_path / "again").class_names == load_student(tmp_path / "student").class_names
+
+
+# --- a comparison's table with values of other types
+
+OTHER_IN_TABLE = [
+    (("format",), True, "it has format True"),
+    (("format",), 2, "it has format 2"),
+    (("name",), 7, "it has name 7"),
+    (("seeds", 0), True, "it has seeds True"),
+    (("cells",), {}, "it has cells {}"),
+    (("cells", 0, "labels"), "30", "cell 0 has labels '30'"),
+    (("cells", 0), None, "it has cells None"),
+    (("rows", 0, "mean"), [1], "row 0 has mean"),
+    (("rows", 0, "p_holm"), "low", "row 0 has p_holm 'low'"),
+    (("rows", 0, "verdict"), True, "row 0 has verdict True"),
+    (("rows", 0, "folder"), "elsewhere", "row 0 belongs to no cell"),
+    (("curves", 0, "low"), [], "a curve has lists of different lengths"),
+    (("curves", 0, "labels"), None, "curve 0 has labels None"),
+    (("findings",), "BEATS", "it has findings 'BEATS'"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "message"), OTHER_IN_TABLE)
+def test_a_value_of_another_type_in_a_comparison_is_named(home, tmp_path, path, value, message):
+    content = json.loads((home / "compared/compare.json").read_text())
+    # As comparisons of before there were manifests.
+    del content["manifest"]
+    place = content
+    for name in path[:-1]:
+        place = place[name]
+    place[path[-1]] = value
+    (tmp_path / "compare.json").write_text(json.dumps(content))
+    with pytest.raises(InputError, match=re.escape(message)):
+        write_comparison_report(tmp_path)
+    assert not (tmp_path / "report.html").exists()

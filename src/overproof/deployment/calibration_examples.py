@@ -14,7 +14,7 @@ from overproof.deployment.predict import Predicted, only_read
 from overproof.errors import InputError
 from overproof.evaluation.metrics import correct
 from overproof.models import Student
-from overproof.runs.experiment import load
+from overproof.runs.folder.resume import experiment_in
 from overproof.runs.folder.seen import use_of_validation
 from overproof.runs.inputs.record import record_of, verify_data
 from overproof.runs.roles import read_roles
@@ -139,7 +139,7 @@ def _validation(folder: Path) -> Examples:
     run = _run_of(folder)
     if run is None:
         raise InputError(f"{str(folder)!r} is not in the folder of a run, and {_NEEDED}.")
-    experiment = load(run / "experiment.yaml")
+    experiment = experiment_in(run)
     data = experiment.data
     if not data.has_validation:
         raise InputError(f"The run {str(run)!r} has no validation role, and {_NEEDED}.")

@@ -21,8 +21,8 @@ from overproof.models.date_column import DateColumn
 from overproof.models.saved.data_columns import DataColumns, columns_of, with_columns
 from overproof.models.saved.seen_rows import SEEN, SeenRows, hashes, key_of, listed_rows, seen_rows
 from overproof.models.tables import EmptyColumn, NumberColumn, TableColumn
-from overproof.runs.experiment import dump, load
-from overproof.runs.folder.resume import holds_run
+from overproof.runs.experiment import dump
+from overproof.runs.folder.resume import experiment_in, holds_run
 from overproof.storage import atomic
 from overproof.storage.manifest import MANIFEST, manifest_of
 from overproof.storage.one_writer import LOCK, writing
@@ -123,7 +123,7 @@ def _exported(
         run = Path(source)
         if not method and holds_run(run):
             chosen = chosen_row(run)
-            method, why = chosen.row, f"{chosen.why}; seed {load(run / _EXPERIMENT).seeds[0] if seed is None else seed}"
+            method, why = chosen.row, f"{chosen.why}; seed {experiment_in(run).seeds[0] if seed is None else seed}"
         place = student_folder(source, method, seed)
         student, provenance = load_student(place, allow_import=allow_import), provenance_of(place)
         columns = columns_of(place)

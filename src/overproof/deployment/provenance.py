@@ -14,9 +14,9 @@ from overproof.evaluation.deployable import Deployable, deployable
 from overproof.methods.published import papers_of
 from overproof.papers import CO_TRAINING_1998, STACKING_1992
 from overproof.registry import Paper
-from overproof.runs.experiment import Experiment, MethodOptions, load
+from overproof.runs.experiment import Experiment, MethodOptions
 from overproof.runs.folder.result_file import RESULT, read_result, result_files
-from overproof.runs.folder.resume import ROW, holds_run
+from overproof.runs.folder.resume import ROW, experiment_in, holds_run
 from overproof.runs.inputs.record import record_of, verify_data
 from overproof.runs.roles import read_roles
 
@@ -102,7 +102,7 @@ def student_folder(source: Path | str, method: str = "", seed: int | None = None
         raise InputError(
             f"{str(source)!r} has neither a student (student.json) nor a run (experiment.yaml); one is needed."
         )
-    seeds = [seed] if seed is not None else list(load(source / "experiment.yaml").seeds)
+    seeds = [seed] if seed is not None else list(experiment_in(source).seeds)
     home = source / "students" / f"seed-{seeds[0]}"
     trained = sorted(each.parent.name for each in home.glob("*/student.json"))
     if method in trained:
@@ -147,7 +147,7 @@ def provenance_of(folder: Path | str) -> Provenance | None:
     result = run / RESULT
     return Provenance(
         run=run,
-        experiment=load(run / "experiment.yaml"),
+        experiment=experiment_in(run),
         row=folder.name,
         seed=int(folder.parent.name.removeprefix("seed-")),
         facts=_json(folder / ROW, (folder / ROW).read_bytes()),

@@ -2,16 +2,19 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from overproof.data.wording import reason
 from overproof.errors import InputError
-from overproof.evaluation.verdict import Summary
+from overproof.evaluation.paired import Role
+from overproof.evaluation.verdict import Summary, Verdict
+from overproof.models.saved.checked_fields import checked_fields
 from overproof.report import charts
 from overproof.report.page import Section, page, rendered
 from overproof.report.sections import findings_section, results_section
-from overproof.runs.comparison import RESULT
+from overproof.runs.comparison import FORMAT, RESULT
 from overproof.storage import atomic
 from overproof.storage.manifest import MANIFEST, checked
 
@@ -31,21 +34,90 @@ def write_comparison_report(folder: Path, file: Path | None = None) -> Path:
     files = checked(folder, (RESULT,), kind="comparison")
     try:
         content = json.loads(files[RESULT] if files else (folder / RESULT).read_bytes())
-        if files is None and "manifest" in content:
-            raise InputError(
-                f"{folder / MANIFEST} is missing, which {RESULT} beside it names; give the command of the comparison "
-                f"again."
-            )
-    except InputError:
-        raise
-    except (OSError, KeyError, TypeError, ValueError, RecursionError):
+    except (OSError, KeyError, ValueError, RecursionError):
         raise InputError(
             f"{str(folder)!r} has no readable compare.json: the comparison is not finished; run the same command again."
+        ) from None
+    if files is None and isinstance(content, dict) and "manifest" in content:
+        raise InputError(
+            f"{folder / MANIFEST} is missing, which {RESULT} beside it names; give the command of the comparison again."
+        )
+    try:
+        content = _checked(content)
+    except (ValueError, TypeError) as error:
+        raise InputError(
+            f"{folder / RESULT} is damaged ({reason(error)}); give the command of the comparison again."
         ) from None
     file = file or folder / "report.html"
     atomic.check_output(file, folder=False)
     atomic.write_text(file, comparison_page(content))
     return file
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Cell:
+    """A run, as `compare.json` has it."""
+
+    folder: str
+    student: str
+    labels: int | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Line:
+    """A line of a plot."""
+
+    student: str
+    method: str
+    role: Role
+    metric: str
+    labels: tuple[int | None, ...]
+    mean: tuple[float, ...]
+    low: tuple[float | None, ...]
+    high: tuple[float | None, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Row(Summary):
+    """A method at a cell."""
+
+    folder: str
+    student: str
+    labels: int | None
+    p_holm: float | None
+    verdict_holm: Verdict | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Content:
+    """What `compare.json` holds beside the name of its manifest."""
+
+    format: int
+    name: str
+    seeds: tuple[int, ...]
+    cells: tuple[Mapping[str, Any], ...]
+    rows: tuple[Mapping[str, Any], ...]
+    curves: tuple[Mapping[str, Any], ...]
+    findings: tuple[str, ...]
+
+
+def _checked(content: Any) -> dict[str, Any]:
+    """The content of a compare.json; raises ValueError where a value is of another type than `compare` writes."""
+    if not isinstance(content, dict):
+        raise ValueError("it holds no object")
+    found = checked_fields(_Content, {key: each for key, each in content.items() if key != "manifest"}, "it")
+    if found.format != FORMAT:
+        raise ValueError(f"it has format {found.format}, and this version reads {FORMAT}")
+    cells = [asdict(checked_fields(_Cell, each, f"cell {number}")) for number, each in enumerate(found.cells)]
+    lines = [checked_fields(_Line, each, f"curve {number}") for number, each in enumerate(found.curves)]
+    if any(len({*map(len, (each.labels, each.mean, each.low, each.high))}) > 1 for each in lines):
+        raise ValueError("a curve has lists of different lengths")
+    rows = [asdict(checked_fields(_Row, each, f"row {number}")) for number, each in enumerate(found.rows)]
+    known = [{*each.items()} for each in cells]
+    if odd := [number for number, row in enumerate(rows) if not any(each <= {*row.items()} for each in known)]:
+        raise ValueError(f"row {odd[0]} belongs to no cell")
+    curves = [asdict(each) for each in lines]
+    return {**asdict(found), "cells": cells, "rows": rows, "curves": curves}
 
 
 def comparison_page(content: Mapping[str, Any]) -> str:

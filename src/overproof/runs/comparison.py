@@ -274,7 +274,10 @@ def _check(comparison: Comparison, folder: Path) -> None:
             leftover.unlink(missing_ok=True)
     wait_for_all()
     if path.exists():
-        earlier = load_comparison(path).experiment
+        try:
+            earlier = load_comparison(path).experiment
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from None
         begun = [each.parent for each in folder.glob(f"*/{EXPERIMENT}")]
         # Files that have moved are compared by content, run by run.
         same = without_paths(earlier) == without_paths(comparison.experiment) or extends(earlier, comparison.experiment)

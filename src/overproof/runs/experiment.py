@@ -23,7 +23,7 @@ from overproof.methods.selectors import Nothing
 from overproof.models import ModelSpec
 from overproof.options import InnerShare, Options, check_file_name, validated
 from overproof.papers import CO_TRAINING_1998, STACKING_1992, Paper
-from overproof.runs.changes import changed
+from overproof.runs.changes import changed, read_yaml
 from overproof.teachers.options import ScorerOptions as ScorerOptions
 from overproof.teachers.options import TeacherOptions as TeacherOptions
 from overproof.training.options import TrainOptions
@@ -64,7 +64,7 @@ def _first_of(value: Any) -> Any:
 
 
 def _counted(value: Any) -> Any:
-    return {"most": value} if isinstance(value, int) else value
+    return {"most": value} if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 class MethodOptions(Options):
@@ -357,7 +357,9 @@ def options_in(path: Path | str) -> dict[str, Any]:
             f"{str(path)!r} holds examples and is no experiment file; `overproof init {path}` writes one for it."
         )
     try:
-        content = yaml.safe_load(path.read_text())
+        content = read_yaml(path.read_text())
+    except InputError as error:
+        raise InputError(f"Experiment file {str(path)!r}: {error}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         where = (
             f", line {error.problem_mark.line + 1}"
@@ -365,6 +367,9 @@ def options_in(path: Path | str) -> dict[str, Any]:
             else ""
         )
         raise InputError(f"Experiment file {str(path)!r}{where} is not valid YAML.") from None
+    except (ValueError, RecursionError):
+        # A number of thousands of digits, a date that does not exist, or lists within lists without an end.
+        raise InputError(f"Experiment file {str(path)!r} holds a value that YAML cannot read.") from None
     if not isinstance(content, dict):
         raise InputError(f"Experiment file {str(path)!r} must hold options by name, not {type(content).__name__}.")
     return content

@@ -41,13 +41,13 @@ from overproof.progress import Progress, Silent
 from overproof.runs.answered import read_answered
 from overproof.runs.caches import Caches
 from overproof.runs.costs import measured, note
-from overproof.runs.experiment import Experiment, MethodOptions, load
+from overproof.runs.experiment import Experiment, MethodOptions
 from overproof.runs.folder.citations import record_papers, recorded_papers
 from overproof.runs.folder.result_file import RESULT, RunResult, write_result
 from overproof.runs.folder.resume import (
-    EXPERIMENT,
     STAGED,
     check_folder,
+    experiment_in,
     groups_in_use,
     holds_run,
     is_finished,
@@ -87,7 +87,7 @@ def open_run(folder: Path | str, *, progress: Progress | None = None, allow_impo
     if not holds_run(folder):
         raise InputError(no_run(folder))
     return Run(
-        experiment=load(folder / EXPERIMENT),
+        experiment=experiment_in(folder),
         folder=folder,
         progress=progress or Silent(),
         allow_import=as_paths(allow_import),

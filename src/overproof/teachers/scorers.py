@@ -11,8 +11,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from overproof.data import Examples, Kind, check_classes
-from overproof.data.wording import listed, nearest, reason
+from overproof.data.wording import listed, nearest
 from overproof.errors import InputError
+from overproof.options import validated
 from overproof.seeds import digest_of_file, hasher
 
 Options = TypeVar("Options", bound=pydantic.BaseModel)
@@ -171,14 +172,7 @@ def checked_options(model: type[Options], options: Mapping[str, Any], who: str) 
                 f"Option 'teacher.options.{option}' does not exist for {who}{nearest(option, model.model_fields)}; its "
                 f"options are {listed(model.model_fields)}."
             )
-    try:
-        return model.model_validate(dict(options))
-    except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(["teacher.options", *map(str, first["loc"])])
-        raise InputError(
-            f"Option {where!r} of {who} is {first['input']!r}: {reason(ValueError(first['msg']))}."
-        ) from None
+    return validated(model, options, "teacher.options")
 
 
 def hash_of_files(paths: Sequence[Path], called: str | None = None) -> str:

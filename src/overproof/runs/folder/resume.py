@@ -37,6 +37,22 @@ def holds_run(folder: Path) -> bool:
     return (folder / EXPERIMENT).is_file() and not any((folder / each).is_file() for each in (ABOUT, "model.onnx"))
 
 
+def experiment_in(folder: Path) -> Experiment:
+    """The experiment of a run, from its folder.
+
+    Args:
+        folder: The run's.
+
+    Raises:
+        InputError: `experiment.yaml` is missing or damaged; the sentence names it beside the option.
+    """
+    path = folder / EXPERIMENT
+    try:
+        return load(path)
+    except InputError as error:
+        raise InputError(str(error) if repr(str(path)) in str(error) else f"{path}: {error}") from None
+
+
 def check_folder(folder: Path, experiment: Experiment) -> bool:
     """Make sure that a folder is empty or holds this very experiment; remove what a kill left half written.
 
@@ -59,7 +75,7 @@ def check_folder(folder: Path, experiment: Experiment) -> bool:
     wait_for_all()
     if holds_run(folder):
         # Compared as options, not as text: a file written before an option was added means its default.
-        earlier = load(folder / EXPERIMENT)
+        earlier = experiment_in(folder)
         # Files that have moved are compared by content (`overproof.runs.inputs`).
         same = earlier == experiment or (has_record(folder) and without_paths(earlier) == without_paths(experiment))
         if not same and not may_be_replaced(folder, earlier, experiment) and not extends(earlier, experiment):

@@ -6,8 +6,9 @@ from pathlib import Path
 from overproof.data import Examples
 from overproof.data.options import FileRole
 from overproof.runs.caches import Caches
-from overproof.runs.experiment import Experiment, dump, load
+from overproof.runs.experiment import Experiment, dump
 from overproof.runs.folder.result_file import remove_result
+from overproof.runs.folder.resume import experiment_in
 from overproof.runs.inputs.record import InputRecord, Reading, has_record, record_of, verify, write_record
 from overproof.storage import atomic
 
@@ -44,7 +45,7 @@ def record_run(folder: Path, experiment: Experiment, caches: Caches, found: Sequ
         InputError: A file is missing.
     """
     path = folder / EXPERIMENT
-    same = path.exists() and load(path) == experiment
+    same = path.exists() and experiment_in(folder) == experiment
     if same and not found and has_record(folder):
         return
     # A run of an earlier version keeps its experiment.yaml.
