@@ -244,7 +244,10 @@ FILES = {
     "an npz without that array": ("a.npz", npz(x=PICTURES), {"input": "images"}, ["array 'images'", "'x'"]),
     "float pictures": ("a.npz", npz(x=PICTURES / 255), {}, ["float64", "uint8"]),
     "pictures of two channels": ("a.npz", npz(x=PICTURES.reshape(1, 2, 6, 5)), {}, ["(1, 2, 6, 5)", "C 1 or 3"]),
-    "flat pictures": ("a.npz", npz(x=PICTURES.reshape(3, 20)), {"input": "x"}, ["(3, 20)", "[N, H, W]"]),
+    "flat pictures": ("a.npz", npz(x=PICTURES.reshape(3, 20)), {"input": "x"}, ["(3, 20)", "[N, H, W]", "kind: table"]),
+    "numbers called images": ("a.npz", npz(x=np.eye(3)), {"input": "x", "kind": "image"}, ["numbers", "'table'"]),
+    "two matrices": ("a.npz", npz(a=np.eye(3), b=np.eye(3)), {}, ["2 matrices", "'a', 'b'", "`input`"]),
+    "a label like a column": ("a.npz", npz(x=np.eye(3), f1=np.arange(3)), {"label": "f1"}, ["'f1'", "f0 to f2"]),
     "too few labels": ("a.npz", npz(x=PICTURES, y=np.arange(2)), {"label": "y"}, ["'y'", "(2,)", "3 images"]),
     "labels of times": (
         "a.npz",

@@ -16,6 +16,7 @@ import yaml
 from PIL import Image
 
 from overproof.data import ImageOptions, Source, concatenate, from_arrays, pieces, read
+from overproof.data.preview import preview
 from overproof.errors import InputError
 from overproof.runs.experiment import dump, experiment_from
 
@@ -297,6 +298,21 @@ def test_an_array_on_disk_is_the_array(array, kind, tmp_path):
     expected = from_arrays(array, [1, -1, 0])
     assert found.kind == kind
     assert everything(found) == everything(expected)
+    np.savez(tmp_path / "x.npz", x=array, y=np.array([1, -1, 0]))
+    for given in ({}, {"kind": kind}):
+        archived = Source(path=str(tmp_path / "x.npz"), input="x", label="y", unlabelled=-1, **given)
+        assert everything(read(archived, role="pool")) == everything(expected)
+        assert (preview(archived, role="pool").kind, preview(archived, role="pool").num_rows) == (kind, 3)
+
+
+def test_the_only_matrix_of_an_archive_is_its_input_and_bytes_are_numbers_where_the_source_says_so(tmp_path):
+    numbers = np.array([[0, 1], [2, 3]], np.uint8)
+    np.savez(tmp_path / "a.npz", numbers=numbers / 2, y=np.array([[0], [1]]))
+    found = read(Source(path=str(tmp_path / "a.npz"), label="y"), role="pool")
+    assert found.inputs.to_pydict() == {"f0": [0.0, 1.0], "f1": [0.5, 1.5]}
+    np.savez(tmp_path / "b.npz", x=numbers, y=np.array([0, 1]))
+    found = read(Source(path=str(tmp_path / "b.npz"), input="x", label="y", kind="table"), role="pool")
+    assert found.inputs.to_pydict() == {"f0": [0, 2], "f1": [1, 3]}
 
 
 def test_arrays_in_several_files_are_one(tmp_path):

@@ -11,7 +11,8 @@ from overproof.data.examples import Examples
 from overproof.data.find_files import find_files
 from overproof.data.open_source import open_source
 from overproof.data.read import read
-from overproof.data.readers.arrays import DAMAGE
+from overproof.data.readers.arrays import DAMAGE, only_input
+from overproof.data.readers.npz import headers_of
 from overproof.data.readers.row_files import RowsInMemory
 from overproof.data.source import Kind, Source, format_of
 from overproof.errors import InputError
@@ -97,21 +98,31 @@ def _shape(path: Path, source: Source, name: str) -> tuple[Kind | None, int | No
     # Damaged files raise when they are read.
     try:
         if form == "npz":
-            if zipfile.is_zipfile(path):
-                with zipfile.ZipFile(path) as archive:
-                    names = [word.removesuffix(".npy") for word in archive.namelist()]
-                check_names(name, names, source, what="array")
-            return "image", None
+            return _in_archive(path, source, name) if zipfile.is_zipfile(path) else (None, None)
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except InputError:
         raise
     except DAMAGE:
         return None, None
-    if array.ndim == 0:
+    return _of_shape(array.shape, array.dtype)
+
+
+def _in_archive(path: Path, source: Source, name: str) -> tuple[Kind | None, int | None]:
+    """As `_shape`, of an .npz archive."""
+    with zipfile.ZipFile(path) as archive:
+        names = [word.removesuffix(".npy") for word in archive.namelist()]
+    check_names(name, names, source, what="array")
+    headers = headers_of(path, name, "a whole .npz archive of plain arrays is needed")
+    chosen = headers[source.input or only_input(headers, source, name)]
+    return _of_shape(chosen.shape, chosen.dtype)
+
+
+def _of_shape(shape: tuple[int, ...], dtype: np.dtype) -> tuple[Kind | None, int | None]:
+    if not shape:
         return None, None
-    if array.dtype.kind in "US":
-        return "text", len(array)
-    return ("image" if array.ndim in (3, 4) else "table"), len(array)
+    if dtype.kind in "US":
+        return "text", shape[0]
+    return ("image" if len(shape) in (3, 4) else "table"), shape[0]
 
 
 def check_one_kind(previews: dict[str, Preview]) -> Kind | None:

@@ -4,9 +4,10 @@ import struct
 import tokenize
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -16,7 +17,7 @@ from torch import Tensor
 from overproof.data.columns import Frame, check_names, whole
 from overproof.data.inputs import image_tensor
 from overproof.data.labels import with_class_names
-from overproof.data.readers.npz import headers_of, load_arrays
+from overproof.data.readers.npz import ArrayHeader, headers_of, load_arrays
 from overproof.data.readers.text_files import file_bytes
 from overproof.data.source import Source
 from overproof.data.wording import listed, reason
@@ -44,11 +45,16 @@ TEXT = "\0text"
 """The column of the texts of an .npy file."""
 
 
-def read_npz(path: Path, source: Source, name: str) -> tuple[Source, Frame, UInt8[Tensor, "N C H W"]]:
-    """The images of a .npz archive, and its arrays [N] as columns.
+Held: TypeAlias = UInt8[Tensor, "N C H W"] | pa.Table | pa.Array
+"""Images, numbers or texts."""
 
-    `source.input` names the images ([N, H, W], [N, H, W, C] or [N, C, H, W]); without it they are the only array of
-    rank 3 or 4. The optional array `class_names` has the names of the labels 0..K-1.
+
+def read_npz(path: Path, source: Source, name: str) -> tuple[Source, Frame, Held]:
+    """The images, numbers or texts of a .npz archive, and its arrays [N] as columns.
+
+    `source.input` names the images ([N, H, W], [N, H, W, C] or [N, C, H, W]), the numbers ([N, D]) or the strings [N];
+    without it they are the only array of rank 3 or 4, or, where there is none, the only matrix of numbers. The optional
+    array `class_names` has the names of the labels 0..K-1.
 
     Args:
         path: The file.
@@ -56,7 +62,7 @@ def read_npz(path: Path, source: Source, name: str) -> tuple[Source, Frame, UInt
         name: Name of the file in error messages.
 
     Returns:
-        The source, with the archive's class names where it had none; the columns; and the images.
+        The source, with the archive's class names where it had none; the columns; and the inputs.
 
     Raises:
         InputError: If the file is damaged, holds pickled objects, or its arrays have different lengths.
@@ -69,31 +75,31 @@ def read_npz(path: Path, source: Source, name: str) -> tuple[Source, Frame, UInt
     with _readable(name, allowed):
         headers = headers_of(path, name, allowed)
         check_names(name, headers, source, what="array")
-        candidates = [key for key, header in headers.items() if len(header.shape) in (3, 4)]
-        if source.input is None and len(candidates) != 1:
-            raise InputError(
-                f"{name} has {len(candidates)} arrays of rank 3 or 4 among {listed(headers)}; name the images with "
-                f"`input`."
-            )
-        pixels = source.input or candidates[0]
+        pixels = source.input or only_input(headers, source, name)
         beside = [key for key in (source.label, source.id, source.group, *source.where) if key is not None]
         names = [_CLASS_NAMES] if source.label is not None else []
         arrays = load_arrays(path, name, headers, [pixels, *beside, *names], source.max_unpacked_gb)
-    images = image_tensor(arrays[pixels], name)
+    inputs = _inputs(arrays[pixels], name, source.kind)
+    num_rows, what = len(arrays[pixels]), "image" if isinstance(inputs, Tensor) else "row"
     columns: dict[str, pa.Array] = {}
     for key in dict.fromkeys(beside):
         column = arrays[key][:, 0] if arrays[key].ndim == 2 and arrays[key].shape[1] == 1 else arrays[key]
-        if column.ndim != 1 or len(column) != len(images):
+        if column.ndim != 1 or len(column) != num_rows:
             raise InputError(
-                f"{name} has the array {key!r} of shape {arrays[key].shape} and {len(images)} images; one value per "
-                f"image is needed."
+                f"{name} has the array {key!r} of shape {arrays[key].shape} and {num_rows} {what}s; one value per "
+                f"{what} is needed."
+            )
+        if isinstance(inputs, pa.Table) and key in inputs.column_names:
+            raise InputError(
+                f"{name} has an array {key!r}, and the columns of {pixels!r} are called f0 to "
+                f"f{inputs.num_columns - 1}; give the array another name."
             )
         columns[key] = _column(column, key, name)
     # A table without columns has no rows, so the row numbers are a column.
-    frame = whole(name, pa.table({**columns, "": np.arange(len(images))}))
+    frame = whole(name, pa.table({**columns, "": np.arange(num_rows)}))
     if source.label is not None and _CLASS_NAMES in arrays:
         source, frame = with_class_names(source, frame, _words(arrays[_CLASS_NAMES]))
-    return source, frame, images
+    return source, frame, inputs
 
 
 def read_idx(path: Path, labels: Path | None, source: Source, name: str) -> tuple[Frame, UInt8[Tensor, "N C H W"]]:
@@ -127,9 +133,7 @@ def read_idx(path: Path, labels: Path | None, source: Source, name: str) -> tupl
     return whole(name, pa.table(columns)), image_tensor(images, name)
 
 
-def read_npy(
-    path: Path, labels: Path | None, source: Source, name: str
-) -> tuple[Frame, UInt8[Tensor, "N C H W"] | pa.Table | pa.Array]:
+def read_npy(path: Path, labels: Path | None, source: Source, name: str) -> tuple[Frame, Held]:
     """The images, numbers or texts of an .npy file, and the labels of another.
 
     Args:
@@ -147,20 +151,7 @@ def read_npy(
             f"{name} is an .npy file, which has no columns; only `path`, `label`, `classes` and `image` are allowed."
         )
     array = _npy_array(path, name)
-    inputs: Tensor | pa.Table | pa.Array
-    if array.ndim == 1 and array.dtype.kind == "U":
-        inputs = pa.array(array.tolist(), pa.large_string())
-    elif array.ndim == 2 and array.dtype.kind in "fiu" and array.dtype != np.uint8:
-        wide = array.astype(np.float32) if array.dtype == np.float16 else array
-        native = np.ascontiguousarray(wide.T, dtype=wide.dtype.newbyteorder("="))
-        inputs = pa.table({f"f{column}": values for column, values in enumerate(native)})
-    elif array.ndim in (3, 4):
-        inputs = image_tensor(array, name)
-    else:
-        raise InputError(
-            f"{name} holds an array of type {array.dtype} and shape {array.shape}; allowed are images (uint8, of "
-            f"rank 3 or 4), numbers [N, D] and strings [N]."
-        )
+    inputs = _inputs(array, name, source.kind)
     columns: dict[str, pa.Array] = {"": pa.array(np.arange(len(array)))}
     if labels is not None and source.label is not None:
         label = _npy_array(labels, f"{name} label file {labels.name}")
@@ -171,6 +162,45 @@ def read_npy(
             )
         columns[source.label] = _column(label, labels.name, name)
     return whole(name, pa.table(columns)), inputs
+
+
+def only_input(headers: Mapping[str, ArrayHeader], source: Source, name: str) -> str:
+    """The array of the inputs where none is named: the only one of images, or else the only matrix of numbers.
+
+    Args:
+        headers: Of the archive.
+        source: What the other arrays are.
+        name: Name of the file in error messages.
+
+    Raises:
+        InputError: There are several, or none.
+    """
+    images = [key for key, header in headers.items() if len(header.shape) in (3, 4)]
+    matrices = [key for key, each in headers.items() if len(each.shape) == 2 and each.dtype.kind in "fiu"]
+    matrices = [key for key in matrices if key not in (source.label, source.id, source.group, *source.where)]
+    candidates = images or matrices
+    if len(candidates) != 1:
+        what = "arrays of rank 3 or 4" if images or not matrices else "matrices of numbers"
+        raise InputError(f"{name} has {len(candidates)} {what} among {listed(headers)}; name one with `input`.")
+    return candidates[0]
+
+
+def _inputs(array: np.ndarray, name: str, kind: str) -> Held:
+    """Images, numbers or texts, by type and rank; bytes [N, D] are numbers only where the source says table."""
+    if array.ndim == 1 and array.dtype.kind == "U":
+        return pa.array(array.tolist(), pa.large_string())
+    numbers = array.dtype.kind in "fiu" and (array.dtype != np.uint8 or kind == "table")
+    if array.ndim == 2 and numbers:
+        wide = array.astype(np.float32) if array.dtype == np.float16 else array
+        native = np.ascontiguousarray(wide.T, dtype=wide.dtype.newbyteorder("="))
+        return pa.table({f"f{column}": values for column, values in enumerate(native)})
+    if array.ndim in (3, 4):
+        return image_tensor(array, name)
+    table = "; write `kind: table` for numbers" if array.ndim == 2 and array.dtype == np.uint8 else ""
+    raise InputError(
+        f"{name} holds an array of type {array.dtype} and shape {array.shape}; allowed are images (uint8, [N, H, W], "
+        f"[N, H, W, C] or [N, C, H, W]), numbers [N, D] and strings [N]{table}."
+    )
 
 
 @contextmanager
