@@ -37,7 +37,7 @@ PLACES: dict[str, dict[str, str]] = {
         "_somewhere": "a top-level package is found, not imported; the file is the user's own option",
     },
     "data/on_disk.py": {"read_on_disk": "the name is a digest"},
-    "data/preview.py": {"_shape": "names in an archive, and a header without objects"},
+    "data/preview.py": {"_shape": "a header without objects", "_in_archive": "names in an archive, and headers"},
     "data/readers/arrays.py": {"_npy_array": "allow_pickle=False"},
     "data/readers/arrow_files.py": {
         "ArrowRows.num_rows": "the file that was found",

@@ -4,6 +4,7 @@ import importlib
 import importlib.util
 import pkgutil
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -37,13 +38,13 @@ def test_every_page_has_a_place_in_the_navigation():
 
 
 def pages() -> list[str]:
-    """README and every page of the site that holds Python."""
-    paths = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    """README, SECURITY and every page of the site that holds Python."""
+    paths = [ROOT / "README.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").rglob("*.md"))]
     return [str(path.relative_to(ROOT)) for path in paths if "```python\n" in path.read_text()]
 
 
 def test_pages_with_code_are_found():
-    assert {"README.md", "docs/index.md", "docs/tutorial.md", "docs/howto/images.md"} <= set(pages())
+    assert {"README.md", "SECURITY.md", "docs/index.md", "docs/tutorial.md", "docs/howto/images.md"} <= set(pages())
 
 
 @pytest.mark.parametrize("name", pages())
@@ -51,6 +52,7 @@ def test_every_python_block_runs(name, tmp_path, monkeypatch):
     blocks = re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(), flags=re.DOTALL)
     assert blocks
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
     namespace: dict[str, object] = {}
     for block in blocks:
         exec(compile(block, name, "exec"), namespace)

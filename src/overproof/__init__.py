@@ -37,8 +37,34 @@ _MODULES = {
 }
 """Where the names imported on first use are: those above, which type checkers read; a test compares the two."""
 
+_FOLDERS = (
+    "answers",
+    "assessment",
+    "commands",
+    "data",
+    "deployment",
+    "evaluation",
+    "functional",
+    "huggingface",
+    "linear",
+    "methods",
+    "models",
+    "noise",
+    "options",
+    "report",
+    "runs",
+    "sklearn",
+    "storage",
+    "synthetic",
+    "teachers",
+    "training",
+)
+"""The folders, so that `overproof.models.load_student` needs no second import."""
+
 
 def __getattr__(name: str) -> Any:
+    if name in _FOLDERS:
+        return import_module(f"overproof.{name}")
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = globals()[name] = getattr(import_module(_MODULES[name]), name)
@@ -46,4 +72,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_MODULES})
+    return sorted({*globals(), *_MODULES, *_FOLDERS})

@@ -16,7 +16,7 @@ LARGE_BYTES = 2**30
 """Files that would take more memory than this are read into arrays on disk, unless `on_disk` is set."""
 
 
-class DataOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
+class DataOptions(pydantic.BaseModel, frozen=True, extra="forbid", ser_json_inf_nan="constants"):
     """Which examples have which role.
 
     Args:
