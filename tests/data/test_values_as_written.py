@@ -9,6 +9,7 @@ import pytest
 
 from overproof.data import Source, from_arrays, read
 from overproof.data.readers.csv_stream import open_csv_stream
+from overproof.data.remarks import remarks_on
 from overproof.errors import InputError
 
 
@@ -122,6 +123,48 @@ def test_one_odd_cell_does_not_turn_numbers_into_words(tmp_path, odd):
     assert as_missing.type == pa.float64()
     assert as_missing.null_count == 1
     assert pa.types.is_large_string(table_of(path, categories=("x",))["x"].type)
+
+
+def test_codes_do_not_lose_their_zeros(tmp_path):
+    path = tmp_path / "codes.csv"
+    rows = [f"{zip_code},0{month},{month}" for month in range(1, 7) for zip_code in ("01067", "10115")]
+    path.write_text("zip,month,size\n" + "\n".join(rows) + "\n")
+    source = Source(path=str(path))
+    examples = read(source, role="pool")
+    assert examples.column("zip").to_pylist()[:2] == ["01067", "10115"]
+    assert examples.column("month").to_pylist()[:3] == [1, 1, 2], "two digits are numbers, as hours and months are"
+    said = remarks_on(source, "pool", examples)
+    assert any("the column 'zip' holds codes such as '01067', and is read as categories" in each for each in said)
+    assert not remarks_on(Source(path=str(path), categories=("zip",)), "pool", examples)
+    nameless = tmp_path / "nameless.csv"
+    nameless.write_text("\n".join(rows) + "\n")
+    assert read(Source(path=str(nameless), header=False), role="pool").column("c0").to_pylist()[0] == "01067"
+
+
+def test_columns_of_text_are_read_as_one(tmp_path):
+    rows = [("Hello", "where"), ("", "only a body"), ("5", "digits"), (" ", "")]
+    path = tmp_path / "mails.csv"
+    path.write_text("Subject,Body\n" + "".join(f"{one},{other}\n" for one, other in rows))
+    source = Source(path=str(path), input=("Subject", "Body"), missing="drop")
+    texts = ["Hello\n\nwhere", "only a body", "5\n\ndigits"]
+    assert read(source, role="pool").inputs.to_pylist() == texts
+    assert (read(source, role="pool").ids == from_arrays(texts).ids).all()
+    pq.write_table(
+        pa.table({"Subject": [row[0] for row in rows], "Body": [row[1] for row in rows]}), tmp_path / "m.parquet"
+    )
+    assert (
+        read(
+            Source(path=str(tmp_path / "m.parquet"), input=("Subject", "Body"), missing="drop"), role="pool"
+        ).inputs.to_pylist()
+        == texts
+    )
+    with pytest.raises(InputError, match=r"has no text in columns 'Subject', 'Body', row 3"):
+        read(Source(path=str(path), input=("Subject", "Body")), role="pool")
+    with pytest.raises(InputError, match=r"no column 'Bodi' for `input` \(nearest: 'Body'\)"):
+        read(Source(path=str(path), input=("Subject", "Bodi")), role="pool")
+    with pytest.raises(InputError, match="input is a list, which is read as one text"):
+        Source(path="x.csv", kind="image", input=("a", "b"))
+    assert Source(path="x.csv", input=("a",)) == Source(path="x.csv", input="a")
 
 
 def test_a_column_of_words_with_some_numbers_stays_words(tmp_path):

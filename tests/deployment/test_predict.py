@@ -332,6 +332,16 @@ def test_ids_and_inputs_are_in_the_columns_of_the_training_data(finished, tmp_pa
     pyarrow.csv.write_csv(pa.table({"body": ["good", "bad"], "other": [1, 2]}), tmp_path / "new.csv")
     main(["predict", str(folder), str(tmp_path / "new.csv"), "--out", str(tmp_path / "b.csv")])
     assert len(written(tmp_path / "b.csv")) == 2
+    # A text of two columns is joined of the same two, whatever the format.
+    two = tmp_path / "two"
+    write_folder(two, with_columns(texts.files(), DataColumns(input=("head", "body"))), kind="student")
+    mails = pa.table({"body": ["one", "bad"], "head": ["a good", ""], "n": [1, 2]})
+    pyarrow.csv.write_csv(mails, tmp_path / "mails.csv")
+    pq.write_table(mails, tmp_path / "mails.parquet")
+    for name in ("mails.csv", "mails.parquet"):
+        main(["predict", str(two), str(tmp_path / name), "--out", str(tmp_path / "m.csv")])
+        wanted = from_arrays(["a good\n\none", "bad"]).ids
+        assert written(tmp_path / "m.csv")["id"].to_pylist() == [each.hex() for each in wanted.tolist()]
     pyarrow.csv.write_csv(pa.table({"text": ["good", "bad"]}), tmp_path / "else.csv")
     with pytest.raises(SystemExit):
         main(["predict", str(folder), str(tmp_path / "else.csv"), "--out", str(tmp_path / "c.csv")])

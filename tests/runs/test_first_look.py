@@ -93,7 +93,7 @@ def test_what_cannot_be_known_is_asked_for(tmp_path):
         with pytest.raises(InputError, match=words):
             propose(files, Choices())
     with pytest.raises(InputError, match=r"--text 'boby': no file has such a column \(nearest: 'body'\)"):
-        propose([full], Choices(text="boby"))
+        propose([full], Choices(text=("boby",)))
     made = propose([full], Choices(changes=("data.rows.labelled=30",)))
     assert made.content["data"]["rows"] == {"labelled": 30, "test": 50}
 
@@ -128,7 +128,39 @@ def test_a_table_is_read_without_what_is_no_feature(tmp_path):
     assert source["ignore"] == ["name", "count"]
     assert source["missing"] == "allow"
     assert made.roles.fixed["test"].column_names == ["x", "z"]
-    assert "'count' numbers the rows" in " ".join(made.sentences())
+    assert "'count' numbers the rows and is left out" in " ".join(made.sentences())
+
+
+def test_every_column_is_said_and_codes_are_no_quantities(tmp_path):
+    draw = np.random.default_rng(0)
+    rows = [
+        [f"N{i}", 90000 + i * i, f"{10000 + i % 7}", f"{draw.normal():.3f}", "uvw"[i % 3], "pq"[i % 2] if i % 3 else ""]
+        for i in range(120)
+    ]
+    path = write(tmp_path / "table.csv", ["ref", "order", "zip", "x", "city", "kind"], *rows)
+    made = propose([path], Choices())
+    said = " ".join(made.sentences())
+    assert "Columns: 'ref' left out; 'order', 'x' numbers; 'zip', 'city' categories; 'kind' label." in said
+    assert "'zip': a code by its name, and read as categories" in said
+    assert "'order' is a whole number of its own in every row and read as a number; write --id order" in said
+    assert made.content["data"]["files"]["all"]["categories"] == ["zip"]
+    assert made.comments["methods"] == "the labels choose how it is corrected"
+
+
+def test_two_columns_of_text_are_one_where_both_are_named(tmp_path):
+    rows = [
+        [key, f"a longer head {i % 40} of it", body, queue if i % 2 else ""]
+        for i, (key, body, queue) in enumerate(TEXTS)
+    ]
+    path = write(tmp_path / "mails.csv", ["key", "head", "body", "queue"], *rows)
+    said = " ".join(propose([path], Choices()).sentences())
+    assert (
+        "'body' is taken for the text, and 'head' not read; for both as one text write --text head --text body." in said
+    )
+    made = propose([path], Choices(text=("head", "body")))
+    assert made.content["data"]["files"]["all"]["input"] == ["head", "body"]
+    assert "'head', 'body' text" in " ".join(made.sentences())
+    assert made.roles.fixed["test"].inputs[0].as_py().startswith("a longer head")
 
 
 def test_images_in_folders_of_which_one_is_no_class(tmp_path):

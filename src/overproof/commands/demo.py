@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from overproof.commands.output.terminal import AsJson, Changes, RunFolder
-from overproof.commands.run import run
+from overproof.commands.run import run_experiment
 
 QUICK = ["data.rows.pool=500", "data.rows.test=300", "train.epochs=3", "seeds=[0, 1]"]
 """What `--quick` changes."""
@@ -28,5 +28,9 @@ def demo(
     Example:
         overproof demo --quick
     """
+    from overproof.runs.changes import typed_paths
+    from overproof.runs.experiment import load
+
+    changes = [*(QUICK if quick else []), *change]
     with resources.as_file(resources.files("overproof.commands") / "demo.yaml") as file:
-        run([str(file)], folder, [*(QUICK if quick else []), *change], as_json=as_json)
+        run_experiment(load(file, changes), folder, typed_paths(changes), as_json=as_json)

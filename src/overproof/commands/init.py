@@ -1,12 +1,16 @@
 """`overproof init`: from files to an experiment."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from overproof.commands.output.terminal import AsJson, Changes, print_json, remarks, results
+from overproof.commands.file_options import describes_files
+from overproof.commands.output.terminal import AsJson, print_json, remarks, results
 from overproof.errors import InputError
+
+if TYPE_CHECKING:
+    from overproof.runs.first_look.sources import Choices
 
 Data = Annotated[
     list[str] | None,
@@ -17,32 +21,14 @@ Data = Annotated[
         show_default=False,
     ),
 ]
-AnswersOption = Annotated[
-    list[str] | None,
-    typer.Option("--answers", metavar="FILE", help="A teacher's answers, joined by id. Can be repeated."),
-]
-LabelColumn = Annotated[str | None, typer.Option("--label", metavar="COLUMN", help="Column of the labels.")]
-TextColumn = Annotated[str | None, typer.Option("--text", metavar="COLUMN", help="Column of the texts to read.")]
-ImageColumn = Annotated[
-    str | None, typer.Option("--image", metavar="COLUMN", help="Column of images, or of names of image files.")
-]
-IdColumn = Annotated[str | None, typer.Option("--id", metavar="COLUMN", help="Column of your ids.")]
-GroupColumn = Annotated[
-    str | None,
-    typer.Option("--group", metavar="COLUMN", help="Column of what several rows come from, such as a customer."),
-]
 
 
+@describes_files
 def init(
     data: Data = None,
-    answers: AnswersOption = None,
-    label: LabelColumn = None,
-    text: TextColumn = None,
-    image: ImageColumn = None,
-    key: IdColumn = None,
-    group: GroupColumn = None,
+    *,
+    choices: "Choices",
     file: Annotated[Path, typer.Option("--out", help="Experiment file to write.")] = Path("experiment.yaml"),
-    change: Changes = [],  # noqa: B006
     explain: Annotated[
         str | None,
         typer.Option("--explain", metavar="KEY", help="Explain a key of an experiment, such as data.rows, and stop."),
@@ -68,16 +54,12 @@ def init(
     if not data:
         raise InputError("init: name the files of your examples, for example: overproof init tickets.csv")
     from overproof.runs.first_look.proposal import propose
-    from overproof.runs.first_look.sources import Choices
     from overproof.runs.first_look.written import commented, typed
     from overproof.storage import atomic
 
     atomic.check_output(file, folder=False)
     if file.exists():
         raise InputError(f"{file} exists already and is not overwritten; give another --out, or remove it.")
-    choices = Choices(
-        label=label, text=text, image=image, id=key, group=group, answers=tuple(answers or ()), changes=tuple(change)
-    )
     made = propose(data, choices)
     head = f"Written by `{typed('init', data, choices)}`. Any key: overproof init --explain KEY"
     atomic.write_bytes(file, commented(made.content, made.comments, head).encode())

@@ -18,7 +18,13 @@ def predict(
     ],
     written: Annotated[Path, typer.Option("--out", help="Output file: .parquet or .csv.")],
     column: Annotated[
-        str | None, typer.Option("--input", help="Column or array of the inputs; by default that of the training data.")
+        list[str] | None,
+        typer.Option(
+            "--input",
+            metavar="COLUMN",
+            help="Column or array of the inputs; by default that of the training data. Repeated for a text that is "
+            "joined of several columns.",
+        ),
     ] = None,
     key: Annotated[
         str | None,
@@ -81,7 +87,7 @@ def predict(
         raise InputError("--group names a column of --calibrate, which is not given.")
     student = _chosen(student, calibrate is not None)
     loaded = load_student(student, allow_import=allow_import)
-    column, key = _columns(student, file, loaded.kind, column, key)
+    names, key = _columns(student, file, loaded.kind, tuple(column or ()), key)
     if missing is None:
         missing = "allow" if columns_of(student).gaps else "refuse"
     options: Any = {"missing": missing}
@@ -89,7 +95,7 @@ def predict(
         options["max_unpacked_gb"] = max_unpacked_gb
     if isinstance(loaded.encoder, ImageEncoder):
         options["image"] = loaded.encoder.reading
-    source = Source(path=file, kind=loaded.kind, input=column, id=key, **options)
+    source = Source(path=file, kind=loaded.kind, input=names or None, id=key, **options)
     abstention, left_out = None, None
     if risk is not None:
         from overproof.deployment.calibration_examples import choose_abstention
@@ -118,7 +124,9 @@ def predict(
         remarks().print(f"{done.num_answered} of {done.num_rows} rows have a class.", soft_wrap=True)
 
 
-def _columns(student: Path, file: str, kind: str, column: str | None, key: str | None) -> tuple[str | None, str | None]:
+def _columns(
+    student: Path, file: str, kind: str, names: tuple[str, ...], key: str | None
+) -> tuple[tuple[str, ...], str | None]:
     """The columns of inputs and ids: those that were typed, else those of the training data that are there."""
     from overproof.data import Source
     from overproof.data.find_files import find_files
@@ -128,20 +136,20 @@ def _columns(student: Path, file: str, kind: str, column: str | None, key: str |
 
     known = columns_of(student)
     place = find_files((file,), "input")
-    if place.family == "columns" and (column is None or key is None):
+    if place.family == "columns" and (not names or key is None):
         there = open_source(Source(path=file), place, peek=True).rows[0].columns
-        if column is None and known.input is not None and kind != "table":
-            if known.input not in there:
+        if not names and known.input is not None and kind != "table":
+            names = (known.input,) if isinstance(known.input, str) else known.input
+            if lacking := next((name for name in names if name not in there), None):
                 raise InputError(
-                    f"{place.name} has no column {known.input!r}{nearest(known.input, there)}, which the student was "
+                    f"{place.name} has no column {lacking!r}{nearest(lacking, there)}, which the student was "
                     f"trained on; it has {listed(there)}: name the one to read with --input."
                 )
-            column = known.input
         if key is None and known.id in there:
             key = known.id
-    if kind == "text" and column is None and place.family == "columns":
+    if kind == "text" and not names and place.family == "columns":
         raise InputError("predict: texts need --input, the column that holds them.")
-    return column, key or None
+    return names, key or None
 
 
 def _chosen(folder: Path, calibrated: bool) -> Path:

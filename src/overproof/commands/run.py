@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from overproof.commands.init import AnswersOption, GroupColumn, IdColumn, ImageColumn, LabelColumn, TextColumn
+from overproof.commands.file_options import OPTIONS, describes_files
 from overproof.commands.output.run_table import show_plan, show_result
-from overproof.commands.output.terminal import AllowImport, AsJson, Changes, DryRun, RunFolder, remarks
+from overproof.commands.output.terminal import AllowImport, AsJson, DryRun, RunFolder, remarks
 from overproof.errors import InputError
 
 if TYPE_CHECKING:
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from overproof.runs.first_look.sources import Choices
 
 
+@describes_files
 def run(
     file: Annotated[
         list[str],
@@ -25,15 +26,10 @@ def run(
         ),
     ],
     folder: RunFolder,
-    change: Changes = [],  # noqa: B006
     allow_import: AllowImport = [],  # noqa: B006
     dry_run: DryRun = False,
-    answers: AnswersOption = None,
-    label: LabelColumn = None,
-    text: TextColumn = None,
-    image: ImageColumn = None,
-    key: IdColumn = None,
-    group: GroupColumn = None,
+    *,
+    choices: "Choices",
     as_json: AsJson = False,
 ) -> None:
     """Run an experiment: get the teacher's answers, train the students, evaluate them, write the report.
@@ -44,13 +40,9 @@ def run(
         overproof run experiment.yaml --out runs/first --set train.epochs=5
     """
     from overproof.runs.changes import typed_paths
-    from overproof.runs.first_look.sources import Choices
 
-    choices = Choices(
-        label=label, text=text, image=image, id=key, group=group, answers=tuple(answers or ()), changes=tuple(change)
-    )
     experiment = experiment_of(file, choices)
-    run_experiment(experiment, folder, {*allow_import, *typed_paths(change)}, dry_run=dry_run, as_json=as_json)
+    run_experiment(experiment, folder, {*allow_import, *typed_paths(choices.changes)}, dry_run=dry_run, as_json=as_json)
 
 
 def run_experiment(
@@ -95,7 +87,7 @@ def experiment_of(files: list[str], choices: "Choices") -> "Experiment":
         raise InputError(
             f"{path} is the folder of a run; to go on with it: overproof run {path}/experiment.yaml --out {path}"
         )
-    said = any((choices.answers, choices.label, choices.text, choices.image, choices.id, choices.group))
+    said = bool(choices.answers or choices.named)
     if len(files) > 1 or _is_of_examples(path, said):
         made = propose(files, choices)
         console = remarks()
@@ -105,8 +97,8 @@ def experiment_of(files: list[str], choices: "Choices") -> "Experiment":
         return made.experiment
     if said:
         raise InputError(
-            f"--answers, --label, --text, --image, --id and --group go with files of examples, and {path} is taken for "
-            f"an experiment file; write them there (overproof init --explain data.files)."
+            f"{', '.join(f'--{name}' for name in OPTIONS if name != 'changes')} go with files of examples, and {path} "
+            f"is taken for an experiment file; write them there (overproof init --explain data.files)."
         )
     return load(path, choices.changes)
 

@@ -104,8 +104,9 @@ def check_names(name: str, existing: Iterable[str], source: Source, *, what: str
         InputError: If one is missing (with the nearest one and all that exist), repeated or used twice.
     """
     present = list(existing)
-    wanted = {"input": source.input, "label": source.label, "id": source.id, "group": source.group}
-    named = [(option, word) for option, word in wanted.items() if word is not None]
+    wanted = {"label": source.label, "id": source.id, "group": source.group}
+    named = [("input", word) for word in source.inputs]
+    named += [(option, word) for option, word in wanted.items() if word is not None]
     lists = {"ignore": source.ignore, "categories": source.categories, "where": source.where}
     named += [(option, word) for option, words in lists.items() for word in words]
     for option, word in named:

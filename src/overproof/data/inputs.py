@@ -1,6 +1,6 @@
 """Checks and conversions of inputs, for files and arrays alike: images, texts and feature columns of tables."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Literal
 
 import numpy as np
@@ -11,6 +11,7 @@ from jaxtyping import Bool, UInt8
 from torch import Tensor
 
 from overproof.data.columns import Frame, is_string
+from overproof.data.wording import listed
 from overproof.errors import InputError
 
 Missing = Literal["refuse", "drop", "allow"]
@@ -44,29 +45,46 @@ def image_tensor(array: np.ndarray, name: str) -> UInt8[Tensor, "N C H W"]:
     return torch.from_numpy(np.array(array, order="C"))
 
 
-def texts(frame: Frame, name: str, missing: Missing) -> tuple[Frame, pa.Array]:
-    """A column of strings as one array, and the rows that are kept.
+def texts(frame: Frame, names: Sequence[str], missing: Missing) -> tuple[Frame, pa.Array]:
+    """Columns of strings as one array, and the rows that are kept.
+
+    Of several columns those that are not blank are joined, an empty line between them.
 
     Args:
         frame: The rows.
-        name: The column.
+        names: The columns.
         missing: "refuse" nulls and blank texts, "drop" their rows, or "allow" them (null becomes empty).
 
     Raises:
-        InputError: If the column does not hold strings, or a text is missing.
+        InputError: If a column does not hold strings, or a text is missing.
+
+    Example:
+        >>> from overproof.data.columns import whole
+        >>> mails = whole("mails", pa.table({"subject": ["Hello", None], "body": ["Where is it?", "Thanks"]}))
+        >>> texts(mails, ["subject", "body"], "refuse")[1].to_pylist()
+        ['Hello\\n\\nWhere is it?', 'Thanks']
     """
-    column = frame.column(name)
-    if not is_string(column.type) and not pa.types.is_null(column.type):
-        raise InputError(
-            f"{frame.name} has values of type {column.type} in the text column {name!r}; strings are allowed."
-        )
-    words = pc.fill_null(column.cast(pa.large_string()), "")
+    parts = []
+    for name in names:
+        column = frame.column(name)
+        if not is_string(column.type) and not pa.types.is_null(column.type):
+            raise InputError(
+                f"{frame.name} has values of type {column.type} in the text column {name!r}; strings are allowed."
+            )
+        parts.append(pc.fill_null(column.cast(pa.large_string()), ""))
+    words = parts[0]
+    for part in parts[1:]:
+        blank = [pc.equal(pc.utf8_trim_whitespace(each), "") for each in (words, part)]
+        between = pc.if_else(pc.or_(*blank), "", "\n\n").cast(pa.large_string())
+        both = [pc.if_else(empty, "", each) for empty, each in zip(blank, (words, part), strict=True)]
+        words = pc.binary_join_element_wise(both[0], between, both[1], pa.scalar("", pa.large_string()))
     blank = pc.equal(pc.utf8_trim_whitespace(words), "").to_numpy(zero_copy_only=False)
     if missing == "allow" or not blank.any():
         return frame, words
     if missing == "refuse":
         raise InputError(
-            f"{frame.name} has no text in column {name!r}, {frame.at(blank.argmax())}; every row needs one, or set "
+            f"{frame.name} has no text in column{'s' * (len(names) > 1)} {listed(names)}, "
+            f"{frame.at(blank.argmax())}; every row needs one, or set "
             f"`missing` to 'drop' or 'allow'."
         )
     return _left(frame, ~blank), words.filter(pa.array(~blank))

@@ -77,7 +77,7 @@ class OpenedSource:
         if self.kind == "image":
             frame, inputs = images.decode(frame, self.inputs[0], source.missing, source.image, self.folder)
         elif self.kind == "text":
-            frame, inputs = texts(frame, self.inputs[0], source.missing)
+            frame, inputs = texts(frame, self.inputs, source.missing)
         else:
             frame, inputs = features(frame, self.inputs, source.missing, source.categories)
         if source.label is not None and self.class_names:
@@ -264,20 +264,22 @@ def _plan(types: dict[str, pa.DataType], existing: list[str], source: Source, na
     kind: Kind
     if source.kind != "auto":
         kind = source.kind
+    elif len(source.inputs) > 1:
+        kind = "text"
     elif source.input is None:
         kind = "image" if encoded else "table"
-    elif images.is_encoded(values[source.input]):
+    elif images.is_encoded(values[source.inputs[0]]):
         kind = "image"
     else:
-        kind = "text" if columns.is_string(values[source.input]) else "table"
+        kind = "text" if columns.is_string(values[source.inputs[0]]) else "table"
     if kind == "table":
-        return kind, free if source.input is None else [source.input]
+        return kind, list(source.inputs) or free
     if kind == "image":
         if source.input is None and len(encoded) != 1:
             raise InputError(
                 f"{name} has {len(encoded)} columns of encoded images among {listed(existing)}; name one with `input`."
             )
-        column = source.input or encoded[0]
+        column = source.only_input or encoded[0]
         if not images.is_encoded(values[column]) and not columns.is_string(values[column]):
             raise InputError(
                 f"{name} has values of type {values[column]} in the image column {column!r}; bytes of images (such as "
@@ -286,7 +288,7 @@ def _plan(types: dict[str, pa.DataType], existing: list[str], source: Source, na
         return kind, [column]
     if source.input is None:
         raise InputError(f"{name}: texts need `input`, the name of their column; the columns are {listed(existing)}.")
-    return kind, [source.input]
+    return kind, list(source.inputs)
 
 
 def _value_type(kind: pa.DataType) -> pa.DataType:

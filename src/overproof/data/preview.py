@@ -113,7 +113,7 @@ def _in_archive(path: Path, source: Source, name: str) -> tuple[Kind | None, int
         names = [word.removesuffix(".npy") for word in archive.namelist()]
     check_names(name, names, source, what="array")
     headers = headers_of(path, name, "a whole .npz archive of plain arrays is needed")
-    chosen = headers[source.input or only_input(headers, source, name)]
+    chosen = headers[source.only_input or only_input(headers, source, name)]
     return _of_shape(chosen.shape, chosen.dtype)
 
 

@@ -117,7 +117,7 @@ def _checked(source: Source, frame: columns.Frame, inputs: Inputs) -> Examples:
         return examples_of(source, kept, table)
     _check_kind(source, frame.name, "text")
     whole = replace(frame, table=frame.table.append_column(arrays.TEXT, inputs))
-    kept, words = texts(whole, arrays.TEXT, source.missing)
+    kept, words = texts(whole, [arrays.TEXT], source.missing)
     return examples_of(source, kept, words)
 
 

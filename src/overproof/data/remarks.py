@@ -13,7 +13,7 @@ from overproof.data.columns import is_string
 from overproof.data.examples import Examples
 from overproof.data.find_files import find_files
 from overproof.data.readers.arrow_files import named_index, schema_of
-from overproof.data.readers.number_columns import MOSTLY, NUMBER
+from overproof.data.readers.number_columns import CODE, MOSTLY, NUMBER
 from overproof.data.source import Source, format_of
 from overproof.data.wording import at_row, listed
 from overproof.errors import InputError
@@ -58,6 +58,13 @@ def remarks_on(source: Source, role: str, examples: Examples) -> list[str]:
             f"{examples.origin}: the column {name!r} numbers the rows, and is a feature now: it says where a row "
             f"stands in the file, often beside its class; write `ignore: {[name]}` to leave it out."
         )
+    for name, example in codes(examples).items():
+        if name not in source.categories:
+            remarks.append(
+                f"{examples.origin}: the column {name!r} holds codes such as {example!r}, and is read as categories: "
+                f"as a number it would lose its zero; write numbers without one, or leave the column out with "
+                f"`ignore: {[name]}`."
+            )
     for name, example in written_dates(examples).items():
         if name not in source.categories:
             remarks.append(
@@ -85,6 +92,26 @@ def written_dates(examples: Examples) -> dict[str, str]:
         num_known = len(words) - words.null_count
         if num_known and (pc.sum(fits).as_py() or 0) >= MOSTLY * num_known:
             found[name] = words[pc.index(fits, True).as_py()].as_py()
+    return found
+
+
+def codes(examples: Examples) -> dict[str, str]:
+    """The columns of a table whose strings are digits, some with a zero in front; each with the first of these.
+
+    Args:
+        examples: All rows.
+
+    Example:
+        >>> from overproof.data import from_arrays
+        >>> codes(from_arrays(pa.table({"zip": ["10115", "01067"] * 5, "name": ["a", "b"] * 5})))
+        {'zip': '01067'}
+    """
+    found: dict[str, str] = {}
+    for name, words in _columns_of_words(examples):
+        if pc.all(pc.match_substring_regex(words, "^ *[0-9]+ *$")).as_py():
+            coded = pc.fill_null(pc.match_substring_regex(words, CODE), False)
+            if pc.any(coded).as_py():
+                found[name] = words[pc.index(coded, True).as_py()].as_py()
     return found
 
 

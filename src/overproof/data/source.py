@@ -103,7 +103,8 @@ class Source:
         kind: "image", "text" or "table"; "auto" reads images where there are image files, arrays of bytes or a column
             of encoded images, one named column of strings as text, and everything else as a table.
         input: The column (or array of an .npz) of the inputs. The default for a table is every column without another
-            use, for images the only column of images. With `kind: image` a column of strings is read as file names.
+            use, for images the only column of images. With `kind: image` a column of strings is read as file names. A
+            list of columns of strings is read as one text: what they hold, in this order, with an empty line between.
         label: The column or array of the labels; for IDX and .npy the path of the label file; for a folder of images
             `folder`, the subfolder of the image. Without it, all labels are unknown. A null or an empty cell is
             an unknown label.
@@ -144,7 +145,7 @@ class Source:
 
     path: str | tuple[str, ...]
     kind: Kind | Literal["auto"] = "auto"
-    input: str | None = None
+    input: str | tuple[str, ...] | None = None
     label: str | None = None
     id: str | None = None
     group: str | None = None
@@ -187,7 +188,15 @@ class Source:
                 raise InputError(f"{self.called}: {option} is the string {names!r}; it must be a list of names.")
             if repeated := sorted({name for name in names if names.count(name) > 1}):
                 raise InputError(f"{self.called}: {option} names {listed(repeated)} twice; once each is allowed.")
-        used = [name for name in (self.input, self.label, self.id, self.group) if name is not None]
+        if not isinstance(self.input, str | None):
+            # A list of one is that one, so that both have the same keys.
+            object.__setattr__(self, "input", self.input[0] if len(self.input) == 1 else tuple(self.input))
+            if not self.input or self.kind not in ("auto", "text"):
+                raise InputError(
+                    f"{self.called}: input is a list, which is read as one text, and must name columns of a text; kind "
+                    f"is {self.kind!r}."
+                )
+        used = [name for name in (*self.inputs, self.label, self.id, self.group) if name is not None]
         if len(set(used)) < len(used):
             raise InputError(
                 f"{self.called}: input, label, id and group are {listed(used)}; they must be different columns."
@@ -201,6 +210,22 @@ class Source:
         return (self.path,) if isinstance(self.path, str) else tuple(self.path)
 
     @property
+    def inputs(self) -> tuple[str, ...]:
+        """The columns of the inputs that the options name; empty where they name none."""
+        return (self.input,) if isinstance(self.input, str) else self.input or ()
+
+    @property
+    def only_input(self) -> str | None:
+        """The array of the inputs, for files whose inputs are one.
+
+        Raises:
+            InputError: The options name several.
+        """
+        if len(self.inputs) > 1:
+            raise InputError(f"{self.called}: input names {listed(self.inputs)}; only columns of texts are joined.")
+        return next(iter(self.inputs), None)
+
+    @property
     def unlabelled_words(self) -> tuple[str, ...]:
         """The values of the label column that mean "no label", as text."""
         values = () if self.unlabelled is None else self.unlabelled
@@ -209,7 +234,7 @@ class Source:
     @property
     def named(self) -> tuple[str, ...]:
         """The columns that the options name."""
-        used = (self.input, self.label, self.id, self.group, *self.ignore, *self.categories, *self.where)
+        used = (*self.inputs, self.label, self.id, self.group, *self.ignore, *self.categories, *self.where)
         return tuple(name for name in used if name is not None)
 
     @property

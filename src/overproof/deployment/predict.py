@@ -178,7 +178,7 @@ def _opened(student: Student, source: Source, place: Place) -> OpenedSource:
             opened = replace(opened, inputs=inputs, types=types)
         return opened
     encoder = student.encoder
-    wanted: dict[str, pa.DataType] = dict.fromkeys(names, pa.float64()) or {str(source.input): pa.string()}
+    wanted: dict[str, pa.DataType] = dict.fromkeys(names, pa.float64()) or dict.fromkeys(source.inputs, pa.string())
     if isinstance(encoder, TableEncoder):
         wanted = {column.name: _TYPES[column.family] for column in encoder.columns}
     if source.id is not None:
@@ -196,7 +196,7 @@ def _opened(student: Student, source: Source, place: Place) -> OpenedSource:
         place=place,
         rows=tuple(rows),
         kind=student.kind,
-        inputs=names or [str(source.input)],
+        inputs=names or list(source.inputs),
         types={name: first[name] for name in wanted},
         class_names=(),
         folder=None,

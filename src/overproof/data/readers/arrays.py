@@ -75,7 +75,7 @@ def read_npz(path: Path, source: Source, name: str) -> tuple[Source, Frame, Held
     with _readable(name, allowed):
         headers = headers_of(path, name, allowed)
         check_names(name, headers, source, what="array")
-        pixels = source.input or only_input(headers, source, name)
+        pixels = source.only_input or only_input(headers, source, name)
         beside = [key for key in (source.label, source.id, source.group, *source.where) if key is not None]
         names = [_CLASS_NAMES] if source.label is not None else []
         arrays = load_arrays(path, name, headers, [pixels, *beside, *names], source.max_unpacked_gb)

@@ -12,6 +12,9 @@ from overproof.errors import InputError
 MOSTLY = 0.9
 """A column of words of which at least this share are numbers is a column of numbers with errors in it."""
 
+CODE = r"^ *0[0-9]{2,} *$"
+"""A cell of digits that begins with a zero, such as a postal code: as a number it would be another."""
+
 NUMBER = r"^[ ]*[-+]?([0-9]+[.]?[0-9]*|[.][0-9]+)([eE][-+]?[0-9]+)?[ ]*$"
 
 
@@ -33,7 +36,7 @@ def numbers(table: pa.Table, source: Source, name: str, strings: Collection[str 
     for place, column in enumerate(table.column_names):
         if column in used or not pa.types.is_string(table.schema.field(place).type):
             continue
-        if source.input not in (None, column):
+        if source.inputs and column not in source.inputs:
             continue
         words = table.column(place)
         if source.missing_words:

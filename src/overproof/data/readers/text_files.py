@@ -4,7 +4,7 @@ import gzip
 import io
 import re
 import zlib
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import pyarrow.csv
 import pyarrow.json
 from pyarrow.lib import ArrowException
 
-from overproof.data.readers.number_columns import numbers
+from overproof.data.readers.number_columns import CODE, numbers
 from overproof.data.source import FLAG, Source
 from overproof.data.wording import at_row, reason
 from overproof.errors import InputError
@@ -23,6 +23,7 @@ _LARGEST_BLOCK_BYTES = 2**30
 PIECE_BYTES = 2**24
 """Compressed files are unpacked in pieces of this size."""
 
+_MAYBE_CODE = re.compile(rb"(?:^|[,\t\n\"]) *0[0-9][0-9]")
 _FROM_FLOATS = re.compile(r"-?(0|[1-9][0-9]*)[.]0")
 
 
@@ -32,8 +33,9 @@ def read_csv(
     """All columns of a CSV (.csv, .dat) or tab-separated (.tsv) file, also compressed.
 
     The type of a column is inferred from all of its rows: whole numbers, true/false, numbers, dates and times in ISO
-    8601, else strings. The text input (with `kind="text"`), the user's ids and categories are always read as strings.
-    An empty cell is null.
+    8601, else strings. The text input (with `kind="text"`, or of several columns), the user's ids and
+    categories are always read as strings, and so are codes: a column of whole numbers of which one has three digits or
+    more and begins with a zero. An empty cell is null.
 
     Args:
         path: The file.
@@ -60,8 +62,8 @@ def read_csv(
         odd_rows.append(row)
         return "error"
 
-    text = source.input if source.kind == "text" else None
-    spelled = {source.id, source.label, source.group, text, *source.categories, *strings} - {None}
+    text = source.inputs if source.kind == "text" or len(source.inputs) > 1 else ()
+    spelled = {source.id, source.label, source.group, *text, *source.categories, *strings} - {None}
     if not source.header:
         # Arrow names them f0, f1, ...
         spelled |= {f"f{column.removeprefix('c')}" for column in spelled if column is not None}
@@ -87,6 +89,9 @@ def read_csv(
 
     try:
         table = parsed(spelled)
+        if coded := _coded(table, parsed, data) if source.kind != "text" else set():
+            spelled |= coded | {f"c{str(column).removeprefix('f')}" for column in coded if not source.header}
+            table = parsed(spelled)
         if source.thousands or source.decimal != ".":
             # Arrow would read 1.234 as a fraction where the point separates thousands.
             table = parsed({*spelled, *(field.name for field in table.schema if not pa.types.is_temporal(field.type))})
@@ -145,7 +150,7 @@ def read_json_lines(path: Path, source: Source, name: str, data: bytes | None = 
             source.label,
             source.group,
             *source.categories,
-            source.input if source.kind != "table" else None,
+            *(source.inputs if source.kind != "table" else ()),
         }
         dates = [field.name for field in table.schema if pa.types.is_timestamp(field.type) and field.name in wanted]
         if dates:
@@ -286,6 +291,15 @@ def has_one_column(data: bytes, path: Path) -> bool:
     """Whether the first line of a CSV file, decompressed, holds no delimiter."""
     first = data[: data.find(b"\n") if b"\n" in data else len(data)]
     return (b"\t" if ".tsv" in path.name.lower() else b",") not in first
+
+
+def _coded(table: pa.Table, parsed: Callable[[Collection[str | None]], pa.Table], data: bytes) -> set[str | None]:
+    """The columns that were read as whole numbers and hold codes: some begin with a zero that a number would lose."""
+    whole: list[str | None] = [field.name for field in table.schema if pa.types.is_integer(field.type)]
+    if not whole or not _MAYBE_CODE.search(data):
+        return set()
+    words = parsed(whole)
+    return {name for name in whole if pc.any(pc.match_substring_regex(words.column(name), CODE)).as_py()}
 
 
 def _without_decimals(column: pa.ChunkedArray) -> pa.ChunkedArray:

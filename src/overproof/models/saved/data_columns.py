@@ -18,12 +18,13 @@ class DataColumns:
     """Names of columns.
 
     Args:
-        input: Of the texts or images; None for a table, which is read by its features.
+        input: Of the texts or images, several of a text that is joined of them; None for a table, which is read by its
+            features.
         id: Of the user's own ids.
         gaps: Whether the columns may have missing values (`missing: allow`).
     """
 
-    input: str | None = None
+    input: tuple[str, ...] | str | None = None
     id: str | None = None
     gaps: bool = False
 

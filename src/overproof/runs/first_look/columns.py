@@ -36,6 +36,11 @@ _GROUP = re.compile(
     r"|patient|author|user|customer|client|thread|conversation|session|speaker|household"
 )
 
+_CODE = re.compile(
+    r"(.*_)?(zip|zip_?code|plz|postal|post_?code|postal_?code|code|area_?code|sku|isbn|ean|phone|tel|fips|icd|iban)"
+)
+"""Names of columns of digits that are no quantity."""
+
 MAX_CLASSES = 200
 """A column with more different values is taken for a label only where it is named."""
 _FEWEST_WORDS = 3
@@ -54,6 +59,7 @@ class ColumnFacts:
         mean_words: Words of a string on average; 0 for other values.
         values: The different values as text, where there are at most `MAX_CLASSES`.
         names_images: Whether its strings are names of image files.
+        counts_rows: Whether its whole numbers are 0..N-1 or 1..N.
     """
 
     name: str
@@ -64,6 +70,12 @@ class ColumnFacts:
     mean_words: float = 0.0
     values: tuple[str, ...] = ()
     names_images: bool = False
+    counts_rows: bool = False
+
+    @property
+    def is_code(self) -> bool:
+        """Whether its whole numbers are a code by its name, such as a postal code."""
+        return self.family == "whole" and _CODE.fullmatch(plain(self.name)) is not None
 
     @property
     def unique(self) -> bool:
@@ -114,6 +126,7 @@ def facts_of(name: str, column: pa.ChunkedArray) -> ColumnFacts:
         present = present.filter(pc.is_finite(present))
         if len(present) and pc.all(pc.equal(pc.floor(present), present)).as_py():
             family = "whole"
+    ends = pc.min_max(present).as_py() if family == "whole" and len(present) else {}
     num_distinct = pc.count_distinct(present).as_py() if family not in ("image", "other") else len(present)
     values: tuple[str, ...] = ()
     if num_distinct <= MAX_CLASSES and family in ("words", "whole", "truth"):
@@ -127,6 +140,7 @@ def facts_of(name: str, column: pa.ChunkedArray) -> ColumnFacts:
         mean_words=words,
         values=values,
         names_images=names_images,
+        counts_rows=bool(ends) and ends["min"] in (0, 1) and ends["max"] - ends["min"] == num_distinct - 1,
     )
 
 

@@ -1,5 +1,6 @@
 """What files hold: their columns and rows, and which role each has, by its name and by where it has labels."""
 
+import functools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -7,6 +8,7 @@ from pathlib import Path
 from typing import get_args
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from overproof.data import Source, num_bytes
 from overproof.data.find_files import Place, find_files
@@ -109,6 +111,23 @@ def look_at(typed: str) -> FileFacts:
         num_rows=sum(rows.num_rows for rows in opened.rows) if peek else held,
         whole=complete,
     )
+
+
+def num_without(files: Sequence[FileFacts], names: Sequence[str]) -> int:
+    """How many rows have nothing, or blanks alone, in all of some columns of words.
+
+    Args:
+        files: Those with the columns are counted.
+        names: The columns.
+    """
+    num = 0
+    for file in files:
+        if file.table is None or not set(names) <= set(file.table.column_names):
+            continue
+        words = [pc.fill_null(file.table.column(name).cast(pa.large_string()), "") for name in names]
+        blank = [pc.equal(pc.utf8_trim_whitespace(each), "") for each in words]
+        num += pc.sum(functools.reduce(pc.and_, blank)).as_py() or 0
+    return num
 
 
 def label_of_arrays(facts: FileFacts) -> tuple[str | None, str | None]:

@@ -20,6 +20,7 @@ from overproof.runs.experiment import Experiment, experiment_from
 from overproof.runs.first_look.answers import AnswersFound, answers_found
 from overproof.runs.first_look.files import FileFacts, folders_of, look_at, roles_of_files
 from overproof.runs.first_look.sources import Choices, Said, options_of_others, options_of_rows
+from overproof.runs.first_look.uses import uses
 from overproof.runs.first_look.warts import with_answers
 from overproof.runs.preflight import preflight
 from overproof.runs.roles import Roles, read_roles
@@ -107,10 +108,12 @@ def propose(data: Sequence[str], choices: Choices) -> Proposal:
         "name": Path(files[0].path.rstrip("/")).name.partition(".")[0] or "data",
         "data": {"files": sources},
     }
+    if families == {"columns"}:
+        made.understood.insert(len(files), uses(files, {**options, **told}))
     if choices.answers:
         _add_teacher(files, choices, options, made)
     made.content["methods"] = ["auto"]
-    made.comments["methods"] = "the labels choose how the answers are corrected"
+    made.comments["methods"] = f"the labels choose how {'the answers are' if choices.answers else 'it is'} corrected"
     made.content = changed(made.content, choices.changes)
     _with_rows(made)
     made.experiment = experiment_from(made.content)
@@ -171,7 +174,7 @@ def _with_rows(made: Proposal) -> None:
     known = examples.take(np.flatnonzero(np.asarray(examples.label >= 0)))
     if numbering := [name for name in row_numbers(examples) if name not in source.ignore]:
         options["ignore"] = [*options.get("ignore", ()), *numbering]
-        made.unsure.append(f"{listed(numbering)} numbers the rows and is no feature.")
+        made.unsure.append(f"{listed(numbering)} numbers the rows and is left out.")
     counts = Counter(examples.class_names[index] for index in known.label.tolist())
     ranked = sorted(counts.items(), key=lambda each: (-each[1], each[0]))
     shown = ", ".join(f"{name} {num}" for name, num in ranked[:8]) + (" …" if len(ranked) > 8 else "")
@@ -197,8 +200,8 @@ def _with_rows(made: Proposal) -> None:
         close = 100 * 1.96 * math.sqrt(0.16 / rows["test"])
         made.understood.append(
             f"There is no test file: {rows['test']} of the {num} labelled rows are held out as the test, so that an "
-            f"accuracy near 80 % is known to about ±{close:.0f} points. Give labelled rows as test=FILE, and all of "
-            f"these are trained on."
+            f"accuracy near 80 % is known to about ±{close:.0f} points. Give labelled rows as test=FILE, and none "
+            f"of these is held out."
         )
         made.comments["data.rows.test"] = "held out of the labelled rows; a file of its own is better"
     if "pool" not in data["files"] and len(known) == len(examples) and rows["labelled"] == "all":

@@ -1,5 +1,6 @@
 """The options of a source that files suggest: label, input, id and what is left out, by their columns."""
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +11,7 @@ from overproof.errors import InputError
 from overproof.runs.changes import changed
 from overproof.runs.first_look import columns as guesses
 from overproof.runs.first_look.answers import answers_found, classes_in
-from overproof.runs.first_look.files import NO_CLASS, FileFacts, folders_of, label_of_arrays
+from overproof.runs.first_look.files import NO_CLASS, FileFacts, folders_of, label_of_arrays, num_without
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,7 +20,7 @@ class Choices:
 
     Args:
         label: The column of labels; `folder` for the subfolder of an image.
-        text: The column of texts.
+        text: The column of texts; several are read as one text.
         image: The column of images or of their file names.
         id: The column of ids.
         group: The column of what several rows come from.
@@ -28,7 +29,7 @@ class Choices:
     """
 
     label: str | None = None
-    text: str | None = None
+    text: tuple[str, ...] = ()
     image: str | None = None
     id: str | None = None
     group: str | None = None
@@ -38,8 +39,15 @@ class Choices:
     @property
     def columns(self) -> dict[str, str]:
         """What the changes say of the columns of the answers."""
-        found: dict[str, str] = changed({}, self.changes).get("teacher", {}).get("columns", {})
+        teacher = changed({}, self.changes).get("teacher", {})
+        found: dict[str, str] = teacher.get("columns", {}) if isinstance(teacher, dict) else {}
         return found
+
+    @property
+    def named(self) -> list[tuple[str, str]]:
+        """The columns that the user has named, each after the word for it in the command."""
+        given = (("label", self.label), *(("text", name) for name in self.text), ("image", self.image), ("id", self.id))
+        return [(option, name) for option, name in (*given, ("group", self.group)) if name is not None]
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
@@ -59,9 +67,8 @@ def options_of_rows(files: Sequence[FileFacts], choices: Choices, said: Said) ->
     """Which column is what, for files of rows."""
     options: dict[str, Any] = {}
     everything = {each.name: each for file in files for each in file.columns}
-    for option, name in (("label", choices.label), ("text", choices.text), ("image", choices.image),
-                         ("id", choices.id), ("group", choices.group)):  # fmt: skip
-        if name is not None and name not in everything:
+    for option, name in choices.named:
+        if name not in everything:
             raise InputError(
                 f"--{option} {name!r}: no file has such a column{nearest(name, everything)}; there are "
                 f"{listed(everything)}."
@@ -89,12 +96,12 @@ def options_of_rows(files: Sequence[FileFacts], choices: Choices, said: Said) ->
             f"{each.name!r} has {each.num_distinct} different values in {each.num_values} rows: if rows of one belong "
             f"together, write --group {each.name}."
         )
-    options.update(_inputs(free, choices, said))
+    options.update(_inputs(files, free, choices, said))
     return options
 
 
 def _label_in(files: Sequence[FileFacts], answered: Sequence[str], choices: Choices) -> tuple[str, str]:
-    used = {choices.text, choices.image, choices.id, choices.group}
+    used = {name for _, name in choices.named}
     first: InputError | None = None
     for each in sorted(files, key=lambda file: file.named_role == "pool"):
         try:
@@ -104,42 +111,66 @@ def _label_in(files: Sequence[FileFacts], answered: Sequence[str], choices: Choi
     raise first or InputError("No file has columns.")
 
 
-def _inputs(free: Sequence[guesses.ColumnFacts], choices: Choices, said: Said) -> dict[str, Any]:
+def _inputs(
+    files: Sequence[FileFacts], free: Sequence[guesses.ColumnFacts], choices: Choices, said: Said
+) -> dict[str, Any]:
     """The options of the inputs: a text, an image, or the columns of a table."""
     images = [each for each in free if each.family == "image" or each.names_images]
-    if choices.image is not None or (images and choices.text is None):
+    if choices.image is not None or (images and not choices.text):
         if choices.image is None and len(images) > 1:
             raise InputError(f"{listed(each.name for each in images)} hold images: write --image {images[0].name}.")
         return {"kind": "image", "input": choices.image or images[0].name}
     texts = guesses.texts_of(free)
-    name = choices.text or (texts[0].name if texts else None)
-    if name is None:
-        found = [each.name for each in free if each.family == "words" and each.unique and each.num_values > 20]
-        if found:
-            said.unsure.append(
-                f"{listed(found)} {'is' if len(found) == 1 else 'are'} different in every row and left out; write "
-                f"--text {found[0]} if it is the text to read."
-            )
-        missing = any(each.num_missing for each in free if each.name not in found)
-        return {**({"ignore": found} if found else {}), **({"missing": "allow"} if missing else {})}
-    others = [each.name for each in texts if each.name != name]
-    if choices.text is None and others:
+    names = choices.text or tuple(each.name for each in texts[:1])
+    if not names:
+        return _of_table(files, free, said)
+    if not choices.text and len(texts) > 1:
+        both = " ".join(f"--text {shlex.quote(each.name)}" for each in free if each in texts)
         said.unsure.append(
-            f"{name!r} is taken for the text and {listed(others)} not read; write --text {others[0]} for another."
+            f"{names[0]!r} is taken for the text, and {listed(each.name for each in texts[1:])} not read; for both as "
+            f"one text write {both}."
         )
-    rest = [each for each in free if each.name != name and each.name not in others]
-    if choices.text is None and rest:
-        said.unsure.append(f"Columns beside the text are not read: {listed(each.name for each in rest)}.")
-    column = next(each for each in free if each.name == name)
-    if column.num_missing:
-        said.understood.append(f"{column.num_missing} rows have no {name!r} and are left out (missing: drop).")
-    return {"input": name, **({"missing": "drop"} if column.num_missing else {})}
+    num = num_without(files, names)
+    if num:
+        said.understood.append(
+            f"{num} rows have no {' and no '.join(map(repr, names))} and are left out (missing: drop)."
+        )
+    return {"input": names[0] if len(names) == 1 else list(names), **({"missing": "drop"} if num else {})}
+
+
+def _of_table(files: Sequence[FileFacts], free: Sequence[guesses.ColumnFacts], said: Said) -> dict[str, Any]:
+    """The options of a table: what is no feature, and what is no number."""
+    found = [each.name for each in free if each.family == "words" and each.unique and each.num_values > 20]
+    if found:
+        said.unsure.append(
+            f"{listed(found)} {'is' if len(found) == 1 else 'are'} different in every row and left out; write "
+            f"--text {shlex.quote(found[0])} if it is the text to read."
+        )
+    codes = [each.name for each in free if each.is_code]
+    if codes:
+        said.unsure.append(
+            f"{listed(codes)}: a code by its name, and read as categories; take it out of `categories` if it is a "
+            f"quantity."
+        )
+    for each in free:
+        if each.family == "whole" and each.unique and each.num_values > 20 and not each.counts_rows:
+            said.unsure.append(
+                f"{each.name!r} is a whole number of its own in every row and read as a number; write "
+                f"--id {shlex.quote(each.name)} if it is the id."
+            )
+    read = {each.name for each in free} - set(found)
+    missing = any(column.num_missing for file in files for column in file.columns if column.name in read)
+    return {
+        **({"ignore": found} if found else {}),
+        **({"categories": codes} if codes else {}),
+        **({"missing": "allow"} if missing else {}),
+    }
 
 
 def options_of_others(files: Sequence[FileFacts], choices: Choices, said: Said) -> dict[str, Any]:
     """The options of folders of images and of arrays."""
-    for option, name in (("text", choices.text), ("image", choices.image), ("group", choices.group)):
-        if name is not None:
+    for option, _ in choices.named:
+        if option in ("text", "image", "group"):
             raise InputError(f"--{option} names a column, and {files[0].path} has none; leave it out.")
     key = {"id": choices.id} if choices.id is not None else {}
     if files[0].place.family == "arrays":

@@ -62,9 +62,8 @@ def typed(command: str, data: Sequence[str], choices: Choices) -> str:
         "overproof init 'a b.csv' --label y"
     """
     words = ["overproof", command, *data]
-    for option, value in (("label", choices.label), ("text", choices.text), ("image", choices.image),
-                          ("id", choices.id), ("group", choices.group)):  # fmt: skip
-        words += [] if value is None else [f"--{option}", value]
+    for option, value in choices.named:
+        words += [f"--{option}", value]
     words += [word for path in choices.answers for word in ("--answers", path)]
     words += [word for change in choices.changes for word in ("--set", change)]
     return shlex.join(words)
