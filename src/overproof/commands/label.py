@@ -1,5 +1,11 @@
 """`overproof label`: the first step of a run."""
 
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
 from overproof.commands.output.run_table import show_plan
 from overproof.commands.output.terminal import (
     AllowImport,
@@ -16,6 +22,13 @@ from overproof.commands.output.terminal import (
 def label(
     file: ExperimentFile,
     folder: RunFolder,
+    people: Annotated[
+        list[Path],
+        typer.Option(
+            help="A random sample of `overproof next` with labels of people, which are added to the labelled "
+            "examples. Can be repeated."
+        ),
+    ] = [],  # noqa: B006
     change: Changes = [],  # noqa: B006
     allow_import: AllowImport = [],  # noqa: B006
     dry_run: DryRun = False,
@@ -33,7 +46,8 @@ def label(
     from overproof.runs.experiment import load
     from overproof.runs.pipeline import Run
 
-    experiment, named = load(file, change), as_paths({*allow_import, *typed_paths(change)})
+    added = [f"data.labels={json.dumps([str(path) for path in people])}"] if people else []
+    experiment, named = load(file, [*change, *added]), as_paths({*allow_import, *typed_paths(change)})
     if dry_run:
         show_plan(experiment, folder, as_json, named)
         return

@@ -56,7 +56,8 @@ def next_rows(
     more += "" if seed is None else f" --seed {seed}"
     then = f"overproof evaluate {folder}{more} --labels {file}"
     if purpose == Purpose.random:
-        then += f", or overproof annotate {folder}{more} --labels {file} --out annotated.csv"
+        then += f", or overproof annotate {folder}{more} --labels {file} --out annotated.csv, or train with them: "
+        then += f"overproof label {folder}/experiment.yaml --people {file} --out NEW_RUN"
     remarks().print(
         f"{num} rows in {file}. Write the classes into its column `label`, from the first row on, then: {then}",
         soft_wrap=True,

@@ -36,6 +36,8 @@ class DataOptions(pydantic.BaseModel, frozen=True, extra="forbid", ser_json_inf_
             them.
         unknown_is_foreign: A pool example without a label belongs to no class, so that the results can report which
             share of a selection is in-domain. Methods do not use it.
+        labels: Files of `overproof next --purpose random` that people filled in: their labels are added to the labelled
+            examples.
         label_noise: For experiments: corrupts given labels (`overproof.synthetic.label_options`).
         on_disk: Where inputs are kept during training: in memory (`never`), in memory-mapped arrays in the output
             folder (`always`), or there for each role whose files are larger than 1 GiB (`auto`; compressed ones count
@@ -48,6 +50,7 @@ class DataOptions(pydantic.BaseModel, frozen=True, extra="forbid", ser_json_inf_
     draw_seed: int = 0
     duplicates: Literal["report", "drop"] = "report"
     unknown_is_foreign: bool = False
+    labels: tuple[str, ...] = ()
     label_noise: LabelNoise = LabelNoise()
     on_disk: Literal["auto", "always", "never"] = "auto"
 
@@ -65,6 +68,11 @@ class DataOptions(pydantic.BaseModel, frozen=True, extra="forbid", ser_json_inf_
             return {"group": name, **file} if isinstance(file, dict) else file
 
         return {**given, "files": {role: with_group(file) for role, file in files.items()}}
+
+    @pydantic.field_validator("labels", mode="before")
+    @classmethod
+    def _one_path_is_a_list(cls, given: Any) -> Any:
+        return [given] if isinstance(given, str) else given
 
     @pydantic.model_validator(mode="before")
     @classmethod

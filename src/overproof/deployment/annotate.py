@@ -332,7 +332,7 @@ def write_annotation(found: Annotation, file: Path) -> Path | None:
     table, rest = found.table(), found.rest()
     beside = _for_people(file) if len(rest) else None
     if beside is not None:
-        write_to_label(table_to_label(rest), beside)
+        write_to_label(table_to_label(rest, "rest"), beside)
     with writing_file(file), atomic.replacing(file) as partial:
         if file.suffix == ".parquet":
             pq.write_table(table, partial)

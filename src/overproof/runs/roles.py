@@ -30,6 +30,7 @@ from overproof.data.remarks import check_numbers, remarks_on
 from overproof.data.wording import listed
 from overproof.errors import InputError
 from overproof.runs.experiment import MethodOptions
+from overproof.runs.people.added_labels import with_added_labels
 
 KNOWN_ENOUGH = 0.9
 """An oracle row is trained where the truth is known for this share of the pool, and on that share."""
@@ -234,6 +235,9 @@ def read_roles(options: DataOptions, folder: Path | None = None, reading: Callab
         remarks += remarks_on(source, file, sets[file])
         if file in ("all", "labelled", "validation", "test"):
             remarks += remarks_on_labels(sets[file])
+    if options.labels:
+        sets, added = with_added_labels(sets, options.labels, options.rows)
+        remarks += added
     whole = sets.pop("all", None)
     for role in ("pool", "test", "validation", "original"):
         if role in sets and role in rows:

@@ -46,6 +46,7 @@ def input_files(experiment: Experiment, *, data_only: bool = False) -> list[Inpu
         InputError: A file is missing.
     """
     found = [each for role, source in experiment.data.files.items() for each in _of_source(role, source)]
+    found += [_of_files("data.labels", path, [Path(path).expanduser()]) for path in experiment.data.labels]
     if data_only:
         return found
     for number, scorer in enumerate(experiment.scorers):
@@ -68,6 +69,7 @@ def without_paths(experiment: Experiment) -> Any:
         source["folder"] = source["folder"] and "a folder"
         if source["label"] is not None and format_of(Path(source["label"])) is not None:
             source["label"] = "a file"
+    content["data"]["labels"] = len(content["data"]["labels"])
     for scorer in (content["teacher"], *content["teacher"]["others"]):
         scorer["answers"] = len(scorer["answers"])
         scorer["weights"] = scorer["weights"] and "a file"

@@ -56,7 +56,7 @@ class Disagreements:
         Raises:
             InputError: Images without ids, which nobody could find again.
         """
-        return table_to_label(self.pool.take(self.drawn[:budget].numpy()))
+        return table_to_label(self.pool.take(self.drawn[:budget].numpy()), f"verdict {','.join(self.names)}")
 
     def judged(self, labels: Mapping[str, str]) -> tuple[DisagreementVerdict, list[str]]:
         """The verdict by people's labels, and remarks on them.

@@ -103,13 +103,13 @@ def draw(run: Run, purpose: Purpose, budget: int, seed: int) -> pa.Table:
     run.begin()
     pool = _pool(run, seed)
     if purpose == "random":
-        return table_to_label(pool.take(random_order(pool, seed)[:budget].numpy()))
+        return table_to_label(pool.take(random_order(pool, seed)[:budget].numpy()), purpose)
     with allowing(run.allow_import):
         curve = TeacherCurve.of(run, seed)
     budget = min(budget, len(curve.once))
     inclusion = inclusion_probabilities(spread_of(curve.expected.numpy()), budget)
     chosen = drawn_rows(inclusion, np.random.default_rng(derived_seed(seed, "teacher sample")))
-    table = table_to_label(pool.take(curve.once[torch.from_numpy(chosen)].numpy()))
+    table = table_to_label(pool.take(curve.once[torch.from_numpy(chosen)].numpy()), purpose)
     return table.append_column(INCLUSION, pa.array(inclusion[chosen]))
 
 

@@ -21,10 +21,13 @@ from overproof.seeds import derived_seed
 from overproof.storage.atomic import check_output, write_bytes
 from overproof.storage.one_writer import writing_file
 
-CONTENT, LABEL, INCLUSION = "content", "label", "inclusion"
-"""The columns by which rows are found again, for the labels of people, and for the probability of being drawn."""
+CONTENT, LABEL, PURPOSE, INCLUSION = "content", "label", "purpose", "inclusion"
+"""The columns by which rows are found again, for the labels of people, for what the rows were chosen for, and for the
+probability with which they were drawn."""
+RANDOM = "random"
+"""The purpose of a simple random sample of the pool."""
 
-_OURS = frozenset((CONTENT, "id", LABEL, INCLUSION, "by", "probability"))
+_OURS = frozenset((CONTENT, "id", LABEL, PURPOSE, INCLUSION, "by", "probability"))
 
 
 def shuffled(rows: Int64[Tensor, "N"], seed: int, *words: str) -> Int64[Tensor, "N"]:
@@ -67,13 +70,19 @@ def columns_to_show(examples: Examples) -> dict[str, pa.Array | pa.ChunkedArray]
     return columns
 
 
-def table_to_label(examples: Examples) -> pa.Table:
+def table_to_label(examples: Examples, purpose: str) -> pa.Table:
     """Examples with an empty `label`, and without what a model predicts, so that nobody is led by it.
+
+    Args:
+        examples: The rows in the order in which they are to be labelled.
+        purpose: What they were chosen for; it is a column too.
 
     Raises:
         InputError: Images without ids.
     """
-    return pa.table({**columns_to_show(examples), LABEL: pa.array([""] * len(examples), pa.string())})
+    ours = {LABEL: "", PURPOSE: purpose}
+    more = {name: pa.array([value] * len(examples), pa.string()) for name, value in ours.items()}
+    return pa.table({**columns_to_show(examples), **more})
 
 
 def check_to_label(file: Path, *, option: str = "--out") -> None:
@@ -127,6 +136,17 @@ def read_labels(file: Path) -> dict[str, str]:
             raise InputError(f"{file} has two labels for {content}: {labels[content]!r} and {name!r}; leave one.")
         labels[content] = name
     return labels
+
+
+def purposes_of(file: Path) -> set[str]:
+    """What the rows of a file were chosen for; empty where it does not say.
+
+    Args:
+        file: As of `read_labels`.
+    """
+    table = read_table(file, CONTENT)
+    words = table.column(PURPOSE).to_pylist() if PURPOSE in table.column_names else []
+    return {str(each) for each in words if each is not None}
 
 
 def read_inclusion(file: Path) -> dict[str, float]:
