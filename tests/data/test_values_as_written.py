@@ -9,7 +9,7 @@ import pytest
 
 from overproof.data import Source, from_arrays, read
 from overproof.data.readers.csv_stream import open_csv_stream
-from overproof.data.remarks import remarks_on
+from overproof.data.remarks import remarks_on, remarks_on_new_gaps
 from overproof.errors import InputError
 
 
@@ -139,6 +139,22 @@ def test_codes_do_not_lose_their_zeros(tmp_path):
     nameless = tmp_path / "nameless.csv"
     nameless.write_text("\n".join(rows) + "\n")
     assert read(Source(path=str(nameless), header=False), role="pool").column("c0").to_pylist()[0] == "01067"
+
+
+def test_gaps_are_counted_by_column(tmp_path):
+    (tmp_path / "a.csv").write_text("x,z,city\n" + "1,,a\n2,2,\n" * 4 + "3,3,b\n")
+    allowed = Source(path=str(tmp_path / "a.csv"), missing="allow")
+    examples = read(allowed, role="pool")
+    sentence = (
+        "pool (a.csv): a value is missing in column 'z' in 4, 'city' in 4 of 9 rows; the student reads it as missing."
+    )
+    assert remarks_on(allowed, "pool", examples) == [sentence]
+    dropping = Source(path=str(tmp_path / "a.csv"), missing="drop")
+    sentence = "pool (a.csv): 8 rows lack an input and are left out (`missing: drop`); 1 are read."
+    assert remarks_on(dropping, "pool", read(dropping, role="pool")) == [sentence]
+    known = from_arrays(pa.table({"x": [1.0, 2.0], "z": [1.0, 2.0], "city": ["a", "b"]}))
+    (said,) = remarks_on_new_gaps({"labelled": known, "pool": known, "test": examples})
+    assert said.startswith("pool (a.csv): a value is missing in column 'z' in 4 of 9 test examples and in no labelled")
 
 
 def test_columns_of_text_are_read_as_one(tmp_path):

@@ -325,6 +325,23 @@ def test_ids_and_inputs_are_in_the_columns_of_the_training_data(finished, tmp_pa
     main(["predict", str(tmp_path / "gaps"), str(tmp_path / "gaps.csv"), "--out", str(tmp_path / "g.csv")])
     with pytest.raises(SystemExit):
         main(["predict", str(tmp_path / "none"), str(tmp_path / "gaps.csv"), "--out", str(tmp_path / "h.csv")])
+    # But not in a column that had none, until it is said.
+    other = table.set_column(1, "z", pa.array([1.0, 2.0, None]))
+    gappy = build(ModelSpec(name="linear"), [examples], class_names=["no", "yes"], seed=0)
+    write_folder(tmp_path / "other", with_columns(gappy.files(), DataColumns(gaps=True)), kind="student")
+    for form in ("csv", "parquet"):
+        new = tmp_path / f"other.{form}"
+        (pyarrow.csv.write_csv if form == "csv" else pq.write_table)(other, new)
+        capsys.readouterr()
+        with pytest.raises(SystemExit):
+            main(["predict", str(tmp_path / "other"), str(new), "--out", str(tmp_path / "o.csv")])
+        assert "a missing value in column 'z', row 2 (counting from 0), where none" in capsys.readouterr().err
+        assert not (tmp_path / "o.csv").exists()
+        main(
+            ["predict", str(tmp_path / "other"), str(new), "--missing", "allow", "--out", str(tmp_path / f"{form}.csv")]
+        )
+    with pytest.raises(InputError, match=r"a missing value in column 'z', row 2 \(counting from 0\), where none was"):
+        gappy.probs(other)
     # Texts: the column is there, or the error names it.
     texts = build("ngram", [from_arrays(["a good one", "a bad one"])], class_names=["no", "yes"], seed=0)
     folder = tmp_path / "texts"

@@ -35,7 +35,9 @@ def predict(
     ] = None,
     missing: Annotated[
         str | None,
-        typer.Option(help="Missing inputs: refuse, drop or allow; by default allow where the training data did."),
+        typer.Option(
+            help="Missing inputs: refuse, drop or allow; by default allowed in the columns of a table that had some."
+        ),
     ] = None,
     risk: Annotated[
         float | None, typer.Option(help="Abstain on uncertain rows, so that at most this share of the rest is wrong.")
@@ -88,6 +90,7 @@ def predict(
     student = _chosen(student, calibrate is not None)
     loaded = load_student(student, allow_import=allow_import)
     names, key = _columns(student, file, loaded.kind, tuple(column or ()), key)
+    asked = missing is not None
     if missing is None:
         missing = "allow" if columns_of(student).gaps else "refuse"
     options: Any = {"missing": missing}
@@ -104,7 +107,13 @@ def predict(
         abstention, left_out = choose_abstention(loaded, student, withheld, risk=risk, confidence=confidence)
     with OnTerminal(remarks()) as progress:
         done = write_predictions(
-            loaded, source, written, abstention=abstention, spreadsheet_safe=spreadsheet_safe, progress=progress
+            loaded,
+            source,
+            written,
+            abstention=abstention,
+            spreadsheet_safe=spreadsheet_safe,
+            new_gaps=asked,
+            progress=progress,
         )
     beside = None
     if abstention is not None and left_out is not None:

@@ -27,6 +27,7 @@ class Frame:
         rows: [N], the row number in its file of each row of the table.
         files: The names of several files; () where there is one.
         file: [N], index into `files`; empty where there is one file.
+        dropped: How many rows were left out because they lack an input.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Frame:
     rows: Int64[np.ndarray, "N"]
     files: tuple[str, ...] = ()
     file: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, np.int32))
+    dropped: int = 0
 
     def column(self, name: str) -> pa.Array:
         """One column as one array, without dictionary encoding."""

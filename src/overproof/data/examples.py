@@ -47,6 +47,7 @@ class Examples:
         ids: [N], dtype V16: the hash of each row's content (`overproof.data.ids`), without the label.
         image: How images were resized and converted when read; a student applies the same to new ones.
         group: [N], the name of each example's group (`Source.group`), null where it has none; None without groups.
+        dropped: How many rows of the files that were read in memory lacked an input and were left out.
     """
 
     kind: Kind
@@ -58,6 +59,7 @@ class Examples:
     ids: np.ndarray
     image: ImageOptions = AS_THEY_ARE
     group: pa.Array | None = None
+    dropped: int = 0
 
     def __post_init__(self) -> None:
         keys = self.ids if self.keys is None else self.keys

@@ -1,6 +1,7 @@
 """Checks and conversions of inputs, for files and arrays alike: images, texts and feature columns of tables."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -213,4 +214,4 @@ class NothingLeft(InputError):
 def _left(frame: Frame, kept: Bool[np.ndarray, "N"]) -> Frame:
     if not kept.any():
         raise NothingLeft(f"{frame.name} has no row left after dropping those without input; at least one is needed.")
-    return frame.keep(kept)
+    return replace(frame.keep(kept), dropped=frame.dropped + int((~kept).sum()))

@@ -138,7 +138,7 @@ def examples_of(source: Source, frame: columns.Frame, inputs: torch.Tensor | pa.
     label, class_names = labels(frame, source)
     keys = columns.keys(frame, source)
     made = build(inputs=inputs, label=label, class_names=class_names, keys=keys, origin=frame.name)
-    return replace(made, image=source.image, group=columns.groups(frame, source))
+    return replace(made, image=source.image, group=columns.groups(frame, source), dropped=frame.dropped)
 
 
 def _open_pictures(source: Source, place: Place) -> OpenedSource:

@@ -1,7 +1,7 @@
 """What a user should know of a table that was read: an index that was left out, columns that number the rows."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 
 import numpy as np
@@ -53,6 +53,12 @@ def remarks_on(source: Source, role: str, examples: Examples) -> list[str]:
             f"read; name it as `id`, `label` or `input` to use it, or save the frame after `reset_index()` to make it "
             f"a feature."
         )
+    if examples.dropped:
+        remarks.append(
+            f"{examples.origin}: {examples.dropped} rows lack an input and are left out (`missing: drop`); "
+            f"{len(examples)} are read."
+        )
+    remarks += remarks_on_gaps([examples])
     for name in row_numbers(examples):
         remarks.append(
             f"{examples.origin}: the column {name!r} numbers the rows, and is a feature now: it says where a row "
@@ -127,26 +133,59 @@ def remarks_on_frames(parts: Sequence[Examples]) -> list[str]:
         >>> remarks_on_frames([gappy])
         ["pool: a value is missing in column 'age' in 1 of 3 rows; the student reads it as missing."]
     """
-    if parts[0].kind != "table":
-        return []
-    remarks, num_rows = [], sum(len(part) for part in parts)
-    origin = " and ".join(part.origin for part in parts)
-    counts = {
-        name: sum(pc.sum(pc.is_null(part.column(name), nan_is_null=True)).as_py() for part in parts)
-        for name in parts[0].column_names
-        if all(name in part.column_names for part in parts)
-    }
-    if gaps := [f"{name!r} in {count}" for name, count in counts.items() if count]:
-        shown = ", ".join(gaps[:8]) + (f" and {len(gaps) - 8} more columns" if len(gaps) > 8 else "")
-        remarks.append(
-            f"{origin}: a value is missing in column {shown} of {num_rows} rows; the student reads it as missing."
-        )
+    remarks = remarks_on_gaps(parts)
     for name in row_numbers(parts[0]):
         remarks.append(
             f"{parts[0].origin}: the column {name!r} numbers the rows, and is a feature now: it says where a row "
             f"stands, often beside its class; drop the column to leave it out."
         )
     return remarks
+
+
+def remarks_on_new_gaps(drawn: Mapping[str, Examples]) -> list[str]:
+    """Sentences on numbers and dates that are missing in columns in which none is among what is trained on.
+
+    Args:
+        drawn: Examples by role; labelled and pool are trained on.
+    """
+    trained = [drawn[role] for role in ("labelled", "pool") if role in drawn]
+    if not trained or trained[0].kind != "table" or any(each.mapped is not None for each in drawn.values()):
+        return []
+    remarks = []
+    for name in trained[0].column_names:
+        if is_string(trained[0].column(name).type) or any(_num_gaps(each, name) for each in trained):
+            continue
+        for role, each in drawn.items():
+            if role in ("test", "validation") and name in each.column_names and (num := _num_gaps(each, name)):
+                remarks.append(
+                    f"{each.origin}: a value is missing in column {name!r} in {num} of {len(each)} {role} examples and "
+                    f"in no labelled or pool example; the student reads it as the column's mean."
+                )
+    return remarks
+
+
+def _num_gaps(examples: Examples, name: str) -> int:
+    return int(pc.sum(pc.is_null(examples.column(name), nan_is_null=True)).as_py() or 0)
+
+
+def remarks_on_gaps(parts: Sequence[Examples]) -> list[str]:
+    """How many values are missing in which column; empty without any.
+
+    Args:
+        parts: All examples, with the same columns where they are tables.
+    """
+    if parts[0].kind != "table":
+        return []
+    num_rows, origin = sum(len(part) for part in parts), " and ".join(part.origin for part in parts)
+    counts = {
+        name: sum(_num_gaps(part, name) for part in parts)
+        for name in parts[0].column_names
+        if all(name in part.column_names for part in parts)
+    }
+    if gaps := [f"{name!r} in {count}" for name, count in counts.items() if count]:
+        shown = ", ".join(gaps[:8]) + (f" and {len(gaps) - 8} more columns" if len(gaps) > 8 else "")
+        return [f"{origin}: a value is missing in column {shown} of {num_rows} rows; the student reads it as missing."]
+    return []
 
 
 def left_out(source: Source, role: str) -> tuple[str, ...]:

@@ -17,14 +17,14 @@ from torch import Tensor
 
 from overproof.data import Examples, Source, read
 from overproof.data.classes import check_class_names
-from overproof.data.columns import check_names, is_string
+from overproof.data.columns import Frame, check_names, is_string
 from overproof.data.find_files import Place, find_files
 from overproof.data.inputs import NothingLeft
 from overproof.data.open_source import OpenedSource
 from overproof.data.read import open_pieces
 from overproof.data.readers.csv_stream import open_csv_stream
 from overproof.data.source import check_format
-from overproof.data.wording import listed
+from overproof.data.wording import at_row, listed
 from overproof.deployment.abstention import Abstention
 from overproof.errors import InputError
 from overproof.models import PlainTable, Student, TableEncoder
@@ -74,6 +74,7 @@ def predict(
     *,
     abstention: Abstention | None = None,
     spreadsheet_safe: bool = False,
+    new_gaps: bool = True,
     progress: Progress | None = None,
 ) -> Predicted:
     """Write id, likeliest class and the probability of every class to a file, one row per example, in order.
@@ -92,6 +93,8 @@ def predict(
         abstention: The threshold below which the class is left empty.
         spreadsheet_safe: In a CSV file, put an apostrophe before ids and class names that a spreadsheet would run as a
             formula. It changes these values, so that the file no longer joins with the data by id.
+        new_gaps: Whether a number or date may be missing in a column in which none was missing in training, where
+            the source allows missing values; the student reads it as the column's mean.
         progress: Shows the number of rows done.
 
     Raises:
@@ -101,7 +104,7 @@ def predict(
     schema, began, seen, num_answered = _schema(student, abstention), time.perf_counter(), [], 0
     num_rows = 0
     with _writer(file, schema, spreadsheet_safe) as write, (progress or Silent()).task("answers", None) as advance:
-        for examples in _pieces(student, source):
+        for examples in _pieces(student, source, new_gaps):
             probs = student.probs(examples)
             table, answered = _table(student, examples, probs, abstention, schema)
             write(table)
@@ -149,10 +152,12 @@ def _column_names(student: Student) -> list[str]:
     return list(encoder.columns) if isinstance(encoder, PlainTable) else []
 
 
-def _pieces(student: Student, source: Source) -> Iterator[Examples]:
+def _pieces(student: Student, source: Source, new_gaps: bool) -> Iterator[Examples]:
     place = find_files(source.paths, "input")
     if place.family == "arrays":
         whole = only_read(read(source, role="input"), student)
+        if not new_gaps:
+            _refuse_new_gap(student, whole)
         for rows in torch.arange(len(whole)).split(MAX_ROWS):
             yield whole.take(rows)
         return
@@ -161,9 +166,30 @@ def _pieces(student: Student, source: Source) -> Iterator[Examples]:
         if not len(frame.rows):
             continue
         try:
-            yield opened.examples(frame)
+            examples = opened.examples(frame)
         except NothingLeft:
             continue
+        if not new_gaps:
+            _refuse_new_gap(student, examples, frame)
+        yield examples
+
+
+def _refuse_new_gap(student: Student, examples: Examples, frame: Frame | None = None) -> None:
+    """Raise where a value is missing in a column in which none was missing in training.
+
+    Args:
+        student: The student.
+        examples: Rows of the file.
+        frame: Where they stand in it; None for those that are all of it.
+    """
+    gap = student.encoder.new_gap(examples) if isinstance(student.encoder, TableEncoder) else None
+    if gap is not None:
+        column, row = gap
+        raise InputError(
+            f"{examples.origin} has a missing value in column {column!r}, "
+            f"{at_row(row) if frame is None else frame.at(row)}, where none was missing in training: fill it, or write "
+            f"--missing allow, which reads it as the column's mean, or --missing drop, which leaves the row out."
+        )
 
 
 def _opened(student: Student, source: Source, place: Place) -> OpenedSource:

@@ -219,8 +219,13 @@ class Student:
             return given
         tables = isinstance(self.encoder, TableEncoder)
         examples = from_arrays(given, origin="input", missing="allow" if tables else "refuse")
-        if isinstance(self.encoder, TableEncoder):
-            self.encoder.check_gaps(examples)
+        if isinstance(self.encoder, TableEncoder) and (gap := self.encoder.new_gap(examples)) is not None:
+            column, row = gap
+            raise InputError(
+                f"{examples.origin} has a missing value in column {column!r}, {at_row(row)}, where none was missing "
+                f"in training; fill it, or give overproof.data.from_arrays(…, missing='allow'), which reads it as the "
+                f"column's mean."
+            )
         return examples
 
     def has_seen(self, examples: Any) -> Bool[np.ndarray, "N"]:

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from overproof.data import Examples, Kind
-from overproof.data.wording import at_row, listed
+from overproof.data.wording import listed
 from overproof.errors import InputError
 from overproof.models.date_column import DateColumn
 from overproof.models.inputs import Dense
@@ -192,14 +192,16 @@ class TableEncoder:
             start += column.width
         return Dense(values=torch.from_numpy(encoded))
 
-    def check_gaps(self, examples: Examples) -> None:
-        """Check that no number or date is missing in a column where none was missing at fitting.
+    def new_gap(self, examples: Examples) -> tuple[str, int] | None:
+        """The first column, and its first row, in which a number or a date is missing where none was at fitting.
 
-        Raises:
-            InputError: One is; no slot says so to the student, which would read it as the mean.
+        No slot says so to the student, which would read it as the column's mean.
+
+        Args:
+            examples: A table; columns that it does not have, or that the student does not read, are not looked at.
         """
         if examples.kind != "table":
-            return
+            return None
         for column in self.columns:
             if not isinstance(column, NumberColumn | DateColumn) or column.gaps:
                 continue
@@ -207,11 +209,8 @@ class TableEncoder:
                 continue
             gaps = pc.is_null(examples.column(column.name), nan_is_null=True)
             if pc.any(gaps).as_py():
-                raise InputError(
-                    f"{examples.origin} has a missing value in column {column.name!r}, "
-                    f"{at_row(pc.index(gaps, True).as_py())}, where none was missing in training; fill it, or give "
-                    f"overproof.data.from_arrays(…, missing='allow'), which reads it as the column's mean."
-                )
+                return column.name, pc.index(gaps, True).as_py()
+        return None
 
     def config(self) -> dict[str, Any]:
         """Its fields."""

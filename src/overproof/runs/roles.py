@@ -26,7 +26,7 @@ from overproof.data import (
     with_joined_groups,
 )
 from overproof.data.options import DataOptions, FileRole
-from overproof.data.remarks import check_numbers, remarks_on
+from overproof.data.remarks import check_numbers, remarks_on, remarks_on_new_gaps
 from overproof.data.wording import listed
 from overproof.errors import InputError
 from overproof.runs.experiment import MethodOptions
@@ -160,7 +160,8 @@ class Roles:
                 role: drawn[role] for role in ("labelled", "pool") if role in drawn and role not in self.fixed
             }
             copies += _remark_beyond(self.fixed["train"], parts)
-        return (*self.remarks, *copies, *(dropped if left_out else []), *remarks_on_groups(drawn, column))
+        own = [*remarks_on_new_gaps(drawn), *copies, *(dropped if left_out else []), *remarks_on_groups(drawn, column)]
+        return (*self.remarks, *own)
 
     def all_examples(self, seeds: tuple[int, ...]) -> Examples:
         """Every example that the teacher answers under any of the seeds."""
