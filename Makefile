@@ -56,6 +56,7 @@ docs: $(ENVIRONMENT) ## write the generated pages and pictures, and build the si
 	$(BIN)/python docs/methods.py
 	$(BIN)/python docs/commands.py
 	$(BIN)/python docs/experiment.py
+	$(BIN)/python docs/answers.py
 	$(MAKE) site
 
 # Strict: a warning, such as a broken link, is an error. (With --quiet mkdocs does not count warnings.)

@@ -32,6 +32,8 @@ printed on standard error, and `--quiet` omits them:
 
 * `init`: `file`, the `experiment` in it, what is `understood` and `unsure`, and the `next` commands. With `--explain`:
   `key`, `allowed`, `default`, `about`, `keys`.
+* `answers`: `format`, `tool` and `why`, `columns`, `ids`, `kind`, `classes`, `num_rows`, the first five `rows` (`id`,
+  `label`, `probs`), `left_out` (counts by reason), `notes`, and what to `write` under `teacher`.
 * `run`, `demo`, `evaluate`: the run's `result.json` with rows, summary with intervals and verdicts, findings
   (`evaluate --labels`: the counts and accuracies by model; with `--between` the counts, the difference, its interval
   and the verdict). `next`, `disagreements`: the counts and the file. `annotate`: the guarantee, its counts and both

@@ -25,7 +25,15 @@ ORDER: dict[str, list[str]] = {
         "situations/large_pool.md",
     ],
     "Your data": ["data.md", "howto/images.md", "howto/texts.md", "howto/tables.md", "howto/data_frames.md"],
-    "Guides": ["teachers.md", "automatic.md", "peer_rounds.md", "compare.md", "howto/report.md", "export.md"],
+    "Guides": [
+        "teachers.md",
+        "answers.md",
+        "automatic.md",
+        "peer_rounds.md",
+        "compare.md",
+        "howto/report.md",
+        "export.md",
+    ],
     "Reference": ["notation.md", "methods.md", "experiment.md", "commands.md", "architecture.md", "reliability.md"],
     "Python": ["reference.md"],
     "Results": [

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.mark.parametrize("name", ["methods", "commands", "experiment"])
+@pytest.mark.parametrize("name", ["methods", "commands", "experiment", "answers"])
 def test_a_generated_page_is_what_the_code_says(name):
     assert (ROOT / f"docs/{name}.md").read_text() == loaded(name).page(), "run `make docs`"
 

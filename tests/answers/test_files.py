@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
+from overproof.answers import opened
 from overproof.answers import parsed as answer_files
 from overproof.answers.ask import answer
 from overproof.answers.files import ParsedFiles, export_parquet, export_store, read_answers, vote_counts
@@ -163,8 +164,8 @@ def test_a_file_that_cannot_be_read_is_refused(tmp_path: Path, name: str, conten
 
 def test_a_file_is_parsed_once_for_as_long_as_it_stays_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path, parses, counts = tmp_path / "votes.csv", [], []
-    parse, count = answer_files.read_table, answer_files.counted
-    monkeypatch.setattr(answer_files, "read_table", lambda *words: parses.append(words) or parse(*words))
+    parse, count = opened.read_table, answer_files.counted
+    monkeypatch.setattr(opened, "read_table", lambda *words: parses.append(words) or parse(*words))
     monkeypatch.setattr(answer_files, "counted", lambda *words, **more: counts.append(words) or count(*words, **more))
     path.write_text("id,annotator,label\na,x,no\na,y,yes\na,z,yes\nb,x,no\n")
     files, names = ParsedFiles(), ("no", "yes")

@@ -39,7 +39,7 @@ from overproof.answers.cells import without_lists
 from overproof.answers.formats import KNOWN, Rows, dense_reader, named_classes, unrounded
 from overproof.answers.parsed import ParsedFiles
 from overproof.answers.predictions import Answers, compress, word_tensor
-from overproof.answers.shapes import AnswerFrom, canonical, is_unnamed_list, left_out
+from overproof.answers.shapes import AnswerFrom, canonical, left_out
 from overproof.answers.tables import as_text, check_ids_differ, ids_of
 from overproof.answers.unanswered import lacking
 from overproof.answers.votes import Vote, agreement, has_votes, votes_in
@@ -106,9 +106,9 @@ def read_answers(
     why = ""
     for number, each in enumerate(paths):
         opened = _Opened.of(each, files, class_names, classes or class_names, vote, id_column, answer_from)
+        why += left_out(opened.table)
         rows, has = _join(each, opened.table, id_column, wanted)
         has[has] = opened.answering[rows[has]]
-        why += left_out(opened.table)
         if not has.any():
             continue
         part = opened.answers(rows[has])
@@ -151,7 +151,7 @@ def in_list_order(
     Raises:
         InputError: As `read_answers`.
     """
-    return is_unnamed_list((parsed or ParsedFiles()).canonical(Path(path), id_column, class_names), class_names)
+    return (parsed or ParsedFiles()).in_order(Path(path), id_column, class_names)
 
 
 def read_all_answers(path: str | Path, *, id_column: str = "id") -> tuple[Answers, pa.Array, tuple[str, ...]]:
@@ -173,7 +173,7 @@ def read_all_answers(path: str | Path, *, id_column: str = "id") -> tuple[Answer
     if len(table) == 0 or id_column not in table.column_names:
         what = "no rows" if len(table) == 0 else f"no column {id_column!r} for the ids"
         raise InputError(f"{path} has {what}; a file of answers needs some.")
-    class_names = _names_in(path, table, id_column)
+    class_names = names_in(path, table, id_column)
     table = files.canonical(path, id_column, class_names)
     ids = as_text(table.column(id_column))
     if has_votes(table):
@@ -204,7 +204,17 @@ def vote_counts(
     return agreement(votes_in(path, table, ids_of(path, table, id_column), class_names))
 
 
-def _names_in(path: Path, table: pa.Table, id_column: str) -> tuple[str, ...]:
+def names_in(path: Path, table: pa.Table, id_column: str) -> tuple[str, ...]:
+    """The classes that a file names by itself, sorted; those of lists without names by their numbers.
+
+    Args:
+        path: The file, for errors.
+        table: Its content.
+        id_column: Its id column.
+
+    Raises:
+        InputError: It names fewer than two.
+    """
     numbers = [each.name for each in table.schema if pa.types.is_floating(each.type) or pa.types.is_integer(each.type)]
     columns = tuple(name for name in numbers if name != id_column)
     # As `overproof predict` writes: the classes that the labels name are columns, whatever these are called.

@@ -4,7 +4,8 @@ Columns are renamed and lists opened; nothing is guessed. A column that is an an
 is an error: two answers in one row may contradict each other.
 """
 
-from collections.abc import Collection, Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -35,7 +36,6 @@ def canonical(path: Path, table: pa.Table, id_column: str, class_names: Collecti
     Raises:
         InputError: A tool's file that is not read as it is, or a column that is an answer by its name and is not read.
     """
-    _refuse_nested(path, table)
     if twice := sorted({name for name in table.column_names if table.column_names.count(name) > 1}):
         raise InputError(f"{path} has more than one column called {_listed(twice)}; every column needs its own name.")
     check_id_column(path, table, id_column)
@@ -53,13 +53,45 @@ def canonical(path: Path, table: pa.Table, id_column: str, class_names: Collecti
     table = _single_labels(path, table)
     table = _one_label_and_number(path, table, id_column, class_names)
     table = _votes_cast(table, class_names)
+    table = _without_abstentions(table, class_names)
     _refuse_unread(path, table, id_column, class_names)
     return table
 
 
 def left_out(table: pa.Table) -> str:
     """Why rows of the file are no answers, in brackets for an error; empty where all are."""
-    return (table.schema.metadata or {}).get(_LEFT_OUT, b"").decode()
+    return "".join(f" ({no_answers(num, why)})" for why, num in reasons_left_out(table).items())
+
+
+def no_answers(num: int, why: str) -> str:
+    """That some rows of a file are no answers, in words.
+
+    Args:
+        num: How many.
+        why: What they are.
+    """
+    return f"1 row of the file is no answer: {why}" if num == 1 else f"{num} rows of the file are no answers: {why}"
+
+
+def reasons_left_out(table: pa.Table) -> dict[str, int]:
+    """How many rows of the file are no answers, by why."""
+    found: dict[str, int] = json.loads((table.schema.metadata or {}).get(_LEFT_OUT, b"{}"))
+    return found
+
+
+def without(table: pa.Table, num_left: int, why: str) -> pa.Table:
+    """A table that knows how many rows were left out of it.
+
+    Args:
+        table: What is left.
+        num_left: How many were left out.
+        why: What they are, in words.
+    """
+    if not num_left:
+        return table
+    known = reasons_left_out(table)
+    content = json.dumps({**known, why: known.get(why, 0) + num_left})
+    return table.replace_schema_metadata({**(table.schema.metadata or {}), _LEFT_OUT: content.encode()})
 
 
 def label_beside(table: pa.Table, class_names: Collection[str]) -> bool:
@@ -81,22 +113,6 @@ def is_unnamed_list(table: pa.Table, class_names: Collection[str]) -> bool:
 # Tools ----------------------------------------------------------------------------------------------------------------
 
 
-def _refuse_nested(path: Path, table: pa.Table) -> None:
-    columns = set(table.column_names)
-    what = ""
-    if "custom_id" in columns and {"response", "result"} & columns:
-        what = "the output of an LLM's batch API: the id is its `custom_id`, the answer is nested in it"
-    elif {"annotation_id", "lead_time"} <= columns and "label" not in columns:
-        what = "an export of Label Studio: the column of the label has the name of its control"
-    elif {"inst#", "predicted", "error"} <= columns:
-        what = "output of WEKA: `*` marks the predicted class, `1:name` is a class"
-    if what:
-        raise InputError(
-            f"{path} is by its columns {what}; write JSON lines or CSV with your `id`, and `label` or a column for "
-            f"each class."
-        )
-
-
 def _accepted(path: Path, table: pa.Table) -> pa.Table:
     """Prodigy's rows that were accepted, the chosen options as `label`."""
     if "answer" not in table.column_names or not _is_text(table.schema.field("answer").type):
@@ -114,7 +130,7 @@ def _accepted(path: Path, table: pa.Table) -> pa.Table:
     table = table.filter(kept).drop_columns(["answer"])
     if "accept" in table.column_names and "label" not in table.column_names:
         table = _renamed(table, "accept", "label")
-    return _without(table, num_left, "their `answer` is reject or ignore")
+    return without(table, num_left, "their `answer` is reject or ignore")
 
 
 def _votes_cast(table: pa.Table, class_names: Collection[str]) -> pa.Table:
@@ -126,14 +142,16 @@ def _votes_cast(table: pa.Table, class_names: Collection[str]) -> pa.Table:
         return table
     cast = pc.fill_null(pc.not_equal(table.column("label").cast(pa.large_string()), ""), False)
     num_left = len(table) - (pc.sum(cast).as_py() or 0)
-    return _without(table.filter(cast), num_left, "their `label` is empty")
+    return without(table.filter(cast), num_left, "their `label` is empty")
 
 
-def _without(table: pa.Table, num_left: int, why: str) -> pa.Table:
-    if not num_left:
+def _without_abstentions(table: pa.Table, class_names: Collection[str]) -> pa.Table:
+    """Rows that have a class and not -1 as their label: beside an abstention Snorkel writes the class balance."""
+    if "-1" in class_names or not label_beside(table, class_names) or _is_nested(table, "label"):
         return table
-    note = f" ({num_left} rows of the file are no answers: {why})"
-    return table.replace_schema_metadata({**(table.schema.metadata or {}), _LEFT_OUT: note.encode()})
+    abstains = pc.fill_null(pc.is_in(table.column("label").cast(pa.large_string()), pa.array(["-1", "-1.0"])), False)
+    num_left = pc.sum(abstains).as_py() or 0
+    return without(table.filter(pc.invert(abstains)), num_left, "their `label` is -1, an abstention")
 
 
 def _class_columns(table: pa.Table, class_names: Collection[str]) -> pa.Table:
@@ -144,7 +162,7 @@ def _class_columns(table: pa.Table, class_names: Collection[str]) -> pa.Table:
     spelled = {name if not _is_whole(name) else f"p{name}": name for name in class_names}
     if not set(spelled) <= set(columns):
         return table
-    return table.rename_columns([spelled.get(name, name) for name in columns])
+    return renamed(table, spelled)
 
 
 def _opened_objects(path: Path, table: pa.Table, id_column: str) -> pa.Table:
@@ -322,7 +340,18 @@ def _columns(table: pa.Table, known: Sequence[str], *, of: object, without: str)
 
 
 def _renamed(table: pa.Table, old: str, new: str) -> pa.Table:
-    return table.rename_columns([new if name == old else name for name in table.column_names])
+    return renamed(table, {old: new})
+
+
+def renamed(table: pa.Table, new: Mapping[str, str]) -> pa.Table:
+    """A table whose columns are called otherwise; what it knows of rows that were left out stays.
+
+    Args:
+        table: Any.
+        new: New names by old ones.
+    """
+    names_now = [new.get(name, name) for name in table.column_names]
+    return table.rename_columns(names_now).replace_schema_metadata(table.schema.metadata)
 
 
 def _is_list(kind: pa.DataType) -> bool:

@@ -1,8 +1,7 @@
-"""Opens a file of answers as a table: Parquet, Arrow, CSV or JSON lines; files of other tools are refused by name."""
+"""Opens a file of answers as a table with named columns: Parquet, Arrow, CSV or JSON."""
 
 import csv
 import json
-import re
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -14,41 +13,26 @@ import pyarrow.feather
 import pyarrow.json
 import pyarrow.parquet as pq
 
+from overproof.answers.cell_values import opened_cells
+from overproof.answers.form import Text, records_table
 from overproof.answers.names import CROWD_KIT, LABELS, plain
+from overproof.data.readers.text_files import file_bytes
+from overproof.data.source import COMPRESSED, MAX_UNPACKED_GB
 from overproof.errors import InputError
 from overproof.storage.shard import Ids
-
-_FIRST_BYTES = 2**12
-
-_NUMBER = r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?"
-_TOOLS: Mapping[str, str] = {
-    r"labels( -?\d+)+\s*\n": (
-        "LIBSVM or LIBLINEAR (its columns are in the order of its first line, in which classes first appeared)"
-    ),
-    r"__label__\S+( |\n)": "fastText (pairs of `__label__` and probability, the likeliest first)",
-    rf"[^\s:,\"{{}}]+:{_NUMBER}( [^\s:,\"{{}}]+:{_NUMBER})+( \S+)?\s*\n": (
-        "Vowpal Wabbit (class:number pairs, which are probabilities only with --probabilities and a logistic loss)"
-    ),
-    r'"?inst#"?,"?actual"?,"?predicted"?,"?error"?': "WEKA (`*` marks the predicted class, `1:name` is a class)",
-    rf"({_NUMBER}[\t,; ])*{_NUMBER}\s*\n": (
-        "LightGBM or XGBoost (numbers without a line of names; one column means the second class)"
-    ),
-}
-"""How the first line of a tool's file begins, and what to call it."""
 
 
 def read_table(path: Path, id_column: str, columns: Mapping[str, str] | None = None) -> pa.Table:
     """The content of a file of answers; ids and labels of text files as they are written.
 
     Args:
-        path: `.parquet`, `.arrow`, `.feather`, `.csv`, `.tsv`, `.jsonl` or `.ndjson`.
+        path: `.parquet`, `.arrow`, `.feather`, `.csv`, `.tsv`, `.jsonl`, `.ndjson` or `.json`, text also compressed.
         id_column: The file's id column.
         columns: Names of the file's columns by what they are read as, such as `{"id": "ticket", "label": "llm"}`. If it
             names more than the id, no other column is read.
 
     Raises:
-        InputError: The file cannot be read, it has no such column, or another tool wrote it in a form of its own; the
-            sentence names the tool.
+        InputError: The file cannot be read, or it has no such column.
     """
     columns = columns or {}
     try:
@@ -92,47 +76,95 @@ def _called(path: Path, table: pa.Table, id_column: str, columns: Mapping[str, s
     return table.rename_columns([named.get(name, name) for name in table.column_names])
 
 
+def is_binary(path: Path) -> bool:
+    """Whether a file is Parquet or Arrow by its name."""
+    return ".parquet" in path.suffixes or path.suffix in _ARROW
+
+
+_ARROW = (".arrow", ".feather", ".ipc")
+
+
 def _read(path: Path, text: Mapping[str, pa.DataType]) -> pa.Table:
-    if path.suffix in (".csv", ".tsv"):
-        _refuse_tools(path)
-        return _csv(path, text)
-    if path.suffix in (".jsonl", ".ndjson"):
-        _refuse_tools(path)
-        return _json_lines(path, text)
     if ".parquet" in path.suffixes:
         return _with_class_names(path, pq.read_table(path, page_checksum_verification=True))
-    if path.suffix in (".arrow", ".feather", ".ipc"):
+    if path.suffix in _ARROW:
         return _with_class_names(path, _arrow(path))
-    if path.is_file():
-        _refuse_tools(path)
+    suffix = _suffix(path)
+    if suffix in (".csv", ".tsv"):
+        return _csv(path, text, "\t" if suffix == ".tsv" else ",")
+    if suffix in (".jsonl", ".ndjson", ".json"):
+        return _json(path, text)
     raise InputError(
         f"{path} is not a file of answers by its name; it must end in .parquet, .csv or .jsonl (or .tsv, .ndjson, "
-        f".arrow, .feather)."
+        f".json, .arrow, .feather; text files also in .gz or .zst), or be as a tool writes it (docs/answers.md)."
     )
 
 
-def _csv(path: Path, text: Mapping[str, pa.DataType]) -> pa.Table:
-    mark = "\t" if path.suffix == ".tsv" else ","
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        header = next(csv.reader(file, delimiter=mark), [])
+def _suffix(path: Path) -> str:
+    """The ending of a name without that of a compression."""
+    name = path.name.lower()
+    for ending in COMPRESSED:
+        name = name.removesuffix(ending)
+    return Path(name).suffix
+
+
+def _source(path: Path) -> tuple[Path | bytes, bytes]:
+    """A file as Arrow reads it (its bytes in UTF-8 where it is compressed or in UTF-16), and its beginning."""
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; a file of answers is needed.")
+    with path.open("rb") as file:
+        begin = file.read(2**20)
+    if not path.name.lower().endswith(COMPRESSED) and begin[:2] not in UTF_16:
+        return path, begin
+    data = file_bytes(path, str(path), MAX_UNPACKED_GB)
+    data = data.decode("utf-16").encode() if data[:2] in UTF_16 else data
+    return data, data[: 2**20]
+
+
+def _again(source: Path | bytes) -> Path | pa.BufferReader:
+    return pa.BufferReader(source) if isinstance(source, bytes) else source
+
+
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+"""How text in UTF-16 begins, as the shell of Windows writes it."""
+
+
+def _csv(path: Path, text: Mapping[str, pa.DataType], mark: str) -> pa.Table:
+    source, begin = _source(path)
+    lines = begin.decode("utf-8-sig", errors="replace").splitlines(keepends=True)
+    header = next(csv.reader(lines, delimiter=mark), [])
     # Without types, the id 007 would be read as 7.
     votes = set(header) == CROWD_KIT
     spelled = {name: pa.string() for name in header if name in text or plain(name) in (*LABELS, "labels") or votes}
-    return pyarrow.csv.read_csv(
-        path,
+    table = pyarrow.csv.read_csv(
+        _again(source),
         parse_options=pyarrow.csv.ParseOptions(delimiter=mark, newlines_in_values=True),
         convert_options=pyarrow.csv.ConvertOptions(column_types=spelled),
     )
+    return opened_cells(table)
 
 
-def _json_lines(path: Path, text: Mapping[str, pa.DataType]) -> pa.Table:
-    table = pyarrow.json.read_json(path)
+def _json(path: Path, text: Mapping[str, pa.DataType]) -> pa.Table:
+    """JSON lines, or a JSON array of objects."""
+    source, begin = _source(path)
+    if begin.decode("utf-8-sig", errors="replace").lstrip().startswith("["):
+        content = source if isinstance(source, bytes) else path.read_bytes()
+        records = Text(path, content.decode("utf-8-sig", errors="replace")).values()
+        if not records or not all(isinstance(each, dict) for each in records):
+            raise InputError(
+                f"{path} holds {'no rows' if not records else 'values that are no objects'}; objects are read."
+            )
+        return records_table(path, records)
+    table = pyarrow.json.read_json(_again(source))
     # Arrow reads texts that look like dates as points in time.
     dates = [field.name for field in table.schema if pa.types.is_timestamp(field.type) and field.name in text]
     if not dates:
         return table
     spelled = pa.schema([(name, pa.string()) for name in dates])
-    return pyarrow.json.read_json(path, parse_options=pyarrow.json.ParseOptions(explicit_schema=spelled))
+    return pyarrow.json.read_json(
+        _again(source),
+        parse_options=pyarrow.json.ParseOptions(explicit_schema=spelled),
+    )
 
 
 def _arrow(path: Path) -> pa.Table:
@@ -169,28 +201,6 @@ def _with_class_names(path: Path, table: pa.Table) -> pa.Table:
             spelled = pa.array([None if code is None else str(names[code]) for code in codes], pa.large_string())
             table = table.set_column(place, field.name, spelled)
     return table
-
-
-def _refuse_tools(path: Path) -> None:
-    """Reject a text file in a form of a tool's own: none of these have ids beside columns with names."""
-    with path.open("rb") as file:
-        begin = file.read(_FIRST_BYTES)
-    first = begin.decode(errors="replace").lstrip("\ufeff")
-    if first.lstrip().startswith("["):
-        studio = "annotation" in first
-        what = "an export of Label Studio in JSON, whose ids are its own" if studio else "one JSON array"
-        raise InputError(
-            f"{path} is {what}; write JSON lines, one object a line, with your own `id` and a `label` (and an "
-            f"`annotator`, where an example has several)."
-        )
-    line = first.splitlines(keepends=True)[0] if first else ""
-    line = line if line.endswith("\n") else line + "\n"
-    for pattern, tool in _TOOLS.items():
-        if re.match(pattern, line):
-            raise InputError(
-                f"{path} begins like the output of {tool}, which has neither ids nor named columns; write a file with "
-                f"a column `id` and one column for each class, named by it."
-            )
 
 
 def as_text(ids: pa.Array | pa.ChunkedArray | Ids) -> pa.Array:

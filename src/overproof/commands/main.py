@@ -17,22 +17,23 @@ from typing import Annotated, Any
 
 import typer
 
-from overproof.commands.annotate import annotate
+from overproof.commands.answers import answers
 from overproof.commands.assess import assess
 from overproof.commands.cite import cite
 from overproof.commands.compare import compare
 from overproof.commands.demo import demo
-from overproof.commands.disagreements import disagreements
 from overproof.commands.distill import distill
 from overproof.commands.evaluate import evaluate
 from overproof.commands.export import export
 from overproof.commands.init import init
 from overproof.commands.label import label
 from overproof.commands.methods import methods
-from overproof.commands.next import next_rows
 from overproof.commands.output.failures import failure
 from overproof.commands.output.signals import INTERRUPTED, ending, first_signal, ignore_signals, stop_on_signals
 from overproof.commands.output.terminal import EXIT_CODES, App
+from overproof.commands.people.annotate import annotate
+from overproof.commands.people.disagreements import disagreements
+from overproof.commands.people.next import next_rows
 from overproof.commands.predict import predict
 from overproof.commands.report import report
 from overproof.commands.run import run
@@ -44,6 +45,7 @@ from overproof.version import __version__
 
 COMMANDS: dict[str, Callable[..., None]] = {
     "init": init,
+    "answers": answers,
     "run": run,
     "demo": demo,
     "compare": compare,

@@ -51,8 +51,9 @@ def answered_roles(roles: Roles, experiment: Experiment, caches: Caches) -> Role
         return roles
     fixed, remarks, left_out = dict(roles.fixed), list(roles.remarks), dict[str, int]()
     for scorer in scorers:
-        files = caches.answers_of(scorer)
+        files = caches.answers_of(scorer, experiment.data)
         for path in map(Path, scorer.answers):
+            remarks += files.reading(path, "id", roles.class_names).sentences(str(path))
             remarks += files.spelling(path, "id", roles.class_names).sentences(str(path), scorer.vote)
         for role, examples in fixed.items():
             if not len(examples):
@@ -102,7 +103,7 @@ def check_answers(roles: Roles, experiment: Experiment, caches: Caches) -> None:
                 vote=scorer.vote,
                 answer_from=scorer.answer_from,
                 unanswered=scorer.unanswered,
-                parsed=caches.answers_of(scorer),
+                parsed=caches.answers_of(scorer, experiment.data),
             )
 
 

@@ -13,12 +13,17 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from overproof.answers.files import ParsedFiles
+from overproof.answers.opened import Aligned
+from overproof.answers.tables import as_text
+from overproof.answers.tools import AUTO
 from overproof.data import Examples, Source, read
+from overproof.data.options import DataOptions
+from overproof.errors import InputError
 from overproof.models import Dense, Encoder, Inputs, Ragged
 from overproof.models.encoding_cache import EncodingCache
 from overproof.storage.digests import content_digest
 from overproof.storage.id_index import IdIndex
-from overproof.teachers import Brought, brought_kind_of
+from overproof.teachers import Brought, brought_kind_of, joined_by
 from overproof.teachers.options import ScorerOptions
 
 
@@ -60,12 +65,53 @@ class Caches:
             self._read[key] = read(source, role=role)
         return self._read[key]
 
-    def answers_of(self, scorer: ScorerOptions) -> ParsedFiles:
-        """The parsed files of answers of one scorer, with its names of columns and classes."""
-        if not scorer.columns and not scorer.aliases:
+    def answers_of(self, scorer: ScorerOptions, data: DataOptions) -> ParsedFiles:
+        """The parsed files of answers of one scorer, with its names of columns and classes.
+
+        Args:
+            scorer: With files of answers.
+            data: The files whose rows they answer.
+
+        Raises:
+            InputError: Rows are to be aligned with a file of which inputs are on disk, or rows left out.
+        """
+        said = [scorer.columns, scorer.aliases, scorer.classes, scorer.answer_from]
+        if not any(said) and scorer.format == AUTO and scorer.align == "id":
             return self.answer_files
-        key = json.dumps([scorer.columns, scorer.aliases], sort_keys=True)
-        return self._answers.setdefault(key, ParsedFiles(columns=scorer.columns, aliases=scorer.aliases))
+        key = json.dumps([*said, scorer.format, scorer.align], sort_keys=True)
+        if scorer.align == "rows":
+            key += json.dumps(scorer.answers) + repr(data.files)
+        if key not in self._answers:
+            self._answers[key] = ParsedFiles(
+                columns=scorer.columns,
+                aliases=scorer.aliases,
+                format=scorer.format,
+                classes=scorer.classes,
+                answer_from=scorer.answer_from,
+                aligned=self._aligned(scorer, data) if scorer.align == "rows" else None,
+            )
+        return self._answers[key]
+
+    def _aligned(self, scorer: ScorerOptions, data: DataOptions) -> Aligned:
+        """The rows of all files of the data, end to end, a test of its own last."""
+        roles = sorted(data.files, key=lambda role: role == "test")
+        if on_disk := [role for role in roles if data.is_on_disk(role)]:
+            raise InputError(
+                f"Option 'teacher.align' is 'rows', and the inputs of {on_disk[0]} are kept on disk; write the data's "
+                f"id column into the files of answers."
+            )
+        if short := [role for role in roles if data.files[role].missing == "drop"]:
+            raise InputError(
+                f"Option 'teacher.align' is 'rows', and 'data.files.{short[0]}.missing' is 'drop', so that rows of the "
+                f"data may be left out and all later ones be answered wrongly; write the data's id column into both."
+            )
+        read = [self.read(data.files[role], role=role) for role in roles]
+        return Aligned(
+            paths=tuple(map(Path, scorer.answers)),
+            ids=pa.concat_arrays([as_text(joined_by(each)) for each in read]),
+            sources=tuple((each.origin, len(each)) for each in read),
+            test_is_last=len(roles) > 1 and roles[-1] == "test",
+        )
 
     def opened(self, scorer: ScorerOptions, class_names: tuple[str, ...], examples: Examples) -> Brought:
         """As `overproof.teachers.opened`, each model once for as long as its files stay as they are.

@@ -78,7 +78,7 @@ class ScorerAnswers:
                 vote=scorer.vote,
                 answer_from=scorer.answer_from,
                 unanswered=scorer.unanswered,
-                parsed=self.caches.answers_of(scorer),
+                parsed=self.caches.answers_of(scorer, self.experiment.data),
             )
         if scorer.brought:
             answers = ask_once(

@@ -101,7 +101,8 @@ class TeacherAnswers:
         found = []
         for scorer in self._scorers:
             for path in scorer.answers:
-                counts = vote_counts(path, self.roles.class_names, parsed=self.scorers.caches.answers_of(scorer))
+                files = self.scorers.caches.answers_of(scorer, self.experiment.data)
+                counts = vote_counts(path, self.roles.class_names, parsed=files)
                 if counts is not None:
                     found.append(
                         VoteFacts(file=Path(path).name, per_example=counts[0], agreement=counts[1], vote=scorer.vote)

@@ -4,6 +4,7 @@ from typing import Any, Literal
 
 import pydantic
 
+from overproof.answers.tools import check_format
 from overproof.errors import InputError
 from overproof.options import Options
 from overproof.synthetic.answer_options import AnswerNoise
@@ -26,6 +27,11 @@ class ScorerOptions(Options):
         options: The model's own options.
         answers: A file of answers or several, each joined by the data's id column, for `answers`; every file may hold
             a part of the examples. See `overproof.answers.files`.
+        format: How `answers` are written: `auto` recognises the tool, `table` is a table with named columns, any other
+            name one of docs/answers.md.
+        align: What joins `answers` with the data: `id`, the data's id column; or `rows`, for files without ids: their
+            rows, end to end, are those of the data's files in the order in which the experiment names them, and there
+            must be as many.
         columns: Names of columns of `answers` by what they are read as, such as `{id: ticket, label: llm_queue}`, where
             they are called otherwise. If it names more than the id, no other column is read.
         classes: The names of a pretrained model's outputs, in order, where the model does not name them; the order
@@ -56,6 +62,8 @@ class ScorerOptions(Options):
     model: str = "auto"
     options: dict[str, Any] = pydantic.Field({})
     answers: tuple[str, ...] = ()
+    format: str = "auto"
+    align: Literal["id", "rows"] = "id"
     columns: dict[str, str] = pydantic.Field({})
     classes: tuple[str, ...] = ()
     weights: str = ""
@@ -110,6 +118,10 @@ class ScorerOptions(Options):
             raise InputError(f"Option 'teacher.vote' is {self.vote!r}, but there are no 'teacher.answers' to count.")
         for option, given in (("columns", self.columns), ("aliases", self.aliases)):
             if given and not self.answers:
+                raise InputError(f"Option 'teacher.{option}' is about 'teacher.answers', and there are none.")
+        check_format(self.format)
+        for option, changed in (("format", self.format != "auto"), ("align", self.align != "id")):
+            if changed and not self.answers:
                 raise InputError(f"Option 'teacher.{option}' is about 'teacher.answers', and there are none.")
         if self.unanswered != "refuse" and not self.answers:
             raise InputError(f"Option 'teacher.unanswered' is {self.unanswered!r}, but there are no 'teacher.answers'.")

@@ -4,13 +4,17 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from overproof.answers import names
+from overproof.answers.form import Asked
 from overproof.answers.names import plain
+from overproof.answers.opened import Seen, opened
 from overproof.answers.tables import as_text, read_table
+from overproof.answers.tools import AUTO, check_format
 from overproof.answers.words import plain_word
 from overproof.data.wording import listed
 from overproof.errors import InputError
@@ -27,8 +31,8 @@ class AnswersFound:
 
     Args:
         path: As it was typed.
-        id: Its column of ids.
-        data_id: The column of the data that it joins with.
+        id: Its column of ids; empty where rows are aligned.
+        data_id: The column of the data that it joins with; None without one where rows are aligned.
         label: Its column of class names; None where it holds probabilities.
         words: The classes that it names, with counts; empty for probabilities.
         num_rows: Its rows.
@@ -37,7 +41,7 @@ class AnswersFound:
 
     path: str
     id: str
-    data_id: str
+    data_id: str | None
     label: str | None
     words: Counter[str]
     num_rows: int
@@ -47,21 +51,25 @@ class AnswersFound:
     def columns(self) -> dict[str, str]:
         """What `teacher.columns` must say."""
         label = {"label": self.label} if self.label is not None and plain(self.label) not in names.LABELS else {}
-        return {**({} if self.id == "id" else {"id": self.id}), **label}
+        return {**({} if self.id in ("id", "") else {"id": self.id}), **label}
 
 
-def classes_in(path: str) -> tuple[str, ...]:
+def classes_in(path: str, said: Mapping[str, Any]) -> tuple[str, ...]:
     """The classes that a file of answers names, as far as its columns show it; empty for lists of probabilities.
 
     Args:
         path: The file.
+        said: What the user has said of the teacher.
     """
-    found = _label_of([facts_of(name, column) for name, column in _columns(_table(path))])
+    table, seen = _opened(path, said)
+    if seen.parsed is not None and seen.parsed.classes:
+        return tuple(sorted(seen.parsed.classes))
+    found = _label_of([facts_of(name, column) for name, column in _columns(table)])
     return () if found is None else found.values
 
 
 def answers_found(
-    path: str, files: Sequence[FileFacts], data_id: str | None, columns: Mapping[str, str], label: str | None = None
+    path: str, files: Sequence[FileFacts], data_id: str | None, said: Mapping[str, Any], label: str | None = None
 ) -> AnswersFound:
     """What a file of answers holds, and how it is joined with the data.
 
@@ -69,13 +77,26 @@ def answers_found(
         path: The file.
         files: The data.
         data_id: The data's id column, where the user has named it.
-        columns: What the user has said of its columns, as in `teacher.columns`.
+        said: What the user has said of the teacher: `columns`, `format`, `align` and `classes` as in an experiment.
         label: The data's label column, which is no answer where the file is one of the data.
 
     Raises:
         InputError: No column of it is the id of a column of the data, or several may name its answers.
     """
-    table = _table(path)
+    table, seen = _opened(path, said)
+    columns: Mapping[str, str] = said.get("columns", {}) if seen.parsed is None else {}
+    if said.get("align") == "rows":
+        what = "label" if "label" in table.column_names else None
+        return AnswersFound(
+            path=path, id="", data_id=data_id, label=what, words=Counter(), num_rows=len(table), num_joined=len(table)
+        )
+    if seen.parsed is not None and seen.parsed.own_ids:
+        raise InputError(f"{path}, an export of {seen.title}: {seen.parsed.own_ids}, here --set teacher.columns.id=….")
+    if seen.parsed is not None and "id" not in table.column_names:
+        raise InputError(
+            f"{path} has no ids, as {seen.title} writes it; if its rows are those of the data in the same order, write "
+            f"--set teacher.align=rows."
+        )
     facts = [facts_of(name, column) for name, column in _columns(table)]
     keys = [each for each in facts if each.name == columns.get("id", each.name)]
     ids, own, joined = _joined(path, table, keys, files, data_id)
@@ -101,7 +122,7 @@ def answers_found(
         words.update(str(value) for value in as_text(table.column(answer.name)).to_pylist() if value is not None)
     return AnswersFound(
         path=path,
-        id=ids,
+        id=said.get("columns", {}).get("id", ids) if seen.parsed is not None else ids,
         data_id=own,
         label=None if answer is None else answer.name,
         words=words,
@@ -114,8 +135,13 @@ def _values(column: ColumnFacts | None) -> tuple[str, ...]:
     return () if column is None else column.values
 
 
-def _table(path: str) -> pa.Table:
-    return read_table(Path(path).expanduser(), "id")
+def _opened(path: str, said: Mapping[str, Any]) -> tuple[pa.Table, Seen]:
+    """The file as it is; what the user says of the columns of a plain table changes it later."""
+    asked = Asked(columns=said.get("columns", {}), classes=tuple(said.get("classes", ())))
+    wanted = said.get("format", AUTO)
+    check_format(wanted)
+    table, seen = opened(Path(path).expanduser(), "id", asked, wanted)
+    return (table if seen.parsed is not None else read_table(Path(path).expanduser(), "id")), seen
 
 
 def _columns(table: pa.Table) -> list[tuple[str, pa.ChunkedArray]]:

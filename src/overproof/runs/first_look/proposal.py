@@ -215,7 +215,7 @@ def _with_rows(made: Proposal) -> None:
 def _add_teacher(files: Sequence[FileFacts], choices: Choices, options: Mapping[str, Any], made: Proposal) -> None:
     """Name the files of answers, and say how they are joined."""
     found: list[AnswersFound] = [
-        answers_found(path, files, options.get("id"), choices.columns, options.get("label")) for path in choices.answers
+        answers_found(path, files, options.get("id"), choices.teacher, options.get("label")) for path in choices.answers
     ]
     paths = [each.path for each in found]
     teacher: dict[str, Any] = {"answers": paths[0] if len(paths) == 1 else paths}
@@ -226,6 +226,9 @@ def _add_teacher(files: Sequence[FileFacts], choices: Choices, options: Mapping[
                 f"the experiment file, or call them alike."
             )
         what = f"class names in {each.label!r}" if each.label is not None else "probabilities"
+        if not each.id:
+            made.understood.append(f"Answers {each.path}: {what}, row by row with the data (`align: rows`).")
+            continue
         made.understood.append(
             f"Answers {each.path}: {what}, joined by {each.id!r} with {each.data_id!r}: {each.num_joined} of "
             f"{each.num_rows} rows are of an example here."

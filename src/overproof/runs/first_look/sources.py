@@ -37,10 +37,10 @@ class Choices:
     changes: tuple[str, ...] = ()
 
     @property
-    def columns(self) -> dict[str, str]:
-        """What the changes say of the columns of the answers."""
+    def teacher(self) -> dict[str, Any]:
+        """What the changes say of the teacher."""
         teacher = changed({}, self.changes).get("teacher", {})
-        found: dict[str, str] = teacher.get("columns", {}) if isinstance(teacher, dict) else {}
+        found: dict[str, Any] = teacher if isinstance(teacher, dict) else {}
         return found
 
     @property
@@ -75,15 +75,15 @@ def options_of_rows(files: Sequence[FileFacts], choices: Choices, said: Said) ->
             )
     label, why = choices.label, ""
     if label is None:
-        answered = tuple(word for path in choices.answers for word in classes_in(path))
+        answered = tuple(word for path in choices.answers for word in classes_in(path, choices.teacher))
         label, why = _label_in(files, answered, choices)
     if why:
         said.unsure.append(f"{label!r} is taken for the label because {why}; otherwise write --label COLUMN.")
     options["label"] = label
     free = [each for each in everything.values() if each.name != label]
     key = choices.id
-    if key is None and choices.answers:
-        key = answers_found(choices.answers[0], files, None, choices.columns, label).data_id
+    if key is None and choices.answers and choices.teacher.get("align") != "rows":
+        key = answers_found(choices.answers[0], files, None, choices.teacher, label).data_id
     elif key is None:
         key = guesses.id_of([each for each in free if all(file.column(each.name) for file in files)])
     if key is not None:

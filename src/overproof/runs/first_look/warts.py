@@ -38,9 +38,10 @@ def with_answers(
         InputError: Answers that a run would refuse.
     """
     experiment, caches = experiment_from(content), Caches()
-    teacher, files = experiment.teacher, caches.answers_of(experiment.teacher)
+    teacher = experiment.teacher
     if not teacher.answers:
         return experiment, roles
+    files = caches.answers_of(teacher, experiment.data)
     told = changed({}, choices.changes).get("teacher", {})
     told = told if isinstance(told, dict) else {}
     spellings = [files.spelling(Path(path), "id", roles.class_names) for path in teacher.answers]

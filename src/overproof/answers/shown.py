@@ -1,0 +1,205 @@
+"""How a file of answers is read, to be looked at before it is used: format, classes, first rows, what is left out."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from overproof.answers.files import names_in, read_answers
+from overproof.answers.names import is_answer
+from overproof.answers.opened import HowRead, text_of
+from overproof.answers.parsed import ParsedFiles
+from overproof.answers.tables import as_text, is_binary
+from overproof.answers.tools import AUTO, check_format
+from overproof.answers.unanswered import lacking
+from overproof.answers.votes import has_votes
+from overproof.data.wording import listed
+from overproof.errors import InputError
+
+NUM_SHOWN = 5
+"""Rows that are shown."""
+
+_MOST_CLASSES = 32
+_ANOTHER = "(another class)"
+"""In place of the classes that a file of one class does not name."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Shown:
+    """How a file of answers is read.
+
+    Args:
+        path: The file.
+        reading: Its format, what is left out, and notes.
+        ids: Where the ids come from, or why there are none.
+        columns: The columns or keys of the file, where it has some.
+        kind: What the rows hold, in words.
+        classes: The classes, in order.
+        num_rows: How many examples have an answer.
+        rows: The first of them: `id`, `label`, and `probs` by class (the likeliest of many).
+        write: What has to stand under `teacher` for it to be read, in lines of YAML.
+    """
+
+    path: Path
+    reading: HowRead
+    ids: str
+    columns: tuple[str, ...]
+    kind: str
+    classes: tuple[str, ...]
+    num_rows: int
+    rows: tuple[dict[str, Any], ...]
+    write: tuple[str, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {
+            "file": str(self.path),
+            "format": self.reading.seen.format,
+            "tool": self.reading.seen.title or None,
+            "why": self.reading.seen.why,
+            "columns": list(self.columns),
+            "ids": self.ids,
+            "kind": self.kind,
+            "classes": list(self.classes),
+            "num_rows": self.num_rows,
+            "rows": list(self.rows),
+            "left_out": dict(self.reading.left_out),
+            "notes": list(self.reading.notes),
+            "write": list(self.write),
+        }
+
+
+def shown(path: Path, *, classes: tuple[str, ...] = (), wanted: str = AUTO) -> Shown:
+    """How a file of answers is read.
+
+    Args:
+        path: The file.
+        classes: The classes of the data, in order; () takes those that the file names.
+        wanted: Its format, or `auto`.
+
+    Raises:
+        InputError: It cannot be read.
+    """
+    check_format(wanted)
+    files = ParsedFiles(format=wanted, numbered=True)
+    given = classes
+    seen = files.seen(path, "id", given)
+    table = files.table(path, "id", given)
+    if not len(table):
+        raise InputError(f"{path} has no rows with an answer; a file of answers needs some.")
+    names = classes or _named(path, files, table)
+    canonical = files.canonical(path, "id", names)
+    ids = as_text(canonical.column("id"))
+    votes = has_votes(canonical) and not set(names) <= set(canonical.column_names)
+    ids = ids.unique() if votes else ids
+    lacks = lacking([path], ids, names, parsed=files)
+    answers = read_answers(path, ids, names, source=str(path), unanswered="uniform", parsed=files)
+    reading = files.reading(path, "id", names)
+    left_out = Counter(dict(reading.left_out))
+    left_out.update({f"{word!r} is no class" if word else "the answer is empty": n for word, n in lacks.words.items()})
+    has = np.flatnonzero(~lacks.mask)
+    first = answers.probs()[has[:NUM_SHOWN]].numpy()
+    rows = tuple(_row(ids[int(row)].as_py(), first[place], names) for place, row in enumerate(has[:NUM_SHOWN]))
+    own, numbered = _ids(path, files, given)
+    notes = list(seen.parsed.notes if seen.parsed is not None else ()) + [
+        each for each in files.spelling(path, "id", names).sentences(str(path))
+    ]
+    if files.in_order(path, "id", names) and not given:
+        notes.append("The file does not name its classes; --classes gives their names in order.")
+    if _ANOTHER in names:
+        notes.append("The file names one class; --classes gives all.")
+    write = [f"format: {wanted}"] if wanted != AUTO else []
+    write += ["align: rows"] if numbered else []
+    return Shown(
+        path=path,
+        reading=HowRead(seen=seen, left_out=dict(left_out), notes=tuple(notes)),
+        ids=own,
+        columns=_columns(path),
+        kind=_kind(canonical, names, votes),
+        classes=tuple(name for name in names if name != _ANOTHER),
+        num_rows=len(has),
+        rows=rows,
+        write=tuple(write),
+    )
+
+
+def _named(path: Path, files: ParsedFiles, table: pa.Table) -> tuple[str, ...]:
+    parsed = files.seen(path, "id", ()).parsed
+    if parsed is not None and parsed.classes:
+        return tuple(sorted(parsed.classes))
+    if parsed is not None and "top_classes" not in table.column_names and "label" in table.column_names:
+        found = tuple(sorted({word for word in table.column("label").cast(pa.string()).to_pylist() if word}))
+        return found if len(found) > 1 else (*found, _ANOTHER)
+    if parsed is not None and "top_classes" in table.column_names:
+        named = {word for words in table.column("top_classes").to_pylist() for word in words}
+        return tuple(sorted(named)) if len(named) > 1 else (*named, _ANOTHER)
+    return names_in(path, table, "id")
+
+
+def _row(key: str, probs: np.ndarray, names: tuple[str, ...]) -> dict[str, Any]:
+    order = np.argsort(-probs, kind="stable")
+    kept = range(len(names)) if len(names) <= _MOST_CLASSES else order[:NUM_SHOWN]
+    by_class = {names[int(place)]: round(float(probs[place]), 4) for place in kept if names[int(place)] != _ANOTHER}
+    return {"id": key, "label": names[int(order[0])], "probs": by_class}
+
+
+def _ids(path: Path, files: ParsedFiles, classes: tuple[str, ...]) -> tuple[str, bool]:
+    """Where the ids come from, and whether there are none."""
+    seen = files.seen(path, "id", classes)
+    plain = ParsedFiles(format=files.format)
+    table = plain.table(path, "id", classes)
+    if seen.parsed is not None and seen.parsed.own_ids:
+        return f"not yours: {seen.parsed.own_ids}", False
+    if "id" in table.column_names:
+        return "in the file", False
+    if seen.parsed is not None and seen.parsed.rows is not None:
+        return "none; the rows are numbered in the file", True
+    return "none; rows are numbered here from 0", True
+
+
+def _columns(path: Path) -> tuple[str, ...]:
+    if is_binary(path):
+        return tuple(ParsedFiles().table(path, "id").column_names)
+    text = text_of(path, 2**20)
+    if text.is_json:
+        objects = [each for each in text.first_values if isinstance(each, dict)]
+        return tuple(dict.fromkeys(name for each in objects for name in each))
+    header = tuple(text.header)
+    # Lines of numbers or pairs have no names.
+    named = (len(header) > 1 and any(is_answer(name) for name in header)) or "id" in header or "task" in header
+    return header if named or "inst#" in header else ()
+
+
+def _kind(table: pa.Table, names: tuple[str, ...], votes: bool) -> str:
+    columns = set(table.column_names)
+    if votes:
+        return "votes"
+    if set(names) <= columns or {"probs", "logprobs"} & columns:
+        return "probabilities of all classes"
+    if "top_classes" in columns:
+        return "probabilities of the likeliest classes"
+    return "a class and its probability" if {"confidence", "logprob"} & columns else "a class"
+
+
+def described(found: Shown) -> list[str]:
+    """How a file is read, in lines for people.
+
+    Args:
+        found: What `shown` made.
+    """
+    seen = found.reading.seen
+    tool = f" ({seen.title})" if seen.title else ""
+    lines = [f"{found.path}: format {seen.format}{tool}: {seen.why}."]
+    lines += [f"columns   {listed(found.columns, limit=20)}"] if found.columns else []
+    lines += [f"ids       {found.ids}", f"answers   {found.num_rows}, each {found.kind}"]
+    lines += [f"classes   {listed(found.classes, limit=20)}"]
+    for row in found.rows:
+        probs = ", ".join(f"{name} {prob:.4g}" for name, prob in row["probs"].items())
+        lines.append(f"  {row['id']}: {row['label']}  ({probs})")
+    lines += [f"left out  {num}: {why}" for why, num in found.reading.left_out.items()]
+    lines += [f"note      {note}" for note in found.reading.notes]
+    lines += [f"write     {line}  (under `teacher`)" for line in found.write]
+    return lines

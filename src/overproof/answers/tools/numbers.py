@@ -1,0 +1,129 @@
+"""Numbers without names: predictions of LightGBM, XGBoost, CatBoost, scikit-learn, Snorkel as text."""
+
+import re
+
+import numpy as np
+from numpy.typing import NDArray
+
+from overproof.answers.form import Asked, Parsed, Text, Tool, text_table
+from overproof.errors import InputError
+
+_NUMBER = r"[-+]?(\d+(\.\d*)?|\.\d+|nan|inf)([eE][-+]?\d+)?"
+_LINE = re.compile(rf"\s*{_NUMBER}(\s*[\t,; ]\s*{_NUMBER})*\s*", re.IGNORECASE)
+_SPLIT = re.compile(r"\s*[\t,;]\s*|\s+")
+_RAW = (
+    "they are raw scores; write probabilities (`predict_proba`, objective `binary:logistic` or `multi:softprob`, "
+    "LightGBM without `predict_raw_score`, CatBoost with `prediction_type=Probability`)"
+)
+
+
+def cells(text: Text) -> NDArray[np.float64]:
+    """[N, M], all numbers of a file.
+
+    Args:
+        text: Lines of numbers.
+
+    Raises:
+        InputError: A line is none, or has more or fewer than the first.
+    """
+    rows = [_SPLIT.split(line.strip()) for line in text.lines]
+    for number, (line, row) in enumerate(zip(text.lines, rows, strict=True)):
+        if not _LINE.fullmatch(line):
+            text.refuse(number, f"{line[:40]!r} is no line of numbers")
+        if len(row) != len(rows[0]):
+            text.refuse(number, f"it has {len(row)} numbers; the first row has {len(rows[0])}")
+    return np.asarray(rows, np.float64)
+
+
+def is_numbers(text: Text) -> bool:
+    """Whether the first lines hold numbers alone, one at least.
+
+    Args:
+        text: The file.
+    """
+    return bool(text.lines) and all(_LINE.fullmatch(line) for line in text.lines[:20])
+
+
+def _looks_like(text: Text) -> str | None:
+    if not is_numbers(text):
+        return None
+    rows = [_SPLIT.split(line.strip()) for line in text.lines[:20]]
+    first = np.asarray([float(word) for row in rows for word in row])
+    if len(rows[0]) > 1 and (first == -1).any() and (first == np.round(first)).all():
+        return None
+    return f"its lines hold {'a number' if len(rows[0]) == 1 else f'{len(rows[0])} numbers'} and nothing else"
+
+
+def _read(text: Text, asked: Asked) -> Parsed:
+    numbers = cells(text)
+    if not np.isfinite(numbers).all():
+        text.refuse(int(np.argmin(np.isfinite(numbers).all(axis=1))), "it has a number that is not finite")
+    if numbers.shape[1] > 1:
+        return _matrix(text, numbers, asked)
+    column = numbers[:, 0]
+    words = [line.strip() for line in text.lines]
+    if (column == np.round(column)).all() and (len(set(words)) > 2 or not np.isin(column, [0, 1]).all()):
+        return _labels(text, column, words, asked)
+    if (column < 0).any() or (column > 1).any():
+        row = int(np.argmax((column < 0) | (column > 1)))
+        text.refuse(row, f"{column[row]:g} is no probability: {_RAW}")
+    if len(asked.in_order) not in (0, 2):
+        raise InputError(
+            f"{text.path} has one number a row, which is the probability of the second of two classes, and there are "
+            f"{len(asked.in_order)} classes; write one number for each (XGBoost's command writes those of "
+            f"`multi:softprob` in as many lines a row)."
+        )
+    second = asked.in_order[1] if asked.in_order else "the second class"
+    note = f"One number a row is the probability of {second!r}, the second of two classes in their order."
+    table = text_table({"probs": [[1 - each, each] for each in column.tolist()]})
+    return Parsed(table=table, in_order=True, notes=(note,))
+
+
+def _matrix(text: Text, numbers: NDArray[np.float64], asked: Asked) -> Parsed:
+    total = numbers.sum(axis=1)
+    off = (numbers < 0).any(axis=1) | (np.abs(total - 1) > 0.05)
+    if off.any():
+        row = int(np.argmax(off))
+        first = numbers[:, 0]
+        if (first == np.arange(len(first)) + first[0]).all() and first[0] in (0, 1) and len(first) > 1:
+            text.refuse(row, "its first number counts the rows; write the probabilities alone")
+        what = "a negative number" if (numbers[row] < 0).any() else f"numbers that sum to {total[row]:.6g}"
+        text.refuse(row, f"it has {what}: {_RAW}")
+    num = numbers.shape[1]
+    if asked.in_order and len(asked.in_order) != num:
+        raise InputError(
+            f"{text.path} has {num} numbers a row, and there are {len(asked.in_order)} classes; one for each is needed."
+        )
+    order = ", ".join(asked.in_order) if asked.in_order else "of the classes, sorted"
+    note = f"The numbers are in the order {order}; `classes: [...]` under `teacher` says another."
+    return Parsed(table=text_table({"probs": numbers.tolist()}), in_order=True, notes=(note,))
+
+
+def _labels(text: Text, column: NDArray[np.float64], words: list[str], asked: Asked) -> Parsed:
+    """One whole number a row: the class by its name, else its place in the order of the classes."""
+    plain = [str(int(each)) for each in column]
+    known = set(asked.class_names)
+    for spelled in (words, plain):
+        if not known or set(spelled) <= known:
+            notes = ("One whole number a row is the name of a class.",)
+            return Parsed(table=text_table({"label": spelled}), named=True, in_order=bool(known), notes=notes)
+    if column.min() < 0 or column.max() >= len(asked.in_order):
+        row = int(np.argmax((column < 0) | (column >= len(asked.in_order))))
+        text.refuse(row, f"{words[row]} is neither a class nor the place of one of {len(asked.in_order)} (from 0)")
+    named = [asked.in_order[int(each)] for each in column]
+    note = f"One whole number a row is the place of a class in the order {', '.join(asked.in_order)}, from 0."
+    return Parsed(table=text_table({"label": named}), named=True, in_order=True, notes=(note,))
+
+
+TOOL = Tool(
+    name="numbers",
+    title="LightGBM, XGBoost, CatBoost or scikit-learn (numbers alone)",
+    version="LightGBM 4.7, XGBoost 3.2, CatBoost 1.2.10, by `numpy.savetxt`; LightGBM's command by its files",
+    writes="`predict`, `predict_proba` as text: a line a row, tabs, commas or blanks between numbers, no names, no ids",
+    read_as="K numbers in the order of the classes (or of `teacher.classes`), checked against the labels; one number "
+    "is that of the second of two classes; a whole number is a class",
+    trap="raw scores (negative, or not summing to one) are refused; `multi:softmax` writes places of classes; "
+    "CatBoost's order of classes need not be sorted by name",
+    looks_like=_looks_like,
+    read=_read,
+)
