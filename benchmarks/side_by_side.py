@@ -140,7 +140,7 @@ def one(folder, contender, seed):
         answer, seconds = predicted(work, seed, options.epochs * round(len(roles.pool) / pool_size))
         answer, facts = torch.from_numpy(answer), {"seconds": seconds}
     else:
-        material = work._students.inputs_of(seed)
+        material = work._whole.students.inputs_of(seed)
         if contender == BY_HAND:
             student, facts = tuned_by_hand(material, work.experiment.train)
         else:

@@ -193,7 +193,7 @@ def beside(told: dict[str, Any], folder: Path, num_beside: int) -> None:
         experiment: Experiment = experiment_from(told, change)
         work = Run(experiment=experiment, folder=folder / f"beside-{where}", progress=Silent())
         work.label()
-        materials[where] = (experiment, work._students.inputs_of(0))
+        materials[where] = (experiment, work._whole.students.inputs_of(0))
     seconds: dict[str, list[tuple[float, float]]] = {where: [] for where in materials}
     for turn in range(ROUNDS):
         for where in ("never", "always") if turn % 2 else ("always", "never"):

@@ -134,7 +134,9 @@ PLACES: dict[str, dict[str, str]] = {
         "Run.seed_roles": "an argument of the call",
     },
     "runs/plan.py": {"dry_run": "an argument of the call"},
+    "runs/part.py": {"Part.folds": "a number"},
     "runs/scorer_answers.py": {
+        "ScorerAnswers._of_whole": "a seed and a number",
         "ScorerAnswers.home": "a seed",
         "ScorerAnswers._other_stores": "a seed and a number",
         "ScorerAnswers._shared_pool": "a seed and a number",

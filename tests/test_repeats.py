@@ -42,7 +42,7 @@ from overproof.noise import (
     stack_by_role,
     transition_interval,
 )
-from overproof.runs.roles import read_roles
+from overproof.runs.read_roles import read_roles
 from overproof.teachers.trained.frozen_encoder import _inner_folds
 from overproof.training.options import TrainOptions
 

@@ -22,7 +22,7 @@ from overproof.models import ModelSpec, build
 from overproof.models.saved.data_columns import DataColumns, columns_of, with_columns
 from overproof.runs.experiment import experiment_from
 from overproof.runs.folder.seen import use_of_validation
-from overproof.runs.roles import read_roles
+from overproof.runs.read_roles import read_roles
 from overproof.storage.manifest import write_folder
 from overproof.synthetic import blobs
 

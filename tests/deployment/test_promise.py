@@ -19,7 +19,7 @@ from overproof.deployment.calibration_examples import choose_abstention
 from overproof.errors import InputError
 from overproof.models import ModelSpec, build, load_student
 from overproof.runs.experiment import experiment_from
-from overproof.runs.roles import read_roles
+from overproof.runs.read_roles import read_roles
 from overproof.storage.manifest import MANIFEST
 from overproof.synthetic import blobs
 

@@ -27,7 +27,7 @@ from overproof.runs import students
 from overproof.runs.caches import Caches
 from overproof.runs.comparison import Comparison, compare, load_comparison
 from overproof.runs.experiment import load
-from overproof.runs.roles import read_roles
+from overproof.runs.read_roles import read_roles
 from overproof.synthetic import blobs
 from overproof.teachers import SavedTeacher, open_teacher
 from overproof.teachers.brought import saved_student

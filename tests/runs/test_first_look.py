@@ -44,12 +44,16 @@ def test_one_file_of_which_some_rows_have_a_label(tmp_path):
     made = propose([tickets(tmp_path)], Choices())
     source = made.content["data"]["files"]["all"]
     assert (source["input"], source["label"], source["id"]) == ("body", "queue", "key")
-    assert made.content["data"]["rows"] == {"labelled": "all", "test": 25}
+    assert made.content["data"]["rows"] == {"labelled": "all", "test": "cross-validate"}
     drawn = made.roles.for_seed(0).by_role()
-    assert {role: len(each) for role, each in drawn.items()} == {"labelled": 50, "pool": 75, "test": 25}
+    assert {role: len(each) for role, each in drawn.items()} == {"labelled": 75, "pool": 75}
     said = " ".join(made.sentences())
     assert "3 classes in 75 of 150 rows (a 25, b 25, c 25)" in said
-    assert "25 of the 75 labelled rows are held out as the test" in said
+    assert (
+        "cross-validated over the 75 labelled rows in 5 folds, so that an accuracy near 80 % is known to about" in said
+    )
+    assert "Every training is made 6 times: labelled rows as test=FILE save that" in said
+    assert "taken as labelled examples and pool." in said
     assert "Unsure: 'queue' is taken for the label because it has few different values and is empty in some" in said
     assert "Unsure: 'queue'" not in " ".join(propose([tickets(tmp_path)], Choices(label="queue")).sentences())
 
@@ -127,7 +131,7 @@ def test_a_table_is_read_without_what_is_no_feature(tmp_path):
     source = made.content["data"]["files"]["all"]
     assert source["ignore"] == ["name", "count"]
     assert source["missing"] == "allow"
-    assert made.roles.fixed["test"].column_names == ["x", "z"]
+    assert made.roles.fixed["train"].column_names == ["x", "z"]
     assert "'count' numbers the rows and is left out" in " ".join(made.sentences())
 
 
@@ -160,7 +164,7 @@ def test_two_columns_of_text_are_one_where_both_are_named(tmp_path):
     made = propose([path], Choices(text=("head", "body")))
     assert made.content["data"]["files"]["all"]["input"] == ["head", "body"]
     assert "'head', 'body' text" in " ".join(made.sentences())
-    assert made.roles.fixed["test"].inputs[0].as_py().startswith("a longer head")
+    assert made.roles.fixed["train"].inputs[0].as_py().startswith("a longer head")
 
 
 def test_images_in_folders_of_which_one_is_no_class(tmp_path):
@@ -172,7 +176,7 @@ def test_images_in_folders_of_which_one_is_no_class(tmp_path):
     made = propose([str(tmp_path / "shots")], Choices())
     assert made.content["data"]["files"]["all"]["unlabelled"] == ["unlabelled"]
     assert {role: len(each) for role, each in made.roles.for_seed(0).by_role().items()} == {
-        "labelled": 40, "pool": 30, "test": 20,
+        "labelled": 60, "pool": 30,
     }  # fmt: skip
 
 
@@ -204,7 +208,7 @@ def test_the_column_of_the_answers_is_found_or_asked_for(tmp_path):
     ):
         propose([path], Choices(answers=(two,)))
     with pytest.raises(
-        InputError, match=r"answers none of the 125 .* \('y' .*; the classes are 'a', 'b', 'c'; `teacher.a"
+        InputError, match=r"answers none of the 150 .*'y' .*; the classes are 'a', 'b', 'c'; `teacher.a"
     ):
         propose([path], Choices(answers=(two,), changes=("teacher.columns.label=one",)))
     # The one that names the classes of the data, also where it is in the same file as the labels.
@@ -233,7 +237,7 @@ def test_words_that_are_no_class_are_advised_on_and_lists_in_cells_are_read(tmp_
     made = propose([tickets(tmp_path)], Choices(answers=(write(tmp_path / "sets.csv", ["key", "label"], *rows),)))
     assert made.experiment.teacher.vote == "set"
     assert "120 answers list several classes, such as 'a;b': they are taken for all" in " ".join(made.sentences())
-    assert len(made.roles.for_seed(0).labelled) == 50
+    assert len(made.roles.for_seed(0).labelled) == 75
 
 
 def test_the_command_writes_a_file_that_runs_and_never_over_another(tmp_path, monkeypatch, capsys):
@@ -280,7 +284,7 @@ def test_run_takes_the_files_too(tmp_path, monkeypatch, capsys):
     made = experiment_of(["tickets.csv"], given)
     assert made == propose(["tickets.csv"], given).experiment
     assert made.seeds == (0,)
-    assert "Roles: 50 labelled, 75 pool, 25 test." in capsys.readouterr().err
+    assert "Roles: 75 labelled, 75 pool." in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main(["assess", "tickets.csv", "--out", "runs/x"])
     assert (

@@ -13,7 +13,7 @@ from overproof.progress import Silent
 from overproof.runs.caches import Caches
 from overproof.runs.experiment import experiment_from
 from overproof.runs.given_labels import GivenLabels
-from overproof.runs.roles import read_roles
+from overproof.runs.read_roles import read_roles
 from overproof.runs.scorer_answers import ScorerAnswers
 from overproof.runs.teacher_answers import TeacherAnswers
 from overproof.synthetic import blobs

@@ -17,7 +17,7 @@ from overproof.methods.noise_models import Isotonic
 from overproof.progress import Silent
 from overproof.runs.experiment import MethodOptions, experiment_from
 from overproof.runs.pipeline import Run
-from overproof.runs.roles import read_roles
+from overproof.runs.read_roles import read_roles
 from overproof.synthetic import blobs
 
 NAMES = np.array(["red", "green", "blue"])

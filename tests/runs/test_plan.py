@@ -140,7 +140,7 @@ def test_what_does_not_fit_is_refused_before_anything_is_read(name, folder, monk
     def refuse(*arguments, **options):
         raise AssertionError("read")
 
-    monkeypatch.setattr("overproof.runs.roles.read", refuse)
+    monkeypatch.setattr("overproof.runs.read_roles.read", refuse)
     monkeypatch.setattr("overproof.runs.measuring.read_answered", refuse)
     changes, words = REFUSED[name]
     experiment = experiment_from(content(folder), [change.replace("FOLDER", str(folder)) for change in changes])

@@ -8,7 +8,7 @@ from overproof.data import from_arrays, grouped, num_distinct, split
 from overproof.data.options import DataOptions
 from overproof.errors import InputError
 from overproof.runs.experiment import experiment_from
-from overproof.runs.roles import read_roles
+from overproof.runs.read_roles import read_roles
 
 
 def table(folder, num, num_labelled, *, classes=("a", "b"), repeats=0):

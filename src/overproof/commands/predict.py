@@ -168,9 +168,10 @@ def _chosen(folder: Path, calibrated: bool) -> Path:
     if not holds_run(folder):
         return folder
     from overproof.deployment.provenance import chosen_row, student_folder
+    from overproof.runs.experiment import load
 
     found = chosen_row(folder)
-    if calibrated:
+    if calibrated and load(folder / "experiment.yaml").data.has_test:
         raise InputError(
             f"{folder} is a run, whose student is chosen on the test, and --calibrate may hold rows of it: export it "
             f"first (`overproof export {folder} --out FOLDER`), which remembers them, or name the student, as "

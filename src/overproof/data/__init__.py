@@ -30,6 +30,7 @@ from overproof.data.source import ImageOptions as ImageOptions
 from overproof.data.source import Kind as Kind
 from overproof.data.source import Source as Source
 from overproof.data.splits import beyond_groups as beyond_groups
+from overproof.data.splits import by_content as by_content
 from overproof.data.splits import duplicates as duplicates
 from overproof.data.splits import num_distinct as num_distinct
 from overproof.data.splits import split as split

@@ -12,6 +12,9 @@ from overproof.synthetic.label_options import LabelNoise
 Role = Literal["labelled", "pool", "test", "validation", "original"]
 FileRole = Literal["all", "labelled", "pool", "test", "validation", "original"]
 
+CROSS_VALIDATE = "cross-validate"
+"""In place of a number of test examples: the labelled rows judge, each one students that were trained without it."""
+
 LARGE_BYTES = 2**30
 """Files that would take more memory than this are read into arrays on disk, unless `on_disk` is set."""
 
@@ -25,12 +28,17 @@ class DataOptions(pydantic.BaseModel, frozen=True, extra="forbid", ser_json_inf_
             of it. `labelled: all` takes every row of `all` with a label that is not drawn for `test` or `validation`.
             Zero means that there are none (no labelled examples, or no pool). The examples drawn for `test`, for
             `validation`, and for the pool and the labelled ones together are the same for every seed; which of the last
-            are labelled is drawn for each seed. `original` is the teacher's own training data, if available: it has
-            its own file, and a row with `pool: original` is distilled on it, for comparison.
+            are labelled is drawn for each seed. `test: cross-validate`, the default without a test, judges on the
+            labelled rows, each by students whose training never saw its label (`folds`); which rows are labelled is
+            then the same for every seed. `test: 0` trains without any estimate: nothing is judged. `original` is the
+            teacher's own training data, if available: it has its own file, and a row with `pool: original` is distilled
+            on it, for comparison.
         group: The column of every file that names what several rows come from, such as a patient, an author or a
             thread; `group` of one of the `files` names it for that file alone. Rows of one group are never both trained
             on and judged: they are in one fold, intervals count groups, and no group is in two of the roles that are
             drawn from `all`. It is not a feature.
+        folds: Parts of the labelled rows, by content and group, where they are cross-validated: every row of the table
+            is trained once for each part, on the others, beside the student that is trained on all of them.
         draw_seed: Seed of the draws that are the same for every seed.
         duplicates: What to do with labelled and pool examples whose content is also in the test: `report` or `drop`
             them.
@@ -45,8 +53,9 @@ class DataOptions(pydantic.BaseModel, frozen=True, extra="forbid", ser_json_inf_
     """
 
     files: dict[FileRole, Source]
-    rows: dict[Role, pydantic.NonNegativeInt | Literal["all"]] = {}
+    rows: dict[Role, pydantic.NonNegativeInt | Literal["all", "cross-validate"]] = {}
     group: str | None = None
+    folds: int = pydantic.Field(5, ge=2)
     draw_seed: int = 0
     duplicates: Literal["report", "drop"] = "report"
     unknown_is_foreign: bool = False
@@ -84,6 +93,15 @@ class DataOptions(pydantic.BaseModel, frozen=True, extra="forbid", ser_json_inf_
         default = {"pool", *files}
         return {**given, "rows": {role: num for role, num in rows.items() if num != "all" or role not in default}}
 
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _without_a_test_labelled_rows_judge(cls, given: Any) -> Any:
+        """Write down how students are judged where there is no test: by labelled rows, or without any not at all."""
+        rows, files = (given.get(name, {}) if isinstance(given, dict) else None for name in ("rows", "files"))
+        if not isinstance(rows, dict) or not isinstance(files, dict) or "test" in {*rows, *files}:
+            return given
+        return {**given, "rows": {**rows, "test": 0 if rows.get("labelled") == 0 else CROSS_VALIDATE}}
+
     def number_of(self, role: Role) -> int | None:
         """The number of examples of a role, where the options have one."""
         number = self.rows.get(role)
@@ -98,6 +116,16 @@ class DataOptions(pydantic.BaseModel, frozen=True, extra="forbid", ser_json_inf_
         """Whether the options declare that there are no examples of a role."""
         return self.rows.get(role) == 0
 
+    @property
+    def has_test(self) -> bool:
+        """Whether there is a test, from a file of its own or drawn."""
+        return not self.cross_validated and not self.without("test")
+
+    @property
+    def cross_validated(self) -> bool:
+        """Whether students are judged on the labelled rows, fold by fold."""
+        return self.rows.get("test") == CROSS_VALIDATE
+
     def is_on_disk(self, role: FileRole) -> bool:
         """Whether the inputs of a role with a file of its own are read into arrays on disk.
 
@@ -111,23 +139,38 @@ class DataOptions(pydantic.BaseModel, frozen=True, extra="forbid", ser_json_inf_
     @pydantic.model_validator(mode="after")
     def _every_role_has_a_source(self) -> "DataOptions":
         files = self.files
-        if odd := [role for role, number in self.rows.items() if number == "all" and role != "labelled"]:
+        allowed = {("labelled", "all"), ("test", CROSS_VALIDATE)}
+        words = [(role, number) for role, number in self.rows.items() if isinstance(number, str)]
+        if wrong := [(role, word) for role, word in words if word == CROSS_VALIDATE and role != "test"]:
+            raise InputError(
+                f"Option 'data.rows.{wrong[0][0]}' is {CROSS_VALIDATE!r}; only 'data.rows.test' may be; give a number."
+            )
+        if odd := [role for role, word in words if (role, word) not in allowed]:
             raise InputError(
                 f"Option 'data.rows.{odd[0]}' is 'all'; give a number (only 'labelled' may take every row that has a "
                 f"label), or a file of its own in 'data.files.{odd[0]}'."
             )
         empty: list[str] = [role for role in self.rows if self.without(role)]
         for role in empty:
-            if role not in ("labelled", "pool"):
-                raise InputError(f"Option 'data.rows.{role}' is 0; only 'labelled' or 'pool' may be empty.")
-            if role in files:
-                raise InputError(f"Option 'data.rows.{role}' is 0, but 'data.files' has a file for it; leave one out.")
-        if len(empty) == 2:
+            if role not in ("labelled", "pool", "test"):
+                raise InputError(f"Option 'data.rows.{role}' is 0; only 'labelled', 'pool' or 'test' may be empty.")
+        for role, number in self.rows.items():
+            if role in files and (number == 0 or number == CROSS_VALIDATE):
+                raise InputError(
+                    f"Option 'data.rows.{role}' is {number!r}, but 'data.files' has a file for it; leave one out."
+                )
+        if {"labelled", "pool"} <= set(empty):
             raise InputError("Option 'data.rows' sets both 'labelled' and 'pool' to 0; one of them is needed.")
-        roles_needed = [role for role in ("labelled", "pool", "test") if role not in empty]
+        if self.cross_validated and "labelled" in empty:
+            raise InputError(
+                "Option 'data.rows.test' is 'cross-validate', but there are no labelled rows to judge on; give a test "
+                "in 'data.files.test', or set 'data.rows.test: 0' to train without an estimate."
+            )
+        drawn_or_file = [role for role in ("labelled", "pool", "test") if role not in empty]
+        roles_needed = [role for role in drawn_or_file if not (role == "test" and self.cross_validated)]
         missing = [role for role in roles_needed if role not in files and "all" not in files]
         if missing:
-            zero = "" if missing[0] == "test" else f"; set 'data.rows.{missing[0]}: 0' if there is none"
+            zero = f"; set 'data.rows.{missing[0]}: 0' if there is none"
             raise InputError(f"Option 'data.files' has no {missing[0]!r} and no 'all' to draw it from{zero}.")
         if "original" in self.rows and "original" not in files:
             raise InputError("Option 'data.rows' has a number of 'original' examples, but 'data.files' has no file.")

@@ -7,6 +7,7 @@ nothing is asymptotic and the confidence need not be calibrated. The only assump
 examples are drawn from one distribution.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,6 +85,24 @@ def risk_bound(num_wrong: Int[np.ndarray, "C"], num: Int[np.ndarray, "C"], *, fa
     return binomial_bounds(num_wrong, num, tail=failure)[1]
 
 
+def fewest_examples(risk: float, confidence: float) -> int:
+    """With fewer labelled examples `choose_threshold` finds no threshold, even where the student is never wrong.
+
+    Args:
+        risk: In (0, 1).
+        confidence: In (0, 1).
+
+    Example:
+        >>> fewest_examples(0.1, 0.95)
+        55
+
+    Raises:
+        InputError: A number outside.
+    """
+    _check_levels(risk, confidence)
+    return math.ceil(math.log((1 - confidence) / NUM_COVERAGES) / math.log1p(-risk))
+
+
 def choose_threshold(
     student_confidence: Float[np.ndarray, "M"],
     wrong: Bool[np.ndarray, "M"],
@@ -130,9 +149,7 @@ def choose_threshold(
     its length; here the candidates are fixed and the correction is for all of them, so that the guarantee does not
     assume a monotone risk.
     """
-    for name, value in (("risk", risk), ("confidence", confidence)):
-        if not 0 < value < 1:
-            raise InputError(f"Option {name} is {value:g}; it must be strictly between 0 and 1.")
+    _check_levels(risk, confidence)
     if repeats is not None and repeats.any:
         wrong = (np.bincount(repeats.content, wrong) > 0)[repeats.content]
         first = np.sort(np.unique(repeats.group, return_index=True)[1])
@@ -165,6 +182,12 @@ def choose_threshold(
         num_accepted=int(accepted[best]),
         num_wrong=int(wrongs[accepted[best]]),
     )
+
+
+def _check_levels(risk: float, confidence: float) -> None:
+    for name, value in (("risk", risk), ("confidence", confidence)):
+        if not 0 < value < 1:
+            raise InputError(f"Option {name} is {value:g}; it must be strictly between 0 and 1.")
 
 
 def _up(bound: np.floating) -> float:

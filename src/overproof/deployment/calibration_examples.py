@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from overproof.data import Examples, Source, aligned, read, repeats_as_read
+from overproof.data.options import DataOptions
 from overproof.data.wording import at_row, listed
-from overproof.deployment.abstention import Abstention, choose_threshold
+from overproof.deployment.abstention import Abstention, choose_threshold, fewest_examples
 from overproof.deployment.predict import Predicted, only_read
 from overproof.errors import InputError
 from overproof.evaluation.metrics import correct
@@ -17,7 +18,7 @@ from overproof.models import Student
 from overproof.runs.folder.resume import experiment_in
 from overproof.runs.folder.seen import use_of_validation
 from overproof.runs.inputs.record import record_of, verify_data
-from overproof.runs.roles import read_roles
+from overproof.runs.read_roles import read_roles
 from overproof.storage import atomic
 
 _NEEDED = (
@@ -90,7 +91,7 @@ def choose_abstention(
             f"version or by your own code), so they cannot be left out and no risk can be promised; train it again "
             f"with this version, or name them with `Student.trained_on` and save it."
         )
-    given = _validation(folder) if source is None else _own_file(student, source)
+    given = _validation(folder, risk, confidence) if source is None else _own_file(student, source)
     read_by_it = only_read(given, student)
     roles = student.seen.roles(student.encoder, read_by_it)
     seen = np.any([np.zeros(len(given), bool), *roles.values()], axis=0)
@@ -135,16 +136,18 @@ def _own_file(student: Student, source: Source) -> Examples:
     return found
 
 
-def _validation(folder: Path) -> Examples:
+def _validation(folder: Path, risk: float, confidence: float) -> Examples:
     run = _run_of(folder)
     if run is None:
         raise InputError(f"{str(folder)!r} is not in the folder of a run, and {_NEEDED}.")
     experiment = experiment_in(run)
-    data = experiment.data
-    if not data.has_validation:
-        raise InputError(f"The run {str(run)!r} has no validation role, and {_NEEDED}.")
     row = next((each for each in experiment.rows() if each.row == folder.name), None)
-    if reason := use_of_validation(experiment, row):
+    reason, data = use_of_validation(experiment, row), experiment.data
+    if not data.has_validation:
+        raise InputError(
+            f"The run {str(run)!r} has no validation role, and {_NEEDED}{_instead(data, reason, risk, confidence)}."
+        )
+    if reason:
         raise InputError(
             f"The validation examples of the run {str(run)!r} were used to make this student ({reason}), and {_NEEDED}."
         )
@@ -153,6 +156,21 @@ def _validation(folder: Path) -> Examples:
     found = read_roles(data).for_seed(int(folder.absolute().parent.name.removeprefix("seed-"))).validation
     assert found is not None
     return found
+
+
+def _instead(data: DataOptions, use: str, risk: float, confidence: float) -> str:
+    """How many are needed, why labelled rows of the run are none, and the line that gives it some."""
+    fewest = fewest_examples(risk, confidence)
+    found = f" ({fewest} at least, for this risk and confidence)"
+    if data.cross_validated:
+        found += "; the cross-validated rows are none: this student was trained on them, and others answered them"
+    if use:
+        return f"{found}; a validation role would not do for this row, because {use}"
+    if "all" in data.files:
+        line = f"`validation: {2 * fewest}` below `data: rows:`"
+    else:
+        line = "`validation: {path: FILE, label: COLUMN}` below `data: files:`"
+    return f"{found}; or write {line} in the experiment file, and run it in another folder"
 
 
 def write_guarantee(predictions: Path, abstention: Abstention, left_out: LeftOut, written: Predicted) -> dict[str, Any]:

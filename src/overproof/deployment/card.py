@@ -11,6 +11,7 @@ from overproof.deployment.graph import GraphInput
 from overproof.deployment.int8 import Int8Cost
 from overproof.deployment.provenance import Provenance
 from overproof.errors import visible
+from overproof.evaluation.paired import CROSS_VALIDATED
 from overproof.functional.intervals import accuracy_interval
 from overproof.models import EmbeddingEncoder, NgramEncoder, Student, TableEncoder
 from overproof.version import __version__
@@ -89,7 +90,7 @@ def _header(about: CardFacts) -> str:
             for name, title in _METRICS.items()
             if name in source.metrics
         ]
-        dataset = {"name": source.experiment.name, "type": kind, "split": "test"}
+        dataset = {"name": source.experiment.name, "type": kind, "split": source.judged_on.kind}
         result = {"task": {"type": task}, "dataset": dataset, "metrics": values}
         header["tags"].append(source.row)
         header["model-index"] = [{"name": _name(about), "results": [result]}]
@@ -114,8 +115,15 @@ def _summary(about: CardFacts) -> Iterator[str]:
     )
     if source is None:
         return
-    interval = _accuracy(source.metrics)
-    yield (f"\nTest accuracy: {interval}." if interval else "\nIts run is not evaluated yet: its accuracy is unknown.")
+    judged = source.judged_on
+    if source.result and judged.kind == "nothing":
+        yield f"\n{judged.sentence()}"
+    elif interval := _accuracy(source):
+        yield f"\n{'Test accuracy' if judged.kind == 'test' else 'Accuracy'}: {interval}."
+    else:
+        yield "\nIts run is not evaluated yet: its accuracy is unknown."
+    if judged.kind == "cross-validation":
+        yield judged.sentence()
     verdict = source.summary(source.row).get("verdict")
     if verdict:
         yield f"Verdict on the method over all seeds of its run: **{verdict}** (see Results)."
@@ -174,7 +182,8 @@ def _data(about: CardFacts) -> Iterator[str]:
     for role, file in data.files.items():
         chosen = f", rows where {dict(file.where)}" if file.where else ""
         yield f"- `{role}`: `{file.path}`{chosen}"
-    drawn = ", ".join(f"{count if count == 'all' else f'{count:,}'} {role}" for role, count in data.rows.items())
+    counts = {role: count for role, count in data.rows.items() if role != "test" or data.has_test}
+    drawn = ", ".join(f"{count if count == 'all' else f'{count:,}'} {role}" for role, count in counts.items())
     if drawn:
         yield f"\nDrawn from them: {drawn}."
     held = facts["num_held_out"]
@@ -206,7 +215,8 @@ def _teacher(about: CardFacts) -> Iterator[str]:
             f"{_percent(known['low'])} to {_percent(known['high'])})."
         )
     if tested := _mean_text(source.summary("teacher")):
-        yield f"Test accuracy: {tested}."
+        test = source.judged_on.kind == "test"
+        yield f"{'Test accuracy' if test else f'Accuracy, {source.judged_on.words()}'}: {tested}."
 
 
 def _method(about: CardFacts) -> Iterator[str]:
@@ -227,10 +237,15 @@ def _results(about: CardFacts) -> Iterator[str]:
     if source is None or not source.metrics:
         return
     metrics = source.metrics
-    yield f"This student on {int(metrics['num_examples']):,} test examples:\n\n| metric | value |\n|---|---|"
+    yield (
+        f"This student on {int(metrics['num_examples']):,} test examples:"
+        if source.judged_on.kind == "test"
+        else f"Students trained as this one, with this seed, {source.judged_on.words()}:"
+    )
+    yield "\n| metric | value |\n|---|---|"
     for name, title in _METRICS.items():
         if name in metrics:
-            value = _accuracy(metrics) if name == "accuracy" else f"{metrics[name]:.3f}"
+            value = _accuracy(source) if name == "accuracy" else f"{metrics[name]:.3f}"
             yield f"| {title} | {value} |"
     own = source.summary(source.row)
     if not own:
@@ -258,7 +273,7 @@ def _int8_weights(about: CardFacts) -> Iterator[str]:
         "depend slightly on which examples are in a batch."
     )
     if cost is None:
-        yield "The change in accuracy is unknown: no labelled examples were available."
+        yield "The change in accuracy is unknown: no examples with a label that it was not trained on were available."
         return
     ends = f"[{_percent(cost.accuracy_int8_low)}, {_percent(cost.accuracy_int8_high)}]"
     yield (
@@ -289,8 +304,9 @@ def _limitations(about: CardFacts) -> Iterator[str]:
         f"- It has {len(names)} classes and assigns every input to one of them, also an input of a class that was not "
         f"in the training data."
     )
+    like = "labelled rows" if source is not None and source.judged_on.kind == "cross-validation" else "test set"
     yield (
-        "- All metrics hold for data distributed like the test set. Performance on other data and on subgroups is "
+        f"- All metrics hold for data distributed like the {like}. Performance on other data and on subgroups is "
         "unknown."
     )
     if source is not None and "ece" in source.metrics:
@@ -323,12 +339,15 @@ def _citation(about: CardFacts) -> Iterator[str]:
         yield "```bibtex\n" + "\n".join(paper.bibtex().strip() for paper in papers) + "\n```"
 
 
-def _accuracy(metrics: Mapping[str, float]) -> str:
+def _accuracy(source: Provenance) -> str:
+    metrics = source.metrics
     if not metrics:
         return ""
     num = int(metrics["num_examples"])
-    # Test examples of one group are not independent.
+    # Test examples of one group are not independent, nor are cross-validated rows.
     independent = metrics.get("num_independent", num)
+    if source.judged_on.kind == "cross-validation":
+        independent /= CROSS_VALIDATED
     right = round(metrics["accuracy"] * num) / num * independent
     low, high = accuracy_interval(right, independent)
     return f"{_percent(metrics['accuracy'])} (95 % interval {_percent(low)} to {_percent(high)}, {num:,} examples)"

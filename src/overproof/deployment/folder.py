@@ -128,7 +128,8 @@ def _exported(
         student, provenance = load_student(place, allow_import=allow_import), provenance_of(place)
         columns = columns_of(place)
     test = None if provenance is None else provenance.test
-    if why:
+    # Labelled rows that were cross-validated to choose it are among those that it was trained on.
+    if why and provenance is not None and provenance.experiment.data.has_test:
         student = replace(student, seen=with_test(student, test))
     is_estimator = body_of(student.module) is not None
     if int8 and is_estimator:

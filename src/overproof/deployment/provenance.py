@@ -11,6 +11,7 @@ from overproof.data import Examples
 from overproof.data.wording import listed, nearest, reason
 from overproof.errors import InputError
 from overproof.evaluation.deployable import Deployable, deployable
+from overproof.evaluation.judged import JudgedOn
 from overproof.methods.published import papers_of
 from overproof.papers import CO_TRAINING_1998, STACKING_1992
 from overproof.registry import Paper
@@ -18,7 +19,7 @@ from overproof.runs.experiment import Experiment, MethodOptions
 from overproof.runs.folder.result_file import RESULT, read_result, result_files
 from overproof.runs.folder.resume import ROW, experiment_in, holds_run
 from overproof.runs.inputs.record import record_of, verify_data
-from overproof.runs.roles import read_roles
+from overproof.runs.read_roles import read_roles
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -48,7 +49,7 @@ class Provenance:
 
     @property
     def metrics(self) -> Mapping[str, float]:
-        """The student's metrics on the test set; empty where the run is not evaluated yet."""
+        """The student's metrics on what judges; empty where the run is not evaluated yet, or judges nothing."""
         rows = (each for each in self.result.get("rows", ()) if (each["method"], each["seed"]) == (self.row, self.seed))
         return next((each["metrics"] for each in rows), {})
 
@@ -64,13 +65,22 @@ class Provenance:
         found += [CO_TRAINING_1998] if rounds else []
         return found + ([STACKING_1992] if rounds or self.experiment.teacher.others else [])
 
+    @property
+    def judged_on(self) -> JudgedOn:
+        """What its metrics are estimated on."""
+        found = self.result.get("judged_on")
+        # Runs of earlier versions had a test always.
+        return JudgedOn.of(int(self.metrics.get("num_examples", 0)), 0) if found is None else JudgedOn(**found)
+
     @cached_property
     def test(self) -> Examples | None:
-        """The run's test examples; None where their file cannot be read any more.
+        """The run's test examples; None where it has none, and where their file cannot be read any more.
 
         Raises:
             InputError: A file was replaced since the run was begun.
         """
+        if not self.experiment.data.has_test:
+            return None
         try:
             present = record_of(self.experiment, data_only=True)
         except InputError:
@@ -126,9 +136,13 @@ def chosen_row(run: Path) -> Deployable:
             f"{str(run)!r} has no {RESULT} yet to choose a student by: finish it with `overproof run`, or name a row "
             f"with --method; there are {listed(dict.fromkeys(trained)) or 'none'}."
         )
-    found = deployable(read_result(run).summary)
+    result = read_result(run)
+    found = deployable(result.summary)
     if found is None:
-        raise InputError(f"{str(run)!r} has no student to export.")
+        raise InputError(
+            f"{str(run)!r} is {result.judged_on.words()}, so nothing tells its rows apart: name one with --method; "
+            f"there are {listed(dict.fromkeys(trained)) or 'none'}."
+        )
     return found
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from overproof.evaluation.judged import JudgedOn
 from overproof.evaluation.verdict import LABELLED_ONLY, Summary
 
 
@@ -58,4 +59,8 @@ def deployable(summary: Sequence[Summary]) -> Deployable | None:
 
 def _right(row: Summary) -> str:
     ends = "" if row.low is None or row.high is None else f" [{100 * row.low:.1f}, {100 * row.high:.1f}]"
-    return f"{row.method!r} is right {100 * row.mean:.1f} %{ends} of the time on the test"
+    return f"{row.method!r} is right {100 * row.mean:.1f} %{ends} of the time {_where(row)}"
+
+
+def _where(row: Summary) -> str:
+    return JudgedOn.of(row.num_judged, row.num_folds).words() if row.num_folds else "on the test"

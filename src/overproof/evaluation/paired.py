@@ -21,6 +21,12 @@ Key = tuple[int, str]
 _Floats = NDArray[np.float64]
 _SMALLEST_P = 1e-12
 
+CROSS_VALIDATED = 1.5
+"""The variance over cross-validated rows is this many times that over as many test examples: the students of two folds
+share most of their labels, so that what is right and wrong varies together. No estimate of this part is unbiased; with
+this number 95 % intervals held 93 to 98 % of the time in simulations with 60 to 300 rows and 2 to 10 folds, and without
+it 86 to 92 %."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Row:
@@ -37,6 +43,8 @@ class Row:
             where all are independent.
         test: Identifies the test set, for instance `Examples.digest()`: rows with the same value were evaluated on the
             same examples in the same order.
+        num_folds: Of cross-validation: each example was answered by a student that was trained without its fold. 0 for
+            a test that no student was trained on.
     """
 
     method: str
@@ -46,6 +54,7 @@ class Row:
     correct: Bool[Tensor, "N"] | None = None
     repeats: Repeats | None = None
     test: str = ""
+    num_folds: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,6 +66,7 @@ class Means:
         mean: [V].
         over_seeds: [V, V], covariance of the means estimated over the seeds; None with fewer than two seeds.
         over_test: [V, V], covariance of the means estimated over the test examples; None where these are unknown.
+        cross_validated: Whether the examples are labelled rows, each answered by students trained without its fold.
         level: Coverage of the intervals, in (0, 1).
     """
 
@@ -65,6 +75,7 @@ class Means:
     over_seeds: _Floats | None
     over_test: _Floats | None
     level: float
+    cross_validated: bool = False
 
     @property
     def spread(self) -> _Floats:
@@ -100,15 +111,20 @@ class Means:
         if self.num_seeds == 0:
             return "no shared seed: no interval"
         if self.num_seeds == 1:
-            return "one seed: no interval" if self.over_test is None else "one seed: test sample only"
-        return f"{self.num_seeds} seeds" + ("" if self.over_test is None else " and the test sample")
+            return "one seed: no interval" if self.over_test is None else f"one seed: {self._sample} only"
+        return f"{self.num_seeds} seeds" + ("" if self.over_test is None else f" and the {self._sample}")
+
+    @property
+    def _sample(self) -> str:
+        return "draw of the labelled rows" if self.cross_validated else "test sample"
 
     def _spread(self, level: float) -> _Floats:
         tail, parts = (1 + level) / 2, []
         if self.over_seeds is not None:
             parts.append(stdtrit(self.num_seeds - 1, tail) ** 2 * self.over_seeds)
         if self.over_test is not None:
-            parts.append(ndtri(tail) ** 2 * self.over_test)
+            shared = CROSS_VALIDATED if self.cross_validated else 1.0
+            parts.append(ndtri(tail) ** 2 * shared * self.over_test)
         nothing = np.full((len(self.mean), len(self.mean)), np.inf)
         whole: _Floats = np.sum(parts, axis=0) if parts else nothing
         return whole
@@ -138,6 +154,7 @@ def means_of(columns: list[dict[Key, Row]], contrasts: list[list[float]], metric
         over_seeds=_covariance_of_mean(per_seed) if num_seeds > 1 else None,
         over_test=_covariance_of_mean(per_example, columns[0][shared[0]].repeats) if len(per_example) > 1 else None,
         level=level,
+        cross_validated=any(column[key].num_folds for column in columns for key in shared),
     )
 
 

@@ -14,7 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from overproof.errors import InputError
-from overproof.evaluation.paired import Key, Means, means_of, ratio_of
+from overproof.evaluation.judged import JudgedOn
+from overproof.evaluation.paired import CROSS_VALIDATED, Key, Means, means_of, ratio_of
 from overproof.evaluation.paired import Role as Role
 from overproof.evaluation.paired import Row as Row
 from overproof.functional.intervals import accuracy_interval
@@ -55,6 +56,8 @@ class Summary:
             then be 0.
         verdict: BEATS, DOES NOT BEAT or INCONCLUSIVE for methods and labelled-only; None for the others.
         interval: Which sources of variation the interval of the difference (without a baseline, of the mean) includes.
+        num_judged: Number of different examples that it was judged on, in one seed.
+        num_folds: Of cross-validation, where these are the labelled rows; 0 for a test.
     """
 
     method: str
@@ -76,6 +79,8 @@ class Summary:
     recovered_high: float | None
     verdict: Verdict | None
     interval: str
+    num_judged: int = 0
+    num_folds: int = 0
 
 
 def summarise(rows: Sequence[Row], *, metric: str = "accuracy", level: float = 0.95) -> list[Summary]:
@@ -89,7 +94,7 @@ def summarise(rows: Sequence[Row], *, metric: str = "accuracy", level: float = 0
     where these have groups, the second variance is over groups (`overproof.functional.repeats`). Variation by seed and
     example together is in both parts, so that the interval is slightly wide. With one seed there is only the second
     part, and Wilson's interval for the accuracy itself. A difference is such a mean, of the differences of two rows
-    by seed.
+    by seed. Where labelled rows are cross-validated, the part of the examples counts `paired.CROSS_VALIDATED` times.
 
     BEATS: the interval of the difference is above 0. DOES NOT BEAT: it is not, and ends below `PRACTICAL_MARGIN`, so
     that an exactly known tie is no win. INCONCLUSIVE: neither, or no interval. At level 0.95 a method no better than
@@ -159,6 +164,8 @@ def summarise(rows: Sequence[Row], *, metric: str = "accuracy", level: float = 0
                 recovered_high=share[2],
                 verdict=verdict_of(difference_low, difference_high) if judged else None,
                 interval=(own if best is None else versus).counts(),
+                num_judged=int(_first(runs).metrics.get("num_examples", 0)),
+                num_folds=_first(runs).num_folds,
             )
         )
     return in_order(summaries)
@@ -187,9 +194,11 @@ def _range(runs: dict[Key, Row], own: Means, metric: str, level: float) -> tuple
     (row, *others) = runs.values()
     if not others and row.correct is not None and metric == "accuracy":
         right, num = int(row.correct.sum()), len(row.correct)
-        if row.repeats is None:
+        if row.repeats is None and not row.num_folds:
             return accuracy_interval(right, num, level=level)
-        independent = row.repeats.num_independent
+        independent = (num if row.repeats is None else row.repeats.num_independent) / (
+            CROSS_VALIDATED if row.num_folds else 1
+        )
         return accuracy_interval(right / num * independent, independent, level=level)
     low, high = own.interval()
     if low is None or high is None:
@@ -230,8 +239,12 @@ def _by_method(rows: Sequence[Row], metric: str) -> dict[str, dict[Key, Row]]:
     return methods
 
 
+def _first(runs: dict[Key, Row]) -> Row:
+    return next(iter(runs.values()))
+
+
 def _role(runs: dict[Key, Row]) -> Role:
-    return next(iter(runs.values())).role
+    return _first(runs).role
 
 
 def _mean(runs: dict[Key, Row], metric: str) -> float:
@@ -283,8 +296,9 @@ def caption(summaries: Sequence[Summary]) -> str:
     if not summaries:
         return ""
     first = summaries[0]
+    judged = JudgedOn.of(first.num_judged or 1, first.num_folds).sentence()
     counted = "; ".join(dict.fromkeys(row.interval for row in summaries))
-    text = f"Intervals: {100 * first.level:g} % ({counted})."
+    text = f"{judged} Intervals: {100 * first.level:g} % ({counted}).".lstrip()
     if first.baseline is not None:
         text += f" {first.baseline} is the best conventional row; a positive difference is better."
         if all(row.recovered is None for row in summaries):

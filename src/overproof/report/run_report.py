@@ -66,18 +66,18 @@ def _write(run: Run, file: Path) -> None:
     detailed, rows = rows_in_detail(found), experiment.rows()
     seed = experiment.seeds[0]
     roles = run.seed_roles(seed)
-    labelled, pool, test = len(roles.labelled), len(roles.pool), len(roles.test)
+    labelled, pool = len(roles.labelled), len(roles.pool)
     # Files of answers need none to the test.
-    judged = [TEACHER] if any(each.method == TEACHER for each in found.tallies) else []
+    judged = [row for row in (TEACHER, *detailed) if any(each.method == row for each in found.tallies)]
     sections = [
-        results_section(found.summary),
+        results_section(found.summary) if found.summary else None,
         findings_section(found.findings),
         search_section(found.students),
         curves_section(found.students),
         weights_section(found.students, [row.row for row in rows if experiment.method_of(row).needs_held_out]),
-        errors_section(found.tallies, found.class_names, [*judged, *detailed]),
-        reliability_section(found.tallies, [*judged, *detailed]),
-        _disagreements(found, roles.test, detailed[0], seed),
+        errors_section(found.tallies, found.class_names, judged),
+        reliability_section(found.tallies, judged),
+        _disagreements(found, roles.judging, detailed[0], seed),
         _least_trusted(found, roles, seed),
         _costs(found, roles, folder, costs_of(folder)),
         reproduce_section(
@@ -94,7 +94,7 @@ def _write(run: Run, file: Path) -> None:
     facts = [
         f"{labelled:,} labelled".replace(",", " "),
         f"{pool:,} in the pool".replace(",", " "),
-        f"{test:,} in the test".replace(",", " "),
+        found.judged_on.words().replace(",", " "),
         f"{len(found.class_names)} classes",
         "1 seed" if len(experiment.seeds) == 1 else f"{len(experiment.seeds)} seeds",
         f"student {experiment.student.name}",
@@ -102,7 +102,7 @@ def _write(run: Run, file: Path) -> None:
     text = page(
         title=found.name,
         kind="Run",
-        verdict=verdict_sentence(found.summary),
+        verdict=verdict_sentence(found.summary) if found.summary else found.judged_on.sentence(),
         sections=[section for section in sections if section is not None],
         facts=facts,
     )
@@ -129,10 +129,11 @@ def _disagreements(found: RunResult, test: Examples, row: str, seed: int) -> Sec
             mark = "right" if named == each["label"] else "wrong"
             notes.append((title, f"{names[named]}, {100 * each[f'{name}_prob']:.0f} %", mark))
         examples.append(AnnotatedExample(content=example_html(test, each["row"]), notes=notes))
+    judging = "Labelled rows" if found.judged_on.kind == "cross-validation" else "Test examples"
     intro = (
-        f"Test examples on which {row} and its teacher predict different classes, with the largest distance between "
-        f"their probabilities (seed {seed}). Do not choose a method or its options by these examples: the test set "
-        f"would no longer be independent."
+        f"{judging} on which {row} and its teacher predict different classes, with the largest distance between "
+        f"their probabilities (seed {seed}). Do not choose a method or its options by these examples: they would "
+        f"not be independent of it any more."
     )
     return examples_section("disagreements", "Where teacher and student disagree", intro, examples, kind=test.kind)
 

@@ -13,7 +13,8 @@ from overproof.data.wording import listed
 from overproof.errors import InputError
 from overproof.runs.caches import Caches
 from overproof.runs.experiment import Experiment, ScorerOptions
-from overproof.runs.roles import Roles, read_roles
+from overproof.runs.read_roles import read_roles
+from overproof.runs.roles import Roles
 from overproof.teachers import from_files, joined_by, judged_on
 
 _CALLED = {"train": "labelled and pool"}
@@ -28,7 +29,7 @@ def read_answered(experiment: Experiment, folder: Path | None, caches: Caches) -
         caches: What was read before.
 
     Raises:
-        InputError: As `overproof.runs.roles.read_roles` and `answered_roles`.
+        InputError: As `overproof.runs.read_roles.read_roles` and `answered_roles`.
     """
     return answered_roles(read_roles(experiment.data, folder, caches.read), experiment, caches)
 

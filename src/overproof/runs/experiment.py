@@ -165,6 +165,11 @@ class Experiment(Options):
                 "Option 'teacher.trained_on_labelled' is true, so a 'validation' role of labelled examples that the "
                 "teacher never saw is needed; there is none in 'data'."
             )
+        if self.teacher.trained_on_labelled and self.data.cross_validated:
+            raise InputError(
+                "Option 'teacher.trained_on_labelled' is true: its answers hold the labels of every fold, so these "
+                "rows cannot be cross-validated. Give a test, or set 'data.rows.test: 0' to train without an estimate."
+            )
         return self
 
     @property

@@ -13,6 +13,7 @@ The folder of a run:
     OUT/labels/seed-S/…        where there are several teachers: the others' answers, and weights.json
     OUT/labels/seed-S/peers/…  the answers of peers, where a row has peer rounds
     OUT/students/seed-S/ROW/…  one student: weights, description, learned parts of its method; row.json last
+    OUT/folds/fold-F/…         where labelled rows are cross-validated: the same two without the labels of fold F
     OUT/tallies.json           counts of the answers of each row on the test
     OUT/result.json            rows, summary and findings, written last of all
     OUT/report.html            the same as a page, if requested
@@ -21,9 +22,10 @@ The folder of a run:
 Every step skips what is finished, so that the same call resumes (`overproof.runs.folder.resume`).
 """
 
+import itertools
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -33,6 +35,7 @@ from overproof.data import num_bytes
 from overproof.data.options import LARGE_BYTES
 from overproof.errors import InputError, NotFiniteError
 from overproof.evaluation.findings import RunFacts, findings_of
+from overproof.evaluation.judged import JudgedOn
 from overproof.evaluation.verdict import summarise
 from overproof.models import as_matrix
 from overproof.models.importing import allowing, as_paths
@@ -53,22 +56,19 @@ from overproof.runs.folder.resume import (
     is_finished,
     no_run,
     remove_checkpoints,
-    student_folder,
 )
 from overproof.runs.folder.run_log import RunLog
 from overproof.runs.folder.steps import step
-from overproof.runs.given_labels import GivenLabels
 from overproof.runs.inputs.content import check_content
 from overproof.runs.inputs.of_run import record_run, verify_run
 from overproof.runs.inputs.record import InputRecord, has_record, record_of
 from overproof.runs.measuring import measure, sizes_of
+from overproof.runs.part import Part
 from overproof.runs.plan import Plan, check_room, plan
 from overproof.runs.preflight import check_assessable, preflight
 from overproof.runs.roles import Roles, SeedRoles
-from overproof.runs.scorer_answers import ScorerAnswers
 from overproof.runs.scoring import score
 from overproof.runs.seed_inputs import SeedInputs
-from overproof.runs.students import Students
 from overproof.runs.teacher_answers import TeacherAnswers
 
 
@@ -133,12 +133,18 @@ class Run:
 
     @step
     def label(self) -> dict[int, dict[str, int]]:
-        """Compute the teacher's answers to every example of every seed, once.
+        """Compute the teacher's answers to every example of every seed, once; without a test, also fold by fold.
 
         Returns:
             How many examples have answers, by seed and role.
         """
         self.begin()
+        answered = self._answered(self._parts())
+        self._log.write("labels", "every example is answered")
+        return answered
+
+    def _answered(self, parts: Sequence[Part]) -> dict[int, dict[str, int]]:
+        """Compute the teacher's answers in some parts of the run, the first of which is the whole."""
         if self.caches.folder is None:
             for remark in self._roles.remarks_for(self.experiment.seeds[0]):
                 self.progress.note(partial(str, remark))
@@ -146,13 +152,13 @@ class Run:
         # The leading process computes the answers; the others then find them stored.
         for leading in (True, False):
             if leads() is leading:
-                for seed in self.experiment.seeds:
-                    sizes = {role: len(each) for role, each in self._roles.for_seed(seed).by_role().items()}
-                    with measured(self.folder, "ask", "teacher", seed, sum(sizes.values())):
-                        given = self.teacher.for_seed(seed)
-                    answered[seed] = {role: size for role, size in sizes.items() if role in given}
+                for part, seed in itertools.product(parts, self.experiment.seeds):
+                    sizes = {role: len(each) for role, each in part.roles.for_seed(seed).by_role().items()}
+                    with measured(part.folder, "ask", "teacher", seed, sum(sizes.values())):
+                        given = part.teacher.for_seed(seed)
+                    if part is parts[0]:
+                        answered[seed] = {role: size for role, size in sizes.items() if role in given}
             wait_for_all()
-        self._log.write("labels", "every example is answered")
         return answered
 
     @step
@@ -163,8 +169,9 @@ class Run:
             InputError: There are too few labelled examples, none that the teacher was not trained on, or no pool.
         """
         check_assessable(self.experiment)
-        self.label()
-        inputs = self._students.inputs_of(self.experiment.seeds[0])
+        self.begin()
+        self._answered([self._whole])
+        inputs = self._whole.students.inputs_of(self.experiment.seeds[0])
         known = inputs.answered["labelled" if inputs.trust_labelled_answers else "validation"]
         found = assess(
             known.label,
@@ -181,34 +188,36 @@ class Run:
 
     @step
     def distill(self) -> None:
-        """Train one student for each method and seed."""
+        """Train one student for each method and seed; without a test, also one without each fold of the labels."""
         self.begin()
-        cells = [(seed, each) for seed in self.experiment.seeds for each in self._students.rows(seed)]
-        finished = [(seed, each) for seed, each in cells if is_finished(self._student_folder(seed, each))]
+        places = list(itertools.product(self._parts(), self.experiment.seeds))
+        cells = [(part, seed, each) for part, seed in places for each in part.students.rows(seed)]
+        finished = [cell for cell in cells if is_finished(cell[0].student_folder(*cell[1:]))]
         # All processes must have checked the finished students before one of them writes.
         wait_for_all()
         with self.progress.task("students", len(cells)) as advance:
-            for number, (seed, each) in enumerate(finished):
-                remove_checkpoints(self._student_folder(seed, each))
-                advance(number + 1, f"{each.row}, seed {seed}")
+            for number, (part, seed, each) in enumerate(finished):
+                remove_checkpoints(part.student_folder(seed, each))
+                advance(number + 1, f"{each.row}, seed {seed}{part.name}")
             done = len(finished)
-            for seed in self.experiment.seeds:
-                rows = [each for other, each in cells if other == seed and (seed, each) not in finished]
+            for part, seed in places:
+                rows = [cell[2] for cell in cells if cell[:2] == (part, seed) and cell not in finished]
                 if not rows:
                     continue
                 # One seed's encoded examples are held at a time.
-                inputs = self._students.inputs_of(seed)
+                inputs = part.students.inputs_of(seed)
                 for each in rows:
-                    self._train(inputs, each)
+                    self._train(part, inputs, each)
                     done += 1
-                    advance(done, f"{each.row}, seed {seed}")
+                    advance(done, f"{each.row}, seed {seed}{part.name}")
         wait_for_all()
 
     @step
     def evaluate(self) -> RunResult:
         """Open the test, score teacher and students, and write result.json."""
         self.begin()
-        scores = [score(self._students, self.folder, seed) for seed in self.experiment.seeds]
+        whole, *folds = self._parts()
+        scores = [score(whole.students, seed, [fold.students for fold in folds]) for seed in self.experiment.seeds]
         rows = tuple(row for each in scores for row in each.rows)
         trainings = {key: facts for each in scores for key, facts in each.trainings.items()}
         summary = tuple(summarise(rows))
@@ -242,6 +251,7 @@ class Run:
             findings=tuple(findings_of(facts)),
             students=tuple({"method": row, "seed": seed, **known} for (row, seed), known in trainings.items()),
             tallies=tuple(each for every in scores for each in every.tallies),
+            judged_on=JudgedOn.of(int(rows[0].metrics["num_examples"]) if rows else 0, len(folds)),
         )
         self.verify_inputs()
         if leads():
@@ -252,7 +262,7 @@ class Run:
     def seed_roles(self, seed: int) -> SeedRoles:
         """The examples of one seed by role, with the labels they are given."""
         with allowing(self.allow_import):
-            return self._given.for_seed(seed)
+            return self._whole.given.for_seed(seed)
 
     # --- start, or resume
 
@@ -323,9 +333,10 @@ class Run:
         """Check the options that depend on the content of the data."""
         roles, experiment = self._roles.for_seed(self.experiment.seeds[0]), self.experiment
         check_content(experiment, self._roles.class_names, roles)
+        scorers = self._whole.scorers
         for scorer in experiment.scorers:
             if scorer.answers:
-                self._scorers.of(scorer, roles, experiment.seeds[0], self._scorers.home(experiment.seeds[0]))
+                scorers.of(scorer, roles, experiment.seeds[0], scorers.home(experiment.seeds[0]))
 
     def _plan(self) -> Plan:
         found = sizes_of(self.experiment, self._roles)
@@ -345,55 +356,42 @@ class Run:
         return roles
 
     @cached_property
-    def _scorers(self) -> ScorerAnswers:
-        return ScorerAnswers(
+    def _whole(self) -> Part:
+        return Part(
             experiment=self.experiment,
             roles=self._roles,
             folder=self.folder,
             progress=self.progress,
             caches=self.caches,
-        )
-
-    @cached_property
-    def _given(self) -> GivenLabels:
-        return GivenLabels(scorers=self._scorers)
-
-    @cached_property
-    def teacher(self) -> TeacherAnswers:
-        """Its answers."""
-        return TeacherAnswers(scorers=self._scorers, given=self._given)
-
-    @cached_property
-    def _students(self) -> Students:
-        return Students(
-            experiment=self.experiment,
-            given=self._given,
-            teacher=self.teacher,
-            caches=self.caches,
-            folder=self.folder,
             log=self._log,
         )
+
+    @property
+    def teacher(self) -> TeacherAnswers:
+        """Its answers."""
+        return self._whole.teacher
+
+    def _parts(self) -> tuple[Part, ...]:
+        """The whole run, and each fold of its labelled rows where these are cross-validated."""
+        return (self._whole, *self._whole.folds(self._shared_folder))
 
     @property
     def _log(self) -> RunLog:
         return RunLog(folder=self.folder)
 
-    def _student_folder(self, seed: int, each: MethodOptions) -> Path:
-        return student_folder(self.folder, seed, each.row)
-
-    def _train(self, inputs: SeedInputs, each: MethodOptions) -> None:
+    def _train(self, part: Part, inputs: SeedInputs, each: MethodOptions) -> None:
         """Train one student, write it to its folder, and note the seconds that it took."""
-        seed, folder, began = inputs.seed, self._student_folder(inputs.seed, each), time.perf_counter()
+        seed, folder, began = inputs.seed, part.student_folder(inputs.seed, each), time.perf_counter()
         try:
-            self._students.train(inputs, each, folder)
+            part.students.train(inputs, each, folder)
         except NotFiniteError as error:
             # The same options would diverge again, so nothing of this training is worth keeping.
             if leads():
                 shutil.rmtree(folder, ignore_errors=True)
             option = f"train.learning_rate' of row {each.row!r}"
             sentence = str(error).replace("train.learning_rate'", option) if "learning_rate" in each.train else error
-            raise NotFiniteError(f"Row {each.row!r}, seed {seed}: {sentence}") from None
+            raise NotFiniteError(f"Row {each.row!r}, seed {seed}{part.name}: {sentence}") from None
         seconds = time.perf_counter() - began
-        note(self.folder, "train", each.row, seed, inputs.num_for(each.pool), seconds)
-        self._log.write("student", f"{each.row}, seed {seed}: {seconds:.1f} s")
+        note(part.folder, "train", each.row, seed, inputs.num_for(each.pool), seconds)
+        self._log.write("student", f"{each.row}, seed {seed}{part.name}: {seconds:.1f} s")
         remove_checkpoints(folder)

@@ -31,7 +31,8 @@ class Plan:
         class_names: The classes.
         on_disk: Roles whose inputs are on disk.
         num_shards: Files of answers.
-        num_students: Students in the table.
+        num_students: Students in the table, and those of its folds where labelled rows are cross-validated.
+        num_folds: Of cross-validation; 0 where a test judges, or nothing.
         num_peers: Students that peer rounds train in addition, at most.
         steps: Steps of a training, by row; the maximum number of fits, where the student is fitted without steps.
         fitted: Whether the student is fitted without steps, as estimators like scikit-learn's are.
@@ -48,6 +49,7 @@ class Plan:
     on_disk: tuple[str, ...]
     num_shards: int
     num_students: int
+    num_folds: int = 0
     num_peers: int
     steps: Mapping[str, int]
     fitted: bool
@@ -84,9 +86,16 @@ class Plan:
             "the teacher besides" if self.teacher_seconds is None else f"the teacher {_time(self.teacher_seconds)}"
         )
         peers = f" and at most {self.num_peers} peers" if self.num_peers else ""
+        folds = f", {self.num_folds} of {self.num_folds + 1} for the cross-validation," if self.num_folds else ""
         return (
-            f"About {_time(self.train_seconds)} to train {self.num_students} students{peers} ({teacher}), "
+            f"About {_time(self.train_seconds)} to train {self.num_students} students{folds}{peers} ({teacher}), "
             f"{_size(self.memory_bytes)} of memory and {_size(self.disk_bytes)} of disk (estimates)."
+        )
+
+    def _folds(self) -> str:
+        return (
+            f"{self.num_folds} of {self.num_folds + 1} students, and as many trainings of a teacher that is trained "
+            f"here, are for the estimate (data.folds; a test, or 'data.rows.test: 0' for no estimate, saves them)"
         )
 
     def lines(self) -> list[tuple[str, str]]:
@@ -103,6 +112,7 @@ class Plan:
             ),
             ("answers", f"{self.num_shards:,} shards of at most {ROWS_PER_SHARD:,} rows"),
             ("students", f"{self.num_students}: {', '.join(self.steps)}"),
+            *([("cross-validation", self._folds())] if self.num_folds else []),
             *([("peers", f"at most {self.num_peers}, each on half of the pool")] if self.num_peers else []),
             ("fits", f"at most {steps} a training ({whole})") if self.fitted else ("steps", f"{steps} a training"),
             ("encoded", _size(self.encoded_bytes)),
@@ -128,15 +138,16 @@ def plan(experiment: Experiment, found: Sizes, rates: Rates) -> Plan:
     """
     estimate = _Estimate(experiment=experiment, found=found, rates=rates)
     counts, seeds, steps = found.counts, len(experiment.seeds), estimate.steps
-    answered = seeds * estimate.everyone
+    answered, parts = seeds * estimate.everyone, estimate.parts
     return Plan(
         counts=counts,
         exact=found.exact,
         class_names=found.class_names,
         on_disk=tuple(role for role in counts if role in found.on_disk),
-        num_shards=seeds * len(experiment.scorers) * sum(-(-count // ROWS_PER_SHARD) for count in counts.values()),
-        num_students=seeds * len(estimate.rows),
-        num_peers=seeds * sum(estimate.peers.values()),
+        num_shards=seeds * estimate.num_stores * sum(-(-count // ROWS_PER_SHARD) for count in counts.values()),
+        num_students=parts * seeds * len(estimate.rows),
+        num_folds=parts - 1,
+        num_peers=parts * seeds * sum(estimate.peers.values()),
         steps={each.row: experiment.train_options(each).epochs for each in estimate.rows} if rates.fitted else steps,
         fitted=rates.fitted,
         encoded_bytes=int(estimate.trained_on * rates.encoded_bytes),
@@ -175,6 +186,17 @@ class _Estimate:
         return {each.row: each.rounds.most * _num_folds(self.experiment, each) for each in self.rows}
 
     @property
+    def parts(self) -> int:
+        """Trainings of each student of a seed: on everything, and without each fold where these are judged."""
+        data = self.experiment.data
+        return 1 + (data.folds if data.cross_validated else 0)
+
+    @property
+    def num_stores(self) -> int:
+        """Sets of answers to all examples under one seed: a teacher trained here has one for each part."""
+        return sum(self.parts if scorer.trained_here else 1 for scorer in self.experiment.scorers)
+
+    @property
     def num_pool(self) -> int:
         """Pool examples."""
         return self.found.counts.get("pool", 0)
@@ -207,10 +229,14 @@ class _Estimate:
         # A peer is trained on half of the pool.
         num_steps = sum(self.steps[row] * (trainings[row] + self.peers[row] / 2) for row in self.steps)
         forward = rates.step_seconds / self.experiment.train.batch_size / 3
-        return len(self.experiment.seeds) * (
-            num_steps * rates.step_seconds
-            + self.trained_on * rates.encode_seconds
-            + len(self.rows) * (num_test * (rates.encode_seconds + forward) + self.num_pool * forward)
+        return (
+            self.parts
+            * len(self.experiment.seeds)
+            * (
+                num_steps * rates.step_seconds
+                + self.trained_on * rates.encode_seconds
+                + len(self.rows) * (num_test * (rates.encode_seconds + forward) + self.num_pool * forward)
+            )
         )
 
     def memory_bytes(self) -> float:
@@ -242,8 +268,8 @@ class _Estimate:
         return (
             self.mapped * (rates.raw_bytes + 32)
             + encodings * min(self.mapped, self.trained_on) * rates.encoded_bytes
-            + seeds * len(self.experiment.scorers) * answers * (self.answer_bytes + 16)
-            + seeds * len(self.rows) * student_bytes
+            + seeds * self.num_stores * answers * (self.answer_bytes + 16)
+            + self.parts * seeds * len(self.rows) * student_bytes
             + 4 * student_bytes
         )
 

@@ -1,36 +1,33 @@
-"""Which examples play which role: files read, classes matched by name, roles drawn, repetitions found."""
+"""Which examples play which role in a seed, and in a fold of the labelled rows that is judged without its labels."""
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow.compute as pc
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from overproof.cross_fitting import folds, rows_within, rows_without
 from overproof.data import (
     Examples,
-    aligned,
     beyond_groups,
-    class_space,
+    by_content,
     concatenate,
     duplicates,
     num_distinct,
-    read,
-    read_on_disk,
     remarks_on_copies,
     remarks_on_groups,
-    remarks_on_labels,
+    repeats_in,
     split,
-    with_joined_groups,
 )
-from overproof.data.options import DataOptions, FileRole
-from overproof.data.remarks import check_numbers, remarks_on, remarks_on_new_gaps
+from overproof.data.options import DataOptions
+from overproof.data.remarks import remarks_on_new_gaps
 from overproof.data.wording import listed
 from overproof.errors import InputError
 from overproof.runs.experiment import MethodOptions
-from overproof.runs.people.added_labels import with_added_labels
+from overproof.seeds import derived_seed
 
 KNOWN_ENOUGH = 0.9
 """An oracle row is trained where the truth is known for this share of the pool, and on that share."""
@@ -47,6 +44,7 @@ class SeedRoles:
         test: With known labels; only `evaluate` reads its inputs and labels.
         validation: With known labels, or None where there is no such role.
         original: The teacher's own training data, or None where it is not given.
+        fold: [n], the fold of every labelled example, where these judge in place of a test; else empty.
     """
 
     labelled: Examples
@@ -54,6 +52,21 @@ class SeedRoles:
     test: Examples
     validation: Examples | None
     original: Examples | None
+    fold: Tensor = field(default_factory=lambda: torch.empty(0, dtype=torch.int64))
+
+    @property
+    def judging(self) -> Examples:
+        """The examples that students are judged on: the test, or without one the labelled rows, cross-validated."""
+        return self.labelled if len(self.fold) else self.test
+
+    def without_fold(self, number: int) -> "SeedRoles":
+        """The same roles for students that are judged on one fold: its rows are the test, and labelled no more.
+
+        Args:
+            number: Of the fold, from 0.
+        """
+        kept, judging = rows_without(self.fold, number), rows_within(self.fold, number)
+        return replace(self, labelled=self.labelled.take(kept), test=self.labelled.take(judging), fold=self.fold[:0])
 
     def by_role(self) -> dict[str, Examples]:
         """Everything that the teacher answers: all roles that have examples, the labelled ones first."""
@@ -77,6 +90,7 @@ class Roles:
         class_names: The shared classes in order.
         repeated: How many examples of each role are in the test too.
         remarks: What is to be known of the files, in sentences.
+        held_fold: The fold of the labelled rows that is judged and not trained on; None for all other runs.
     """
 
     options: DataOptions
@@ -84,6 +98,7 @@ class Roles:
     class_names: tuple[str, ...]
     repeated: Mapping[str, int]
     remarks: tuple[str, ...] = ()
+    held_fold: int | None = None
     _remarks: dict[int, tuple[str, ...]] = field(default_factory=dict)
     _last: dict[int, SeedRoles] = field(default_factory=dict)
 
@@ -102,12 +117,26 @@ class Roles:
         # The last seed's are kept: to draw from ten million rows takes seconds.
         if seed not in self._last:
             drawn = self._drawn(seed)
+            if self.options.cross_validated:
+                drawn = replace(drawn, fold=_folds(drawn.labelled, self.options.folds, seed))
+            if self.held_fold is not None:
+                drawn = drawn.without_fold(self.held_fold)
             self._last.clear()
             self._last[seed] = drawn
         return self._last[seed]
 
+    def holding(self, fold: int) -> "Roles":
+        """The roles for students that are judged on one fold of the labelled rows, without its labels.
+
+        Args:
+            fold: Its number, from 0.
+        """
+        return replace(self, held_fold=fold, _remarks={}, _last={})
+
     def _drawn(self, seed: int) -> SeedRoles:
-        rows, fixed = _numbers(self.options), dict(self.fixed)
+        rows, fixed = numbers_of(self.options), dict(self.fixed)
+        # What judges is the same for every seed.
+        seed = self.options.draw_seed if self.options.cross_validated else seed
         if "train" in fixed:
             train = fixed.pop("train")
             counts = {"labelled": rows["labelled"]}
@@ -118,13 +147,16 @@ class Roles:
         elif rows.get("labelled"):
             fixed["labelled"] = split(fixed["labelled"], {"labelled": rows["labelled"]}, seed)["labelled"]
         if "validation" in fixed:
-            unseen = ~_shared(fixed["validation"], fixed["labelled"])
+            unseen = ~shared_rows(fixed["validation"], fixed["labelled"])
             if not unseen.any():
                 raise InputError(
                     f"All {len(unseen)} validation examples are labelled examples too, or in one of their groups; no "
                     f"teacher can be judged on them. Give others, or leave the role out."
                 )
             fixed["validation"] = fixed["validation"].take(unseen)
+        if self.options.cross_validated:
+            # In an order that neither the file nor the draw decides.
+            fixed["labelled"] = by_content(fixed["labelled"])
         return SeedRoles(
             labelled=fixed["labelled"],
             pool=fixed["pool"],
@@ -159,7 +191,7 @@ class Roles:
             parts: dict[str, Examples] = {
                 role: drawn[role] for role in ("labelled", "pool") if role in drawn and role not in self.fixed
             }
-            copies += _remark_beyond(self.fixed["train"], parts)
+            copies += remark_beyond(self.fixed["train"], parts)
         own = [*remarks_on_new_gaps(drawn), *copies, *(dropped if left_out else []), *remarks_on_groups(drawn, column)]
         return (*self.remarks, *own)
 
@@ -175,8 +207,13 @@ class Roles:
         return concatenate([examples for examples in asked if examples is not None and len(examples)])
 
 
-def _shared(examples: Examples, others: Examples) -> NDArray[np.bool_]:
-    """[N], which examples have the content of one of the others, or are in one of their groups."""
+def shared_rows(examples: Examples, others: Examples) -> NDArray[np.bool_]:
+    """[N], which examples have the content of one of the others, or are in one of their groups.
+
+    Args:
+        examples: N examples.
+        others: Of the same kind.
+    """
     shared = np.zeros(len(examples), bool)
     shared[duplicates(examples, others)] = True
     if examples.group is not None and others.group is not None:
@@ -216,141 +253,37 @@ def check_budgets(methods: Iterable[MethodOptions], pool: Examples) -> None:
                 )
 
 
-def read_roles(options: DataOptions, folder: Path | None = None, reading: Callable[..., Examples] = read) -> Roles:
-    """Read every file and draw the roles that are the same for all seeds.
-
-    Args:
-        options: Which files, and how roles are drawn.
-        folder: Where the inputs of large files are kept; None holds everything in memory.
-        reading: A function like `overproof.data.read`; another one may keep files it has read.
+def _folds(labelled: Examples, num_folds: int, seed: int) -> Tensor:
+    """[n], the fold of every labelled row.
 
     Raises:
-        InputError: A file cannot be read, roles have different classes, or a file has fewer examples than are drawn.
+        InputError: There are fewer contents or groups than folds.
     """
-    rows: dict[str, int] = {role: count for role, count in _numbers(options).items() if count}
-    absent = [role for role in options.rows if options.without(role)]
-    sets: dict[str, Examples] = {role: _read(options, role, folder, reading) for role in options.files}
-    remarks: list[str] = []
-    for file, source in options.files.items():
-        check_numbers(source, sets[file])
-        remarks += remarks_on(source, file, sets[file])
-        if file in ("all", "labelled", "validation", "test"):
-            remarks += remarks_on_labels(sets[file])
-    if options.labels:
-        sets, added = with_added_labels(sets, options.labels, options.rows)
-        remarks += added
-    whole = sets.pop("all", None)
-    for role in ("pool", "test", "validation", "original"):
-        if role in sets and role in rows:
-            wanted = _without_repeats(sets[role], {role: rows[role]}, role, remarks)
-            sets[role] = split(sets[role], wanted, options.draw_seed)[role]
-    if whole is not None:
-        whole = with_joined_groups(whole)
-        drawn: dict[str, int] = {
-            role: rows[role] for role in ("test", "validation") if role not in sets and role in rows
-        }
-        if every_label := options.rows.get("labelled") == "all":
-            rows["labelled"] = _num_labelled_beside(whole, drawn, options.draw_seed)
-            options = options.model_copy(update={"rows": {**options.rows, "labelled": rows["labelled"]}})
-        left = num_distinct(whole) - sum(drawn.values())
-        if "labelled" not in sets and "labelled" not in absent:
-            drawn["labelled"] = rows["labelled"]
-            left -= rows["labelled"]
-        if "pool" not in sets and "pool" not in absent:
-            if every_label and "pool" not in rows and left < 1:
-                raise InputError(
-                    f"Option 'data.rows.labelled' is 'all', and every row of {whole.origin} has a label, so that no "
-                    f"pool is left; give a number instead, a pool in 'data.files.pool', or set 'data.rows.pool: 0'."
-                )
-            drawn["pool"] = rows.get("pool", left)
-        drawn = _without_repeats(whole, drawn, "pool", remarks)
-        _need_enough(whole, drawn)
-        needed = {"train": drawn["labelled"]} if "labelled" in drawn else {}
-        # Which of them are labelled is every seed's own draw.
-        if "labelled" in drawn:
-            others = left if "pool" in absent else 0
-            drawn["train"] = drawn.pop("labelled") + drawn.pop("pool", others)
-        rest = None if "pool" in rows else "train" if "train" in drawn else "pool"
-        parts = split(whole, drawn, options.draw_seed, labels_needed=needed, rest=rest)
-        remarks += _remark_beyond(whole, parts)
-        sets.update(parts)
-    named = dict(sets)
-    if "train" in named:
-        named["labelled"] = named.pop("train")
-    class_names = class_space(named, shown_by="test" if "labelled" in absent else "labelled")
-    sets = aligned(sets, class_names)
-    for role in ("test", "validation", *(["labelled"] if "train" not in sets else [])):
-        _need_labels(sets, role)
-    nothing = np.arange(0)
-    sets.update({role: sets["test"].take(nothing) for role in absent})
-    repeated = {role: duplicates(sets[role], sets["test"]) for role in sets if role != "test"}
-    if options.duplicates == "drop":
-        for role, found in repeated.items():
-            kept = np.setdiff1d(np.arange(len(sets[role])), found)
-            sets[role] = sets[role].take(kept)
-    return Roles(
-        options=options,
-        fixed={role: each.settled() for role, each in sets.items()},
-        class_names=class_names,
-        repeated={role: len(found) for role, found in repeated.items()},
-        remarks=tuple(dict.fromkeys(remarks)),
-    )
+    try:
+        return folds(labelled.label, num_folds, derived_seed(seed, "cross-validation"), repeats_in(labelled).group)
+    except InputError as error:
+        raise InputError(
+            f"{labelled.origin} cannot be cross-validated: {str(error).rstrip('.')} (data.folds), give a test, or set "
+            f"'data.rows.test: 0' to train without an estimate."
+        ) from None
 
 
-def _numbers(options: DataOptions) -> dict[str, int]:
+def numbers_of(options: DataOptions) -> dict[str, int]:
+    """The numbers of examples that the options have, by role.
+
+    Args:
+        options: How roles are drawn.
+    """
     return {role: number for role, number in options.rows.items() if isinstance(number, int)}
 
 
-def _num_labelled_beside(whole: Examples, drawn: Mapping[str, int], seed: int) -> int:
-    """How many rows with a label are left for `labelled: all` when other roles are drawn, and are in none of their
-    groups.
+def remark_beyond(examples: Examples, parts: Mapping[str, Examples]) -> list[str]:
+    """A sentence if rows are in no role because others of their group are.
 
-    Raises:
-        InputError: None is left.
+    Args:
+        examples: The set that the roles were drawn from.
+        parts: The roles.
     """
-    parts = split(whole, {**drawn, "train": 1}, seed, rest="train") if drawn else {}
-    free = np.asarray(whole.label >= 0)
-    for role in drawn:
-        free &= ~_shared(whole, parts[role])
-    if not free.any():
-        asked = listed(drawn)
-        raise InputError(
-            f"Option 'data.rows.labelled' is 'all', but {whole.origin} has no row with a known label"
-            f"{f' beside those drawn for {asked}' if drawn else ''}; at least one is needed, or set it to 0."
-        )
-    return num_distinct(whole.take(np.flatnonzero(free)))
-
-
-def _read(options: DataOptions, role: FileRole, folder: Path | None, reading: Callable[..., Examples]) -> Examples:
-    source = options.files[role]
-    if folder is not None and options.is_on_disk(role):
-        return read_on_disk(source, role=role, folder=folder)
-    return reading(source, role=role)
-
-
-def _without_repeats(examples: Examples, drawn: Mapping[str, int], role: str, remarks: list[str]) -> dict[str, int]:
-    """The numbers to draw: a role that would take every row of a file takes rows of the same content once.
-
-    Adds a remark where rows are repeated.
-    """
-    repeats = len(examples) - num_distinct(examples)
-    if not repeats:
-        return dict(drawn)
-    short = sum(drawn.values()) - (len(examples) - repeats)
-    sentence = (
-        f"{examples.origin}: {repeats} of {len(examples)} rows have the same content as another row; rows of the same "
-        f"content are drawn once"
-    )
-    if role not in drawn or not 0 < short <= repeats or short >= drawn[role]:
-        remarks.append(f"{sentence}.")
-        return dict(drawn)
-    fewer = drawn[role] - short
-    remarks.append(f"{sentence}, so {role!r} has {fewer} rows instead of {drawn[role]}.")
-    return {**drawn, role: fewer}
-
-
-def _remark_beyond(examples: Examples, parts: Mapping[str, Examples]) -> list[str]:
-    """A sentence if rows are in no role because others of their group are."""
     left_out = beyond_groups(examples, parts) if len(parts) > 1 else 0
     if not left_out:
         return []
@@ -360,23 +293,3 @@ def _remark_beyond(examples: Examples, parts: Mapping[str, Examples]) -> list[st
         f"{examples.origin}: {left_out} rows are in no role, because rows of their group are in one and no group is in "
         f"two; drawn are {counts}."
     ]
-
-
-def _need_enough(whole: Examples, drawn: Mapping[str, int]) -> None:
-    distinct = num_distinct(whole)
-    if sum(drawn.values()) > distinct or min(drawn.values()) < 1:
-        asked = ", ".join(f"{count} {role}" for role, count in drawn.items())
-        raise InputError(
-            f"Option 'data.rows' asks for {asked} examples, but {whole.origin} has {distinct} distinct ones."
-        )
-
-
-def _need_labels(sets: Mapping[str, Examples], role: str) -> None:
-    if role not in sets:
-        return
-    unknown = (sets[role].label < 0).nonzero()
-    if len(unknown):
-        raise InputError(
-            f"{sets[role].origin}, row {int(unknown[0])}: the label is unknown; every {role} example needs one "
-            f"({len(unknown)} have none)."
-        )

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import torch
+
 from overproof.answers.predictions import Answers
 from overproof.data import Examples
 from overproof.models import Student, resolved
@@ -15,6 +17,7 @@ from overproof.progress import Progress
 from overproof.runs.caches import Caches
 from overproof.runs.experiment import Experiment, ScorerOptions
 from overproof.runs.roles import Roles, SeedRoles
+from overproof.storage.id_index import IdIndex
 from overproof.teachers import (
     Brought,
     SharedPool,
@@ -45,6 +48,7 @@ class ScorerAnswers:
         folder: The run's.
         progress: Shows how far long work is.
         caches: What the run shares with other runs.
+        whole: For a fold of the labelled rows the scorers of the whole run; None for these.
     """
 
     experiment: Experiment
@@ -52,6 +56,7 @@ class ScorerAnswers:
     folder: Path
     progress: Progress
     caches: Caches
+    whole: "ScorerAnswers | None" = None
 
     def home(self, seed: int) -> Path:
         """The folder of a seed's answers."""
@@ -80,6 +85,8 @@ class ScorerAnswers:
                 unanswered=scorer.unanswered,
                 parsed=self.caches.answers_of(scorer, self.experiment.data),
             )
+        if scorer.brought and self.whole is not None:
+            return self._of_whole(self.whole, scorer, roles, seed, home)
         if scorer.brought:
             answers = ask_once(
                 self.opened(scorer, next(iter(roles.by_role().values()))),
@@ -106,6 +113,19 @@ class ScorerAnswers:
                 halves=("pool",) if self.experiment.has_search and apart else (),
                 progress=lambda done, total: advance(done, f"of {total}"),
             )
+
+    def _of_whole(
+        self, whole: "ScorerAnswers", scorer: ScorerOptions, roles: SeedRoles, seed: int, home: Path
+    ) -> dict[str, Answers]:
+        """The answers of a model that saw no label here: those of the whole run, in the roles of a fold."""
+        everyone = whole.roles.for_seed(seed)
+        answers = whole.of(scorer, everyone, seed, whole.home(seed) / home.relative_to(self.home(seed)))
+        index = IdIndex(everyone.labelled.ids)
+        drawn = {role: each for role, each in roles.by_role().items() if role in ("labelled", "test")}
+        taken = {
+            role: answers["labelled"].take(torch.from_numpy(index.find(each.ids)[0])) for role, each in drawn.items()
+        }
+        return {**answers, **taken}
 
     def opened(self, scorer: ScorerOptions, examples: Examples | None = None) -> Brought:
         """A brought model, opened once.

@@ -1,14 +1,16 @@
 """Opens the test: the metrics of the teacher and of every student of a seed, and their answers counted."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from overproof.data import repeats_in
+from overproof.cross_fitting import rows_within
+from overproof.data import Examples, repeats_in
 from overproof.data.wording import reason
 from overproof.errors import InputError
 from overproof.evaluation.confusions import Tally, tally
@@ -38,25 +40,75 @@ class SeedScores:
     last_student: Student
 
 
-def score(students: Students, folder: Path, seed: int) -> SeedScores:
-    """Score the teacher and all students of a seed on its test, of which each content counts once: its first example.
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Judging:
+    """Who answers which of the examples that students are judged on: one set of students all, or each its fold.
 
     Args:
-        students: The run's.
-        folder: The run's.
+        examples: [N].
+        parts: Students, and the rows of the examples that are their test; every row is in one part.
+    """
+
+    examples: Examples
+    parts: list[tuple[Students, Tensor]]
+
+    def teacher_probs(self, seed: int) -> Tensor | None:
+        """[N, K]; None where files of answers have none to the test: the teacher is not judged there then."""
+        answers = [students.teacher.for_seed(seed).get("test") for students, _ in self.parts]
+        known = [each.probs() for each in answers if each is not None]
+        return self._placed(known) if len(known) == len(answers) else None
+
+    def student_probs(self, folder: Path, seed: int, row: str) -> Tensor:
+        """[N, K], each example by the student of its part.
+
+        Args:
+            folder: Where the time is noted.
+            seed: One of the run's.
+            row: Of the table.
+        """
+        probs = []
+        for students, _ in self.parts:
+            test, student = students.given.for_seed(seed).test, _trained(students, seed, row)
+            with measured(folder, "answer", row, seed, len(test)) as saved:
+                probs.append(student.probs(students.encoded(student, test, saved)))
+        return self._placed(probs)
+
+    def _placed(self, probs: list[Tensor]) -> Tensor:
+        """The answers of all parts in the order of the examples."""
+        return torch.cat(probs)[torch.cat([rows for _, rows in self.parts]).argsort()]
+
+
+def _judging(whole: Students, seed: int, folds: Sequence[Students]) -> _Judging:
+    # The true labels, also where the given ones were corrupted for an experiment.
+    roles = whole.teacher.roles.for_seed(seed)
+    parts = [(students, rows_within(roles.fold, number)) for number, students in enumerate(folds)]
+    return _Judging(examples=roles.judging, parts=parts or [(whole, torch.arange(len(roles.judging)))])
+
+
+def score(whole: Students, seed: int, folds: Sequence[Students] = ()) -> SeedScores:
+    """Score the teacher and all students of a seed on its test, of which each content counts once: its first example.
+
+    Without a test the labelled rows judge, each the students of its own fold; and with neither nothing is judged.
+
+    Args:
+        whole: The run's students.
         seed: One of the run's.
+        folds: Those that were trained without a fold of the labelled rows, where there is no test.
 
     Raises:
         InputError: A student is not trained yet.
     """
-    test, answers = students.given.for_seed(seed).test, students.teacher.for_seed(seed).get("test")
+    judging = _judging(whole, seed, folds)
+    test = judging.examples
+    if not len(test):
+        return _scores(whole, seed, [], [])
     test_digest, repeats = test.digest(), repeats_in(test)
     once = repeats.once
     distinct, label = repeats.take(once), test.label[once]
-    # Files of answers need none to the test; the teacher is not judged there then.
-    teacher_probs = None if answers is None else answers.probs()[once]
+    teacher_probs = judging.teacher_probs(seed)
+    teacher_probs = None if teacher_probs is None else teacher_probs[once]
     independent = {"num_independent": distinct.num_independent} if distinct.any else {}
-    rows, tallies, trainings = [], [], {}
+    rows, tallies = [], []
 
     def add(name: str, role: Role, probs: Tensor) -> None:
         tallies.append(tally(name, seed, probs, label, teacher_probs, once))
@@ -69,21 +121,36 @@ def score(students: Students, folder: Path, seed: int) -> SeedScores:
                 correct=correct(probs, label),
                 repeats=distinct if distinct.any else None,
                 test=test_digest,
+                num_folds=len(folds),
             )
         )
 
     if teacher_probs is not None:
         add("teacher", "reference", teacher_probs)
-    for each in students.rows(seed):
-        trained = student_folder(folder, seed, each.row)
-        if not is_finished(trained):
-            raise InputError(f"Student {each.row!r} of seed {seed} is not trained yet; run the distill step.")
-        student = load_student(trained)
-        with measured(folder, "answer", each.row, seed, len(test)) as saved:
-            probs = student.probs(students.encoded(student, test, saved))
-        add(each.row, students.role(each), probs[once])
-        trainings[each.row, seed] = _facts(trained / ROW)
-    return SeedScores(rows=tuple(rows), tallies=tuple(tallies), trainings=trainings, last_student=student)
+    for each in whole.rows(seed):
+        add(each.row, whole.role(each), judging.student_probs(whole.folder, seed, each.row)[once])
+    return _scores(whole, seed, rows, tallies)
+
+
+def _scores(whole: Students, seed: int, rows: list[Row], tallies: list[Tally]) -> SeedScores:
+    """With the facts of the run's own students, each of which is opened and so compared with its manifest."""
+    trainings = {}
+    for each in whole.rows(seed):
+        last = _trained(whole, seed, each.row)
+        trainings[each.row, seed] = _facts(_finished(whole, seed, each.row) / ROW)
+    return SeedScores(rows=tuple(rows), tallies=tuple(tallies), trainings=trainings, last_student=last)
+
+
+def _trained(students: Students, seed: int, row: str) -> Student:
+    return load_student(_finished(students, seed, row))
+
+
+def _finished(students: Students, seed: int, row: str) -> Path:
+    """The folder of a trained student."""
+    trained = student_folder(students.folder, seed, row)
+    if not is_finished(trained):
+        raise InputError(f"Student {row!r} of seed {seed}{students.called} is not trained yet; run the distill step.")
+    return trained
 
 
 def _facts(path: Path) -> dict[str, Any]:

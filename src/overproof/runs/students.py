@@ -43,6 +43,7 @@ class Students:
         caches: What the run shares with other runs.
         folder: The run's.
         log: The run's log.
+        called: What the log calls them beside row and seed, such as the fold they are trained without.
     """
 
     experiment: Experiment
@@ -51,6 +52,7 @@ class Students:
     caches: Caches
     folder: Path
     log: RunLog
+    called: str = ""
 
     def rows(self, seed: int) -> list[MethodOptions]:
         """The students of a seed: every method, and the oracle where the truth is known.
@@ -73,7 +75,7 @@ class Students:
         held = {"labelled": roles.labelled, **roles.others()}
         # Only `evaluate` opens the test.
         trained_on = {"labelled": roles.labelled, "pool": roles.pool, **held}
-        del trained_on["test"]
+        trained_on.pop("test", None)
         answered, start = {}, 0
         for role, examples in trained_on.items():
             place = torch.arange(start, start + len(examples))
@@ -131,9 +133,9 @@ class Students:
         assert result.method is not None, "train_student sets it"
         built = result.method
         for sentence in () if result.search is None else result.search.sentences():
-            self.log.write("search", f"{each.row}, seed {seed_inputs.seed}, {sentence}")
+            self.log.write("search", f"{each.row}, seed {seed_inputs.seed}{self.called}, {sentence}")
         for sentence in corrected.sentences():
-            self.log.write("peers", f"{each.row}, seed {seed_inputs.seed}, {sentence}")
+            self.log.write("peers", f"{each.row}, seed {seed_inputs.seed}{self.called}, {sentence}")
         pool = replace(pool, answers=corrected.answered["pool"].answers)
         if not leads():
             return
@@ -149,7 +151,9 @@ class Students:
         write_folder(folder, {**files, ROW: atomic.json_bytes(facts)}, kind="student")
         if facts.get("classes_vanish"):
             self.log.write(
-                "warning", f"{each.row}, seed {seed_inputs.seed}: {facts['classes_vanish']}", logging.WARNING
+                "warning",
+                f"{each.row}, seed {seed_inputs.seed}{self.called}: {facts['classes_vanish']}",
+                logging.WARNING,
             )
 
     def encoded(self, student: Student, test: Examples, saved: list[float]) -> Inputs | Examples:

@@ -13,7 +13,7 @@ from overproof.runs.inputs.record import record_of
 from overproof.runs.people.added_labels import with_added_labels
 from overproof.runs.people.to_label import read_labels
 from overproof.runs.pipeline import open_run
-from overproof.runs.roles import read_roles
+from overproof.runs.read_roles import read_roles
 
 
 def filled(path, truth, num=None):

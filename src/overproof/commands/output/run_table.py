@@ -31,8 +31,12 @@ def show_result(result: "RunResult", as_json: bool) -> None:
         print_json(json.loads((result.folder / "result.json").read_text()))
         return
     console = results()
-    console.print(table(result.summary))
-    if all(row.method != "teacher" for row in result.summary):
+    if result.summary:
+        console.print(table(result.summary))
+    else:
+        rows = dict.fromkeys(facts["method"] for facts in result.students)
+        console.print(f"Trained: {', '.join(rows)}.\n\n{result.judged_on.sentence()}")
+    if result.summary and all(row.method != "teacher" for row in result.summary):
         console.print("The teacher has no row: its files answer too little of the test.")
     for finding in result.findings:
         console.print(f"\n{finding}")

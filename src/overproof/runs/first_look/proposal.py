@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from overproof.data import Source, num_distinct, read
-from overproof.data.options import FileRole
+from overproof.data.options import CROSS_VALIDATE, DataOptions, FileRole
 from overproof.data.remarks import row_numbers
 from overproof.data.wording import listed
 from overproof.errors import InputError
+from overproof.evaluation.paired import CROSS_VALIDATED
 from overproof.options import Options, validated
 from overproof.runs.changes import changed
 from overproof.runs.experiment import Experiment, experiment_from
@@ -23,12 +24,14 @@ from overproof.runs.first_look.sources import Choices, Said, options_of_others, 
 from overproof.runs.first_look.uses import uses
 from overproof.runs.first_look.warts import with_answers
 from overproof.runs.preflight import preflight
-from overproof.runs.roles import Roles, read_roles
+from overproof.runs.read_roles import read_roles
+from overproof.runs.roles import Roles
 
 FEWEST_LABELS = 20
-"""With fewer labelled rows nothing can be held out as a test."""
-MOST_TEST = 1000
-"""More labelled rows than this are not held out: an accuracy is then known to about 2.5 points."""
+"""With fewer labelled rows nothing is estimated."""
+NUM_TEST = 1000
+"""Rows that are held out as a test where three times as many have a label: an accuracy is then known to about 2.5
+points, for one training instead of six. Fewer labelled rows are cross-validated."""
 
 
 _HERE = "(Here: --set data.files.all.OPTION=VALUE.)"
@@ -99,7 +102,7 @@ def propose(data: Sequence[str], choices: Choices) -> Proposal:
         roles["all"] = roles.pop("labelled")
     order = ("all", "labelled", "test", "validation", "pool", "original")
     roles = {role: roles[role] for role in order if role in roles}
-    made.understood += [_described(role, each, roles) for role, held in roles.items() for each in held]
+    before = len(made.understood)
     sources: dict[str, Any] = {}
     for role, held in roles.items():
         paths = [each.path for each in held]
@@ -116,6 +119,10 @@ def propose(data: Sequence[str], choices: Choices) -> Proposal:
     made.comments["methods"] = f"the labels choose how {'the answers are' if choices.answers else 'it is'} corrected"
     made.content = changed(made.content, choices.changes)
     _with_rows(made)
+    rows = made.content["data"].get("rows", {})
+    made.understood[before:before] = [
+        _described(role, each, roles, rows) for role, each_file in roles.items() for each in each_file
+    ]
     made.experiment = experiment_from(made.content)
     preflight(made.experiment)
     drawn = read_roles(made.experiment.data)
@@ -123,13 +130,15 @@ def propose(data: Sequence[str], choices: Choices) -> Proposal:
     return made
 
 
-def _described(role: FileRole, file: FileFacts, roles: Mapping[FileRole, Sequence[FileFacts]]) -> str:
-    drawn: tuple[FileRole, ...] = ("test", "pool")
-    both = ["labelled examples", *(other for other in drawn if other not in roles)]
+def _described(
+    role: FileRole, file: FileFacts, roles: Mapping[FileRole, Sequence[FileFacts]], rows: Mapping[str, Any]
+) -> str:
+    drawn: list[FileRole] = ["test"] if isinstance(rows.get("test"), int) and rows["test"] else []
+    both = ["labelled examples", *(other for other in [*drawn, "pool"] if other not in roles)]
     what = {"all": f"{', '.join(both[:-1])} and {both[-1]}", "labelled": "labelled examples"}.get(role, role)
     columns = f", columns {listed(each.name for each in file.columns)}" if file.columns else ""
-    rows = f"{'' if file.whole else 'about '}{file.num_rows} {'rows' if file.columns else 'images'}"
-    return f"{file.path}: {rows if file.num_rows else 'arrays'}{columns}; taken as {what}."
+    size = f"{'' if file.whole else 'about '}{file.num_rows} {'rows' if file.columns else 'images'}"
+    return f"{file.path}: {size if file.num_rows else 'arrays'}{columns}; taken as {what}."
 
 
 # Rows -----------------------------------------------------------------------------------------------------------------
@@ -188,28 +197,48 @@ def _with_rows(made: Proposal) -> None:
         return
     rows: dict[str, Any] = data.setdefault("rows", {})
     if rows.setdefault("labelled", "all") == "all":
-        made.comments["data.rows.labelled"] = "every labelled row that is not held out"
+        made.comments["data.rows.labelled"] = "every row with a label"
     if "test" not in data["files"] and "test" not in rows:
-        num = num_distinct(known)
-        if num < FEWEST_LABELS:
-            raise InputError(
-                f"{num} rows have a label in {source.label!r}, too few to hold some out as a test; label at least "
-                f"{FEWEST_LABELS}, or give a file of labelled rows as test=FILE."
-            )
-        rows["test"] = min(round(num / 3), MOST_TEST)
-        close = 100 * 1.96 * math.sqrt(0.16 / rows["test"])
-        made.understood.append(
-            f"There is no test file: {rows['test']} of the {num} labelled rows are held out as the test, so that an "
-            f"accuracy near 80 % is known to about ±{close:.0f} points. Give labelled rows as test=FILE, and none "
-            f"of these is held out."
-        )
-        made.comments["data.rows.test"] = "held out of the labelled rows; a file of its own is better"
+        _estimated(made, rows, num_distinct(known), str(source.label))
     if "pool" not in data["files"] and len(known) == len(examples) and rows["labelled"] == "all":
         raise InputError(
             f"Every row of {source.called} has a label, so that no row is left for the teacher to answer: give a file "
             f"of rows without a label too; or, to try with the labels that you have, --set data.rows.labelled=100 uses "
             f"those of 100 rows and hides the others."
         )
+
+
+def _estimated(made: Proposal, rows: dict[str, Any], num: int, label: str) -> None:
+    """Say how students are judged without a test: on rows that are held out of many, by cross-validation of few."""
+    if num < FEWEST_LABELS:
+        raise InputError(
+            f"{num} rows have a label in {label!r}, too few to estimate anything on; label at least {FEWEST_LABELS}, "
+            f"give a file of labelled rows as test=FILE, or train without an estimate with --set data.rows.test=0."
+        )
+    # A number of labelled rows leaves others with a label.
+    held_out = num >= 3 * NUM_TEST or rows["labelled"] != "all"
+    num_test = min(round(num / 3), NUM_TEST)
+    judging = num_test if held_out else num
+    close = 100 * 1.96 * math.sqrt(0.16 * (1 if held_out else CROSS_VALIDATED) / judging)
+    known = f"an accuracy near 80 % is known to about ±{close:.0f} points"
+    folds = made.content["data"].get("folds", DataOptions.model_fields["folds"].default)
+    if held_out:
+        rows["test"] = num_test
+        made.understood.append(
+            f"There is no test file: {num_test} of the {num} labelled rows are held out as the test, so that {known}. "
+            f"Give labelled rows as test=FILE, and none of these is held out."
+        )
+        if rows["labelled"] == "all":
+            made.comments["data.rows.labelled"] = "every labelled row that is not held out"
+        made.comments["data.rows.test"] = "held out of the labelled rows; a file of its own is better"
+        return
+    rows["test"] = CROSS_VALIDATE
+    made.understood.append(
+        f"There is no test file: students are cross-validated over the {num} labelled rows in {folds} folds, so that "
+        f"{known}, and the students of the run are trained on all of them. Every training is made {folds + 1} times: "
+        f"labelled rows as test=FILE save that, --set data.rows.test=0 trains without an estimate."
+    )
+    made.comments["data.rows.test"] = f"over the labelled rows: every training {folds + 1} times; 0: no estimate"
 
 
 def _add_teacher(files: Sequence[FileFacts], choices: Choices, options: Mapping[str, Any], made: Proposal) -> None:

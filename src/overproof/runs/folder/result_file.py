@@ -9,6 +9,7 @@ from typing import Any
 from overproof.data.wording import reason
 from overproof.errors import InputError
 from overproof.evaluation.confusions import Tally
+from overproof.evaluation.judged import JudgedOn
 from overproof.evaluation.verdict import Role, Row, Summary
 from overproof.models.saved.checked_fields import checked_fields
 from overproof.runs.folder.resume import EXPERIMENT
@@ -34,6 +35,7 @@ class RunResult:
         findings: What a reader must know beside the table, in sentences.
         students: One a training: method, seed and the content of its row.json.
         tallies: One a method and seed: its answers on the test, counted.
+        judged_on: What its numbers are estimated on.
     """
 
     folder: Path
@@ -45,6 +47,7 @@ class RunResult:
     findings: tuple[str, ...]
     students: tuple[Mapping[str, Any], ...]
     tallies: tuple[Tally, ...]
+    judged_on: JudgedOn
 
 
 def write_result(result: RunResult) -> None:
@@ -57,6 +60,7 @@ def write_result(result: RunResult) -> None:
         "format": FORMAT,
         "name": result.name,
         "class_names": list(result.class_names),
+        "judged_on": asdict(result.judged_on),
         "repeated_in_test": dict(result.repeated),
         "rows": [
             {"method": row.method, "seed": row.seed, "role": row.role, "metrics": row.metrics} for row in result.rows
@@ -114,6 +118,7 @@ class _Content:
     summary: tuple[Mapping[str, Any], ...]
     findings: tuple[str, ...]
     students: tuple[Mapping[str, Any], ...]
+    judged_on: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -154,6 +159,12 @@ def _result(folder: Path, content: Any, tallies: Any) -> RunResult:
         findings=found.findings,
         students=found.students,
         tallies=tuple(_tally(**each) for each in tallies),
+        judged_on=(
+            # Of earlier versions, which had a test always.
+            JudgedOn.of(int(max((row.metrics["num_examples"] for row in rows), default=0)), 0)
+            if found.judged_on is None
+            else checked_fields(JudgedOn, found.judged_on, "judged_on")
+        ),
     )
 
 

@@ -25,4 +25,4 @@ def check_content(experiment: Experiment, class_names: tuple[str, ...], roles: S
         for row in experiment.rows():
             check_fittable(name, experiment.method_of(row), experiment.train_options(row))
     check_budgets(experiment.rows(), roles.pool)
-    resolved(experiment.student.spec, roles.test)
+    resolved(experiment.student.spec, roles.test if len(roles.test) else next(iter(roles.by_role().values())))
