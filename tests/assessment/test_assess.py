@@ -16,10 +16,11 @@ import overproof
 from overproof.assessment.assess import assess
 from overproof.assessment.estimates import Estimate
 from overproof.assessment.probes import PENALTIES, Coordinates, area_under_curve, error_probe, probe
-from overproof.assessment.recommendation import recommend
+from overproof.assessment.recommendation import OverCommonest, recommend
 from overproof.commands.output.assess_table import page
 from overproof.cross_fitting import folds
 from overproof.errors import InputError
+from overproof.functional.repeats import Repeats
 from overproof.noise import log_loss
 from overproof.report import assessment_page
 from overproof.seeds import derived_seed
@@ -228,6 +229,52 @@ def test_the_rules_in_their_order():
     assert recommend(high, low, few, nothing, 0.57)[1] == recommend(high, low, low, nothing, 0.57)[1]
     assert recommend(high, low, low, nothing, 0.5)[0] == "slam"
     assert recommend(high, None, None, None, 0.5)[0] == "slam"
+
+
+def a_teacher(label, right_share, seed=0):
+    """Probabilities of a teacher that names class 0, except for a share of the others, which it gets right."""
+    generator = torch.Generator().manual_seed(seed)
+    named = label * (torch.rand(len(label), generator=generator) < right_share)
+    return torch.nn.functional.one_hot(named, 3) * 0.6 + 0.4 / 3
+
+
+def test_a_teacher_that_names_the_most_frequent_class_is_not_recommended():
+    generator = torch.Generator().manual_seed(7)
+    label = (torch.rand(3000, generator=generator) < 0.4).long() * torch.randint(1, 3, (3000,), generator=generator)
+    views = torch.nn.functional.one_hot(label, 3) * 2.0 + torch.randn(3000, 3, generator=generator)
+    noise, few, names = torch.randn(3000, 3, generator=generator), slice(0, 200), ("a", "b", "c")
+    level, better = a_teacher(label, 0.0), a_teacher(label, 0.6)
+
+    share = (label[few] == 0).double().mean().item()
+    for probs, features, expected in ((level, views, "labelled_only"), (level, noise, "auto"), (level, None, "auto")):
+        made = assess(
+            label[few],
+            probs[few],
+            probs[300:],
+            class_names=names,
+            features=None if features is None else features[few].numpy(),
+        )
+        assert made.recommendation == expected
+        assert f"no better than naming the most frequent class, 'a' ({share:.1%}), for every example" in made.reason
+        assert "the difference is +0.0% [+0.0%, +0.0%]" in made.reason
+    # 30 labels do not show a gain, but this teacher has one on them; the other has none.
+    assert "most frequent class, 'a'" not in assess(label[:30], better[:30], better[300:], class_names=names).reason
+    assert assess(label[:30], level[:30], level[300:], class_names=names).recommendation == "labelled_only"
+    assert "most frequent class" not in assess(label[few], better[few], better[300:], class_names=names).reason
+
+
+def test_a_gain_over_the_most_frequent_class_is_of_paired_examples():
+    labels, names = torch.tensor([0] * 60 + [1] * 40), ["no", "yes"]
+    right = torch.tensor([True] * 55 + [False] * 5 + [True] * 20 + [False] * 20)
+    over = OverCommonest.of(right, labels, names, Repeats.none(100))
+    # 5 lost and 20 won of 100: .15, with a standard deviation of √(.25 − .15²) in the examples.
+    error = 1.96 * ((0.25 - 0.15**2) / 99) ** 0.5
+    assert over.gain.mean == pytest.approx(0.15)
+    assert over.gain.low == pytest.approx(0.15 - error, abs=1e-4)
+    assert not over.is_level
+    assert replace(over, gain=Estimate(mean=0.15, low=-0.01, high=0.31)).is_level
+    assert not replace(over, num_independent=49.0, gain=Estimate(mean=0.15, low=-0.01, high=0.31)).is_level
+    assert replace(over, num_independent=49.0, gain=Estimate(mean=0.0, low=-0.1, high=0.1)).is_level
 
 
 def test_too_few_labels_and_no_pool_are_rejected():

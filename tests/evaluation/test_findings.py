@@ -5,7 +5,16 @@ import pkgutil
 from dataclasses import replace
 
 from overproof.evaluation import findings
-from overproof.evaluation.findings import FINDINGS, RunFacts, VoteFacts, findings_of, lost_classes, stack, votes
+from overproof.evaluation.findings import (
+    FINDINGS,
+    RunFacts,
+    VoteFacts,
+    findings_of,
+    lost_classes,
+    stack,
+    teacher_accuracy,
+    votes,
+)
 
 
 def modules():
@@ -57,6 +66,17 @@ def test_sets_of_classes_are_no_votes():
 def test_nothing_is_reported_where_nothing_is_known():
     facts = RunFacts(trainings={("slam", 0): {"num_labelled": 10, "noise": {}}})
     assert findings_of(facts) == []
+
+
+def test_a_teacher_at_the_level_of_the_most_frequent_class_is_called_that():
+    def facts(low):
+        accuracy = {"mean": 0.66, "low": low, "high": 0.72}
+        training = {"num_labelled": 200, "noise": {}, "teacher_accuracy": accuracy, "commonest_label": 0.62}
+        return RunFacts(trainings={("slam", 0): training})
+
+    (level,), (better,) = (teacher_accuracy.find(facts(low)) for low in (0.6, 0.63))
+    assert "is no better than naming the most frequent class of the labels (62.0%) for every example" in level
+    assert "most frequent" not in better
 
 
 def test_each_scorer_of_a_stack_is_named_with_its_weight():

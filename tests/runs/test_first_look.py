@@ -131,6 +131,7 @@ def test_a_table_is_read_without_what_is_no_feature(tmp_path):
     source = made.content["data"]["files"]["all"]
     assert source["ignore"] == ["name", "count"]
     assert source["missing"] == "allow"
+    assert "Missing values are kept as missing (missing: allow): 14 in 'z'." in " ".join(made.sentences())
     assert made.roles.fixed["train"].column_names == ["x", "z"]
     assert "'count' numbers the rows and is left out" in " ".join(made.sentences())
 
@@ -165,6 +166,22 @@ def test_two_columns_of_text_are_one_where_both_are_named(tmp_path):
     assert made.content["data"]["files"]["all"]["input"] == ["head", "body"]
     assert "'head', 'body' text" in " ".join(made.sentences())
     assert made.roles.fixed["train"].inputs[0].as_py().startswith("a longer head")
+
+
+def test_missing_values_are_counted_in_all_files(tmp_path):
+    draw = np.random.default_rng(0)
+
+    def table(name, gaps):
+        numbers = [[f"{a:.3f}", f"{b:.3f}", "pq"[int(a > 0)]] for a, b in draw.normal(size=(60, 2))]
+        rows = [["" if i < gaps else a, b, label if name == "some" else ""] for i, (a, b, label) in enumerate(numbers)]
+        return write(tmp_path / f"{name}.csv", ["x", "z", "kind"], *rows)
+
+    made = propose([table("some", 3), table("pool", 0)], Choices(label="kind"))
+    assert "(missing: allow): 3 in 'x'." in " ".join(made.sentences())
+    assert "Missing" not in " ".join(propose([table("some", 0), table("pool", 0)], Choices(label="kind")).sentences())
+    rows = [[key, "" if i in (3, 4) else body, queue if i % 2 else ""] for i, (key, body, queue) in enumerate(TEXTS)]
+    made = propose([write(tmp_path / "texts.csv", HEAD, *rows)], Choices())
+    assert "2 rows have no 'body' and are left out (missing: drop)." in " ".join(made.sentences())
 
 
 def test_images_in_folders_of_which_one_is_no_class(tmp_path):

@@ -10,7 +10,7 @@ from torch import Tensor
 from overproof.assessment.estimates import PRIOR, Estimate, accuracy_by_margin, share_of
 from overproof.assessment.given import checked_arrays
 from overproof.assessment.probes import Coordinates, ErrorProbe, error_probe, probe
-from overproof.assessment.recommendation import compare_with_probe, recommend
+from overproof.assessment.recommendation import OverCommonest, compare_with_probe, recommend
 from overproof.errors import InputError
 from overproof.evaluation.metrics import metrics
 from overproof.functional.repeats import Repeats
@@ -171,9 +171,8 @@ def assess(
     probe_probs = None if features is None else probe(features, labels, len(names), seed, repeats)
     compared = compare_with_probe(probs, probe_probs, labels, seed, repeats)
     errors = None if features is None else error_probe(features, ~right, margins, seed, repeats)
-    recommendation, reason = recommend(
-        accuracy, compared.alone, compared.where_wrong, compared.gain, max(_shares(labels, len(names)))
-    )
+    over = OverCommonest.of(right, labels, names, repeats)
+    recommendation, reason = recommend(accuracy, compared.alone, compared.where_wrong, compared.gain, over.share, over)
     recommendation, reason = _mixed(recommendation, reason, labels, labelled_teacher_probs, pool_teacher_probs, names)
     return Assessment(
         num_labelled=len(labels),

@@ -1,14 +1,17 @@
 """Which method to run, recommended from the accuracies and log-losses of teacher and linear probe."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
 from overproof.assessment.estimates import Estimate, mean_of, share_of
 from overproof.functional.repeats import Repeats
 from overproof.noise import log_loss, stacked_out_of_fold
+from overproof.training.search.choose import FEWEST
 
 SYSTEMATIC = 0.2
 """Errors are called systematic where the probe is right on less than this share of them, as in
@@ -80,8 +83,61 @@ def _labels_needed(differences: NDArray[np.float64], repeats: Repeats) -> int | 
     return int(np.ceil(len(differences) * (half / abs(estimate.mean)) ** 2))
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OverCommonest:
+    """The teacher compared with naming the most frequent class of the labels for every example.
+
+    Args:
+        name: The class.
+        share: Its share of the labelled examples.
+        gain: The teacher's accuracy less that share, of paired examples.
+        num_independent: Number of independent labelled examples.
+    """
+
+    name: str
+    share: float
+    gain: Estimate
+    num_independent: float
+
+    @classmethod
+    def of(cls, right: Tensor, labels: Tensor, names: Sequence[str], repeats: Repeats) -> "OverCommonest":
+        """The comparison.
+
+        Args:
+            right: [V], bool, whether the teacher's likeliest class is the label.
+            labels: [V].
+            names: K names.
+            repeats: Of the examples, all of different content.
+
+        Example:
+            >>> labels, right = torch.tensor([0] * 30 + [1] * 10), torch.tensor([True] * 30 + [False] * 10)
+            >>> found = OverCommonest.of(right, labels, ["no", "yes"], Repeats.none(40))
+            >>> found.name, found.share, found.gain.mean
+            ('no', 0.75, 0.0)
+        """
+        index = int(torch.bincount(labels, minlength=len(names)).argmax())
+        named = labels == index
+        return cls(
+            name=names[index],
+            share=named.double().mean().item(),
+            gain=mean_of((right.double() - named.double()).numpy(), repeats),
+            num_independent=repeats.num_independent,
+        )
+
+    @property
+    def is_level(self) -> bool:
+        """Whether the teacher is not shown to be better; where labels are too few for that, whether it is not."""
+        enough = self.num_independent >= FEWEST or self.gain.mean <= 0
+        return self.gain.low <= 0 and enough
+
+
 def recommend(
-    accuracy: Estimate, alone: Estimate | None, where_wrong: Estimate | None, gain: Estimate | None, commonest: float
+    accuracy: Estimate,
+    alone: Estimate | None,
+    where_wrong: Estimate | None,
+    gain: Estimate | None,
+    commonest: float,
+    over: OverCommonest | None = None,
 ) -> tuple[str, str]:
     """The recommended method and the reason: the first rule that applies, of those that docs/results.md supports.
 
@@ -91,12 +147,15 @@ def recommend(
         where_wrong: The probe's where the teacher is wrong.
         gain: Log-loss of the better of the two less that of both stacked.
         commonest: Share of the most frequent class, the accuracy of always predicting it.
+        over: The teacher compared with that; None leaves the rule out.
 
     Example:
         >>> poor, good = Estimate(mean=0.6, low=0.55, high=0.65), Estimate(mean=0.8, low=0.75, high=0.85)
         >>> recommend(poor, good, good, None, 0.5)[0]
         'labelled_only'
     """
+    if over is not None and over.is_level:
+        return _of_a_level_teacher(accuracy, alone, gain, over)
     if alone is None or where_wrong is None:
         return "slam", "Without the student's features only the teacher's accuracy is known."
     if gain is not None and gain.low > 0:
@@ -125,4 +184,31 @@ def recommend(
     return "slam", (
         f"Not all of the teacher's errors follow from the inputs: a probe trained on the labels alone is right on "
         f"{where_wrong} of them. A method that models the noise can gain here; compare it with 'hard'."
+    )
+
+
+def _of_a_level_teacher(
+    accuracy: Estimate, alone: Estimate | None, gain: Estimate | None, over: OverCommonest
+) -> tuple[str, str]:
+    """What to run with a teacher that is no better than naming the most frequent class."""
+    found = (
+        f"The teacher ({accuracy}) is no better than naming the most frequent class, {over.name!r} ({over.share:.1%}), "
+        f"for every example: the difference is {over.gain.mean:+.1%} [{over.gain.low:+.1%}, {over.gain.high:+.1%}]."
+    )
+    if gain is not None and gain.low > 0:
+        return "auto", (
+            f"{found} Its probabilities still say something that a probe trained on your labels does not (log-loss "
+            f"{gain.mean:.3f} nats lower together [{gain.low:.3f}, {gain.high:.3f}]); `auto` lets the labels "
+            f"choose how much of it is used."
+        )
+    if alone is not None and alone.low > over.share:
+        return "labelled_only", (
+            f"{found} A linear probe trained on your labels alone has an accuracy of {alone}: train on your labels, or "
+            f"find a better teacher."
+        )
+    if over.num_independent < FEWEST:
+        return "labelled_only", f"{found} Label more examples, or find a better teacher."
+    return "auto", (
+        f"{found} Distillation would teach the student little else; `auto` lets the labels choose whether the answers "
+        f"are used at all. A better teacher or more labels would help more."
     )

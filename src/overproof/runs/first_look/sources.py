@@ -1,7 +1,7 @@
 """The options of a source that files suggest: label, input, id and what is left out, by their columns."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -159,12 +159,32 @@ def _of_table(files: Sequence[FileFacts], free: Sequence[guesses.ColumnFacts], s
                 f"--id {shlex.quote(each.name)} if it is the id."
             )
     read = {each.name for each in free} - set(found)
-    missing = any(column.num_missing for file in files for column in file.columns if column.name in read)
+    missing = _missing([each.name for each in free if each.name in read], files)
+    if missing:
+        said.understood.append(
+            f"Missing values are kept as missing (missing: allow): {_counted(missing, files)}. `missing: drop` leaves "
+            f"their rows out."
+        )
     return {
         **({"ignore": found} if found else {}),
         **({"categories": codes} if codes else {}),
         **({"missing": "allow"} if missing else {}),
     }
+
+
+def _missing(names: Sequence[str], files: Sequence[FileFacts]) -> dict[str, int]:
+    """Columns with missing values, and how many in all files."""
+    found = {name: [file.column(name) for file in files] for name in names}
+    counts = {name: sum(each.num_missing for each in columns if each) for name, columns in found.items()}
+    return {name: count for name, count in counts.items() if count}
+
+
+def _counted(missing: Mapping[str, int], files: Sequence[FileFacts]) -> str:
+    """How many values are missing in each column, the first of many by name."""
+    least = "" if all(each.whole for each in files) else "at least "
+    shown = [f"{least}{count} in {name!r}" for name, count in [*missing.items()][:8]]
+    rest = len(missing) - len(shown)
+    return ", ".join(shown) + (f" and {sum(missing.values())} in all {len(missing)} columns" if rest else "")
 
 
 def options_of_others(files: Sequence[FileFacts], choices: Choices, said: Said) -> dict[str, Any]:
