@@ -386,6 +386,54 @@ def test_ordinary_tables_have_no_near_copies(name):
     assert near_copies(from_arrays(noise.round(1))) == []
 
 
+@pytest.mark.parametrize(
+    ("authors", "texts", "columns", "noise"), [(30, 6, 5, 0.05), (30, 6, 20, 0.1), (100, 3, 8, 0.05)]
+)
+def test_rows_that_are_copies_with_noise_are_found(authors, texts, columns, noise):
+    draw = np.random.default_rng(0)
+    rows = np.repeat(draw.normal(size=(authors, columns)), texts, axis=0)
+    rows += noise * draw.normal(size=rows.shape)
+    labels = np.repeat(draw.integers(2, size=authors), texts)
+    order = draw.permutation(len(rows))
+    sets = near_copies(from_arrays(rows[order] * 10.0 ** np.arange(columns), labels[order]))
+    author = (np.arange(len(rows)) // texts)[order]
+    assert sum(map(len, sets)) > 0.85 * len(rows)
+    assert all(len(np.unique(author[each.numpy()])) == 1 for each in sets)
+
+
+def worlds(draw, num, columns):
+    """Tables of rows that are copies of no other."""
+    gauss = draw.normal(size=(num, columns))
+    yield "Gaussian", gauss
+    yield "on a grid", gauss.round(1)
+    yield "uniform", draw.random((num, columns))
+    yield "heavy tails", draw.standard_t(2, size=(num, columns))
+    yield "skewed", np.exp(gauss)
+    yield "of two dimensions", draw.normal(size=(num, 2)) @ draw.normal(size=(2, columns)) + 0.01 * gauss
+    yield "of any scale", gauss * np.exp(2 * draw.normal(size=(num, 1)))
+    yield "in clusters", gauss + 20 * draw.normal(size=(3, columns))[draw.integers(3, size=num)]
+    yield "mostly zero", np.abs(gauss) * (draw.random((num, columns)) < 0.15)
+    yield "a walk", gauss.cumsum(axis=0)
+
+
+@pytest.mark.parametrize(("num", "columns"), [(40, 4), (200, 3), (200, 12), (1000, 5)])
+def test_rows_that_are_no_copies_are_not_taken_for_any(num, columns):
+    for seed in range(3 if num < 1000 else 1):
+        for name, rows in worlds(np.random.default_rng(seed), num, columns):
+            assert "near copies" not in " ".join(remarks_on_copies(from_arrays(rows))), (name, seed)
+
+
+def test_letters_on_a_grid_and_a_class_that_is_one_set_are_no_copies():
+    draw = np.random.default_rng(0)
+    classes = np.repeat(np.arange(26), 12)
+    letters = draw.integers(3, 12, (26, 16))[classes] + draw.normal(size=(len(classes), 16)) * 1.5
+    assert near_copies(from_arrays(np.unique(letters.round().clip(0, 15), axis=0))) == []
+    classes = np.repeat(np.arange(20), 6)
+    tight = draw.normal(size=(20, 8))[classes] + 0.05 * draw.normal(size=(len(classes), 8))
+    assert near_copies(from_arrays(tight, classes)) == []
+    assert len(near_copies(from_arrays(tight, classes % 5))) == 20
+
+
 def test_groups_in_several_roles_are_counted():
     labelled = grouped(from_arrays(TEXTS[:4], [0, 1, 0, 1]), ["p", "p", "q", None], "group")
     pool = grouped(from_arrays(TEXTS[4:8]), ["q", "q", "r", None], "group")

@@ -1,7 +1,8 @@
 """Finds labelled rows that are nearly copies of each other, as several rows of one author, patient or template are.
 
 Only what hardly occurs by chance counts: texts of five words or more that share half of their sequences of three words,
-and table rows whose numbers are nearly equal in so many directions that no two rows should be. Images are not searched.
+table rows whose numbers are nearly equal in so many directions that no two rows should be, and small sets of table rows
+that are far from all others (`sets_apart`). Images are not searched.
 """
 
 import re
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from overproof.data.examples import Examples
+from overproof.data.labelled.sets_apart import sets_apart
 from overproof.data.repeats import repeats_in
 
 MOST = 5_000
@@ -32,6 +34,8 @@ MOST_BY_CHANCE = 0.1
 """Rows of a table are searched if no more pairs than this are expected to be nearly equal by chance."""
 FEWEST_NUMBERS = 3
 """Columns of many different numbers that a table must have."""
+FEWEST_SETS = 5
+"""Sets apart from all other rows that a table must have; fewer are clusters."""
 
 Pairs = NDArray[np.int64]
 
@@ -57,12 +61,19 @@ def near_copies(examples: Examples) -> list[Int64[Tensor, "_"]]:
     if some.kind == "text":
         pairs = _near_texts(some.inputs)
     elif some.kind == "table":
-        pairs = _near_rows(some.inputs)
+        pairs = _near_rows(some.inputs, some.label.numpy())
     else:
         return []
     group = repeats.group[rows].numpy()
     pairs = pairs[group[pairs[:, 0]] != group[pairs[:, 1]]]
-    found = np.arange(len(rows))
+    found = _sets(pairs, len(rows))
+    names, sizes = np.unique(found, return_counts=True)
+    return [rows[torch.from_numpy(np.flatnonzero(found == name))] for name in names[sizes > 1]]
+
+
+def _sets(pairs: Pairs, num: int) -> NDArray[np.int64]:
+    """The least row that each of some rows is connected with by pairs."""
+    found = np.arange(num)
     while len(pairs):
         least = np.minimum(found[pairs[:, 0]], found[pairs[:, 1]])
         before = found.copy()
@@ -70,8 +81,7 @@ def near_copies(examples: Examples) -> list[Int64[Tensor, "_"]]:
         found = found[found]
         if np.array_equal(before, found):
             break
-    names, sizes = np.unique(found, return_counts=True)
-    return [rows[torch.from_numpy(np.flatnonzero(found == name))] for name in names[sizes > 1]]
+    return found
 
 
 def _near_texts(texts: pa.Array) -> Pairs:
@@ -116,8 +126,8 @@ def _sharing(values: NDArray[np.uint64], owner: NDArray[np.int64], fewest: int =
     return pairs[times >= fewest]
 
 
-def _near_rows(table: pa.Table) -> Pairs:
-    """Pairs of rows whose numbers are nearly equal, or that are equal in all columns but one."""
+def _near_rows(table: pa.Table, label: NDArray[np.int64]) -> Pairs:
+    """Pairs of rows whose numbers are nearly equal, that are equal in all columns but one, or in one set apart."""
     num = len(table)
     numbers, others = [], []
     for name in table.column_names:
@@ -134,7 +144,21 @@ def _near_rows(table: pa.Table) -> Pairs:
     scaled = np.stack(numbers, axis=1)
     scaled = (scaled - scaled.mean(axis=0)) / scaled.std(axis=0)
     other = np.stack(others, axis=1) if others else np.empty((num, 0), np.int64)
-    return np.concatenate([_close(scaled, other), _equal_but_one(scaled, other)])
+    return np.concatenate([_close(scaled, other), _equal_but_one(scaled, other), _apart(scaled, other, label)])
+
+
+def _apart(scaled: NDArray[np.float64], other: NDArray[np.int64], label: NDArray[np.int64]) -> Pairs:
+    """Pairs of rows of a set that is far from all others; a set that is a whole class is an easy class."""
+    pairs = sets_apart(scaled)
+    pairs = pairs[(other[pairs[:, 0]] == other[pairs[:, 1]]).all(axis=1)]
+    found = _sets(pairs, len(scaled))
+    least, most = np.full(len(found), len(label)), np.full(len(found), -1)
+    np.minimum.at(least, found, label)
+    np.maximum.at(most, found, label)
+    sizes, of_class = np.bincount(found, minlength=len(found)), np.bincount(label + 1)
+    whole = (least == most) & (most >= 0) & (sizes == of_class[most + 1])
+    pairs = pairs[~whole[found[pairs[:, 0]]]]
+    return pairs if len(np.unique(found[pairs[:, 0]])) >= FEWEST_SETS else pairs[:0]
 
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:
@@ -150,7 +174,9 @@ def _close(scaled: NDArray[np.float64], other: NDArray[np.int64]) -> Pairs:
     _, _, axes = np.linalg.svd(scaled, full_matrices=False)
     turned = (scaled @ axes.T)[:, :10]
     radius = TOLERANCE * np.sqrt(scaled.shape[1])
-    if _expected(_chances(turned, radius), len(turned)) > MOST_BY_CHANCE:
+    # The columns themselves as well: where most values of each are equal, the axes hide it.
+    chances = (_chances(turned, radius), _chances(scaled, TOLERANCE))
+    if max(_expected(each, len(turned)) for each in chances) > MOST_BY_CHANCE:
         return nothing
     pairs = KDTree(turned).query_pairs(radius, output_type="ndarray").astype(np.int64)
     if len(pairs) == 0:
