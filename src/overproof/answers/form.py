@@ -212,9 +212,15 @@ class Text:
 
 
 def _is_row(value: Any) -> bool:
-    """Whether a list is the answer to one example, as a pipeline gives it with `top_k`, and not all of a file."""
-    labels = [each.get("label") for each in value if isinstance(each, dict)] if isinstance(value, list) else []
-    return len(labels) >= 2 and all(isinstance(each, str) for each in labels) and len(set(labels)) == len(labels)
+    """Whether a list is the answer to one example, as a pipeline gives it with `top_k`, and not all of a file.
+
+    Its classes differ, and their scores sum to one.
+    """
+    scored = [each for each in value if isinstance(each, dict) and set(each) == {"label", "score"}]
+    if len(scored) < max(len(value), 2) or not all(isinstance(each["score"], float | int) for each in scored):
+        return False
+    distinct = len({str(each["label"]) for each in scored}) == len(scored)
+    return distinct and abs(sum(each["score"] for each in scored) - 1) < 1e-3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

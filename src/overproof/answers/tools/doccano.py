@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from overproof.answers.form import Asked, Parsed, Text, Tool, counted_reasons, records_table
+from overproof.answers.form import Asked, Parsed, Text, Tool, counted_reasons, records_table, word_of
 from overproof.answers.names import is_answer
 
 
@@ -32,10 +32,10 @@ def _read(text: Text, asked: Asked) -> Parsed:
         if not value["label"]:
             left_out["the label is empty"] += 1
             continue
-        rows.append({"id": value[key], "label": value["label"][0]})
+        rows.append({"id": value[key], "label": value["label"][0], "text": word_of(value.get("text"))})
     numbered = "id" not in asked.columns and bool(rows) and all(isinstance(row["id"], int) for row in rows)
     notes = ["doccano counts its own `id` from 1 in its data base: see that they are yours."] if numbered else []
-    table = records_table(text.path, rows or [{"id": None, "label": None}]).slice(0, len(rows))
+    table = records_table(text.path, rows or [{"id": None, "label": None, "text": None}]).slice(0, len(rows))
     return Parsed(table=table, named=True, left_out=counted_reasons(left_out), notes=tuple(notes))
 
 

@@ -44,13 +44,15 @@ def _flat(text: Text, rows: Sequence[Mapping[str, Any]], asked: Asked, *, csv: b
     if key not in names:
         raise InputError(f"{text.path} has no column {key!r} for the ids; it has {', '.join(names)}.")
     control = _control(text, rows, asked, key)
-    ids, annotators, labels, left_out = list[Any](), list[Any](), list[Any](), Counter[str]()
+    ids, annotators, labels, texts = list[Any](), list[Any](), list[Any](), list[Any]()
+    left_out = Counter[str]()
     for number, row in enumerate(rows):
         label = _choice(text, number, row.get(control))
         if label is None or label == "":
             left_out[_EMPTY if row.get("annotation_id") is not None else _UNOPENED] += 1
             continue
         ids.append(word_of(row.get(key)))
+        texts.append(row.get("text") if isinstance(row.get("text"), str) and control != "text" else None)
         annotators.append(word_of(row.get("annotator")) or "")
         labels.append(label)
     own = ""
@@ -62,7 +64,7 @@ def _flat(text: Text, rows: Sequence[Mapping[str, Any]], asked: Asked, *, csv: b
         )
     note = f"The answers are those of the control {control!r}, one row an annotation."
     return Parsed(
-        table=text_table({"id": ids, "annotator": annotators, "label": labels}),
+        table=text_table({"id": ids, "annotator": annotators, "label": labels, "text": texts}),
         named=True,
         left_out=counted_reasons(left_out),
         notes=(note,),
@@ -125,7 +127,8 @@ def _nested(text: Text, tasks: Sequence[Mapping[str, Any]], asked: Asked) -> Par
                 f"labels under `teacher`: `columns: {{label: …}}`."
             )
         wanted = next(iter(controls), "")
-    ids, annotators, labels, left_out, own = list[Any](), list[Any](), list[Any](), Counter[str](), False
+    ids, annotators, labels, texts = list[Any](), list[Any](), list[Any](), list[Any]()
+    left_out, own = Counter[str](), False
     predictions = 0
     for number, task in enumerate(tasks):
         data = task.get("data") or {}
@@ -147,6 +150,7 @@ def _nested(text: Text, tasks: Sequence[Mapping[str, Any]], asked: Asked) -> Par
             who = annotation.get("completed_by")
             who = who.get("email") or who.get("id") if isinstance(who, dict) else who
             ids.append(word_of(data.get(name, task.get("id"))))
+            texts.append(data.get("text") if isinstance(data.get("text"), str) else None)
             annotators.append(word_of(who) or "")
             labels.append(label)
     notes = [f"The answers are those of the control {wanted!r}, one an annotation."]
@@ -156,7 +160,7 @@ def _nested(text: Text, tasks: Sequence[Mapping[str, Any]], asked: Asked) -> Par
         "as `columns: {id: …}`"
     )
     return Parsed(
-        table=text_table({"id": ids, "annotator": annotators, "label": labels}),
+        table=text_table({"id": ids, "annotator": annotators, "label": labels, "text": texts}),
         named=True,
         left_out=counted_reasons(left_out),
         notes=tuple(notes),

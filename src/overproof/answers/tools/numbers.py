@@ -103,7 +103,8 @@ def _labels(text: Text, column: NDArray[np.float64], words: list[str], asked: As
     """One whole number a row: the class by its name, else its place in the order of the classes."""
     plain = [str(int(each)) for each in column]
     known = set(asked.class_names)
-    for spelled in (words, plain):
+    written = all(re.fullmatch(r"[-+]?\d+", word) for word in words)
+    for spelled in (words, plain) if written else (plain,):
         if not known or set(spelled) <= known:
             notes = ("One whole number a row is the name of a class.",)
             return Parsed(table=text_table({"label": spelled}), named=True, in_order=bool(known), notes=notes)

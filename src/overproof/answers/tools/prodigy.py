@@ -19,7 +19,7 @@ def _looks_like(text: Text) -> str | None:
 
 def _read(text: Text, asked: Asked) -> Parsed:
     key = asked.columns.get("id", "id")
-    columns: dict[str, list[Any]] = {"id": [], "annotator": [], "label": []}
+    columns: dict[str, list[Any]] = {"id": [], "annotator": [], "label": [], "text": []}
     left_out, without_id = Counter[str](), 0
     for number, row in enumerate(text.values()):
         if not isinstance(row, dict) or row.get("answer") not in _ANSWERS:
@@ -45,6 +45,7 @@ def _read(text: Text, asked: Asked) -> Parsed:
         columns["id"].append(word_of(found))
         columns["annotator"].append(word_of(row.get("_annotator_id") or row.get("_session_id")))
         columns["label"].append(word_of(chosen[0]))
+        columns["text"].append(word_of(row.get("text")) if isinstance(row.get("text"), str) else None)
     if without_id == len(columns["id"]):
         columns.pop("id")
     if len({each for each in columns["annotator"] if each}) < 2 or None in columns["annotator"]:

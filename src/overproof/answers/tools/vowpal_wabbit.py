@@ -7,7 +7,7 @@ from overproof.errors import InputError
 
 _NUMBER = r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?"
 _PAIRS = re.compile(rf"[^\s:,\"{{}}]+:{_NUMBER}( [^\s:,\"{{}}]+:{_NUMBER})+( \S+)?\s*")
-_TAGGED = re.compile(rf"{_NUMBER} (?!{_NUMBER}\s*$)\S+\s*")
+_TAGGED = re.compile(rf"{_NUMBER}( (\S+))?\s*")
 _PASS = "`--oaa K --probabilities --loss_function=logistic`"
 
 
@@ -15,23 +15,26 @@ def _looks_like(text: Text) -> str | None:
     first = text.lines[0] if text.lines else ""
     if _PAIRS.fullmatch(first):
         return "its lines are pairs class:number"
-    if _TAGGED.fullmatch(first) and all(_TAGGED.fullmatch(line) for line in text.lines[:20]):
-        return "its lines are a number and a tag"
-    return None
+    tags = [found[5] for line in text.lines[:20] if (found := _TAGGED.fullmatch(line))]
+    named = [tag for tag in tags if tag and not re.fullmatch(_NUMBER, tag)]
+    # Two numbers may be anything.
+    return "its lines are a number and a tag" if named and len(tags) == len(text.lines[:20]) else None
 
 
 def _read(text: Text, asked: Asked) -> Parsed:
     if not _PAIRS.fullmatch(text.lines[0]):
         return _predictions(text)
     names: list[str] = []
+    # A tag may have a colon in it too, and then looks like a pair: it differs from row to row, as no class does.
+    lasts = {line.split()[-1].rpartition(":")[0] for line in text.lines[:20] if line.strip()}
+    tagged = len({len(line.split()) for line in text.lines[:20]}) == 1 and len(lasts) > 1
     columns: dict[str, list[float]] = {}
     tags: list[str | None] = []
     for number, line in enumerate(text.lines):
         if not _PAIRS.fullmatch(line):
             text.refuse(number, f"{line[:60]!r} is not class:number pairs, perhaps with a tag after them")
         words = line.split()
-        # A tag may have a colon in it too: a pair has a number after the last one.
-        has_tag = not re.fullmatch(rf"\S+:{_NUMBER}", words[-1]) or (names and len(words) == len(names) + 1)
+        has_tag = tagged or not re.fullmatch(rf"\S+:{_NUMBER}", words[-1]) or (0 < len(names) == len(words) - 1)
         pairs = [word.rpartition(":") for word in (words[:-1] if has_tag else words)]
         tags.append(words[-1] if has_tag else None)
         named = [pair[0] for pair in pairs]

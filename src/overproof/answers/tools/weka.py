@@ -10,12 +10,28 @@ _CLASS = re.compile(r"(\d+):(.*)", re.DOTALL)
 
 
 def _looks_like(text: Text) -> str | None:
-    if [name.strip().lower() for name in text.header[:4]] == _FIRST:
-        return "its columns begin with inst#, actual, predicted, error"
+    return "its columns begin with inst#, actual, predicted, error" if _start(text) is not None else None
+
+
+def _start(text: Text) -> int | None:
+    """The line of names: WEKA prints others before it, unless `-file` names a file of its own."""
+    for number, line in enumerate(text.lines[:100]):
+        if re.split(r"[,\t]|\s\s+", line.strip().lower())[:4] == _FIRST or re.match(r"\s*inst#\s+actual\s", line):
+            return number
     return None
 
 
 def _read(text: Text, asked: Asked) -> Parsed:
+    start = _start(text)
+    if start is None:
+        raise InputError(f"{text.path} has no line `inst#,actual,predicted,error`, as WEKA writes it.")
+    if not re.match(r"inst#[,\t]", text.lines[start].strip()):
+        raise InputError(
+            f"{text.path} is of WEKA in columns of blanks, in which names cannot be told apart; pass `-classifications "
+            f'"weka.classifiers.evaluation.output.prediction.CSV -distribution"`.'
+        )
+    end = next((place for place in range(start, len(text.lines)) if not text.lines[place].strip()), len(text.lines))
+    text = Text(text.path, "\n".join(text.lines[start:end]))
     header = text.header
     last = header[4].strip() if len(header) > 4 else ""
     if last not in ("prediction", "distribution"):

@@ -11,6 +11,7 @@ from overproof.answers.predictions import Answers
 from overproof.answers.unanswered import Lacking, Unanswered, lacking
 from overproof.data import Examples
 from overproof.storage.shard import Ids
+from overproof.teachers.brought.same_texts import check_texts
 from overproof.teachers.kind import Named, TeacherKind
 
 ENOUGH_OF_TEST = 0.9
@@ -50,6 +51,7 @@ def from_files(
     files = parsed or ParsedFiles()
     if "test" in parties and not judged_on(lacking(paths, joined_by(parties["test"]), class_names, parsed=files)):
         parties = {role: examples for role, examples in parties.items() if role != "test"}
+    check_texts(paths, parties, class_names, files)
     answers = {
         role: read_answers(
             paths,
