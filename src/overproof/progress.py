@@ -53,6 +53,7 @@ class OnTerminal:
     """
 
     def __init__(self, console: Console) -> None:
+        self.noted: list[str] = []
         self._bars = Bars(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -97,4 +98,5 @@ class OnTerminal:
     def note(self, words: Callable[[], str]) -> None:
         """A line above the bars."""
         if not self._bars.console.quiet:
-            self._bars.console.print(words(), soft_wrap=True, markup=False, highlight=False)
+            self.noted.append(words())
+            self._bars.console.print(self.noted[-1], soft_wrap=True, markup=False, highlight=False)

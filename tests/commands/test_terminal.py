@@ -16,7 +16,15 @@ from typer.main import get_command
 from overproof.assessment.assess import assess as assessed
 from overproof.commands.main import app, main
 from overproof.commands.output.assess_table import page as assess_page
-from overproof.commands.output.terminal import changes, method_names, remarks, results, run_folders, selector_names
+from overproof.commands.output.terminal import (
+    changes,
+    method_names,
+    not_repeated,
+    remarks,
+    results,
+    run_folders,
+    selector_names,
+)
 from overproof.evaluation.verdict import Row, summarise, table
 from overproof.progress import OnTerminal
 from overproof.synthetic import margin_world
@@ -205,3 +213,13 @@ def test_a_shell_asks_and_is_answered(tmp_path):
     code = "import sys; sys.argv = ['overproof']; from overproof.commands.main import main; main()"
     done = subprocess.run([sys.executable, "-c", code], env=asked, capture_output=True, text=True, cwd=Path(tmp_path))
     assert "slam" in done.stdout.split(), done.stderr
+
+
+def test_sentences_are_repeated_only_where_results_go_elsewhere(tmp_path, monkeypatch):
+    with (tmp_path / "one").open("w") as one, (tmp_path / "two").open("w") as two:
+        for errors, shown in ((one, ["b"]), (two, ["a", "b"]), (io.StringIO(), ["a", "b"])):
+            with monkeypatch.context() as patched:
+                patched.setattr(sys, "stdout", one)
+                patched.setattr(sys, "stderr", errors)
+                found = not_repeated(["a", "b"], ["a", "c"])
+            assert found == shown

@@ -14,6 +14,7 @@ from overproof.runs.experiment import experiment_from
 from overproof.runs.folder.result_file import read_result
 from overproof.runs.plan import dry_run
 from overproof.teachers import from_files
+from overproof.teachers.options import TeacherOptions
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +78,15 @@ def test_fewer_labelled_examples_than_asked_for_are_said(table):
     roles = read_answered(given, None, Caches())
     assert len(roles.for_seed(0).labelled) == 58
     assert "There are 58 labelled examples with an answer instead of 60." in roles.remarks
+
+
+def test_a_teacher_that_is_trained_on_the_labels_is_named(table):
+    given = experiment(table)
+    named = read_answered(given.model_copy(update={"teacher": TeacherOptions()}), None, Caches()).remarks[0]
+    assert named == (
+        "The teacher: gradient boosted trees (scikit-learn), trained on the 60 labels and cross-fitted in 5 folds."
+    )
+    assert not any(each.startswith("The teacher:") for each in read_answered(given, None, Caches()).remarks)
 
 
 def test_they_are_refused_where_nothing_is_said(table, tmp_path):

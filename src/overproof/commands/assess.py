@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from overproof.commands.output.terminal import AllowImport, AsJson, Changes, print_json, remarks, results
+from overproof.commands.output.terminal import AllowImport, AsJson, Changes, not_repeated, print_json, remarks, results
 from overproof.errors import InputError
 
 
@@ -26,7 +26,7 @@ def assess(
     Example:
         overproof assess experiment.yaml --out runs/first --html teacher.html
     """
-    from dataclasses import asdict
+    from dataclasses import asdict, replace
 
     from overproof.commands.output.assess_table import page
     from overproof.models.importing import as_paths
@@ -56,4 +56,5 @@ def assess(
     if as_json:
         print_json(asdict(found))
         return
-    results().print(page(found))
+    shown = not_repeated(found.findings, progress.noted)
+    results().print(page(replace(found, findings=tuple(shown))))

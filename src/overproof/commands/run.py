@@ -41,7 +41,7 @@ def run(
     """
     from overproof.runs.changes import typed_paths
 
-    experiment = experiment_of(file, choices)
+    experiment = experiment_of(file, choices, with_remarks=dry_run)
     run_experiment(experiment, folder, {*allow_import, *typed_paths(choices.changes)}, dry_run=dry_run, as_json=as_json)
 
 
@@ -65,15 +65,16 @@ def run_experiment(
         return
     with OnTerminal(remarks()) as progress:
         result = run_all(experiment, folder, report=True, progress=progress, allow_import=named)
-    show_result(result, as_json)
+    show_result(result, as_json, progress.noted)
 
 
-def experiment_of(files: list[str], choices: "Choices") -> "Experiment":
+def experiment_of(files: list[str], choices: "Choices", *, with_remarks: bool = False) -> "Experiment":
     """The experiment of an experiment file, or the one that files of examples suggest.
 
     Args:
         files: As they were typed.
         choices: What the user has said of files of examples.
+        with_remarks: Print what is to be known of the examples too, which a run says itself when it begins.
 
     Raises:
         InputError: They cannot be read or understood.
@@ -91,7 +92,7 @@ def experiment_of(files: list[str], choices: "Choices") -> "Experiment":
     if len(files) > 1 or _is_of_examples(path, said):
         made = propose(files, choices)
         console = remarks()
-        for sentence in made.sentences():
+        for sentence in made.sentences(with_remarks=with_remarks):
             console.print(sentence, soft_wrap=True)
         assert made.experiment is not None
         return made.experiment

@@ -7,6 +7,7 @@ from typing import Any
 
 import yaml
 
+from overproof.data import Kind
 from overproof.deployment.graph import GraphInput
 from overproof.deployment.int8 import Int8Cost
 from overproof.deployment.provenance import Provenance
@@ -14,6 +15,8 @@ from overproof.errors import visible
 from overproof.evaluation.paired import CROSS_VALIDATED
 from overproof.functional.intervals import accuracy_interval
 from overproof.models import EmbeddingEncoder, NgramEncoder, Student, TableEncoder
+from overproof.teachers import spoken
+from overproof.teachers.options import ScorerOptions
 from overproof.version import __version__
 
 TASKS: Mapping[str, str] = {
@@ -204,11 +207,8 @@ def _teacher(about: CardFacts) -> Iterator[str]:
     source = about.provenance
     if source is None:
         return
-    teacher = source.experiment.teacher
-    answered = f"answers from {', '.join(f'`{path}`' for path in teacher.answers)}" if teacher.answers else ""
-    yield f"`{teacher.model}`{': ' + answered if answered else ''}" + (
-        f", stacked with {', '.join(f'`{each.model}`' for each in teacher.others)}." if teacher.others else "."
-    )
+    first, *others = (_scorer(each, about.student.kind) for each in source.experiment.scorers)
+    yield f"{first[0].upper()}{first[1:]}{', stacked with ' if others else ''}{', '.join(others)}."
     if known := source.facts.get("teacher_accuracy"):
         yield (
             f"Out-of-sample accuracy on labelled examples: {_percent(known['mean'])} (95 % interval "
@@ -217,6 +217,12 @@ def _teacher(about: CardFacts) -> Iterator[str]:
     if tested := _mean_text(source.summary("teacher")):
         test = source.judged_on.kind == "test"
         yield f"{'Test accuracy' if test else f'Accuracy, {source.judged_on.words()}'}: {tested}."
+
+
+def _scorer(scorer: ScorerOptions, kind: Kind) -> str:
+    if scorer.answers:
+        return f"answers from {', '.join(f'`{path}`' for path in scorer.answers)}"
+    return spoken(scorer.model, scorer.folds, kind) if scorer.trained_here else f"the model `{scorer.model}`, as it is"
 
 
 def _method(about: CardFacts) -> Iterator[str]:

@@ -15,7 +15,7 @@ from overproof.runs.caches import Caches
 from overproof.runs.experiment import Experiment, ScorerOptions
 from overproof.runs.read_roles import read_roles
 from overproof.runs.roles import Roles
-from overproof.teachers import from_files, joined_by, judged_on
+from overproof.teachers import from_files, joined_by, judged_on, spoken
 
 _CALLED = {"train": "labelled and pool"}
 
@@ -48,9 +48,10 @@ def answered_roles(roles: Roles, experiment: Experiment, caches: Caches) -> Role
         InputError: A file cannot be read, or a role is left without examples.
     """
     scorers = [each for each in experiment.scorers if each.answers]
+    named = _trained(roles, experiment)
     if not scorers:
-        return roles
-    fixed, remarks, left_out = dict(roles.fixed), list(roles.remarks), dict[str, int]()
+        return replace(roles, remarks=(*named, *roles.remarks)) if named else roles
+    fixed, remarks, left_out = dict(roles.fixed), [*named, *roles.remarks], dict[str, int]()
     for scorer in scorers:
         files = caches.answers_of(scorer, experiment.data)
         for path in map(Path, scorer.answers):
@@ -81,6 +82,17 @@ def answered_roles(roles: Roles, experiment: Experiment, caches: Caches) -> Role
                     _need_labels_left(role, examples, lacks, scorer.answers)
     options, more = _numbers(roles, fixed, left_out, experiment)
     return replace(roles, fixed=fixed, options=options, remarks=tuple(dict.fromkeys([*remarks, *more])))
+
+
+def _trained(roles: Roles, experiment: Experiment) -> list[str]:
+    """What the scorers are that are trained on the labels."""
+    kind = next(iter(roles.fixed.values())).kind
+    num = roles.options.number_of("labelled") or (len(roles.fixed["labelled"]) if "labelled" in roles.fixed else None)
+    found = [spoken(each.model, each.folds, kind, num) for each in experiment.scorers if each.trained_here]
+    if not found:
+        return []
+    several = len(experiment.scorers) > 1
+    return [f"{'Among the teachers' if several else 'The teacher'}: {'; '.join(found)}."]
 
 
 def check_answers(roles: Roles, experiment: Experiment, caches: Caches) -> None:

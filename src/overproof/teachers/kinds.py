@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from overproof.data import Examples
+from overproof.data import Examples, Kind
 from overproof.models import ModelSpec
 from overproof.storage.store import RowsDone
 from overproof.teachers.brought.answer_files import AnswerFiles
@@ -46,6 +46,34 @@ TRAINED: tuple[TrainedKind, ...] = (
 
 AUTO = {"text": "minilm", "table": "sklearn.ensemble:HistGradientBoostingClassifier", "image": "cnn"}
 """The model that `auto` stands for, by kind of data."""
+
+
+_SPOKEN = {
+    "minilm": "a frozen sentence encoder (MiniLM) with a logistic head",
+    "sklearn.ensemble:HistGradientBoostingClassifier": "gradient boosted trees (scikit-learn)",
+    "cnn": "a small convolutional network",
+    "efficientnet_lite0": "a frozen image encoder (EfficientNet-Lite0) with a logistic head",
+    "student": "a student like that of the run",
+}
+
+
+def spoken(model: str, folds: int, kind: Kind, num_labels: int | None = None) -> str:
+    """A teacher that is trained on the labels, in words.
+
+    Args:
+        model: As for `trainable`.
+        folds: Cross-fitting folds.
+        kind: Of the data.
+        num_labels: How many labels it is trained on, where that is known.
+
+    Example:
+        >>> spoken("auto", 5, "table", 300)
+        'gradient boosted trees (scikit-learn), trained on the 300 labels and cross-fitted in 5 folds'
+    """
+    name = AUTO[kind] if model == "auto" else model
+    fitted = f"cross-fitted in {folds} folds" if folds > 1 else "not cross-fitted"
+    labels = "the labels" if num_labels is None else f"the {num_labels} labels"
+    return f"{_SPOKEN.get(name, f'`{name}`')}, trained on {labels} and {fitted}"
 
 
 def kind_of(named: Named) -> TeacherKind:

@@ -15,7 +15,9 @@ def page(assessment: Assessment) -> RenderableType:
     top = Text.assemble(("Recommendation: ", "bold"), (assessment.recommendation, "bold"), "\n", assessment.reason)
     facts = _table("", "", "")
     facts.add_row(
-        "teacher accuracy", str(assessment.accuracy), f"out of sample, {assessment.num_labelled} labelled examples"
+        "teacher accuracy",
+        str(assessment.accuracy),
+        f"out of sample, on {assessment.num_labelled} labelled examples (a run's table: on the test, if it has one)",
     )
     facts.add_row("on the pool", str(assessment.pool_accuracy), f"expected by margin, {assessment.num_pool} examples")
     if assessment.labels_alone is not None:

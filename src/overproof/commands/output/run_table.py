@@ -5,22 +5,24 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from overproof.commands.output.terminal import print_json, results
+from overproof.commands.output.terminal import not_repeated, print_json, results
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from pathlib import Path
 
     from overproof.runs.experiment import Experiment
     from overproof.runs.folder.result_file import RunResult
 
 
-def show_result(result: "RunResult", as_json: bool) -> None:
+def show_result(result: "RunResult", as_json: bool, noted: "Collection[str]" = ()) -> None:
     """Print the table of a finished run and its findings.
 
     Args:
         result: The run's.
         as_json: Print result.json instead.
+        noted: Findings that stand among the messages of this command already; they are not printed again where messages
+            and results go to the same place.
     """
     from overproof.evaluation.verdict import table
     from overproof.processes import leads
@@ -38,7 +40,7 @@ def show_result(result: "RunResult", as_json: bool) -> None:
         console.print(f"Trained: {', '.join(rows)}.\n\n{result.judged_on.sentence()}")
     if result.summary and all(row.method != "teacher" for row in result.summary):
         console.print("The teacher has no row: its files answer too little of the test.")
-    for finding in result.findings:
+    for finding in not_repeated(result.findings, noted):
         console.print(f"\n{finding}")
     page = "report.html, " if (result.folder / "report.html").exists() else ""
     console.print(f"\nOutput in {result.folder}: {page}result.json, students, labels.", soft_wrap=True)

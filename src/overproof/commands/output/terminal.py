@@ -11,7 +11,9 @@ import functools
 import gc
 import inspect
 import json
-from collections.abc import Callable, Iterable, Iterator
+import os
+import sys
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -127,6 +129,20 @@ def remarks() -> Console:
 def results() -> Console:
     """The console for results: standard output."""
     return PlainConsole()
+
+
+def not_repeated(sentences: Iterable[str], noted: Collection[str]) -> list[str]:
+    """Sentences without those that stand among the messages already, where messages and results go to one place.
+
+    Args:
+        sentences: To be printed as results.
+        noted: What was printed as messages.
+    """
+    try:
+        one_place = os.path.sameopenfile(sys.stdout.fileno(), sys.stderr.fileno())
+    except (OSError, ValueError):
+        one_place = False
+    return [each for each in sentences if not (one_place and each in noted)]
 
 
 def print_json(value: Any) -> None:

@@ -11,11 +11,16 @@ def find(facts: RunFacts) -> list[str]:
     if not known:
         return []
     mean, low, high = (fmean(accuracy[part] for accuracy in known) for part in ("mean", "low", "high"))
+    own = next((row for row in facts.rows if row.method == "teacher"), None)
+    elsewhere = ""
+    if own is not None:
+        where = "cross-validated, with another division of them" if own.num_folds else "on the test"
+        elsewhere = f"; its row in the table is {where}"
     shares = [each["commonest_label"] for each in facts.trainings.values() if "commonest_label" in each]
     level = fmean(shares) if shares else 0.0
     return [
         f"Out of sample, on the labelled examples, the teacher is right {mean:.1%} of the time (one seed's 95 % "
-        f"interval: {low:.1%} to {high:.1%})."
+        f"interval: {low:.1%} to {high:.1%}){elsewhere}."
         + (
             f" That is no better than naming the most frequent class of the labels ({level:.1%}) for every example: "
             f"compare with labelled_only, and let `auto` choose on the labels."

@@ -26,6 +26,7 @@ from overproof.runs.first_look.warts import with_answers
 from overproof.runs.preflight import preflight
 from overproof.runs.read_roles import read_roles
 from overproof.runs.roles import Roles
+from overproof.teachers import spoken
 
 FEWEST_LABELS = 20
 """With fewer labelled rows nothing is estimated."""
@@ -53,13 +54,17 @@ class Proposal(Said):
     experiment: Experiment | None = None
     roles: Roles | None = None
 
-    def sentences(self) -> list[str]:
-        """All that is to be said of the files, a sentence a line."""
+    def sentences(self, *, with_remarks: bool = True) -> list[str]:
+        """All that is to be said of the files, a sentence a line.
+
+        Args:
+            with_remarks: Whether also what a run says of its examples.
+        """
         found = [*self.understood]
         if self.experiment is not None and self.roles is not None:
             drawn = self.roles.for_seed(self.experiment.seeds[0]).by_role()
             found.append(f"Roles: {', '.join(f'{len(each)} {role}' for role, each in drawn.items())}.")
-            found += self.roles.remarks_for(self.experiment.seeds[0])
+            found += self.roles.remarks_for(self.experiment.seeds[0]) if with_remarks else ()
         return [*found, *(f"Unsure: {each}" for each in self.unsure)]
 
 
@@ -115,6 +120,8 @@ def propose(data: Sequence[str], choices: Choices) -> Proposal:
         made.understood.insert(len(files), uses(files, {**options, **told}))
     if choices.answers:
         _add_teacher(files, choices, options, made)
+    else:
+        made.content["teacher"] = {"model": "auto"}
     made.content["methods"] = ["auto"]
     made.comments["methods"] = f"the labels choose how {'the answers are' if choices.answers else 'it is'} corrected"
     made.content = changed(made.content, choices.changes)
@@ -126,6 +133,10 @@ def propose(data: Sequence[str], choices: Choices) -> Proposal:
     made.experiment = experiment_from(made.content)
     preflight(made.experiment)
     drawn = read_roles(made.experiment.data)
+    teacher = made.experiment.teacher
+    if teacher.trained_here:
+        kind = next(iter(drawn.fixed.values())).kind
+        made.comments["teacher.model"] = spoken(teacher.model, teacher.folds, kind)
     made.experiment, made.roles = with_answers(made.content, made.comments, drawn, choices, made)
     return made
 

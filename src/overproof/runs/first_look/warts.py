@@ -40,7 +40,7 @@ def with_answers(
     experiment, caches = experiment_from(content), Caches()
     teacher = experiment.teacher
     if not teacher.answers:
-        return experiment, roles
+        return experiment, answered_roles(roles, experiment, caches)
     files = caches.answers_of(teacher, experiment.data)
     told = changed({}, choices.changes).get("teacher", {})
     told = told if isinstance(told, dict) else {}
