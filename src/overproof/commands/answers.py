@@ -12,7 +12,7 @@ from overproof.errors import InputError
 def answers(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A file of answers, as a tool wrote it.")],
     classes: Annotated[
-        str | None, typer.Option("--classes", metavar="A,B,…", help="The classes of your data, in their order.")
+        str | None, typer.Option("--classes", metavar="A,B", help="The classes of your data, in their order.")
     ] = None,
     wanted: Annotated[
         str, typer.Option("--format", metavar="NAME", help="Its format, where it is not recognised (docs/answers.md).")
