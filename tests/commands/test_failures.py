@@ -280,7 +280,7 @@ def test_a_comparison_that_diverged_can_be_corrected(experiment, capsys):
 
 def test_one_value_is_a_list_of_one(experiment):
     content = yaml.safe_load(experiment.read_text())
-    content |= {"seeds": 3, "methods": "wd", "teacher": {"model": "answers", "answers": "hard.csv"}}
+    content |= {"seeds": [3], "methods": "wd", "teacher": {"model": "answers", "answers": "hard.csv"}}
     found = overproof.runs.experiment.experiment_from(content)
     assert (found.seeds, found.methods[0].method, found.teacher.answers) == ((3,), "wd", ("hard.csv",))
     content["data"]["files"]["all"]["ignore"] = "a"

@@ -9,6 +9,7 @@ from overproof.methods.losses import StudentLabelMixing
 from overproof.methods.noise_models import Isotonic
 from overproof.methods.selectors import Confident
 from overproof.methods.targets import Soft
+from overproof.options import listed_seeds
 from overproof.runs.experiment import MethodOptions, dump, experiment_from, load
 
 
@@ -190,3 +191,8 @@ def test_files_that_hold_no_experiment_are_refused(tmp_path, text, words):
 def test_a_name_among_teachers_stands_for_its_model(teacher, models):
     experiment = experiment_from(content(teacher=teacher))
     assert [each.model for each in experiment.scorers] == models
+
+
+def test_one_number_is_no_list_of_seeds():
+    with pytest.raises(InputError, match=r"'seeds' is 5; .* `seeds: \[5\]` .* \[0, 1, 2, 3, 4\]` for 5 of them"):
+        listed_seeds(5)

@@ -132,6 +132,9 @@ UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 def _csv(path: Path, text: Mapping[str, pa.DataType], mark: str) -> pa.Table:
     source, begin = _source(path)
     lines = begin.decode("utf-8-sig", errors="replace").splitlines(keepends=True)
+    if mark == "," and lines and "," not in lines[0] and ";" in lines[0]:
+        # As spreadsheets write it where the comma is the decimal sign.
+        mark = ";"
     header = next(csv.reader(lines, delimiter=mark), [])
     # Without types, the id 007 would be read as 7.
     votes = set(header) == CROWD_KIT

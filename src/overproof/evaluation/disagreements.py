@@ -49,7 +49,7 @@ def verdict_of_disagreements(
     Where both predict the same class, both are right or both are wrong: these N - N_d examples add nothing to the
     difference, which is (N_d / N) (p_1 - p_2), p_i being the share of the disagreements that student i has right. The
     interval joins the exact binomial intervals of p_1 and p_2, of 97.5 % each, so that it holds the difference on
-    these N examples with at least 95 %, whatever n.
+    these N examples with at least 95 %, whatever n. With all N_d labelled it is the difference alone.
 
     Args:
         num: N, the examples; every content once.
@@ -79,6 +79,9 @@ def verdict_of_disagreements(
             f"{num} examples, do not fit together."
         )
     low, high = binomial_bounds(right, num_labelled, tail=(1 - LEVEL) / 4)
+    if num_labelled == num_different > 0:
+        # All are labelled: nothing is sampled, and the difference on these examples is known.
+        low = high = right / num_labelled
     share = num_different / num
     return DisagreementVerdict(
         num=num,

@@ -18,5 +18,7 @@ from overproof.options.ranges import NotNegative as NotNegative
 from overproof.options.ranges import Positive as Positive
 from overproof.options.ranges import PositiveShare as PositiveShare
 from overproof.options.ranges import Seed as Seed
+from overproof.options.ranges import SeedList as SeedList
 from overproof.options.ranges import Share as Share
 from overproof.options.ranges import allowed as allowed
+from overproof.options.ranges import listed_seeds as listed_seeds

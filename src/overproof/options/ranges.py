@@ -3,7 +3,9 @@
 import types
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
+
+from overproof.errors import InputError
 
 Share = Annotated[float, Field(ge=0, le=1)]
 PositiveShare = Annotated[float, Field(gt=0, le=1)]
@@ -54,3 +56,28 @@ def allowed(hint: Any) -> str:
     if high is not None:
         return f"{noun} below {high}" if "lt" in limits else f"{noun} of at most {high}"
     return noun
+
+
+def listed_seeds(value: Any) -> Any:
+    """The option `seeds` as it was given, where it is no single number: that could be a seed or how many of them.
+
+    Args:
+        value: Anything.
+
+    Raises:
+        InputError: It is one number.
+
+    Example:
+        >>> listed_seeds([0, 1])
+        [0, 1]
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        several = f"`seeds: {list(range(value))}` for {value} of them" if 1 < value <= 20 else "name several in it"
+        raise InputError(
+            f"Option 'seeds' is {value}; it is a list: write `seeds: [{value}]` for this one seed, or {several}."
+        )
+    return value
+
+
+SeedList = Annotated[tuple[Annotated[int, Field(ge=0)], ...], BeforeValidator(listed_seeds)]
+"""Seeds; not one number alone."""

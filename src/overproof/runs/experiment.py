@@ -21,7 +21,7 @@ from overproof.methods.published import CONVENTIONAL, CONVENTIONAL_WITHOUT_POOL,
 from overproof.methods.search import Search
 from overproof.methods.selectors import Nothing
 from overproof.models import ModelSpec
-from overproof.options import InnerShare, Options, check_file_name, validated
+from overproof.options import InnerShare, Options, SeedList, check_file_name, validated
 from overproof.papers import CO_TRAINING_1998, STACKING_1992, Paper
 from overproof.runs.changes import changed, read_yaml
 from overproof.teachers.options import ScorerOptions as ScorerOptions
@@ -118,7 +118,7 @@ class Experiment(Options):
             are added where they are missing and their names are free, because verdicts need them; beside a method that
             chooses its training options (`auto`), `hard_tuned` and `soft_tuned` as well. A conventional row with
             options that change its parts, or with rounds, is a method.
-        seeds: One student a method and seed; rows are paired by seed.
+        seeds: A list, such as `[0, 1, 2]`: one student a method and seed; rows are paired by seed.
         held_out_share: Share of the labelled examples that methods which need held-out labels (and early stopping)
             keep out of training, when there is no validation role.
     """
@@ -131,7 +131,7 @@ class Experiment(Options):
     methods: tuple[Annotated[MethodOptions, pydantic.BeforeValidator(_spelt_out)], ...] = pydantic.Field(
         tuple(MethodOptions(method=name) for name in ("labelled_only", *CONVENTIONAL, "wd", "slam_auto")), min_length=1
     )
-    seeds: tuple[pydantic.NonNegativeInt, ...] = pydantic.Field((0, 1, 2), min_length=1)
+    seeds: SeedList = pydantic.Field((0, 1, 2), min_length=1)
     held_out_share: InnerShare = 1 / 3
 
     @pydantic.model_validator(mode="after")

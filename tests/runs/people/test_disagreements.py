@@ -133,6 +133,19 @@ def test_the_interval_holds_the_difference_at_least_as_often_as_it_says():
     assert np.mean(held) >= 0.95
 
 
+def test_a_census_of_the_disagreements_has_no_interval():
+    found = verdict_of_disagreements(num=100, num_different=10, num_labelled=10, first_right=6, second_right=3)
+    assert (found.difference, found.low, found.high) == pytest.approx((0.03, 0.03, 0.03))
+    assert found.verdict == "BEATS"
+    part = verdict_of_disagreements(num=100, num_different=10, num_labelled=9, first_right=6, second_right=3)
+    assert part.low < 0 < part.high
+
+
+def test_labels_saved_with_semicolons_are_read(tmp_path):
+    (tmp_path / "a.csv").write_text('content;text;label\nab;"hello, you";billing\ncd;"a; b";\n')
+    assert read_labels(tmp_path / "a.csv") == {"ab": "billing", "cd": ""}
+
+
 def test_no_label_says_nothing_and_impossible_counts_are_refused():
     nothing = verdict_of_disagreements(num=10, num_different=4, num_labelled=0, first_right=0, second_right=0)
     assert (nothing.difference, nothing.low, nothing.high) == (0.0, -0.4, 0.4)
