@@ -8,14 +8,25 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
+import yaml
+from rich.console import Console
 
 from overproof.api import run
+from overproof.commands.output.compare_table import page
 from overproof.data.options import DataOptions
+from overproof.deployment import export
+from overproof.deployment.calibration_examples import choose_abstention
+from overproof.errors import InputError
+from overproof.evaluation.paired import CROSS_VALIDATED
+from overproof.functional.intervals import accuracy_interval
 from overproof.models import load_student
 from overproof.progress import Silent
+from overproof.report import write_comparison_report
+from overproof.runs.comparison import compare, load_comparison
 from overproof.runs.experiment import experiment_from, load
 from overproof.runs.folder.result_file import read_result
 from overproof.runs.pipeline import Run
+from overproof.runs.plan import dry_run
 from overproof.runs.read_roles import read_roles
 from overproof.synthetic import blobs
 
@@ -183,3 +194,93 @@ def test_the_kind_of_estimate_is_said_everywhere(finished):
     assert words in page
     assert "C" + words[1:] in page
     assert "2 seeds and the draw of the labelled rows" in page
+
+
+def test_rows_that_a_saved_teacher_was_trained_on_cannot_judge(finished, source, tmp_path):
+    saved = {"model": str(finished.folder / "students/seed-0/hard")}
+    refused = Run(experiment=experiment(source, teacher=saved), folder=tmp_path / "run", progress=Silent())
+    with pytest.raises(
+        InputError, match=r"60 of 60 labelled rows cannot judge by cross-validation: the teacher .*hard"
+    ):
+        refused.check()
+    assert not (tmp_path / "run").exists()
+    # It was trained on the pool without its labels, and all of the pool is unlabelled here.
+    labels = [None] * NUM_LABELLED + [f"class {i % 3}" for i in range(30)] + [None] * (NUM - NUM_LABELLED - 30)
+    write(tmp_path / "others.parquet", labels)
+    others = experiment({**source, "path": str(tmp_path / "others.parquet")}, teacher=saved, methods=["soft"])
+    result = run(others, tmp_path / "others")
+    assert result.judged_on.words() == "cross-validated over 30 labelled rows (2 folds)"
+    # It is asked once: what a fold needs is taken from that.
+    assert not any((tmp_path / "others/folds").glob("*/labels/*/*"))
+    judged = next(row for row in result.rows if row.method == "teacher")
+    roles = Run(experiment=others, folder=tmp_path / "others", progress=Silent()).seed_roles(0)
+    right = load_student(saved["model"]).probs(roles.labelled).argmax(dim=1) == roles.labelled.label
+    assert torch.equal(judged.correct, right)
+
+
+def test_a_teacher_whose_answers_hold_the_labels_of_every_fold_is_refused(source, tmp_path):
+    with pytest.raises(InputError, match=r"hold the labels of every fold.*set 'data.rows.test: 0' to train without"):
+        experiment(source, rows={"validation": 10}, teacher={"answers": "llm.csv", "trained_on_labelled": True})
+
+
+def test_without_any_label_the_classes_are_the_teachers_and_nothing_is_judged(finished, tmp_path):
+    pool = {name: each for name, each in write(tmp_path / "pool.parquet", [None] * 90).items() if name != "label"}
+    made = experiment_from(
+        {
+            **SMALL,
+            "data": {"files": {"pool": {**pool, "ignore": ["y"]}}, "rows": {"labelled": 0}},
+            "teacher": {"model": str(finished.folder / "students/seed-0/hard"), "published_accuracy": 0.7},
+            "methods": [{"method": "dfnd", "options": {"select.budget": 40}}],
+        }
+    )
+    assert made.data.rows["test"] == 0
+    result = run(made, tmp_path / "run", report=True)
+    assert result.class_names == finished.class_names
+    assert result.judged_on.words() == "not judged"
+    assert any("There are no labelled examples, so this run cannot give" in each for each in result.findings)
+    with pytest.raises(InputError, match="is not judged, so nothing tells its rows apart: name one with --method"):
+        export(tmp_path / "run", tmp_path / "exported")
+    export(tmp_path / "run", tmp_path / "exported", method="dfnd")
+    assert "Not judged: there is no test" in (tmp_path / "exported/README.md").read_text()
+
+
+def test_the_card_says_how_it_was_judged_and_a_risk_what_to_bring(finished, tmp_path):
+    export(finished.folder, tmp_path / "exported", method="hard", seed=1)
+    card = (tmp_path / "exported/README.md").read_text()
+    row = next(each for each in finished.rows if (each.method, each.seed) == ("hard", 1))
+    right = row.metrics["accuracy"] * NUM_LABELLED
+    low, high = accuracy_interval(right / CROSS_VALIDATED, NUM_LABELLED / CROSS_VALIDATED)
+    assert f"(95 % interval {100 * low:.1f} % to {100 * high:.1f} %, 60 examples)" in card
+    assert "Cross-validated over 60 labelled rows (2 folds): each is answered by" in card
+    assert "distributed like the labelled rows" in card
+    assert "split: cross-validation" in card
+    folder = finished.folder / "students/seed-0/hard"
+    needed = (
+        r"has no validation role, and .* with --calibrate and --label \(55 at least, for this risk and confidence\); "
+        r"the cross-validated rows are none: .*; or write `validation: 110` below `data: rows:` in the experiment file"
+    )
+    with pytest.raises(InputError, match=needed):
+        choose_abstention(load_student(folder), folder, None, risk=0.1, confidence=0.95)
+
+
+def test_a_comparison_cross_validates_each_number_of_labels(source, tmp_path):
+    group = {"data": {"files": {"all": source}, "rows": {"labelled": 20}, "folds": 2}, "compare": {"labels": [20, 30]}}
+    (tmp_path / "e.yaml").write_text(yaml.safe_dump({**SMALL, **group}))
+    compared = compare(load_comparison(tmp_path / "e.yaml"), tmp_path / "many")
+    assert [each.judged_on.num_examples for each in compared.results] == [20, 30]
+    content = json.loads((tmp_path / "many/compare.json").read_text())
+    console = Console(width=100)
+    with console.capture() as shown:
+        console.print(page(content))
+    assert "Cross-validated over the labelled rows of each run (2 folds)." in shown.get()
+    write_comparison_report(tmp_path / "many")
+    assert "ross-validated over 30 labelled rows (2 folds)" in (tmp_path / "many/report.html").read_text()
+
+
+def test_a_plan_counts_the_trainings_of_the_folds(source):
+    with_folds, without = dry_run(experiment(source)), dry_run(experiment(source, rows={"test": 0}))
+    assert (with_folds.num_folds, without.num_folds) == (2, 0)
+    assert with_folds.num_students == 3 * without.num_students
+    assert ", 2 of 3 for the cross-validation, " in with_folds.sentence()
+    assert dict(with_folds.lines())["cross-validation"].startswith("2 of 3 students")
+    assert "cross-validation" not in dict(without.lines())

@@ -8,6 +8,7 @@ from typing import Any
 
 from overproof.data.wording import reason
 from overproof.errors import InputError
+from overproof.evaluation.judged import JudgedOn
 from overproof.evaluation.paired import Role
 from overproof.evaluation.verdict import Summary, Verdict
 from overproof.models.saved.checked_fields import checked_fields
@@ -131,6 +132,8 @@ def comparison_page(content: Mapping[str, Any]) -> str:
     for number, cell in enumerate(content["cells"]):
         rows = [row for row in content["rows"] if row["folder"] == cell["folder"]]
         holm = {row["method"]: f"{row['p_holm']:.3f}" for row in rows if row["p_holm"] is not None}
+        if not rows:
+            continue
         title = _budget(cell["labels"]) + (f", {cell['student']}" if len(students) > 1 else "")
         sections.append(
             results_section([_summary(row) for row in rows], name=f"run-{number}", title=title, more=(HOLM, holm))
@@ -138,7 +141,7 @@ def comparison_page(content: Mapping[str, Any]) -> str:
     return page(
         title=content["name"],
         kind="Comparison",
-        verdict=_verdict(content),
+        verdict=_verdict(content) if content["rows"] else JudgedOn(kind="nothing").sentence(),
         sections=[section for section in sections if section is not None],
         facts=[f"{len(content['cells'])} runs", f"{len(content['seeds'])} seeds", *map(str, students)],
     )

@@ -11,6 +11,8 @@ from overproof.data import Examples, num_distinct
 from overproof.data.options import DataOptions
 from overproof.data.wording import listed
 from overproof.errors import InputError
+from overproof.models import load_student
+from overproof.models.student import ABOUT
 from overproof.runs.caches import Caches
 from overproof.runs.experiment import Experiment, ScorerOptions
 from overproof.runs.read_roles import read_roles
@@ -31,7 +33,44 @@ def read_answered(experiment: Experiment, folder: Path | None, caches: Caches) -
     Raises:
         InputError: As `overproof.runs.read_roles.read_roles` and `answered_roles`.
     """
-    return answered_roles(read_roles(experiment.data, folder, caches.read), experiment, caches)
+    roles = read_roles(experiment.data, folder, caches.read, _classes_of_teacher(experiment))
+    _check_unseen(roles, experiment)
+    return answered_roles(roles, experiment, caches)
+
+
+def _classes_of_teacher(experiment: Experiment) -> tuple[str, ...]:
+    """The classes of a pretrained teacher that names them or is a saved student, where no label may show them."""
+    teacher, data = experiment.teacher, experiment.data
+    if not data.without("labelled") or teacher.classes:
+        return teacher.classes
+    folder = Path(teacher.model).expanduser()
+    return load_student(folder).class_names if teacher.brought and (folder / ABOUT).is_file() else ()
+
+
+def _check_unseen(roles: Roles, experiment: Experiment) -> None:
+    """Refuse to cross-validate rows whose labels a saved student was trained on that is the teacher, or first weights.
+
+    Raises:
+        InputError: Some are on its list.
+    """
+    if not experiment.data.cross_validated:
+        return
+    labelled = roles.for_seed(experiment.data.draw_seed).labelled
+    started = experiment.student.start
+    given = [(Path(each.model).expanduser(), "teacher") for each in experiment.scorers if each.brought]
+    given += [(Path(started).parent, "first weights")] if started else []
+    for folder, what in given:
+        student = load_student(folder) if (folder / ABOUT).is_file() else None
+        if student is None or student.seen is None or student.kind != labelled.kind:
+            continue
+        seen = student.seen.roles(student.encoder, labelled)
+        with_labels = [mask for role, mask in seen.items() if not role.endswith("pool")]
+        if with_labels and (num := int(np.any(with_labels, axis=0).sum())):
+            raise InputError(
+                f"{num} of {len(labelled)} labelled rows cannot judge by cross-validation: the {what} {str(folder)!r} "
+                f"was trained on them or chosen by them. Give other labelled rows as a test, or set "
+                f"'data.rows.test: 0' to train without an estimate."
+            )
 
 
 def answered_roles(roles: Roles, experiment: Experiment, caches: Caches) -> Roles:

@@ -81,7 +81,7 @@ def sizes(experiment: Experiment, previews: Mapping[str, Preview]) -> Sizes:
         counts |= drawn
         if "pool" not in counts:
             counts["pool"] = max(previews["all"].num_rows - sum(drawn.values()), 0)
-    shown = next(role for role in ("labelled", "all", "test") if role in data.files)
+    shown = next(role for role in ("labelled", "all", "test", "validation", "original", "pool") if role in data.files)
     largest = max(data.files, key=lambda role: previews[role].num_rows)
     known = first_rows(data.files[shown], role=shown, num_rows=2**14)
     if data.rows.get("labelled") == "all":

@@ -172,7 +172,8 @@ class Run:
         self.begin()
         self._answered([self._whole])
         inputs = self._whole.students.inputs_of(self.experiment.seeds[0])
-        known = inputs.answered["labelled" if inputs.trust_labelled_answers else "validation"]
+        trusted = inputs.trust_labelled_answers and len(inputs.answered["labelled"])
+        known = inputs.answered["labelled" if trusted or "validation" not in inputs.answered else "validation"]
         found = assess(
             known.label,
             known.answers.probs(),

@@ -1,6 +1,6 @@
 """Reads the files of a run: classes matched by name, the roles of all seeds drawn, repetitions found."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,13 +26,19 @@ from overproof.runs.people.added_labels import with_added_labels
 from overproof.runs.roles import Roles, numbers_of, remark_beyond, shared_rows
 
 
-def read_roles(options: DataOptions, folder: Path | None = None, reading: Callable[..., Examples] = read) -> Roles:
+def read_roles(
+    options: DataOptions,
+    folder: Path | None = None,
+    reading: Callable[..., Examples] = read,
+    classes: Sequence[str] = (),
+) -> Roles:
     """Read every file and draw the roles that are the same for all seeds.
 
     Args:
         options: Which files, and how roles are drawn.
         folder: Where the inputs of large files are kept; None holds everything in memory.
         reading: A function like `overproof.data.read`; another one may keep files it has read.
+        classes: The classes of the teacher, which count where no example has a label.
 
     Raises:
         InputError: A file cannot be read, roles have different classes, or a file has fewer examples than are drawn.
@@ -87,7 +93,8 @@ def read_roles(options: DataOptions, folder: Path | None = None, reading: Callab
     named = dict(sets)
     if "train" in named:
         named["labelled"] = named.pop("train")
-    class_names = class_space(named, shown_by=_shows_classes(named, absent))
+    shown_by = _shows_classes(named, absent, classes)
+    class_names = class_space(named, shown_by=shown_by) if shown_by else tuple(classes)
     sets = aligned(sets, class_names)
     for role in ("test", "validation", *(["labelled"] if "train" not in sets else [])):
         _need_labels(sets, role)
@@ -117,15 +124,16 @@ def _with_repeated(roles: Roles) -> Roles:
     )
 
 
-def _shows_classes(sets: Mapping[str, Examples], absent: Collection[str]) -> str:
-    """The role whose examples show which classes there are."""
-    shown = [role for role in ("labelled", "test", "validation") if role in sets and role not in absent]
-    if not shown:
+def _shows_classes(sets: Mapping[str, Examples], absent: Collection[str], classes: Sequence[str]) -> str:
+    """The role whose examples show which classes there are; empty where the teacher's are to be taken."""
+    there = [role for role in ("labelled", "test", "validation", "original") if role in sets and role not in absent]
+    known = there or [role for role in ("pool",) if bool((sets[role].label >= 0).any())]
+    if not known and not classes:
         raise InputError(
-            "Option 'data.rows' has neither labelled nor test examples, so nothing shows which classes there are; give "
-            "labelled rows in 'data.files.labelled', 'data.files.test' or 'data.files.validation'."
+            "No example has a label, so nothing says which classes there are; give labelled rows, or name the classes "
+            "of the teacher in 'teacher.classes'."
         )
-    return shown[0]
+    return known[0] if known else ""
 
 
 def _num_labelled_beside(whole: Examples, drawn: Mapping[str, int], seed: int) -> int:

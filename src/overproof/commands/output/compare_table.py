@@ -8,6 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from overproof.evaluation.judged import JudgedOn
 from overproof.evaluation.verdict import Summary, cells
 
 COLOURS = {"BEATS": "green", "DOES NOT BEAT": "red", "INCONCLUSIVE": "yellow"}
@@ -21,6 +22,9 @@ def page(content: Mapping[str, Any]) -> Group:
     """
     shown: list[RenderableType] = []
     students = list(dict.fromkeys(cell["student"] for cell in content["cells"]))
+    if not content["rows"]:
+        shown.append(Text(JudgedOn(kind="nothing").sentence()))
+        students = []
     for student in students:
         if len(students) > 1:
             shown.append(Text(f"{student}\n"))
@@ -32,7 +36,8 @@ def _table(rows: list[Mapping[str, Any]]) -> Table:
     own = [field.name for field in fields(Summary)]
     first = Summary(**{name: rows[0][name] for name in own})
     unit = "" if first.metric == "log_loss" else " %"
-    caption = (
+    folds = max(row.get("num_folds", 0) for row in rows)
+    caption = (f"Cross-validated over the labelled rows of each run ({folds} folds). " if folds else "") + (
         f"Intervals: {100 * first.level:g} % ({first.interval}). Differences are to the best conventional row of the "
         f"same budget. p Holm: of no difference, corrected for the number of methods of a budget; a BEATS with one "
         f"above {1 - first.level:.2g} does not survive the correction."
