@@ -256,8 +256,8 @@ def test_the_card_says_how_it_was_judged_and_a_risk_what_to_bring(finished, tmp_
     assert "split: cross-validation" in card
     folder = finished.folder / "students/seed-0/hard"
     needed = (
-        r"has no validation role, and .* with --calibrate and --label \(55 at least, for this risk and confidence\); "
-        r"the cross-validated rows are none: .*; or write `validation: 110` below `data: rows:` in the experiment file"
+        r"has no validation role, and .* \(as --calibrate FILE --label y; 55 rows at least, for this risk .*\); "
+        r"the cross-validated rows are none: .*; or write `validation: 55` or more below `data: rows:` in the exp"
     )
     with pytest.raises(InputError, match=needed):
         choose_abstention(load_student(folder), folder, None, risk=0.1, confidence=0.95)

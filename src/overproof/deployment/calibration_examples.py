@@ -161,13 +161,14 @@ def _validation(folder: Path, risk: float, confidence: float) -> Examples:
 def _instead(data: DataOptions, use: str, risk: float, confidence: float) -> str:
     """How many are needed, why labelled rows of the run are none, and the line that gives it some."""
     fewest = fewest_examples(risk, confidence)
-    found = f" ({fewest} at least, for this risk and confidence)"
+    label = next((source.label for source in data.files.values() if source.label), "COLUMN")
+    found = f" (as --calibrate FILE --label {label}; {fewest} rows at least, for this risk and confidence)"
     if data.cross_validated:
         found += "; the cross-validated rows are none: this student was trained on them, and others answered them"
     if use:
         return f"{found}; a validation role would not do for this row, because {use}"
     if "all" in data.files:
-        line = f"`validation: {2 * fewest}` below `data: rows:`"
+        line = f"`validation: {fewest}` or more below `data: rows:`"
     else:
         line = "`validation: {path: FILE, label: COLUMN}` below `data: files:`"
     return f"{found}; or write {line} in the experiment file, and run it in another folder"

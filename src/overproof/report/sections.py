@@ -244,7 +244,7 @@ def reliability_section(tallies: Sequence[Tally], rows: Sequence[str]) -> Sectio
         drawn.append((row, charts.reliability(f"reliability-{row}", points, row), ""))
     intro = (
         "On the dashed line confidence is equal to accuracy; below it the predictions are overconfident. The bars "
-        "count the test examples of all seeds."
+        "count the examples that judge, of all seeds."
     )
     return Section(name="reliability", title="Reliability", body=rendered("charts.html", charts=drawn, intro=intro))
 

@@ -64,7 +64,7 @@ def find(facts: RunFacts) -> list[str]:
     chance = max(1 / num_classes, commonest)
     if not curves or not all(_unlearned(curve, guessing, chance) for curve in curves):
         return []
-    shown = curves[0]
+    shown, kind = curves[0], "cross-validated" if facts.cross_validated else "test"
     fell = (
         ""
         if shown.fell is None
@@ -73,7 +73,7 @@ def find(facts: RunFacts) -> list[str]:
     return [
         f"The student has not learned, in any row: after {shown.epochs} epoch{'s' if shown.epochs > 1 else ''} the "
         f"training loss of {shown.row} is {shown.loss:.3f}{fell}; guessing has log {num_classes} = {guessing:.3f}. Its "
-        f"test accuracy is {shown.accuracy:.1%}. So neither the rows can be compared nor a regime be named: raise "
+        f"{kind} accuracy is {shown.accuracy:.1%}. So neither the rows can be compared nor a regime be named: raise "
         f"'train.epochs' or 'train.learning_rate'{_or_inputs(shown, guessing)}."
     ]
 

@@ -8,4 +8,4 @@ def find(facts: RunFacts) -> list[str]:
     mean = {each.method: each.mean for each in facts.summary}
     if not {"hard", "teacher"} <= set(mean) or not facts.conventional("hard") or mean["hard"] <= mean["teacher"]:
         return []
-    return [f"The student passes its teacher: {mean['hard']:.3f} against {mean['teacher']:.3f} on the test."]
+    return [f"The student passes its teacher: {mean['hard']:.3f} against {mean['teacher']:.3f} {facts.where}."]

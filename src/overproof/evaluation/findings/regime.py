@@ -27,10 +27,11 @@ def find(facts: RunFacts) -> list[str]:
     if hard and all("mistakes_learned" in each for each in hard):
         right = fmean(each["pool_answers_right"] for each in hard)
         learned = fmean(each["mistakes_learned"] for each in hard)
+        judging = "labelled rows" if facts.cross_validated else "test examples"
         return [
             f"The teacher is right on {right:.1%} of the pool; the student trained on its hard labels repeats "
             f"{learned:.0%} of its mistakes there.",
-            _regime(learned, _mean_where_wrong(facts.rows)),
+            _regime(learned, _mean_where_wrong(facts.rows), judging),
         ]
     if hard and all("pool_agreement" in each for each in hard):
         agreement = fmean(each["pool_agreement"] for each in hard)
@@ -41,10 +42,10 @@ def find(facts: RunFacts) -> list[str]:
     return []
 
 
-def _regime(learned: float, right_where_wrong: float | None) -> str:
+def _regime(learned: float, right_where_wrong: float | None, judging: str) -> str:
     if right_where_wrong is not None and right_where_wrong < SYSTEMATIC:
         return (
-            f"The mistakes are systematic: on test examples, on which no model was trained, the student is right on "
+            f"The mistakes are systematic: on {judging}, on which no model was trained, the student is right on "
             f"only {right_where_wrong:.0%} of those that the teacher gets wrong. They depend on the inputs, so no "
             f"noise model detects them; labels, another view of the data, or a better teacher help."
         )

@@ -52,6 +52,16 @@ class RunFacts:
     stacks: Sequence[Mapping[str, Any]] = ()
     input_remarks: Sequence[str] = ()
 
+    @property
+    def cross_validated(self) -> bool:
+        """Whether the rows were judged on labelled examples, each answered by students trained without its fold."""
+        return any(row.num_folds for row in self.rows)
+
+    @property
+    def where(self) -> str:
+        """On what the rows were judged, in words."""
+        return "on the labelled rows, out of fold" if self.cross_validated else "on the test"
+
     def row_names(self) -> list[str]:
         """The rows that hold students, each once, in the order of the table."""
         return list(dict.fromkeys(row for row, _ in self.trainings))
