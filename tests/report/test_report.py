@@ -301,7 +301,8 @@ def comparison(*verdicts: str) -> dict:
     points = {"labels": [cell["labels"] for cell in cells], "mean": mean, "low": [None] * len(cells)}
     line = {"student": "mlp", "role": "method", "metric": "accuracy", **points, "high": [0.9] * len(cells)}
     lines = [{**line, "method": method} for method in ("hard", "<b>slam</b>")]
-    return {"name": "by labels", "seeds": [0, 1], "cells": cells, "rows": rows, "curves": lines, "findings": ["a < b"]}
+    more = {"cells": cells, "rows": rows, "curves": lines, "findings": ["a < b"]}
+    return {"format": 1, "name": "by labels", "seeds": [0, 1], **more}
 
 
 def test_a_comparison_is_a_page_of_the_same_sections():

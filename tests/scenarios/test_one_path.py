@@ -300,7 +300,7 @@ def test_a_run_may_have_no_labelled_examples(content, tmp_path):
     [
         (["data.rows.labelled=0"], "bring its answers"),
         (["data.rows.labelled=0", "data.rows.pool=0"], "both .labelled. and .pool. to 0"),
-        (["data.rows.test=0"], "may be empty"),
+        (["data.rows.validation=0"], "may be empty"),
         (["data.rows.labelled=0", "methods=[labelled_only]"], "'labelled_only'"),
         (["data.rows.pool=0", "data.files.pool.path=pool.csv"], "leave one out"),
     ],

@@ -65,6 +65,10 @@ def test_a_finished_run_is_evaluated_again_to_the_same_numbers_without_a_questio
     assert len(found.pop("findings")) == len(written.pop("findings"))
     # Earlier results have no manifest.
     assert found.pop("manifest") == "manifest.json"
+    # Nor do they say on what they were judged: a test.
+    num = found["rows"][0]["metrics"]["num_examples"]
+    assert found.pop("judged_on") == {"kind": "test", "num_examples": num, "num_folds": 0}
+    assert {(each.pop("num_judged"), each.pop("num_folds")) for each in found["summary"]} == {(num, 0)}
     assert json.dumps(found) == json.dumps(written)
     assert after["tallies.json"] == before["tallies.json"]
     assert {name: data for name, data in after.items() if name.startswith("labels")} == {
