@@ -100,6 +100,33 @@ def test_every_seed_judges_the_same_rows_in_folds_of_its_own(finished):
     assert not torch.equal(folds_of(finished, 0)[1].fold, folds_of(finished, 1)[1].fold)
 
 
+def test_folds_are_by_group_and_the_same_whatever_the_order_of_the_file(tmp_path):
+    world = blobs(num_examples=80, num_classes=3, seed=0)
+    label, inputs = [f"class {each}" for each in world.label.tolist()], world.inputs.numpy()
+    group = [f"patient {i // 4}" for i in range(80)]
+    order = np.random.default_rng(0).permutation(80)
+    found = []
+    for name, rows in (("in order", np.arange(80)), ("shuffled", order)):
+        labels = [label[i] if i < 48 else None for i in rows]
+        file = write(tmp_path / f"{name}.parquet", labels, inputs[rows], [group[i] for i in rows])
+        options = DataOptions.model_validate({"files": {"all": file}, "rows": {"labelled": "all"}, "folds": 4})
+        found.append(read_roles(options))
+    for seed in (0, 1):
+        first, second = (each.for_seed(seed) for each in found)
+        assert (first.labelled.ids == second.labelled.ids).all()
+        assert torch.equal(first.fold, second.fold)
+        pairs = set(zip(first.labelled.group.to_pylist(), first.fold.tolist(), strict=True))
+        assert len(pairs) == len({group for group, _ in pairs}) == 12
+        held = found[0].holding(2).for_seed(seed)
+        assert not {*held.test.group.to_pylist()} & {*held.labelled.group.to_pylist(), *held.pool.group.to_pylist()}
+        assert len(held.test) + len(held.labelled) == len(first.labelled) == 48
+    few = DataOptions.model_validate({**options.model_dump(), "folds": 13, "group": "group"})
+    with pytest.raises(
+        InputError, match=r"cannot be cross-validated: 48 .* fewer than the 13 folds.*data.rows.test: 0"
+    ):
+        read_roles(few).for_seed(0)
+
+
 def test_the_students_of_the_run_are_trained_on_all_labels(finished):
     assert all(facts["num_labelled"] == NUM_LABELLED for facts in finished.students)
     assert (finished.folder / "students/seed-0/hard/student.json").exists()

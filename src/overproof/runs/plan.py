@@ -246,6 +246,8 @@ class _Estimate:
         encoded = max(self.trained_on - self.mapped, 0) * rates.encoded_bytes * 2
         # Answers in memory are kept for all seeds, those on disk for one.
         other_seeds = 0 if self.mapped else len(self.experiment.seeds) - 1
+        # Each fold keeps those of one seed.
+        other_seeds += self.parts - 1
         return (
             BASE_BYTES
             + (raw + encoded)

@@ -61,11 +61,12 @@ class TeacherAnswers:
         """Every role's answers, computed where they are not stored yet.
 
         They are opened and verified once, however many steps of the run need them. Answers on disk are kept for one
-        seed at a time: each open file takes a handle, and to map a verified store again takes no time.
+        seed at a time: each open file takes a handle, and to map a verified store again takes no time. So are those of
+        a fold, of which there are several in memory.
         """
         if seed not in self._kept:
             answers = self._opened(seed)
-            if self.roles.on_disk:
+            if self.roles.on_disk or self.roles.held_fold is not None:
                 self._kept.clear()
             self._kept[seed] = answers
         return self._kept[seed]
