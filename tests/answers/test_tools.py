@@ -182,6 +182,10 @@ def test_vowpal_wabbits_scores_are_no_probabilities(tmp_path):
     labels = text(tmp_path, "1 id-0\n2 id-1\n")
     assert read(labels, ("1", "2"), ["id-1", "id-0"]) == [[0, 1], [1, 0]]
     assert left_out(WRITTEN / "vowpal_wabbit.txt", ("1", "2", "3")) == {"they have no id": 1}
+    colons = text(tmp_path, "1:0.9 2:0.1 doc:7\n1:0.25 2:0.75 page:8\n")
+    assert read(colons, ("1", "2"), ["page:8"]) == [[0.25, 0.75]]
+    numbered = text(tmp_path, "1 id-0\n2 7\n")
+    assert read(numbered, ("1", "2"), ["7"]) == [[0, 1]]
     mixed = text(tmp_path, "1:0.9 2:0.1 id-0\n2:0.9 1:0.1 id-1\n")
     assert "row 1 (counted from 0): it names the classes 2 1" in refused(mixed, ("1", "2"), ["id-0"])
 
@@ -196,6 +200,12 @@ def test_weka_names_classes_ids_and_orders(tmp_path):
     assert "rows of cross-validation are in another order" in refused(folds, ("a", "b"), ["0"], 2)
     plain = text(tmp_path, "inst#,actual,predicted,error,prediction\n1,1:a,2:b,+,0.75\n", "c.csv")
     assert read(plain, ("a", "b"), ["0"], 1) == [[0.25, 0.75]]
+    printed = "=== Predictions on test data ===\n\n" + head + "1,1:a,1:a,,*1,0,x\n\n\n"
+    assert read(text(tmp_path, printed, "e.txt"), ("a", "b"), ["0"], 1) == [[1, 0]]
+    blanks = text(
+        tmp_path, "\n    inst#     actual  predicted error prediction\n        1      1:a      1:a       1\n", "f.txt"
+    )
+    assert "in columns of blanks" in refused(blanks, ("a", "b"), ["0"], 1)
     numbers = text(tmp_path, "inst#,actual,predicted,error,prediction\n1,3.5,3.2,-0.3,\n", "d.csv")
     assert "no class as WEKA writes it" in refused(numbers, ("a", "b"), ["0"], 1)
 
@@ -220,6 +230,7 @@ def test_numbers_alone(tmp_path):
     assert "the second of two classes, and there are 3" in refused(text(tmp_path, "0.5\n0.25\n"), abc, ["0"], 2)
     assert "its first number counts the rows" in refused(text(tmp_path, "0,0.5,0.5\n1,0.25,0.75\n"), ab, ["0"], 2)
     assert "2 numbers; the first row has 3" in refused(text(tmp_path, "0 0.5 0.5\n0.5 0.5\n"), abc, ["0"], 2)
+    assert "'0.5,,0.5' is no line" in refused(text(tmp_path, "0.5,0.5\n0.5,,0.5\n"), ab, ["0"], 2)
     assert "not finite" in refused(text(tmp_path, "nan\n0.5\n"), ab, ["0"], 2)
     # `multi:softmax` writes places; numbers that are names are names.
     assert read(text(tmp_path, "2\n0\n1.0\n"), abc, ["0", "2"], 3) == [[0, 0, 1], [0, 1, 0]]
@@ -254,6 +265,8 @@ def test_snorkels_abstentions_are_no_answers(tmp_path):
     assert read(path, ("neg", "pos"), ["r2", "r0"]) == [[1, 0], [0.333, 0.667]]
     assert left_out(path, ("neg", "pos")) == {"all labelling functions abstain": 1}
     assert "no answer for 1 of the 1" in refused(path, ("neg", "pos"), ["r1"])
+    more = text(tmp_path, "id,text,lf_a,lf_b\nr0,some words,0.0,-1.0\nr1,1,-1,-1\nr2,x,1,1\n", "d.csv")
+    assert read(more, ("neg", "pos"), ["r0", "r2"]) == [[1, 0], [0, 1]]
     matrix = text(tmp_path, "0 1 1\n-1 -1 -1\n-1 0 -1\n")
     assert read(matrix, ("neg", "pos"), ["2", "0"], 3) == [[1, 0], [0.333, 0.667]]
     assert "has 3 rows" in refused(matrix, ("neg", "pos"), ["2"], 4)
@@ -296,6 +309,9 @@ def test_label_studios_json_and_its_controls(tmp_path):
     path = text(tmp_path, json.dumps(both), "d.json")
     assert "controls 'mood', 'tone'" in refused(path, ("neg", "pos"), ["x"])
     assert read(path, ("neg", "pos"), ["x"], columns={"label": "mood"}) == [[0, 1]]
+    usual = [{"text": "t", "ref": "r0", "id": 1, "label": "Good", "annotation_id": 5, "lead_time": 1.0}]
+    path = text(tmp_path, json.dumps(usual), "g.json")
+    assert read(path, ("bad", "good"), ["r0"], columns={"id": "ref"}) == [[0, 1]]
     head = "annotation_id,annotator,id,lead_time,mood,tone\n"
     table = text(tmp_path, head + "1,a,x-1,2,pos,pos\n2,a,x-2,2,neg,neg\n", "e.csv")
     assert "'mood', 'tone' may each be" in refused(table, ("neg", "pos"), ["x-1"])
@@ -401,6 +417,12 @@ def test_openais_batches(tmp_path):
     body = {"object": "response", "status": "completed", "output": output}
     new = {"custom_id": "r0", "response": {"status_code": 200, "body": body}, "error": None}
     assert read(lines(tmp_path, new), ("neg", "pos"), ["r0"]) == [[0, 1]]
+    several = {"message": {"content": "neg"}, "finish_reason": "stop"}
+    votes = chat("r0", "pos")
+    votes["response"]["body"]["choices"].append(several)
+    assert read(lines(tmp_path, votes, chat("r1", "pos")), ("neg", "pos"), ["r0", "r1"]) == [[0.5, 0.5], [0, 1]]
+    old = {"custom_id": "r0", "response": {"status_code": 200, "body": {"choices": [{"text": " pos", "index": 0}]}}}
+    assert read(lines(tmp_path, old), ("neg", "pos"), ["r0"]) == [[0, 1]]
     # Log-probabilities count only where all answers have them.
     logs = {"content": [{"token": "pos", "logprob": -0.1, "top_logprobs": [{"token": "neg", "logprob": -2.4}]}]}
     some = lines(tmp_path, chat("r0", "pos", logprobs=logs), chat("r1", "pos"))
@@ -482,6 +504,30 @@ def test_plain_tables_of_other_forms(tmp_path):
     rows = text(tmp_path, "label\npos\nneg\n", "e.csv")
     assert read(rows, ("neg", "pos"), ["1", "0"], 2) == [[1, 0], [0, 1]]
     assert "option 'teacher.align' is 'rows'" in refused(other, ("neg", "pos"), ["0"], 1, columns={"id": "key"})
+
+
+def test_arrays_as_pandas_and_json_write_them(tmp_path):
+    right = [[0.25, 0.75], [1, 0]]
+    for content in (
+        "0,1\n0.25,0.75\n1.0,0.0\n",
+        ",0,1\n0,0.25,0.75\n1,1.0,0.0\n",
+        "[0.25, 0.75]\n[1, 0]\n",
+        "[[0.25, 0.75], [1.0, 0.0]]",
+        "[\n  [0.25, 0.75],\n  [1.0, 0.0]\n]\n",
+        "[0.75, 0.0]",
+    ):
+        path = text(tmp_path, content, "a.csv")
+        assert read(path, ("neg", "pos"), ["0", "1"], 2) == right, content
+        assert in_list_order(path, ("neg", "pos"), parsed=opened(path, 2))
+    named = text(tmp_path, "id,0,1\nr0,0.25,0.75\nr1,1,0\n", "b.csv")
+    assert read(named, ("neg", "pos"), ["r0"], aliases={"0": "neg", "1": "pos"}) == [[0.25, 0.75]]
+    nameless = text(tmp_path, ",neg,pos\nr0,0.25,0.75\n", "c.csv")
+    assert "`columns: {id: ''}`" in refused(nameless, ("neg", "pos"), ["r0"])
+    assert read(nameless, ("neg", "pos"), ["r0"], columns={"id": ""}) == [[0.25, 0.75]]
+    sheet = text(tmp_path, "id;label;score\nr0;pos;0.75\n", "d.csv")
+    assert read(sheet, ("neg", "pos"), ["r0"]) == [[0.25, 0.75]]
+    packed = text(tmp_path, b"x" * 257 + b"ustar" + b"y" * 300, "e.tar")
+    assert "tar archive; unpack it" in refused(packed, ("neg", "pos"), ["r0"])
 
 
 # --- formats by name

@@ -218,10 +218,11 @@ def names_in(path: Path, table: pa.Table, id_column: str) -> tuple[str, ...]:
     numbers = [each.name for each in table.schema if pa.types.is_floating(each.type) or pa.types.is_integer(each.type)]
     columns = tuple(name for name in numbers if name != id_column)
     # As `overproof predict` writes: the classes that the labels name are columns, whatever these are called.
-    labels = as_text(table.column("label")).unique().drop_null().to_pylist() if "label" in table.column_names else []
+    single = "label" in table.column_names and not pa.types.is_nested(table.schema.field("label").type)
+    labels = as_text(table.column("label")).unique().drop_null().to_pylist() if single else []
     if len(columns) >= 2 and labels and set(labels) <= set(columns):
         return tuple(sorted(columns))
-    names = without_lists(named_classes(path, canonical(path, table, id_column, ()), {id_column, *KNOWN}))
+    names = without_lists(named_classes(path, canonical(path, table, id_column, ()), {id_column, "", *KNOWN}))
     if len(names) < 2:
         raise InputError(f"{path} names {len(names)} classes; at least two are needed.")
     return names

@@ -140,6 +140,8 @@ def text_of(path: Path, num_bytes: int | None = None) -> Text:
     if not data:
         # All of it is wanted, or its first line is longer.
         data = file_bytes(path, str(path), MAX_UNPACKED_GB)
+    if data[257:262] == b"ustar":
+        raise InputError(f"{path} is a tar archive; unpack it, and give the file of answers in it.")
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
         return Text(path, data.decode("utf-16", errors="replace"))
     return Text(path, data.decode("utf-8-sig", errors="replace"))
@@ -226,8 +228,13 @@ def in_class_names(
     Raises:
         InputError: A class of the file is none of the run's.
     """
-    if seen.parsed is None or not class_names:
+    if not class_names:
         return table
+    if seen.parsed is None:
+        # Columns of classes by another name; words in cells are read by `overproof.answers.spelling`.
+        columns = set(table.column_names)
+        new = {word: name for word, name in aliases.items() if word in columns - set(class_names)}
+        return renamed(table, new) if set(class_names) <= columns | set(new.values()) else table
     if seen.parsed.classes:
         _check_known(seen.parsed.classes, class_names, aliases, path)
         found, _ = readings(seen.parsed.classes, class_names, aliases)

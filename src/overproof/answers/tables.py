@@ -132,9 +132,9 @@ UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 def _csv(path: Path, text: Mapping[str, pa.DataType], mark: str) -> pa.Table:
     source, begin = _source(path)
     lines = begin.decode("utf-8-sig", errors="replace").splitlines(keepends=True)
-    if mark == "," and lines and "," not in lines[0] and ";" in lines[0]:
+    if lines and "," not in lines[0] and mark == ",":
         # As spreadsheets write it where the comma is the decimal sign.
-        mark = ";"
+        mark = next((other for other in (";", "\t") if other in lines[0]), mark)
     header = next(csv.reader(lines, delimiter=mark), [])
     # Without types, the id 007 would be read as 7.
     votes = set(header) == CROWD_KIT
@@ -229,9 +229,12 @@ def check_id_column(path: Path, table: pa.Table, id_column: str) -> None:
     """
     if id_column not in table.column_names:
         called = " If `task` is that id: `columns: {id: task}` under `teacher`." if "task" in table.column_names else ""
+        if "" in table.column_names and not called:
+            called = " If the column without a name is that id: `columns: {id: ''}` under `teacher`."
         raise InputError(
             f"{path} has no column {id_column!r} for the ids; it has {', '.join(table.column_names)}. The ids are "
-            f"those of the data's id column.{called}"
+            f"those of the data's id column; a file without any that has the data's rows in order is read by "
+            f"`align: rows`.{called}"
         )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from overproof.answers.form import Asked, Parsed, Text, Tool, counted_reasons, text_table, word_of
+from overproof.answers.names import LABELS, plain
 from overproof.data.wording import listed
 from overproof.errors import InputError
 
@@ -102,6 +103,9 @@ def _control(text: Text, rows: Sequence[Mapping[str, Any]], asked: Asked, key: s
             and (len(set(words[name])) < len(words[name]) or len(free) == 1)
             and all(len(each) < 100 for each in words[name])
         ]
+    usual = [name for name in free if plain(name) in LABELS and words[name]]
+    if not fit and len(usual) == 1:
+        return usual[0]
     if len(fit) != 1:
         what = f"{listed(fit)} may each be" if fit else f"none of {listed(free)} looks like"
         raise InputError(

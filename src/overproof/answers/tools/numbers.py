@@ -10,6 +10,7 @@ from overproof.errors import InputError
 
 _NUMBER = r"[-+]?(\d+(\.\d*)?|\.\d+|nan|inf)([eE][-+]?\d+)?"
 _LINE = re.compile(rf"\s*{_NUMBER}(\s*[\t,; ]\s*{_NUMBER})*\s*", re.IGNORECASE)
+_BLANKS = str.maketrans("\t,;", "   ")
 _SPLIT = re.compile(r"\s*[\t,;]\s*|\s+")
 _RAW = (
     "they are raw scores; write probabilities (`predict_proba`, objective `binary:logistic` or `multi:softprob`, "
@@ -26,13 +27,47 @@ def cells(text: Text) -> NDArray[np.float64]:
     Raises:
         InputError: A line is none, or has more or fewer than the first.
     """
-    rows = [_SPLIT.split(line.strip()) for line in text.lines]
-    for number, (line, row) in enumerate(zip(text.lines, rows, strict=True)):
-        if not _LINE.fullmatch(line):
-            text.refuse(number, f"{line[:40]!r} is no line of numbers")
+    if text.is_json:
+        return _json_cells(text)
+    places = _places(text)
+    if places is not None:
+        table = text.rows(len(text.header))
+        skipped = len(text.header) - places
+        return np.asarray([[text.number(n, cell) for cell in row[skipped:]] for n, row in enumerate(table)], np.float64)
+    try:
+        rows = [list(map(float, line.translate(_BLANKS).split())) for line in text.lines]
+    except ValueError:
+        rows = []
+    widths = {len(row) for row in rows}
+    odd = any(mark in text.content for mark in ("_", ",,", ";;", "\t\t"))
+    if len(widths) != 1 or 0 in widths or odd:
+        # Something is wrong: find out what.
+        words = [_SPLIT.split(line.strip()) for line in text.lines]
+        for number, (line, row) in enumerate(zip(text.lines, words, strict=True)):
+            if not _LINE.fullmatch(line):
+                text.refuse(number, f"{line[:40]!r} is no line of numbers")
+            if len(row) != len(words[0]):
+                text.refuse(number, f"it has {len(row)} numbers; the first row has {len(words[0])}")
+    return np.asarray(rows, np.float64)
+
+
+def _json_cells(text: Text) -> NDArray[np.float64]:
+    values = text.values()
+    rows = [value if isinstance(value, list) else [value] for value in values]
+    for number, row in enumerate(rows):
+        if not row or not all(isinstance(each, float | int) and not isinstance(each, bool) for each in row):
+            text.refuse(number, f"{str(row)[:40]} is no list of numbers")
         if len(row) != len(rows[0]):
             text.refuse(number, f"it has {len(row)} numbers; the first row has {len(rows[0])}")
     return np.asarray(rows, np.float64)
+
+
+def _places(text: Text) -> int | None:
+    """How many columns a line of names counts from 0, as pandas writes an array, perhaps after one of row numbers."""
+    names = text.header[1:] if text.header[:1] in ([""], ["Unnamed: 0"], ["index"]) else text.header
+    if len(names) < 2 or names != [str(place) for place in range(len(names))] or len(text.lines) < 2:
+        return None
+    return len(names)
 
 
 def is_numbers(text: Text) -> bool:
@@ -45,6 +80,13 @@ def is_numbers(text: Text) -> bool:
 
 
 def _looks_like(text: Text) -> str | None:
+    if text.is_json:
+        rows = [value if isinstance(value, list) else [value] for value in text.first_values]
+        flat = [each for row in rows for each in row]
+        plain = bool(flat) and all(isinstance(each, float | int) and not isinstance(each, bool) for each in flat)
+        return "its JSON holds lists of numbers and nothing else" if plain else None
+    if _places(text) is not None and all(_are_numbers(row[-2:]) for row in text.first_rows):
+        return "its columns are counted from 0 and hold numbers"
     if not is_numbers(text):
         return None
     rows = [_SPLIT.split(line.strip()) for line in text.lines[:20]]
@@ -62,6 +104,8 @@ def _read(text: Text, asked: Asked) -> Parsed:
         return _matrix(text, numbers, asked)
     column = numbers[:, 0]
     words = [line.strip() for line in text.lines]
+    if len(words) != len(column):
+        words = [f"{each:g}" for each in column]
     if (column == np.round(column)).all() and (len(set(words)) > 2 or not np.isin(column, [0, 1]).all()):
         return _labels(text, column, words, asked)
     if (column < 0).any() or (column > 1).any():
@@ -77,6 +121,10 @@ def _read(text: Text, asked: Asked) -> Parsed:
     note = f"One number a row is the probability of {second!r}, the second of two classes in their order."
     table = text_table({"probs": [[1 - each, each] for each in column.tolist()]})
     return Parsed(table=table, in_order=True, notes=(note,))
+
+
+def _are_numbers(row: list[str]) -> bool:
+    return all(re.fullmatch(_NUMBER, cell.strip(), re.IGNORECASE) for cell in row)
 
 
 def _matrix(text: Text, numbers: NDArray[np.float64], asked: Asked) -> Parsed:

@@ -19,23 +19,31 @@ def _looks_like(text: Text) -> str | None:
 def _read(text: Text, asked: Asked) -> Parsed:
     ids: list[str] = []
     answers: list[str] = []
+    numbers: list[str] = []
     tokens: list[dict[str, float] | None] = []
     left_out = Counter[str]()
     for number, row in enumerate(text.values()):
         if not isinstance(row, dict) or not isinstance(row.get("custom_id"), str):
             text.refuse(number, "it has no `custom_id`")
         body, why = _body(row)
-        content, first = (None, None) if body is None else _content(body)
-        if content is None:
-            left_out[why or _unfinished(body)] += 1
+        if body is None:
+            left_out[why] += 1
             continue
-        ids.append(row["custom_id"])
-        answers.append(content)
-        tokens.append(_first_token(first, content, asked))
+        for place, (content, first, lack) in enumerate(_contents(body)):
+            if content is None:
+                left_out[lack] += 1
+                continue
+            ids.append(row["custom_id"])
+            numbers.append(f"answer {place}")
+            answers.append(content)
+            tokens.append(_first_token(first, content, asked))
     notes = []
     columns: dict[str, Sequence[Any]] = {"id": ids}
     known = [each for each in tokens if each]
-    if answers and len(known) == len(answers):
+    if len(set(numbers)) > 1:
+        columns = {**columns, "annotator": numbers, "label": answers}
+        notes.append("Requests have several answers (`n`), which are votes.")
+    elif answers and len(known) == len(answers):
         columns["top_classes"] = [list(each) for each in known]
         columns["top_logprobs"] = [list(each.values()) for each in known]
         notes.append("Every answer is one token with log-probabilities, which are used.")
@@ -58,21 +66,16 @@ def _body(row: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, str]:
     return (body, "") if isinstance(body, dict) and not body.get("error") else (None, "the request failed")
 
 
-def _content(body: Mapping[str, Any]) -> tuple[str | None, Any]:
-    """What the first choice says, and the log-probabilities of its tokens."""
+_CUT, _NONE = "the answer was cut off", "the model gave no answer"
+
+
+def _contents(body: Mapping[str, Any]) -> list[tuple[str | None, Any, str]]:
+    """What each choice says, the log-probabilities of its tokens, and why it says nothing."""
     choices = body.get("choices")
     if isinstance(choices, list) and choices:
-        first = choices[0]
-        message = first.get("message") or {}
-        content = message.get("content")
-        if first.get("finish_reason") in ("length", "content_filter") or message.get("refusal"):
-            return None, None
-        if isinstance(content, list):
-            content = "".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
-        tokens = (first.get("logprobs") or {}).get("content")
-        return (said(content) if isinstance(content, str) and content.strip() else None), tokens
+        return [_choice(each) for each in choices]
     if body.get("status", "completed") != "completed":
-        return None, None
+        return [(None, None, _CUT if body.get("status") == "incomplete" else _NONE)]
     parts = [
         part
         for item in body.get("output") or ()
@@ -81,14 +84,21 @@ def _content(body: Mapping[str, Any]) -> tuple[str | None, Any]:
         if isinstance(part, dict) and part.get("type") == "output_text"
     ]
     content = "".join(str(part.get("text", "")) for part in parts)
-    return (said(content) if content.strip() else None), (parts[0].get("logprobs") if parts else None)
+    return [(said(content) if content.strip() else None, parts[0].get("logprobs") if parts else None, _NONE)]
 
 
-def _unfinished(body: Mapping[str, Any] | None) -> str:
-    choices = (body or {}).get("choices") or [{}]
-    if choices[0].get("finish_reason") == "length":
-        return "the answer was cut off"
-    return "the model gave no answer"
+def _choice(choice: Mapping[str, Any]) -> tuple[str | None, Any, str]:
+    message = choice.get("message") or {}
+    # Completions of a prompt have a text and no message.
+    content = message.get("content", choice.get("text"))
+    if choice.get("finish_reason") == "length":
+        return None, None, _CUT
+    if choice.get("finish_reason") == "content_filter" or message.get("refusal"):
+        return None, None, "the model refused"
+    if isinstance(content, list):
+        content = "".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
+    tokens = (choice.get("logprobs") or {}).get("content")
+    return (said(content) if isinstance(content, str) and content.strip() else None), tokens, _NONE
 
 
 def _first_token(tokens: Any, content: str, asked: Asked) -> dict[str, float] | None:

@@ -18,12 +18,14 @@ def _looks_like(text: Text) -> str | None:
             return "its lines are whole numbers, of which -1 abstains"
         return None
     header, rows = text.header, text.first_rows
-    votes = _vote_columns(header)
-    if text.is_json or len(votes) < 2 or set(header) & set(_NOT_VOTES) or any(len(row) != len(header) for row in rows):
+    if text.is_json or set(header) & set(_NOT_VOTES) or any(len(row) != len(header) for row in rows):
         return None
+    votes = _vote_columns(text, "id")
     words = [_plain(row[place]) for row in rows for place in votes]
-    if "-1" in words and all(map(_VOTE.fullmatch, words)):
-        return "its columns hold whole numbers, of which -1 abstains"
+    others = [place for place in range(len(header)) if place not in votes and header[place].strip() not in ("id", "")]
+    features = [place for place in others if all(_is_number(row[place]) for row in rows)]
+    if len(votes) >= 2 and "-1" in words and not features:
+        return "it has columns of whole numbers, of which -1 abstains"
     return None
 
 
@@ -35,7 +37,7 @@ def _read(text: Text, asked: Asked) -> Parsed:
     else:
         key = asked.columns.get("id", "id")
         cells = text.rows(len(text.header))
-        votes = [place for place in _vote_columns(text.header) if text.header[place] != key]
+        votes = _vote_columns(text, key)
         names = [text.header[place] for place in votes]
         rows = [[row[place] for place in votes] for row in cells]
         if key in text.header:
@@ -77,8 +79,22 @@ def _class(text: Text, row: int, number: int, asked: Asked) -> str:
     return asked.in_order[number]
 
 
-def _vote_columns(header: list[str]) -> list[int]:
-    return [place for place, name in enumerate(header) if name.strip() not in ("id", "")]
+def _vote_columns(text: Text, key: str) -> list[int]:
+    """The columns of whole numbers from -1, but for the ids."""
+    header, rows = text.header, [row for row in text.first_rows if len(row) == len(text.header)]
+    return [
+        place
+        for place, name in enumerate(header)
+        if name.strip() not in (key, "id", "") and rows and all(_VOTE.fullmatch(_plain(row[place])) for row in rows)
+    ]
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
 
 
 def _plain(word: str) -> str:

@@ -45,6 +45,10 @@ def _read(text: Text, asked: Asked) -> Parsed:
             continue
         else:
             found, given = _prediction(prediction)
+            if given is None and isinstance(prediction, str):
+                labels.append(prediction)
+                ids.append(_key(text, number, row, asked))
+                continue
             if given is None:
                 text.refuse(
                     number, f"its prediction {str(prediction)[:60]} has neither classes with scores nor numbers"
