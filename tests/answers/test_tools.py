@@ -230,7 +230,8 @@ def test_numbers_alone(tmp_path):
     assert "the second of two classes, and there are 3" in refused(text(tmp_path, "0.5\n0.25\n"), abc, ["0"], 2)
     assert "its first number counts the rows" in refused(text(tmp_path, "0,0.5,0.5\n1,0.25,0.75\n"), ab, ["0"], 2)
     assert "2 numbers; the first row has 3" in refused(text(tmp_path, "0 0.5 0.5\n0.5 0.5\n"), abc, ["0"], 2)
-    assert "'0.5,,0.5' is no line" in refused(text(tmp_path, "0.5,0.5\n0.5,,0.5\n"), ab, ["0"], 2)
+    gap = text(tmp_path, "0.5,0.5\n0.5,,0.5\n")
+    assert "'0.5,,0.5' is no line of numbers" in refused(gap, ab, ["0"], 2, format="numbers")
     assert "not finite" in refused(text(tmp_path, "nan\n0.5\n"), ab, ["0"], 2)
     # `multi:softmax` writes places; numbers that are names are names.
     assert read(text(tmp_path, "2\n0\n1.0\n"), abc, ["0", "2"], 3) == [[0, 0, 1], [0, 1, 0]]
