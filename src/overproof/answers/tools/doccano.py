@@ -42,7 +42,7 @@ def _read(text: Text, asked: Asked) -> Parsed:
 TOOL = Tool(
     name="doccano",
     title="doccano",
-    version="by public description (1.8)",
+    version="a file it wrote (version not recorded)",
     writes='JSON lines: `{"id": 1, "text": …, "label": ["pos"]}`',
     read_as="the one label in the list; empty lists are no answers",
     trap="a list label; ids that are whole numbers may be doccano's own, which start at 1",

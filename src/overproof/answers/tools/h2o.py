@@ -92,7 +92,7 @@ def _numbers_or_words(cells: list[str]) -> list[object]:
 TOOL = Tool(
     name="h2o",
     title="H2O",
-    version="by files of 3.46",
+    version="files it wrote (version not recorded)",
     writes="`predict(frame)` exported: `predict`, then a column for every class, `p` before one that is a whole number",
     read_as="the probabilities by name; of two classes `predict` is not read, and where it differs is counted",
     trap="`predict` of two classes follows the threshold of the largest F1 and not the likeliest class; `p1` stands "

@@ -101,7 +101,7 @@ def _is_ranking(value: Mapping[str, Any]) -> bool:
 TOOL = Tool(
     name="hugging_face",
     title="Hugging Face pipelines",
-    version="transformers 5",
+    version="files of pipelines (version not recorded)",
     writes="`pipeline(…)` dumped as JSON: `{label, score}`, with `top_k` lists of them; zero-shot `labels`, `scores`",
     read_as="the label's probability, or all of them by name; `LABEL_0` by its place in `teacher.classes`",
     trap="`labels` is a ranking and no votes; `score` is the probability of `label`; with `multi_label` scores do not "

@@ -31,7 +31,7 @@ def _read(text: Text, asked: Asked) -> Parsed:
 TOOL = Tool(
     name="libsvm",
     title="LIBSVM, LIBLINEAR",
-    version="LIBSVM 3.37, LIBLINEAR 2.50",
+    version="LIBSVM 3.37, LIBLINEAR 2.50 (order of labels); a file of `svm-predict`",
     writes="`svm-predict -b 1`: `labels 3 1 2`, then a label and K probabilities a line, without ids",
     read_as="the probabilities by the names of the first line; the label must be the likeliest",
     trap="the columns are in the order in which classes first appeared in training; of two, 1 comes before -1 always",

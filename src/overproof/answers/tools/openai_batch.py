@@ -123,7 +123,7 @@ def _first_token(tokens: Any, content: str, asked: Asked) -> dict[str, float] | 
 TOOL = Tool(
     name="openai_batch",
     title="OpenAI batch API",
-    version="by public description (chat completions and responses, 2026-10)",
+    version="by public description (chat completions, responses, completions)",
     writes="JSON lines: `custom_id`, `response.body.choices[0].message.content`, `error`",
     read_as="`custom_id` is the id, the content the class (or the class in its JSON object); log-probabilities where "
     "every answer is one token with at least two classes among the alternatives",

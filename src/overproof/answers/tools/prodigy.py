@@ -62,7 +62,7 @@ def _read(text: Text, asked: Asked) -> Parsed:
 TOOL = Tool(
     name="prodigy",
     title="Prodigy",
-    version="by public description (1.17)",
+    version="by public description",
     writes="`db-out`: JSON lines with `answer` accept, reject or ignore, and `accept` (choice) or `label` (binary)",
     read_as="the accepted class; with several `_annotator_id` votes; the id is a key of the stream or of its `meta`",
     trap="rejected and ignored rows are no answers; rows are in the order of the work",

@@ -123,7 +123,7 @@ def _unquoted(name: str) -> str:
 TOOL = Tool(
     name="weka",
     title="WEKA",
-    version="by files of 3.8 and its public description",
+    version="a file it wrote (version not recorded)",
     writes='`-classifications "weka.classifiers.evaluation.output.prediction.CSV -distribution"`: '
     "`inst#,actual,predicted,error,distribution,,` and attributes of `-p`",
     read_as="probabilities by the names in `1:name`; three decimals; an attribute of `-p` can be the id",
