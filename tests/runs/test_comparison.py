@@ -12,7 +12,7 @@ import pytest
 import torch
 import yaml
 
-from overproof.answers import parsed as answer_files
+from overproof.answers import opened as answer_files
 from overproof.answers.ask import read
 from overproof.api import run
 from overproof.commands.main import main
