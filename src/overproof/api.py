@@ -106,7 +106,8 @@ def distill(
             or Arrow, read as a file of it would be (a pandas index is left out), whose columns may have gaps;
             `Examples` too. Without `labelled`, all examples, with and without a label.
         teacher_probs: [N, K], the teacher's probabilities on the pool; rows sum to one. The columns of a data frame are
-            matched with the classes by name. Or [N], the class that it answers. Or a scikit-learn classifier:
+            matched with the classes by name. Or [N], the class that it answers; without `labelled`, rows without
+            an answer (None) are left out and counted in a finding. Or a scikit-learn classifier:
             a fitted one predicts pool and labelled examples, which it must not have been trained on; an unfitted one is
             cross-fitted on the labelled examples.
         labelled: n labelled examples of the same kind. Left out where they are rows of `pool`.
@@ -172,6 +173,7 @@ def distill(
     labelled_examples, pool_examples = given.labelled, given.pool
     names = labelled_examples.class_names
     findings = (
+        *given.remarks,
         *remarks_on_labels(labelled_examples),
         *remarks_on_copies(labelled_examples),
         *remarks_on_frames([labelled_examples, pool_examples]),

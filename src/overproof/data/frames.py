@@ -3,7 +3,7 @@
 A frame is read as a Parquet file of it would be: by its columns, without a pandas index.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -19,13 +19,13 @@ def _library(values: Any) -> str:
 
 
 def is_frame(values: Any) -> bool:
-    """Whether values are a data frame: of pandas, or anything else with named columns that Arrow can read.
+    """Whether values are a data frame: of pandas, a dict of columns, or else with named columns that Arrow can read.
 
     Example:
         >>> is_frame(pa.table({"a": [1]})), is_frame([[1]])
         (True, False)
     """
-    if type(values).__name__ in ("LazyFrame", "DataFrame"):
+    if type(values).__name__ in ("LazyFrame", "DataFrame") or isinstance(values, Mapping):
         return True
     return isinstance(values, pa.Table) or (
         hasattr(values, "__arrow_c_stream__") and not isinstance(values, pa.ChunkedArray) and hasattr(values, "columns")
@@ -55,6 +55,14 @@ def table_of_frame(values: Any, origin: str) -> pa.Table:
         return with_plain_types(values)
     if type(values).__name__ == "LazyFrame":
         raise InputError(f"{origin} is a LazyFrame, which is not computed yet; give {origin}.collect().")
+    if isinstance(values, Mapping):
+        try:
+            return with_plain_types(pa.table({str(name): column for name, column in values.items()}))
+        except (pa.ArrowException, TypeError, ValueError) as error:
+            raise InputError(
+                f"{origin} is a dict, and its values are no columns of one length ({reason(error)}); give lists or "
+                f"arrays of as many values."
+            ) from None
     names = [str(name) for name in values.columns]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise InputError(f"{origin} has the column {twice[0]!r} more than once; every column needs a name of its own.")
@@ -101,6 +109,8 @@ def column_names(values: Any) -> tuple[str, ...] | None:
     Args:
         values: Anything.
     """
+    if isinstance(values, Mapping):
+        return tuple(map(str, values))
     if not is_frame(values) or not hasattr(values, "columns"):
         return None
     names = values.column_names if isinstance(values, pa.Table) else [str(name) for name in values.columns]

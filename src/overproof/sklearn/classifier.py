@@ -16,7 +16,7 @@ from torch import nn
 
 from overproof.api import distill
 from overproof.data import Examples, from_arrays
-from overproof.data.frames import gaps_in, is_frame
+from overproof.data.frames import gaps_in, is_frame, table_of_frame
 from overproof.errors import InputError
 from overproof.methods.composition import Method
 from overproof.methods.published import method as method_by_name
@@ -84,6 +84,29 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
         self.held_out_share = held_out_share
         self.rounds = rounds
         self.random_state = random_state
+
+    def set_params(self, **params: Any) -> "DistilledClassifier":
+        """Set parameters, as scikit-learn has it; `train__epochs` and the like set one training option.
+
+        Args:
+            params: By name.
+
+        Raises:
+            ValueError: There is no such parameter or training option.
+        """
+        own = {name: value for name, value in params.items() if not name.startswith("train__")}
+        super().set_params(**own)
+        for name, value in params.items():
+            if name not in own:
+                option, known = name.removeprefix("train__"), TrainOptions.model_fields
+                if option not in known:
+                    raise ValueError(
+                        f"Invalid parameter {option!r} for train. Valid parameters are: {sorted(known)!r}."
+                    )
+                given = self.train or {}
+                before = given.model_dump(exclude_unset=True) if isinstance(given, TrainOptions) else dict(given)
+                self.train = {**before, option: value}
+        return self
 
     def fit(self, X: Any, y: Any, answers: Any = None) -> "DistilledClassifier":
         """Train the student.
@@ -211,6 +234,8 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
 
     def _checked(self, X: Any, *, reset: bool) -> Any:
         """The rows: frames, texts and images as they are given, anything else as a matrix of finite numbers."""
+        if isinstance(X, Mapping):
+            X = table_of_frame(X, "X")
         as_given = _is_read_as_given(X) if reset else _is_read_as_given(X) and self._as_given
         if reset:
             self._as_given = as_given

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 from torch import Tensor
 
 from overproof.answers.arrays import class_names_of, probs_matrix
@@ -11,7 +12,7 @@ from overproof.answers.order import check_order
 from overproof.answers.predictions import compress
 from overproof.data import Examples, from_arrays, grouped
 from overproof.data.classes import check_class_names
-from overproof.data.frames import check_same_rows, gaps_in, is_frame, table_of_frame
+from overproof.data.frames import check_same_rows, gaps_in, is_frame, label_array, table_of_frame
 from overproof.data.wording import listed, nearest
 from overproof.errors import InputError
 from overproof.teachers.brought.skops_file import cross_fitted_estimator, pool_without_halves
@@ -31,6 +32,7 @@ class GivenArrays:
         pool_probs: [N, K].
         without_half: [N, K] for each half of the labelled examples, by a teacher that was fitted without it; empty for
             a teacher that was not trained on them.
+        remarks: What is to be known of them.
     """
 
     labelled: Examples
@@ -38,6 +40,7 @@ class GivenArrays:
     labelled_probs: Tensor
     pool_probs: Tensor
     without_half: tuple[Tensor, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -86,6 +89,10 @@ def given_arrays(
     """
     crossed = teacher_probs if isinstance(teacher_probs, CrossFittedAnswers) else None
     teacher_probs = teacher_probs if crossed is None else crossed.probs
+    remarks: tuple[str, ...] = ()
+    if labelled is None and crossed is None:
+        pool, labels = without_labels(pool, labels, "pool")
+        pool, teacher_probs, labels, labelled_group, remarks = _answered(pool, teacher_probs, labels, labelled_group)
     classifier = teacher_probs if hasattr(teacher_probs, "predict_proba") else None
     _check_which(classifier, labelled, labels, labelled_teacher_probs)
     if labelled is None:
@@ -169,7 +176,34 @@ def given_arrays(
         labelled_probs=labelled_probs,
         pool_probs=pool_probs,
         without_half=without_half,
+        remarks=remarks,
     )
+
+
+def _answered(pool: Any, answers: Any, labels: Any, group: Any) -> tuple[Any, Any, Any, Any, tuple[str, ...]]:
+    """Examples, answers, labels and groups without the rows whose answer is None or blank, and a remark on these."""
+    if isinstance(answers, np.ndarray) and answers.dtype == object and answers.ndim == 1:
+        answers = answers.tolist()
+    if not isinstance(answers, list | tuple) or not all(each is None or isinstance(each, str) for each in answers):
+        return pool, answers, labels, group, ()
+    check_same_rows(pool, labels, "pool", "labels")
+    kept = np.flatnonzero([bool(each and each.strip()) for each in answers])
+    num = len(answers) - len(kept)
+    if not num or not len(kept) or len(labels) != len(answers):
+        # Other lengths are refused where they are compared.
+        return pool, answers, labels, group, ()
+    examples = from_arrays(pool, origin="pool", missing=gaps_in(pool)) if not isinstance(pool, Examples) else pool
+    if len(examples) != len(answers):
+        return pool, answers, labels, group, ()
+    words = label_array(labels.numpy() if isinstance(labels, Tensor) else labels)
+    known = sum(each is not None and not (isinstance(each, int) and each < 0) for each in words.tolist())
+    left = sum(each is not None and not (isinstance(each, int) and each < 0) for each in words[kept].tolist())
+    remark = (
+        f"teacher_probs has no answer (None) in {num} of {len(answers)} rows; they are left out, and with them "
+        f"{known - left} labels."
+    )
+    group = None if group is None else np.asarray(group, object)[kept].tolist()
+    return examples.take(kept), [answers[row] for row in kept], words[kept], group, (remark,)
 
 
 def without_labels(inputs: Any, labels: Any, origin: str) -> tuple[Any, Any]:

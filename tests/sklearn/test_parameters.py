@@ -1,0 +1,36 @@
+"""Parameters of the classifier, as scikit-learn sets them, and data given as dicts and lists of answers."""
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+
+import overproof
+from overproof.errors import InputError
+from overproof.sklearn import DistilledClassifier
+from overproof.training.options import TrainOptions
+
+
+def test_training_options_are_parameters():
+    for train in (None, {"learning_rate": 0.1}, TrainOptions(learning_rate=0.1)):
+        made = clone(DistilledClassifier("linear", train=train)).set_params(train__epochs=3, method="soft")
+        assert made.train == {**({} if train is None else {"learning_rate": 0.1}), "epochs": 3}
+        assert made.method == "soft"
+    with pytest.raises(ValueError, match=r"Invalid parameter 'epoch' for train. Valid parameters are:"):
+        made.set_params(train__epoch=3)
+
+
+def test_dicts_of_columns_and_answers_of_which_some_are_missing():
+    draw = np.random.default_rng(0)
+    truth = draw.choice(["no", "yes"], 80)
+    columns = {"x": list(draw.normal(size=80) + (truth == "yes")), "city": list(draw.choice(["a", "b"], 80))}
+    answers = [None if row % 10 == 3 else " " if row == 0 else word for row, word in enumerate(truth.tolist())]
+    labels = [word if row < 40 else None for row, word in enumerate(truth.tolist())]
+    made = overproof.distill("linear", columns, answers, labels=labels, method="hard", train={"epochs": 1})
+    said = "teacher_probs has no answer (None) in 9 of 80 rows; they are left out, and with them 5 labels."
+    assert made.findings[0] == said
+    assert made.student.predict(columns).shape == (80,)
+    fitted = DistilledClassifier("linear", method="hard", train={"epochs": 1})
+    fitted.fit(columns, labels, answers=truth.tolist())
+    assert fitted.predict(columns).shape == (80,)
+    with pytest.raises(InputError, match="pool is a dict, and its values are no columns of one length"):
+        overproof.distill("linear", {"x": [1.0], "z": [1.0, 2.0]}, ["a", "b"], labels=["a", "b"])
