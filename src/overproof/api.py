@@ -82,7 +82,7 @@ def distill(
     labels: Any = None,
     labelled_teacher_probs: Any = None,
     *,
-    method: str | Method = "slam_auto",
+    method: str | Method = "auto",
     class_names: Sequence[str] | None = None,
     train: TrainOptions | Mapping[str, Any] | None = None,
     seed: int = 0,

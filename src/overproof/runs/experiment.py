@@ -114,7 +114,8 @@ class Experiment(Options):
         teacher: Where answers come from.
         student: What is trained.
         train: How it is trained.
-        methods: The rows of the table; `labelled_only` and (with a pool) `hard` and `soft` or (without) `born_again`
+        methods: The rows of the table, by default `auto` beside the conventional ones; `labelled_only` and (with a
+        pool) `hard` and `soft` or (without) `born_again`
             are added where they are missing and their names are free, because verdicts need them; beside a method that
             chooses its training options (`auto`), `hard_tuned` and `soft_tuned` as well. A conventional row with
             options that change its parts, or with rounds, is a method.
@@ -129,7 +130,7 @@ class Experiment(Options):
     student: StudentOptions = StudentOptions()
     train: TrainOptions = TrainOptions()
     methods: tuple[Annotated[MethodOptions, pydantic.BeforeValidator(_spelt_out)], ...] = pydantic.Field(
-        tuple(MethodOptions(method=name) for name in ("labelled_only", *CONVENTIONAL, "wd", "slam_auto")), min_length=1
+        tuple(MethodOptions(method=name) for name in ("labelled_only", *CONVENTIONAL, "auto")), min_length=1
     )
     seeds: SeedList = pydantic.Field((0, 1, 2), min_length=1)
     held_out_share: InnerShare = 1 / 3
