@@ -145,7 +145,7 @@ BAD = {
     "answers without a file": (content(), ["teacher.model=answers"], "teacher.answers"),
     "answers and a model": (content(teacher={"model": "mlp", "answers": ["a.csv"]}), [], "not 'mlp'"),
     "in-sample answers without validation": (content(), ["teacher.trained_on_labelled=true"], "validation"),
-    "one fold": (content(), ["teacher.folds=1"], "teacher was trained on the labelled examples"),
+    "one fold": (content(methods=["slam"]), ["teacher.folds=1"], "teacher was trained on the labelled examples"),
     "a change without a value": (content(), ["train.epochs"], "must look like option=value"),
     "a change below a value": (content(), ["seeds.first=1", "seeds.first.x=2"], "not a group"),
     "a reserved row name": (content(methods=[{"method": "slam", "name": "oracle"}]), [], "taken"),
@@ -196,3 +196,15 @@ def test_a_name_among_teachers_stands_for_its_model(teacher, models):
 def test_one_number_is_no_list_of_seeds():
     with pytest.raises(InputError, match=r"'seeds' is 5; .* `seeds: \[5\]` .* \[0, 1, 2, 3, 4\]` for 5 of them"):
         listed_seeds(5)
+
+
+def test_the_default_table_has_auto_where_it_can_choose_and_only_what_can_be_trained():
+    def names(*changes):
+        given = {name: value for name, value in content().items() if name != "methods"}
+        return [each.row for each in experiment_from(given, changes).methods]
+
+    assert names() == ["labelled_only", "hard", "soft", "auto"]
+    assert names("teacher.folds=1") == ["labelled_only", "hard", "soft"]
+    assert "auto" not in names("data.rows.pool=0")
+    with pytest.raises(InputError, match="which chooses on labelled examples"):
+        experiment_from({**content(), "methods": ["auto"]}, ["teacher.folds=1"])

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import pydantic
 import yaml
@@ -15,7 +15,7 @@ import yaml
 from overproof.data.options import DataOptions
 from overproof.data.source import format_of
 from overproof.errors import InputError
-from overproof.methods.composition import Method, override
+from overproof.methods.composition import Method
 from overproof.methods.noise_models import Noiseless, Published
 from overproof.methods.published import CONVENTIONAL, CONVENTIONAL_WITHOUT_POOL, method, papers_of, plain_row
 from overproof.methods.search import Search
@@ -24,10 +24,11 @@ from overproof.models import ModelSpec
 from overproof.options import InnerShare, Options, SeedList, check_file_name, validated
 from overproof.papers import CO_TRAINING_1998, STACKING_1992, Paper
 from overproof.runs.changes import changed, read_yaml
+from overproof.runs.method_options import MethodOptions as MethodOptions
+from overproof.runs.method_options import spelt_out
 from overproof.teachers.options import ScorerOptions as ScorerOptions
 from overproof.teachers.options import TeacherOptions as TeacherOptions
 from overproof.training.options import TrainOptions
-from overproof.training.peer_rounds.peers import PeerOptions
 from overproof.training.trainable import check_trainable
 
 
@@ -63,48 +64,6 @@ def _first_of(value: Any) -> Any:
     return value
 
 
-def _counted(value: Any) -> Any:
-    return {"most": value} if isinstance(value, int) and not isinstance(value, bool) else value
-
-
-class MethodOptions(Options):
-    """A method of the table.
-
-    Args:
-        method: By name; `overproof methods` lists them.
-        name: Its name in the table, where one method is listed twice with different options.
-        options: Its options by path, such as `noise.lower_bound` or `pool.loss.normalized`.
-        pool: What it is distilled on: the `pool`, or the `original` data of the teacher. Both trainings have the same
-            number of examples.
-        train: Training options that differ for this method only.
-        rounds: Peer rounds before the student is trained: how many at most, or options
-            (`overproof.training.peer_rounds.peers`).
-    """
-
-    method: str
-    name: str = ""
-    options: dict[str, Any] = pydantic.Field({})
-    pool: Literal["pool", "original"] = "pool"
-    train: dict[str, Any] = pydantic.Field({})
-    rounds: Annotated[PeerOptions, pydantic.BeforeValidator(_counted)] = PeerOptions()
-
-    @property
-    def row(self) -> str:
-        """Its name in the table."""
-        return self.name or self.method
-
-    def build(self) -> Method:
-        """The method with its options set."""
-        built = method(self.method)
-        for path, value in self.options.items():
-            built = override(built, path, value)
-        return built
-
-
-def _spelt_out(value: Any) -> Any:
-    return {"method": value} if isinstance(value, str) else value
-
-
 class Experiment(Options):
     """All options of a run.
 
@@ -114,11 +73,11 @@ class Experiment(Options):
         teacher: Where answers come from.
         student: What is trained.
         train: How it is trained.
-        methods: The rows of the table, by default `auto` beside the conventional ones; `labelled_only` and (with a
-        pool) `hard` and `soft` or (without) `born_again`
-            are added where they are missing and their names are free, because verdicts need them; beside a method that
-            chooses its training options (`auto`), `hard_tuned` and `soft_tuned` as well. A conventional row with
-            options that change its parts, or with rounds, is a method.
+        methods: The rows of the table, by default `auto` (where it can choose on labelled examples) beside the
+            conventional ones; `labelled_only` and (with a pool) `hard` and `soft` or (without) `born_again` are added
+            where they are missing and their names are free, because verdicts need them; beside a method that chooses
+            its training options (`auto`), `hard_tuned` and `soft_tuned` as well. A conventional row with options that
+            change its parts, or with rounds, is a method.
         seeds: A list, such as `[0, 1, 2]`: one student a method and seed; rows are paired by seed.
         held_out_share: Share of the labelled examples that methods which need held-out labels (and early stopping)
             keep out of training, when there is no validation role.
@@ -129,7 +88,7 @@ class Experiment(Options):
     teacher: Annotated[TeacherOptions, pydantic.BeforeValidator(_first_of)] = TeacherOptions()
     student: StudentOptions = StudentOptions()
     train: TrainOptions = TrainOptions()
-    methods: tuple[Annotated[MethodOptions, pydantic.BeforeValidator(_spelt_out)], ...] = pydantic.Field(
+    methods: tuple[Annotated[MethodOptions, pydantic.BeforeValidator(spelt_out)], ...] = pydantic.Field(
         tuple(MethodOptions(method=name) for name in ("labelled_only", *CONVENTIONAL, "auto")), min_length=1
     )
     seeds: SeedList = pydantic.Field((0, 1, 2), min_length=1)
@@ -137,6 +96,11 @@ class Experiment(Options):
 
     @pydantic.model_validator(mode="after")
     def _consistent(self) -> "Experiment":
+        if "methods" not in self.model_fields_set:
+            # Of the default only what can be trained.
+            left_out = {"auto"} if self._search_refused(self.methods[-1]) else set()
+            left_out |= {"labelled_only"} if self.data.without("labelled") else set()
+            object.__setattr__(self, "methods", tuple(each for each in self.methods if each.method not in left_out))
         rows = [each.row for each in self.rows()]
         for names, what in ((rows, "methods"), ([str(seed) for seed in self.seeds], "seeds")):
             twice = sorted({name for name in names if names.count(name) > 1})
@@ -210,9 +174,8 @@ class Experiment(Options):
         if each.rounds.most:
             self._check_rounds(each, built)
 
-    def _check_search(self, each: MethodOptions, search: Search) -> None:
-        for name in search.methods:
-            method(name)
+    def _search_refused(self, each: MethodOptions) -> str:
+        """Why a row cannot choose on labelled examples; empty where it can."""
         refused = {
             "but there is no pool": self.data.without("pool"),
             "but there are no labelled examples to choose on": not self.has_labels,
@@ -222,12 +185,16 @@ class Experiment(Options):
                 not self.answers_out_of_sample and not self.data.has_validation
             ),
         }
-        for why, found in refused.items():
-            if found:
-                raise InputError(
-                    f"Option 'methods' names {each.method!r}, which chooses on labelled examples and distils on the "
-                    f"pool, {why}; name a method instead, such as 'labelled_only' or 'hard'."
-                )
+        return next((why for why, found in refused.items() if found), "")
+
+    def _check_search(self, each: MethodOptions, search: Search) -> None:
+        for name in search.methods:
+            method(name)
+        if why := self._search_refused(each):
+            raise InputError(
+                f"Option 'methods' names {each.method!r}, which chooses on labelled examples and distils on the pool, "
+                f"{why}; name a method instead, such as 'labelled_only' or 'hard'."
+            )
 
     def _check_rounds(self, each: MethodOptions, built: Method) -> None:
         option = f"Option 'methods.{each.row}.rounds'"
