@@ -42,7 +42,8 @@ printed on standard error, and `--quiet` omits them:
   `compare.json`; with `--dry-run` the plans of its `runs` and their `total`.
 * `label`: `folder`, `teacher`, the total number of answers `asked` for, and `answers`: for each `seed`, `role` and
   `teacher` the number of `rows`, how many of them were `asked` for in this call and how many were `cached` (stored, or
-  read from files). `seed` is null for the examples that all seeds draw from.
+  read from files). `seed` is null for the examples that all seeds draw from. With `--endpoint`: `folder`, and all of
+  the job's `summary.json`; with `--dry-run` the questions left, tokens, cost, seconds, and the `basis` of the numbers.
 * `distill`: `folder` and `students`: for each `seed` and `row` its `folder`, the `seconds` of training, and whether it
   was `finished` "before" this call or "now".
 * `assess`: every estimate with its interval, the recommendation and its reason.

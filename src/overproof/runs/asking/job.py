@@ -1,0 +1,150 @@
+"""One job: all questions are asked, what they say is written, and what it came to is told."""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from overproof.errors import InputError
+from overproof.progress import Progress
+from overproof.storage import atomic
+from overproof.teachers.endpoint.asking import Asked, ask_all
+from overproof.teachers.endpoint.book import Book
+from overproof.teachers.endpoint.client import key_in, need_client
+from overproof.teachers.endpoint.estimate import Forecast, estimated, sampled
+from overproof.teachers.endpoint.ledger import read_lines
+from overproof.teachers.endpoint.options import EndpointOptions
+from overproof.teachers.endpoint.request import Form
+from overproof.teachers.endpoint.told import (
+    LICENCE_NOT_STATED,
+    SUMMARY,
+    Told,
+    check_followed,
+    says_nothing,
+    summary_of,
+    told,
+    write_answers,
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """Questions to a model, one a row.
+
+    Args:
+        options: How it is asked.
+        ids: One a row.
+        prompts: One a row; "" where it has no text.
+        class_names: K names.
+        licence: The licence under which its answers may be used; empty if not stated.
+        folder: Where raw answers and results are.
+    """
+
+    options: EndpointOptions
+    ids: Sequence[str]
+    prompts: Sequence[str]
+    class_names: tuple[str, ...]
+    licence: str
+    folder: Path
+
+    @property
+    def form(self) -> Form:
+        """What is the same in all questions."""
+        return Form(options=self.options, class_names=self.class_names)
+
+    def run(self, progress: Progress, *, again: bool = False) -> tuple[Asked, Told, dict[str, Any]]:
+        """Ask what has no answer yet, and write answers, refusals and summary.
+
+        Args:
+            progress: Shows how far it is.
+            again: Ask again what was rejected, or whose answer says nothing.
+
+        Returns:
+            What it came to, what the answers say, and the summary.
+
+        Raises:
+            InputError: The server takes no request, the key is missing, or the folder does not fit.
+        """
+        need_client()
+        form, wanted = self.form, [prompt for prompt in self.prompts if prompt]
+        key = key_in(os.environ, self.options.key_env)
+        asked = ask_all(
+            wanted,
+            form,
+            self.folder,
+            key=key,
+            progress=progress,
+            **({"again": says_nothing(form)} if again else {}),
+        )
+        by_prompt = dict(zip(wanted, asked.outcomes, strict=True))
+        of = told([by_prompt.get(prompt) for prompt in self.prompts], [bool(each) for each in self.prompts], form)
+        asked.remarks += check_followed(of, asked.dialect is not None and asked.dialect.schema)
+        prompt = Path(self.options.prompt).expanduser()
+        digest = hashlib.sha256(prompt.read_bytes()).hexdigest()
+        summary = summary_of(asked, of, form, licence=self.licence, prompt=str(self.options.prompt), digest=digest)
+        write_answers(self.folder, self.ids, of)
+        atomic.write_json(self.folder / SUMMARY, summary)
+        return asked, of, summary
+
+    def estimate(self, progress: Progress, *, send: bool) -> Forecast:
+        """What is left of it would use; nothing is written unless the sample is sent.
+
+        Args:
+            progress: Shows how far it is.
+            send: Ask the sampled questions, and measure.
+
+        Raises:
+            InputError: As `run`.
+        """
+        form, wanted, measured = self.form, list(dict.fromkeys(prompt for prompt in self.prompts if prompt)), None
+        if not wanted:
+            raise InputError("No row has a text, so there is nothing to ask.")
+        if send:
+            key = key_in(os.environ, self.options.key_env)
+            measured = ask_all(sampled(wanted), form, self.folder, key=key, progress=progress)
+        known = Book.of(read_lines(self.folder)).of_questions(wanted, form)
+        left = sum(each is None or each.what == "failure" for each in known)
+        return estimated(wanted, left, form, measured)
+
+
+def sentences(summary: dict[str, Any], asked: Asked, folder: Path) -> list[str]:
+    """What a job came to, for people.
+
+    Args:
+        summary: As `Job.run` gives it.
+        asked: The same.
+        folder: Where the answers are.
+    """
+    said = [f"The ledger ended in an unfinished line of {asked.cut} bytes, which was cut off."] if asked.cut else []
+    said += summary["remarks"]
+    versions = ", ".join(f"{name or 'unnamed'} ({number})" for name, number in summary["versions"].items())
+    said.append(
+        f"{summary['num_answered']} of {summary['num_rows']} rows have an answer of {summary['model']}"
+        + (f", which the server calls {versions}." if versions else ".")
+    )
+    if reasons := summary["unanswered"]:
+        listed = "; ".join(f"{why} ({number})" for why, number in sorted(reasons.items(), key=lambda each: -each[1]))
+        said.append(f"{summary['num_unanswered']} have none, listed in {folder / 'refusals.csv'}: {listed}.")
+    cost = "" if summary["cost"] is None else f", cost {summary['cost']:.4g}"
+    counted = summary["requests_with_estimated_tokens"]
+    note = f" ({counted} requests estimated from characters)" if counted else ""
+    said.append(
+        f"Used in all: {summary['requests']} requests, {summary['prompt_tokens']:,} + {summary['answer_tokens']:,} "
+        f"tokens{note}{cost}; now: {summary['requests_now']} requests."
+    )
+    said.append(f"Licence of the teacher's answers: {summary['licence'] or LICENCE_NOT_STATED}.")
+    return said
+
+
+def left_over(summary: dict[str, Any]) -> str:
+    """Why a job is not finished; empty where it is.
+
+    Args:
+        summary: As `Job.run` gives it.
+    """
+    if not summary["num_left"]:
+        return ""
+    why = f": {summary['stopped']}" if summary["stopped"] else ""
+    return f"{summary['num_left']} rows are still to be asked{why}. Run the same command again to go on."
