@@ -14,6 +14,7 @@ ORDER: dict[str, list[str]] = {
     "Your situation": [
         "situations/labels_and_pool.md",
         "howto/llm_answers.md",
+        "howto/ask_an_llm.md",
         "situations/trained_model.md",
         "situations/wild_pool.md",
         "situations/noisy_labels.md",

@@ -55,6 +55,7 @@ NAMED = {
     "OnnxFile": {"model": "a.onnx"},
     "SkopsFile": {"model": "folder/a.skops"},
     "ZeroShotByName": {"model": "zero_shot"},
+    "EndpointByName": {"model": "endpoint", "options": {"url": "http://a", "model": "m", "prompt": "p.txt"}},
     "SavedStudentFolder": {"model": "runs/a/students/seed-0/slam"},
     "OwnStudent": {"model": "student"},
     "FrozenEncoderByName": {"model": "minilm"},

@@ -209,6 +209,7 @@ def _teacher(about: CardFacts) -> Iterator[str]:
         return
     first, *others = (_scorer(each, about.student.kind) for each in source.experiment.scorers)
     yield f"{first[0].upper()}{first[1:]}{', stacked with ' if others else ''}{', '.join(others)}."
+    yield from dict.fromkeys(_plain(each.licence_said) for each in source.experiment.scorers if each.licence_said)
     if known := source.facts.get("teacher_accuracy"):
         yield (
             f"Out-of-sample accuracy on labelled examples: {_percent(known['mean'])} (95 % interval "
@@ -220,6 +221,8 @@ def _teacher(about: CardFacts) -> Iterator[str]:
 
 
 def _scorer(scorer: ScorerOptions, kind: Kind) -> str:
+    if scorer.asks:
+        return f"the language model `{_cell(str(scorer.options['model']))}` at `{_cell(str(scorer.options['url']))}`"
     if scorer.answers:
         return f"answers from {', '.join(f'`{path}`' for path in scorer.answers)}"
     return spoken(scorer.model, scorer.folds, kind) if scorer.trained_here else f"the model `{scorer.model}`, as it is"

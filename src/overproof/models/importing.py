@@ -56,10 +56,10 @@ def as_paths(paths: Iterable[str] | str) -> frozenset[str]:
     """
     found = frozenset([paths] if isinstance(paths, str) else paths)
     for path in sorted(found):
-        if not is_import_path(path):
+        if not is_import_path(path) and not is_address(path):
             raise InputError(
                 f"--allow-import (in Python: allow_import) is {path!r}; an import path has the form "
-                f"'package.module:name'."
+                f"'package.module:name', and an address starts with https:// or http://."
             )
     return found
 
@@ -78,6 +78,16 @@ def is_import_path(text: str) -> bool:
     """
     module, colon, name = text.partition(":")
     return bool(colon) and all(part.isidentifier() for each in (module, name) for part in each.split("."))
+
+
+def is_address(text: str) -> bool:
+    """Whether a text is an address of http or https.
+
+    Example:
+        >>> is_address("https://api.openai.com/v1"), is_address("http:Net")
+        (True, False)
+    """
+    return text.startswith(("https://", "http://"))
 
 
 def check_allowed(path: str, found: str) -> None:

@@ -69,9 +69,11 @@ def _write(run: Run, file: Path) -> None:
     labelled, pool = len(roles.labelled), len(roles.pool)
     # Files of answers need none to the test.
     judged = [row for row in (TEACHER, *detailed) if any(each.method == row for each in found.tallies)]
+    licences = dict.fromkeys(each.licence_said for each in experiment.scorers if each.licence_said)
+    addresses = [f" --allow-import {each.options['url']}" for each in experiment.scorers if each.asks]
     sections = [
         results_section(found.summary) if found.summary else None,
-        findings_section(found.findings),
+        findings_section((*found.findings, *licences)),
         search_section(found.students),
         curves_section(found.students),
         weights_section(found.students, [row.row for row in rows if experiment.method_of(row).needs_held_out]),
@@ -81,7 +83,7 @@ def _write(run: Run, file: Path) -> None:
         _least_trusted(found, roles, seed),
         _costs(found, roles, folder, costs_of(folder)),
         reproduce_section(
-            f"overproof run {shlex.quote(str(folder / 'experiment.yaml'))} --out runs/again",
+            f"overproof run {shlex.quote(str(folder / 'experiment.yaml'))} --out runs/again" + "".join(addresses),
             dump(experiment),
             (
                 ("overproof", __version__),

@@ -1,7 +1,7 @@
 """Examples without an answer in a teacher's files: counted for every role, and left out where the options say so."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,8 @@ from overproof.data.wording import listed
 from overproof.errors import InputError
 from overproof.models import load_student
 from overproof.models.student import ABOUT
+from overproof.progress import Progress
+from overproof.runs.asking.teacher import ask_teacher, without_keys
 from overproof.runs.caches import Caches
 from overproof.runs.experiment import Experiment, ScorerOptions
 from overproof.runs.read_roles import read_roles
@@ -22,19 +24,39 @@ from overproof.teachers import from_files, joined_by, judged_on, spoken
 _CALLED = {"train": "labelled and pool"}
 
 
-def read_answered(experiment: Experiment, folder: Path | None, caches: Caches) -> Roles:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asking:
+    """That teachers at addresses are asked now.
+
+    Args:
+        folder: Where their answers are kept.
+        progress: Shows how far they are.
+    """
+
+    folder: Path
+    progress: Progress
+
+
+def read_answered(experiment: Experiment, folder: Path | None, caches: Caches, asking: Asking | None = None) -> Roles:
     """Read the files of an experiment and draw its roles, without the examples that are left out for their answers.
 
     Args:
         experiment: All of a run.
         folder: Where the inputs of large files are kept; None holds everything in memory.
-        caches: What was read before.
+        caches: What was read before; knows which teachers were asked.
+        asking: Teachers at addresses are asked, where they were not yet; None leaves them out.
 
     Raises:
-        InputError: As `overproof.runs.read_roles.read_roles` and `answered_roles`.
+        InputError: As `overproof.runs.read_roles.read_roles`, `overproof.runs.asking.teacher.ask_teacher` and
+            `answered_roles`.
     """
     roles = read_roles(experiment.data, folder, caches.read, _classes_of_teacher(experiment))
     _check_unseen(roles, experiment)
+    for scorer in experiment.scorers if asking is not None else ():
+        if scorer.asks and scorer.key not in caches.asked:
+            assert asking is not None
+            asked = ask_teacher(scorer, roles, asking.folder, asking.progress)
+            caches.asked[scorer.key] = asked.in_file(scorer), asked.sentence()
     return answered_roles(roles, experiment, caches)
 
 
@@ -86,12 +108,15 @@ def answered_roles(roles: Roles, experiment: Experiment, caches: Caches) -> Role
     Raises:
         InputError: A file cannot be read, or a role is left without examples.
     """
-    scorers = [each for each in experiment.scorers if each.answers]
-    named = _trained(roles, experiment)
+    scorers = [each for each in experiment.scorers if caches.in_files(each).answers]
+    trained = _trained(roles, experiment)
     if not scorers:
-        return replace(roles, remarks=(*named, *roles.remarks)) if named else roles
-    fixed, remarks, left_out = dict(roles.fixed), [*named, *roles.remarks], dict[str, int]()
-    for scorer in scorers:
+        return replace(roles, remarks=(*trained, *roles.remarks)) if trained else roles
+    fixed, remarks, left_out = dict(roles.fixed), [*trained, *roles.remarks], dict[str, int]()
+    for named in scorers:
+        scorer = caches.in_files(named)
+        if named.asks:
+            remarks.append(caches.asked[named.key][1])
         files = caches.answers_of(scorer, experiment.data)
         for path in map(Path, scorer.answers):
             remarks += files.reading(path, "id", roles.class_names).sentences(str(path))
@@ -99,7 +124,12 @@ def answered_roles(roles: Roles, experiment: Experiment, caches: Caches) -> Role
         for role, examples in fixed.items():
             if not len(examples):
                 continue
-            lacks = lacking(scorer.answers, joined_by(examples), roles.class_names, parsed=files)
+            lacks = lacking(
+                scorer.answers,
+                joined_by(without_keys(examples) if named.asks else examples),
+                roles.class_names,
+                parsed=files,
+            )
             if not lacks.num or (role != "test" and scorer.unanswered == "refuse"):
                 # What is refused is refused with a sentence of its own.
                 continue

@@ -48,11 +48,14 @@ class Caches:
         runs: The runs' folders, in which a teacher's answers to the same examples are looked up before it computes
             them.
         answer_files: Parsed files of answers.
+        asked: By the options of a teacher that is asked at an address: the same as one with a file of answers, and a
+            sentence about it.
     """
 
     folder: Path | None = None
     runs: tuple[Path, ...] = ()
     answer_files: ParsedFiles = field(default_factory=ParsedFiles)
+    asked: dict[str, tuple[ScorerOptions, str]] = field(default_factory=dict)
     _answers: dict[str, ParsedFiles] = field(default_factory=dict)
     _opened: dict[str, Brought] = field(default_factory=dict)
     _read: dict[str, Examples] = field(default_factory=dict)
@@ -64,6 +67,14 @@ class Caches:
         if key not in self._read:
             self._read[key] = read(source, role=role)
         return self._read[key]
+
+    def in_files(self, scorer: ScorerOptions) -> ScorerOptions:
+        """A teacher that was asked at an address as one with a file of answers; any other as it is.
+
+        Args:
+            scorer: A teacher, or one of several.
+        """
+        return self.asked[scorer.key][0] if scorer.asks and scorer.key in self.asked else scorer
 
     def answers_of(self, scorer: ScorerOptions, data: DataOptions) -> ParsedFiles:
         """The parsed files of answers of one scorer, with its names of columns and classes.

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from overproof.errors import InputError
-from overproof.models.importing import is_import_path
+from overproof.models.importing import is_address, is_import_path
 from overproof.options import shown
 
 _UNPRINTABLE = re.compile(r"[\x00\ud800-\udfff]")
@@ -156,6 +156,6 @@ def typed_paths(changes: Sequence[str]) -> set[str]:
         value: Any = left.pop()
         if isinstance(value, dict | list):
             left += value.values() if isinstance(value, dict) else value
-        elif isinstance(value, str) and is_import_path(value):
+        elif isinstance(value, str) and (is_import_path(value) or is_address(value)):
             found.add(value)
     return found

@@ -220,6 +220,8 @@ def _answer_seconds(experiment: Experiment, sample: Examples, num_asked: int) ->
 def _seconds_of(scorer: ScorerOptions, some: Examples, kind: Kind, num_asked: int) -> float | None:
     if scorer.answers:
         return 0.0
+    if scorer.asks:
+        return None
     if scorer.brought and (Path(scorer.model) / "student.json").is_file():
         teacher = load_student(scorer.model)
         began = time.perf_counter()

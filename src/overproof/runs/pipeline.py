@@ -11,6 +11,7 @@ The folder of a run:
     OUT/labels/seed-S/ROLE/…   the teacher's answers
     OUT/labels/all-seeds/…     a brought teacher's answers to the file that labelled examples and pools are drawn from
     OUT/labels/seed-S/…        where there are several teachers: the others' answers, and weights.json
+    OUT/asked/…                what a model at an address was asked
     OUT/labels/seed-S/peers/…  the answers of peers, where a row has peer rounds
     OUT/students/seed-S/ROW/…  one student: weights, description, learned parts of its method; row.json last
     OUT/folds/fold-F/…         where labelled rows are cross-validated: the same two without the labels of fold F
@@ -41,7 +42,7 @@ from overproof.models import as_matrix
 from overproof.models.importing import allowing, as_paths
 from overproof.processes import leads, place, wait_for_all
 from overproof.progress import Progress, Silent
-from overproof.runs.answered import read_answered
+from overproof.runs.answered import Asking, read_answered
 from overproof.runs.caches import Caches
 from overproof.runs.costs import measured, note
 from overproof.runs.experiment import Experiment, MethodOptions
@@ -332,16 +333,16 @@ class Run:
 
     def _check_read_data(self) -> None:
         """Check the options that depend on the content of the data."""
-        roles, experiment = self._roles.for_seed(self.experiment.seeds[0]), self.experiment
-        check_content(experiment, self._roles.class_names, roles)
-        scorers = self._whole.scorers
-        for scorer in experiment.scorers:
-            if scorer.answers:
-                scorers.of(scorer, roles, experiment.seeds[0], scorers.home(experiment.seeds[0]))
+        experiment, seed = self.experiment, self.experiment.seeds[0]
+        asks = any(scorer.asks for scorer in experiment.scorers)
+        # A model at an address is asked when all else is checked.
+        whole = read_answered(experiment, self._shared_folder / STAGED, self.caches) if asks else self._roles
+        check_content(experiment, whole.class_names, whole.for_seed(seed))
+        for scorer in () if asks else (each for each in experiment.scorers if each.answers):
+            self._whole.scorers.of(scorer, whole.for_seed(seed), seed, self._whole.scorers.home(seed))
 
     def _plan(self) -> Plan:
-        found = sizes_of(self.experiment, self._roles)
-        return plan(self.experiment, found, measure(self.experiment, found))
+        return plan(self.experiment, found := sizes_of(self.experiment, self._roles), measure(self.experiment, found))
 
     # --- the components of the steps
 
@@ -352,7 +353,8 @@ class Run:
 
     @cached_property
     def _roles(self) -> Roles:
-        roles = read_answered(self.experiment, self._shared_folder / STAGED, self.caches)
+        asking = Asking(folder=self._shared_folder, progress=self.progress)
+        roles = read_answered(self.experiment, self._shared_folder / STAGED, self.caches, asking)
         self.caches.share_encodings(roles.fixed.values())
         return roles
 

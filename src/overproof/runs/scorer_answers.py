@@ -14,6 +14,7 @@ from overproof.answers.predictions import Answers
 from overproof.data import Examples
 from overproof.models import Student, resolved
 from overproof.progress import Progress
+from overproof.runs.asking.teacher import without_keys
 from overproof.runs.caches import Caches
 from overproof.runs.experiment import Experiment, ScorerOptions
 from overproof.runs.roles import Roles, SeedRoles
@@ -74,10 +75,12 @@ class ScorerAnswers:
         Raises:
             InputError: A file or a model does not fit, or a store belongs to other examples or to another teacher.
         """
+        named, scorer = scorer, self.caches.in_files(scorer)
         if scorer.answers:
+            parties = roles.by_role()
             return from_files(
                 scorer.answers,
-                roles.by_role(),
+                {role: without_keys(each) for role, each in parties.items()} if named.asks else parties,
                 self.roles.class_names,
                 classes=scorer.classes,
                 vote=scorer.vote,

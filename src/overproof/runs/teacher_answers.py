@@ -100,7 +100,7 @@ class TeacherAnswers:
     def votes(self) -> tuple[VoteFacts, ...]:
         """What files of votes hold, one entry a file; empty where no file holds votes."""
         found = []
-        for scorer in self._scorers:
+        for scorer in map(self.scorers.caches.in_files, self._scorers):
             for path in scorer.answers:
                 files = self.scorers.caches.answers_of(scorer, self.experiment.data)
                 counts = vote_counts(path, self.roles.class_names, parsed=files)

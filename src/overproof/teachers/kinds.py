@@ -14,6 +14,7 @@ from overproof.teachers.brought.saved_student import SavedStudentFolder
 from overproof.teachers.brought.skops_file import SkopsFile
 from overproof.teachers.brought.torch_module import TorchModule
 from overproof.teachers.brought.zero_shot import ZeroShotByName
+from overproof.teachers.endpoint.kind import EndpointByName
 from overproof.teachers.kind import BroughtKind, Named, TeacherKind, TeacherName, TrainedKind, TrainingSetting
 from overproof.teachers.scorers import Brought, Trainable
 from overproof.teachers.trained.estimator import EstimatorByPath
@@ -30,6 +31,7 @@ BROUGHT: tuple[BroughtKind, ...] = (
     SkopsFile(),
     HuggingFaceFolder(),
     ZeroShotByName(),
+    EndpointByName(),
     # Any other path.
     SavedStudentFolder(),
 )

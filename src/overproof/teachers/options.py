@@ -1,5 +1,6 @@
 """The options of a teacher."""
 
+import json
 from typing import Any, Literal
 
 import pydantic
@@ -8,6 +9,7 @@ from overproof.answers.tools import check_format
 from overproof.errors import InputError
 from overproof.options import Options
 from overproof.synthetic.answer_options import AnswerNoise
+from overproof.teachers.endpoint.options import ENDPOINT, LICENCE_NOT_STATED, endpoint_options
 from overproof.teachers.kinds import brought_kind_of, is_brought
 from overproof.training.options import TrainOptions
 
@@ -22,7 +24,8 @@ class ScorerOptions(Options):
             run's student, trained as it is. Pretrained, used as it is: the folder of a saved student, such as
             RUN/students/seed-0/labelled_only, or of a Hugging Face classifier (a path with a slash in it); a file
             `….onnx` or `….skops`; an import path with `weights`; `zero_shot` (for texts: the class whose description in
-            `options.descriptions` is nearest); or `answers`. `auto` is `minilm` for text, boosted
+            `options.descriptions` is nearest); `endpoint`, a language model at an address
+            (`overproof.teachers.endpoint.options`); or `answers`. `auto` is `minilm` for text, boosted
             trees for tables and `cnn` for images.
         options: The model's own options.
         answers: A file of answers or several, each joined by the data's id column, for `answers`; every file may hold
@@ -56,6 +59,8 @@ class ScorerOptions(Options):
             answers there are in sample, as self-distillation needs them, and cannot show its errors.
         features: Folder where a frozen encoder's features are stored, so that runs can share them; by default the
             run's own.
+        licence: The licence under which the answers of `answers` or `endpoint` may be used, for the report and the
+            model card, which say so where it is not stated.
         train: How a student that serves as teacher is trained.
     """
 
@@ -73,7 +78,25 @@ class ScorerOptions(Options):
     aliases: dict[str, str] = pydantic.Field({})
     folds: int = pydantic.Field(5, ge=1)
     features: str = ""
+    licence: str = ""
     train: TrainOptions = TrainOptions(epochs=30)
+
+    @property
+    def asks(self) -> bool:
+        """Whether it is asked at an address: its answers are in a file of the run's then, by content id."""
+        return self.model == ENDPOINT
+
+    @property
+    def licence_said(self) -> str:
+        """A sentence about the licence of answers that others made; empty for a teacher that answers here."""
+        if not (self.asks or self.answers):
+            return ""
+        return f"Licence of the teacher's answers: {self.licence or LICENCE_NOT_STATED}."
+
+    @property
+    def key(self) -> str:
+        """Its own options as text."""
+        return json.dumps(self.options, sort_keys=True)
 
     @property
     def brought(self) -> bool:
@@ -97,6 +120,8 @@ class ScorerOptions(Options):
 
     @pydantic.model_validator(mode="after")
     def _named(self) -> "ScorerOptions":
+        if self.asks:
+            endpoint_options(self.options)
         if self.model == "answers" and not self.answers:
             raise InputError("Option 'teacher.answers' names no file, but teacher.model is 'answers'.")
         if self.answers and self.model not in ("answers", "auto"):
@@ -123,7 +148,7 @@ class ScorerOptions(Options):
         for option, changed in (("format", self.format != "auto"), ("align", self.align != "id")):
             if changed and not self.answers:
                 raise InputError(f"Option 'teacher.{option}' is about 'teacher.answers', and there are none.")
-        if self.unanswered != "refuse" and not self.answers:
+        if self.unanswered != "refuse" and not self.answers and not self.asks:
             raise InputError(f"Option 'teacher.unanswered' is {self.unanswered!r}, but there are no 'teacher.answers'.")
         if self.answer_from and not self.answers:
             raise InputError(

@@ -55,9 +55,9 @@ def answers_as_json(
     answers, known = list[dict[str, Any]](), set(earlier.shards)
     for number, scorer in enumerate(scorers):
         below = [f"teacher-{number}"] if number else []
-        if scorer.answers:
+        if scorer.answers or scorer.asks:
             answers += [
-                _counted(seed, role, scorer.answers, count, 0)
+                _counted(seed, role, scorer.answers or scorer.model, count, 0)
                 for seed, roles in rows.items()
                 for role, count in roles.items()
             ]

@@ -56,7 +56,8 @@ AllowImport = Annotated[
     typer.Option(
         "--allow-import",
         metavar="PATH",
-        help="Allow the code at an import path package.module:name that a file names. Can be repeated.",
+        help="Allow the code at an import path package.module:name that a file names, or sending texts to an address "
+        "https:// that it names. Can be repeated.",
     ),
 ]
 MaxUnpackedGb = Annotated[

@@ -9,16 +9,17 @@ from typing import Any
 
 from overproof.errors import InputError
 from overproof.progress import Progress
+from overproof.seeds import digest_of_file
 from overproof.storage import atomic
-from overproof.teachers.endpoint.asking import Asked, ask_all
+from overproof.teachers.endpoint.asking import AskedJob, ask_all
 from overproof.teachers.endpoint.book import Book
 from overproof.teachers.endpoint.client import key_in, need_client
 from overproof.teachers.endpoint.estimate import Forecast, estimated, sampled
 from overproof.teachers.endpoint.ledger import read_lines
-from overproof.teachers.endpoint.options import EndpointOptions
+from overproof.teachers.endpoint.options import LICENCE_NOT_STATED, EndpointOptions
 from overproof.teachers.endpoint.request import Form
 from overproof.teachers.endpoint.told import (
-    LICENCE_NOT_STATED,
+    ANSWERS,
     SUMMARY,
     Told,
     check_followed,
@@ -39,7 +40,8 @@ class Job:
         prompts: One a row; "" where it has no text.
         class_names: K names.
         licence: The licence under which its answers may be used; empty if not stated.
-        folder: Where raw answers and results are.
+        folder: Where raw answers are.
+        results: Where answers, refusals and summary are written; None for the same folder.
     """
 
     options: EndpointOptions
@@ -48,13 +50,14 @@ class Job:
     class_names: tuple[str, ...]
     licence: str
     folder: Path
+    results: Path | None = None
 
     @property
     def form(self) -> Form:
         """What is the same in all questions."""
         return Form(options=self.options, class_names=self.class_names)
 
-    def run(self, progress: Progress, *, again: bool = False) -> tuple[Asked, Told, dict[str, Any]]:
+    def run(self, progress: Progress, *, again: bool = False) -> tuple[AskedJob, Told, dict[str, Any]]:
         """Ask what has no answer yet, and write answers, refusals and summary.
 
         Args:
@@ -84,8 +87,10 @@ class Job:
         prompt = Path(self.options.prompt).expanduser()
         digest = hashlib.sha256(prompt.read_bytes()).hexdigest()
         summary = summary_of(asked, of, form, licence=self.licence, prompt=str(self.options.prompt), digest=digest)
-        write_answers(self.folder, self.ids, of)
-        atomic.write_json(self.folder / SUMMARY, summary)
+        results = self.results or self.folder
+        write_answers(results, self.ids, of)
+        summary["answers_blake2b"] = digest_of_file(results / ANSWERS)
+        atomic.write_json(results / SUMMARY, summary)
         return asked, of, summary
 
     def estimate(self, progress: Progress, *, send: bool) -> Forecast:
@@ -109,7 +114,7 @@ class Job:
         return estimated(wanted, left, form, measured)
 
 
-def sentences(summary: dict[str, Any], asked: Asked, folder: Path) -> list[str]:
+def sentences(summary: dict[str, Any], asked: AskedJob, folder: Path) -> list[str]:
     """What a job came to, for people.
 
     Args:

@@ -146,4 +146,6 @@ def _blank(options: Mapping[str, Any]) -> dict[str, Any]:
 
 def _names_file(option: str, value: Any) -> bool:
     """Whether a model's option may name a file or a folder."""
-    return isinstance(value, str) and (option in ("config", "tokenizer") or _is_path(value))
+    if not isinstance(value, str) or "://" in value:
+        return False
+    return option in ("config", "tokenizer", "prompt") or _is_path(value)

@@ -31,7 +31,7 @@ _TRIED_FIRST = 3
 
 
 @dataclass(kw_only=True, slots=True)
-class Asked:
+class AskedJob:
     """What a job has come to.
 
     Args:
@@ -79,7 +79,7 @@ def ask_all(
     progress: Progress,
     again: Callable[[Outcome], bool] = lambda outcome: False,
     draw: random.Random | None = None,
-) -> Asked:
+) -> AskedJob:
     """Ask all questions that the ledger has no answer to.
 
     Args:
@@ -109,7 +109,7 @@ def ask_all(
                 work.show(advance, len(known) - len(missing), len(missing))
                 _driven(work.all_of(missing))
         used = book.used
-        return Asked(
+        return AskedJob(
             outcomes=book.of_questions(prompts, form),
             used=used,
             used_now=Used(

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from overproof.teachers.endpoint.asking import Asked
+from overproof.teachers.endpoint.asking import AskedJob
 from overproof.teachers.endpoint.pace import estimated_tokens
 from overproof.teachers.endpoint.request import Form
 
@@ -87,7 +87,7 @@ def sampled(prompts: Sequence[str], seed: int = 0) -> list[str]:
     return random.Random(seed).sample(different, min(NUM_SAMPLED, len(different)))
 
 
-def estimated(prompts: Sequence[str], num_left: int, form: Form, measured: Asked | None = None) -> Forecast:
+def estimated(prompts: Sequence[str], num_left: int, form: Form, measured: AskedJob | None = None) -> Forecast:
     """What is left of a job would use.
 
     Args:

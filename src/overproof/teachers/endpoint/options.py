@@ -13,6 +13,9 @@ from overproof.options import Count, NotNegative, Positive
 ENDPOINT = "endpoint"
 """Its name in `teacher.model`."""
 
+LICENCE_NOT_STATED = "not stated"
+"""What is written where the user names no licence."""
+
 _OURS = ("model", "messages", "stream", "n", "response_format", "logprobs", "top_logprobs", "temperature")
 
 

@@ -22,6 +22,9 @@ from overproof.answers.words import plain_word
 LEAST_NAMED = 0.5
 """The log-probabilities of a first token are used where the classes have this much probability in all."""
 
+NO_LOGPROBS = "the server returned no log-probabilities"
+"""Why there are none where they were asked for."""
+
 _FENCE = re.compile(r"\A```(?:json)?\s*\n(.*)\n```\Z", re.DOTALL)
 _THOUGHT = re.compile(r"\A\s*<think>.*?</think>\s*", re.DOTALL)
 _DENIED = re.compile(r"\b(?:not|no|nor|neither|never|none|cannot)\b|n['’]t\b")
@@ -134,7 +137,7 @@ def first_token_logprobs(
         'the classes do not differ in their first tokens'
     """
     if first is None:
-        return None, "the server returned no log-probabilities"
+        return None, NO_LOGPROBS
     plain = {name: plain_word(name) for name in class_names}
     found: dict[str, float] = {}
     unclear = 0.0

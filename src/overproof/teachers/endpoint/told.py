@@ -11,9 +11,9 @@ from typing import Any
 
 from overproof.errors import visible
 from overproof.storage import atomic
-from overproof.teachers.endpoint.asking import Asked
+from overproof.teachers.endpoint.asking import AskedJob
 from overproof.teachers.endpoint.book import Outcome
-from overproof.teachers.endpoint.reading import Meaning, read_answer
+from overproof.teachers.endpoint.reading import NO_LOGPROBS, Meaning, Raw, read_answer
 from overproof.teachers.endpoint.request import Form
 
 ANSWERS, REFUSALS, SUMMARY = "answers.jsonl", "refusals.csv", "summary.json"
@@ -21,9 +21,6 @@ ANSWERS, REFUSALS, SUMMARY = "answers.jsonl", "refusals.csv", "summary.json"
 
 NO_TEXT = "the row has no text"
 """Why a row was not asked."""
-
-LICENCE_NOT_STATED = "not stated"
-"""What is written where the user names no licence."""
 
 _ALIKE = "the classes do not differ in their first tokens"
 
@@ -80,7 +77,8 @@ def told(outcomes: Sequence[Outcome | None], has_text: Sequence[bool], form: For
             else:
                 silent[row] = reading.rule, outcome.raw.refusal or outcome.raw.text or ""
     remarks, answers = list[str](), list[dict[str, Any] | None]([None] * len(outcomes))
-    use = options.logprobs and _use_logprobs(list(readings.values()), remarks)
+    raws = [outcome.raw for outcome in outcomes if outcome is not None and outcome.raw is not None]
+    use = options.logprobs and _use_logprobs(list(readings.values()), raws, remarks)
     for row, reading in readings.items():
         if options.answer == "set":
             answers[row] = {"labels": list(reading.named)}
@@ -118,13 +116,14 @@ def says_nothing(form: Form) -> Any:
     )
 
 
-def _use_logprobs(readings: Sequence[Meaning], remarks: list[str]) -> bool:
+def _use_logprobs(readings: Sequence[Meaning], raws: Sequence[Raw], remarks: list[str]) -> bool:
     """Whether log-probabilities are used; adds a sentence where they are not, or not everywhere."""
     why = Counter(each.beside for each in readings if each.beside)
     usable = sum(each.logprobs is not None for each in readings)
     if why[_ALIKE] or not usable:
-        if readings:
-            reason = _ALIKE if why[_ALIKE] else why.most_common(1)[0][0]
+        if raws:
+            none = all(raw.first is None for raw in raws)
+            reason = NO_LOGPROBS if none else _ALIKE if why[_ALIKE] else "no answer names a class by its first token"
             remarks.append(f"Log-probabilities are not used: {reason}. The named classes are used instead.")
         return False
     for reason, number in sorted(why.items()):
@@ -175,7 +174,7 @@ def write_answers(folder: Path, ids: Sequence[str], of: Told) -> None:
     atomic.write_text(folder / REFUSALS, buffer.getvalue())
 
 
-def summary_of(asked: Asked, of: Told, form: Form, *, licence: str, prompt: str, digest: str) -> dict[str, Any]:
+def summary_of(asked: AskedJob, of: Told, form: Form, *, licence: str, prompt: str, digest: str) -> dict[str, Any]:
     """What is to be known of a job, as plain data.
 
     Args:
