@@ -49,6 +49,11 @@ def test_names_with_commas_are_a_json_list_and_are_quoted(table):
     assert found.prompts[0].startswith('"a, b", "c" ')
 
 
+def test_the_only_column_that_is_different_in_every_row_is_the_id(tmp_path):
+    (tmp_path / "t.csv").write_text("ticket,text\n0007,the first one\n0008,the second one\n")
+    assert rows_of(str(tmp_path / "t.csv"), parsed("{text}"), Columns(classes="a,b"), "p").ids == ("0007", "0008")
+
+
 def test_without_ids_answers_are_joined_by_content(tmp_path):
     from overproof.answers.tables import as_text
     from overproof.data import from_arrays

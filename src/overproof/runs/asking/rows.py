@@ -161,6 +161,9 @@ def _ids(
     facts: FileFacts, table: pa.Table, sources: dict[str, str], columns: Columns, understood: list[str]
 ) -> tuple[str, ...]:
     name = columns.id or id_of(facts.columns)
+    alike = [each.name for each in facts.columns if each.may_be_id and each.name not in sources.values()]
+    if name is None and len(alike) == 1:
+        name = alike[0]
     if name is None:
         if list(sources) != ["text"]:
             raise InputError(f"{facts.path} has no column of ids, and answers are joined by one: name it with --id.")
