@@ -332,10 +332,9 @@ class Run:
         verify_run(self.folder, self.experiment, self.caches, only)
 
     def _check_read_data(self) -> None:
-        """Check the options that depend on the content of the data."""
+        """Check the options that depend on the content of the data, before a model at an address is asked."""
         experiment, seed = self.experiment, self.experiment.seeds[0]
         asks = any(scorer.asks for scorer in experiment.scorers)
-        # A model at an address is asked when all else is checked.
         whole = read_answered(experiment, self._shared_folder / STAGED, self.caches) if asks else self._roles
         check_content(experiment, whole.class_names, whole.for_seed(seed))
         for scorer in () if asks else (each for each in experiment.scorers if each.answers):
