@@ -1,19 +1,44 @@
 """One flipped bit in a file that a run has left: the run ends in the same bytes, or refuses and names the file."""
 
 import json
+import re
 import shutil
+from dataclasses import asdict
 
 import numpy as np
 import pytest
 
 from overproof.errors import InputError
 from overproof.progress import Silent
+from overproof.runs.costs import costs_of
 from overproof.runs.experiment import experiment_from
+from overproof.runs.folder.citations import record_papers, recorded_papers
 from overproof.runs.folder.result_file import read_result
 from overproof.runs.pipeline import Run
+from overproof.runs.teacher_answers import LEFT_OUT, _stored_weights
+from overproof.storage import checked
 
 NOT_READ = {"log.txt", "costs.jsonl", ".lock", "report.html"}
 """What is for people, and differs from run to run."""
+
+READERS = {
+    # Pages for people, and locks: nothing reads them.
+    r"(log\.txt|report\.html|(.*/)?\.lock)": "nothing",
+    r"costs\.jsonl": "test_a_flipped_bit_of_the_costs_leaves_a_line_out",
+    r"citations\.json": "test_a_flipped_bit_of_the_citations_is_made_again",
+    r"(result\.json|tallies\.json|manifest\.json)": "tests/storage/test_manifest.py, a run's",
+    r"students/seed-\d+/[\w.]+/(student\.\w+|row\.json|seen\.parquet|manifest\.json)": "tests/storage/test_manifest.py",
+    # A fold's model is loaded where its answers are missing: a student's folder as any other.
+    r"labels/seed-\d+/(teacher-\d/)?fold-\d+/(student\.\w+|manifest\.json)": "tests/storage/test_manifest.py",
+    r"(experiment\.yaml|inputs\.json)": "test_one_flipped_bit_in_each_kind_of_file_changes_no_student_in_silence",
+    r"labels/seed-\d+/weights\.json": "test_a_flipped_bit_of_the_weights_of_a_stack_is_refused_by_name",
+    r"labels/seed-\d+/(?!fold).*(\.parquet|manifest\.json|\.npy|digests\.json)": (
+        "test_one_flipped_bit_in_each_kind_of_file_changes_no_student_in_silence"
+    ),
+    r"(staged|encoded)/.*(\.bin|\.json)": "test_one_flipped_bit_in_each_kind_of_file_changes_no_student_in_silence",
+}
+"""The files of a run by their paths, and what shows that a flipped bit in each is noticed by name, made again, or read
+by nothing. A new kind of file needs a line, and a test."""
 
 
 def content(home):
@@ -95,6 +120,60 @@ def test_one_flipped_bit_in_each_kind_of_file_changes_no_student_in_silence(fini
     assert any(name.startswith("encoded") for name in same)
     assert any("/cache/" in name for name in same)
     assert any(name.endswith(".parquet") for name in refused)
+
+
+def test_every_file_of_a_run_is_known_and_has_a_test(finished):
+    names = [str(each.relative_to(finished / "run")) for each in (finished / "run").rglob("*") if each.is_file()]
+    found = {name: [reader for pattern, reader in READERS.items() if re.fullmatch(pattern, name)] for name in names}
+    assert {name: readers for name, readers in found.items() if len(readers) != 1} == {}
+    (absent,) = [pattern for pattern in READERS if not any(re.fullmatch(pattern, name) for name in names)]
+    assert "weights" in absent  # of a stack, which this run has not
+
+
+def test_a_flipped_bit_of_the_weights_of_a_stack_is_refused_by_name(tmp_path):
+    path = tmp_path / "weights.json"
+    assert _stored_weights(path) is None
+    checked.write_json(path, {"weights": [{"weight": 0.5}], LEFT_OUT: []})
+    data = path.read_bytes()
+    for place in range(0, 8 * len(data), 3):
+        flipped = bytearray(data)
+        flipped[place // 8] ^= 1 << place % 8
+        path.write_bytes(flipped)
+        try:
+            # Where the name of the checksum is damaged the rest is whole: not the stack of an earlier version.
+            assert LEFT_OUT in _stored_weights(path)
+        except InputError as error:
+            assert str(error).startswith(f"{path} is damaged: ")  # noqa: PT017
+    path.write_text('{"weights": []}')  # of an earlier version
+    assert _stored_weights(path) == {"weights": []}
+
+
+def test_a_flipped_bit_of_the_costs_leaves_a_line_out(finished, tmp_path):
+    line = (finished / "run/costs.jsonl").read_bytes().splitlines(keepends=True)[0]
+    (tmp_path / "costs.jsonl").write_bytes(line)
+    ((key, cost),) = costs_of(tmp_path).items()
+    for place in range(0, 8 * len(line), 3):
+        flipped = bytearray(line)
+        flipped[place // 8] ^= 1 << place % 8
+        (tmp_path / "costs.jsonl").write_bytes(flipped)
+        assert costs_of(tmp_path) in ({}, {key: cost}), bytes(flipped)
+    (tmp_path / "costs.jsonl").write_text(json.dumps(asdict(cost)))  # of an earlier version
+    assert costs_of(tmp_path) == {key: cost}
+
+
+def test_a_flipped_bit_of_the_citations_is_made_again(finished, tmp_path):
+    data = (finished / "run/citations.json").read_bytes()
+    (tmp_path / "experiment.yaml").write_bytes((finished / "run/experiment.yaml").read_bytes())
+    (tmp_path / "citations.json").write_bytes(data)
+    expected = recorded_papers(tmp_path)
+    assert expected
+    for place in range(0, 8 * len(data), 61):
+        flipped = bytearray(data)
+        flipped[place // 8] ^= 1 << place % 8
+        (tmp_path / "citations.json").write_bytes(flipped)
+        assert recorded_papers(tmp_path) in (None, expected)
+    record_papers(tmp_path, experiment_from(content(finished)))
+    assert (tmp_path / "citations.json").read_bytes() == data
 
 
 # --- what a run says of itself, with values of other types in a folder of before there were manifests

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from overproof.processes import leads
+from overproof.storage import checked
 
 FILE = "costs.jsonl"
 
@@ -52,21 +53,23 @@ def note(folder: Path, task: Task, row: str, seed: int, num_examples: int, secon
     cost = Cost(work=task, row=row, seed=seed, seconds=round(seconds, 4), num_examples=num_examples)
     if leads():
         with (folder / FILE).open("a") as file:
-            file.write(json.dumps(asdict(cost)) + "\n")
+            file.write(json.dumps(checked.sealed(asdict(cost))) + "\n")
 
 
 def costs_of(folder: Path) -> Mapping[tuple[Task, str, int], Cost]:
     """The costs of a run by task, row and seed.
 
-    Of a task noted several times the longest counts: the others found most of it done. A line that a kill cut short is
-    left out.
+    Of a task noted several times the longest counts: the others found most of it done. A line that a kill cut short, or
+    that is damaged, is left out.
     """
     found: dict[tuple[Task, str, int], Cost] = {}
     lines = (folder / FILE).read_text(errors="replace").splitlines() if (folder / FILE).exists() else []
     for line in lines:
         try:
-            cost = Cost(**json.loads(line))
-        except (ValueError, TypeError):
+            content = json.loads(line)
+            # Lines of earlier versions have no digest.
+            cost = Cost(**(content if "blake2b" not in content else checked.unsealed(content)))
+        except (ValueError, TypeError, checked.Damaged):
             continue
         key = (cost.work, cost.row, cost.seed)
         if key not in found or found[key].seconds < cost.seconds:

@@ -24,7 +24,7 @@ from overproof.runs.given_labels import GivenLabels
 from overproof.runs.roles import Roles, SeedRoles
 from overproof.runs.scorer_answers import ScorerAnswers
 from overproof.seeds import derived_seed
-from overproof.storage import atomic
+from overproof.storage import checked
 from overproof.synthetic import random_flips
 from overproof.teachers import SavedTeacher
 from overproof.training.options import TrainOptions
@@ -114,7 +114,7 @@ class TeacherAnswers:
         """What each scorer of the stack counts, seed by seed, as stored; empty with one scorer."""
         if len(self._scorers) == 1:
             return ()
-        return tuple(json.loads(self._weights_file(seed).read_text()) for seed in self.experiment.seeds)
+        return tuple(_stored_weights(self._weights_file(seed)) or {} for seed in self.experiment.seeds)
 
     @property
     def _scorers(self) -> tuple[ScorerOptions, ...]:
@@ -182,13 +182,33 @@ class TeacherAnswers:
                 "log_loss_alone": [loss(torch.cat([each[role] for role in label])) for each in alone],
                 "log_loss": loss(torch.cat([stacked[role] for role in label])),
             }
-            atomic.write_json(self._weights_file(seed), facts)
+            checked.write_json(self._weights_file(seed), facts)
         return {role: by_scorer[0][role].with_probs(each) for role, each in stacked.items()}
 
     def _is_whole_stack(self, seed: int) -> bool:
         """Whether an earlier version stacked all scorers of this seed: its students were trained by that stack."""
-        stored = self._weights_file(seed)
-        return stored.exists() and LEFT_OUT not in json.loads(stored.read_text())
+        stored = _stored_weights(self._weights_file(seed))
+        return stored is not None and LEFT_OUT not in stored
+
+
+def _stored_weights(path: Path) -> Mapping[str, Any] | None:
+    """What the scorers of a stack counted; None where there is no file.
+
+    Raises:
+        InputError: It is damaged.
+    """
+    try:
+        return checked.read_json(path)
+    except FileNotFoundError:
+        return None
+    except checked.WithoutChecksum:
+        # Of an earlier version; a flipped bit in the name of the checksum leaves the rest, which is computed again.
+        found: Mapping[str, Any] = json.loads(path.read_bytes())
+        return found
+    except checked.Damaged as error:
+        raise InputError(
+            f"{path} is damaged: {error}. It is computed again if you delete it and give the command again."
+        ) from None
 
 
 def _flipped(probs: Tensor, share: float, seed: int) -> Tensor:
