@@ -55,6 +55,16 @@ def test_minus_one_is_a_class_or_no_label_and_the_source_says_which(signs):
     assert labels_in(signs, classes=("1", "0", "-1"))[1] == ["-1", "0", "1", "1", "0", "-1"]
 
 
+@pytest.mark.parametrize("number", ["-9", "-99", "-999.0"])
+def test_other_numbers_for_no_label_are_not_silently_classes(tmp_path, number):
+    path = csv(tmp_path, [f"{i}.5,{value}" for i, value in enumerate(["0", "1", number, "1"])])
+    whole = int(float(number))
+    with pytest.raises(InputError, match=rf"write `unlabelled: {whole}`; if it is a class, write `unlabelled: \[\]`"):
+        labels_in(path)
+    assert labels_in(path, unlabelled=whole) == (("0", "1"), ["0", "1", None, "1"])
+    assert number in labels_in(path, unlabelled=())[0]
+
+
 @pytest.mark.parametrize("word", ["?", "NA", "NaN", "null", "None", "unlabeled", "n/a"])
 def test_a_word_that_often_means_no_label_is_not_silently_a_class(tmp_path, word):
     path = csv(tmp_path, [*(f"{i}.5,{word}" for i in range(250)), *(f"{i}.5,{'ab'[i % 2]}" for i in range(150))])

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from overproof.contract import Batch, PerExample
+from overproof.errors import NotFiniteError
 from overproof.methods.composition import Method, Objective
 from overproof.methods.losses import CrossEntropy
 from overproof.methods.published import method
@@ -195,6 +196,31 @@ def test_accumulating_gradients_changes_only_rounding():
     trained(module, rows)
     trained(split, rows, accumulate=3)
     torch.testing.assert_close(weights(module), weights(split), rtol=1e-5, atol=1e-6)
+    trained(module, rows, steps_per_epoch=1)
+    trained(split, rows, steps_per_epoch=1, accumulate=3)
+    torch.testing.assert_close(weights(module), weights(split), rtol=1e-5, atol=1e-6)
+
+
+class WithBuffers(nn.Linear):
+    """A module that counts its calls, and after some of them keeps a number that is not finite and not used."""
+
+    def __init__(self, calls):
+        super().__init__(5, K)
+        self.last_call = calls
+        self.register_buffer("calls", torch.tensor(0))
+        self.register_buffer("scale", torch.tensor(1.0))
+
+    def forward(self, inputs):
+        self.calls += 1
+        if self.calls == self.last_call:
+            self.scale.fill_(float("inf"))
+        return super().forward(inputs)
+
+
+def test_weights_that_are_not_finite_are_found_where_the_loss_is():
+    trained(WithBuffers(calls=99), some_rows(), epochs=2)
+    with pytest.raises(NotFiniteError, match=r"weight 'scale' is not finite at step 8 of 12 \(epoch 2\)"):
+        trained(WithBuffers(calls=6), some_rows(), epochs=3)
 
 
 def test_the_moving_average_is_the_student():

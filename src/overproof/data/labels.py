@@ -22,6 +22,9 @@ from overproof.errors import InputError
 OFTEN_UNLABELLED = frozenset(("?", "-", "na", "<na>", "n/a", "nan", "null", "none", "nil", "unlabeled", "unlabelled"))
 """Words, in lower case, that tools and people write where there is no label; never silently taken for a class."""
 
+NUMBERS_FOR_NO_LABEL = ("-1", "-9", "-99", "-999", "-9999")
+"""Numbers that are written where there is no label, beside classes that are numbers."""
+
 _WHOLE = re.compile(r"-?(0|[1-9][0-9]*)")
 
 
@@ -93,13 +96,18 @@ def _without_unlabelled(words: pa.Array, frame: Frame, source: Source) -> pa.Arr
         named = {word for each in (*source.unlabelled_words, *sure) for word in (each, f"{each}.0")}
         absent = [present[word] for word in sorted(named) if word in present]
         return pc.if_else(pc.is_in(words, pa.array(absent, words.type)), None, words) if absent else words
-    doubtful = sorted(word for word in present if word in ("-1", "-1.0") or word.lower() in OFTEN_UNLABELLED)
+    doubtful = sorted(
+        word
+        for word in present
+        if word.removesuffix(".0") in NUMBERS_FOR_NO_LABEL or word.lower() in OFTEN_UNLABELLED
+    )
     doubtful = [word for word in doubtful if word not in source.classes]
     if doubtful and not pa.types.is_boolean(words.type):
         equal = pc.fill_null(pc.equal(words, pa.scalar(present[doubtful[0]], words.type)), False)
         count, row = pc.sum(equal).as_py(), pc.index(equal, True).as_py()
         others = listed(sorted(word for word in present if word not in doubtful)) or "nothing else"
-        option = "-1" if doubtful in (["-1"], ["-1.0"]) else repr(doubtful)
+        number = doubtful[0].removesuffix(".0")
+        option = number if len(doubtful) == 1 and number in NUMBERS_FOR_NO_LABEL else repr(doubtful)
         raise InputError(
             f"{frame.name} has {doubtful[0]!r} in the label column {source.label!r} in {count} of {len(words)} rows, "
             f"first in {frame.at(row)}, beside {others}: if it means that a row has no label, write `unlabelled: "
