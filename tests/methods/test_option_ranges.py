@@ -174,6 +174,14 @@ def test_what_is_out_of_range_is_refused_by_its_path(entry, group, name, value):
             "train.device=nonsense",
             "'train.device' is 'nonsense': it must be 'auto', 'cpu', 'cuda' or another device that PyTorch supports.",
         ),
+        (
+            "methods=[{method: auto, options: {search.methods: []}}]",
+            "'search.methods' is []; it must be a list of text, at least 1.",
+        ),
+        (
+            "methods=[{method: auto, options: {search.budget: .inf}}]",
+            "'search.budget' is inf; it must be a finite number above 0.",
+        ),
         ("held_out_share=1", "'held_out_share' is 1: input should be less than 1."),
     ],
 )

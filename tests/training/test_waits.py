@@ -114,6 +114,23 @@ def test_peers_are_read_when_all_are_written(events, tmp_path):
     assert set(values) == {"pool-by-0", "pool-by-1", "labelled"}
 
 
+def test_scores_are_written_by_one_and_then_read_by_the_others(events, tmp_path):
+    made = SimpleNamespace(
+        fingerprint_folder=tmp_path,
+        ids={"pool": torch.zeros(6, 2, dtype=torch.int64), "labelled": torch.zeros(6, 2, dtype=torch.int64)},
+        num_folds=2,
+        predicted=lambda number, fold: torch.arange(6),
+        answered={"labelled": EXAMPLES},
+        _trained=events.noted("train", lambda number, chains, folder: {}),
+        _kept=events.noted("keep", lambda *given: SimpleNamespace(probs=lambda: torch.zeros(6, 3))),
+        _pooled=lambda number, chains: torch.zeros(6, 3),
+    )
+    peers.Peers.scored(made, 0, [{}, {}])
+    own = ["keep", "keep", "keep"]
+    turns = [*own, "wait", "wait"] if events.leads else ["wait", *own, "wait"]
+    assert events.order == ["wait", "train", *turns]
+
+
 @dataclass(frozen=True)
 class Data:
     """What a student of a fold is trained on."""

@@ -97,9 +97,7 @@ def _without_unlabelled(words: pa.Array, frame: Frame, source: Source) -> pa.Arr
         absent = [present[word] for word in sorted(named) if word in present]
         return pc.if_else(pc.is_in(words, pa.array(absent, words.type)), None, words) if absent else words
     doubtful = sorted(
-        word
-        for word in present
-        if word.removesuffix(".0") in NUMBERS_FOR_NO_LABEL or word.lower() in OFTEN_UNLABELLED
+        word for word in present if word.removesuffix(".0") in NUMBERS_FOR_NO_LABEL or word.lower() in OFTEN_UNLABELLED
     )
     doubtful = [word for word in doubtful if word not in source.classes]
     if doubtful and not pa.types.is_boolean(words.type):

@@ -29,10 +29,17 @@ class Search:
             `overproof.training.search.preference` is chosen. 0 takes the lowest.
     """
 
-    methods: tuple[str, ...] = ("hard", "soft", "slam_auto", "forward", "answer_sets", "labelled_only")
+    methods: Annotated[tuple[str, ...], Field(min_length=1)] = (
+        "hard",
+        "soft",
+        "slam_auto",
+        "forward",
+        "answer_sets",
+        "labelled_only",
+    )
     learning_rates: tuple[Positive, ...] = (1.0, 0.25, 0.0625, 4.0)
     weight_decays: tuple[Positive, ...] = (1.0,)
     balanced: bool = True
     rounds: Rounds = 1
-    budget: Positive = 9.0
+    budget: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 9.0
     standard_errors: NotNegative = 0.5
