@@ -72,6 +72,18 @@ def test_examples_without_an_answer_are_left_out_and_counted(table):
     assert sizes(aliases) == {"labelled": 60, "pool": 120, "test": 40}
 
 
+def test_they_are_left_out_where_labelled_rows_are_cross_validated_too(table):
+    # Roles are drawn once before, to see what a saved student was trained on; that draw must not be kept.
+    given = experiment(table, left_out=(3, 4, 100), test=False, unanswered="drop")
+    data = given.data.model_copy(
+        update={"files": {"all": given.data.files["all"]}, "rows": {"labelled": "all", "test": "cross-validate"}}
+    )
+    crossed = given.model_copy(update={"data": data})
+    assert crossed.data.cross_validated
+    assert sizes(crossed) == {"labelled": 58, "pool": 114}
+    assert dry_run(crossed).counts == {"labelled": 58, "pool": 114}
+
+
 def test_fewer_labelled_examples_than_asked_for_are_said(table):
     given = experiment(table, left_out=(3, 4), unanswered="drop")
     given = given.model_copy(update={"data": given.data.model_copy(update={"rows": {"labelled": 60}})})

@@ -119,9 +119,7 @@ def _with_repeated(roles: Roles) -> Roles:
     if roles.options.duplicates == "drop":
         for role, rows in found.items():
             fixed[role] = fixed[role].take(np.setdiff1d(np.arange(len(fixed[role])), rows))
-    return replace(
-        roles, fixed=fixed, repeated={role: len(rows) for role, rows in found.items()}, _remarks={}, _last={}
-    )
+    return replace(roles, fixed=fixed, repeated={role: len(rows) for role, rows in found.items()})
 
 
 def _shows_classes(sets: Mapping[str, Examples], absent: Collection[str], classes: Sequence[str]) -> str:

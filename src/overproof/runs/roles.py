@@ -99,8 +99,9 @@ class Roles:
     repeated: Mapping[str, int]
     remarks: tuple[str, ...] = ()
     held_fold: int | None = None
-    _remarks: dict[int, tuple[str, ...]] = field(default_factory=dict)
-    _last: dict[int, SeedRoles] = field(default_factory=dict)
+    # Of these roles alone: `dataclasses.replace` begins them anew.
+    _remarks: dict[int, tuple[str, ...]] = field(default_factory=dict, init=False)
+    _last: dict[int, SeedRoles] = field(default_factory=dict, init=False)
 
     @property
     def reported(self) -> Mapping[str, int]:
@@ -131,7 +132,7 @@ class Roles:
         Args:
             fold: Its number, from 0.
         """
-        return replace(self, held_fold=fold, _remarks={}, _last={})
+        return replace(self, held_fold=fold)
 
     def _drawn(self, seed: int) -> SeedRoles:
         rows, fixed = numbers_of(self.options), dict(self.fixed)
