@@ -25,8 +25,13 @@ def is_frame(values: Any) -> bool:
         >>> is_frame(pa.table({"a": [1]})), is_frame([[1]])
         (True, False)
     """
-    if type(values).__name__ in ("LazyFrame", "DataFrame") or isinstance(values, Mapping):
+    if type(values).__name__ in ("LazyFrame", "DataFrame"):
         return True
+    if isinstance(values, Mapping) and not hasattr(values, "shape"):
+        # A sparse matrix of SciPy may be a mapping too.
+        return len(values) > 0 and all(
+            hasattr(each, "__len__") and not isinstance(each, str) for each in values.values()
+        )
     return isinstance(values, pa.Table) or (
         hasattr(values, "__arrow_c_stream__") and not isinstance(values, pa.ChunkedArray) and hasattr(values, "columns")
     )
@@ -109,7 +114,7 @@ def column_names(values: Any) -> tuple[str, ...] | None:
     Args:
         values: Anything.
     """
-    if isinstance(values, Mapping):
+    if isinstance(values, Mapping) and is_frame(values):
         return tuple(map(str, values))
     if not is_frame(values) or not hasattr(values, "columns"):
         return None

@@ -234,7 +234,7 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
 
     def _checked(self, X: Any, *, reset: bool) -> Any:
         """The rows: frames, texts and images as they are given, anything else as a matrix of finite numbers."""
-        if isinstance(X, Mapping):
+        if isinstance(X, Mapping) and is_frame(X):
             X = table_of_frame(X, "X")
         as_given = _is_read_as_given(X) if reset else _is_read_as_given(X) and self._as_given
         if reset:
