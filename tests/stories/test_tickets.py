@@ -31,7 +31,8 @@ def test_from_two_files_to_a_scorer_in_five_commands(overproof, tickets, write_c
     assert "teacher" in done.stdout
     assert "labelled_only" in done.stdout
     chosen = overproof("export", "runs/tickets", "--out", "scorer").stderr
-    assert "of the time on the test" in chosen
+    assert "of the time cross-validated over" in chosen
+    assert done.stdout.startswith("Deploy ")
     overproof("predict", "scorer", "tickets.csv", "--out", "predicted.csv")
 
     predicted = read_csv("predicted.csv")

@@ -21,7 +21,8 @@ class Deployable:
 
 
 def deployable(summary: Sequence[Summary]) -> Deployable | None:
-    """The row with the highest mean of those that beat the best conventional row; without any, that row itself.
+    """The row with the highest mean of those that beat the best conventional row; without any, that row or the labels
+    alone, whichever has the higher mean.
 
     Neither the teacher nor the oracle is deployed. None for a table without students.
 
@@ -50,7 +51,7 @@ def deployable(summary: Sequence[Summary]) -> Deployable | None:
             row=best.method, why=f"{_right(best)}, {gain} above {best.baseline!r}, the best conventional row"
         )
     baseline = students[0].baseline
-    plain = [each for each in students if each.method == baseline]
+    plain = [each for each in students if each.method in (baseline, LABELLED_ONLY)]
     best = max(plain or students, key=lambda each: each.mean)
     if not plain:
         return Deployable(row=best.method, why=f"{_right(best)}, the most of all rows")

@@ -8,7 +8,19 @@ from markupsafe import Markup
 
 from overproof.evaluation.metrics import NUM_BINS
 from overproof.evaluation.verdict import LOWER_IS_BETTER, Summary
-from overproof.report.drawing import ACCENT, CARD, INK, LINE, SOFT, WIDTH, colour, drawing, inline, shortened
+from overproof.report.drawing import (
+    ACCENT,
+    CARD,
+    INK,
+    LINE,
+    SOFT,
+    WIDTH,
+    colour,
+    colours_of,
+    drawing,
+    inline,
+    shortened,
+)
 
 Curve = Sequence[float | None]
 """One value per epoch; None where there is none."""
@@ -20,12 +32,13 @@ def differences(summary: Sequence[Summary], name: str = "differences") -> Markup
     if not rows:
         return None
     scale, unit = (1.0, "") if rows[0].metric == "log_loss" else (100.0, " points")
+    shades = colours_of([row.method for row in summary])
     with drawing(name, height=46 + 22 * len(rows)) as figure:
         axes = figure.subplots()
         axes.axvline(0, color=SOFT, linewidth=1)
         for place, row in enumerate(reversed(rows)):
             assert row.difference is not None
-            shade = ACCENT if row.role == "method" else SOFT
+            shade = shades[row.method]
             if row.difference_low is not None and row.difference_high is not None:
                 axes.plot(
                     [scale * row.difference_low, scale * row.difference_high],
@@ -57,12 +70,13 @@ def recovered(summary: Sequence[Summary], name: str = "recovered") -> Markup | N
     rows = [row for row in summary if row.recovered is not None and row.role == "method"]
     if not rows:
         return None
+    shades = colours_of([row.method for row in summary])
     with drawing(name, height=50 + 26 * len(rows)) as figure:
         axes = figure.subplots()
         ends = [0.0, 1.0]
         for place, row in enumerate(reversed(rows)):
             assert row.recovered is not None
-            axes.barh(place, row.recovered, color=ACCENT, height=0.45, alpha=0.8)
+            axes.barh(place, row.recovered, color=shades[row.method], height=0.45, alpha=0.8)
             if row.recovered_low is not None and row.recovered_high is not None:
                 axes.plot([row.recovered_low, row.recovered_high], [place, place], color=INK, linewidth=1.4)
                 ends += [row.recovered_low, row.recovered_high]
@@ -83,7 +97,14 @@ def recovered(summary: Sequence[Summary], name: str = "recovered") -> Markup | N
         return inline(figure, f"Recovered share of the gap to the oracle: {values}.")
 
 
-def curves(name: str, values: Mapping[str, Sequence[Curve]], label: str, *, shares: bool = False) -> Markup | None:
+def curves(
+    name: str,
+    values: Mapping[str, Sequence[Curve]],
+    label: str,
+    *,
+    shares: bool = False,
+    names: Sequence[str] | None = None,
+) -> Markup | None:
     """A value by epoch, one line per row of the table: the mean over the seeds, with each seed in a lighter line.
 
     Args:
@@ -91,7 +112,9 @@ def curves(name: str, values: Mapping[str, Sequence[Curve]], label: str, *, shar
         values: By row, one curve per seed.
         label: Label of the values.
         shares: Whether the values are shares, shown in %.
+        names: All rows of the table, which decide the colours; by default those of the chart.
     """
+    shades = colours_of(list(values) if names is None else names)
     known = {row: [curve for curve in seeds if any(v is not None for v in curve)] for row, seeds in values.items()}
     known = {row: seeds for row, seeds in known.items() if seeds}
     if not known:
@@ -113,8 +136,8 @@ def curves(name: str, values: Mapping[str, Sequence[Curve]], label: str, *, shar
             mean = np.where(counted > 0, np.nansum(table, axis=0) / np.maximum(counted, 1), np.nan)
             marker = "o" if length == 1 else None
             for each in table if len(table) > 1 else []:
-                axes.plot(epochs, each, color=colour(number), linewidth=0.8, alpha=0.3)
-            axes.plot(epochs, mean, color=colour(number), label=shortened(row, 22), marker=marker, markersize=4,
+                axes.plot(epochs, each, color=shades[row], linewidth=0.8, alpha=0.3)
+            axes.plot(epochs, mean, color=shades[row], label=shortened(row, 22), marker=marker, markersize=4,
                       linestyle=("-", (0, (5, 2)))[number >= 8])  # fmt: skip
             ends = mean[~np.isnan(mean)]
             texts.append(f"{row} from {ends[0]:.3g} to {ends[-1]:.3g}")
@@ -132,15 +155,17 @@ def budgets(name: str, lines: Sequence[Mapping[str, Any]]) -> Markup:
         lines: Each with `method`, `metric`, and `labels`, `mean`, `low` and `high` of equal length.
     """
     scale = 1.0 if lines[0]["metric"] == "log_loss" else 100.0
+    shades = colours_of([line["method"] for line in lines])
     with drawing(name, height=270 + 13 * ((len(lines) + 2) // 3)) as figure:
         axes, texts = figure.subplots(), []
         for number, line in enumerate(lines):
             labels, mean = line["labels"], [scale * value for value in line["mean"]]
-            axes.plot(labels, mean, color=colour(number), label=shortened(line["method"], 22), marker="o", markersize=4,
+            shade = shades[line["method"]]
+            axes.plot(labels, mean, color=shade, label=shortened(line["method"], 22), marker="o", markersize=4,
                       linestyle=("-", (0, (5, 2)))[number >= 8])  # fmt: skip
             for at, low, high in zip(labels, line["low"], line["high"], strict=True):
                 if low is not None and high is not None:
-                    axes.plot([at, at], [scale * low, scale * high], color=colour(number), linewidth=1, alpha=0.5)
+                    axes.plot([at, at], [scale * low, scale * high], color=shade, linewidth=1, alpha=0.5)
             texts.append(f"{line['method']} from {mean[0]:.1f} to {mean[-1]:.1f}")
         known = sorted({at for line in lines for at in line["labels"]})
         axes.set_xscale("log")
@@ -255,13 +280,16 @@ def _cells(places: Sequence[tuple[int, int]], shades: Sequence[tuple[str, float]
     return PatchCollection(squares, facecolors=list(shades), edgecolors="none")
 
 
-def reliability(name: str, bins: Sequence[tuple[int, int, float, int]], predictor: str) -> Markup:
+def reliability(
+    name: str, bins: Sequence[tuple[int, int, float, int]], predictor: str, names: Sequence[str] = ()
+) -> Markup:
     """Accuracy against confidence, with the number of examples in each bin.
 
     Args:
         name: Unique name of the chart.
         bins: (number, examples, mean confidence, right ones), over all seeds.
         predictor: The row of the table, or the teacher, whose confidence it is.
+        names: All rows of the table, which decide the colours.
     """
     counts = np.array([each[1] for each in bins], dtype=float)
     confidence = np.array([each[2] for each in bins])
@@ -270,7 +298,8 @@ def reliability(name: str, bins: Sequence[tuple[int, int, float, int]], predicto
         above, below = figure.subplots(2, sharex=True, gridspec_kw={"height_ratios": [3.2, 1]})
         above.plot([0, 1], [0, 1], color=SOFT, linewidth=1, linestyle=(0, (4, 3)))
         above.fill_between(confidence, confidence, accuracy, color=colour(4), alpha=0.16, linewidth=0)
-        above.plot(confidence, accuracy, color=ACCENT, marker="o", markersize=4.5)
+        shade = colours_of([*names, predictor])[predictor]
+        above.plot(confidence, accuracy, color=shade, marker="o", markersize=4.5)
         above.set(xlim=(0, 1), ylim=(0, 1.02), ylabel="accuracy, %")
         above.set_yticks([0, 0.5, 1], ["0", "50", "100"])
         below.bar([(each[0] + 0.5) / NUM_BINS for each in bins], counts, width=0.9 / NUM_BINS, color=SOFT, alpha=0.7)

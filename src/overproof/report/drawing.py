@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,6 +21,21 @@ WIDTH = 350
 def colour(number: int) -> str:
     """The colour of the series of that number; colours repeat."""
     return f"#0000f{number % NUM_COLOURS}"
+
+
+_OWN = {"auto": 0, "labelled_only": 1, "hard": 2, "soft": 3, "oracle": 6, "teacher": 7}
+
+
+def colours_of(names: Sequence[str]) -> dict[str, str]:
+    """The colour of each row of a table, the same in all of its charts; the rows of every table have theirs.
+
+    Args:
+        names: All rows of the table, in order.
+    """
+    free = [number for number in range(NUM_COLOURS) if number not in {_OWN[name] for name in names if name in _OWN}]
+    others = [name for name in dict.fromkeys(names) if name not in _OWN]
+    own = {name: colour(_OWN[name]) for name in names if name in _OWN}
+    return own | {name: colour(free[place % len(free)]) for place, name in enumerate(others)}
 
 
 @contextmanager

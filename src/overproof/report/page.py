@@ -20,14 +20,25 @@ class Section:
         name: Its anchor on the page.
         title: Its heading, also used in the contents.
         body: Its HTML, already escaped.
+        folded: Whether only its heading is shown until a reader opens it.
     """
 
     name: str
     title: str
     body: Markup
+    folded: bool = False
 
 
-def page(*, title: str, kind: str, verdict: str, sections: Sequence[Section], facts: Sequence[str] = ()) -> str:
+def page(
+    *,
+    title: str,
+    kind: str,
+    verdict: str,
+    sections: Sequence[Section],
+    facts: Sequence[str] = (),
+    more: Sequence[str] = (),
+    steps: Sequence[tuple[str, str]] = (),
+) -> str:
     """The complete page as HTML.
 
     Args:
@@ -36,6 +47,8 @@ def page(*, title: str, kind: str, verdict: str, sections: Sequence[Section], fa
         verdict: The sentence at the top.
         sections: The sections in order.
         facts: Short facts, shown below the verdict.
+        more: Further sentences, below it.
+        steps: Commands that come next: what for, and the command.
     """
     # All of it at once: a name or a text from a file may stand anywhere, charts included.
     whole = rendered(
@@ -45,6 +58,8 @@ def page(*, title: str, kind: str, verdict: str, sections: Sequence[Section], fa
         verdict=verdict.replace(" %", "\N{NO-BREAK SPACE}%"),
         sections=sections,
         facts=facts,
+        more=[each.replace(" %", "\N{NO-BREAK SPACE}%") for each in more],
+        steps=steps,
         version=__version__,
         style=Markup(_file("style.css")),
     )

@@ -3,6 +3,7 @@
 import platform
 import shlex
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from statistics import fmean
 
@@ -12,6 +13,7 @@ import torch
 from overproof.data import Examples
 from overproof.evaluation.verdict import LABELLED_ONLY
 from overproof.processes import leads
+from overproof.report.decision import decision_of
 from overproof.report.example_html import example_html
 from overproof.report.page import Section, page
 from overproof.report.sections import (
@@ -71,14 +73,15 @@ def _write(run: Run, file: Path) -> None:
     judged = [row for row in (TEACHER, *detailed) if any(each.method == row for each in found.tallies)]
     licences = dict.fromkeys(each.licence_said for each in experiment.scorers if each.licence_said)
     addresses = [f" --allow-import {each.options['url']}" for each in experiment.scorers if each.asks]
+    names = [row.method for row in found.summary]
     sections = [
-        results_section(found.summary) if found.summary else None,
+        results_section(found.summary, more=("macro F1 %", _macro_f1(found))) if found.summary else None,
         findings_section((*found.findings, *licences)),
         search_section(found.students),
-        curves_section(found.students),
+        curves_section(found.students, names),
         weights_section(found.students, [row.row for row in rows if experiment.method_of(row).needs_held_out]),
         errors_section(found.tallies, found.class_names, judged),
-        reliability_section(found.tallies, judged),
+        reliability_section(found.tallies, judged, names),
         _disagreements(found, roles.judging, detailed[0], seed),
         _least_trusted(found, roles, seed),
         _costs(found, roles, folder, costs_of(folder)),
@@ -101,14 +104,31 @@ def _write(run: Run, file: Path) -> None:
         "1 seed" if len(experiment.seeds) == 1 else f"{len(experiment.seeds)} seeds",
         f"student {experiment.student.name}",
     ]
+    decision = decision_of(found)
+    verdict = verdict_sentence(found.summary) if found.summary else found.judged_on.sentence()
     text = page(
         title=found.name,
         kind="Run",
-        verdict=verdict_sentence(found.summary) if found.summary else found.judged_on.sentence(),
-        sections=[section for section in sections if section is not None],
+        verdict=verdict if decision is None else decision.deploy,
+        sections=[
+            replace(section, folded=section.name not in ("results", "findings"))
+            for section in sections
+            if section is not None
+        ],
         facts=facts,
+        more=() if decision is None else (*decision.beware, verdict),
+        steps=() if decision is None else decision.steps,
     )
     atomic.write_text(file, text)
+
+
+def _macro_f1(found: RunResult) -> dict[str, str]:
+    """Its mean over the seeds, by row of the table."""
+    by_row: dict[str, list[float]] = {}
+    for row in found.rows:
+        if "macro_f1" in row.metrics:
+            by_row.setdefault(row.method, []).append(row.metrics["macro_f1"])
+    return {row: f"{100 * fmean(values):.1f}" for row, values in by_row.items()}
 
 
 def rows_in_detail(found: RunResult) -> list[str]:

@@ -16,6 +16,9 @@ from overproof.report.page import Section, rendered
 Facts = Mapping[str, Any]
 """The facts of one training: its row.json with `method` and `seed`."""
 
+NUM_FINDINGS = 6
+"""Largest number of findings that are shown at once; the rest is folded."""
+
 NUM_HISTOGRAMS = 5
 """Largest number of epochs whose weights are shown."""
 
@@ -114,16 +117,22 @@ def findings_section(findings: Sequence[str]) -> Section | None:
     """The findings as a list; None where there are none."""
     if not findings:
         return None
-    return Section(name="findings", title="Findings", body=rendered("findings.html", findings=findings))
+    body = rendered("findings.html", findings=findings[:NUM_FINDINGS], rest=findings[NUM_FINDINGS:])
+    return Section(name="findings", title="Findings", body=body)
 
 
-def curves_section(students: Sequence[Facts]) -> Section | None:
-    """Learning curves: agreement with the teacher, accuracy on the labelled examples, training and held-out loss."""
+def curves_section(students: Sequence[Facts], names: Sequence[str]) -> Section | None:
+    """Learning curves: agreement with the teacher, accuracy on the labelled examples, training and held-out loss.
+
+    Args:
+        students: The facts of all rows and seeds.
+        names: All rows of the table.
+    """
     # The oracle is not trained on teacher answers.
     taught = [facts for facts in students if facts["method"] != ORACLE]
     answered = dict.fromkeys(("labelled_right", "loss", "held_out_loss"), students) | {"pool_agreement": taught}
     pictures = [
-        (title, charts.curves(f"curve-{key}", _history(answered[key], key), label, shares=shares), note)
+        (title, charts.curves(f"curve-{key}", _history(answered[key], key), label, shares=shares, names=names), note)
         for key, title, label, shares, note in (
             ("pool_agreement", "Agreement with the teacher", "agreement", True,
              "On pool examples during training: near 100 % the student has learned the teacher's errors too."),
@@ -231,8 +240,14 @@ def errors_section(tallies: Sequence[Tally], class_names: Sequence[str], rows: S
     )
 
 
-def reliability_section(tallies: Sequence[Tally], rows: Sequence[str]) -> Section:
-    """Accuracy of each row by confidence, with the number of examples in each bin."""
+def reliability_section(tallies: Sequence[Tally], rows: Sequence[str], names: Sequence[str]) -> Section:
+    """Accuracy of each row by confidence, with the number of examples in each bin.
+
+    Args:
+        tallies: One a method and seed.
+        rows: Those that are shown.
+        names: All rows of the table.
+    """
     drawn = []
     for row in rows:
         bins: dict[int, list[float]] = {}
@@ -241,7 +256,7 @@ def reliability_section(tallies: Sequence[Tally], rows: Sequence[str]) -> Sectio
                 summed = bins.setdefault(number, [0, 0.0, 0])
                 summed[0], summed[1], summed[2] = summed[0] + count, summed[1] + count * confidence, summed[2] + right
         points = [(number, int(n), total / n, int(right)) for number, (n, total, right) in sorted(bins.items())]
-        drawn.append((row, charts.reliability(f"reliability-{row}", points, row), ""))
+        drawn.append((row, charts.reliability(f"reliability-{row}", points, row, names), ""))
     intro = (
         "On the dashed line confidence is equal to accuracy; below it the predictions are overconfident. The bars "
         "count the examples that judge, of all seeds."

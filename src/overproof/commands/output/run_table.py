@@ -26,6 +26,7 @@ def show_result(result: "RunResult", as_json: bool, noted: "Collection[str]" = (
     """
     from overproof.evaluation.verdict import table
     from overproof.processes import leads
+    from overproof.report.decision import decision_of
 
     if not leads():
         return
@@ -33,6 +34,14 @@ def show_result(result: "RunResult", as_json: bool, noted: "Collection[str]" = (
         print_json(json.loads((result.folder / "result.json").read_text()))
         return
     console = results()
+    decision = decision_of(result)
+    if decision is not None:
+        console.print(decision.deploy, style="bold", soft_wrap=True)
+        for sentence in decision.beware:
+            console.print(sentence, soft_wrap=True)
+        for what, command in decision.steps:
+            console.print(f"To {what}:\n    {command}", soft_wrap=True)
+        console.print()
     if result.summary:
         console.print(table(result.summary))
     else:

@@ -1,0 +1,121 @@
+"""What to do after a run, in words: which student to deploy, what it is worth, what to beware of, what comes next."""
+
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from overproof.data.wording import listed
+from overproof.evaluation.confusions import Tally
+from overproof.evaluation.deployable import deployable
+from overproof.evaluation.verdict import LABELLED_ONLY, Summary
+from overproof.report.sentence import best_of
+from overproof.runs.costs import Cost, Task, costs_of
+from overproof.runs.folder.result_file import RunResult
+from overproof.runs.folder.resume import student_folder
+
+HARDLY = 0.2
+"""A class is hardly named where it is predicted for fewer than this share of as many examples as it has."""
+ENOUGH = 10
+"""Fewest examples of a class, over all seeds, of which that is said."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decision:
+    """What to do after a run.
+
+    Args:
+        deploy: Which student to deploy, and what it is worth.
+        beware: What is not well with it, in sentences.
+        steps: Commands that come next: what for, and the command.
+    """
+
+    deploy: str
+    beware: tuple[str, ...]
+    steps: tuple[tuple[str, str], ...]
+
+
+def decision_of(found: RunResult) -> Decision | None:
+    """The decision that a finished run is for; None for a table without students.
+
+    Args:
+        found: The run's result.
+    """
+    chosen = deployable(found.summary)
+    if chosen is None:
+        return None
+    row = next(each for each in found.summary if each.method == chosen.row)
+    seed = next(facts["seed"] for facts in found.students if facts["method"] == chosen.row)
+    worth = [f"It {chosen.why.removeprefix(repr(chosen.row)).strip()}"]
+    labels = next((each for each in found.summary if each.method == LABELLED_ONLY), None)
+    if labels is not None and labels is not row:
+        points = 100 * (row.mean - labels.mean)
+        worth.append(f"{abs(points):.1f} points {'above' if points >= 0 else 'below'} training on your labels alone")
+    own = [each.metrics for each in found.rows if each.method == row.method]
+    macro = [metrics["macro_f1"] for metrics in own if "macro_f1" in metrics]
+    about = [f"macro F1 {100 * fmean(macro):.1f} %"] if macro else []
+    about += _costs(found, chosen.row, seed)
+    folder = shlex.quote(str(found.folder))
+    steps = [("deploy it", f"overproof export {folder} --out scorer")]
+    rival = best_of(found.summary, ["method"])
+    if rival is not None and rival.verdict == "INCONCLUSIVE" and rival.baseline:
+        between = f"{rival.method},{rival.baseline}"
+        what = f"find out whether {rival.method} is better than {rival.baseline}, by labels where they differ"
+        command = f"overproof next {folder} --purpose verdict --between {shlex.quote(between)} --out to_label.csv"
+        steps.append((what, command))
+    return Decision(
+        deploy=f"Deploy {chosen.row} (seed {seed}). {'; '.join(worth)}.{_sentence(about)}",
+        beware=tuple(_beware(found, row)),
+        steps=tuple(steps),
+    )
+
+
+def hardly_named(tallies: Sequence[Tally], row: str, class_names: Sequence[str]) -> list[str]:
+    """The classes that a row predicts for hardly any example, by name; empty where confusions are not kept.
+
+    Args:
+        tallies: Of a run, one a method and seed.
+        row: The row of the table.
+        class_names: In order.
+    """
+    matrices = [each.confusion for each in tallies if each.method == row and each.confusion]
+    if not matrices:
+        return []
+    true = [sum(sum(matrix[each]) for matrix in matrices) for each in range(len(class_names))]
+    named = [sum(line[each] for matrix in matrices for line in matrix) for each in range(len(class_names))]
+    return [
+        name
+        for name, num_true, num_named in zip(class_names, true, named, strict=True)
+        if num_true >= ENOUGH and num_named < HARDLY * num_true
+    ]
+
+
+def _beware(found: RunResult, row: Summary) -> list[str]:
+    sentences = []
+    if lost := hardly_named(found.tallies, row.method, found.class_names):
+        sentences.append(f"It hardly ever names {listed(lost)}.")
+    teacher = next((each for each in found.summary if each.method == "teacher"), None)
+    if teacher is not None and teacher.low is not None and row.high is not None and teacher.low > row.high:
+        sentences.append(
+            f"The teacher itself is right {100 * teacher.mean:.1f} % of the time; the student is smaller, not better."
+        )
+    return sentences
+
+
+def _sentence(parts: Sequence[str]) -> str:
+    words = ", ".join(parts)
+    return f" {words[0].upper()}{words[1:]}." if words else ""
+
+
+def _costs(found: RunResult, row: str, seed: int) -> list[str]:
+    weights = student_folder(found.folder, seed, row) / "student.safetensors"
+    known: Mapping[tuple[Task, str, int], Cost] = costs_of(found.folder)
+    parts = [_size(weights.stat().st_size)] if weights.is_file() else []
+    answered = known.get(("answer", row, seed))
+    if answered is not None and answered.seconds > 0:
+        parts.append(f"{answered.num_examples / answered.seconds:,.0f} examples a second".replace(",", " "))
+    return parts
+
+
+def _size(num_bytes: int) -> str:
+    return f"{num_bytes / 1e6:.1f} MB" if num_bytes >= 1e5 else f"{num_bytes / 1e3:.1f} kB"

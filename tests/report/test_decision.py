@@ -1,0 +1,95 @@
+"""The first lines of terminal and report: which student to deploy, what it is worth, what comes next."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from overproof.evaluation.confusions import tally
+from overproof.evaluation.judged import JudgedOn
+from overproof.evaluation.verdict import Row, summarise
+from overproof.report.decision import decision_of, hardly_named
+from overproof.report.drawing import colours_of
+from overproof.runs.folder.result_file import RunResult
+
+
+def result(folder: Path, accuracies: dict[str, tuple[str, list[float]]], tallies=()) -> RunResult:
+    rows = [
+        Row(method=name, seed=seed, role=role, metrics={"accuracy": value, "macro_f1": value / 2})
+        for name, (role, values) in accuracies.items()
+        for seed, value in enumerate(values)
+    ]
+    students = [{"method": row.method, "seed": row.seed} for row in rows if row.method != "teacher"]
+    return RunResult(
+        folder=folder,
+        name="x",
+        class_names=("a", "b"),
+        repeated={},
+        rows=tuple(rows),
+        summary=tuple(summarise(rows)),
+        findings=(),
+        students=tuple(students),
+        tallies=tuple(tallies),
+        judged_on=JudgedOn.of(1000, 0),
+    )
+
+
+def test_a_method_that_beats_is_deployed_with_its_worth_in_words(tmp_path):
+    weights = tmp_path / "students" / "seed-0" / "auto" / "student.safetensors"
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes(bytes(2_340_000))
+    found = decision_of(
+        result(
+            tmp_path,
+            {
+                "labelled_only": ("reference", [0.60, 0.61]),
+                "hard": ("conventional", [0.65, 0.66]),
+                "auto": ("method", [0.75, 0.76]),
+            },
+        )
+    )
+    assert found.deploy.startswith("Deploy auto (seed 0). It is right 75.5 % [")
+    assert "15.0 points above training on your labels alone" in found.deploy
+    assert "'hard'" in found.deploy
+    assert found.deploy.endswith("Macro F1 37.8 %, 2.3 MB.")
+    assert found.beware == ()
+    assert found.steps == (("deploy it", f"overproof export {tmp_path} --out scorer"),)
+
+
+def test_where_nothing_is_certain_the_next_labels_are_named(tmp_path):
+    accuracies = {
+        "teacher": ("reference", [0.9, 0.9]),
+        "labelled_only": ("reference", [0.70, 0.71]),
+        "hard": ("conventional", [0.65, 0.66]),
+        "slam": ("method", [0.64, 0.68]),
+    }
+    found = decision_of(result(tmp_path / "a folder", accuracies))
+    assert "5.0 points below training on your labels alone" in found.deploy or "labelled_only" in found.deploy
+    assert any("--purpose verdict --between slam,hard" in command for _, command in found.steps)
+    assert all(f"'{tmp_path}/a folder'" in command for _, command in found.steps)
+    assert found.beware == ("The teacher itself is right 90.0 % of the time; the student is smaller, not better.",)
+
+
+def test_classes_that_are_hardly_named_are_named():
+    label = torch.tensor([0] * 30 + [1] * 20)
+    named = torch.tensor([0] * 30 + [0] * 17 + [1] * 3)
+    counted = tally("auto", 0, torch.nn.functional.one_hot(named, 2).float(), label, None)
+    assert hardly_named([counted], "auto", ["a", "b"]) == ["b"]
+    assert hardly_named([counted], "hard", ["a", "b"]) == []
+    enough = tally("auto", 0, torch.nn.functional.one_hot(torch.cat([named[:46], label[46:]]), 2).float(), label, None)
+    assert hardly_named([enough], "auto", ["a", "b"]) == []
+    # Of a class with few examples nothing is said.
+    few = tally("auto", 0, torch.eye(2)[torch.zeros(12, dtype=torch.long)], torch.tensor([0] * 3 + [1] * 9), None)
+    assert hardly_named([few], "auto", ["a", "b"]) == []
+
+
+def test_a_table_without_students_has_no_decision(tmp_path):
+    assert decision_of(result(tmp_path, {"teacher": ("reference", [0.9])})) is None
+
+
+@pytest.mark.parametrize("names", [["auto", "hard"], ["x", "y", "auto", "hard", "teacher", "z"]])
+def test_a_method_has_the_same_colour_in_every_chart_and_no_other_has_it(names):
+    shades = colours_of(names)
+    assert len(set(shades.values())) == len(names)
+    assert shades["auto"] == colours_of(["auto"])["auto"]
+    assert {name: shades[name] for name in names} == shades
