@@ -356,6 +356,8 @@ def test_a_content_with_two_labels_is_counted():
     found = from_arrays(["x", "y", "x", "z", "y", "y"], ["a", "b", "b", "a", "b", "b"], keys=list("pqrstu"))
     (remark,) = remarks_on_labels(found)
     assert "1 content has more than one label, such as id 'p' ('a') and id 'r' ('b')" in remark
+    (remark,) = remarks_on_labels(from_arrays(["x", "y", "z"], ["Billing", "billing ", "other"], origin="labelled"))
+    assert remark.startswith("labelled: the labels 'Billing' and 'billing ' differ in case or spaces alone")
     assert remarks_on_labels(from_arrays(["x", "y", "x"], ["a", "b", "a"])) == []
     assert remarks_on_labels(from_arrays(["x", "y", "x"], [0, 1, -1], class_names="ab")) == []
 

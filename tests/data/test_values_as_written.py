@@ -9,7 +9,7 @@ import pytest
 
 from overproof.data import Source, from_arrays, read
 from overproof.data.readers.csv_stream import open_csv_stream
-from overproof.data.remarks import remarks_on, remarks_on_new_gaps
+from overproof.data.remarks import remarks_on, remarks_on_frames, remarks_on_new_gaps
 from overproof.errors import InputError
 
 
@@ -149,6 +149,19 @@ def test_codes_do_not_lose_their_zeros(tmp_path):
     nameless = tmp_path / "nameless.csv"
     nameless.write_text("\n".join(rows) + "\n")
     assert read(Source(path=str(nameless), header=False), role="pool").column("c0").to_pylist()[0] == "01067"
+
+
+def test_a_column_of_texts_or_of_written_amounts_is_no_silent_category(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("price,note,team\n" + "".join(f"${n}.50,order {n} came late,t{n % 3}\n" for n in range(40)))
+    source = Source(path=str(path))
+    said = remarks_on(source, "pool", read(source, role="pool"))
+    assert len(said) == 2
+    assert "the column 'price' holds 40 different values in 40 rows, such as '$0.50', and is read as cat" in said[0]
+    known = Source(path=str(path), categories=("price", "note"))
+    assert not remarks_on(known, "pool", read(known, role="pool"))
+    frame = from_arrays(pa.table({"note": [f"order {n}" for n in range(40)]}), origin="pool")
+    assert "holds 40 different values" in remarks_on_frames([frame])[0]
 
 
 def test_gaps_are_counted_by_column(tmp_path):

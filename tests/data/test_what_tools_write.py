@@ -153,7 +153,7 @@ def test_dates_in_another_form_than_isos_are_found(tmp_path, cells, found):
     path.write_text("\n".join(["when,y", *(f"{cells[row % 2]},{'ab'[row % 2]}" for row in range(20))]) + "\n")
     source = Source(path=str(path), label="y", missing="allow")
     remarks = remarks_on(source, "pool", read(source, role="pool"))
-    assert [f"holds dates such as {cells[0]!r}" in each for each in remarks] == [True] * found
+    assert sum(f"holds dates such as {cells[0]!r}" in each for each in remarks) == found
     named = Source(path=str(path), label="y", missing="allow", categories=("when",))
     assert remarks_on(named, "pool", read(named, role="pool")) == []
 

@@ -196,6 +196,15 @@ def test_a_bad_file_leaves_nothing_behind(tabular, tmp_path, data, message):
     assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
 
 
+def test_the_file_that_is_read_is_not_replaced(tabular, tmp_path):
+    (tmp_path / "a.csv").write_text(GOOD)
+    (tmp_path / "link.csv").symlink_to("a.csv")
+    for name in ("a.csv", "link.csv"):
+        with pytest.raises(InputError, match="is read too, and would be replaced by the output"):
+            predict(tabular[0], Source(path=str(tmp_path / "a.csv"), kind="table", id="key"), tmp_path / name)
+    assert (tmp_path / "a.csv").read_text() == GOOD
+
+
 def test_errors_in_a_later_piece_name_the_row_of_the_file(tabular, tmp_path, small_pieces):
     rows = "".join(f"{i},red,true,1970-01-01,x,k{i}\n" for i in range(50))
     for data, message in (

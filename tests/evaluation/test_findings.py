@@ -15,6 +15,7 @@ from overproof.evaluation.findings import (
     teacher_accuracy,
     votes,
 )
+from overproof.evaluation.verdict import Row
 
 
 def modules():
@@ -77,6 +78,17 @@ def test_a_teacher_at_the_level_of_the_most_frequent_class_is_called_that():
     (level,), (better,) = (teacher_accuracy.find(facts(low)) for low in (0.6, 0.63))
     assert "is no better than naming the most frequent class of the labels (62.0%) for every example" in level
     assert "most frequent" not in better
+
+
+def test_only_a_row_of_the_teacher_with_another_number_is_explained():
+    def sentence(accuracy, num_folds):
+        training = {"num_labelled": 80, "noise": {}, "teacher_accuracy": {"mean": 0.75, "low": 0.7, "high": 0.8}}
+        row = Row(method="teacher", role="reference", seed=0, metrics={"accuracy": accuracy}, num_folds=num_folds)
+        return teacher_accuracy.find(RunFacts(trainings={("slam", 0): training}, rows=(row,)))[0]
+
+    assert "its row" not in sentence(0.75, 5), "a file answers every fold alike"
+    assert "cross-validated, with another division" in sentence(0.73, 5)
+    assert "its row in the table is on the test" in sentence(0.75, 0)
 
 
 def test_each_scorer_of_a_stack_is_named_with_its_weight():

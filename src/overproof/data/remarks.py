@@ -37,6 +37,12 @@ FEWEST_ROWS = 10
 
 _STEPS = 0.9
 
+FEWEST_TEXTS = 30
+"""In fewer rows many categories are seen once."""
+DISTINCT = 0.8
+"""The share of different values in the first rows from which a column of strings can hardly hold categories."""
+MOST_ROWS = 100_000
+
 
 def remarks_on(source: Source, role: str, examples: Examples) -> list[str]:
     """Sentences about the columns of a table that hardly describe its rows.
@@ -71,14 +77,47 @@ def remarks_on(source: Source, role: str, examples: Examples) -> list[str]:
                 f"as a number it would lose its zero; write numbers without one, or leave the column out with "
                 f"`ignore: {[name]}`."
             )
-    for name, example in written_dates(examples).items():
+    dates = written_dates(examples)
+    for name, example in dates.items():
         if name not in source.categories:
             remarks.append(
                 f"{examples.origin}: the column {name!r} holds dates such as {example!r}, in a form that is not read "
                 f"as a date, so that every day is a category of its own; write dates as 2026-04-24, or leave the "
                 f"column out with `ignore: {[name]}`."
             )
+    for name, (num, rows, example) in texts_as_categories(examples).items():
+        if name not in source.categories and name not in dates:
+            remarks.append(
+                f"{examples.origin}: the column {name!r} holds {num} different values in {rows} rows, such as "
+                f"{example!r}, and is read as categories, which say nothing of rows with another one: write numbers as "
+                f"numbers, read a text with `input: {name}`, or leave the column out with `ignore: {[name]}`."
+            )
     return remarks
+
+
+def texts_as_categories(examples: Examples) -> dict[str, tuple[int, int, str]]:
+    """The columns of strings of a table that differ in nearly every row: how many values in how many rows, and one.
+
+    Args:
+        examples: All rows.
+
+    Example:
+        >>> from overproof.data import from_arrays
+        >>> prices = pa.table({"price": [f"${n}.50" for n in range(40)], "team": ["north", "south"] * 20})
+        >>> texts_as_categories(from_arrays(prices))
+        {'price': (40, 40, '$0.50')}
+    """
+    found: dict[str, tuple[int, int, str]] = {}
+    for name, column in _columns_of_words(examples):
+        words = column.slice(0, MOST_ROWS)
+        num, num_known = pc.count_distinct(words).as_py(), len(words) - words.null_count
+        if num_known >= FEWEST_TEXTS and num >= DISTINCT * num_known:
+            found[name] = (num, num_known, _shortened(words[pc.index(pc.is_valid(words), True).as_py()].as_py()))
+    return found
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 def written_dates(examples: Examples) -> dict[str, str]:
@@ -138,6 +177,13 @@ def remarks_on_frames(parts: Sequence[Examples]) -> list[str]:
         remarks.append(
             f"{parts[0].origin}: the column {name!r} numbers the rows, and is a feature now: it says where a row "
             f"stands, often beside its class; drop the column to leave it out."
+        )
+    largest = max(parts, key=len)
+    for name, (num, rows, example) in texts_as_categories(largest).items():
+        remarks.append(
+            f"{largest.origin}: the column {name!r} holds {num} different values in {rows} rows, such as "
+            f"{example!r}, and is read as categories, which say nothing of rows with another one: give numbers as "
+            f"numbers, texts as a column by itself with a student that reads texts, or drop the column."
         )
     return remarks
 

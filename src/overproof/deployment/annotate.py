@@ -1,7 +1,7 @@
 """Label a run's whole pool by teacher and student, with a guarantee against the truth; the rest is for people."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -342,15 +342,19 @@ def write_annotation(found: Annotation, file: Path) -> Path | None:
     return beside
 
 
-def check_annotation(file: Path) -> None:
+def check_annotation(file: Path, reads: Iterable[Path] = ()) -> None:
     """Refuse, before anything is computed, a file that `write_annotation` would not write.
 
+    Args:
+        file: The output.
+        reads: Files of labels that the annotation is made from.
+
     Raises:
-        InputError: It is no `.parquet` or `.csv`, or the file for people exists.
+        InputError: It is no `.parquet` or `.csv`, it is one of those that are read, or the file for people exists.
     """
     if file.suffix not in (".parquet", ".csv"):
         raise InputError(f"--out {str(file)!r} must end in .parquet or .csv, not {file.suffix!r}.")
-    check_output(file, folder=False)
+    check_output(file, folder=False, reads=reads)
     check_to_label(_for_people(file), option="--out")
 
 

@@ -1,7 +1,7 @@
 """Predict classes for files of examples with a trained student, in order and in pieces of limited size."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -102,8 +102,11 @@ def predict(
             written then.
     """
     schema, began, seen, num_answered = _schema(student, abstention), time.perf_counter(), [], 0
-    num_rows = 0
-    with _writer(file, schema, spreadsheet_safe) as write, (progress or Silent()).task("answers", None) as advance:
+    num_rows, reads = 0, find_files(source.paths, "input").files
+    with (
+        _writer(file, schema, spreadsheet_safe, reads) as write,
+        (progress or Silent()).task("answers", None) as advance,
+    ):
         for examples in _pieces(student, source, new_gaps):
             probs = student.probs(examples)
             table, answered = _table(student, examples, probs, abstention, schema)
@@ -257,13 +260,13 @@ def _hex(ids: np.ndarray) -> pa.Array:
 
 
 @contextmanager
-def _writer(path: Path, schema: pa.Schema, spreadsheet_safe: bool) -> Iterator[Any]:
+def _writer(path: Path, schema: pa.Schema, spreadsheet_safe: bool, reads: Iterable[Path]) -> Iterator[Any]:
     makers = {".parquet": pq.ParquetWriter, ".csv": pyarrow.csv.CSVWriter}
     if path.suffix not in makers:
         raise InputError(f"--out {str(path)!r} must end in .parquet or .csv, not {path.suffix!r}.")
     if spreadsheet_safe and path.suffix != ".csv":
         raise InputError(f"--spreadsheet-safe is for CSV files; --out {str(path)!r} ends in {path.suffix!r}.")
-    atomic.check_output(path, folder=False)
+    atomic.check_output(path, folder=False, reads=reads)
     if spreadsheet_safe:
         names = without_formulas(pa.array(schema.names)).to_pylist()
         schema = pa.schema([field.with_name(name) for field, name in zip(schema, names, strict=True)])

@@ -288,7 +288,7 @@ def search_section(students: Sequence[Facts]) -> Section | None:
                 "row": facts["method"],
                 "seed": facts["seed"],
                 "line": json.dumps(found["row"]),
-                "each_cost": f"{found['cost'] / len(found['tried']):g}" if found["tried"] else "0",
+                "each_cost": f"{found['cost'] / len(found['tried']):.3g}" if found["tried"] else "0",
             }
     if not searches:
         return None

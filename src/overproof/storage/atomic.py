@@ -3,7 +3,7 @@
 import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -13,16 +13,17 @@ from filelock import FileLock
 from overproof.errors import FULL_DISK, InputError
 
 
-def check_output(path: Path, *, folder: bool) -> None:
+def check_output(path: Path, *, folder: bool, reads: Iterable[Path] = ()) -> None:
     """Check that a file or a folder can be written, before any work is done for it; nothing is created.
 
     Args:
         path: The output file or folder, which need not exist.
         folder: Whether it is a folder.
+        reads: Files that the same work reads; the output must be none of them.
 
     Raises:
-        InputError: A file is in the place of the folder or of one above it, a folder in the place of the file, or the
-            place is read-only.
+        InputError: A file is in the place of the folder or of one above it, a folder in the place of the file, the
+            output would replace a file that is read, or the place is read-only.
 
     Example:
         >>> check_output(Path("/dev/null/run"), folder=True)
@@ -33,6 +34,8 @@ def check_output(path: Path, *, folder: bool) -> None:
         raise InputError(f"{str(path)!r} is a file, and the output is a folder; give a folder that is new or empty.")
     if not folder and path.is_dir():
         raise InputError(f"{str(path)!r} is a folder, and the output is a file; add the name of the file.")
+    if path.exists() and any(each.exists() and path.samefile(each) for each in reads):
+        raise InputError(f"--out {str(path)!r} is read too, and would be replaced by the output; name another file.")
     home = path if folder else path.parent
     while not os.path.lexists(home) and home != home.parent:
         home = home.parent

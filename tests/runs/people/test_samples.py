@@ -121,7 +121,11 @@ def test_the_pool_is_labelled_with_as_few_errors_as_promised_and_the_rest_goes_t
     main(["next", str(run), "--budget", "120", "--out", str(sample)])
     assert len(filled(sample, truth)) == 120
     command = ["annotate", str(run), "--labels", str(sample), "--method", "labelled_only", "--error", "0.05"]
-    capsys.readouterr()
+    before = sample.read_bytes()
+    with pytest.raises(SystemExit):
+        main([*command, "--out", str(sample)])
+    assert "is read too, and would be replaced" in capsys.readouterr().err
+    assert sample.read_bytes() == before
     main([*command, "--out", str(out), "--json"])
     facts = json.loads(capsys.readouterr().out)
     table = pq.read_table(out)

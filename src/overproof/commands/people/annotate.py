@@ -64,7 +64,7 @@ def annotate(
     from overproof.runs.people.to_label import read_labels
     from overproof.runs.pipeline import open_run
 
-    check_annotation(file)
+    check_annotation(file, reads=[labels, *([] if rest is None else [rest])])
     known, more = read_labels(labels), None if rest is None else read_labels(rest)
     found = label_pool(
         open_run(folder, allow_import=allow_import),

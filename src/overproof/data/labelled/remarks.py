@@ -18,7 +18,7 @@ FEWEST_COPIES = 5
 
 
 def remarks_on_labels(examples: Examples) -> list[str]:
-    """One sentence if some contents have several labels.
+    """Sentences if some contents have several labels, or some classes differ in case or spaces alone.
 
     Args:
         examples: As read, in the order of the files.
@@ -28,6 +28,25 @@ def remarks_on_labels(examples: Examples) -> list[str]:
         >>> remarks_on_labels(from_arrays(["x", "y", "x"], ["a", "a", "b"], origin="labelled"))[0][:75]
         "labelled: 1 content has more than one label, such as row 0 ('a') and row 2 "
     """
+    return [*_alike(examples), *_contradictions(examples)]
+
+
+def _alike(examples: Examples) -> list[str]:
+    """Class names that are one name in another spelling, as `Billing` and `billing` are."""
+    spelled: dict[str, list[str]] = {}
+    for name in examples.class_names:
+        spelled.setdefault(" ".join(name.split()).casefold(), []).append(name)
+    alike = [" and ".join(map(repr, names)) for names in spelled.values() if len(names) > 1]
+    if not alike:
+        return []
+    shown = ", ".join(alike[:5]) + (f" and {len(alike) - 5} more" if len(alike) > 5 else "")
+    return [
+        f"{examples.origin}: the labels {shown} differ in case or spaces alone, and are classes of their own; if they "
+        f"mean the same, write them alike."
+    ]
+
+
+def _contradictions(examples: Examples) -> list[str]:
     if num_distinct(examples) == len(examples):
         return []
     known = np.flatnonzero(examples.label.numpy() >= 0)

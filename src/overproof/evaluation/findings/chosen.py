@@ -58,7 +58,7 @@ def _of_search(row: str, found: Sequence[Mapping[str, Any]]) -> list[str]:
     first = found[0]
     sentences = [
         f"{row} chose {named}, from {len(first['tried'])} candidates on {first['num_judged']} labelled examples out of "
-        f"sample (the search cost as much as {first['cost']:g} trainings)."
+        f"sample (the search cost as much as {first['cost']:.3g} trainings)."
     ]
     if any(each["too_few"] for each in found):
         sentences = [f"Warning: {row} could not choose: {first['reason']}."]

@@ -211,7 +211,10 @@ def labels_of(drawn: Int64[Tensor, "D"], pool: Examples, labels: Mapping[str, st
         raise InputError(f"{len(unknown)} of {len(labels)} rows {what}, the first of them {unknown[0]!r}.")
     known = {place[each]: name for each, name in labels.items() if name}
     if wrong := sorted({name for name in known.values() if name not in names}):
-        raise InputError(f"{listed(wrong)} is no class; the classes are {listed(list(names))}.")
+        raise InputError(
+            f"{listed(wrong)} {'are' if len(wrong) > 1 else 'is'} no class, in column `{LABEL}`; the classes are "
+            f"{listed(list(names))}."
+        )
     if not known:
         raise InputError(f"None of {len(labels)} rows has a label yet; write the class into the column `{LABEL}`.")
     places = np.array(sorted(known))
