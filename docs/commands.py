@@ -49,8 +49,8 @@ printed on standard error, and `--quiet` omits them:
 * `assess`: every estimate with its interval, the recommendation and its reason.
 * `report`: `file` and `num_bytes`.
 * `select`: `file`, the number of rows kept, the classes before and after.
-* `predict`: `file`, its `columns`, `num_rows`, `num_answered`, `abstained_share`, `seconds`, `rows_per_second`, and the
-  `abstention` with its guarantee, or null.
+* `predict`: `file`, its `columns`, `num_rows`, `num_answered`, `abstained_share`, `seconds`, `rows_per_second`,
+  `remarks` in sentences, and the `abstention` with its guarantee, or null.
 * `export`: `folder`, `files`, `why` this row was chosen, the cost of 8-bit weights. `tune-xi`: the pairs tried, the
   best pair, its gain.
 * `methods`, `cite`: a list of names, summaries and papers; a list of the works to cite.

@@ -155,7 +155,7 @@ def test_dates_in_another_form_than_isos_are_found(tmp_path, cells, found):
     remarks = remarks_on(source, "pool", read(source, role="pool"))
     assert sum(f"holds dates such as {cells[0]!r}" in each for each in remarks) == found
     named = Source(path=str(path), label="y", missing="allow", categories=("when",))
-    assert remarks_on(named, "pool", read(named, role="pool")) == []
+    assert not any("holds dates" in each for each in remarks_on(named, "pool", read(named, role="pool")))
 
 
 @pytest.mark.parametrize("write", [pq.write_table, pa.feather.write_feather])

@@ -205,6 +205,17 @@ def test_the_file_that_is_read_is_not_replaced(tabular, tmp_path):
     assert (tmp_path / "a.csv").read_text() == GOOD
 
 
+def test_categories_that_training_did_not_have_are_counted_over_all_pieces(tabular, tmp_path, small_pieces):
+    rows = "".join(f"{i},{'Red' if i % 5 else 'red'},true,1970-01-01,x,k{i}\n" for i in range(50))
+    (tmp_path / "a.csv").write_text(HEADER + rows)
+    done = predict(tabular[0], Source(path=str(tmp_path / "a.csv"), kind="table", id="key"), tmp_path / "b.csv")
+    (remark,) = done.remarks
+    assert remark.startswith("Column 'word' holds a category that the student does not know in 40 of 50 rows, such as")
+    (tmp_path / "a.csv").write_text(GOOD)
+    source = Source(path=str(tmp_path / "a.csv"), kind="table", id="key")
+    assert predict(tabular[0], source, tmp_path / "b.csv").remarks == ()
+
+
 def test_errors_in_a_later_piece_name_the_row_of_the_file(tabular, tmp_path, small_pieces):
     rows = "".join(f"{i},red,true,1970-01-01,x,k{i}\n" for i in range(50))
     for data, message in (

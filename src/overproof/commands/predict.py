@@ -126,6 +126,8 @@ def predict(
         print_json({**facts, "abstained_share": share, "abstention": beside})
     rate = f"{done.num_rows / done.seconds:,.0f} rows per second"
     remarks().print(f"{done.num_rows} predictions in {written}, {rate}.", soft_wrap=True)
+    for sentence in done.remarks:
+        remarks().print(sentence, soft_wrap=True)
     if abstention is not None:
         remarks().print(abstention.sentence(), soft_wrap=True)
         for sentence in left_out.sentences() if left_out is not None else ():

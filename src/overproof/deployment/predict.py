@@ -58,6 +58,7 @@ class Predicted:
         num_answered: Number of rows with a class.
         seconds: Time from the first to the last row.
         columns: Its columns, in order.
+        remarks: What is to be known of the rows, in sentences: categories of a table that training did not have.
     """
 
     file: Path
@@ -65,6 +66,7 @@ class Predicted:
     num_answered: int
     seconds: float
     columns: tuple[str, ...]
+    remarks: tuple[str, ...] = ()
 
 
 def predict(
@@ -102,6 +104,7 @@ def predict(
             written then.
     """
     schema, began, seen, num_answered = _schema(student, abstention), time.perf_counter(), [], 0
+    unknown: dict[str, tuple[int, str]] = {}
     num_rows, reads = 0, find_files(source.paths, "input").files
     with (
         _writer(file, schema, spreadsheet_safe, reads) as write,
@@ -109,6 +112,9 @@ def predict(
     ):
         for examples in _pieces(student, source, new_gaps):
             probs = student.probs(examples)
+            if isinstance(student.encoder, TableEncoder):
+                for name, (num, word) in student.encoder.unknown(examples).items():
+                    unknown[name] = unknown.get(name, (0, word))[0] + num, unknown.get(name, (0, word))[1]
             table, answered = _table(student, examples, probs, abstention, schema)
             write(table)
             if examples.keys is not None:
@@ -129,6 +135,11 @@ def predict(
         num_answered=num_answered,
         seconds=time.perf_counter() - began,
         columns=tuple(schema.names),
+        remarks=tuple(
+            f"Column {name!r} holds a category that the student does not know in {num} of {num_rows} rows, such as "
+            f"{word!r}; it reads all of these alike."
+            for name, (num, word) in unknown.items()
+        ),
     )
 
 

@@ -97,6 +97,11 @@ class CategoryColumn:
         block[:] = 0
         block[np.arange(len(block)), slot] = 1
 
+    def unknown(self, column: pa.ChunkedArray) -> pa.Array:
+        """The values without a slot of their own, one for each of their rows; missing ones are left out."""
+        words = _strings(self.words(column))
+        return words.filter(pc.invert(pc.is_in(words, pa.array(self.categories, pa.large_string())))).drop_null()
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EmptyColumn:
@@ -211,6 +216,24 @@ class TableEncoder:
             if pc.any(gaps).as_py():
                 return column.name, pc.index(gaps, True).as_py()
         return None
+
+    def unknown(self, examples: Examples) -> dict[str, tuple[int, str]]:
+        """The columns with categories that the student does not know: in how many rows, and the first of them.
+
+        Args:
+            examples: A table with all columns of the student.
+
+        Example:
+            >>> from overproof.data import from_arrays
+            >>> encoder = TableEncoder.fit([from_arrays(pa.table({"colour": ["red", "blue"]}))])
+            >>> encoder.unknown(from_arrays(pa.table({"colour": ["Red", "blue", "Red"]})))
+            {'colour': (2, 'Red')}
+        """
+        found: dict[str, tuple[int, str]] = {}
+        for column in self.columns:
+            if isinstance(column, CategoryColumn) and len(words := column.unknown(examples.column(column.name))):
+                found[column.name] = len(words), words[0].as_py()
+        return found
 
     def config(self) -> dict[str, Any]:
         """Its fields."""
