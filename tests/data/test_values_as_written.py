@@ -162,6 +162,9 @@ def test_a_column_of_texts_or_of_written_amounts_is_no_silent_category(tmp_path)
     assert not remarks_on(known, "pool", read(known, role="pool"))
     frame = from_arrays(pa.table({"note": [f"order {n}" for n in range(40)]}), origin="pool")
     assert "holds 40 different values" in remarks_on_frames([frame])[0]
+    ids = pa.array([(n * 7) % 40 + 1000 for n in range(40)])
+    (said,) = remarks_on_frames([from_arrays(pa.table({"customer_id": ids, "paid": [n % 9 for n in range(40)]}))])
+    assert "the column 'customer_id' numbers the rows, and is a feature now" in said
 
 
 def test_gaps_are_counted_by_column(tmp_path):

@@ -70,6 +70,15 @@ def test_where_nothing_is_certain_the_next_labels_are_named(tmp_path):
     assert found.beware == ("The teacher itself is right 90.0 % of the time; the student is smaller, not better.",)
 
 
+def test_a_gain_over_the_labels_that_may_be_chance_is_called_that(tmp_path):
+    def said(*hard):
+        accuracies = {"labelled_only": ("reference", [0.70, 0.71]), "hard": ("conventional", [*hard])}
+        return decision_of(result(tmp_path, accuracies)).deploy
+
+    assert "2.0 points above training on your labels alone, which may be chance" in said(0.69, 0.76)
+    assert "2.0 points above training on your labels alone." in said(0.72, 0.73)
+
+
 def test_classes_that_are_hardly_named_are_named():
     label = torch.tensor([0] * 30 + [1] * 20)
     named = torch.tensor([0] * 30 + [0] * 17 + [1] * 3)

@@ -20,6 +20,7 @@ from overproof.errors import InputError
 
 _SURE = re.compile(
     r"|unnamed:? ?\d+|\.\.\.\d+|_c0|level_\d+|_?id|idx|_?index|inst#?|#"
+    r"|\w+[ _.-]id"
     r"|_?(row|line|record)s?[ _.-]?(id|index|idx|nr|no|num|number|names?)?"
 )
 """Names that tools and people give to row numbers and ids, in lower case: whole numbers without repetition suffice."""

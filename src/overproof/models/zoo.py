@@ -189,9 +189,10 @@ def resolved_for(spec: ModelSpec, kind: Kind, origin: str) -> ModelSpec:
         )
     if kind not in ZOO[name].kinds:
         suited = [other for other, architecture in ZOO.items() if kind in architecture.kinds]
+        texts = "; texts are given as one column by itself" if kind == "table" and "text" in ZOO[name].kinds else ""
         raise InputError(
             f"Student {name!r} does not read {origin}, which holds examples of kind {kind!r}; "
-            f"allowed for these are {', '.join(suited)}."
+            f"allowed for these are {', '.join(suited)}{texts}."
         )
     defaults = _defaults_of(name)
     for option in spec.options:

@@ -50,7 +50,12 @@ def decision_of(found: RunResult) -> Decision | None:
     labels = next((each for each in found.summary if each.method == LABELLED_ONLY), None)
     if labels is not None and labels is not row:
         points = 100 * (row.mean - labels.mean)
-        worth.append(f"{abs(points):.1f} points {'above' if points >= 0 else 'below'} training on your labels alone")
+        low, high = labels.difference_low, labels.difference_high
+        unsure = labels.baseline == row.method and low is not None and high is not None and low <= 0 <= high
+        worth.append(
+            f"{abs(points):.1f} points {'above' if points >= 0 else 'below'} training on your labels alone"
+            f"{', which may be chance' if unsure else ''}"
+        )
     own = [each.metrics for each in found.rows if each.method == row.method]
     macro = [metrics["macro_f1"] for metrics in own if "macro_f1" in metrics]
     about = [f"macro F1 {100 * fmean(macro):.1f} %"] if macro else []

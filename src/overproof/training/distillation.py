@@ -73,7 +73,8 @@ class Distilled:
     def __repr__(self) -> str:
         rows = f"trained on {self.num_labelled:,} labelled and {self.num_pool:,} pool examples"
         held = f", {self.num_held_out:,} held out" if self.num_held_out else ""
-        return f"Distilled({self.student!r}, {rows}{held}, {len(self.history)} epochs)"
+        how = f", by {self.search.chosen!r}, which the labels chose" if self.search is not None else ""
+        return f"Distilled({self.student!r}, {rows}{held}, {len(self.history)} epochs{how})"
 
     @property
     def num_pool(self) -> int:

@@ -47,12 +47,14 @@ class Proposal(Said):
         comments: Words beside an option, by path.
         experiment: The same with all defaults; checked.
         roles: The examples by role.
+        num_labelled: Rows with a label that cross-validation was proposed for, with or without an answer.
     """
 
     content: dict[str, Any] = field(default_factory=dict)
     comments: dict[str, str] = field(default_factory=dict)
     experiment: Experiment | None = None
     roles: Roles | None = None
+    num_labelled: int = 0
 
     def sentences(self, *, with_remarks: bool = True) -> list[str]:
         """All that is to be said of the files, a sentence a line.
@@ -64,6 +66,11 @@ class Proposal(Said):
         if self.experiment is not None and self.roles is not None:
             drawn = self.roles.for_seed(self.experiment.seeds[0]).by_role()
             found.append(f"Roles: {', '.join(f'{len(each)} {role}' for role, each in drawn.items())}.")
+            if "labelled" in drawn and (num := len(drawn["labelled"])) < self.num_labelled:
+                found.append(
+                    f"Only the {num} labelled rows with an answer are cross-validated: an accuracy near 80 % is known "
+                    f"to about ±{_known_to(num, CROSS_VALIDATED):.0f} points."
+                )
             found += self.roles.remarks_for(self.experiment.seeds[0]) if with_remarks else ()
         return [*found, *(f"Unsure: {each}" for each in self.unsure)]
 
@@ -219,6 +226,11 @@ def _with_rows(made: Proposal) -> None:
         )
 
 
+def _known_to(num: int, factor: float) -> float:
+    """Half the 95 % interval of an accuracy of 80 % on so many examples, in points."""
+    return 100 * 1.96 * math.sqrt(0.16 * factor / num)
+
+
 def _estimated(made: Proposal, rows: dict[str, Any], num: int, label: str) -> None:
     """Say how students are judged without a test: on rows that are held out of many, by cross-validation of few."""
     if num < FEWEST_LABELS:
@@ -230,7 +242,7 @@ def _estimated(made: Proposal, rows: dict[str, Any], num: int, label: str) -> No
     held_out = num >= 3 * NUM_TEST or rows["labelled"] != "all"
     num_test = min(round(num / 3), NUM_TEST)
     judging = num_test if held_out else num
-    close = 100 * 1.96 * math.sqrt(0.16 * (1 if held_out else CROSS_VALIDATED) / judging)
+    close = _known_to(judging, 1.0 if held_out else CROSS_VALIDATED)
     known = f"an accuracy near 80 % is known to about ±{close:.0f} points"
     folds = made.content["data"].get("folds", DataOptions.model_fields["folds"].default)
     if held_out:
@@ -243,7 +255,7 @@ def _estimated(made: Proposal, rows: dict[str, Any], num: int, label: str) -> No
             made.comments["data.rows.labelled"] = "every labelled row that is not held out"
         made.comments["data.rows.test"] = "held out of the labelled rows; a file of its own is better"
         return
-    rows["test"] = CROSS_VALIDATE
+    rows["test"], made.num_labelled = CROSS_VALIDATE, num
     made.understood.append(
         f"There is no test file: students are cross-validated over the {num} labelled rows in {folds} folds, so that "
         f"{known}, and the students of the run are trained on all of them. Every training is made {folds + 1} times: "

@@ -217,8 +217,11 @@ def _fit_of(estimator: Any, labelled: Examples, seed: int) -> Callable[[int, Ten
             fitted.set_params(random_state=derived_seed(seed, "teacher", number) % 2**32)
         try:
             fitted.fit(raw(fitted, some, who), some.label.numpy())
-        except InputError:
-            raise
+        except InputError as error:
+            raise InputError(
+                f"{str(error).rstrip('.')}; in Python `overproof.sklearn.DistilledClassifier` gives a teacher, such "
+                f"as a pipeline with a ColumnTransformer, the data frame as it is."
+            ) from None
         except Exception as error:
             raise InputError(f"{who} cannot be fitted on {labelled.origin}: {reason(error)}.") from None
         own = checked_classes(fitted, who)
