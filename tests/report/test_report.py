@@ -283,6 +283,7 @@ def test_charts_have_text_alternatives():
     assert "slam from 0.6 to 0.3" in drawn
     assert "hard" not in drawn
     assert curves("c", {"hard": [[None]]}, "loss") is None
+    assert curves("c", {"hard": [[0.5, 0.25]]}, "loss", names=[]) is not None, "without an estimate there is no table"
     matrix = confusion("m", [[8, 2], [0, 10]], ["cat", "dog"], "teacher")
     assert "accuracy 90.0 %; its largest confusion is cat as dog (20 %)" in matrix
     assert ">80<" in matrix

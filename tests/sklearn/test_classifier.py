@@ -178,6 +178,17 @@ def test_texts(y):
     assert fitted.predict(texts[:3]).shape == (3,)
 
 
+def test_texts_after_a_fit_on_a_frame():
+    words = np.array([NAMES[row % 3] if row < 30 else None for row in range(90)], object)
+    model = DistilledClassifier("auto", method="hard", train={"epochs": 1})
+    model.fit(pa.table({"size": np.arange(90.0)}), words, answers=NAMES[np.arange(90) % 3])
+    assert model.n_features_in_ == 1
+    texts = [f"row {row} is {NAMES[row % 3]}" for row in range(90)]
+    model.fit(np.array(texts, object), words, answers=NAMES[np.arange(90) % 3])
+    assert not hasattr(model, "n_features_in_")
+    assert model.predict(np.array(texts[:3], object)).shape == (3,)
+
+
 def test_frames_of_polars(world, y):
     polars = pytest.importorskip("polars")
     inputs, label, _ = world

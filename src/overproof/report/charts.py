@@ -114,7 +114,8 @@ def curves(
         shares: Whether the values are shares, shown in %.
         names: All rows of the table, which decide the colours; by default those of the chart.
     """
-    shades = colours_of(list(values) if names is None else names)
+    # Without an estimate there is no table, and no row of one.
+    shades = colours_of([*(names or ()), *values])
     known = {row: [curve for curve in seeds if any(v is not None for v in curve)] for row, seeds in values.items()}
     known = {row: seeds for row, seeds in known.items() if seeds}
     if not known:

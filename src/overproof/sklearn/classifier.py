@@ -239,6 +239,10 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
         as_given = _is_read_as_given(X) if reset else _is_read_as_given(X) and self._as_given
         if reset:
             self._as_given = as_given
+            # Of an earlier fit on a frame; texts have no columns.
+            for name in ("n_features_in_", "feature_names_in_"):
+                if hasattr(self, name):
+                    delattr(self, name)
         if as_given:
             validate_data(self, X, reset=reset, skip_check_array=True)
             return X
