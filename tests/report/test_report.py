@@ -162,6 +162,10 @@ def test_the_examples_are_those_of_the_run(text, finished):
 
 def test_a_report_is_the_same_twice_and_the_same_for_the_same_run(finished, tmp_path, text):
     experiment = open_run(finished).experiment
+    (tmp_path / "experiment.yaml").write_text("name: x")
+    with pytest.raises(SystemExit):
+        main(["report", str(finished), "--out", str(tmp_path / "experiment.yaml")])
+    assert (tmp_path / "experiment.yaml").read_text() == "name: x"
     assert main(["report", str(finished), "--out", str(tmp_path / "again.html")]) is None
     assert (tmp_path / "again.html").read_text() == text
     run(experiment, tmp_path / "other", report=True)

@@ -41,7 +41,7 @@ def assess(
     if not file.is_dir() and folder is None:
         raise InputError("assess: an experiment file needs --out, the folder in which the teacher's answers are kept.")
     if written is not None:
-        atomic.check_output(written, folder=False)
+        atomic.check_page(written)
     named = as_paths({*allow_import, *typed_paths(change)})
     with OnTerminal(remarks()) as progress:
         if folder is None:

@@ -50,7 +50,7 @@ def write_comparison_report(folder: Path, file: Path | None = None) -> Path:
             f"{folder / RESULT} is damaged ({reason(error)}); give the command of the comparison again."
         ) from None
     file = file or folder / "report.html"
-    atomic.check_output(file, folder=False)
+    atomic.check_page(file)
     atomic.write_text(file, comparison_page(content))
     return file
 

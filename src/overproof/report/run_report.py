@@ -56,7 +56,7 @@ def write_report(run: Run, file: Path | None = None) -> Path:
     """
     file = file or run.folder / "report.html"
     if leads():
-        atomic.check_output(file, folder=False)
+        atomic.check_page(file)
         with writing_file(file):
             _write(run, file)
     return file

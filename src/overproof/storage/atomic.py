@@ -45,6 +45,25 @@ def check_output(path: Path, *, folder: bool, reads: Iterable[Path] = ()) -> Non
         raise InputError(f"{str(path)!r} cannot be written: {str(home)!r} is read-only for this user.")
 
 
+def check_page(path: Path) -> None:
+    """Check that a page can be written, and is not written over a file that is none.
+
+    Args:
+        path: The output file.
+
+    Raises:
+        InputError: Its name does not end in .html, or as for `check_output`.
+
+    Example:
+        >>> check_page(Path("experiment.yaml"))
+        Traceback (most recent call last):
+        overproof.errors.InputError: The page 'experiment.yaml' must end in .html, not '.yaml'.
+    """
+    if path.suffix not in (".html", ".htm"):
+        raise InputError(f"The page {str(path)!r} must end in .html, not {path.suffix!r}.")
+    check_output(path, folder=False)
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Put `data` at `path` so that a kill at any moment leaves the old file or the new one, never half of one.
 
