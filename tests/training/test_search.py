@@ -25,6 +25,7 @@ from overproof.models import Dense, ModelSpec, build
 from overproof.runs.experiment import experiment_from
 from overproof.synthetic import blobs
 from overproof.training.examples import AnsweredExamples, TrainingData
+from overproof.training.peer_rounds.rounds import CorrectedAnswers, RoundRecord
 from overproof.training.search import cross_validation as cross_validation_module
 from overproof.training.search.candidates import Candidate, neighbours, preferred, regime
 from overproof.training.search.choose import FEWEST, choose
@@ -540,3 +541,21 @@ def test_the_finding_says_when_the_labels_were_too_few():
     facts = RunFacts(trainings={("auto", 0): {"search": record.facts()}})
     (sentence,) = chosen_finding.find(facts)
     assert sentence.startswith("Warning: auto could not choose: 20 independent labelled examples are too few")
+
+
+def test_corrected_answers_are_used_only_where_they_are_better_than_a_student_of_the_teachers_own():
+    own: dict = {}
+    corrected: dict = {}
+    record = RoundRecord(
+        number=1, before=1.6, peer=1.5, both=1.4, standard_error=0.01, taken=True, stacking={}, moved=0.3, drift=0.0,
+        distance_before=0.0, distance_after=0.0,
+    )  # fmt: skip
+    found = CorrectedAnswers(answered=corrected, records=(record, replace(record, number=2, both=1.45, taken=False)))
+    assert found.better_than(1.41, own) is found
+    kept = found.better_than(1.4, own)
+    assert kept.answered is own
+    assert kept.taken == 0
+    assert kept.facts()["learned"] == 1.4
+    assert "a labelled log-loss of 1.4000, which is not above theirs" in kept.sentences()[-1]
+    none = CorrectedAnswers(answered=own, records=(replace(record, taken=False),))
+    assert none.better_than(1.0, own) is none

@@ -86,6 +86,10 @@ def train_student(
     corrected = CorrectedAnswers(answered=data.by_role, records=())
     if rounds is not None and rounds.options.most:
         corrected = run_rounds(_peers(student, data, method, options, seed, rounds))
+        if chosen is not None and chosen.record.log_loss is not None:
+            corrected = corrected.better_than(chosen.record.log_loss, data.by_role)
+            if corrected.learned is not None:
+                chosen = replace(chosen, record=chosen.record.without_rounds())
         data = data.with_roles(corrected.answered)
     result = distilled(
         student,

@@ -93,27 +93,49 @@ class CorrectedAnswers:
         answered: The examples with the answers of the last round that was taken; unchanged if none was.
         records: One per round that was tried; the last may not have been taken.
         students: Results of students, if the teacher gives hard labels only and a round was taken.
+        learned: The labelled log-loss of students of the teacher's own answers, where it is not above that of the
+            corrected ones, which are not used then; else None.
     """
 
     answered: Mapping[str, AnsweredExamples]
     records: tuple[RoundRecord, ...]
     students: StudentRecord | None = None
+    learned: float | None = None
 
     @property
     def taken(self) -> int:
         """Number of rounds taken, round 0 included; 0 if students of the corrected answers are worse."""
-        if self.students is not None and not self.students.taken:
+        if self.learned is not None or (self.students is not None and not self.students.taken):
             return 0
         return sum(record.taken for record in self.records)
+
+    def better_than(self, log_loss: float, teacher: Mapping[str, AnsweredExamples]) -> "CorrectedAnswers":
+        """The same, or with the teacher's own answers where a student of these is at least as good as the corrected
+        ones: then it averages away by itself what the rounds correct.
+
+        Args:
+            log_loss: The labelled log-loss of students of the teacher's own answers, out of sample.
+            teacher: The examples with the teacher's own answers.
+        """
+        last = next((record for record in reversed(self.records) if record.taken), None)
+        if not self.taken or last is None or last.both < log_loss:
+            return self
+        return replace(self, answered=teacher, learned=log_loss)
 
     def sentences(self) -> list[str]:
         """The results as lines of the log."""
         sentences = [record.sentence() for record in self.records]
+        if self.learned is not None:
+            sentences.append(
+                f"corrected answers not used: students of the teacher's own have a labelled log-loss of "
+                f"{self.learned:.4f}, which is not above theirs"
+            )
         return sentences if self.students is None else [*sentences, self.students.sentence()]
 
     def facts(self) -> dict[str, Any]:
         """The rounds as values for JSON."""
-        found = {"taken": self.taken, "records": [asdict(record) for record in self.records]}
+        found: dict[str, Any] = {"taken": self.taken, "records": [asdict(record) for record in self.records]}
+        found |= {} if self.learned is None else {"learned": self.learned}
         return found if self.students is None else {**found, "students": asdict(self.students)}
 
 

@@ -1,7 +1,7 @@
 """The record of a search: what was tried, what the labels said of it, what it cost and why one was chosen."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 
@@ -55,6 +55,15 @@ class SearchRecord:
     regime: str
     prior_version: int
     too_few: bool
+
+    @property
+    def log_loss(self) -> float | None:
+        """The labelled log-loss of students of the chosen candidate, out of sample; None where none was tried."""
+        return next((each.log_loss for each in self.tried if each.name == self.chosen), None)
+
+    def without_rounds(self) -> "SearchRecord":
+        """The record of a choice whose peer rounds are not used."""
+        return replace(self, row={name: value for name, value in self.row.items() if name != "rounds"})
 
     def facts(self) -> dict[str, Any]:
         """The record as values for JSON."""
