@@ -212,7 +212,8 @@ def test_a_row_of_the_table_has_a_name_that_is_safe_for_files(name):
     content = {
         "data": {"files": {"all": {"path": "a.csv", "label": "y"}}, "rows": {"labelled": 9, "pool": 9, "test": 9}}
     }
-    with pytest.raises(InputError, match="becomes the name of a folder: at most 80 letters, digits, blanks") as refusal:
+    wanted = "becomes the name of a folder: at most 80 letters, digits, blanks|which holds the character"
+    with pytest.raises(InputError, match=wanted) as refusal:
         experiment_from(content | {"methods": [{"method": "hard", "name": name}]})
     assert "\n" not in str(refusal.value)
 

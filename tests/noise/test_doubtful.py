@@ -38,8 +38,7 @@ def world(seed=0, num_labelled=300, num_pool=3000, num_test=2000):
 def accuracy_of(method, parts, **more):
     (inputs, label, probs), (pool, _, pool_probs), (test, truth, _) = parts
     options = TrainOptions(epochs=6)
-    given = {} if method is None else {"method": method}
-    found = overproof.distill("linear", pool, pool_probs, inputs, label, probs, train=options, **given, **more)
+    found = overproof.distill("linear", pool, pool_probs, inputs, label, probs, method=method, train=options, **more)
     return float((found.student.probs(test).argmax(dim=1).numpy() == truth).mean()), found
 
 
@@ -57,12 +56,12 @@ def test_the_unnormalised_mix_has_no_slope_at_one_half_and_is_reversed_below(acc
 
 
 @pytest.mark.filterwarnings("ignore:.*un-normalised mix:UserWarning")
-def test_the_default_does_not_lose_the_classes_that_the_unnormalised_mix_loses():
+def test_slam_auto_does_not_lose_the_classes_that_the_unnormalised_mix_loses():
     gains, losses = [], []
     for seed in range(3):
         parts = world(seed)
         hard, (default, found), unnormalised = (
-            accuracy_of("hard", parts)[0], accuracy_of(None, parts), accuracy_of("slam", parts)[0],
+            accuracy_of("hard", parts)[0], accuracy_of("slam_auto", parts), accuracy_of("slam", parts)[0],
         )  # fmt: skip
         assert found.mixing.normalized
         assert found.mixing.chosen
@@ -77,7 +76,7 @@ def test_an_accurate_teacher_keeps_the_form_of_the_paper():
     parts = [(inputs, label, np.eye(K, dtype=np.float32)[label]) for inputs, label, _ in world()]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        default, found = accuracy_of(None, parts)
+        default, found = accuracy_of("slam_auto", parts)
         slam, _ = accuracy_of("slam", parts)
     assert not found.mixing.normalized
     assert default == slam

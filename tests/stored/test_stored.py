@@ -56,6 +56,11 @@ def files_of(folder):
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
+def without_checksum(data: bytes) -> bytes:
+    """A file as an earlier version wrote it."""
+    return re.sub(rb',\n  "blake2b": "[0-9a-f]*"', b"", data)
+
+
 def test_a_finished_run_is_evaluated_again_to_the_same_numbers_without_a_question(home, nobody_answers):
     before = files_of(home / "finished")
     open_run("finished").evaluate()
@@ -72,9 +77,10 @@ def test_a_finished_run_is_evaluated_again_to_the_same_numbers_without_a_questio
     assert {(each.pop("num_judged"), each.pop("num_folds")) for each in found["summary"]} == {(num, 0)}
     assert json.dumps(found) == json.dumps(written)
     assert after["tallies.json"] == before["tallies.json"]
-    assert {name: data for name, data in after.items() if name.startswith("labels")} == {
-        name: data for name, data in before.items() if name.startswith("labels")
-    }
+    # The weights of a stack get a checksum.
+    for name, data in before.items():
+        if name.startswith("labels"):
+            assert without_checksum(after[name]) == without_checksum(data), name
 
 
 def test_a_finished_run_is_reported(home, nobody_answers):

@@ -531,6 +531,7 @@ def test_arrays_and_modules_take_rounds_too(given):
             world.inputs[few],
             world.label[few],
             world.teacher_probs[few],
+            method="slam_auto",
             train=LEARNS,
             **options,
         )
