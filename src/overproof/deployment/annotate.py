@@ -80,19 +80,19 @@ class Guarantee:
     def sentence(self) -> str:
         """The guarantee in words, with the counts it is based on."""
         who = {"both": f"the teacher and {self.row!r}", "student": repr(self.row), "teacher": "the teacher"}[self.by]
-        counts = (
-            f"{self.num_by_model} of {self.num} pool examples are labelled by {who}, {self.num_by_people} by people; "
-            f"{self.num_left} wait for people"
-        )
+        left = f"{self.num_left} wait for people" if self.num_left else "none is missing"
+        by_people = f"{self.num_by_people} by people"
+        counts = f"{self.num_by_model} of {self.num} pool examples are labelled by {who}, {by_people}; {left}"
         based = f"chosen on {self.num_calibration} labels of people, of which {who} missed {self.num_wrong}"
         if self.of == "accepted":
             return (
                 f"{counts}. Of the labels by {who} at most {self.error:.1%} are wrong in expectation ({based}); what "
                 f"happens in one pool may be more."
             )
+        then = "Once people have labelled these, at" if self.num_left else "At"
         return (
-            f"{counts}. Once people have labelled these, at most {self.error:.1%} of all {self.num} labels are wrong, "
-            f"at confidence {self.confidence:.0%} ({based}). Among the labels by {who} alone the share may be larger."
+            f"{counts}. {then} most {self.error:.1%} of all {self.num} labels are wrong, at confidence "
+            f"{self.confidence:.0%} ({based}). Among the labels by {who} alone the share may be larger."
         )
 
 

@@ -63,9 +63,9 @@ def decision_of(found: RunResult) -> Decision | None:
     folder = shlex.quote(str(found.folder))
     steps = [("deploy it", f"overproof export {folder} --out scorer")]
     rival = best_of(found.summary, ["method"])
-    if rival is not None and rival.verdict == "INCONCLUSIVE" and rival.baseline:
-        between = f"{rival.method},{rival.baseline}"
-        what = f"find out whether {rival.method} is better than {rival.baseline}, by labels where they differ"
+    if rival is not None and rival.verdict == "INCONCLUSIVE" and rival.method != chosen.row:
+        between = f"{rival.method},{chosen.row}"
+        what = f"find out whether {rival.method} is better than {chosen.row}, by labels where they differ"
         command = f"overproof next {folder} --purpose verdict --between {shlex.quote(between)} --out to_label.csv"
         steps.append((what, command))
     return Decision(
@@ -118,7 +118,7 @@ def _costs(found: RunResult, row: str, seed: int) -> list[str]:
     parts = [_size(weights.stat().st_size)] if weights.is_file() else []
     answered = known.get(("answer", row, seed))
     if answered is not None and answered.seconds > 0:
-        parts.append(f"{answered.num_examples / answered.seconds:,.0f} examples a second".replace(",", " "))
+        parts.append(f"{answered.num_examples / answered.seconds:,.0f} examples a second")
     return parts
 
 
