@@ -65,7 +65,7 @@ def test_other_numbers_for_no_label_are_not_silently_classes(tmp_path, number):
     assert number in labels_in(path, unlabelled=())[0]
 
 
-@pytest.mark.parametrize("word", ["?", "NA", "NaN", "null", "None", "unlabeled", "n/a"])
+@pytest.mark.parametrize("word", ["?", "NA", "NaN", "null", "None", "unlabeled", "n/a", "#N/A", "missing"])
 def test_a_word_that_often_means_no_label_is_not_silently_a_class(tmp_path, word):
     path = csv(tmp_path, [*(f"{i}.5,{word}" for i in range(250)), *(f"{i}.5,{'ab'[i % 2]}" for i in range(150))])
     with pytest.raises(InputError, match=r"in 250 of 400 rows, first in row 0.*unlabelled: \['"):

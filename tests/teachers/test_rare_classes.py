@@ -105,7 +105,7 @@ def test_distill_with_a_rare_class_gives_a_student_or_a_sentence(estimator, labe
 @pytest.mark.parametrize("folder", ["labels"])
 def test_labels_of_one_class_train_no_teacher(tmp_path, folder):
     labelled, pool = examples([0] * 9, 2), examples([0] * 4, 2, seed=1)
-    message = r"All 9 examples of labelled are of class 'c0'; a teacher trained on them cannot tell it"
+    message = r"All 9 examples of labelled that a teacher is trained on are of class 'c0', so it cannot tell it"
     with pytest.raises(InputError, match=message.replace("(", r"\(")):
         cross_fitted(Shares(), labelled, {"pool": pool}, num_folds=3, seed=0, folder=tmp_path / folder)
     assert not (tmp_path / folder).exists()

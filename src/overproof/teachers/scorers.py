@@ -115,8 +115,10 @@ def check_two_classes(labelled: Examples) -> None:
     classes = labelled.label.unique().tolist()
     if len(classes) == 1 and len(labelled.class_names) > 1:
         raise InputError(
-            f"All {len(labelled)} examples of {labelled.origin} are of class {labelled.class_names[classes[0]]!r}; a "
-            f"teacher trained on them cannot tell it from another: label at least one example of another class."
+            f"All {len(labelled)} examples of {labelled.origin} that a teacher is trained on are of class "
+            f"{labelled.class_names[classes[0]]!r}, so it cannot tell it from another: label more examples of another "
+            f"class. (Where labelled rows are cross-validated, each fold needs some; `data.rows.test: 0` trains "
+            f"without an estimate.)"
         )
 
 
