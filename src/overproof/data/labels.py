@@ -19,7 +19,12 @@ from overproof.data.source import Source
 from overproof.data.wording import at_row, listed, nearest
 from overproof.errors import InputError
 
-OFTEN_UNLABELLED = frozenset("? - na <na> n/a #n/a n.a. nan null none nil missing tbd unlabeled unlabelled".split())
+OFTEN_UNLABELLED = frozenset(("?", "-", "na", "<na>", "n/a", "#n/a", "n.a.", "nan", "null", "none", "nil")) | {
+    "missing",
+    "tbd",
+    "unlabeled",
+    "unlabelled",
+}
 """Words, in lower case, that tools and people write where there is no label; never silently taken for a class."""
 
 NUMBERS_FOR_NO_LABEL = ("-1", "-9", "-99", "-999", "-9999")
