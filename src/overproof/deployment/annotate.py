@@ -16,13 +16,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from overproof.data import Examples, repeats_in
-from overproof.data.wording import listed
 from overproof.deployment.provenance import chosen_row
 from overproof.errors import InputError
 from overproof.evaluation.annotation import accepted_by_rank, certified_cutoff, num_before
-from overproof.models import load_student
 from overproof.models.importing import allowing
-from overproof.runs.folder.resume import is_finished, student_folder
+from overproof.runs.people.of_run import probs_of, seed_of, trained
 from overproof.runs.people.sampling import random_order
 from overproof.runs.people.to_label import (
     LABEL,
@@ -183,14 +181,9 @@ def annotate(
         confidence = 0.95 if confidence is None else confidence
         if not 0 < confidence < 1:
             raise InputError(f"Option --confidence is {confidence:g}; it must be strictly between 0 and 1.")
-    seed = run.experiment.seeds[0] if seed is None else seed
-    if seed not in run.experiment.seeds:
-        raise InputError(f"--seed is {seed}; the seeds of {run.folder} are {listed(run.experiment.seeds)}.")
+    seed = seed_of(run, seed)
     row = row or chosen_row(run.folder).row
-    folder = student_folder(run.folder, seed, row)
-    if not is_finished(folder):
-        there = sorted(each.name for each in folder.parent.glob("*") if is_finished(each))
-        raise InputError(f"{run.folder} has no trained student {row!r} of seed {seed}; there are {listed(there)}.")
+    folder = trained(run, seed, row)
     run.begin()
     pool = run.seed_roles(seed).pool
     if not len(pool):
@@ -201,8 +194,8 @@ def annotate(
         drawn,
         pool,
         labels,
-        what=f"are not in the random sample of {run.folder} at seed {seed}: label a file that `overproof next --for "
-        f"people --purpose random` wrote for it",
+        what=f"are not in the random sample of {run.folder} at seed {seed}: label a file that `overproof next "
+        f"--purpose random` wrote for it",
     )
     if known.num_left_out:
         raise InputError(
@@ -262,8 +255,7 @@ def pool_probs(run: Run, seed: int, folder: Path, pool: Examples, by: By) -> Flo
     found = []
     with allowing(run.allow_import):
         if by != "teacher":
-            student = load_student(folder)
-            found.append(student.probs(pool if pool.mapped else student.encode(pool)).cpu().double())
+            found.append(probs_of(folder, pool).double())
         if by != "student":
             found.append(run.teacher.for_seed(seed)["pool"].probs().double())
     return torch.stack(found).mean(dim=0)
@@ -282,13 +274,13 @@ def _accepted(
         return accepted_by_rank(uncertainty, sample_uncertainty, wrong, error=error)
     rest, num, failure = len(uncertainty), len(wrong), 1 - confidence
     allowed = math.floor(error * (rest + num))
-    if num_before(num, num_rest=rest, num_allowed=allowed, failure=failure) is None:
+    cutoff = certified_cutoff(sample_uncertainty, wrong, num_rest=rest, num_allowed=allowed, failure=failure)
+    if cutoff == -math.inf:
         needed = num_needed(num + rest, num_allowed=allowed, failure=failure)
         raise InputError(
             f"{num} labels are too few to guarantee an error of {error:g} at confidence {confidence:g}, however good "
             f"the model is; at least {needed} of the pool's {num + rest} contents need one."
         )
-    cutoff = certified_cutoff(sample_uncertainty, wrong, num_rest=rest, num_allowed=allowed, failure=failure)
     accepted: NDArray[np.bool_] = uncertainty < cutoff
     return accepted
 

@@ -1,5 +1,7 @@
 """One small run whose students disagree, with the truth by id; its pool has repeated rows. Nothing may write to it."""
 
+import csv
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -49,3 +51,21 @@ def world(tmp_path_factory):
         **{f"r{i}": each for i, each in enumerate(truth)},
         **{f"again{i}": truth[i] for i in range(60, 100)},
     }
+
+
+@pytest.fixture(scope="session")
+def filled():
+    """Writes people's labels into the first rows of a file, by the truth of each id; returns its rows."""
+
+    def fill(path, truth, num=None):
+        with path.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        for row in rows[:num]:
+            row["label"] = truth[row["id"]]
+        with path.open("w", newline="") as file:
+            writer = csv.DictWriter(file, rows[0].keys())
+            writer.writeheader()
+            writer.writerows(rows)
+        return rows
+
+    return fill

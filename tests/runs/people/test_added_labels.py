@@ -1,6 +1,5 @@
 """Labels of people in the next run: found by content, added to the labelled examples, refused where they do not fit."""
 
-import csv
 from dataclasses import replace
 
 import pytest
@@ -16,22 +15,9 @@ from overproof.runs.pipeline import open_run
 from overproof.runs.read_roles import read_roles
 
 
-def filled(path, truth, num=None):
-    """The labels of people for the first rows of a file."""
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    for row in rows[:num]:
-        row["label"] = truth[row["id"]]
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0].keys())
-        writer.writeheader()
-        writer.writerows(rows)
-    return rows
-
-
-def sample(run, truth, tmp_path, num, *more):
-    path = tmp_path / f"sample{len(more)}.csv"
-    main(["next", str(run), "--budget", str(num), "--out", str(path), *more])
+def sample(run, truth, tmp_path, filled, num):
+    path = tmp_path / "sample0.csv"
+    main(["next", str(run), "--budget", str(num), "--out", str(path)])
     filled(path, truth)
     return path
 
@@ -41,10 +27,10 @@ def with_labels(run, *paths, **rows):
     return DataOptions(**{**data.model_dump(), "rows": rows, "labels": [str(path) for path in paths]})
 
 
-def test_rows_of_the_pool_become_labelled_ones_and_are_in_the_pool_no_more(world, tmp_path):
+def test_rows_of_the_pool_become_labelled_ones_and_are_in_the_pool_no_more(world, tmp_path, filled):
     run, truth = world
     before = read_roles(load(run / "experiment.yaml").data).for_seed(0)
-    path = sample(run, truth, tmp_path, 50)
+    path = sample(run, truth, tmp_path, filled, 50)
     roles = read_roles(with_labels(run, path))
     after = roles.for_seed(0)
     # Forty of the pool's contents stand twice in it.
@@ -60,9 +46,9 @@ def test_rows_of_the_pool_become_labelled_ones_and_are_in_the_pool_no_more(world
     assert any("labels of people for 50 examples" in each for each in roles.remarks)
 
 
-def test_labels_of_one_file_fill_its_empty_cells(tmp_path, world):
+def test_labels_of_one_file_fill_its_empty_cells(tmp_path, world, filled):
     run, truth = world
-    path = sample(run, truth, tmp_path, 20)
+    path = sample(run, truth, tmp_path, filled, 20)
     options = load(run / "experiment.yaml").data
     pool = read_roles(options).for_seed(0).pool
     label = pool.label.clone()
@@ -75,9 +61,9 @@ def test_labels_of_one_file_fill_its_empty_cells(tmp_path, world):
     assert (found["all"].label >= 0).sum() == len(filled_in) + 3
 
 
-def test_what_would_be_wrong_or_lost_is_refused(world, tmp_path):
+def test_what_would_be_wrong_or_lost_is_refused(world, tmp_path, filled):
     run, truth = world
-    path = sample(run, truth, tmp_path, 10)
+    path = sample(run, truth, tmp_path, filled, 10)
     lines = path.read_text().splitlines()
 
     def changed(name, old, new):
@@ -112,9 +98,9 @@ def test_what_would_be_wrong_or_lost_is_refused(world, tmp_path):
             read_roles(with_labels(run, *paths, **rows))
 
 
-def test_a_second_run_trains_on_them_and_notices_a_file_that_was_changed(world, tmp_path):
+def test_a_second_run_trains_on_them_and_notices_a_file_that_was_changed(world, tmp_path, filled):
     run, truth = world
-    path = sample(run, truth, tmp_path, 30)
+    path = sample(run, truth, tmp_path, filled, 30)
     content = load(run / "experiment.yaml").model_dump(mode="json")
     content["data"]["labels"] = str(path)
     experiment = experiment_from({**content, "methods": ["labelled_only"]})

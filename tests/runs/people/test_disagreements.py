@@ -19,18 +19,9 @@ def rows_of(path):
         return list(csv.DictReader(file))
 
 
-def filled(path, truth, num=None):
-    """The file with labels in its first rows."""
-    rows = rows_of(path)
-    for row in rows[:num]:
-        row["label"] = truth[row["id"]]
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0].keys())
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def test_all_labels_give_the_difference_on_the_pool_and_a_part_of_them_an_interval_around_it(world, tmp_path, capsys):
+def test_all_labels_give_the_difference_on_the_pool_and_a_part_of_them_an_interval_around_it(
+    world, tmp_path, capsys, filled
+):
     run, truth = world
     main(
         [

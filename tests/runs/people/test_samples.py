@@ -102,20 +102,9 @@ def test_rows_are_drawn_with_the_probabilities_said_and_the_estimate_has_no_bias
 # --- a run
 
 
-def filled(path, truth, num=None):
-    """The labels of people for the first rows of a file."""
-    with path.open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    for row in rows[:num]:
-        row["label"] = truth[row["id"]]
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, rows[0].keys())
-        writer.writeheader()
-        writer.writerows(rows)
-    return rows
-
-
-def test_the_pool_is_labelled_with_as_few_errors_as_promised_and_the_rest_goes_to_people(world, tmp_path, capsys):
+def test_the_pool_is_labelled_with_as_few_errors_as_promised_and_the_rest_goes_to_people(
+    world, tmp_path, capsys, filled
+):
     run, truth = world
     sample, out = tmp_path / "sample.csv", tmp_path / "annotated.parquet"
     main(["next", str(run), "--budget", "120", "--out", str(sample)])
@@ -192,7 +181,7 @@ def test_what_is_no_random_sample_or_too_few_labels_is_refused(world, tmp_path):
             annotate(opened, labels=enough, **{"row": "hard", **options})
 
 
-def test_accuracies_on_the_pool_by_labels_of_people(world, tmp_path, capsys):
+def test_accuracies_on_the_pool_by_labels_of_people(world, tmp_path, capsys, filled):
     run, truth = world
     opened = open_run(run)
     pool = opened.seed_roles(0).pool

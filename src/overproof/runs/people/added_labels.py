@@ -39,8 +39,8 @@ def with_added_labels(
     """
     labels, num_empty = dict[str, str](), 0
     for path in paths:
-        if purposes_of(Path(path)) != {RANDOM}:
-            other = listed(sorted(purposes_of(Path(path)) - {RANDOM}))
+        if (purposes := purposes_of(Path(path))) != {RANDOM}:
+            other = listed(sorted(purposes - {RANDOM}))
             raise InputError(
                 f"{path} holds rows that were chosen for {other or 'a purpose that no column `purpose` says'}, and no "
                 f"random sample: estimated from them, the teacher would look worse or better than it is; use it with "

@@ -11,12 +11,10 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from overproof.data import Examples, repeats_in
-from overproof.data.wording import listed
 from overproof.errors import InputError
 from overproof.evaluation.disagreements import DisagreementVerdict, verdict_of_disagreements
-from overproof.models import load_student
 from overproof.models.importing import allowing
-from overproof.runs.folder.resume import is_finished, student_folder
+from overproof.runs.people.of_run import probs_of, seed_of, trained
 from overproof.runs.people.to_label import check_to_label, labels_of, shuffled, table_to_label, write_to_label
 from overproof.runs.pipeline import Run
 
@@ -104,30 +102,16 @@ def disagreements(run: Run, names: tuple[str, str], seed: int | None = None) -> 
     Raises:
         InputError: There is no pool, no such seed or row, twice the same, or a student is not trained yet.
     """
-    experiment = run.experiment
     if names[0] == names[1]:
         raise InputError(f"Option --between names {names[0]!r} twice; give two rows, as --between auto,hard.")
-    seed = experiment.seeds[0] if seed is None else seed
-    if seed not in experiment.seeds:
-        raise InputError(f"--seed is {seed}; the seeds of {run.folder} are {', '.join(map(str, experiment.seeds))}.")
-    folders = [student_folder(run.folder, seed, each) for each in names]
-    for name, folder in zip(names, folders, strict=True):
-        if not is_finished(folder):
-            there = sorted(each.name for each in folder.parent.glob("*") if is_finished(each))
-            raise InputError(
-                f"{run.folder} has no trained student {name!r} of seed {seed}; there "
-                f"{'is' if len(there) == 1 else 'are'} {listed(there) or 'none'}."
-            )
+    seed = seed_of(run, seed)
+    folders = [trained(run, seed, each) for each in names]
     run.begin()
     pool = run.seed_roles(seed).pool
     if not len(pool):
         raise InputError(f"{run.folder} has no pool; disagreements are looked for there.")
-    classes = []
     with allowing(run.allow_import):
-        for folder in folders:
-            student = load_student(folder)
-            inputs = pool if pool.mapped else student.encode(pool)
-            classes.append(student.probs(inputs).argmax(dim=1).cpu())
+        classes = [probs_of(folder, pool).argmax(dim=1) for folder in folders]
     once = repeats_in(pool).once
     return Disagreements(pool=pool, names=names, seed=seed, first=classes[0], second=classes[1], once=once)
 

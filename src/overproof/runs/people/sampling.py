@@ -22,10 +22,10 @@ from overproof.evaluation.pool_sample import (
     spread_of,
 )
 from overproof.functional import margin
-from overproof.models import load_student
 from overproof.models.importing import allowing
 from overproof.noise import isotonic_accuracy
 from overproof.runs.folder.resume import is_finished
+from overproof.runs.people.of_run import probs_of, seed_of
 from overproof.runs.people.to_label import (
     INCLUSION,
     check_to_label,
@@ -167,8 +167,7 @@ def judged_by(
         found = {"teacher": accuracy_of_sample((answers.pseudo_label[rows] == known.label).numpy(), len(drawn))}
         for folder in sorted((run.folder / "students" / f"seed-{seed}").glob("*")):
             if is_finished(folder):
-                student = load_student(folder)
-                named = student.probs(some if some.mapped else student.encode(some)).argmax(dim=1).cpu()
+                named = probs_of(folder, some).argmax(dim=1)
                 found[folder.name] = accuracy_of_sample((named == known.label).numpy(), len(drawn))
         return found
 
@@ -180,18 +179,6 @@ def sentences_of(found: Mapping[str, PoolAccuracy]) -> list[str]:
         f"pool examples, by {each.num_labelled} labels."
         for name, each in found.items()
     ]
-
-
-def seed_of(run: Run, seed: int | None) -> int:
-    """A seed of a run; the first by default.
-
-    Raises:
-        InputError: The run does not have it.
-    """
-    seeds = run.experiment.seeds
-    if seed is not None and seed not in seeds:
-        raise InputError(f"--seed is {seed}; the seeds of {run.folder} are {', '.join(map(str, seeds))}.")
-    return seeds[0] if seed is None else seed
 
 
 def _pool(run: Run, seed: int) -> Examples:
