@@ -88,11 +88,50 @@ def test_answers_that_are_classes(world, few):
     numbers = [-1 if name is None else int(label) for name, label in zip(few, world.label, strict=True)]
     by_number = distil(world.inputs, answered, numbers)
     assert torch.equal(by_number.student.logits(world.inputs), by_name.student.logits(world.inputs))
-    gone = [None, None, *NAMES[answered][2:]]
-    left = distil(world.inputs, gone, few)
-    assert left.findings[0].startswith(
-        "teacher_probs has no answer (None) in 2 of 240 rows; they are left out, and with"
+
+
+def test_labels_without_an_answer_are_trained_on_and_say_nothing_of_the_teacher(world, few):
+    answers = list(NAMES[world.teacher_probs.argmax(dim=1)])
+    gone = [None if row in (0, 7) else answer for row, answer in enumerate(answers)]
+    # The student of `hard` learns from a labelled row its label alone.
+    whole, left = distil(world.inputs, answers, few), distil(world.inputs, gone, few)
+    assert torch.equal(whole.student.logits(world.inputs), left.student.logits(world.inputs))
+    assert left.findings[0] == (
+        "teacher_probs has no answer (None) in 2 of 240 rows; 2 keep their label, which the student is trained on, and "
+        "the teacher's errors are estimated on the other 58 with a label."
     )
+    blank = ["" if answer is None else answer for answer in gone]
+    pair = [world.inputs[NUM_LABELLED:], answers[NUM_LABELLED:], world.inputs[:NUM_LABELLED], few[:NUM_LABELLED]]
+    for given in (gone, blank):
+        two = overproof.distill("linear", *pair, given[:NUM_LABELLED], method="hard", train=QUICK)
+        assert torch.equal(two.student.logits(world.inputs), left.student.logits(world.inputs))
+        assert two.findings[0].startswith("labelled_teacher_probs has no answer (None) in 2 of 60 rows; 2 keep their")
+    some = [row for row in range(240) if row not in (0, 7)]
+    estimated, without = (
+        overproof.distill("linear", inputs, given, labels=labels, method="slam_auto", train=QUICK).noise.summary()
+        for inputs, given, labels in (
+            (world.inputs, gone, few),
+            (world.inputs[some], [answers[row] for row in some], [few[row] for row in some]),
+        )
+    )
+    assert estimated == without
+    taught = overproof.distill("linear", world.inputs, gone, labels=few, method="born_again", train=QUICK)
+    assert taught.num_labelled == 58
+    assert "The method learns from the teacher's answers to labelled examples" in taught.findings[1]
+    none = [None if row < NUM_LABELLED else answer for row, answer in enumerate(answers)]
+    with pytest.raises(InputError, match="teacher_probs answers none of the 60 labelled examples, which show where"):
+        distil(world.inputs, none, few)
+
+
+def test_peer_rounds_and_a_search_where_some_labels_have_no_answer(world, few):
+    answers = NAMES[world.teacher_probs.argmax(dim=1)]
+    gone = np.where(np.arange(240) % 20 == 0, None, answers.astype(object))
+    corrected = distil(world.inputs, gone, few, rounds=1)
+    # Three of the labels have no answer; so have nine rows without a label.
+    assert (corrected.num_labelled, corrected.num_pool) == (60, 171)
+    assert corrected.rounds["records"][0]["peer"] > 0
+    chosen = overproof.distill("linear", world.inputs, gone, labels=few, train=TrainOptions(epochs=1))
+    assert (chosen.search.num_judged, chosen.search.regime) == (60, "hard labels")
 
 
 def test_texts_and_a_classifier(world, few):

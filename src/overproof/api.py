@@ -22,6 +22,7 @@ from overproof.data.remarks import remarks_on_frames
 from overproof.errors import InputError
 from overproof.methods.composition import Method
 from overproof.methods.published import method as method_by_name
+from overproof.methods.published import reads_labelled_answers
 from overproof.models import ModelSpec, Placed, build, join
 from overproof.models.importing import as_paths
 from overproof.progress import Progress, Silent
@@ -106,9 +107,9 @@ def distill(
             or Arrow, read as a file of it would be (a pandas index is left out), whose columns may have gaps;
             `Examples` too. Without `labelled`, all examples, with and without a label.
         teacher_probs: [N, K], the teacher's probabilities on the pool; rows sum to one. The columns of a data frame are
-            matched with the classes by name. Or [N], the class that it answers; without `labelled`, rows without
-            an answer (None) are left out and counted in a finding. Or a scikit-learn classifier:
-            a fitted one predicts pool and labelled examples, which it must not have been trained on; an unfitted one is
+            matched with the classes by name. Or [N], the class that it answers, None where there is none: such a row
+            is trained on by its label, or left out without one; a finding counts them. Or a scikit-learn classifier: a
+            fitted one predicts pool and labelled examples, which it must not have been trained on; an unfitted one is
             cross-fitted on the labelled examples.
         labelled: n labelled examples of the same kind. Left out where they are rows of `pool`.
         labels: [n], class indices 0..K-1, or class names; or the name of the data frame's column that holds them, which
@@ -172,8 +173,10 @@ def distill(
     )
     labelled_examples, pool_examples = given.labelled, given.pool
     names = labelled_examples.class_names
+    reads = bool(given.silent.any()) and reads_labelled_answers(built_method)
     findings = (
         *given.remarks,
+        *(["The method learns from the teacher's answers to labelled examples, so from those alone."] if reads else []),
         *remarks_on_labels(labelled_examples),
         *remarks_on_copies(labelled_examples),
         *remarks_on_frames([labelled_examples, pool_examples]),
@@ -187,7 +190,9 @@ def distill(
         labelled=AnsweredExamples(
             place=torch.arange(num_labelled),
             label=labelled_examples.label,
-            answers=compress(given.labelled_probs, source="labelled_teacher_probs").identified(labelled_examples.ids),
+            answers=compress(given.labelled_probs, source="labelled_teacher_probs")
+            .identified(labelled_examples.ids)
+            .without(given.silent),
             group=group_words(labelled_examples),
         ),
         pool=AnsweredExamples(

@@ -10,8 +10,9 @@ import overproof
 from overproof.errors import InputError
 from overproof.runs.answered import read_answered
 from overproof.runs.caches import Caches
-from overproof.runs.experiment import experiment_from
+from overproof.runs.experiment import MethodOptions, experiment_from
 from overproof.runs.folder.result_file import read_result
+from overproof.runs.pipeline import open_run
 from overproof.runs.plan import dry_run
 from overproof.teachers import from_files
 from overproof.teachers.options import TeacherOptions
@@ -58,13 +59,19 @@ def sizes(given) -> dict[str, int]:
     return {role: len(each) for role, each in read_answered(given, None, Caches()).for_seed(0).by_role().items()}
 
 
-def test_examples_without_an_answer_are_left_out_and_counted(table):
+def test_examples_without_an_answer_are_left_out_but_for_their_labels(table):
     given = experiment(table, left_out=(3, 4, 100), unanswered="drop")
-    assert sizes(given) == {"labelled": 58, "pool": 114, "test": 40}
+    assert sizes(given) == {"labelled": 60, "pool": 114, "test": 40}
     remarks = read_answered(given, None, Caches()).remarks
     assert any("4 answers spell a class otherwise and are read as it: ' Yes.' as 'yes' (4)" in each for each in remarks)
-    sentence = "no answer to 8 of 180 labelled and pool examples ('maybe' (5), 3 have no row); they are left out"
-    assert any(sentence in each and "and with them 2 labels" in each for each in remarks)
+    assert any(
+        each.endswith(
+            "no answer to 8 of 180 labelled and pool examples ('maybe' (5), 3 have no row); 6 without a label are left "
+            "out (`teacher.unanswered: drop`); 2 keep their label, which students are trained on, and the teacher's "
+            "errors are estimated on the other 58 with a label."
+        )
+        for each in remarks
+    )
     assert sizes(experiment(table, left_out=(3, 4, 100), unanswered="uniform")) == {
         "labelled": 60, "pool": 120, "test": 40,
     }  # fmt: skip
@@ -80,16 +87,59 @@ def test_they_are_left_out_where_labelled_rows_are_cross_validated_too(table):
     )
     crossed = given.model_copy(update={"data": data})
     assert crossed.data.cross_validated
-    assert sizes(crossed) == {"labelled": 58, "pool": 114}
-    assert dry_run(crossed).counts == {"labelled": 58, "pool": 114}
+    assert sizes(crossed) == {"labelled": 60, "pool": 114}
+    assert dry_run(crossed).counts == {"labelled": 60, "pool": 114}
 
 
-def test_fewer_labelled_examples_than_asked_for_are_said(table):
-    given = experiment(table, left_out=(3, 4), unanswered="drop")
-    given = given.model_copy(update={"data": given.data.model_copy(update={"rows": {"labelled": 60}})})
-    roles = read_answered(given, None, Caches())
-    assert len(roles.for_seed(0).labelled) == 58
-    assert "There are 58 labelled examples with an answer instead of 60." in roles.remarks
+@pytest.mark.parametrize(("wanted", "without_answer"), [(60, 4), (58, 2), (56, 0), (40, 0)])
+def test_labels_without_an_answer_are_drawn_where_those_with_one_are_too_few(table, wanted, without_answer):
+    given = experiment(table, left_out=(3, 4, 5, 6, 100), unanswered="drop")
+    given = given.model_copy(update={"data": given.data.model_copy(update={"rows": {"labelled": wanted}})})
+    roles = read_answered(given, None, Caches()).for_seed(0)
+    silent = {"r3", "r4", "r5", "r6", "r100"} | {f"r{i}" for i in range(70, 75)}
+    assert len(roles.labelled) == wanted
+    assert len(silent & set(roles.labelled.keys.to_pylist())) == without_answer
+    assert not silent & set(roles.pool.keys.to_pylist())
+
+
+def test_their_labels_train_students_and_say_nothing_of_the_teacher(table, tmp_path):
+    names = ("wd", "slam", "born_again")
+    given = experiment(table, left_out=(3, 4), unanswered="drop").model_copy(
+        update={"methods": tuple(MethodOptions(method=name) for name in names)}
+    )
+    result = overproof.run(given, tmp_path / "run")
+    wd, slam, born_again = (next(each for each in result.students if each["method"] == name) for name in names)
+    # A third of the 58 with an answer is held out; all others are trained on.
+    assert (wd["num_labelled"], wd["num_held_out"]) == (40, 20)
+    assert (slam["num_labelled"], born_again["num_labelled"]) == (60, 58)
+    assert any("'born_again' learns from the teacher's answers to labelled" in each for each in result.findings)
+    # The teacher is right on all 58.
+    assert born_again["teacher_accuracy"]["mean"] == pytest.approx(1.0)
+
+
+def test_several_teachers_are_weighed_where_all_of_them_answer(table, tmp_path):
+    linear = {"model": "sklearn.linear_model:LogisticRegression", "folds": 3}
+    given = experiment(table, left_out=(3, 4), unanswered="drop", others=[linear])
+    overproof.run(given, tmp_path / "run")
+    run = open_run(tmp_path / "run", allow_import=[linear["model"]])
+    answers = run.teacher.for_seed(0)["labelled"]
+    keys = run.seed_roles(0).labelled.keys.to_pylist()
+    assert {key for key, answered in zip(keys, answers.answered.tolist(), strict=True) if not answered} == {"r3", "r4"}
+    assert answers.probs()[~answers.answered].tolist() == [[0.5, 0.5]] * 2
+    assert (answers.probs()[answers.answered].sum(dim=1) - 1).abs().max() < 1e-3
+
+
+def test_cross_validated_labels_without_an_answer(table, tmp_path):
+    given = experiment(table, left_out=(3, 4), test=False, unanswered="drop")
+    data = given.data.model_copy(
+        update={"files": {"all": given.data.files["all"]}, "rows": {"labelled": "all", "test": "cross-validate"}}
+    )
+    result = overproof.run(given.model_copy(update={"data": data}), tmp_path / "run")
+    assert {row.method: row.metrics["num_examples"] for row in result.rows} == dict.fromkeys(
+        ("teacher", "labelled_only", "hard", "soft"), 60
+    )
+    # Two guesses of 60, of which the first class is the wrong one of one.
+    assert next(row for row in result.rows if row.method == "teacher").metrics["accuracy"] == pytest.approx(59 / 60)
 
 
 def test_a_teacher_that_is_trained_on_the_labels_is_named(table):

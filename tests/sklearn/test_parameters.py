@@ -26,8 +26,11 @@ def test_dicts_of_columns_and_answers_of_which_some_are_missing():
     answers = [None if row % 10 == 3 else " " if row == 0 else word for row, word in enumerate(truth.tolist())]
     labels = [word if row < 40 else None for row, word in enumerate(truth.tolist())]
     made = overproof.distill("linear", columns, answers, labels=labels, method="hard", train={"epochs": 1})
-    said = "teacher_probs has no answer (None) in 9 of 80 rows; they are left out, and with them 5 labels."
-    assert made.findings[0] == said
+    assert made.findings[0] == (
+        "teacher_probs has no answer (None) in 9 of 80 rows; 4 without a label are left out; 5 keep their label, which "
+        "the student is trained on, and the teacher's errors are estimated on the other 35 with a label."
+    )
+    assert (made.num_labelled, made.num_pool) == (40, 36)
     assert made.student.predict(columns).shape == (80,)
     fitted = DistilledClassifier("linear", method="hard", train={"epochs": 1})
     fitted.fit(columns, labels, answers=truth.tolist())

@@ -30,7 +30,7 @@ def class_names_of(teacher_probs: Any, labels: Any, class_names: Sequence[str] |
         return tuple(class_names)
     if (named := column_names(teacher_probs)) is not None:
         return named
-    if teacher_probs is not None and (answers := _answers(teacher_probs)) is not None:
+    if teacher_probs is not None and (answers := answer_array(teacher_probs)) is not None:
         if answers.dtype.kind in "iu":
             highest = max(int(answers.max(initial=0)), _highest(labels))
             return tuple(str(index) for index in range(highest + 1))
@@ -64,7 +64,7 @@ def probs_matrix(values: Any, option: str, names: Sequence[str] = ()) -> Tensor:
     Raises:
         InputError: It is no matrix of floats, or its columns have other names; an answer is missing or no class.
     """
-    if (answers := _answers(values)) is not None and names:
+    if (answers := answer_array(values)) is not None and names:
         index, _ = array_labels(answers, tuple(names), option)
         if (unanswered := (index < 0).nonzero()[:, 0]).numel():
             raise InputError(
@@ -91,14 +91,33 @@ def probs_matrix(values: Any, option: str, names: Sequence[str] = ()) -> Tensor:
     return matrix
 
 
-def _answers(values: Any) -> NDArray[Any] | None:
-    """[N] answers as names or indices; None where values are no such list."""
+def answer_array(values: Any) -> NDArray[Any] | None:
+    """[N] answers as names (None where there is none) or indices (-1); None where values are no such list.
+
+    Args:
+        values: A teacher's answers, as Python gives them.
+    """
     if is_frame(values) or hasattr(values, "predict_proba") or len(getattr(values, "shape", (0,))) != 1:
         return None
     if isinstance(values, list | tuple) and not all(value is None or isinstance(value, str | int) for value in values):
         return None
     found = values.cpu().numpy() if isinstance(values, Tensor) else label_array(values)
     return found if found.ndim == 1 and found.dtype.kind in "iuUO" else None
+
+
+def lacks_answer(answers: NDArray[Any]) -> NDArray[np.bool_]:
+    """[N], where there is no answer.
+
+    Args:
+        answers: [N], as of `answer_array`.
+
+    Example:
+        >>> lacks_answer(np.array(["no", None, " "], object)).tolist(), lacks_answer(np.array([0, -1])).tolist()
+        ([False, True, True], [False, True])
+    """
+    if answers.dtype.kind in "iu":
+        return answers < 0
+    return np.array([each is None or (isinstance(each, str) and not each.strip()) for each in answers.tolist()], bool)
 
 
 def _highest(labels: Any) -> int:

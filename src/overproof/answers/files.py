@@ -63,7 +63,7 @@ def read_answers(
     id_column: str = "id",
     source: str = "pool",
     answer_from: AnswerFrom = "",
-    unanswered: Literal["refuse", "uniform"] = "refuse",
+    unanswered: Literal["refuse", "uniform", "none"] = "refuse",
     parsed: ParsedFiles | None = None,
 ) -> Answers:
     """Read a file of answers (`.parquet`, `.csv`, `.jsonl`) for these examples, in their order.
@@ -83,7 +83,7 @@ def read_answers(
         source: What to call the examples in errors.
         answer_from: Which of a label and probabilities beside it is the answer, where they differ in some row.
         unanswered: An example without an answer, or with a word that is no class, is an error (`refuse`), or has every
-            class with the same probability (`uniform`).
+            class with the same probability (`uniform`), or stays without an answer (`none`: `Answers.without`).
         parsed: Cache of the files' content.
 
     Raises:
@@ -127,10 +127,11 @@ def read_answers(
             f"{wanted[row].as_py()!r}{why}. The classes are {_shown(class_names)}. Write `unanswered: drop` under "
             f"`teacher` to leave such examples out{words}."
         )
-    if (found < 0).any():
+    if (silent := torch.from_numpy(found < 0)).any():
         found[found < 0] = sum(map(len, parts))
         parts.append(compress(torch.full((1, len(class_names)), 1 / len(class_names))))
-    return replace(_joined(parts).take(torch.from_numpy(found)), id_word=word_tensor(join))
+    answers = replace(_joined(parts).take(torch.from_numpy(found)), id_word=word_tensor(join))
+    return answers.without(silent) if unanswered == "none" else answers
 
 
 def _shown(class_names: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float16, Float32, Int, Int16, Int64
+from jaxtyping import Bool, Float, Float16, Float32, Int, Int16, Int64
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -37,6 +37,8 @@ class Answers:
       |q - p| <= m + r(m); summed over the others, |q - p| is at most twice their mass, and its rounding;
     * the row: |sum q - sum p| <= sum p / 2^11 + (k + 1) / 2^25. Nothing is divided by the sum: it stays what it is.
 
+    A row without any mass says that the teacher has no answer to the example (`without`).
+
     Args:
         class_indices: [N, k], the likeliest classes, by falling probability; of those equal in single precision the
             lower index first.
@@ -63,6 +65,29 @@ class Answers:
         """The likeliest class of every row; of equal ones the lowest index."""
         return self.class_indices[:, 0].long()
 
+    @property
+    def answered(self) -> Bool[Tensor, "N"]:
+        """[N], false where the teacher has no answer: no class has any mass."""
+        return self.class_probs[:, 0] > 0
+
+    def without(self, rows: Bool[Tensor, "N"]) -> "Answers":
+        """The same, with no answer to some rows: `probs` gives every class the same probability there.
+
+        Args:
+            rows: [N], true where the teacher has none.
+
+        Example:
+            >>> answers = compress(torch.tensor([[0.75, 0.25], [0.0, 1.0]])).without(torch.tensor([True, False]))
+            >>> answers.answered.tolist(), answers.probs().tolist(), answers.margin.tolist()
+            ([False, True], [[0.5, 0.5], [0.0, 1.0]], [0.0, 1.0])
+        """
+        return replace(
+            self,
+            class_probs=self.class_probs.masked_fill(rows[:, None], 0),
+            margin=self.margin.masked_fill(rows, 0),
+            residual=self.residual.masked_fill(rows, 0),
+        )
+
     def identified(self, ids: Any) -> "Answers":
         """The same answers as those of the examples with these ids [N]: content ids, whole numbers or texts."""
         return replace(self, id_word=word_tensor(ids))
@@ -70,6 +95,21 @@ class Answers:
     def with_probs(self, probs: Float[Tensor, "N K"]) -> "Answers":
         """Answers with other probabilities for the same examples, compressed by `compress`."""
         return replace(compress(probs), id_word=self.id_word)
+
+    def put(self, answers: "Answers") -> "Answers":
+        """The same with other answers to the rows that have one.
+
+        Args:
+            answers: As many as there are such rows, in their order, with as many classes kept.
+        """
+        rows = self.answered.nonzero()[:, 0]
+        return replace(
+            self,
+            class_indices=self.class_indices.index_copy(0, rows, answers.class_indices),
+            class_probs=self.class_probs.index_copy(0, rows, answers.class_probs),
+            margin=self.margin.index_copy(0, rows, answers.margin),
+            residual=self.residual.index_copy(0, rows, answers.residual),
+        )
 
     def take(self, rows: Int[Tensor, "B"] | slice) -> "Answers":
         """The answers of some rows, in the order given; of a slice nothing is copied."""
@@ -98,8 +138,9 @@ class Answers:
         indices, kept, residual = parts if rows is None else (part[rows] for part in parts)
         num_others = self.num_classes - indices.shape[1]
         share = residual.float() / max(num_others, 1)
-        dense = share[:, None].repeat(1, self.num_classes)
-        return dense.scatter_(1, indices.long(), kept.float())
+        dense = share[:, None].repeat(1, self.num_classes).scatter_(1, indices.long(), kept.float())
+        silent = kept[:, 0] == 0
+        return dense.masked_fill_(silent[:, None], 1 / self.num_classes) if silent.any() else dense
 
 
 def compress(

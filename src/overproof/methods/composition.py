@@ -15,12 +15,12 @@ from torch import Tensor
 from overproof.claims import LinearInTheTarget
 from overproof.contract import Batch, Extrapolating, Loss, Memory, PerExample, Refreshing, Remembering, Target, Weight
 from overproof.errors import InputError, suggest
-from overproof.methods.losses import CrossEntropy
+from overproof.methods.losses import CrossEntropy, GeneralizedCrossEntropy, TemperedDivergence
 from overproof.methods.noise_models import Isotonic
 from overproof.methods.search import Search
 from overproof.methods.selectors import Everything, Selector
 from overproof.methods.targets import Given, Hard, Powered, Rectified, SelfDistilled
-from overproof.methods.weights import Uniform
+from overproof.methods.weights import ClassBalanced, Uniform
 from overproof.noise import NoiseModel
 from overproof.options import Count, checked, checked_value, plain_options
 from overproof.registry import Entry, entry_of, kind_of, lookup
@@ -35,6 +35,9 @@ Side = Literal["labelled", "pool"]
 """The two kinds of example that a method has an objective for."""
 
 Node = TypeVar("Node")
+
+_LABELS_ALONE = (Given, Uniform, ClassBalanced, CrossEntropy, GeneralizedCrossEntropy, TemperedDivergence)
+"""Targets, weights and losses that read of a labelled example its label alone."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,6 +117,15 @@ class Method:
     def needs_held_out(self) -> bool:
         """Whether a part needs labelled examples that the student does not train on."""
         return any(isinstance(part, Refreshing) for _, part in self.parts())
+
+    @property
+    def reads_labelled_answers(self) -> bool:
+        """Whether a student learns from the teacher's answers to labelled examples, which need some then.
+
+        A part of one's own counts as one that does.
+        """
+        labelled = self.labelled
+        return not all(isinstance(part, _LABELS_ALONE) for part in (labelled.target, labelled.weight, labelled.loss))
 
     @property
     def extrapolates(self) -> bool:

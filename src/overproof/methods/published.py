@@ -248,6 +248,20 @@ def method(name: str) -> Method:
     return made
 
 
+def reads_labelled_answers(built: Method) -> bool:
+    """Whether a method, or a candidate of its search, learns from the teacher's answers to labelled examples.
+
+    Args:
+        built: The method.
+
+    Example:
+        >>> reads_labelled_answers(method("born_again")), reads_labelled_answers(method("auto"))
+        (True, False)
+    """
+    candidates = [built] if built.search is None else [method(name) for name in built.search.methods]
+    return any(each.reads_labelled_answers for each in candidates)
+
+
 def plain_row(built: Method, *, pooled: bool) -> str:
     """The reference or conventional row that a method is, whatever it is called; empty where it is none of them.
 

@@ -1,16 +1,18 @@
 """Examples without an answer in a teacher's files: counted for every role, and left out where the options say so."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from overproof.answers.unanswered import Lacking, lacking
-from overproof.data import Examples, num_distinct
+from overproof.data import Examples, by_content, duplicates, num_distinct, repeats_in
 from overproof.data.options import DataOptions
 from overproof.data.wording import listed
 from overproof.errors import InputError
+from overproof.methods.published import reads_labelled_answers
 from overproof.models import load_student
 from overproof.models.student import ABOUT
 from overproof.progress import Progress
@@ -98,7 +100,8 @@ def _check_unseen(roles: Roles, experiment: Experiment) -> None:
 def answered_roles(roles: Roles, experiment: Experiment, caches: Caches) -> Roles:
     """Roles without the examples that no file answers, where `teacher.unanswered` is `drop`, and with remarks on them.
 
-    The test keeps all its examples.
+    The test keeps all its examples. So do labelled examples, on whose label students are trained, unless a number of
+    them is drawn and as many have an answer.
 
     Args:
         roles: As they were read.
@@ -112,7 +115,7 @@ def answered_roles(roles: Roles, experiment: Experiment, caches: Caches) -> Role
     trained = _trained(roles, experiment)
     if not scorers:
         return replace(roles, remarks=(*trained, *roles.remarks)) if trained else roles
-    fixed, remarks, left_out = dict(roles.fixed), [*trained, *roles.remarks], dict[str, int]()
+    fixed, remarks = dict(roles.fixed), [*trained, *roles.remarks]
     for named in scorers:
         scorer = caches.in_files(named)
         if named.asks:
@@ -133,11 +136,11 @@ def answered_roles(roles: Roles, experiment: Experiment, caches: Caches) -> Role
             if not lacks.num or (role != "test" and scorer.unanswered == "refuse"):
                 # What is refused is refused with a sentence of its own.
                 continue
-            remarks.append(_remark(role, examples, lacks, scorer))
             if role != "test" and scorer.unanswered == "drop":
-                fixed[role] = examples.take(np.flatnonzero(~lacks.mask))
-                left_out[role] = lacks.num
-                if not len(fixed[role]):
+                kept = _kept(role, examples, lacks, roles.options)
+                remarks.append(_remark_on_dropped(role, examples, lacks, kept, scorer, experiment, roles))
+                fixed[role] = examples.take(np.flatnonzero(kept))
+                if lacks.mask.all():
                     hint = (
                         f"the classes are {listed(roles.class_names)}; `teacher.aliases` says what words mean."
                         if lacks.words
@@ -149,8 +152,9 @@ def answered_roles(roles: Roles, experiment: Experiment, caches: Caches) -> Role
                     )
                 if not roles.options.without("labelled"):
                     _need_labels_left(role, examples, lacks, scorer.answers)
-    options, more = _numbers(roles, fixed, left_out, experiment)
-    return replace(roles, fixed=fixed, options=options, remarks=tuple(dict.fromkeys([*remarks, *more])))
+            else:
+                remarks.append(_remark(role, examples, lacks, scorer))
+    return replace(roles, fixed=fixed, remarks=tuple(dict.fromkeys(remarks)))
 
 
 def _trained(roles: Roles, experiment: Experiment) -> list[str]:
@@ -199,37 +203,77 @@ def _need_labels_left(role: str, examples: Examples, lacks: Lacking, answers: Se
         )
 
 
+def _kept(role: str, examples: Examples, lacks: Lacking, options: DataOptions) -> NDArray[np.bool_]:
+    """[N], which examples are not left out: those with an answer, and labelled ones without where these are needed."""
+    answered = ~lacks.mask
+    if role not in ("train", "labelled"):
+        return answered
+    known = np.asarray(examples.label >= 0)
+    wanted = options.number_of("labelled")
+    if not wanted:
+        return answered | (known & (role == "labelled"))
+    labelled = examples.take(np.flatnonzero(known & answered))
+    missing = wanted - num_distinct(labelled)
+    if missing <= 0:
+        return answered
+    silent = np.flatnonzero(known & lacks.mask)
+    silent = np.delete(silent, duplicates(examples.take(silent), labelled))
+    # As many as are asked for, in an order that the file does not decide.
+    ordered = by_content(examples.take(silent))
+    chosen = ordered.take(repeats_in(ordered).once[:missing])
+    kept = np.isin(np.arange(len(examples)), silent[duplicates(examples.take(silent), chosen)])
+    return answered | kept
+
+
+def _remark_on_dropped(
+    role: str,
+    examples: Examples,
+    lacks: Lacking,
+    kept: NDArray[np.bool_],
+    scorer: ScorerOptions,
+    experiment: Experiment,
+    roles: Roles,
+) -> str:
+    """What becomes of examples without an answer where the options leave them out."""
+    labelled = int((kept & lacks.mask).sum())
+    known = int((np.asarray(examples.label >= 0) & ~kept).sum()) if role in ("train", "labelled") else 0
+    left_out = int((~kept).sum())
+    them = "they" if not labelled else f"{left_out} without a label"
+    what = [f"{them} are left out (`teacher.unanswered: drop`)"] if left_out else []
+    if known:
+        what[-1] += f", and with them {known} labels that are not drawn"
+    if labelled:
+        judged = int((np.asarray(examples.label >= 0) & ~lacks.mask).sum())
+        what.append(
+            f"{labelled} keep their label, which students are trained on, and the teacher's errors are estimated on "
+            f"the other {judged} with a label"
+        )
+        reading = [each.row for each in experiment.rows() if reads_labelled_answers(experiment.method_of(each))]
+        if reading:
+            verb = "learns" if len(reading) == 1 else "learn"
+            what.append(
+                f"{listed(reading)} {verb} from the teacher's answers to labelled examples, and so from the others "
+                f"alone"
+            )
+        if roles.options.cross_validated and not judged_on(lacks):
+            what.append("the teacher is not judged, and has no row in the table")
+    return f"{_no_answer(role, examples, lacks, scorer)}; {'; '.join(what)}."
+
+
 def _remark(role: str, examples: Examples, lacks: Lacking, scorer: ScorerOptions) -> str:
-    known = int((lacks.mask & np.asarray(examples.label >= 0)).sum()) if role in ("train", "labelled") else 0
-    labels = f", and with them {known} labels, which nothing is trained on" if known else ""
-    what = {
-        "drop": f"they are left out (`teacher.unanswered: drop`){labels}",
-        "uniform": "every class is given the same probability there (`teacher.unanswered: uniform`)",
-        "refuse": "",
-    }[scorer.unanswered]
     if role == "test":
         what = (
             "each counts as a guess, all classes alike, where the teacher is judged"
             if judged_on(lacks)
             else "the teacher is not judged on the test, and has no row in the table"
         )
+    else:
+        what = "every class is given the same probability there (`teacher.unanswered: uniform`)"
+    return f"{_no_answer(role, examples, lacks, scorer)}; {what}."
+
+
+def _no_answer(role: str, examples: Examples, lacks: Lacking, scorer: ScorerOptions) -> str:
     return (
         f"{' and '.join(scorer.answers)}: no answer to {lacks.num} of {len(examples)} {_CALLED.get(role, role)} "
-        f"examples{lacks.reasons()}; {what}."
+        f"examples{lacks.reasons()}"
     )
-
-
-def _numbers(
-    roles: Roles, fixed: Mapping[str, Examples], left_out: Mapping[str, int], experiment: Experiment
-) -> tuple[DataOptions, list[str]]:
-    """The options with as many labelled examples as are left, and a remark where these are fewer than asked for."""
-    role = "train" if "train" in fixed else "labelled"
-    wanted = roles.options.number_of("labelled")
-    if role not in left_out or not wanted:
-        return roles.options, []
-    known = num_distinct(fixed[role].take(np.flatnonzero(np.asarray(fixed[role].label >= 0))))
-    if known >= wanted:
-        return roles.options, []
-    said = experiment.data.number_of("labelled")
-    remarks = [f"There are {known} labelled examples with an answer instead of {said}."] if said else []
-    return roles.options.model_copy(update={"rows": {**roles.options.rows, "labelled": known}}), remarks

@@ -174,7 +174,7 @@ class Run:
         self._answered([self._whole])
         inputs = self._whole.students.inputs_of(self.experiment.seeds[0])
         trusted = inputs.trust_labelled_answers and len(inputs.answered["labelled"])
-        known = inputs.answered["labelled" if trusted or "validation" not in inputs.answered else "validation"]
+        known = inputs.answered["labelled" if trusted or "validation" not in inputs.answered else "validation"].answered
         found = assess(
             known.label,
             known.answers.probs(),

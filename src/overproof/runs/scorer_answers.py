@@ -86,6 +86,8 @@ class ScorerAnswers:
                 vote=scorer.vote,
                 answer_from=scorer.answer_from,
                 unanswered=scorer.unanswered,
+                # Whether the teacher is judged is decided on all folds together.
+                any_test=self.roles.held_fold is not None,
                 parsed=self.caches.answers_of(scorer, self.experiment.data),
             )
         if scorer.brought and self.whole is not None:

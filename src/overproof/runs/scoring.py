@@ -21,6 +21,7 @@ from overproof.runs.costs import measured
 from overproof.runs.folder.result_file import check_facts
 from overproof.runs.folder.resume import ROW, is_finished, student_folder
 from overproof.runs.students import Students
+from overproof.teachers import enough_answered
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -47,13 +48,17 @@ class _Judging:
     Args:
         examples: [N].
         parts: Students, and the rows of the examples that are their test; every row is in one part.
+        teacher_too: Whether the teacher answers enough of labelled rows that judge to be judged on them.
     """
 
     examples: Examples
     parts: list[tuple[Students, Tensor]]
+    teacher_too: bool = True
 
     def teacher_probs(self, seed: int) -> Tensor | None:
         """[N, K]; None where files of answers have none to the test: the teacher is not judged there then."""
+        if not self.teacher_too:
+            return None
         answers = [students.teacher.for_seed(seed).get("test") for students, _ in self.parts]
         known = [each.probs() for each in answers if each is not None]
         return self._placed(known) if len(known) == len(answers) else None
@@ -82,7 +87,12 @@ def _judging(whole: Students, seed: int, folds: Sequence[Students]) -> _Judging:
     # The true labels, also where the given ones were corrupted for an experiment.
     roles = whole.teacher.roles.for_seed(seed)
     parts = [(students, rows_within(roles.fold, number)) for number, students in enumerate(folds)]
-    return _Judging(examples=roles.judging, parts=parts or [(whole, torch.arange(len(roles.judging)))])
+    answered = whole.teacher.for_seed(seed)["labelled"].answered if folds else torch.ones(1)
+    return _Judging(
+        examples=roles.judging,
+        parts=parts or [(whole, torch.arange(len(roles.judging)))],
+        teacher_too=enough_answered(int(answered.sum()), len(answered)),
+    )
 
 
 def score(whole: Students, seed: int, folds: Sequence[Students] = ()) -> SeedScores:

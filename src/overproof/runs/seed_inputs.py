@@ -66,7 +66,8 @@ class SeedInputs:
         known = self.answered[role]
         if role == "labelled" and not self.trust_labelled_answers:
             return known.label[:0], known.answers.probs()[:0], Repeats.none(0)
-        return self.truth.get(role, known.label), known.answers.probs(), known.repeats
+        answered, known_label = known.answers.answered, self.truth.get(role, known.label)
+        return known_label[answered], known.answered.answers.probs(), known.repeats.take(answered)
 
     def with_truth(self) -> dict[str, AnsweredExamples]:
         """The roles whose given labels are corrupted, with the true ones: for the oracle row."""

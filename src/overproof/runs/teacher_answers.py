@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -141,7 +141,10 @@ class TeacherAnswers:
         def changed(word: str, change: Callable[[Tensor, int], Tensor]) -> dict[str, Answers]:
             # The answers of one fold's model are changed as those of the whole teacher are.
             draws = {role: derived_seed(seed, word, role.partition("-without")[0]) for role in answers}
-            return {role: each.with_probs(change(each.probs(), draws[role])) for role, each in answers.items()}
+            return {
+                role: each.with_probs(change(each.probs(), draws[role])).without(~each.answered)
+                for role, each in answers.items()
+            }
 
         if options.flip_share:
             answers = changed("flips", lambda probs, draw: _flipped(probs, options.flip_share, draw))
@@ -151,6 +154,15 @@ class TeacherAnswers:
 
     def _stacked(self, by_scorer: list[dict[str, Answers]], roles: SeedRoles, seed: int) -> dict[str, Answers]:
         """The stack of all scorers, out of fold on the examples that its weights are fitted on; writes the weights."""
+        # A scorer is weighed where all have an answer.
+        everyone = [each["labelled"].answered for each in by_scorer if "labelled" in each]
+        known_to_all = torch.stack(everyone).all(dim=0) if everyone else torch.empty(0, dtype=torch.bool)
+        if not known_to_all.all():
+            rows, whole = known_to_all.nonzero()[:, 0], by_scorer[0]["labelled"]
+            answered_by_all = replace(roles, labelled=roles.labelled.take(rows))
+            parts = [{**each, "labelled": each["labelled"].take(rows)} for each in by_scorer]
+            stacked_answers = self._stacked(parts, answered_by_all, seed)
+            return {**stacked_answers, "labelled": whole.without(~known_to_all).put(stacked_answers["labelled"])}
         judges = {"labelled": roles.labelled} if self.experiment.answers_out_of_sample else {}
         judges |= {} if roles.validation is None else {"validation": roles.validation}
         label = {role: examples.label for role, examples in judges.items() if len(examples)}

@@ -6,6 +6,7 @@ Imports `training`, `methods`, `answers`, `models`, `data`, `storage`, `cross_fi
 from overproof.teachers.ask_once import SharedPool as SharedPool
 from overproof.teachers.ask_once import ask_once as ask_once
 from overproof.teachers.brought.answer_files import check_roles as check_roles
+from overproof.teachers.brought.answer_files import enough_answered as enough_answered
 from overproof.teachers.brought.answer_files import from_files as from_files
 from overproof.teachers.brought.answer_files import joined_by as joined_by
 from overproof.teachers.brought.answer_files import judged_on as judged_on

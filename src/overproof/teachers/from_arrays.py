@@ -5,9 +5,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from overproof.answers.arrays import class_names_of, probs_matrix
+from overproof.answers.arrays import answer_array, class_names_of, lacks_answer, probs_matrix
 from overproof.answers.order import check_order
 from overproof.answers.predictions import compress
 from overproof.data import Examples, from_arrays, grouped
@@ -29,6 +31,7 @@ class GivenArrays:
         labelled: n examples with known labels.
         pool: N examples.
         labelled_probs: [n, K], out of sample.
+        silent: [n], where there is no answer to a labelled example; the probabilities there mean nothing.
         pool_probs: [N, K].
         without_half: [N, K] for each half of the labelled examples, by a teacher that was fitted without it; empty for
             a teacher that was not trained on them.
@@ -38,8 +41,30 @@ class GivenArrays:
     labelled: Examples
     pool: Examples
     labelled_probs: Tensor
+    silent: Tensor
     pool_probs: Tensor
     without_half: tuple[Tensor, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class _Answered:
+    """Arguments of `given_arrays` without rows that say nothing.
+
+    Args:
+        pool: As there; so are the next three.
+        answers: With any class where there is none.
+        labels: Of the rows that are left.
+        group: Likewise.
+        silent: [N], where there is no answer; None for nowhere.
+        remarks: On the answers that are missing.
+    """
+
+    pool: Any
+    answers: Any
+    labels: Any
+    group: Any
+    silent: NDArray[np.bool_] | None = None
     remarks: tuple[str, ...] = ()
 
 
@@ -90,9 +115,16 @@ def given_arrays(
     crossed = teacher_probs if isinstance(teacher_probs, CrossFittedAnswers) else None
     teacher_probs = teacher_probs if crossed is None else crossed.probs
     remarks: tuple[str, ...] = ()
-    if labelled is None and crossed is None:
-        pool, labels = without_labels(pool, labels, "pool")
-        pool, teacher_probs, labels, labelled_group, remarks = _answered(pool, teacher_probs, labels, labelled_group)
+    silent: NDArray[np.bool_] | None = None
+    if crossed is None and not hasattr(teacher_probs, "predict_proba"):
+        if labelled is None:
+            pool, labels = without_labels(pool, labels, "pool")
+            both = _answered(pool, teacher_probs, labels, labelled_group)
+            labels, labelled_group, silent = both.labels, both.group, both.silent
+        else:
+            both = _answered(pool, teacher_probs, None, None)
+            labelled_teacher_probs, silent, remarks = _labelled_answers(labelled_teacher_probs)
+        pool, teacher_probs, remarks = both.pool, both.answers, (*both.remarks, *remarks)
     classifier = teacher_probs if hasattr(teacher_probs, "predict_proba") else None
     _check_which(classifier, labelled, labels, labelled_teacher_probs)
     if labelled is None:
@@ -114,18 +146,21 @@ def given_arrays(
         raise InputError(f"class_names holds {len(names)} names; there are {num_classes} columns in teacher_probs.")
     check_class_names(names, "class_names")
     if labelled is None:
-        both = _examples(pool, labels, names, "pool")
+        everyone = _examples(pool, labels, names, "pool")
         if labelled_group is not None:
-            both = grouped(both, labelled_group, "labelled_group")
-        known = both.label >= 0
+            everyone = grouped(everyone, labelled_group, "labelled_group")
+        known = everyone.label >= 0
         _check_both(known)
-        if given is not None and len(given) != len(both):
-            raise InputError(f"teacher_probs has {len(given)} rows for {len(both)} examples in pool; each needs one.")
+        if given is not None and len(given) != len(everyone):
+            raise InputError(
+                f"teacher_probs has {len(given)} rows for {len(everyone)} examples in pool; each needs one."
+            )
+        silent = None if silent is None else silent[known.numpy()]
         if given is not None:
             # An error then names the row as it was given.
             compress(given, source="teacher_probs")
-        labelled_examples = replace(both.take(known), origin="labelled")
-        pool_examples = replace(both.take(~known), origin="pool")
+        labelled_examples = replace(everyone.take(known), origin="labelled")
+        pool_examples = replace(everyone.take(~known), origin="pool")
         labelled_teacher_probs = None if given is None else given[known]
         given = None if given is None else given[~known]
     else:
@@ -158,10 +193,16 @@ def given_arrays(
             raise InputError(
                 f"{option} has {len(probs)} rows for {len(examples)} {examples.origin} examples; each needs one."
             )
+    missing = torch.zeros(len(labelled_examples), dtype=torch.bool) if silent is None else torch.from_numpy(silent)
+    if missing.all():
+        raise InputError(
+            f"{'teacher_probs' if labelled is None else 'labelled_teacher_probs'} answers none of the {len(missing)} "
+            f"labelled examples, which show where the teacher errs; give some of these answers."
+        )
     if given is not None and crossed is None:
         check_order(
-            labelled_probs.argmax(dim=1).numpy(),
-            labelled_examples.label.numpy(),
+            labelled_probs[~missing].argmax(dim=1).numpy(),
+            labelled_examples.label[~missing].numpy(),
             names,
             names,
             "labelled_teacher_probs",
@@ -174,36 +215,74 @@ def given_arrays(
         labelled=labelled_examples,
         pool=pool_examples,
         labelled_probs=labelled_probs,
+        silent=missing,
         pool_probs=pool_probs,
         without_half=without_half,
         remarks=remarks,
     )
 
 
-def _answered(pool: Any, answers: Any, labels: Any, group: Any) -> tuple[Any, Any, Any, Any, tuple[str, ...]]:
-    """Examples, answers, labels and groups without the rows whose answer is None or blank, and a remark on these."""
-    if isinstance(answers, np.ndarray) and answers.dtype == object and answers.ndim == 1:
-        answers = answers.tolist()
-    if not isinstance(answers, list | tuple) or not all(each is None or isinstance(each, str) for each in answers):
-        return pool, answers, labels, group, ()
-    check_same_rows(pool, labels, "pool", "labels")
-    kept = np.flatnonzero([bool(each and each.strip()) for each in answers])
-    num = len(answers) - len(kept)
-    if not num or not len(kept) or len(labels) != len(answers):
+def _answered(pool: Any, answers: Any, labels: Any, group: Any) -> _Answered:
+    """Examples, answers, labels and groups without the rows that have neither an answer nor a label.
+
+    Args:
+        pool: N examples.
+        answers: Theirs, of any form.
+        labels: [N]; None where none is known.
+        group: [N] or None.
+    """
+    given = answer_array(answers)
+    num = -1 if given is None else len(given)
+    unchanged = _Answered(pool=pool, answers=answers, labels=labels, group=group)
+    words = None if labels is None else label_array(labels.numpy() if isinstance(labels, Tensor) else labels)
+    if given is None or (words is not None and len(words) != num):
         # Other lengths are refused where they are compared.
-        return pool, answers, labels, group, ()
-    examples = from_arrays(pool, origin="pool", missing=gaps_in(pool)) if not isinstance(pool, Examples) else pool
-    if len(examples) != len(answers):
-        return pool, answers, labels, group, ()
-    words = label_array(labels.numpy() if isinstance(labels, Tensor) else labels)
-    known = sum(each is not None and not (isinstance(each, int) and each < 0) for each in words.tolist())
-    left = sum(each is not None and not (isinstance(each, int) and each < 0) for each in words[kept].tolist())
-    remark = (
-        f"teacher_probs has no answer (None) in {num} of {len(answers)} rows; they are left out, and with them "
-        f"{known - left} labels."
+        return unchanged
+    silent = lacks_answer(given)
+    if not silent.any() or silent.all():
+        return unchanged
+    check_same_rows(pool, labels, "pool", "labels")
+    examples = pool if isinstance(pool, Examples) else from_arrays(pool, origin="pool", missing=gaps_in(pool))
+    if len(examples) != num:
+        return unchanged
+    known = np.zeros(num, bool) if words is None else ~lacks_answer(words)
+    kept = np.flatnonzero(known | ~silent)
+    labelled = int((known & silent).sum())
+    said = [f"{num - len(kept)} without a label are left out"] if len(kept) < num else []
+    said += [_keep(labelled, int((known & ~silent).sum()))] if labelled else []
+    return _Answered(
+        pool=examples.take(kept),
+        answers=_filled(given, silent)[kept],
+        labels=None if words is None else words[kept],
+        group=None if group is None else np.asarray(group, object)[kept].tolist(),
+        silent=silent[kept],
+        remarks=(f"teacher_probs has no answer (None) in {int(silent.sum())} of {num} rows; {'; '.join(said)}.",),
     )
-    group = None if group is None else np.asarray(group, object)[kept].tolist()
-    return examples.take(kept), [answers[row] for row in kept], words[kept], group, (remark,)
+
+
+def _keep(num: int, others: int) -> str:
+    return (
+        f"{num} keep their label, which the student is trained on, and the teacher's errors are estimated on the "
+        f"other {others} with a label"
+    )
+
+
+def _filled(answers: NDArray[Any], silent: NDArray[np.bool_]) -> NDArray[Any]:
+    """Answers with any class where there is none: that row is marked, and nobody reads it."""
+    filled = answers.copy()
+    filled[silent] = answers[~silent][0]
+    return filled
+
+
+def _labelled_answers(values: Any) -> tuple[Any, NDArray[np.bool_] | None, tuple[str, ...]]:
+    """Answers to labelled examples, where there is none, and a remark on these."""
+    given = answer_array(values)
+    silent = None if given is None else lacks_answer(given)
+    if given is None or silent is None or not silent.any() or silent.all():
+        return values, None, ()
+    said = _keep(int(silent.sum()), int((~silent).sum()))
+    remark = f"labelled_teacher_probs has no answer (None) in {int(silent.sum())} of {len(given)} rows; {said}."
+    return _filled(given, silent), silent, (remark,)
 
 
 def without_labels(inputs: Any, labels: Any, origin: str) -> tuple[Any, Any]:

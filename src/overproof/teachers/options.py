@@ -48,10 +48,10 @@ class ScorerOptions(Options):
         answer_from: Where rows of `answers` hold a label and probabilities of which another class is the largest (a
             tuned threshold): `probabilities` or `label` says which is the answer. Without it such a file is an error.
         unanswered: What happens to labelled, pool and validation examples for which `answers` has no row, an empty one,
-            or a word that is no class: `refuse` is an error that counts them, `drop` leaves them out, `uniform` gives
-            every class the same probability (hard targets then take the first class). A finding counts them, and the
-            labels that are left out with them. Test examples need no answers: if less than 90 % of them have one, the
-            teacher is not judged on the test.
+            or a word that is no class: `refuse` is an error that counts them, `drop` leaves them out but for labelled
+            ones, whose label is trained on and which say nothing of the teacher; `uniform` gives every class the same
+            probability (hard targets then take the first class). A finding counts them. Test examples need no answers:
+            if less than 90 % of them have one, the teacher is not judged on the test.
         aliases: Classes by the words that mean them in `answers`, such as `{bill: billing}`, in lists of classes too.
             Words that differ from a class in case, in blanks, and in quotes and full stops around them alone need none.
         folds: Cross-fitting folds: each labelled example is scored by the copy that was trained without its fold,

@@ -24,7 +24,7 @@ from overproof.seeds import derived_seed, hasher
 from overproof.storage import checked
 from overproof.training.checkpoint import NOT_RESUMED, EpochRecord, Resume, fingerprint_of
 from overproof.training.estimators import check_fittable, fit_weighted
-from overproof.training.examples import AnsweredExamples, LoopData, TrainingData
+from overproof.training.examples import AnsweredExamples, LoopData, TrainingData, repeats_of
 from overproof.training.imitation_search import Choice, HeldOutScore, StoredResults, choose, held_out_score
 from overproof.training.loop import train
 from overproof.training.mixing import Mixing, settled_mixing
@@ -127,7 +127,8 @@ def distilled(
     """
     _check(student, data, method, options, teacher)
     noise = estimated_noise(method, data)
-    labelled, held_out = data.labelled, None if data.validation is None else data.validation.once
+    labelled = data.labelled.answered if method.reads_labelled_answers else data.labelled
+    held_out = None if data.validation is None else data.validation.once
     if held_out is None and (method.needs_held_out or options.early_stop_epochs):
         labelled, held_out = data.parted(labelled, seed)
     try:
@@ -334,7 +335,8 @@ def estimated_noise(method: Method, data: TrainingData) -> NoiseEstimate:
         method: Has the noise model.
         data: All examples.
     """
-    known, repeats = data.out_of_sample, data.repeats
+    known = [each.answered for each in data.out_of_sample]
+    repeats = repeats_of(known)
     probs, label = torch.cat([each.answers.probs() for each in known]), torch.cat([each.label for each in known])
     # A user's own noise model need not know of repeats where there are none.
     return method.noise.fit(probs, label, repeats) if repeats.any else method.noise.fit(probs, label)

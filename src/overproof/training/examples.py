@@ -53,6 +53,12 @@ class AnsweredExamples:
         return Repeats.of(self.answers.id_word, self.group)
 
     @property
+    def answered(self) -> "AnsweredExamples":
+        """Those that the teacher answers."""
+        known = self.answers.answered
+        return self if known.all() else self.take(known.nonzero()[:, 0])
+
+    @property
     def once(self) -> "AnsweredExamples":
         """The first example of each content."""
         repeats = self.repeats
@@ -112,7 +118,10 @@ class TrainingData:
 
     @property
     def out_of_sample(self) -> list[AnsweredExamples]:
-        """The labelled examples on which the teacher's answers are out of sample; the first has no rows without any."""
+        """The labelled examples on which the teacher's answers are out of sample; the first has no rows without any.
+
+        Some may have no answer (`Answers.without`): students are judged on these too, the teacher is not.
+        """
         labelled = self.labelled if self.trust_labelled_answers else self.labelled.take(torch.arange(0))
         return [labelled] if self.validation is None else [labelled, self.validation]
 
@@ -134,9 +143,13 @@ class TrainingData:
     def parted(self, labelled: AnsweredExamples, seed: int) -> tuple[AnsweredExamples, AnsweredExamples]:
         """Labelled examples split into those to train on and the held-out share."""
         draw, repeats = derived_seed(seed, "held out"), labelled.repeats
-        held_out = held_out_rows(labelled.label, self.held_out_share, draw, repeats.group)
+        # Where the teacher has no answer, nothing could be measured.
+        answered = labelled.answers.answered.nonzero()[:, 0]
+        chosen = held_out_rows(labelled.label[answered], self.held_out_share, draw, repeats.take(answered).group)
+        held_out = answered[chosen]
         # Training uses every row that is given; what is measured on held-out labels counts each content once.
-        return labelled.take((~held_out).nonzero()[:, 0]), labelled.take(repeats.counted(held_out.nonzero()[:, 0]))
+        rest = ~torch.isin(repeats.group, repeats.group[held_out])
+        return labelled.take(rest.nonzero()[:, 0]), labelled.take(repeats.counted(held_out))
 
 
 def repeats_of(parts: Sequence[AnsweredExamples]) -> Repeats:

@@ -86,6 +86,7 @@ def train_student(
     corrected = CorrectedAnswers(answered=data.by_role, records=())
     if rounds is not None and rounds.options.most:
         corrected = run_rounds(_peers(student, data, method, options, seed, rounds))
+        corrected = corrected.with_labelled(data.labelled)
         if chosen is not None and chosen.record.log_loss is not None:
             corrected = corrected.better_than(chosen.record.log_loss, data.by_role)
             if corrected.learned is not None:
@@ -155,15 +156,18 @@ def _peers(
     student: Student, data: TrainingData, method: Method, options: TrainOptions, seed: int, rounds: PeerRounds
 ) -> Peers:
     num_folds = len(rounds.without_fold) or (2 if rounds.options.folds == "auto" else rounds.options.folds)
+    fold = folds(data.labelled.label, num_folds, seed, data.labelled.repeats.group)
+    # A round compares the teacher's answers with the labels.
+    answered = data.labelled.answers.answered
     return Peers(
         fresh=lambda: student.fresh(seed=seed),
-        data=data,
-        ids=rounds.ids,
+        data=replace(data, labelled=data.labelled.answered),
+        ids={**rounds.ids, "labelled": rounds.ids["labelled"][answered.numpy()]},
         method=method,
         train=options,
         options=rounds.options,
         seed=derived_seed(seed, "rounds"),
-        fold=folds(data.labelled.label, num_folds, seed, data.labelled.repeats.group),
+        fold=fold[answered],
         without_fold=rounds.without_fold or [data.pool.answers] * num_folds,
         folder=rounds.folder,
     )

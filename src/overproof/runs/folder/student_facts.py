@@ -111,7 +111,7 @@ def _selection(
     if result.noise.is_constant:
         return facts
     facts["expected_accuracy"] = {"pool": accuracy.mean().item(), "kept": accuracy[kept].mean().item()}
-    labelled = seed_inputs.answered.get("validation", seed_inputs.answered["labelled"]).once
+    labelled = seed_inputs.answered.get("validation", seed_inputs.answered["labelled"]).answered.once
     if len(labelled):
         on_labelled = result.noise.accuracy_of(labelled.answers.margin, labelled.answers.pseudo_label)
         facts["expected_accuracy"]["labelled"] = on_labelled.mean().item()
@@ -124,12 +124,12 @@ def _given_mistakes(seed_inputs: SeedInputs, student: Student) -> dict[str, Any]
     wrong = labelled.label != truth
     own = student.probs(Placed(inputs=seed_inputs.inputs, place=labelled.place)).argmax(dim=1)
 
-    def repeated(named: Tensor) -> float:
-        return (named == labelled.label)[wrong].double().mean().item() if wrong.any() else 0.0
+    def repeated(named: Tensor, where: Tensor = wrong) -> float:
+        return (named == labelled.label)[where].double().mean().item() if where.any() else 0.0
 
     return {
         "given_labels_wrong": wrong.double().mean().item(),
-        "teacher_repeats": repeated(labelled.answers.pseudo_label),
+        "teacher_repeats": repeated(labelled.answers.pseudo_label, wrong & labelled.answers.answered),
         "student_repeats": repeated(own),
     }
 

@@ -77,7 +77,8 @@ class TeacherCurve:
                 f"it errs; draw a random sample with --purpose random."
             )
         known = roles.by_role()[judges]
-        some = repeats_in(known).once
+        answered = answers[judges].answered
+        some = repeats_in(known).counted(answered.nonzero()[:, 0])
         probs = answers[judges].probs()[some]
         curve = isotonic_accuracy(margin(probs), probs.argmax(dim=1) == known.label[some], prior=1.0)
         once = repeats_in(roles.pool).once

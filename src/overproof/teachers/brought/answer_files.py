@@ -1,6 +1,7 @@
 """Teacher answers from files, for every role of a run."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -27,6 +28,7 @@ def from_files(
     vote: Vote = "soft",
     answer_from: AnswerFrom = "",
     unanswered: Unanswered = "refuse",
+    any_test: bool = False,
     parsed: ParsedFiles | None = None,
 ) -> dict[str, Answers]:
     """Answers by role from files, joined by the id column of the data (or by content id).
@@ -41,7 +43,9 @@ def from_files(
         classes: The order of the files' lists of probabilities, where it is another.
         vote: How several answers to one example are combined.
         answer_from: Which of a label and probabilities beside it is the answer.
-        unanswered: What happens to examples without an answer; those to be dropped were dropped before.
+        unanswered: What happens to examples without an answer; of those to be dropped only labelled ones are left,
+            which keep their label and have no answer (`Answers.without`).
+        any_test: Whether the test is answered however few of its examples have an answer.
         parsed: Cache of the files' content.
 
     Raises:
@@ -49,8 +53,9 @@ def from_files(
             the classes than they are read in.
     """
     files = parsed or ParsedFiles()
-    if "test" in parties and not judged_on(lacking(paths, joined_by(parties["test"]), class_names, parsed=files)):
-        parties = {role: examples for role, examples in parties.items() if role != "test"}
+    if "test" in parties and not any_test:
+        lacks = lacking(paths, joined_by(parties["test"]), class_names, parsed=files)
+        parties = {role: examples for role, examples in parties.items() if role != "test" or judged_on(lacks)}
     check_texts(paths, parties, class_names, files)
     answers = {
         role: read_answers(
@@ -61,7 +66,7 @@ def from_files(
             vote=vote,
             source=examples.origin,
             answer_from=answer_from,
-            unanswered="uniform" if unanswered == "uniform" or role == "test" else "refuse",
+            unanswered=_without_answer(role, unanswered),
             parsed=files,
             # Joined by the user's ids, but known by content: copies of an example count once and stay in one fold.
         ).identified(examples.ids)
@@ -72,13 +77,29 @@ def from_files(
     return answers
 
 
+def _without_answer(role: str, unanswered: Unanswered) -> Literal["refuse", "uniform", "none"]:
+    if role == "test" or unanswered == "uniform":
+        return "uniform"
+    return "none" if role == "labelled" and unanswered == "drop" else "refuse"
+
+
 def judged_on(lacks: Lacking) -> bool:
     """Whether enough of a test is answered for a teacher to be judged on it: `ENOUGH_OF_TEST`.
 
     Args:
         lacks: The examples of the test without an answer.
     """
-    return len(lacks.mask) - lacks.num >= ENOUGH_OF_TEST * len(lacks.mask)
+    return enough_answered(len(lacks.mask) - lacks.num, len(lacks.mask))
+
+
+def enough_answered(num_answered: int, num: int) -> bool:
+    """Whether a teacher is judged on examples of which it answers so many: `ENOUGH_OF_TEST` of them.
+
+    Args:
+        num_answered: How many it answers.
+        num: Of how many.
+    """
+    return num_answered >= ENOUGH_OF_TEST * num
 
 
 def joined_by(examples: Examples) -> pa.Array | Ids:
@@ -106,8 +127,11 @@ def check_roles(
         InputError: They are in another order.
     """
     known = [role for role in ("labelled", "validation") if role in answers]
-    label = np.concatenate([np.empty(0, np.int64), *(parties[role].label.numpy() for role in known)])
-    named = np.concatenate([np.empty(0, np.int64), *(answers[role].pseudo_label.numpy() for role in known)])
+    there = {role: answers[role].answered for role in known}
+    label = np.concatenate([np.empty(0, np.int64), *(parties[role].label[there[role]].numpy() for role in known)])
+    named = np.concatenate(
+        [np.empty(0, np.int64), *(answers[role].pseudo_label[there[role]].numpy() for role in known)]
+    )
     check_order(named, label, class_names, classes, who)
 
 

@@ -109,6 +109,15 @@ class CorrectedAnswers:
             return 0
         return sum(record.taken for record in self.records)
 
+    def with_labelled(self, labelled: AnsweredExamples) -> "CorrectedAnswers":
+        """The same with all labelled examples: of the rounds only those are that the teacher answers.
+
+        Args:
+            labelled: With the teacher's own answers.
+        """
+        answers = labelled.answers.put(self.answered["labelled"].answers)
+        return replace(self, answered={**self.answered, "labelled": replace(labelled, answers=answers)})
+
     def better_than(self, log_loss: float, teacher: Mapping[str, AnsweredExamples]) -> "CorrectedAnswers":
         """The same, or with the teacher's own answers where a student of these is at least as good as the corrected
         ones: then it averages away by itself what the rounds correct.

@@ -207,7 +207,7 @@ def has_hard_labels(data: TrainingData) -> bool:
     Args:
         data: With the answers.
     """
-    return same_margins(torch.cat([each.answers.margin for each in data.by_role.values()]))
+    return same_margins(torch.cat([each.answered.answers.margin for each in data.by_role.values()]))
 
 
 def has_sets(data: TrainingData) -> bool:
@@ -217,10 +217,10 @@ def has_sets(data: TrainingData) -> bool:
         data: With the answers.
     """
     sizes = list[Tensor]()
-    for each in data.by_role.values():
-        probs = each.answers.class_probs.float()
+    for answers in (each.answered.answers for each in data.by_role.values()):
+        probs = answers.class_probs.float()
         named = members(probs)
-        if not bool((probs.where(~named, 0.0).sum(dim=1) + each.answers.residual < NOTHING).all()):
+        if not bool((probs.where(~named, 0.0).sum(dim=1) + answers.residual < NOTHING).all()):
             return False
         sizes.append(named.sum(dim=1))
     return bool((torch.cat(sizes) > 1).any())
