@@ -159,6 +159,11 @@ def test_a_student_answers_as_scikit_learn_does(world, table, probs, few, tmp_pa
     assert "60 labelled and 180 pool examples" in repr(result)
     student.save(tmp_path / "student")
     assert (load_student(tmp_path / "student").predict(table) == predicted).all()
+    # Columns are taken by their names; others, such as the label, are not read.
+    more = table.append_column("animal", pa.array(few)).append_column("list", pa.array([[1]] * 240))
+    assert (student.predict(more.select(more.column_names[::-1])) == predicted).all()
+    with pytest.raises(InputError, match="lacks the columns 'size' and has the extra columns 'Size'"):
+        student.predict(table.rename_columns(["Size", "width", "colour", "day"]))
     with pytest.raises(InputError, match=r"labels, row 60 .*unknown"):
         student.score(table, few)
     with pytest.raises(InputError, match="240 examples and 3 labels"):

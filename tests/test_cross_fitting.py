@@ -37,7 +37,7 @@ from overproof.noise import (
     stack_by_role,
     stacked_out_of_fold,
 )
-from overproof.teachers import cross_fitted, cross_fitted_estimator
+from overproof.teachers import GivenRows, cross_fitted, cross_fitted_estimator
 from overproof.training.options import TrainOptions
 
 NUM, CLASSES = 200, 4
@@ -187,7 +187,9 @@ def test_a_trained_teacher_without_folds_is_in_sample(tmp_path):
 
 def test_a_given_classifier_that_memorises_is_at_chance_on_the_labelled_rows():
     labelled = random_examples()
-    held_out, mean = cross_fitted_estimator(KNeighborsClassifier(1), labelled, labelled, num_folds=5, seed=0)
+    held_out, mean = cross_fitted_estimator(
+        KNeighborsClassifier(1), GivenRows(labelled), GivenRows(labelled), num_folds=5, seed=0
+    )
     check_at_chance(labelled.label, held_out)
     assert torch.equal(mean.argmax(dim=1), labelled.label)
 
@@ -324,7 +326,9 @@ def test_a_trained_teacher_does_not_know_a_repeated_example_by_its_copy(tmp_path
 
 def test_an_estimator_does_not_know_a_repeated_example_by_its_copy():
     examples = repeated_examples()
-    probs, _ = cross_fitted_estimator(KNeighborsClassifier(1), examples, examples, num_folds=5, seed=0)
+    probs, _ = cross_fitted_estimator(
+        KNeighborsClassifier(1), GivenRows(examples), GivenRows(examples), num_folds=5, seed=0
+    )
     check_once_each_at_chance(examples, probs)
 
 

@@ -13,8 +13,9 @@ import torch
 import transformers
 import yaml
 from onnx import TensorProto, helper, numpy_helper
-from sklearn.compose import make_column_transformer
+from sklearn.compose import ColumnTransformer, make_column_transformer
 from sklearn.dummy import DummyClassifier
+from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
@@ -24,7 +25,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 import overproof
 from overproof.commands.main import main
 from overproof.cross_fitting import folds
-from overproof.data import from_arrays
+from overproof.data import from_arrays, repeats_in
 from overproof.data.examples import build as examples_of
 from overproof.deployment import export
 from overproof.errors import InputError
@@ -34,7 +35,7 @@ from overproof.models.importing import allowing
 from overproof.models.layers import linear
 from overproof.seeds import derived_seed
 from overproof.synthetic import blobs
-from overproof.teachers import cross_fitted, cross_fitted_estimator, opened, trainable
+from overproof.teachers import GivenRows, cross_fitted, cross_fitted_estimator, opened, trainable
 from overproof.training.options import TrainOptions
 
 NAMES = ("blue", "green", "red")
@@ -520,7 +521,7 @@ def test_an_unfitted_classifier_is_cross_fitted_and_a_fitted_one_asked():
         from_arrays(world.inputs[rest]),
     )
     teacher = LogisticRegression()
-    out_of_fold, answers = cross_fitted_estimator(teacher, labelled, pool, num_folds=5, seed=0)
+    out_of_fold, answers = cross_fitted_estimator(teacher, GivenRows(labelled), GivenRows(pool), num_folds=5, seed=0)
     assert not hasattr(teacher, "coef_")
     by_hand, sums = torch.zeros(60, 3).double(), torch.zeros(240, 3).double()
     fold = folds(labelled.label, 5, derived_seed(0, "teacher folds"))
@@ -533,11 +534,50 @@ def test_an_unfitted_classifier_is_cross_fitted_and_a_fitted_one_asked():
     torch.testing.assert_close(answers, sums / 5, atol=1e-6, rtol=0)
     # A fitted one by the names of its classes, in its own order.
     fitted = LogisticRegression().fit(x[rest], np.array(NAMES[::-1])[y[rest]])
-    asked, _ = cross_fitted_estimator(fitted, labelled, pool, num_folds=5, seed=0)
+    asked, _ = cross_fitted_estimator(fitted, GivenRows(labelled), GivenRows(pool), num_folds=5, seed=0)
     torch.testing.assert_close(asked, torch.from_numpy(fitted.predict_proba(x[few])))
     other = LogisticRegression().fit(x[rest], np.array(["grey", "green", "red"])[y[rest]])
     with pytest.raises(InputError, match="missing classes 'blue'"):
-        cross_fitted_estimator(other, labelled, pool, num_folds=5, seed=0)
+        cross_fitted_estimator(other, GivenRows(labelled), GivenRows(pool), num_folds=5, seed=0)
+
+
+@pytest.mark.parametrize("library", ["polars", "pandas"])
+def test_a_pipeline_that_reads_columns_by_their_names_gets_the_frame(library):
+    frames = pytest.importorskip(library)
+    draw = np.random.default_rng(0)
+    size, town = draw.normal(size=120), draw.choice(["x", "y", "z"], 120)
+    kind = np.where(size + (town == "z") > 0.3, "up", "down")
+    few = [None if row >= 60 else str(name) for row, name in enumerate(kind)]
+    frame = frames.DataFrame({"size": size, "town": town, "kind": few})
+    columns = ColumnTransformer(
+        [("words", OneHotEncoder(handle_unknown="ignore"), ["town"]), ("rest", "passthrough", ["size"])]
+    )
+    teacher = make_pipeline(columns, RandomForestClassifier(20))
+    made = [
+        overproof.distill("linear", frame, teacher, labels="kind", method="soft", train=TrainOptions(epochs=1))
+        for _ in range(2)
+    ]
+    # Also what is random within the pipeline follows from the seed.
+    assert torch.equal(made[0].student.logits(frame), made[1].student.logits(frame))
+    inputs = frame.drop("kind") if library == "polars" else frame.drop(columns=["kind"])
+    examples = from_arrays(inputs, kind, class_names=["down", "up"])
+    rows = GivenRows(examples, inputs)
+    linear = make_pipeline(columns, LogisticRegression())
+    out_of_fold, _ = cross_fitted_estimator(linear, rows, rows, num_folds=5, seed=0)
+    fold = folds(examples.label, 5, derived_seed(0, "teacher folds"), repeats_in(examples).group)
+    held = (fold == 2).nonzero()[:, 0]
+    rest = (fold != 2).nonzero()[:, 0].tolist()
+    fitted = linear.fit(inputs[rest] if library == "polars" else inputs.iloc[rest], examples.label[rest].numpy())
+    asked = inputs[held.tolist()] if library == "polars" else inputs.iloc[held.numpy()]
+    assert np.array_equal(out_of_fold[held].numpy(), fitted.predict_proba(asked))
+    # A fitted one is asked about the columns that it knows.
+    again, _ = cross_fitted_estimator(fitted, GivenRows(examples, frame), rows, num_folds=5, seed=0)
+    assert np.array_equal(again.numpy(), fitted.predict_proba(inputs))
+    with pytest.raises(InputError, match=r"reads numbers, and labelled has .*string in column 'town'; give a pipeline"):
+        overproof.distill("linear", frame, LogisticRegression(), labels="kind", method="soft")
+    arrow = pa.table({"size": size, "town": list(town)})
+    with pytest.raises(InputError, match="give a data frame of pandas or Polars, of which a pipeline"):
+        overproof.distill("linear", arrow, teacher, labels=few, method="soft")
 
 
 def test_distill_takes_a_classifier_for_its_answers():

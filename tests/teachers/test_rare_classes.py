@@ -17,7 +17,7 @@ import overproof
 from overproof.cross_fitting import FoldModels, folds, held_out_rows
 from overproof.data import Examples, from_arrays
 from overproof.errors import InputError
-from overproof.teachers import cross_fitted, cross_fitted_estimator
+from overproof.teachers import GivenRows, cross_fitted, cross_fitted_estimator
 from overproof.training.options import TrainOptions
 
 
@@ -88,9 +88,9 @@ def test_distill_with_a_rare_class_gives_a_student_or_a_sentence(estimator, labe
     rejects = {LinearDiscriminantAnalysis: 5, KNeighborsClassifier: 5, CalibratedClassifierCV: 99}
     if len(label) <= rejects.get(type(estimator), 0):
         with pytest.raises(InputError, match=rf"teacher \({type(estimator).__name__}\) cannot "):
-            cross_fitted_estimator(estimator, labelled, pool, num_folds=5, seed=0)
+            cross_fitted_estimator(estimator, GivenRows(labelled), GivenRows(pool), num_folds=5, seed=0)
         return
-    held_out, mean = cross_fitted_estimator(estimator, labelled, pool, num_folds=5, seed=0)
+    held_out, mean = cross_fitted_estimator(estimator, GivenRows(labelled), GivenRows(pool), num_folds=5, seed=0)
     for probs in (held_out, mean):
         assert torch.isfinite(probs).all()
         torch.testing.assert_close(probs.sum(dim=1), torch.ones(len(probs), dtype=torch.float64))
@@ -110,7 +110,7 @@ def test_labels_of_one_class_train_no_teacher(tmp_path, folder):
         cross_fitted(Shares(), labelled, {"pool": pool}, num_folds=3, seed=0, folder=tmp_path / folder)
     assert not (tmp_path / folder).exists()
     with pytest.raises(InputError, match="All 9 examples"):
-        cross_fitted_estimator(LogisticRegression(), labelled, pool, num_folds=3, seed=0)
+        cross_fitted_estimator(LogisticRegression(), GivenRows(labelled), GivenRows(pool), num_folds=3, seed=0)
 
 
 @pytest.mark.parametrize("seed", range(20))

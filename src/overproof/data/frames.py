@@ -82,6 +82,20 @@ def table_of_frame(values: Any, origin: str) -> pa.Table:
         ) from None
 
 
+def frame_without(values: Any, column: str | None) -> Any:
+    """A data frame of pandas or Polars as it is, without a column; None for anything else.
+
+    Args:
+        values: Anything.
+        column: Its name; None for no column.
+    """
+    if _library(values) not in ("pandas", "polars") or type(values).__name__ != "DataFrame":
+        return None
+    if column is None or column not in values.columns:
+        return values
+    return values.drop(columns=[column]) if _library(values) == "pandas" else values.drop(column)
+
+
 def check_same_rows(first: Any, second: Any, first_name: str, second_name: str) -> None:
     """Check that two pandas objects do not hold the same index in another order.
 

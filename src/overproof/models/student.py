@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from overproof.data import Examples, Kind, from_arrays
+from overproof.data.frames import is_frame, table_of_frame
 from overproof.data.labels import array_labels
 from overproof.data.wording import at_row, listed
 from overproof.errors import InputError, NotFiniteError
@@ -24,7 +25,7 @@ from overproof.models.inputs import Dense, Inputs, Ragged
 from overproof.models.layers import UnitRange
 from overproof.models.ngram_bag import as_read
 from overproof.models.saved.seen_rows import NO_LIST, SEEN, SeenRows, rows_of
-from overproof.models.tables import TableEncoder
+from overproof.models.tables import TableEncoder, with_columns_of
 from overproof.models.zoo import (
     FITTED,
     GIVEN,
@@ -174,7 +175,8 @@ class Student:
         """The most likely class of each example, [N], as in `classes_`.
 
         Args:
-            examples: N examples, or what `from_arrays` takes: a data frame, a list of texts, an array, a tensor.
+            examples: N examples, or what `from_arrays` takes: a data frame, of which other columns than those that it
+                was trained on are not read, a list of texts, an array, a tensor.
             batch_size: Examples at a time.
 
         Raises:
@@ -218,6 +220,8 @@ class Student:
         if isinstance(given, Examples):
             return given
         tables = isinstance(self.encoder, TableEncoder)
+        if self.kind == "table" and is_frame(given):
+            given = with_columns_of(self.encoder, table_of_frame(given, "input"))
         examples = from_arrays(given, origin="input", missing="allow" if tables else "refuse")
         if isinstance(self.encoder, TableEncoder) and (gap := self.encoder.new_gap(examples)) is not None:
             column, row = gap

@@ -261,6 +261,17 @@ def table_of(examples: Examples, expected: Sequence[str]) -> pa.Table:
     return table
 
 
+def with_columns_of(encoder: Any, table: pa.Table) -> pa.Table:
+    """The columns that an encoder reads, where all are there; else the table as it is, which encoding refuses.
+
+    Args:
+        encoder: Of tables.
+        table: With other columns too, such as the label.
+    """
+    names = [getattr(column, "name", column) for column in encoder.columns]
+    return table.select(names) if set(names) <= set(table.column_names) else table
+
+
 def check_columns(examples: Examples, expected: Sequence[str]) -> None:
     """Check that examples are a table of exactly these columns, in any order, without reading them.
 

@@ -10,9 +10,10 @@ from overproof.teachers.brought.answer_files import enough_answered as enough_an
 from overproof.teachers.brought.answer_files import from_files as from_files
 from overproof.teachers.brought.answer_files import joined_by as joined_by
 from overproof.teachers.brought.answer_files import judged_on as judged_on
+from overproof.teachers.brought.given_classifier import GivenRows as GivenRows
+from overproof.teachers.brought.given_classifier import cross_fitted_estimator as cross_fitted_estimator
 from overproof.teachers.brought.saved_student import SavedTeacher as SavedTeacher
 from overproof.teachers.brought.saved_student import open_teacher as open_teacher
-from overproof.teachers.brought.skops_file import cross_fitted_estimator as cross_fitted_estimator
 from overproof.teachers.kinds import brought_kind_of as brought_kind_of
 from overproof.teachers.kinds import is_brought as is_brought
 from overproof.teachers.kinds import kind_of as kind_of

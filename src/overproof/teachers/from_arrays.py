@@ -14,10 +14,10 @@ from overproof.answers.order import check_order
 from overproof.answers.predictions import compress
 from overproof.data import Examples, from_arrays, grouped
 from overproof.data.classes import check_class_names
-from overproof.data.frames import check_same_rows, gaps_in, is_frame, label_array, table_of_frame
+from overproof.data.frames import check_same_rows, frame_without, gaps_in, is_frame, label_array, table_of_frame
 from overproof.data.wording import listed, nearest
 from overproof.errors import InputError
-from overproof.teachers.brought.skops_file import cross_fitted_estimator, pool_without_halves
+from overproof.teachers.brought.given_classifier import GivenRows, cross_fitted_estimator, pool_without_halves
 
 NUM_FOLDS = 5
 """Folds in which a classifier that is given unfitted is cross-fitted."""
@@ -126,6 +126,7 @@ def given_arrays(
             labelled_teacher_probs, silent, remarks = _labelled_answers(labelled_teacher_probs)
         pool, teacher_probs, remarks = both.pool, both.answers, (*both.remarks, *remarks)
     classifier = teacher_probs if hasattr(teacher_probs, "predict_proba") else None
+    frames = [frame_without(each, labels if isinstance(labels, str) else None) for each in (labelled, pool)]
     _check_which(classifier, labelled, labels, labelled_teacher_probs)
     if labelled is None:
         pool, labels = without_labels(pool, labels, "pool")
@@ -174,10 +175,12 @@ def given_arrays(
                 f"labels, row {row}: the label is unknown; every labelled example needs one of 0..{num_classes - 1}. "
                 f"(Rows with and without a label in one frame: leave out `labelled`.)"
             )
+    if labelled is None and frames[1] is not None:
+        both_rows = GivenRows(everyone, frames[1])
+        frames = [both_rows.take(each).frame for each in (known, ~known)]
+    asked = [GivenRows(*each) for each in zip((labelled_examples, pool_examples), frames, strict=True)]
     if given is None:
-        labelled_probs, pool_probs = cross_fitted_estimator(
-            classifier, labelled_examples, pool_examples, num_folds=NUM_FOLDS, seed=seed
-        )
+        labelled_probs, pool_probs = cross_fitted_estimator(classifier, *asked, num_folds=NUM_FOLDS, seed=seed)
     else:
         pool_probs, labelled_probs = given, probs_matrix(labelled_teacher_probs, "labelled_teacher_probs", names)
     if labelled_probs.shape[1] != num_classes:
@@ -210,7 +213,7 @@ def given_arrays(
         )
     without_half: tuple[Tensor, ...] = () if crossed is None else crossed.without_half
     if halves and classifier is not None and not hasattr(classifier, "classes_"):
-        without_half = pool_without_halves(classifier, labelled_examples, pool_examples, seed=seed)
+        without_half = pool_without_halves(classifier, *asked, seed=seed)
     return GivenArrays(
         labelled=labelled_examples,
         pool=pool_examples,

@@ -1,8 +1,8 @@
-"""A fitted scikit-learn classifier: from a skops file, or given from Python; an unfitted one is cross-fitted."""
+"""A fitted scikit-learn classifier in a skops file."""
 
 import json
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,24 +14,19 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from overproof.cross_fitting import FoldModels, folds
-from overproof.data import Examples, Kind, repeats_in
+from overproof.data import Examples, Kind
 from overproof.data.wording import listed, reason
 from overproof.errors import InputError
 from overproof.models.classifiers import TYPES
 from overproof.models.importing import allowed
 from overproof.models.trees import check_trees
-from overproof.seeds import derived_seed
 from overproof.teachers.brought.onnx_inputs import number_matrix
 from overproof.teachers.kind import BroughtKind, Named
 from overproof.teachers.scorers import (
     check_named,
-    check_two_classes,
     checked_options,
     column_order,
     hash_of_files,
-    of_one_class,
-    spread,
 )
 
 
@@ -132,102 +127,6 @@ def open_skops(
         estimator=estimator,
         who=who,
     )
-
-
-def cross_fitted_estimator(
-    estimator: Any, labelled: Examples, pool: Examples, *, num_folds: int, seed: int
-) -> tuple[Float[Tensor, "n K"], Float[Tensor, "N K"]]:
-    """A classifier's probabilities on labelled examples and pool, none of them by a fit that saw the example.
-
-    A fitted one predicts as it is, and must not have been trained on the labelled examples.
-    Another is cloned and fitted once a fold of the labelled examples, each of which is answered by the fit without it;
-    the pool gets the mean of all fits, a class that some of them have not seen the mean of those that have
-    (`FoldModels.mean`). A fit on one class only gives it probability 1.
-
-    Args:
-        estimator: A scikit-learn classifier with `predict_proba`, of classes 0..K-1 or of the class names.
-        labelled: n examples with known labels.
-        pool: N more.
-        num_folds: F, at least 2, for one that is not fitted.
-        seed: Draws the folds.
-
-    Returns:
-        [n, K] and [N, K].
-
-    Raises:
-        InputError: No classifier; classes that are not those of the labels; examples that it does not read.
-    """
-    from sklearn.exceptions import NotFittedError
-    from sklearn.utils.validation import check_is_fitted
-
-    who, names = f"teacher ({type(estimator).__name__})", labelled.class_names
-    try:
-        check_is_fitted(estimator)
-    except NotFittedError:
-        pass
-    except TypeError:
-        raise InputError(f"{who} is no scikit-learn classifier.") from None
-    else:
-        own = tuple(map(str, checked_classes(estimator, who)))
-        numbered = own == tuple(map(str, range(len(names))))
-        order = torch.arange(len(names)) if numbered else column_order(names, own, who)
-        both = [probs_of(estimator, raw(estimator, each, who), who)[:, order] for each in (labelled, pool)]
-        return both[0], both[1]
-
-    check_two_classes(labelled)
-    fold = folds(labelled.label, num_folds, derived_seed(seed, "teacher folds"), repeats_in(labelled).group)
-    models = FoldModels(fold=fold, fit=_fit_of(estimator, labelled, seed))
-    out_of_fold = models.out_of_fold(lambda predict, held_out: predict(labelled.take(held_out)))
-    return out_of_fold, models.mean(lambda predict: predict(pool), labelled.label)
-
-
-def pool_without_halves(
-    estimator: Any, labelled: Examples, pool: Examples, *, seed: int
-) -> tuple[Float[Tensor, "N K"], Float[Tensor, "N K"]]:
-    """The probabilities on the pool of two clones of a classifier, each fitted without one of two folds.
-
-    Args:
-        estimator: As for `cross_fitted_estimator`, not fitted.
-        labelled: n examples with known labels.
-        pool: N more.
-        seed: Draws the folds: those of students that are judged in two folds with this seed.
-
-    Returns:
-        [N, K] twice.
-
-    Raises:
-        InputError: As for `cross_fitted_estimator`.
-    """
-    fold = folds(labelled.label, 2, seed, repeats_in(labelled).group)
-    models = FoldModels(fold=fold, fit=_fit_of(estimator, labelled, seed))
-    return models[0](pool), models[1](pool)
-
-
-def _fit_of(estimator: Any, labelled: Examples, seed: int) -> Callable[[int, Tensor], Callable[[Examples], Tensor]]:
-    """The fit of a clone on some of the labelled examples."""
-    from sklearn.base import clone
-
-    who, names = f"teacher ({type(estimator).__name__})", labelled.class_names
-
-    def fit(number: int, rows: Tensor) -> Callable[[Examples], Tensor]:
-        some, fitted = labelled.take(rows), clone(estimator)
-        if len(seen := some.label.unique()) == 1:
-            return of_one_class(int(seen), len(names))
-        if "random_state" in fitted.get_params() and fitted.get_params()["random_state"] is None:
-            fitted.set_params(random_state=derived_seed(seed, "teacher", number) % 2**32)
-        try:
-            fitted.fit(raw(fitted, some, who), some.label.numpy())
-        except InputError as error:
-            raise InputError(
-                f"{str(error).rstrip('.')}; in Python `overproof.sklearn.DistilledClassifier` gives a teacher, such "
-                f"as a pipeline with a ColumnTransformer, the data frame as it is."
-            ) from None
-        except Exception as error:
-            raise InputError(f"{who} cannot be fitted on {labelled.origin}: {reason(error)}.") from None
-        own = checked_classes(fitted, who)
-        return lambda examples: spread(probs_of(fitted, raw(fitted, examples, who), who).numpy(), own, len(names))
-
-    return fit
 
 
 def checked_classes(estimator: Any, who: str) -> np.ndarray:
