@@ -49,6 +49,7 @@ def rows(num: int, seed: int) -> TrainingRows:
         num_candidates=torch.full((num,), 2),
         likelihood=TransitionLikelihood(transition=torch.eye(NUM_CLASSES)),
         class_share=torch.full((num,), 1 / NUM_CLASSES),
+        draw_weight=torch.ones(num),
     )
 
 

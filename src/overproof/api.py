@@ -83,6 +83,7 @@ def distill(
     labels: Any = None,
     labelled_teacher_probs: Any = None,
     *,
+    pool_weight: Any = None,
     method: str | Method = "auto",
     class_names: Sequence[str] | None = None,
     train: TrainOptions | Mapping[str, Any] | None = None,
@@ -117,6 +118,8 @@ def distill(
         labelled_teacher_probs: [n, K], the teacher's probabilities on the labelled examples **by a teacher that was not
             trained on them** (cross-fitted, or trained elsewhere): in sample, a teacher is almost never wrong. Left out
             if `teacher_probs` is a classifier, and without `labelled`: rows of `teacher_probs` are such answers then.
+        pool_weight: [N], positive: what each pool example counts, with `labelled`; 1 by default. Where the teacher was
+            asked about some examples more likely than about others: `overproof.evaluation.staged_draws.draw_weights`.
         method: By name (`overproof methods` lists them) or composed. With an un-normalised mix (`slam`) and predicted
             classes that are right too rarely for it, a `UserWarning` gives the number of such answers.
         class_names: K names in the order of the columns; by default the column names of `teacher_probs`, else 0..K-1;
@@ -172,6 +175,7 @@ def distill(
         halves=built_method.search is not None,
     )
     labelled_examples, pool_examples = given.labelled, given.pool
+    draw_weight = None if pool_weight is None else _weights(pool_weight, len(pool_examples), labelled is not None)
     names = labelled_examples.class_names
     reads = bool(given.silent.any()) and reads_labelled_answers(built_method)
     findings = (
@@ -199,6 +203,7 @@ def distill(
             place=num_labelled + torch.arange(len(pool_examples)),
             label=torch.full((len(pool_examples),), -1),
             answers=compress(given.pool_probs, source="teacher_probs").identified(pool_examples.ids),
+            draw_weight=draw_weight,
         ),
         held_out_share=held_out_share,
     )
@@ -233,6 +238,26 @@ def distill(
         hasattr(teacher_probs, "predict_proba") and not hasattr(teacher_probs, "classes_")
     )
     return replace(result, findings=findings).made_from(data.inputs, roles, () if cross_fitted else ("the teacher",))
+
+
+def _weights(given: Any, num: int, apart: bool) -> torch.Tensor:
+    """The weights of pool examples.
+
+    Raises:
+        InputError: They are not one positive number an example, or labelled examples are rows of the pool.
+    """
+    if not apart:
+        raise InputError("pool_weight is about a pool without labels; give the labelled examples as `labelled`.")
+    try:
+        weight = torch.as_tensor(given, dtype=torch.float32)
+    except (TypeError, ValueError, RuntimeError):
+        raise InputError("pool_weight must hold numbers, one for each pool example.") from None
+    if weight.shape != (num,) or not bool((weight.isfinite() & (weight > 0)).all()):
+        raise InputError(
+            f"pool_weight has shape {tuple(weight.shape)}, or holds a number that is not positive and finite; one for "
+            f"each of {num} pool examples is needed."
+        )
+    return weight
 
 
 def self_distill(

@@ -40,6 +40,7 @@ def some_rows(num=60, seed=0, width=5) -> TrainingRows:
         num_candidates=torch.full((num,), 2),
         likelihood=TransitionLikelihood(transition=torch.eye(K)),
         class_share=torch.full((num,), 1 / K),
+        draw_weight=torch.ones(num),
     )
 
 

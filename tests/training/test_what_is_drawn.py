@@ -44,6 +44,7 @@ def recorded(values: torch.Tensor, *, num_labelled: int = NUM_LABELLED, seed: in
         num_candidates=torch.full((num,), 2),
         likelihood=TransitionLikelihood(transition=torch.eye(K)),
         class_share=torch.full((num,), 1 / K),
+        draw_weight=torch.ones(num),
     )
     with torch.random.fork_rng():
         torch.manual_seed(7)

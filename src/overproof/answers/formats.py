@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from overproof.answers.names import DRAWN, INCLUSION
 from overproof.data.wording import nearest
 from overproof.errors import InputError
 
@@ -37,6 +38,8 @@ KNOWN = {
     "top_classes",
     "top_probs",
     "top_logprobs",
+    INCLUSION,
+    DRAWN,
 }
 """Columns with a meaning of their own: no class is looked for among them."""
 

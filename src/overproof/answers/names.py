@@ -32,7 +32,10 @@ LOGARITHM_LISTS = ("top_logprobs", "logprobs", "log_probs", "log_probabilities")
 CROWD_KIT = frozenset({"task", "worker", "label"})
 """The columns of votes as crowd-kit has them: the id, the annotator and the class."""
 
-NOT_READ = ("margin", "residual", "abstained", "annotator")
+INCLUSION, DRAWN = "inclusion_probability", "drawn"
+"""Columns about how a row was drawn to be answered (`overproof.runs.asking.draws`)."""
+
+NOT_READ = ("margin", "residual", "abstained", "annotator", INCLUSION, DRAWN)
 """Columns that `overproof` itself writes beside answers, and the name of who answered."""
 
 _ANSWERS = frozenset(

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from overproof.answers.cell_values import opened_cells
 from overproof.answers.form import Text, records_table
-from overproof.answers.names import CROWD_KIT, LABELS, plain
+from overproof.answers.names import CROWD_KIT, DRAWN, INCLUSION, LABELS, plain
 from overproof.data.readers.text_files import file_bytes
 from overproof.data.source import COMPRESSED, MAX_UNPACKED_GB
 from overproof.errors import InputError
@@ -69,9 +69,10 @@ def _called(path: Path, table: pa.Table, id_column: str, columns: Mapping[str, s
             return table
         return table.rename_columns([_CROWD_KIT.get(name, id_column) for name in table.column_names])
     named = {theirs: ours for ours, theirs in columns.items()}
+    kept_always = {INCLUSION, DRAWN} - set(columns)
     others = [name for name in table.column_names if name not in named and name not in columns]
     kept = [id_column] if set(columns) - {id_column} and id_column not in columns else []
-    wanted = [*named, *(others if set(columns) <= {id_column} else kept)]
+    wanted = [*named, *(others if set(columns) <= {id_column} else kept), *kept_always]
     table = table.select([name for name in table.column_names if name in wanted])
     return table.rename_columns([named.get(name, name) for name in table.column_names])
 

@@ -208,6 +208,7 @@ def _job(
         class_names=rows.class_names,
         licence=str(said["teacher"]["licence"]),
         folder=folder,
+        kept=rows.kept,
     )
 
 

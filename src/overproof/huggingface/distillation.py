@@ -296,6 +296,7 @@ def _by_place(parts: Sequence[TrainingRows], every: TrainingRows) -> TrainingRow
         num_candidates=every.num_candidates,
         likelihood=every.likelihood,
         class_share=share,
+        draw_weight=every.draw_weight,
     )
 
 

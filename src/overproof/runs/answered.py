@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 
 from overproof.answers.unanswered import Lacking, lacking
 from overproof.data import Examples, by_content, duplicates, num_distinct, repeats_in
-from overproof.data.options import DataOptions
+from overproof.data.options import DataOptions, FileRole
 from overproof.data.wording import listed
 from overproof.errors import InputError
 from overproof.methods.published import reads_labelled_answers
 from overproof.models import load_student
 from overproof.models.student import ABOUT
 from overproof.progress import Progress
+from overproof.runs.asking.draws import draws_of
 from overproof.runs.asking.teacher import ask_teacher, without_keys
 from overproof.runs.caches import Caches
 from overproof.runs.experiment import Experiment, ScorerOptions
@@ -97,6 +98,53 @@ def _check_unseen(roles: Roles, experiment: Experiment) -> None:
             )
 
 
+def without_answers(experiment: Experiment, folder: Path | None, caches: Caches) -> tuple[Examples, bool]:
+    """The rows of the pool that a teacher with files of answers has not answered.
+
+    Where labelled and pool rows are drawn from one file, rows with a label are not among them: a label serves there.
+
+    Args:
+        experiment: All of a run.
+        folder: Where the inputs of large files are kept; None holds everything in memory.
+        caches: Keeps files that were read.
+
+    Returns:
+        These rows, and whether those that are answered are just the first ones of the file.
+
+    Raises:
+        InputError: The teacher is not one with files of answers, or it has answered everything.
+    """
+    scorer = experiment.teacher
+    if not scorer.answers or experiment.teacher.others:
+        raise InputError(
+            "What to ask next is about one teacher whose answers are in files ('teacher.answers'), of which some of "
+            "the pool has none; the teacher of this run answers every example itself, or is one of several."
+        )
+    roles = read_roles(experiment.data, folder, caches.read, _classes_of_teacher(experiment))
+    role = "train" if "train" in roles.fixed else "pool"
+    examples, files = roles.fixed[role], caches.answers_of(scorer, experiment.data)
+
+    def unanswered(some: Examples) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """Which of some examples count, and which of these have no answer."""
+        counting = np.asarray(some.label < 0) if role == "train" else np.ones(len(some), bool)
+        lacks = lacking(scorer.answers, joined_by(some), roles.class_names, parsed=files).mask
+        return counting, counting & lacks
+
+    left = np.flatnonzero(unanswered(examples)[1])
+    if not len(left):
+        raise InputError(
+            f"{listed(scorer.answers)} answers all {len(examples)} rows of {examples.origin}"
+            f"{' that have no label' if role == 'train' else ''}; there is nothing left to ask."
+        )
+    file: FileRole = "pool" if "pool" in experiment.data.files else "all"
+    if experiment.data.is_on_disk(file):
+        return examples.take(left), False
+    # In the order of the file, which drawn roles have not.
+    counting, lacks = unanswered(caches.read(experiment.data.files[file], role=file))
+    answered = np.flatnonzero(counting & ~lacks)
+    return examples.take(left), len(answered) > 0 and not lacks[: answered[-1]].any()
+
+
 def answered_roles(roles: Roles, experiment: Experiment, caches: Caches) -> Roles:
     """Roles without the examples that no file answers, where `teacher.unanswered` is `drop`, and with remarks on them.
 
@@ -111,13 +159,13 @@ def answered_roles(roles: Roles, experiment: Experiment, caches: Caches) -> Role
     Raises:
         InputError: A file cannot be read, or a role is left without examples.
     """
-    scorers = [each for each in experiment.scorers if caches.in_files(each).answers]
+    named_scorers = [each for each in experiment.scorers if caches.in_files(each).answers]
     trained = _trained(roles, experiment)
-    if not scorers:
+    if not named_scorers:
         return replace(roles, remarks=(*trained, *roles.remarks)) if trained else roles
     fixed, remarks = dict(roles.fixed), [*trained, *roles.remarks]
-    for named in scorers:
-        scorer = caches.in_files(named)
+    scorers = [caches.in_files(each) for each in named_scorers]
+    for named, scorer in zip(named_scorers, scorers, strict=True):
         if named.asks:
             remarks.append(caches.asked[named.key][1])
         files = caches.answers_of(scorer, experiment.data)
@@ -154,7 +202,14 @@ def answered_roles(roles: Roles, experiment: Experiment, caches: Caches) -> Role
                     _need_labels_left(role, examples, lacks, scorer.answers)
             else:
                 remarks.append(_remark(role, examples, lacks, scorer))
-    return replace(roles, fixed=fixed, remarks=tuple(dict.fromkeys(remarks)))
+    draws = [
+        draws_of(experiment, each, caches.answers_of(each, experiment.data), roles.class_names) for each in scorers
+    ]
+    drawn = next((each for each in draws if each is not None), None)
+    if drawn is not None:
+        pool = fixed["train" if "train" in fixed else "pool"]
+        remarks.append(drawn.sentence(pool, joined_by(pool), experiment))
+    return replace(roles, fixed=fixed, remarks=tuple(dict.fromkeys(remarks)), draws=drawn)
 
 
 def _trained(roles: Roles, experiment: Experiment) -> list[str]:

@@ -26,6 +26,7 @@ from overproof.data.options import DataOptions
 from overproof.data.remarks import remarks_on_new_gaps
 from overproof.data.wording import listed
 from overproof.errors import InputError
+from overproof.runs.asking.draws import Draws
 from overproof.runs.experiment import MethodOptions
 from overproof.seeds import derived_seed
 
@@ -91,6 +92,7 @@ class Roles:
         repeated: How many examples of each role are in the test too.
         remarks: What is to be known of the files, in sentences.
         held_fold: The fold of the labelled rows that is judged and not trained on; None for all other runs.
+        draws: How rows of the pool were drawn to be answered; None where nothing says so.
     """
 
     options: DataOptions
@@ -99,6 +101,7 @@ class Roles:
     repeated: Mapping[str, int]
     remarks: tuple[str, ...] = ()
     held_fold: int | None = None
+    draws: Draws | None = None
     # Of these roles alone: `dataclasses.replace` begins them anew.
     _remarks: dict[int, tuple[str, ...]] = field(default_factory=dict, init=False)
     _last: dict[int, SeedRoles] = field(default_factory=dict, init=False)

@@ -27,6 +27,7 @@ from overproof.runs.seed_inputs import SeedInputs
 from overproof.runs.teacher_answers import TeacherAnswers
 from overproof.storage import atomic
 from overproof.storage.manifest import write_folder
+from overproof.teachers import joined_by
 from overproof.training.checkpoint import Resume
 from overproof.training.examples import AnsweredExamples, TrainingData
 from overproof.training.one_student import PeerRounds, train_student
@@ -76,11 +77,15 @@ class Students:
         # Only `evaluate` opens the test.
         trained_on = {"labelled": roles.labelled, "pool": roles.pool, **held}
         trained_on.pop("test", None)
-        answered, start = {}, 0
+        answered, start, draws = {}, 0, self.teacher.roles.draws
         for role, examples in trained_on.items():
             place = torch.arange(start, start + len(examples))
             answered[role] = AnsweredExamples(
-                place=place, label=examples.label, answers=answers[role], group=group_words(examples)
+                place=place,
+                label=examples.label,
+                answers=answers[role],
+                group=group_words(examples),
+                draw_weight=draws.of(joined_by(examples)) if role == "pool" and draws is not None else None,
             )
             start += len(examples)
         return SeedInputs(

@@ -37,6 +37,9 @@ class ScorerOptions(Options):
             must be as many.
         columns: Names of columns of `answers` by what they are read as, such as `{id: ticket, label: llm_queue}`, where
             they are called otherwise. If it names more than the id, no other column is read.
+        draws: Files of `overproof next --for teacher`, whose rows were answered in `answers` by a tool that does not
+            keep the columns `inclusion_probability` and `drawn`; where `answers` have these, none is needed. Students
+            then count every pool example by what it stands for (`overproof.evaluation.staged_draws`).
         classes: The names of a pretrained model's outputs, in order, where the model does not name them; the order
             of the lists of probabilities in `answers`. Matched to the data's class names by name.
         weights: A safetensors file: the import path is that of a torch module which has them, and is not trained.
@@ -70,6 +73,7 @@ class ScorerOptions(Options):
     format: str = "auto"
     align: Literal["id", "rows"] = "id"
     columns: dict[str, str] = pydantic.Field({})
+    draws: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     weights: str = ""
     vote: Literal["soft", "majority", "reliability", "set"] = "soft"
@@ -113,7 +117,7 @@ class ScorerOptions(Options):
         """Whether it is trained on the labelled examples of the run."""
         return not self.brought and not self.answers
 
-    @pydantic.field_validator("answers", mode="before")
+    @pydantic.field_validator("answers", "draws", mode="before")
     @classmethod
     def _one_path_is_a_list(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str) else value
@@ -139,6 +143,8 @@ class ScorerOptions(Options):
         if len(set(self.classes)) < len(self.classes):
             twice = next(name for name in self.classes if self.classes.count(name) > 1)
             raise InputError(f"Option 'teacher.classes' names {twice!r} twice; every output has a class of its own.")
+        if self.draws and not self.answers:
+            raise InputError("Option 'teacher.draws' is about 'teacher.answers', and there are none.")
         if self.vote != "soft" and not self.answers:
             raise InputError(f"Option 'teacher.vote' is {self.vote!r}, but there are no 'teacher.answers' to count.")
         for option, given in (("columns", self.columns), ("aliases", self.aliases)):

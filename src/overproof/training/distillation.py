@@ -319,6 +319,8 @@ def content_of(student: Student, data: TrainingData, resume: Resume) -> str:
             content.update(part.contiguous().numpy().data)
         if each.group is not None:
             content.update(each.group.contiguous().numpy().data)
+        if each.draw_weight is not None:
+            content.update(b"draw weight" + each.draw_weight.contiguous().numpy().tobytes())
     return content.hexdigest()
 
 

@@ -76,7 +76,7 @@ def fit_weighted(
     if held_out is None and (method.needs_held_out or options.early_stop_epochs):
         raise InputError("Weights and early stopping need labelled examples held out of training; give some.")
     memories = method.start(data.transition)
-    draw_rate = _draw_rates(options, num_labelled, data.num_pool)
+    draw_rate = _draw_rates(options, num_labelled, data.num_pool) * rows.draw_weight
     evaluated = _evaluated(student, data, method, memories)
     matrix = stacked([body.matrix(_estimator_inputs(student, rows.take(part))) for part in _parts(0, len(rows))])
     history, best, best_fit, best_loss = list[EpochRecord](), body.archive, 0, float("inf")

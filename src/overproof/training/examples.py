@@ -28,12 +28,15 @@ class AnsweredExamples:
         label: [N], the given label, or -1 if there is none.
         answers: The teacher's answers; out of sample where the label is used.
         group: [N], a number for the group of each example, such as the hash of its name; None without groups.
+        draw_weight: [N], positive: by what each example's weight is multiplied because not all were drawn with the same
+            probability (`overproof.evaluation.staged_draws`); None where they were.
     """
 
     place: Int[Tensor, "N"]
     label: Int[Tensor, "N"]
     answers: Answers
     group: Int[Tensor, "N"] | None = None
+    draw_weight: Float[Tensor, "N"] | None = None
 
     def __len__(self) -> int:
         return len(self.label)
@@ -45,6 +48,7 @@ class AnsweredExamples:
             label=self.label[rows],
             answers=self.answers.take(rows),
             group=None if self.group is None else self.group[rows],
+            draw_weight=None if self.draw_weight is None else self.draw_weight[rows],
         )
 
     @property
@@ -85,11 +89,18 @@ class AnsweredExamples:
             num_candidates=noise.candidates(margin),
             likelihood=noise.likelihood,
             class_share=self._class_share(),
+            draw_weight=torch.ones(len(self)) if self.draw_weight is None else self.draw_weight.float(),
         )
 
     def _class_share(self) -> Float[Tensor, "N"]:
-        """The share of these examples with the same class: the given label, or where there is none the pseudo-label."""
+        """The share of these examples with the same class: the given label, or where there is none the pseudo-label.
+
+        With draw weights it is the share of the examples that these stand for.
+        """
         named = self.label.where(self.label >= 0, self.answers.pseudo_label.long())
+        if self.draw_weight is not None:
+            sums = torch.bincount(named, self.draw_weight.double(), minlength=self.answers.num_classes)
+            return (sums / sums.sum())[named].float()
         counts = torch.bincount(named, minlength=self.answers.num_classes)
         return counts[named].float() / max(len(self), 1)
 
@@ -193,6 +204,7 @@ class TrainingRows:
         num_candidates: [N], in 1..K.
         likelihood: P(answer | class) of the teacher's answers.
         class_share: [N], the share of rows of the same side with the same given label, or else pseudo-label.
+        draw_weight: [N], by what the weight of each row is multiplied; 1 where all were drawn alike.
     """
 
     inputs: Batches
@@ -203,6 +215,7 @@ class TrainingRows:
     num_candidates: Int[Tensor, "N"]
     likelihood: LikelihoodRule
     class_share: Float[Tensor, "N"]
+    draw_weight: Float[Tensor, "N"]
 
     def __len__(self) -> int:
         return len(self.label)
@@ -218,6 +231,7 @@ class TrainingRows:
             num_candidates=torch.cat([self.num_candidates, other.num_candidates]),
             likelihood=self.likelihood,
             class_share=torch.cat([self.class_share, other.class_share]),
+            draw_weight=torch.cat([self.draw_weight, other.draw_weight]),
         )
 
     def to(self, device: torch.device) -> "TrainingRows":
@@ -231,6 +245,7 @@ class TrainingRows:
             num_candidates=self.num_candidates.to(device),
             likelihood=self.likelihood.to(device),
             class_share=self.class_share.to(device),
+            draw_weight=self.draw_weight.to(device),
         )
 
     def take(self, rows: Tensor) -> Tensor | Ragged:

@@ -47,6 +47,7 @@ def train(
 
     The objective is the mean over the batch's examples, labelled and pool alike, of weight times loss; it is divided
     by the number of examples, never by the sum of the weights, because that is what makes debiasing weights unbiased.
+    The weight is the method's, times that by which the example was drawn; records hold the method's alone.
 
     The global random generator is seeded at every step, for dropout, and restored at the end.
 
@@ -147,7 +148,8 @@ def train(
             batch = rows.batch(taken, student_logits.float(), teacher_probs, data.transition)
             loss, weight = method(batch, state.memories, len(labelled_part))
             # The only place in the package where examples are averaged.
-            mean_loss = torch.dot(weight, loss) * (world / (labelled_size + pool_size))
+            counted = weight * rows.draw_weight.index_select(0, taken)
+            mean_loss = torch.dot(counted, loss) * (world / (labelled_size + pool_size))
             mean_loss.backward()
             state.passes[state.num_passes] = _pass_record(
                 mean_loss.detach(), weight[len(labelled_part) if num_pool else 0 :]

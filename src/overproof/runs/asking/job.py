@@ -2,8 +2,8 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,7 @@ class Job:
         licence: The licence under which its answers may be used; empty if not stated.
         folder: Where raw answers are.
         results: Where answers, refusals and summary are written; None for the same folder.
+        kept: More columns of answers, by name: one value a row.
     """
 
     options: EndpointOptions
@@ -51,6 +52,7 @@ class Job:
     licence: str
     folder: Path
     results: Path | None = None
+    kept: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
     @property
     def form(self) -> Form:
@@ -88,7 +90,7 @@ class Job:
         digest = hashlib.sha256(prompt.read_bytes()).hexdigest()
         summary = summary_of(asked, of, form, licence=self.licence, prompt=str(self.options.prompt), digest=digest)
         results = self.results or self.folder
-        write_answers(results, self.ids, of)
+        write_answers(results, self.ids, of, self.kept)
         summary["answers_blake2b"] = digest_of_file(results / ANSWERS)
         atomic.write_json(results / SUMMARY, summary)
         return asked, of, summary

@@ -1,11 +1,14 @@
 """The rows of a file as questions: which columns the prompt needs, which is the id, and which classes there are."""
 
 import json
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from overproof.answers.names import DRAWN, INCLUSION
 from overproof.answers.tables import as_text
 from overproof.data import Source
 from overproof.data.ids import text_ids
@@ -44,12 +47,14 @@ class Rows:
         prompts: One a row; "" where it has no text.
         class_names: K names.
         understood: What was taken for what, in sentences.
+        kept: Columns that answers keep: how the rows were drawn, where the file says so.
     """
 
     ids: tuple[str, ...]
     prompts: tuple[str, ...]
     class_names: tuple[str, ...]
     understood: tuple[str, ...] = field(default=())
+    kept: Mapping[str, Sequence[Any]] = field(default_factory=dict)
 
 
 def rows_of(path: str, prompt: Prompt, columns: Columns, prompt_name: str) -> Rows:
@@ -76,6 +81,9 @@ def rows_of(path: str, prompt: Prompt, columns: Columns, prompt_name: str) -> Ro
                 f"{listed(facts.table.column_names)}."
             )
     table = _spelled(facts)
+    kept = {name: table.column(name).to_pylist() for name in (INCLUSION, DRAWN) if name in table.column_names}
+    # How rows were drawn is no label.
+    facts = replace(facts, columns=tuple(each for each in facts.columns if each.name not in kept))
     class_names, label = _classes(facts, table, columns, understood)
     sources = _sources(facts, prompt, columns, understood, prompt_name)
     if shown := [field for field, source in sources.items() if source == label]:
@@ -91,6 +99,7 @@ def rows_of(path: str, prompt: Prompt, columns: Columns, prompt_name: str) -> Ro
         ),
         class_names=class_names,
         understood=tuple(understood),
+        kept=kept,
     )
 
 

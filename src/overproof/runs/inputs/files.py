@@ -72,6 +72,7 @@ def without_paths(experiment: Experiment) -> Any:
     content["data"]["labels"] = len(content["data"]["labels"])
     for scorer in (content["teacher"], *content["teacher"]["others"]):
         scorer["answers"] = len(scorer["answers"])
+        scorer["draws"] = len(scorer["draws"])
         scorer["weights"] = scorer["weights"] and "a file"
         if _is_path(scorer["model"]):
             scorer["model"] = f"a path{Path(scorer['model']).suffix if not Path(scorer['model']).is_dir() else ''}"
@@ -106,6 +107,8 @@ def _of_source(role: str, source: Source) -> Iterator[InputFiles]:
 def _of_scorer(option: str, scorer: ScorerOptions) -> Iterator[InputFiles]:
     for path in scorer.answers:
         yield _of_files(f"{option}.answers", path, [Path(path).expanduser()])
+    for path in scorer.draws:
+        yield _of_files(f"{option}.draws", path, [Path(path).expanduser()])
     if scorer.brought:
         what = "weights" if scorer.weights else "model"
         files = [path for path in brought_kind_of(scorer).files(scorer) if path.is_file()]

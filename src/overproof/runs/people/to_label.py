@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Int64
 from torch import Tensor
 
+from overproof.answers import names
 from overproof.answers.tables import read_table
 from overproof.data import Examples
 from overproof.data.wording import listed
@@ -27,7 +28,7 @@ probability with which they were drawn."""
 RANDOM = "random"
 """The purpose of a simple random sample of the pool."""
 
-_OURS = frozenset((CONTENT, "id", LABEL, PURPOSE, INCLUSION, "by", "probability"))
+_OURS = frozenset((CONTENT, "id", LABEL, PURPOSE, INCLUSION, "by", "probability", names.INCLUSION, names.DRAWN))
 
 
 def shuffled(rows: Int64[Tensor, "N"], seed: int, *words: str) -> Int64[Tensor, "N"]:

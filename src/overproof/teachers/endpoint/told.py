@@ -148,18 +148,19 @@ def check_followed(told_of: Told, schema: bool) -> list[str]:
     ]
 
 
-def write_answers(folder: Path, ids: Sequence[str], of: Told) -> None:
+def write_answers(folder: Path, ids: Sequence[str], of: Told, kept: Mapping[str, Sequence[Any]]) -> None:
     """Write the file of answers and that of refusals; the latter is removed where there are none.
 
     Args:
         folder: Where.
         ids: One a row.
         of: What the answers say.
+        kept: More columns, by name: one value a row.
     """
     lines = [
-        json.dumps({"id": key, **answer}, ensure_ascii=False)
+        json.dumps({"id": key, **answer, **{name: values[row] for name, values in kept.items()}}, ensure_ascii=False)
         # Rows without ids are known by their content, and those of the same content are one.
-        for key, answer in dict(zip(ids, of.answers, strict=True)).items()
+        for key, (row, answer) in dict(zip(ids, enumerate(of.answers), strict=True)).items()
         if answer is not None
     ]
     atomic.write_text(folder / ANSWERS, "".join(f"{line}\n" for line in lines))
