@@ -176,9 +176,13 @@ PLACES: dict[str, dict[str, str]] = {
         "_linked_away": "only where the path leads is looked at",
     },
     "teachers/brought/onnx_file.py": {"_session": "without custom operators"},
-    "teachers/brought/onnx_inputs.py": {"token_batches": "data in JSON"},
+    "teachers/brought/onnx_texts.py": {"_tokenizer": "data in JSON"},
     "teachers/brought/saved_student.py": {"SavedStudentFolder.files": "constants"},
-    "teachers/brought/skops_file.py": {"open_skops": "types that skops and the user trust"},
+    "teachers/brought/skops_file.py": {
+        "open_skops": "types that skops and the user trust",
+        "_asked": "a constant",
+        "_frame": "a constant",
+    },
     "teachers/feature_cache.py": {"gather": "the name is a digest"},
     "teachers/keys.py": {"_network": "literals alone"},
     "teachers/trained/cross_fitted.py": {

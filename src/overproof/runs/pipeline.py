@@ -186,7 +186,7 @@ class Run:
             seed=inputs.seed,
             checked=True,
         )
-        return replace(found, findings=(*self._roles.remarks_for(self.experiment.seeds[0]), *found.findings))
+        return replace(found, findings=(*self.teacher.remarks(self.experiment.seeds[0]), *found.findings))
 
     @step
     def distill(self) -> None:
@@ -235,7 +235,7 @@ class Run:
             scorers=tuple(scorer.model for scorer in self.experiment.scorers),
             stacks=self.teacher.stacks(),
             input_remarks=(
-                *self._roles.remarks_for(self.experiment.seeds[0]),
+                *self.teacher.remarks(self.experiment.seeds[0]),
                 *(
                     remark
                     for examples in (last.labelled, last.pool, last.test)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from overproof.answers.files import vote_counts
 from overproof.answers.predictions import Answers, compress
-from overproof.data import group_words, repeats_in
+from overproof.data import concatenate, group_words, repeats_in
 from overproof.errors import InputError
 from overproof.evaluation.findings.run_facts import VoteFacts
 from overproof.functional import margin
@@ -26,7 +26,7 @@ from overproof.runs.scorer_answers import ScorerAnswers
 from overproof.seeds import derived_seed
 from overproof.storage import checked
 from overproof.synthetic import random_flips
-from overproof.teachers import SavedTeacher
+from overproof.teachers import SavedTeacher, remarks_of
 from overproof.training.options import TrainOptions
 from overproof.training.teacher_source import STORED, OnlineTeacher, TeacherSource
 
@@ -109,6 +109,14 @@ class TeacherAnswers:
                         VoteFacts(file=Path(path).name, per_example=counts[0], agreement=counts[1], vote=scorer.vote)
                     )
         return tuple(found)
+
+    def remarks(self, seed: int) -> tuple[str, ...]:
+        """Sentences about the examples of a seed, and about what pretrained models do not read of them."""
+        parties = [each for each in self.given.for_seed(seed).by_role().values() if len(each)]
+        opened = [self.scorers.opened(each, parties[0]) for each in self._scorers if each.brought and not each.asks]
+        # Texts alone may be cut; other examples are not copied for it.
+        everyone = concatenate(parties) if opened and parties[0].kind == "text" else parties[0]
+        return (*self.roles.remarks_for(seed), *(each for model in opened for each in remarks_of(model, everyone)))
 
     def stacks(self) -> tuple[Mapping[str, Any], ...]:
         """What each scorer of the stack counts, seed by seed, as stored; empty with one scorer."""

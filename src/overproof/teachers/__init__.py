@@ -23,6 +23,7 @@ from overproof.teachers.kinds import trainable as trainable
 from overproof.teachers.scorers import Brought as Brought
 from overproof.teachers.scorers import Predictor as Predictor
 from overproof.teachers.scorers import Trainable as Trainable
+from overproof.teachers.scorers import remarks_of as remarks_of
 from overproof.teachers.trained.cross_fitted import cross_fitted as cross_fitted
 from overproof.teachers.trained.estimator import Estimator as Estimator
 from overproof.teachers.trained.network import Network as Network

@@ -55,6 +55,17 @@ class Brought(Protocol):
         ...
 
 
+def remarks_of(teacher: Brought, examples: Examples) -> list[str]:
+    """What a pretrained teacher does not read of some examples, and how it computes; empty where there is nothing.
+
+    Args:
+        teacher: Some say nothing.
+        examples: What it answers.
+    """
+    said: Callable[[Examples], list[str]] | None = getattr(teacher, "remarks", None)
+    return [] if said is None else said(examples)
+
+
 def check_named(width: int, names: Sequence[str], who: str) -> None:
     """A teacher has a name for each of the classes that it answers for.
 

@@ -95,7 +95,9 @@ def cross_fitted_estimator(
         own = tuple(map(str, checked_classes(estimator, who)))
         numbered = own == tuple(map(str, range(len(names))))
         order = torch.arange(len(names)) if numbered else column_order(names, own, who)
-        both = [probs_of(estimator, each.read_by(estimator, who), who)[:, order] for each in (labelled, pool)]
+        both = [
+            probs_of(estimator, each.read_by(estimator, who), each.examples, who)[:, order] for each in (labelled, pool)
+        ]
         return both[0], both[1]
 
     known = labelled.examples
@@ -155,7 +157,12 @@ def _fit_of(estimator: Any, labelled: GivenRows, seed: int) -> Callable[[int, Te
             _check_numbers(some.examples, fitted, who)
             raise InputError(f"{who} cannot be fitted on {some.examples.origin}: {reason(error)}.") from None
         own = checked_classes(fitted, who)
-        return lambda asked: spread(probs_of(fitted, asked.read_by(fitted, who), who).numpy(), own, len(names))
+
+        def answer(asked: GivenRows) -> Tensor:
+            probs = probs_of(fitted, asked.read_by(fitted, who), asked.examples, who)
+            return spread(probs.numpy(), own, len(names))
+
+        return answer
 
     return fit
 

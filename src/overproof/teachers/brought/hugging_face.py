@@ -1,11 +1,10 @@
 """A Hugging Face classifier of texts or images from a local folder: safetensors only, no code of the folder's own."""
 
 import json
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -18,26 +17,30 @@ from overproof.data import Examples, Kind
 from overproof.data.wording import listed, reason
 from overproof.errors import InputError
 from overproof.models.embeddings import quiet
-from overproof.models.transformer import check_config
+from overproof.teachers.brought.cut_texts import cut_texts
+from overproof.teachers.brought.decision import which
+from overproof.teachers.brought.hugging_face_config import ADAPTER, Activation, check_adapter, describe, outputs
+from overproof.teachers.brought.hugging_face_texts import Texts, texts_for
 from overproof.teachers.kind import BroughtKind, Named
 from overproof.teachers.scorers import check_named, checked_options, column_order, hash_of_files
 
-KINDS: Mapping[str, Kind] = {"ForSequenceClassification": "text", "ForImageClassification": "image"}
-"""The kind of examples that an architecture reads, by the end of its name."""
-
-UNNAMED = re.compile(r"LABEL_\d+")
-"""Default names of classes in a configuration."""
+READING = 2
+"""The number of the rules by which folders are read: raised where the same options give other answers."""
 
 
 class HuggingFaceOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
     """How a Hugging Face classifier is applied.
 
     Args:
-        max_tokens: A text is cut after that many tokens.
-        batch_size: Examples at a time; texts are sorted by length first, so that little is padded.
+        max_tokens: A text is cut after that many tokens; by default where the model and its tokenizer end, and after
+            8,192 at the latest.
+        scores: What makes probabilities of its logits: `auto` is what transformers' own pipeline takes, a softmax, and
+            for one output a sigmoid; `sigmoid` is one for each class, and divides them by their sum.
+        batch_size: Examples at a time. Only texts of the same number of tokens are in a batch, so that none is padded.
     """
 
-    max_tokens: int = pydantic.Field(256, ge=2)
+    max_tokens: int | None = pydantic.Field(None, ge=2)
+    scores: Literal["auto", "softmax", "sigmoid"] = "auto"
     batch_size: int = pydantic.Field(32, ge=1)
 
 
@@ -50,16 +53,22 @@ class HuggingFaceTeacher:
         fingerprint: The hashes of its files and how it is applied.
         order: [K], which of its columns each of the run's classes is.
         model: In evaluation mode.
-        inputs: Some examples, together in a batch, to what the model takes by keyword.
+        front: What turns texts into tokens, or images into what the model takes.
+        activation: What makes probabilities of its logits.
         batch_size: Examples at a time.
+        who: What to call it in errors.
+        stored_as: The type of its weights, where it is not that of the computation.
     """
 
     kind: Kind
     fingerprint: str
     order: Int[Tensor, "K"]
     model: Any = field(repr=False)
-    inputs: Callable[[Examples], Mapping[str, Tensor]] = field(repr=False)
+    front: "Texts | Callable[[Examples], Mapping[str, Tensor]]" = field(repr=False)
+    activation: Activation
     batch_size: int
+    who: str
+    stored_as: str = ""
 
     def probs(self, examples: Examples) -> Float[Tensor, "N K"]:
         """Its probabilities for some examples, one column for each of the run's classes."""
@@ -67,24 +76,55 @@ class HuggingFaceTeacher:
             raise InputError(
                 f"{examples.origin} holds examples of kind {examples.kind!r}; the teacher reads {self.kind!r}."
             )
-        order = torch.arange(len(examples))
-        if self.kind == "text":
-            assert isinstance(examples.inputs, pa.Array)
-            order = torch.tensor([len(text) for text in examples.inputs.to_pylist()]).argsort(stable=True)
         probs = torch.empty(len(examples), len(self.order))
         with torch.no_grad():
-            for rows in order.split(self.batch_size):
-                try:
-                    logits = self.model(**self.inputs(examples.take(rows))).logits
-                except torch.OutOfMemoryError:
-                    raise
-                except (RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:
-                    raise InputError(
-                        f"teacher: the Hugging Face model and its tokenizer or image processor do not fit each other: "
-                        f"{reason(error)}."
-                    ) from error
-                probs[rows] = logits.float().softmax(dim=1)[:, self.order]
+            try:
+                for rows, batch in self._batches(examples):
+                    probs[rows] = self._of_logits(self.model(**batch).logits.float())[:, self.order]
+            except torch.OutOfMemoryError:
+                raise
+            except (RuntimeError, ValueError, TypeError, LookupError, AttributeError) as error:
+                raise InputError(
+                    f"teacher: the Hugging Face model and its tokenizer or image processor do not fit each other: "
+                    f"{reason(error)}."
+                ) from error
+        bad = ~probs.isfinite().all(dim=1)
+        if bad.any():
+            row = int(bad.nonzero()[0])
+            raise InputError(f"{self.who} gives {which(examples, row)} no finite probabilities.")
         return probs
+
+    def remarks(self, examples: Examples) -> list[str]:
+        """How many texts are cut, and weights of less precision than the computation."""
+        sentences = []
+        if self.stored_as:
+            sentences.append(
+                f"The {self.who} has weights in {self.stored_as}; they are computed with in float32, and transformers "
+                f"itself computes in {self.stored_as}, whose probabilities differ in the second or third digit."
+            )
+        if isinstance(self.front, Texts):
+            front = self.front
+
+            def whole_lengths(some: Examples) -> Tensor:
+                assert isinstance(some.inputs, pa.Array)
+                return front.whole_lengths(some.inputs.to_pylist())
+
+            sentences += cut_texts(self.who, whole_lengths, front.max_tokens, examples)
+        return sentences
+
+    def _batches(self, examples: Examples) -> Iterator[tuple[Tensor, Mapping[str, Tensor]]]:
+        if isinstance(self.front, Texts):
+            assert isinstance(examples.inputs, pa.Array)
+            yield from self.front.batches(examples.inputs.to_pylist(), self.batch_size)
+            return
+        for rows in torch.arange(len(examples)).split(self.batch_size):
+            yield rows, self.front(examples.take(rows))
+
+    def _of_logits(self, logits: Float[Tensor, "n k"]) -> Float[Tensor, "n K"]:
+        if self.activation == "softmax":
+            return logits.softmax(dim=1)
+        probs = logits.sigmoid()
+        return torch.cat([1 - probs, probs], dim=1) if probs.shape[1] == 1 else probs / probs.sum(dim=1, keepdim=True)
 
 
 def open_hugging_face(
@@ -112,58 +152,33 @@ def open_hugging_face(
     """
     who = f"teacher ({folder})"
     chosen = checked_options(HuggingFaceOptions, options, who)
-    kind, names = _described(folder, who)
-    names = tuple(classes) if classes else names
-    if examples.kind != kind:
-        raise InputError(f"{who} reads {kind}s, but the data are of kind {examples.kind!r}.")
+    check_adapter(folder, who)
+    described = describe(folder, chosen.scores, who)
+    if examples.kind != described.kind:
+        raise InputError(f"{who} reads {described.kind}s, but the data are of kind {examples.kind!r}.")
     weights = sorted(folder.glob("*.safetensors"))
     if not weights:
         raise InputError(
             f"{who} holds no safetensors; only such weights are read: save the model anew with save_pretrained."
         )
-    if not classes and any(UNNAMED.fullmatch(name) for name in names):
-        raise InputError(
-            f"{who} does not name its {len(names)} classes ({listed(names, limit=3)}); give 'teacher.classes', their "
-            f"names in the order of its outputs."
-        )
+    names = outputs(described, classes, class_names, who)
     order = column_order(class_names, names, who)
-    made = json.dumps({"hugging face": chosen.model_dump(mode="json"), "classes": list(names)}, sort_keys=True)
+    given = {**chosen.model_dump(mode="json", exclude_defaults=True), "reading": READING}
+    made = json.dumps({"hugging face": given, "classes": list(names)}, sort_keys=True)
     files = hash_of_files(sorted([*weights, *folder.glob("*.json"), *folder.glob("*.txt"), *folder.glob("*.model")]))
-    model, inputs, version = _loaded(folder, kind, chosen, who)
-    check_named(model.config.num_labels, names, who)
+    model, front, version = _loaded(folder, described.kind, chosen, who)
+    check_named(max(model.config.num_labels, 2), names, who)
     return HuggingFaceTeacher(
-        kind=kind,
+        kind=described.kind,
         fingerprint=f"{made} transformers={version} files={files}",
         order=order,
         model=model,
-        inputs=inputs,
+        front=front,
+        activation=described.activation,
         batch_size=chosen.batch_size,
+        who=who,
+        stored_as=described.stored_as,
     )
-
-
-def _described(folder: Path, who: str) -> tuple[Kind, tuple[str, ...]]:
-    """The kind of examples that the model reads and the names of its classes, by its configuration."""
-    try:
-        config = json.loads((folder / "config.json").read_text())
-        architectures = list(config.get("architectures") or [])
-        labels = {int(index): str(name) for index, name in (config.get("id2label") or {}).items()}
-    except (OSError, ValueError, AttributeError, TypeError) as error:
-        raise InputError(f"{who}: config.json cannot be read: {reason(error)}.") from None
-    # Code that `auto_map` names is not run; an implementation by name would be loaded.
-    check_config({key: value for key, value in config.items() if key.endswith("_implementation")}, f"config of {who}")
-    kinds = [kind for end, kind in KINDS.items() if any(name.endswith(end) for name in architectures)]
-    if not kinds:
-        raise InputError(
-            f"{who} is {listed(architectures) or 'of no architecture'}; a classifier is needed: "
-            f"{listed(f'…{end}' for end in KINDS)}."
-        )
-    if config.get("problem_type") in ("regression", "multi_label_classification"):
-        raise InputError(f"{who} has problem_type {config['problem_type']!r}; one class an example is needed.")
-    # A configuration that names no classes has two of them.
-    labels = labels or {0: "LABEL_0", 1: "LABEL_1"}
-    if sorted(labels) != list(range(len(labels))) or len(labels) < 2:
-        raise InputError(f"{who} numbers its classes {listed(sorted(labels))}; 0 to K - 1 is needed, K at least 2.")
-    return kinds[0], tuple(labels[index] for index in range(len(labels)))
 
 
 def _loaded(folder: Path, kind: Kind, chosen: HuggingFaceOptions, who: str) -> tuple[Any, Any, str]:
@@ -197,13 +212,8 @@ def _loaded(folder: Path, kind: Kind, chosen: HuggingFaceOptions, who: str) -> t
         # transformers would draw them at random: a body without the head that was trained on it.
         raise InputError(f"{who} lacks the weights {listed(lacking, limit=5)}; it is no trained classifier.")
 
-    def tokens(some: Examples) -> Mapping[str, Tensor]:
-        assert isinstance(some.inputs, pa.Array)
-        texts = some.inputs.to_pylist()
-        batch: Mapping[str, Tensor] = front(
-            texts, padding=True, truncation=True, max_length=chosen.max_tokens, return_tensors="pt"
-        )
-        return batch
+    if kind == "text":
+        return model, texts_for(model, front, chosen.max_tokens, who), transformers.__version__
 
     def pixels(some: Examples) -> Mapping[str, Tensor]:
         assert isinstance(some.inputs, Tensor)
@@ -212,17 +222,18 @@ def _loaded(folder: Path, kind: Kind, chosen: HuggingFaceOptions, who: str) -> t
         batch: Mapping[str, Tensor] = front(images=arrays, return_tensors="pt", input_data_format="channels_last")
         return batch
 
-    return model, (tokens if kind == "text" else pixels), transformers.__version__
+    return model, pixels, transformers.__version__
 
 
 class HuggingFaceFolder(BroughtKind):
-    """A folder with `config.json`."""
+    """A folder with `config.json`; one with an adapter alone is refused in words."""
 
     def matches(self, named: Named) -> bool:
         """A saved student's folder may hold a `config.json` too."""
         folder = Path(named.model)
         is_path = "/" in named.model and not named.weights
-        return is_path and (folder / "config.json").is_file() and not (folder / "student.json").is_file()
+        has_model = (folder / "config.json").is_file() or (folder / ADAPTER).is_file()
+        return is_path and has_model and not (folder / "student.json").is_file()
 
     def open(self, named: Named, class_names: Sequence[str], examples: Examples) -> HuggingFaceTeacher:
         """As `open_hugging_face`."""

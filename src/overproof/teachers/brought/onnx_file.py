@@ -1,9 +1,8 @@
 """An ONNX file as teacher: images, tables, texts or token ids in, probabilities or logits out."""
 
-import functools
 import json
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -17,10 +16,22 @@ from torch import Tensor
 from overproof.data import Examples, Kind
 from overproof.data.wording import listed, reason
 from overproof.errors import InputError
+from overproof.teachers.brought.constant_answers import check_range
+from overproof.teachers.brought.cut_texts import cut_texts
+from overproof.teachers.brought.decision import Decision, check_decision
 from overproof.teachers.brought.onnx_external import external_files, outside_files
-from overproof.teachers.brought.onnx_inputs import Feed, reader_for
+from overproof.teachers.brought.onnx_feed import Feed
+from overproof.teachers.brought.onnx_graph import columns_by_class, read_graph
+from overproof.teachers.brought.onnx_inputs import Pixels, reader_for
+from overproof.teachers.brought.onnx_scores import ScoreReading, Scores, reading
 from overproof.teachers.kind import BroughtKind, Named
 from overproof.teachers.scorers import check_named, checked_options, column_order, hash_of_files
+
+FIRST = 64
+"""So many examples are run to see what the scores are."""
+
+READING = 2
+"""The number of the rules by which files are read: raised where the same options give other answers."""
 
 METADATA = ("class_names", "classes")
 """Keys of a file's metadata that may hold the names of its classes, as a JSON list."""
@@ -31,21 +42,29 @@ class OnnxOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
 
     Args:
         output: The output that answers, by name; by default the one called like probabilities, else like logits, else
-            the only one of numbers.
-        scores: What it gives: `probabilities` or `logits`; `auto` takes rows that are distributions for the first.
+            the only one of numbers, or one output for each class.
+        scores: What it gives: `probabilities`, `logits` (a softmax follows; a sigmoid for one column), `sigmoid` (one
+            probability for each class, which are divided by their sum) or `margins` (z and -z of two classes, or one
+            column z). `auto` decides by the last operator of the graph and by the rows, and asks where these do not.
+        decision: Where the file also gives the class that it predicts, and that is not the one of the largest score
+            (a tuned threshold): `predict` or `probabilities` says which is the answer.
         columns: For a table read as one matrix: its columns in order; by default those of the data.
+        pixels: The range of an image's pixels as floats: `unit` is 0 to 1, `bytes` is 0 to 255. `auto` is `bytes` where
+            the graph itself first scales or shifts them, as Keras' Rescaling does, else `unit`.
         mean: For images: what is subtracted of each channel after pixels are scaled to [0, 1]; none by default.
         std: And what it is divided by.
-        max_tokens: For token ids: a text is cut after that many.
+        max_tokens: For token ids: a text is cut after that many; by default where the model's own files say.
         batch_size: Examples at a time.
     """
 
     output: str = ""
-    scores: Literal["auto", "probabilities", "logits"] = "auto"
+    scores: Scores = "auto"
+    decision: Decision = ""
     columns: tuple[str, ...] = ()
+    pixels: Literal["auto", "unit", "bytes"] = "auto"
     mean: tuple[float, ...] = ()
     std: tuple[pydantic.PositiveFloat, ...] = ()
-    max_tokens: int = pydantic.Field(128, ge=1)
+    max_tokens: int | None = pydantic.Field(None, ge=1)
     batch_size: int = pydantic.Field(64, ge=1)
 
 
@@ -58,8 +77,10 @@ class OnnxTeacher:
         fingerprint: The hash of the file and how it is applied.
         former: The same with the file's name, as earlier versions had it.
         order: [K], which of its columns each of the run's classes is.
-        scores: Some examples to their scores [n, K], in its own order.
-        logits: Whether they are logits.
+        names: K, its own, in the order of its columns.
+        scorer: Some examples to their scores.
+        reading: What these are.
+        decision: As in `OnnxOptions`.
         batch_size: Examples at a time.
     """
 
@@ -67,18 +88,32 @@ class OnnxTeacher:
     fingerprint: str
     former: str = ""
     order: Int[Tensor, "K"]
-    scores: Callable[[Examples], np.ndarray] = field(repr=False)
-    logits: bool
+    names: tuple[str, ...]
+    scorer: "_Scorer" = field(repr=False)
+    reading: ScoreReading
+    decision: Decision
     batch_size: int
 
     def probs(self, examples: Examples) -> Float[Tensor, "N K"]:
         """Its probabilities for some examples, one column for each of the run's classes."""
-        parts = [
-            torch.from_numpy(self.scores(examples.take(rows)))
-            for rows in torch.arange(len(examples)).split(self.batch_size)
-        ]
-        scores = torch.cat(parts).float()
-        return (scores.softmax(dim=1) if self.logits else scores)[:, self.order]
+        probs = torch.empty(len(examples), len(self.names))
+        for rows in self.scorer.feed.batches(examples, self.batch_size):
+            some = examples.take(rows)
+            scores, predicted = self.scorer(some)
+            own = self.reading.probs(scores, some)
+            if predicted is not None:
+                column = check_decision(self.decision, predicted, own.numpy(), self.names, self.reading.who, some)
+                if column is not None:
+                    own = torch.nn.functional.one_hot(torch.from_numpy(column), len(self.names)).float()
+            probs[rows] = own.float()
+        return probs[:, self.order]
+
+    def remarks(self, examples: Examples) -> list[str]:
+        """How many texts are cut."""
+        feed = self.scorer.feed
+        if feed.whole_length is None:
+            return []
+        return cut_texts(self.reading.who, feed.whole_length, feed.max_tokens, examples)
 
 
 def open_onnx(
@@ -89,12 +124,13 @@ def open_onnx(
     classes: Sequence[str],
     examples: Examples,
 ) -> OnnxTeacher:
-    """The teacher in an ONNX file; two examples are run to see the form of its output.
+    """The teacher in an ONNX file; some examples are run to see the form of its output.
 
-    An image is passed as [B, C, H, W] or [B, H, W, C], in [0, 1] where the input is of floats and as bytes where it is
-    of uint8, resized where the file fixes another size, grey repeated where it needs three channels. A table is passed
-    as one matrix, or column by column where the inputs have the names of columns. A text is passed as a string, or as
-    token ids by the `tokenizer.json` beside the file. One column of scores is that of the second of two classes.
+    An image is passed as [B, C, H, W] or [B, H, W, C], in [0, 1] where the input is of floats (0 to 255 where the graph
+    scales them itself) and as bytes where it is of uint8, resized where the file fixes another size, grey repeated
+    where it needs three channels. A table is passed as one matrix, or column by column where the inputs have the names
+    of columns. A text is passed as a string, or as token ids by the `tokenizer.json` beside the file. One column of
+    scores is that of the second of two classes.
 
     Args:
         path: The file.
@@ -104,38 +140,63 @@ def open_onnx(
         examples: Some of the examples that it will answer, at least one.
 
     Raises:
-        InputError: onnxruntime is not installed or cannot open it; inputs or outputs that do not suit the examples or
-            the classes.
+        InputError: onnxruntime or onnx is not installed or cannot open it; inputs or outputs that do not suit the
+            examples or the classes; scores that may mean several things; an answer that is the same for all images.
     """
     who = f"teacher ({path})"
     runtime, chosen = _runtime(who), checked_options(OnnxOptions, options, who)
-    made = json.dumps({"onnx": chosen.model_dump(mode="json"), "classes": list(classes)}, sort_keys=True)
+    given = {**chosen.model_dump(mode="json", exclude_defaults=True), "reading": READING}
+    made = json.dumps({"onnx": given, "classes": list(classes)}, sort_keys=True)
     files = [each for each in _files(path) if each.is_file() or each == path]
     made = f"{made} onnxruntime={runtime.__version__} file="
     hashes = [hash_of_files(files, "model.onnx"), hash_of_files(files)]
     session = _session(runtime, path, who)
-    scorer = _Scorer(
-        session=session,
-        output=_output(session.get_outputs(), chosen.output, who),
-        feed=reader_for(session.get_inputs(), chosen, examples, path),
-        who=who,
-    )
-    first = scorer(examples.take(torch.arange(min(scorer.fixed or 2, len(examples)))))
-    width = max(first.shape[1], 2)
-    names = tuple(classes) or _named(session, who) or tuple(map(str, scorer.keys))
+    graph, inputs = read_graph(path, who), session.get_inputs()
+    by_class = {} if chosen.output else columns_by_class(session.get_outputs())
+    outputs = tuple(by_class) or (_output(session.get_outputs(), chosen.output, who),)
+    pixels: Pixels = "unit"
+    if examples.kind == "image" and not (chosen.mean or chosen.std):
+        automatic = chosen.pixels == "auto" and graph.expects_bytes(inputs[0].name)
+        pixels = "bytes" if automatic or chosen.pixels == "bytes" else "unit"
+    first = examples.take(torch.arange(min(FIRST, len(examples))))
+
+    def scorer_of(range_of_pixels: Pixels) -> _Scorer:
+        return _Scorer(
+            session=session,
+            outputs=outputs,
+            predicted=_predicted(session.get_outputs()),
+            feed=reader_for(inputs, chosen, examples, path, range_of_pixels),
+            who=who,
+        )
+
+    scorer = scorer_of(pixels)
+    rows = scorer.scores(first, chosen.batch_size)
+    width = max(rows.shape[1], 2)
+    names = tuple(classes) or tuple(by_class.values()) or _named(session, who) or tuple(map(str, scorer.keys))
     if not names:
         raise InputError(
             f"{who} does not name its {width} classes; give 'teacher.classes', their names in the order of its outputs."
         )
     check_named(width, names, who)
-    logits = chosen.scores == "logits" or (chosen.scores == "auto" and not _is_distribution(first))
+    ending = "unknown" if by_class else graph.ending(outputs[0])
+    meaning = reading(chosen.scores, rows, ending, who)
+    if examples.kind == "image":
+        check_range(
+            lambda each: meaning.probs(scorer_of(each).scores(first, chosen.batch_size), first),
+            pixels,
+            chosen.pixels == "auto" and inputs[0].type != "tensor(uint8)",
+            who,
+            first,
+        )
     return OnnxTeacher(
         kind=examples.kind,
         fingerprint=made + hashes[0],
         former=made + hashes[1],
         order=column_order(class_names, names, who),
-        scores=functools.partial(_of_both_classes, scorer, logits) if first.shape[1] == 1 else scorer,
-        logits=logits,
+        names=names,
+        scorer=scorer,
+        reading=meaning,
+        decision=chosen.decision,
         batch_size=scorer.fixed or chosen.batch_size,
     )
 
@@ -146,14 +207,16 @@ class _Scorer:
 
     Args:
         session: Of onnxruntime.
-        output: The output to read.
+        outputs: The outputs to read: one, or one for each class.
+        predicted: The output of the predicted class; "" where there is none.
         feed: Examples to the inputs of the session.
         who: What to call the teacher in errors.
         keys: The names of the columns, where the output gives a dictionary for each example; known after the first.
     """
 
     session: Any
-    output: str
+    outputs: tuple[str, ...]
+    predicted: str
     feed: Feed
     who: str
     keys: list[Any] = field(default_factory=list)
@@ -164,36 +227,49 @@ class _Scorer:
         declared = self.session.get_inputs()[0].shape[0]
         return declared if isinstance(declared, int) and declared > 0 else 0
 
-    def __call__(self, some: Examples) -> np.ndarray:
+    def __call__(self, some: Examples) -> tuple[np.ndarray, np.ndarray | None]:
         # A batch of fixed size is filled up with its last example.
         filled = some.take(torch.arange(max(len(some), self.fixed)).clamp(max=len(some) - 1)) if self.fixed else some
-        given = self._run(filled)[: len(some)]
+        found = self._run(filled)
+        columns = [self._values(each[: len(some)], len(some)) for each in found[: len(self.outputs)]]
+        return np.hstack(columns), np.asarray(found[-1][: len(some)]) if self.predicted else None
+
+    def scores(self, some: Examples, batch_size: int) -> np.ndarray:
+        """Those of all examples, in batches."""
+        batches = list(self.feed.batches(some, self.fixed or batch_size))
+        found = np.concatenate([self(some.take(rows))[0] for rows in batches])
+        return found[np.argsort(torch.cat(batches).numpy())]
+
+    def _values(self, given: Any, count: int) -> np.ndarray:
         if isinstance(given, list) and given and isinstance(given[0], dict):
             # scikit-learn's converters give a dictionary for each example.
             self.keys[:] = self.keys or sorted(given[0])
             given = [[row[key] for key in self.keys] for row in given]
         values = np.asarray(given, np.float64)
-        if len(values) != len(some) or values.ndim not in (1, 2):
+        if len(values) != count or values.ndim not in (1, 2):
             raise InputError(
-                f"{self.who} gives an array of shape {values.shape} for {len(some)} examples; a row each is needed."
+                f"{self.who} gives an array of shape {values.shape} for {count} examples; a row each is needed."
             )
-        return values.reshape(len(values), -1)
+        return values.reshape(count, -1)
 
-    def _run(self, some: Examples) -> Any:
+    def _run(self, some: Examples) -> list[Any]:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                return self.session.run([self.output], self.feed(some))[0]
+                found: list[Any] = self.session.run(
+                    [*self.outputs, *([self.predicted] if self.predicted else [])], self.feed.of(some)
+                )
+                return found
         except InputError:
             raise
         except Exception as error:
             raise InputError(f"{self.who} cannot answer {some.origin}: {reason(error)}.") from None
 
 
-def _of_both_classes(scorer: _Scorer, logits: bool, some: Examples) -> np.ndarray:
-    """The scores of two classes, of which the file gives that of the second."""
-    values = scorer(some)
-    return np.hstack([np.zeros_like(values) if logits else 1 - values, values])
+def _predicted(outputs: Sequence[Any]) -> str:
+    """The output of the predicted class, as scikit-learn's converters write it; "" where there is none."""
+    found = [each.name for each in outputs if each.type in ("tensor(int64)", "tensor(string)") and len(each.shape) == 1]
+    return found[0] if len(found) == 1 else ""
 
 
 def _files(path: Path) -> list[Path]:
@@ -264,11 +340,6 @@ def _named(session: Any, who: str) -> tuple[str, ...]:
                 raise InputError(f"{who} has metadata {key!r} that are no JSON list; give 'teacher.classes'.")
             return tuple(map(str, names))
     return ()
-
-
-def _is_distribution(rows: np.ndarray) -> bool:
-    inside = (rows >= 0).all() and (rows <= 1 + 1e-3).all()
-    return bool(inside and (rows.shape[1] == 1 or (np.abs(rows.sum(axis=1) - 1) <= 1e-3).all()))
 
 
 class OnnxFile(BroughtKind):

@@ -1,8 +1,8 @@
 """Examples as the inputs of an ONNX file: which form it wants follows from the names, types and ranks it declares."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -12,27 +12,17 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from overproof.data import Examples
-from overproof.data.wording import listed, reason
+from overproof.data.wording import listed
 from overproof.errors import InputError
 from overproof.models.tables import numbers_of
+from overproof.teachers.brought.onnx_feed import TYPES, Fed, Feed, refused
+from overproof.teachers.brought.onnx_texts import text_feed
 
-Feed = Callable[[Examples], Mapping[str, np.ndarray]]
-"""Some examples -> the inputs of a session by name."""
-
-TYPES = {
-    "tensor(float)": np.float32,
-    "tensor(double)": np.float64,
-    "tensor(float16)": np.float16,
-    "tensor(int64)": np.int64,
-    "tensor(int32)": np.int32,
-    "tensor(uint8)": np.uint8,
-    "tensor(bool)": np.bool_,
-}
-
-TOKENS = ("input_ids", "attention_mask", "token_type_ids")
+Pixels = Literal["unit", "bytes"]
+"""The range of pixels as floats: 0 to 1, or 0 to 255."""
 
 
-def reader_for(inputs: Sequence[Any], options: Any, examples: Examples, path: Path) -> Feed:
+def reader_for(inputs: Sequence[Any], options: Any, examples: Examples, path: Path, pixels: Pixels) -> Feed:
     """What turns examples into the inputs of a session.
 
     Args:
@@ -40,25 +30,21 @@ def reader_for(inputs: Sequence[Any], options: Any, examples: Examples, path: Pa
         options: `OnnxOptions`.
         examples: Some of the examples that it will answer.
         path: The file, for errors and for its tokenizer.
+        pixels: The range of images as floats.
 
     Raises:
         InputError: It reads another kind of examples.
     """
     if examples.kind == "image":
-        return _images(inputs, options, examples, path)
+        return Feed(of=_images(inputs, options, examples, path, pixels))
     if examples.kind == "text":
-        return _texts(inputs, options, path)
-    return _tables(inputs, options, examples, path)
+        return text_feed(inputs, options.max_tokens, path)
+    return Feed(of=_tables(inputs, options, examples, path))
 
 
-def _refused(inputs: Sequence[Any], kind: str, wanted: str, path: Path) -> InputError:
-    declared = ", ".join(f"{each.name} {each.type}{list(each.shape)}" for each in inputs[:5])
-    return InputError(f"teacher ({path}) has the inputs {declared}; for examples of kind {kind!r} {wanted} is needed.")
-
-
-def _images(inputs: Sequence[Any], options: Any, examples: Examples, path: Path) -> Feed:
+def _images(inputs: Sequence[Any], options: Any, examples: Examples, path: Path, pixels: Pixels) -> Fed:
     if len(inputs) != 1 or len(inputs[0].shape) != 4 or inputs[0].type not in TYPES:
-        raise _refused(inputs, "image", "one input [B, C, H, W] or [B, H, W, C]", path)
+        raise refused(inputs, "image", "one input [B, C, H, W] or [B, H, W, C]", path)
     name, kind, shape = inputs[0].name, inputs[0].type, inputs[0].shape
     last = shape[3] in (1, 3) and shape[1] not in (1, 3)
     channels, size = (shape[3], shape[1:3]) if last else (shape[1], shape[2:])
@@ -79,7 +65,10 @@ def _images(inputs: Sequence[Any], options: Any, examples: Examples, path: Path)
         assert isinstance(some.inputs, Tensor)
         images = resized(some.inputs, size)
         images = images.expand(-1, width, -1, -1)
-        images = images.round().clamp(0, 255) if as_bytes else normalised(images, options.mean, options.std)
+        if as_bytes:
+            images = images.round().clamp(0, 255)
+        elif pixels == "unit":
+            images = normalised(images, options.mean, options.std)
         values = (images.permute(0, 2, 3, 1) if last else images).contiguous().numpy()
         return {name: values.astype(TYPES[kind])}
 
@@ -112,78 +101,7 @@ def normalised(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> T
     return scaled / torch.tensor(std).view(1, -1, 1, 1) if std else scaled
 
 
-def _texts(inputs: Sequence[Any], options: Any, path: Path) -> Feed:
-    names = {each.name for each in inputs}
-    if len(inputs) == 1 and inputs[0].type == "tensor(string)":
-        rank = len(inputs[0].shape)
-
-        def strings(some: Examples) -> dict[str, np.ndarray]:
-            texts = np.array(_listed(some), dtype=object)
-            return {inputs[0].name: texts.reshape(-1, *[1] * (rank - 1))}
-
-        return strings
-    if "input_ids" not in names or not names <= set(TOKENS):
-        raise _refused(inputs, "text", "one input of strings, or input_ids (with attention_mask, token_type_ids)", path)
-    tokenizer = path.parent / "tokenizer.json"
-    if not tokenizer.is_file():
-        raise InputError(f"teacher ({path}) reads token ids, and there is no tokenizer.json beside it.")
-    encode = token_batches(tokenizer, options.max_tokens, _fixed_length(inputs))
-    types = {each.name: TYPES[each.type] for each in inputs}
-
-    def tokens(some: Examples) -> dict[str, np.ndarray]:
-        batch = encode(_listed(some))
-        return {name: batch[name].astype(types[name]) for name in types}
-
-    return tokens
-
-
-def _fixed_length(inputs: Sequence[Any]) -> int | None:
-    length = next(each.shape[1] for each in inputs if each.name == "input_ids")
-    return length if isinstance(length, int) else None
-
-
-def token_batches(tokenizer: Path, max_tokens: int, length: int | None) -> Callable[[list[str]], dict[str, np.ndarray]]:
-    """Texts to token ids by a `tokenizer.json`, each padded to the longest of its batch or to a fixed length.
-
-    Raises:
-        InputError: The package is missing, or the file is no tokenizer.
-    """
-    try:
-        from tokenizers import Tokenizer
-    except ImportError:
-        raise InputError(
-            "Token ids need the package tokenizers; install it with: pip install 'overproof[text]'."
-        ) from None
-    try:
-        loaded = Tokenizer.from_file(str(tokenizer))
-    except Exception as error:
-        raise InputError(f"{tokenizer} is no tokenizer: {reason(error)}.") from None
-    padding = loaded.padding or {}
-    loaded.enable_truncation(length or max_tokens)
-    loaded.enable_padding(
-        pad_id=padding.get("pad_id", loaded.token_to_id("[PAD]") or 0),
-        pad_token=padding.get("pad_token", "[PAD]"),
-        length=length,
-    )
-
-    def encode(texts: list[str]) -> dict[str, np.ndarray]:
-        encoded = loaded.encode_batch(texts)
-        return {
-            "input_ids": np.array([each.ids for each in encoded]),
-            "attention_mask": np.array([each.attention_mask for each in encoded]),
-            "token_type_ids": np.array([each.type_ids for each in encoded]),
-        }
-
-    return encode
-
-
-def _listed(some: Examples) -> list[str]:
-    assert isinstance(some.inputs, pa.Array | pa.ChunkedArray)
-    texts: list[str] = some.inputs.to_pylist()
-    return texts
-
-
-def _tables(inputs: Sequence[Any], options: Any, examples: Examples, path: Path) -> Feed:
+def _tables(inputs: Sequence[Any], options: Any, examples: Examples, path: Path) -> Fed:
     assert isinstance(examples.inputs, pa.Table)
     known = examples.inputs.column_names
     if len(inputs) > 1 or inputs[0].name in known:
@@ -193,7 +111,7 @@ def _tables(inputs: Sequence[Any], options: Any, examples: Examples, path: Path)
     if missing := [name for name in columns if name not in known]:
         raise InputError(f"Option 'teacher.options.columns' names {listed(missing)}; the data have {listed(known)}.")
     if len(first.shape) != 2 or first.type not in TYPES:
-        raise _refused(inputs, "table", "one matrix [B, D], or inputs that are called like the columns,", path)
+        raise refused(inputs, "table", "one matrix [B, D], or inputs that are called like the columns,", path)
     if isinstance(first.shape[1], int) and first.shape[1] != len(columns):
         raise InputError(
             f"teacher ({path}) reads {first.shape[1]} numbers a row, and the data have {len(columns)} columns "
@@ -206,7 +124,7 @@ def _tables(inputs: Sequence[Any], options: Any, examples: Examples, path: Path)
     return matrix
 
 
-def _by_column(inputs: Sequence[Any], known: list[str], path: Path) -> Feed:
+def _by_column(inputs: Sequence[Any], known: list[str], path: Path) -> Fed:
     if missing := [each.name for each in inputs if each.name not in known]:
         raise InputError(
             f"teacher ({path}) has inputs called {listed(missing)}; the data have the columns {listed(known)}."

@@ -1,11 +1,12 @@
 """A fitted scikit-learn classifier in a skops file."""
 
+import importlib.util
 import json
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -20,7 +21,9 @@ from overproof.errors import InputError
 from overproof.models.classifiers import TYPES
 from overproof.models.importing import allowed
 from overproof.models.trees import check_trees
+from overproof.teachers.brought.decision import Decision, check_decision
 from overproof.teachers.brought.onnx_inputs import number_matrix
+from overproof.teachers.brought.onnx_scores import Meaning, ScoreReading
 from overproof.teachers.kind import BroughtKind, Named
 from overproof.teachers.scorers import (
     check_named,
@@ -37,9 +40,15 @@ class SkopsOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
         trusted: Types of scikit-learn in the file that skops does not trust, such as `sklearn.tree._tree.Tree`; those
             in `overproof.models.classifiers.TYPES` are possible. A type of any other package must be allowed in the
             command, by `--allow-import mypackage:MyTransformer` (in Python: `allow_import`): no file can do that.
+        decision: Where the class that the model predicts is not the one of its largest probability (a tuned threshold):
+            `predict` or `probabilities` says which is the answer.
+        scores: `sigmoid` takes rows that do not sum to one for a probability of each class by itself, as of a model
+            of several labels, and divides them by their sum.
     """
 
     trusted: tuple[str, ...] = ()
+    decision: Decision = ""
+    scores: Literal["auto", "sigmoid"] = "auto"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -52,7 +61,10 @@ class FittedEstimator:
         former: The same with the file's name, as earlier versions had it.
         order: [K], which of its columns each of the run's classes is.
         estimator: With `predict_proba`.
+        names: K, its own, in the order of its columns.
         who: What to call it in errors.
+        decision: As in `SkopsOptions`.
+        scores: What predict_proba gives: `probabilities`, or `sigmoid`.
     """
 
     kind: Kind
@@ -60,11 +72,22 @@ class FittedEstimator:
     former: str = ""
     order: Int[Tensor, "K"]
     estimator: Any
+    names: tuple[str, ...]
     who: str
+    decision: Decision
+    scores: Meaning
 
     def probs(self, examples: Examples) -> Float[Tensor, "N K"]:
         """Its probabilities for some examples, one column for each of the run's classes."""
-        return probs_of(self.estimator, raw(self.estimator, examples, self.who), self.who)[:, self.order]
+        inputs = raw(self.estimator, examples, self.who)
+        given = _given(self.estimator, inputs, self.who)
+        probs = _reading(self.scores, self.who).probs(given, examples)
+        if self.decision != "probabilities":
+            predicted = _predicted(self.estimator, inputs, self.who)
+            column = check_decision(self.decision, predicted, probs.numpy(), self.names, self.who, examples)
+            if column is not None:
+                probs = torch.nn.functional.one_hot(torch.from_numpy(column), len(self.names)).double()
+        return probs[:, self.order]
 
 
 def open_skops(
@@ -99,6 +122,8 @@ def open_skops(
     except ImportError:
         raise InputError(f"{who} needs the package skops; install it with: pip install 'overproof[sklearn]'.") from None
     made = f"skops {skops.__version__} {json.dumps(list(classes))}"
+    chosen_of = chosen.model_dump(mode="json", exclude_defaults=True, include={"decision", "scores"})
+    made += f" {json.dumps(chosen_of, sort_keys=True)}" if chosen_of else ""
     hashes = [hash_of_files([path], "model.skops"), hash_of_files([path])]
     try:
         found = skops.io.get_untrusted_types(file=path)
@@ -125,7 +150,10 @@ def open_skops(
         former=f"{made} file={hashes[1]}",
         order=column_order(class_names, names, who),
         estimator=estimator,
+        names=names,
         who=who,
+        decision=chosen.decision,
+        scores="sigmoid" if chosen.scores == "sigmoid" else "probabilities",
     )
 
 
@@ -142,20 +170,46 @@ def checked_classes(estimator: Any, who: str) -> np.ndarray:
     return np.asarray(estimator.classes_)
 
 
-def probs_of(estimator: Any, inputs: Any, who: str) -> Float[Tensor, "N K"]:
+def probs_of(estimator: Any, inputs: Any, examples: Examples, who: str) -> Float[Tensor, "N K"]:
     """A fitted classifier's probabilities, in its own order.
 
+    Args:
+        estimator: Fitted.
+        inputs: As `raw` gives them.
+        examples: What they were made of, for errors.
+        who: What to call it in errors.
+
     Raises:
-        InputError: It cannot read the inputs.
+        InputError: It cannot read the inputs, or gives no probabilities of one class an example.
     """
+    return _reading("probabilities", who).probs(_given(estimator, inputs, who), examples)
+
+
+def _reading(meaning: Meaning, who: str) -> ScoreReading:
+    return ScoreReading(meaning=meaning, why="predict_proba must give them", who=who, may_be_logits=False)
+
+
+def _given(estimator: Any, inputs: Any, who: str) -> np.ndarray:
+    probs = np.asarray(_asked(estimator, "predict_proba", inputs, who))
+    if probs.ndim != 2:
+        raise InputError(f"{who} gives an array of shape {probs.shape}: several answers an example; one is needed.")
+    return probs.astype(np.float64)
+
+
+def _predicted(estimator: Any, inputs: Any, who: str) -> np.ndarray:
+    return np.asarray(_asked(estimator, "predict", inputs, who))
+
+
+def _asked(estimator: Any, method: str, inputs: Any, who: str) -> Any:
     try:
         with warnings.catch_warnings():
             # Columns go by name or by number as `raw` decides; the warning does not apply.
             warnings.filterwarnings("ignore", message="X does not have valid feature names")
-            probs = estimator.predict_proba(inputs)
+            return getattr(estimator, method)(inputs)
     except Exception as error:
-        raise InputError(f"{who} cannot answer these examples: {reason(error)}.") from None
-    return torch.from_numpy(np.asarray(probs, np.float64))
+        asks = "pandas" in str(error) and importlib.util.find_spec("pandas") is None
+        more = "; it asks for a pandas frame, which it gets once pandas is installed" if asks else ""
+        raise InputError(f"{who} cannot answer these examples: {reason(error)}{more}.") from None
 
 
 def raw(estimator: Any, examples: Examples, who: str) -> Any:
@@ -163,7 +217,8 @@ def raw(estimator: Any, examples: Examples, who: str) -> Any:
 
     Args:
         estimator: Fitted or about to be.
-        examples: A table by the columns it was fitted on, else numbers; texts as a list; images flattened, in [0, 1].
+        examples: A table by the columns it was fitted on (a pandas frame where pandas is installed), else numbers;
+            texts as a list; images flattened, in [0, 1].
         who: What to call it in errors.
 
     Raises:
@@ -180,7 +235,12 @@ def raw(estimator: Any, examples: Examples, who: str) -> Any:
         raise InputError(
             f"{who} was fitted on {listed(missing)}; {examples.origin} has {listed(examples.inputs.column_names)}."
         )
-    return examples.inputs.select(list(named))
+    return _frame(examples.inputs.select(list(named)))
+
+
+def _frame(table: pa.Table) -> Any:
+    """A table as a pandas frame, which a ColumnTransformer that passes columns through needs; Arrow without pandas."""
+    return table.to_pandas() if importlib.util.find_spec("pandas") else table
 
 
 class SkopsFile(BroughtKind):
