@@ -239,6 +239,46 @@ def test_the_rows_of_a_run_are_left_out_wherever_its_student_is(home, tmp_path, 
         assert [name.partition(" (")[0].partition(" examples")[0] for name in used] == roles_used
 
 
+def test_rows_in_another_precision_are_left_out(tmp_path, capsys):
+    """A table in float64, of which people keep a copy as float32, or as text with six digits."""
+    world = blobs(num_examples=900, num_classes=3, seed=0)
+    noisy = world.inputs.double().numpy() + np.random.default_rng(0).normal(size=world.inputs.shape)
+    columns = {f"x{i}": column for i, column in enumerate(noisy.T)}
+    named = {"colour": np.array(["red", "green", "blue"])[world.label.numpy()], "key": np.arange(900)}
+    pq.write_table(pa.table({**columns, **named}).slice(0, 270), tmp_path / "all.parquet")
+    run(tmp_path, {"model": "linear", "folds": 2}, "run", ["hard"])
+    overproof.export(tmp_path / "run/students/seed-0/hard", tmp_path / "export")
+    pq.write_table(pa.table({**columns, **named}), tmp_path / "everything.parquet")
+    halved = {name: column.astype(np.float32) for name, column in columns.items()}
+    pq.write_table(pa.table({**halved, **named}), tmp_path / "float32.parquet")
+    lines = [",".join([*columns, *named])]
+    lines += [
+        ",".join([*(f"{value:.6g}" for value in row), *map(str, rest)])
+        for row, *rest in zip(noisy, *named.values(), strict=True)
+    ]
+    (tmp_path / "text.csv").write_text("\n".join(lines) + "\n")
+    rounded = {name: np.round(column, 1) for name, column in columns.items()}
+    pq.write_table(pa.table({**rounded, **named}), tmp_path / "rounded.parquet")
+    for student in (tmp_path / "run/students/seed-0/hard", tmp_path / "export"):
+        for source in ("everything.parquet", "float32.parquet", "text.csv"):
+            found = left_out(student, tmp_path, tmp_path / source, capsys)
+            # The labelled and the pool, and where a row was chosen on it the test.
+            assert found["num_left_out"] == 160, source
+            assert (found["num_not_recognisable"], found["same_digits_only"]) == (0, False)
+        assert left_out(student, tmp_path, tmp_path / "rounded.parquet", capsys)["num_not_recognisable"] > 800
+    words = [
+        "predict",
+        str(tmp_path / "export"),
+        str(tmp_path / "everything.parquet"),
+        "--out",
+        str(tmp_path / "p.csv"),
+    ]
+    main([*words, "--risk", "0.99", "--calibrate", str(tmp_path / "rounded.parquet"), "--label", "colour"])
+    shown = " ".join(capsys.readouterr().err.split())
+    assert "have other digits than the rows that the student was made from ('x0' with 1 decimals" in shown
+    assert "the promise holds only if none of them is one of these rows" in shown
+
+
 def test_rows_that_a_saved_teacher_was_trained_on_are_left_out_of_another_run(home, tmp_path, capsys):
     """The teacher saw the rows of `all.parquet`; its student is trained on others."""
     whole = pq.read_table(home / "everything.parquet")

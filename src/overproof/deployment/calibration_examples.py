@@ -15,6 +15,8 @@ from overproof.deployment.predict import Predicted, only_read
 from overproof.errors import InputError
 from overproof.evaluation.metrics import correct
 from overproof.models import Student
+from overproof.models.saved.digits import Rounding
+from overproof.models.saved.seen_rows import Unsure
 from overproof.runs.folder.resume import experiment_in
 from overproof.runs.folder.seen import use_of_validation
 from overproof.runs.inputs.record import record_of, verify_data
@@ -36,12 +38,14 @@ class LeftOut:
         num_by_group: How many of them it was not made from, but are in the group of an example that it was made from.
         roles: How many of them were used as what; one that was used twice counts for both.
         unknown: What the student was made with whose own training rows are not known, and could not be left out.
+        unsure: Those that would not be recognised for the digits they have.
     """
 
     num_left_out: int
     num_by_group: int
     roles: Mapping[str, int]
     unknown: tuple[str, ...]
+    unsure: Unsure
 
     def sentences(self) -> list[str]:
         """What was left out and why, and what could not be."""
@@ -59,7 +63,26 @@ class LeftOut:
                 f"Which rows {listed(self.unknown)} was trained on is not known: the promise holds only if none of "
                 f"them is among the labelled examples."
             )
+        if self.unsure.num:
+            digits = "; ".join(f"{name!r} {_written(each)}" for name, each in list(self.unsure.columns.items())[:8])
+            found.append(
+                f"{self.unsure.num} of the labelled examples have other digits than the rows that the student was made "
+                f"from ({digits}), so that these would not be recognised among them: the promise holds only if none of "
+                f"them is one of these rows; give the examples with all their digits."
+            )
+        if self.unsure.exact_only:
+            found.append(
+                "The student's list of its rows is of an earlier version, which recognises them only with all their "
+                "digits: the promise holds only if none of them is among the labelled examples in another precision."
+            )
         return found
+
+
+def _written(rounding: Rounding) -> str:
+    decimals, digits = rounding
+    if decimals is None and digits is None:
+        return "with more than six digits"
+    return f"with {decimals} decimals" if decimals is not None and decimals >= 0 else f"with {digits} digits"
 
 
 def choose_abstention(
@@ -102,6 +125,7 @@ def choose_abstention(
         num_by_group=int(seen.sum() - known.sum()),
         roles={role: int(each.sum()) for role, each in roles.items() if each.any()},
         unknown=student.seen.unknown,
+        unsure=student.seen.unsure(student.encoder, read_by_it.take(~seen)),
     )
     if seen.all():
         raise InputError(
@@ -191,6 +215,9 @@ def write_guarantee(predictions: Path, abstention: Abstention, left_out: LeftOut
         "num_left_out_by_group": left_out.num_by_group,
         "left_out": dict(left_out.roles),
         "training_rows_unknown": list(left_out.unknown),
+        "num_not_recognisable": left_out.unsure.num,
+        "not_recognisable_columns": list(left_out.unsure.columns),
+        "same_digits_only": left_out.unsure.exact_only,
         "num_rows": written.num_rows,
         "num_answered": written.num_answered,
     }

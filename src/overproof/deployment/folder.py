@@ -19,7 +19,7 @@ from overproof.errors import InputError
 from overproof.models import NgramEncoder, Student, TableEncoder, TokenEncoder, body_of, load_student
 from overproof.models.date_column import DateColumn
 from overproof.models.saved.data_columns import DataColumns, columns_of, with_columns
-from overproof.models.saved.seen_rows import SEEN, SeenRows, hashes, key_of, listed_rows, seen_rows
+from overproof.models.saved.seen_rows import SEEN, SeenRows, listed_examples, seen_rows
 from overproof.models.tables import EmptyColumn, NumberColumn, TableColumn
 from overproof.runs.experiment import dump
 from overproof.runs.folder.resume import experiment_in, holds_run
@@ -183,10 +183,8 @@ def with_test(student: Student, test: Examples | None) -> SeenRows | None:
         return None
     if test is None:
         return seen_rows(student.seen.lists, (*student.seen.unknown, "the test, on which it was chosen"))
-    key = key_of([test.ids])
-    return seen_rows(
-        [*student.seen.lists, listed_rows("test", key, hashes(key, student.encoder, test))], student.seen.unknown
-    )
+    listed = listed_examples("test", student.encoder, [test])
+    return seen_rows([*student.seen.lists, listed], student.seen.unknown)
 
 
 def _check_folder(folder: Path) -> None:

@@ -8,7 +8,7 @@ from torch import Tensor
 from overproof.answers.predictions import Answers
 from overproof.functional.repeats import Repeats
 from overproof.models import Inputs, Student
-from overproof.models.saved.seen_rows import Words, hashes_of, key_of
+from overproof.models.saved.row_hashes import Hashed, grid_of, hashes_of, key_of
 from overproof.noise import global_accuracy, transition_interval
 from overproof.storage.shard import Ids
 from overproof.training.examples import AnsweredExamples
@@ -83,10 +83,11 @@ class SeedInputs:
         return key_of(self.ids.values())
 
     @cached_property
-    def read_hashes(self) -> dict[str, Words]:
-        """By role, a hash of what the student reads of each example."""
+    def read_hashes(self) -> dict[str, Hashed]:
+        """By role, hashes of what the student reads of each example."""
+        grid = grid_of(self.first.encoder, self.inputs)
         return {
-            role: hashes_of(self.seen_key, self.first.encoder, self.inputs, self.ids[role], each.place)
+            role: hashes_of(self.seen_key, self.first.encoder, self.inputs, self.ids[role], each.place, grid)
             for role, each in self.answered.items()
         }
 
