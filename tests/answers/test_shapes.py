@@ -375,11 +375,42 @@ def test_chance_is_no_renaming():
         for _ in range(50):
             check_order(draw.integers(10, size=num), draw.integers(10, size=num), names, names, "a.jsonl")
     two = tuple("ab")
-    for _ in range(200):
-        check_order(draw.integers(2, size=12), draw.integers(2, size=12), two, two, "a.jsonl")
+    assert share_refused(0.5, 12, turned=False) <= 0.01
     label = draw.integers(2, size=12)
     with pytest.raises(InputError, match="right for 0 of 12"):
         check_order(1 - label, label, two, two, "a.jsonl")
+
+
+def share_refused(right, num, turned, positive=0.5, draws=400):
+    draw, refused = np.random.default_rng(0), 0
+    for _ in range(draws):
+        label = (draw.random(num) < positive).astype(int)
+        named = np.where(draw.random(num) < right, label, 1 - label)
+        try:
+            check_order(1 - named if turned else named, label, ("no", "yes"), ("no", "yes"), "a.jsonl")
+        except InputError:
+            refused += 1
+    return refused / draws
+
+
+def test_two_classes_that_are_turned_round_are_refused_for_a_weak_teacher_too():
+    assert share_refused(0.71, 60, turned=True) > 0.7
+    assert share_refused(0.71, 120, turned=True) > 0.95
+    assert share_refused(0.71, 120, turned=True, positive=0.2) > 0.92
+    # A teacher that guesses is taken for one that is turned round in one of 100 data sets.
+    assert share_refused(0.5, 60, turned=False) <= 0.02
+    assert share_refused(0.5, 200, turned=False, positive=0.2) <= 0.02
+    assert share_refused(0.6, 60, turned=False) == share_refused(0.71, 120, turned=False) == 0
+
+
+def test_a_teacher_that_names_the_rare_class_too_often_is_not_turned_round():
+    """A screening test: it is right on 28 %, and twice as often positive where that is right."""
+    label = np.repeat([1, 0], [20, 180])
+    named = np.concatenate([np.repeat([1, 0], [18, 2]), np.repeat([1, 0], [142, 38])])
+    assert (named == label).mean() == 0.28
+    check_order(named, label, ("no", "yes"), ("no", "yes"), "a.jsonl")
+    with pytest.raises(InputError, match=r"read in the order no, yes, the probabilities are right for 42 of 200"):
+        check_order(np.repeat([0, 1, 0], [18, 142, 40]), np.repeat([1, 0], [20, 180]), *[("no", "yes")] * 2, "a.jsonl")
 
 
 def test_arrays_of_probabilities_in_another_order_are_refused():

@@ -2,6 +2,15 @@
 
 A list has no names. In a wrong order nearly all answers are wrong, but each class is called by one other class: a
 renaming, found on half of the labelled examples, makes the other half right.
+
+Two classes have one other order, so that nothing has to be searched for, and a weaker sign suffices: answers that are
+right significantly less often than a coin are, in the other order, significantly more often. One-sided binomial test
+against 1/2 at `TWO`. A teacher that names one class for (nearly) all examples is as often right as the classes are
+frequent, whatever their order; so its answers must also go against the labels given how often each class was named
+(Fisher's exact test at `GIVEN_NAMES`). Simulated: a teacher that tosses a coin is refused in one of 100 data sets, one
+that names a class of 20 % at random for 70 % of the examples in four, and one that is right on 60 % of 60 examples in
+one of 10,000. A teacher that is right on 71 % and turned round is refused in 80 of 100 data sets of 60 examples, and in
+99 of 100 of 120 (of classes of 20 and 80 %: in 71 and 96).
 """
 
 from collections.abc import Sequence
@@ -23,6 +32,14 @@ GAP = 0.3
 
 LEVEL = 0.999
 """Level of the intervals of both accuracies, which must not overlap."""
+
+
+TWO = 0.01
+"""Level of the test against a coin; lower for fewer refusals of teachers that guess, higher for fewer that are turned
+round and read on."""
+
+GIVEN_NAMES = 0.05
+"""Level of the test that takes as given how often each class is named: of a rare class it sees few examples."""
 
 
 def check_order(
@@ -55,17 +72,10 @@ def check_order(
     if len(label) < FEWEST:
         return
     num_classes = len(class_names)
-    half = np.arange(len(label)) % 2 == 0
-    right = sum(
-        int((_renaming(named[~part], label[~part], num_classes)[named[part]] == label[part]).sum())
-        for part in (half, ~half)
-    )
+    is_other = _is_turned_round if num_classes == 2 else _is_renamed
+    if not is_other(named, label, num_classes):
+        return
     as_read = int((named == label).sum())
-    if right - as_read < GAP * len(label):
-        return
-    renamed_low = accuracy_interval(right, len(label), level=LEVEL)[0]
-    if right < RIGHT_ENOUGH * len(label) or renamed_low <= accuracy_interval(as_read, len(label), level=LEVEL)[1]:
-        return
     renaming = _renaming(named, label, num_classes)
     found = [class_names[renaming[list(class_names).index(name)]] for name in classes]
     fits = int((renaming[named] == label).sum())
@@ -74,6 +84,30 @@ def check_order(
         f"labelled examples; in the order {_shown(found)} they are right for {fits}. "
         + remedy.replace("{order}", _shown(found))
     )
+
+
+def _is_renamed(named: NDArray[np.int64], label: NDArray[np.int64], num_classes: int) -> bool:
+    """Whether a renaming that is found on half of the examples makes the other half right."""
+    half = np.arange(len(label)) % 2 == 0
+    right = sum(
+        int((_renaming(named[~part], label[~part], num_classes)[named[part]] == label[part]).sum())
+        for part in (half, ~half)
+    )
+    as_read = int((named == label).sum())
+    if right < RIGHT_ENOUGH * len(label) or right - as_read < GAP * len(label):
+        return False
+    renamed_low = accuracy_interval(right, len(label), level=LEVEL)[0]
+    return renamed_low > accuracy_interval(as_read, len(label), level=LEVEL)[1]
+
+
+def _is_turned_round(named: NDArray[np.int64], label: NDArray[np.int64], num_classes: int) -> bool:
+    """Whether the answers of two classes are right less often than by chance, and those of the other order more."""
+    from scipy.stats import binom, hypergeom
+
+    num, both = len(label), int((named & label).sum())
+    below_a_coin = binom.cdf(int((named == label).sum()), num, 0.5)
+    against_the_labels = hypergeom.cdf(both, num, int(named.sum()), int(label.sum()))
+    return bool(below_a_coin < TWO and against_the_labels < GIVEN_NAMES)
 
 
 def _renaming(named: NDArray[np.int64], label: NDArray[np.int64], num_classes: int) -> NDArray[np.int64]:
