@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from overproof.data import Source, from_arrays, pieces, read
-from overproof.data.remarks import check_numbers, remarks_on, row_numbers
+from overproof.data.remarks import check_numbers, remarks_on, remarks_on_frames
+from overproof.data.row_order import row_numbers
 from overproof.errors import InputError
 
 WORDS = ["b", "a", "b", "c", None]
@@ -111,7 +112,14 @@ NOISE = np.random.default_rng(1).integers(0, 9, N)
         ("patient", SHUFFLED, True),
         ("patient", np.arange(N), True),
         ("patient", np.arange(N) + 1.0, True),
-        ("patient", np.arange(N) + 2, False),
+        ("patient", np.arange(N) + 2, True),
+        ("patient", 3 * np.arange(N) + 1000, True),
+        ("patient", np.sort(np.random.default_rng(2).choice(10**6, N, replace=False)), True),
+        ("patient", 5000 - np.arange(N), True),
+        ("customer_id", 1_600_000_000 + NOISE.cumsum() + np.arange(N), True),
+        # 25 rows of each of two files: one step back in 49 is more than one in 100.
+        ("patient", np.tile(np.arange(N // 2) + 7, 2), False),
+        ("patient", np.sort(NOISE), False),
         ("row", SHUFFLED * 7, True),
         ("row_nr", np.tile(np.arange(N // 2), 2), True),
         ("Row.ID", SHUFFLED * 7, True),
@@ -135,6 +143,43 @@ def test_columns_that_number_the_rows_are_found(tmp_path, name, values, numbers_
         assert f"write `ignore: ['{name}']`" in remarks[0]
         without = Source(path=str(path), label="y", ignore=(name,))
         assert remarks_on(without, "pool", read(without, role="pool")) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "found"),
+    [
+        ("when", NOISE.cumsum() * 60 + np.arange(N), True),
+        ("measured", 1_600_000_000 + NOISE.cumsum() + np.arange(N), True),
+        ("year", 1900 + np.arange(N), True),
+        ("price", np.sort(np.random.default_rng(2).random(N)), True),
+        ("price", np.random.default_rng(2).random(N), False),
+        ("price", np.sort(NOISE) / 2, False),
+        ("taken", [f"2026-04-{1 + day // 2:02d} {12 * (day % 2):02d}:30:00" for day in range(N)], True),
+        ("taken", [f"2026-04-{1 + day // 2:02d} {12 * (day % 2):02d}:30:00" for day in SHUFFLED], False),
+    ],
+)
+def test_times_and_sorted_numbers_are_found_with_another_sentence(tmp_path, name, values, found):
+    path = tmp_path / "a.csv"
+    rows = [f"{value},{noise / 7},{'ab'[noise % 2]}" for value, noise in zip(values, NOISE, strict=True)]
+    path.write_text("\n".join([f"{name},x,y", *rows]) + "\n")
+    source = Source(path=str(path), label="y")
+    remarks = remarks_on(source, "pool", read(source, role="pool"))
+    assert len(remarks) == found
+    if found:
+        assert f"pool (a.csv): the rows are in the order of the column {name!r}, which is a feature now" in remarks[0]
+        assert remarks[0].endswith(f"write `ignore: ['{name}']` to leave it out.")
+        without = Source(path=str(path), label="y", ignore=(name,))
+        assert remarks_on(without, "pool", read(without, role="pool")) == []
+
+
+def test_a_column_that_the_rows_of_a_frame_are_sorted_by_is_found():
+    features = {"x": NOISE / 7, "row": 3 * np.arange(N) + 1000, "taken": np.arange(N) ** 2 / 7}
+    few, pool = from_arrays(pa.table(features).slice(0, 20)), from_arrays(pa.table(features), origin="pool")
+    remarks = remarks_on_frames([few, pool])
+    assert [each.split(",")[0] for each in remarks] == [
+        "array: the column 'row' numbers the rows",
+        "pool: the rows are in the order of the column 'taken'",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -1,42 +1,22 @@
 """What a user should know of a table that was read: an index that was left out, columns that number the rows."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from overproof.data.columns import is_string
 from overproof.data.examples import Examples
 from overproof.data.find_files import find_files
 from overproof.data.readers.arrow_files import named_index, schema_of
 from overproof.data.readers.number_columns import CODE, MOSTLY, NUMBER
+from overproof.data.row_order import FEWEST_ROWS, rising, row_numbers
 from overproof.data.source import Source, format_of
 from overproof.data.wording import at_row, listed
 from overproof.errors import InputError
 
-_SURE = re.compile(
-    r"|unnamed:? ?\d+|\.\.\.\d+|_c0|level_\d+|_?id|idx|_?index|inst#?|#"
-    r"|\w+[ _.-]id"
-    r"|_?(row|line|record)s?[ _.-]?(id|index|idx|nr|no|num|number|names?)?"
-)
-"""Names that tools and people give to row numbers and ids, in lower case: whole numbers without repetition suffice."""
-
-_LIKELY = re.compile(
-    r"x|x[.1]|v1|no\.?|nr\.?|num|number|s\.?_?no\.?|sl_?no|seq|serial|obs\.?|case|n|i|key|pk|count(er)?"
-)
-"""Names that row numbers often have, but features too: they must increase from row to row."""
-
 _WRITTEN_DATE = r"^\s*(\d{1,2}[./-]\s?\d{1,2}[./-]\s?(\d{4}|\d{2})|\d{4}[./]\d{1,2}[./]\d{1,2})([ T].*)?$"
 """24.04.2026, 4/24/26, 2026/04/24; with a time or without."""
-
-FEWEST_ROWS = 10
-"""In fewer rows any column may count them by chance."""
-
-_STEPS = 0.9
 
 FEWEST_TEXTS = 30
 """In fewer rows many categories are seen once."""
@@ -71,6 +51,9 @@ def remarks_on(source: Source, role: str, examples: Examples) -> list[str]:
             f"{examples.origin}: the column {name!r} numbers the rows, and is a feature now: it says where a row "
             f"stands in the file, often beside its class; write `ignore: {[name]}` to leave it out."
         )
+    remarks += [
+        f"{sentence}; write `ignore: {[name]}` to leave it out." for name, sentence in _rising(examples).items()
+    ]
     for name, example in codes(examples).items():
         if name not in source.categories:
             remarks.append(
@@ -94,6 +77,16 @@ def remarks_on(source: Source, role: str, examples: Examples) -> list[str]:
                 f"numbers, read a text with `input: {name}`, or leave the column out with `ignore: {[name]}`."
             )
     return remarks
+
+
+def _rising(examples: Examples) -> dict[str, str]:
+    """What is to be said of each column that the rows are sorted by."""
+    return {
+        name: f"{examples.origin}: the rows are in the order of the column {name!r}, which is a feature now: rows that "
+        f"come later (if it is a time) are beyond all that training saw, and it says where a row stands in the file, "
+        f"often beside its class"
+        for name in rising(examples)
+    }
 
 
 def texts_as_categories(examples: Examples) -> dict[str, tuple[int, int, str]]:
@@ -174,11 +167,16 @@ def remarks_on_frames(parts: Sequence[Examples]) -> list[str]:
         ["pool: a value is missing in column 'age' in 1 of 3 rows; the student reads it as missing."]
     """
     remarks = remarks_on_gaps(parts)
-    for name in row_numbers(parts[0]):
+    numbering = {name: each.origin for each in reversed(parts) for name in row_numbers(each)}
+    for name in (name for name in parts[0].column_names if name in numbering):
         remarks.append(
-            f"{parts[0].origin}: the column {name!r} numbers the rows, and is a feature now: it says where a row "
+            f"{numbering[name]}: the column {name!r} numbers the rows, and is a feature now: it says where a row "
             f"stands, often beside its class; drop the column to leave it out."
         )
+    in_order = {name: sentence for each in reversed(parts) for name, sentence in _rising(each).items()}
+    remarks += [
+        f"{sentence}; drop the column to leave it out." for name, sentence in in_order.items() if name not in numbering
+    ]
     largest = max(parts, key=len)
     for name, (num, rows, example) in texts_as_categories(largest).items():
         remarks.append(
@@ -278,57 +276,3 @@ def _columns_of_words(examples: Examples, without: Sequence[str] = ()) -> Iterat
         assert isinstance(table, pa.Table)
         if is_string(table.column(name).type):
             yield name, table.column(name)
-
-
-def row_numbers(examples: Examples) -> list[str]:
-    """The features of a table that number its rows.
-
-    These are whole numbers that are 0..N-1 or 1..N in any order; or, by a name such as `index`, all different or
-    mostly the one before plus one (as in files that are read as one).
-
-    Args:
-        examples: All rows, in the order of their files; those of another kind have no columns.
-
-    Example:
-        >>> from overproof.data import from_arrays
-        >>> table = pa.table({"index": [40 + 2 * i for i in range(20)], "size": [i % 7 for i in range(20)]})
-        >>> row_numbers(from_arrays(table))
-        ['index']
-    """
-    if examples.kind != "table" or len(examples) < FEWEST_ROWS:
-        return []
-    return [name for name in examples.column_names if _numbers_rows(name, examples)]
-
-
-def _numbers_rows(name: str, examples: Examples) -> bool:
-    lower = name.strip().lower()
-    known = bool(_SURE.fullmatch(lower) or _LIKELY.fullmatch(lower))
-    if examples.mapped is not None and not known:
-        # A large file: only a column with such a name is read for this.
-        return False
-    table = examples.only([name]).inputs
-    assert isinstance(table, pa.Table)
-    whole = _whole(table.column(name))
-    if whole is None:
-        return False
-    first, last = int(whole.min()), int(whole.max())
-    if first in (0, 1) and last - first == len(whole) - 1 and len(np.unique(whole)) == len(whole):
-        return True
-    steps = np.diff(whole)
-    if _LIKELY.fullmatch(lower):
-        return bool((steps > 0).all())
-    return known and bool((steps == 1).mean() >= _STEPS or len(np.unique(whole)) == len(whole))
-
-
-def _whole(column: pa.ChunkedArray) -> NDArray[np.int64] | None:
-    """The values of a column of whole numbers without gaps; None for any other."""
-    if column.null_count or not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
-        return None
-    if pa.types.is_floating(column.type):
-        low, high = pc.min_max(column).as_py().values()
-        # Written so that NaN fails it.
-        if not (-(2**53) < low <= high < 2**53) or pc.any(pc.not_equal(pc.floor(column), column)).as_py():
-            return None
-    with suppress(pa.ArrowException):
-        return np.asarray(column.cast(pa.int64()).to_numpy())
-    return None

@@ -11,7 +11,7 @@ import numpy as np
 
 from overproof.data import Source, num_distinct, read
 from overproof.data.options import CROSS_VALIDATE, DataOptions, FileRole
-from overproof.data.remarks import row_numbers
+from overproof.data.row_order import rising, row_numbers
 from overproof.data.wording import listed
 from overproof.errors import InputError
 from overproof.evaluation.paired import CROSS_VALIDATED
@@ -202,6 +202,11 @@ def _with_rows(made: Proposal) -> None:
     if numbering := [name for name in row_numbers(examples) if name not in source.ignore]:
         options["ignore"] = [*options.get("ignore", ()), *numbering]
         made.unsure.append(f"{listed(numbering)} numbers the rows and is left out.")
+    if in_order := [name for name in rising(examples) if name not in (*source.ignore, *numbering)]:
+        made.unsure.append(
+            f"The rows are in the order of {listed(in_order)}: leave it out (`ignore: {in_order}`) unless new rows are "
+            f"to be judged by it."
+        )
     counts = Counter(examples.class_names[index] for index in known.label.tolist())
     ranked = sorted(counts.items(), key=lambda each: (-each[1], each[0]))
     shown = ", ".join(f"{name} {num}" for name, num in ranked[:8]) + (" …" if len(ranked) > 8 else "")
