@@ -8,7 +8,7 @@ from torch import Tensor
 from overproof.answers.predictions import Answers
 from overproof.functional.repeats import Repeats
 from overproof.models import Inputs, Student
-from overproof.models.saved.row_hashes import Hashed, grid_of, hashes_of, key_of
+from overproof.models.saved.row_hashes import RowHashes, grid_of, hashes_of, key_of
 from overproof.noise import global_accuracy, transition_interval
 from overproof.storage.shard import Ids
 from overproof.training.examples import AnsweredExamples
@@ -83,7 +83,7 @@ class SeedInputs:
         return key_of(self.ids.values())
 
     @cached_property
-    def read_hashes(self) -> dict[str, Hashed]:
+    def read_hashes(self) -> dict[str, RowHashes]:
         """By role, hashes of what the student reads of each example."""
         grid = grid_of(self.first.encoder, self.inputs)
         return {

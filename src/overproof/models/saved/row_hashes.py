@@ -26,7 +26,7 @@ Words = NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Hashed:
+class RowHashes:
     """What N examples are recognised by.
 
     Args:
@@ -52,7 +52,7 @@ def key_of(ids: Iterable[NDArray[Any]]) -> bytes:
     return state.digest()
 
 
-def hashes(key: bytes, encoder: Encoder, examples: Examples, grid: Grid | None = None) -> Hashed:
+def hashes(key: bytes, encoder: Encoder, examples: Examples, grid: Grid | None = None) -> RowHashes:
     """What some examples are recognised by.
 
     Args:
@@ -71,7 +71,7 @@ def hashes(key: bytes, encoder: Encoder, examples: Examples, grid: Grid | None =
         else hashes_of(key, encoder, None, text_ids(part.inputs))
         for part in examples.parts()
     ]
-    return Hashed(
+    return RowHashes(
         exact=np.concatenate([nothing, *(each.exact for each in parts)]),
         near=np.concatenate([nothing, *(each.near for each in parts)]),
         grid=grid,
@@ -85,7 +85,7 @@ def hashes_of(
     ids: NDArray[Any],
     place: Int64[Tensor, "N"] | None = None,
     grid: Grid | None = None,
-) -> Hashed:
+) -> RowHashes:
     """What examples are recognised by that are encoded already.
 
     Args:
@@ -118,7 +118,7 @@ def hashes_of(
                 _add(found, state, batch.contiguous().numpy().view(np.uint8).reshape(len(some), -1))
     whole = np.frombuffer(bytes(found), "<u8")
     exact: Words = (whole >> np.uint64(64 - _BITS)).astype(np.int64)
-    return Hashed(exact=exact, near=np.concatenate(near), grid=grid)
+    return RowHashes(exact=exact, near=np.concatenate(near), grid=grid)
 
 
 def grid_of(encoder: Encoder, inputs: Inputs) -> Grid | None:

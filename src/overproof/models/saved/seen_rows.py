@@ -32,7 +32,7 @@ from overproof.models.encoders import Encoder, encoder_from
 from overproof.models.inputs import Inputs, join
 from overproof.models.saved.digits import Rounding, unsure_rows
 from overproof.models.saved.near_rows import Grid, is_numeric, recognised, words_around
-from overproof.models.saved.row_hashes import Hashed, Words, grid_of, hashes, hashes_of, key_of, numbers_in
+from overproof.models.saved.row_hashes import RowHashes, Words, grid_of, hashes, hashes_of, key_of, numbers_in
 
 SEEN = "seen.parquet"
 
@@ -349,7 +349,7 @@ def listed_examples(role: str, encoder: Encoder, parts: Sequence[Examples]) -> S
     return listed_rows(
         role,
         key,
-        Hashed(
+        RowHashes(
             exact=np.concatenate([none, *(each.exact for each in found)]),
             near=np.concatenate([none, *(each.near for each in found)]),
             grid=grid,
@@ -379,7 +379,7 @@ def rows_of_roles(
     return seen_rows(lists, unknown)
 
 
-def listed_rows(role: str, key: bytes, hashed: Hashed) -> SeenList:
+def listed_rows(role: str, key: bytes, hashed: RowHashes) -> SeenList:
     """Hashes as a list of the student's own.
 
     Args:
