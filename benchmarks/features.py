@@ -55,7 +55,7 @@ def load(name: str, cache: Path = CACHE, cifar: str | None = None) -> dict[str, 
 def newsgroups() -> dict[str, NDArray]:
     """20 Newsgroups through MiniLM."""
     from overproof.data.find_files import locate
-    from overproof.models.embeddings import minilm
+    from overproof.models.frozen.texts import minilm
 
     parts, labels, embedder = {}, {}, minilm()
     for part in ("train", "test"):
@@ -73,7 +73,7 @@ def newsgroups() -> dict[str, NDArray]:
 
 def reviews() -> dict[str, NDArray]:
     """Clothing reviews and their ratings."""
-    from overproof.models.embeddings import minilm
+    from overproof.models.frozen.texts import minilm
 
     source = Source(path=REVIEWS, input="Review Text", label="Rating", missing="drop")
     examples = read(source, role="reviews")

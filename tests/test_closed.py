@@ -72,7 +72,7 @@ PLACES: dict[str, dict[str, str]] = {
     "deployment/provenance.py": {"student_folder": "a row that the user names, among those that are there"},
     "deployment/score.py": {"Scorer.__init__": "the graph beside it, without custom operators"},
     "linear/plot.py": {"plot_imitation": "a quotient of numbers"},
-    "models/embeddings.py": {
+    "models/frozen/texts.py": {
         "minilm": "constants",
         "embedder_by_name": "`imported` refuses what the user has not named",
         "_folder": "a constant",
@@ -87,7 +87,8 @@ PLACES: dict[str, dict[str, str]] = {
         "archived": "the archive that was just made",
         "opened": "types that skops, scikit-learn's classifiers and the user trust",
     },
-    "models/image_embeddings.py": {
+    "models/frozen/graphs.py": {"backend_here": "constants", "_session": "a graph of the package's own module"},
+    "models/frozen/images.py": {
         "efficientnet_lite0": "constants",
         "frozen_encoder": "`imported` refuses what the user has not named",
         "_lite0": "the file of an installed package, weights_only",

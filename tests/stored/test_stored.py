@@ -3,11 +3,13 @@
 `v0_1_0` was made by `make.py` with that version and is never edited.
 """
 
+import csv
 import json
 import os
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import safetensors.torch
@@ -56,9 +58,16 @@ def files_of(folder):
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
-def without_checksum(data: bytes) -> bytes:
-    """A file as an earlier version wrote it."""
-    return re.sub(rb',\n  "blake2b": "[0-9a-f]*"', b"", data)
+def assert_same(found: Any, written: Any) -> None:
+    """The same JSON, but for the last bits of numbers: they were computed on another processor."""
+    if isinstance(written, dict):
+        assert list(found) == list(written)
+        found, written = list(found.values()), list(written.values())
+    if isinstance(written, list):
+        for one, other in zip(found, written, strict=True):
+            assert_same(one, other)
+    else:
+        assert found == (pytest.approx(written, rel=1e-6, abs=1e-6) if isinstance(written, float) else written)
 
 
 def test_a_finished_run_is_evaluated_again_to_the_same_numbers_without_a_question(home, nobody_answers):
@@ -66,7 +75,7 @@ def test_a_finished_run_is_evaluated_again_to_the_same_numbers_without_a_questio
     open_run("finished").evaluate()
     after = files_of(home / "finished")
     found, written = json.loads(after["result.json"]), json.loads(before["result.json"])
-    # The sentences follow the wording of the version that writes them; all that is measured stays to the byte.
+    # The sentences follow the wording of the version that writes them; all that is measured stays.
     # One more says which teacher it was.
     assert len(found.pop("findings")) == len(written.pop("findings")) + 1
     # Earlier results have no manifest.
@@ -75,12 +84,16 @@ def test_a_finished_run_is_evaluated_again_to_the_same_numbers_without_a_questio
     num = found["rows"][0]["metrics"]["num_examples"]
     assert found.pop("judged_on") == {"kind": "test", "num_examples": num, "num_folds": 0}
     assert {(each.pop("num_judged"), each.pop("num_folds")) for each in found["summary"]} == {(num, 0)}
-    assert json.dumps(found) == json.dumps(written)
+    assert_same(found, written)
     assert after["tallies.json"] == before["tallies.json"]
-    # The weights of a stack get a checksum.
     for name, data in before.items():
-        if name.startswith("labels"):
-            assert without_checksum(after[name]) == without_checksum(data), name
+        if name.endswith("/weights.json"):
+            # The weights of a stack get a checksum, and are computed again.
+            weights = json.loads(after[name])
+            assert weights.pop("blake2b")
+            assert_same(weights, json.loads(data))
+        elif name.startswith("labels"):
+            assert after[name] == data, name
 
 
 def test_a_finished_run_is_reported(home, nobody_answers):
@@ -89,11 +102,17 @@ def test_a_finished_run_is_reported(home, nobody_answers):
     assert "slam" in Path("finished/report.html").read_text()
 
 
-def test_a_student_answers_the_same_bytes(home):
+def test_a_student_answers_the_same(home):
     student = "finished/students/seed-1/wd"
     result = CliRunner().invoke(app, ["predict", student, "data/test.csv", "--out", "again.csv"])
     assert result.exit_code == 0, result.output
-    assert Path("again.csv").read_bytes() == Path("predictions.csv").read_bytes()
+    (names, *found), (old_names, *written) = (
+        list(csv.reader(Path(name).read_text().splitlines())) for name in ("again.csv", "predictions.csv")
+    )
+    assert names == old_names
+    for row, old in zip(found, written, strict=True):
+        assert row[:2] == old[:2]
+        assert [float(each) for each in row[2:]] == pytest.approx([float(each) for each in old[2:]], abs=1e-6)
 
 
 def test_a_student_is_saved_to_the_same_weights(home):
@@ -132,7 +151,9 @@ def test_answers_of_another_teacher_are_refused(home, change):
     }[change]
     assert old in text
     Path("finished/experiment.yaml").write_text(text.replace(old, new, 1))
-    with pytest.raises(InputError, match=r"The store .* has teacher .*, but .* is needed: give another folder\."):
+    with pytest.raises(
+        InputError, match=r"The store .* has teacher .*, but .* is needed: give another folder, or the options"
+    ):
         open_run("finished").evaluate()
 
 

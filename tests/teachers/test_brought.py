@@ -30,7 +30,7 @@ from overproof.data.examples import build as examples_of
 from overproof.deployment import export
 from overproof.errors import InputError
 from overproof.models import FROZEN, build, frozen_embedder
-from overproof.models.image_embeddings import efficientnet_lite0
+from overproof.models.frozen.images import efficientnet_lite0
 from overproof.models.importing import allowing
 from overproof.models.layers import linear
 from overproof.seeds import derived_seed
@@ -419,9 +419,10 @@ def test_a_torch_module_with_weights_is_asked_as_it_is(tmp_path: Path):
         opened("overproof.models.layers:linear", {}, NAMES, classes=(*OWN, "grey"), **words)
 
 
-def test_efficientnet_says_the_same_of_grey_and_of_three_grey_channels():
+@pytest.mark.parametrize("backend", ["torch", "onnxruntime"])
+def test_efficientnet_says_the_same_of_grey_and_of_three_grey_channels(backend: str):
     images = torch.randint(0, 256, (3, 1, 32, 32), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
-    encoder = efficientnet_lite0(size=64)
+    encoder = efficientnet_lite0(size=64, backend=backend)
     features = encoder.embed_images(images)
     assert features.shape == (3, 1280)
     assert features.std(dim=0).max() > 0.1
@@ -429,9 +430,27 @@ def test_efficientnet_says_the_same_of_grey_and_of_three_grey_channels():
     # To the last bit, alone and in other company.
     assert torch.equal(encoder.embed_images(images[1:2])[0], features[1])
     assert torch.equal(encoder.embed_images(images.flip(0).repeat(13, 1, 1, 1))[-3:], features.flip(0))
-    assert encoder.fingerprint != efficientnet_lite0(size=64, batch_size=31).fingerprint
+    assert encoder.fingerprint != efficientnet_lite0(size=64, batch_size=31, backend=backend).fingerprint
     with pytest.raises(InputError, match="size of 'efficientnet_lite0' is 3"):
         efficientnet_lite0(size=3)
+
+
+def test_efficientnet_is_the_same_network_by_torch_and_by_onnxruntime(monkeypatch: pytest.MonkeyPatch):
+    images = torch.randint(0, 256, (5, 3, 40, 40), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+    by_torch, by_graph = (efficientnet_lite0(size=64, backend=each) for each in ("torch", "onnxruntime"))
+    features = by_torch.embed_images(images)
+    torch.testing.assert_close(by_graph.embed_images(images), features, atol=1e-4, rtol=0)
+    assert not torch.equal(by_graph.embed_images(images), features), "both are computed by the same library"
+    # What computed them is in the key, the version of onnxruntime too; torch's key is that of older stores.
+    assert by_graph.fingerprint.startswith(f"{by_torch.fingerprint} by=onnxruntime ")
+    assert by_torch.fingerprint.endswith(" size=64 batch=32")
+    assert efficientnet_lite0(size=64).fingerprint == by_graph.fingerprint, "the default where it is installed"
+    monkeypatch.setattr("overproof.models.frozen.graphs.PACKAGES", ("onnx", "no_such_package"))
+    assert efficientnet_lite0(size=64).fingerprint == by_torch.fingerprint
+    with pytest.raises(InputError, match=r"needs the package no_such_package; .* 'overproof\[onnx\]'"):
+        efficientnet_lite0(backend="onnxruntime")
+    with pytest.raises(InputError, match="backend of 'efficientnet_lite0' is 'tvm'; allowed are 'auto'"):
+        efficientnet_lite0(backend="tvm")
 
 
 @allowing("torch.nn:Conv2d")

@@ -3,18 +3,18 @@
 Imports `data`, `functional`, `storage` and what is below them; never `teachers`, `training` or `methods`.
 """
 
-from overproof.models.embeddings import Embedder as Embedder
-from overproof.models.embeddings import MiniLM as MiniLM
-from overproof.models.embeddings import minilm as minilm
 from overproof.models.encoders import EmbeddingEncoder as EmbeddingEncoder
 from overproof.models.encoders import Encoder as Encoder
 from overproof.models.encoders import ImageEncoder as ImageEncoder
 from overproof.models.encoders import NgramEncoder as NgramEncoder
 from overproof.models.encoders import PlainTable as PlainTable
 from overproof.models.estimator import body_of as body_of
-from overproof.models.image_embeddings import FROZEN as FROZEN
-from overproof.models.image_embeddings import ImageEmbedder as ImageEmbedder
-from overproof.models.image_embeddings import frozen_embedder as frozen_embedder
+from overproof.models.frozen.images import FROZEN as FROZEN
+from overproof.models.frozen.images import ImageEmbedder as ImageEmbedder
+from overproof.models.frozen.images import frozen_embedder as frozen_embedder
+from overproof.models.frozen.texts import Embedder as Embedder
+from overproof.models.frozen.texts import MiniLM as MiniLM
+from overproof.models.frozen.texts import minilm as minilm
 from overproof.models.importing import is_estimator as is_estimator
 from overproof.models.inputs import Batches as Batches
 from overproof.models.inputs import Dense as Dense

@@ -12,7 +12,7 @@ from torch import Tensor
 from overproof.data import Examples, ImageOptions, Kind
 from overproof.data.source import AS_THEY_ARE
 from overproof.errors import InputError
-from overproof.models.embeddings import SHAPES, embedder_by_name
+from overproof.models.frozen.texts import SHAPES, embedder_by_name
 from overproof.models.inputs import Dense, Ragged
 from overproof.models.ngrams import Ngrams, Normalization
 from overproof.models.saved.checked_fields import checked_fields, checked_names
@@ -188,12 +188,15 @@ class NgramEncoder:
         """The inverse of `config`, which takes lists for the two ranges, and the options of a student too.
 
         Raises:
-            ValueError: A field is missing or of another type.
+            ValueError: A field is missing, of another type, or a length of n-grams that cannot be.
         """
         own = {each.name for each in fields(cls)}
-        return checked_fields(
-            cls, {"normalization": "lower", **{name: config[name] for name in config if name in own}}, "the encoder"
-        )
+        given = {"normalization": "lower", **{name: config[name] for name in config if name in own}}
+        encoder = checked_fields(cls, given, "the encoder")
+        for name, lengths in (("words", encoder.words), ("characters", encoder.characters)):
+            if lengths is not None and not 1 <= lengths[0] <= lengths[1]:
+                raise ValueError(f"{name} is {list(lengths)}; shortest and longest n-gram must be 1 or more, in order")
+        return encoder
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from overproof.data import Examples, Kind
 from overproof.data.wording import reason
 from overproof.errors import InputError
-from overproof.models.embeddings import quiet
+from overproof.models.frozen.texts import quiet
 from overproof.models.inputs import Ragged
 from overproof.models.saved.checked_fields import checked_fields
 from overproof.seeds import digest

@@ -15,7 +15,7 @@ from overproof.answers.predictions import compress
 from overproof.data import Examples, Kind, Preview, first_rows, num_bytes
 from overproof.data.options import LARGE_BYTES
 from overproof.methods.published import method
-from overproof.models import Dense, ModelSpec, Student, body_of, build, load_student, minilm
+from overproof.models import Dense, Embedder, ModelSpec, Student, body_of, build, frozen_embedder, load_student
 from overproof.runs.answered import check_answers, read_answered
 from overproof.runs.caches import Caches
 from overproof.runs.experiment import Experiment, ScorerOptions
@@ -232,7 +232,8 @@ def _seconds_of(scorer: ScorerOptions, some: Examples, kind: Kind, num_asked: in
         assert isinstance(inputs, pa.Array)
         # Each text as often as a batch has rows: batches of a few texts of many lengths would mostly be padding.
         texts = [text for text in inputs.to_pylist() for _ in range(NUM_ROWS)]
-        embedder = minilm(**{**scorer.options, "batch_size": NUM_ROWS})
+        embedder = frozen_embedder("minilm", {**scorer.options, "batch_size": NUM_ROWS})
+        assert isinstance(embedder, Embedder)
         began = time.perf_counter()
         embedder.embed(texts)
         return (time.perf_counter() - began) / len(texts)

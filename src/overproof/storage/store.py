@@ -316,7 +316,8 @@ def _refuse_other_key(folder: Path, stored: StoreKey, asked: StoreKey, parts: tu
             start = max(0, same - 20)
             shown = [("…" if start else "") + text[start : start + 80] for text in (theirs, ours)]
             raise InputError(
-                f"The store {folder} has {part} {shown[0]!r}, but {shown[1]!r} is needed: give another folder."
+                f"The store {folder} has {part} {shown[0]!r}, but {shown[1]!r} is needed: give another folder, or the "
+                f"options and versions it was made with."
             )
 
 

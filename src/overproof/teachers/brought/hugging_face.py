@@ -16,7 +16,7 @@ from torch import Tensor
 from overproof.data import Examples, Kind
 from overproof.data.wording import listed, reason
 from overproof.errors import InputError
-from overproof.models.embeddings import quiet
+from overproof.models.frozen.texts import quiet
 from overproof.teachers.brought.cut_texts import cut_texts
 from overproof.teachers.brought.decision import which
 from overproof.teachers.brought.hugging_face_config import ADAPTER, Activation, check_adapter, describe, outputs

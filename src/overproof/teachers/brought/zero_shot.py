@@ -15,7 +15,7 @@ from torch import Tensor
 from overproof.data import Examples, Kind
 from overproof.data.wording import listed
 from overproof.errors import InputError
-from overproof.models.embeddings import Embedder, minilm
+from overproof.models.frozen.texts import Embedder, minilm
 from overproof.teachers.kind import BroughtKind, Named
 from overproof.teachers.scorers import checked_options
 
@@ -32,12 +32,14 @@ class ZeroShotOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
         answers: `probabilities`, or `labels`: the likeliest class with probability 1, as a language model's answers
             come.
         max_tokens: Longer texts are truncated to so many tokens.
+        precision: `float32`, `bfloat16`, or `auto` for bfloat16 where the device multiplies it in hardware.
     """
 
     descriptions: Mapping[str, str] = pydantic.Field({})
     scale: Annotated[float, pydantic.Field(gt=0, allow_inf_nan=False)] = 20.0
     answers: Literal["probabilities", "labels"] = "probabilities"
     max_tokens: Annotated[int, pydantic.Field(ge=2, le=512)] = 128
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -119,7 +121,7 @@ class ZeroShotByName(BroughtKind):
                 f"the classes are {listed(class_names)}."
             )
         return ZeroShot(
-            embedder=minilm(max_tokens=options.max_tokens),
+            embedder=minilm(max_tokens=options.max_tokens, precision=options.precision),
             described=tuple(options.descriptions.get(name, name) for name in class_names),
             scale=options.scale,
             labels=options.answers == "labels",

