@@ -3,9 +3,10 @@
 import functools
 import importlib.metadata
 import importlib.util
-import io
+import tempfile
 import warnings
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import torch
@@ -80,21 +81,21 @@ def backend_here(backend: str, who: str) -> Literal["torch", "onnxruntime"]:
 def _session(module: nn.Module, size: int) -> Any:
     import onnxruntime
 
-    written = io.BytesIO()
-    with warnings.catch_warnings(), torch.no_grad():
+    with warnings.catch_warnings(), torch.no_grad(), tempfile.TemporaryDirectory() as folder:
         warnings.simplefilter("ignore")
         # The exporter by tracing needs no other package; torch keeps it.
         torch.onnx.export(
             module,
             (torch.zeros(2, 3, size, size),),
-            written,
+            path := Path(folder) / "graph.onnx",
             input_names=[INPUT],
             output_names=["features"],
             dynamic_axes={INPUT: {0: "batch"}, "features": {0: "batch"}},
             dynamo=False,
         )
+        graph = path.read_bytes()
     options = onnxruntime.SessionOptions()
     # The numbers are the same with any number of threads, and in any batch.
     options.intra_op_num_threads, options.inter_op_num_threads = torch.get_num_threads(), 1
     options.log_severity_level = 3
-    return onnxruntime.InferenceSession(written.getvalue(), options, providers=["CPUExecutionProvider"])
+    return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])

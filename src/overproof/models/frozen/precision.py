@@ -1,7 +1,8 @@
 """The precision in which frozen encoders compute."""
 
 import functools
-from typing import Literal, get_args
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
 
 import torch
 
@@ -18,7 +19,7 @@ def multiplies_bfloat16() -> bool:
     if torch.cuda.is_available():
         return torch.cuda.is_bf16_supported(including_emulation=False)
     # Older versions of torch do not say.
-    able = getattr(torch.cpu, "get_capabilities", dict)()
+    able: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     return bool(able.get("amx_bf16") or able.get("avx512_bf16"))
 
 
