@@ -27,7 +27,7 @@ PACKAGES = ("onnx", "onnxruntime")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Graph:
+class ModuleGraph:
     """A module as onnxruntime computes it on the processor, with as many threads as torch has.
 
     Args:

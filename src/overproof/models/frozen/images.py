@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from overproof.data.wording import listed, nearest, reason
 from overproof.errors import InputError
-from overproof.models.frozen.graphs import Graph, backend_here
+from overproof.models.frozen.graphs import ModuleGraph, backend_here
 from overproof.models.frozen.texts import Embedder, embedder_by_name, minilm
 from overproof.models.importing import imported
 from overproof.models.tensor_files import put_tensors, read_tensors
@@ -65,7 +65,7 @@ class FrozenModule:
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
     batch_size: int = 32
-    graph: Graph | None = None
+    graph: ModuleGraph | None = None
 
     def embed_images(self, images: UInt8[Tensor, "N C H W"]) -> Float32[Tensor, "N D"]:
         """One vector per image, in order; a grey image is copied to all three channels."""
@@ -111,7 +111,11 @@ def efficientnet_lite0(*, size: int = 224, batch_size: int = 32, backend: str = 
                 f"{package.replace('_', '-')}."
             )
     module, word = _lite0()
-    graph = Graph(module=module, size=size) if backend_here(backend, "'efficientnet_lite0'") == "onnxruntime" else None
+    graph = (
+        ModuleGraph(module=module, size=size)
+        if backend_here(backend, "'efficientnet_lite0'") == "onnxruntime"
+        else None
+    )
     computed = "" if graph is None else f" by={graph.fingerprint}"
     return FrozenModule(
         module=module,
