@@ -242,11 +242,13 @@ def test_unknown_categories_and_missing_values_are_encoded_as_by_the_student(mad
 # --- texts without overproof
 
 
-def test_the_scorer_is_short_and_does_not_import_overproof():
-    text = (Path(overproof.__file__).parent / "deployment/score.py").read_text()
-    assert len(text.splitlines()) <= 60
-    imported = set(re.findall(r"^(?:import|from) (\w+)", text, flags=re.MULTILINE))
-    assert imported == {"json", "re", "sys", "unicodedata", "numpy", "onnxruntime"}
+def test_the_scorer_is_short_and_does_not_import_overproof(made, tmp_path):
+    overproof.export(made("ngram")[0], tmp_path)
+    texts = {name: (tmp_path / name).read_text() for name in ("score.py", "ngrams.py")}
+    assert len(texts["score.py"].splitlines()) <= 60
+    imported = {name: set(re.findall(r"^ *(?:import|from) (\w+)", each, re.MULTILINE)) for name, each in texts.items()}
+    assert imported["score.py"] == {"json", "sys", "itertools", "ngrams", "numpy", "onnxruntime"}
+    assert imported["ngrams.py"] == {"functools", "re", "sys", "unicodedata", "typing", "numpy"}
 
 
 @pytest.mark.parametrize("name", ["ngram", "ngram with a layer"])
@@ -280,7 +282,7 @@ def test_the_scorer_alone_predicts_as_the_student_does(made, name, tmp_path):
     # As a command, one text a line.
     lines = "so good!\n日本語\n"
     done = subprocess.run(
-        [sys.executable, "-I", str(tmp_path / "export/score.py")], input=lines, capture_output=True, text=True
+        [sys.executable, "-Es", str(tmp_path / "export/score.py")], input=lines, capture_output=True, text=True
     )
     wanted = student.probs(["so good!", "日本語"]).max(dim=1)
     shown = [f"{CLASSES[place]}\t{value:.4f}" for value, place in zip(*map(torch.Tensor.tolist, wanted), strict=True)]
@@ -294,15 +296,14 @@ def test_the_scorer_alone_predicts_as_the_student_does(made, name, tmp_path):
 )
 def test_the_hash_of_the_scorer_is_the_hash_of_the_student(texts, lengths, normalization):
     words, characters = lengths
+    options = {"words": words, "characters": characters, "buckets": 997, "max_characters": 30}
     scorer = Scorer.__new__(Scorer)
-    scorer.encoder = {"words": words, "characters": characters, "buckets": 997, "max_characters": 30}
-    if normalization == "casefold":
-        scorer.encoder["normalization"] = normalization
+    scorer.encoder = options | ({"normalization": normalization} if normalization == "casefold" else {})
     cut = pa.array([text[:30] for text in texts], pa.large_string())
     encoded = Ngrams(words=words, characters=characters, buckets=997, normalization=normalization).encode(cut)
     ends = encoded.offsets.tolist()
     wanted = [encoded.values[first:last].tolist() for first, last in itertools.pairwise(ends)]
-    assert [scorer.ngrams(text) for text in texts] == wanted
+    assert [each.tolist() for each in scorer.ngrams(texts)] == wanted
 
 
 # --- the folder

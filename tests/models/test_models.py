@@ -37,7 +37,7 @@ from overproof.models import (
     optimizer_for,
     wrap,
 )
-from overproof.models import ngrams as hashing
+from overproof.models import ngram_hashes as hashing
 from overproof.models.encoders import encoder_from
 from overproof.models.importing import allowing, imported, is_import_path
 from overproof.models.layers import Normalise
@@ -211,7 +211,7 @@ def test_chunks_leave_no_trace(monkeypatch):
     ngrams = Ngrams(words=(1, 2), characters=(3, 4), buckets=2**18)
     whole = ngrams.encode(values)
     for size in (1, 17, 100):
-        monkeypatch.setattr(hashing, "_CHUNK_CHARACTERS", size)
+        monkeypatch.setattr("overproof.models.ngrams._CHUNK_CHARACTERS", size)
         parts = ngrams.encode(values)
         assert torch.equal(parts.values, whole.values)
         assert torch.equal(parts.offsets, whole.offsets)

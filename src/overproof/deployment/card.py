@@ -143,6 +143,7 @@ def _use(about: CardFacts) -> Iterator[str]:
         "seen.parquet": "hashes of the rows it was made from, which `overproof predict --risk` leaves out",
         "estimator.skops": "the fitted estimator, for scikit-learn and skops",
         "score.py": "classifies texts with numpy and onnxruntime alone",
+        "ngrams.py": "makes n-grams of texts, for `score.py`",
         "tokenizer.json": "the tokenizer, for the package tokenizers",
         "experiment.yaml": "the experiment of its run",
     }
@@ -153,10 +154,7 @@ def _use(about: CardFacts) -> Iterator[str]:
     for each in about.inputs:
         shape = ", ".join(map(str, each.shape))
         yield f"| `{_cell(each.name)}` | {each.type} | [{shape}] | {_cell(each.meaning)} |"
-    yield (
-        "\nOutputs: `logits` and `probs`, float32 [batch, K], classes in the order above, which is also in the "
-        "metadata of the graph, as JSON under `class_names`."
-    )
+    yield "\nOutputs: `logits` and `probs`, float32 [batch, K], classes in this order (`class_names` in the graph)."
     if about.student.kind == "image":
         yield "Pixels are passed as they are, 0 to 255: the scaling is part of the graph."
     if isinstance(encoder, TableEncoder):

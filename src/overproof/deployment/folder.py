@@ -33,16 +33,11 @@ TOLERANCE = 1e-4
 NUM_COMPARED = 1000
 """Number of examples on which they are compared before anything is written."""
 
-_GRAPH, _SMALL, _CARD, _SCORER, _EXPERIMENT = (
-    "model.onnx",
-    "model.int8.onnx",
-    "README.md",
-    "score.py",
-    "experiment.yaml",
-)
+_GRAPH, _SMALL, _CARD, _EXPERIMENT = "model.onnx", "model.int8.onnx", "README.md", "experiment.yaml"
+_SCORER, _NGRAMS = "score.py", "ngrams.py"
 _TOKENIZER = "tokenizer.json"
 _STUDENT = ("student.safetensors", "student.json")
-_OURS = {_GRAPH, _SMALL, _CARD, _SCORER, _TOKENIZER, _EXPERIMENT, "estimator.skops", SEEN, MANIFEST, *_STUDENT}
+_OURS = {_GRAPH, _SMALL, _CARD, _SCORER, _NGRAMS, _TOKENIZER, _EXPERIMENT, "estimator.skops", SEEN, MANIFEST, *_STUDENT}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,8 +71,8 @@ def export(
     """Write a student as ONNX, safetensors and a model card, so that it runs without overproof.
 
     `model.onnx` (and with `int8` a `model.int8.onnx`), `student.safetensors` with `student.json`, `README.md`, the
-    `experiment.yaml` of its run, for n-gram students `score.py`, and last `manifest.json`. The same student gives the
-    same bytes.
+    `experiment.yaml` of its run, for n-gram students `score.py` and `ngrams.py`, and last `manifest.json`. The same
+    student gives the same bytes.
 
     Args:
         source: A student, its folder, or the folder of a run.
@@ -143,7 +138,9 @@ def _exported(
         contents[_SMALL] = quantised(graph)
         cost = None if test is None else int8_cost(graph, contents[_SMALL], student, test)
     if isinstance(student.encoder, NgramEncoder):
-        contents[_SCORER] = (resources.files("overproof.deployment") / _SCORER).read_bytes()
+        scorer = (resources.files("overproof.deployment") / _SCORER).read_text()
+        contents[_SCORER] = scorer.replace("from overproof.models.ngram_hashes", "from ngrams").encode()
+        contents[_NGRAMS] = (resources.files("overproof.models") / "ngram_hashes.py").read_bytes()
     if isinstance(student.encoder, TokenEncoder):
         contents[_TOKENIZER] = student.encoder.tokenizer.encode()
     if provenance is not None:

@@ -14,7 +14,8 @@ from overproof.data.source import AS_THEY_ARE
 from overproof.errors import InputError
 from overproof.models.frozen.texts import SHAPES, embedder_by_name
 from overproof.models.inputs import Dense, Ragged
-from overproof.models.ngrams import Ngrams, Normalization
+from overproof.models.ngram_hashes import Normalization
+from overproof.models.ngrams import Ngrams
 from overproof.models.saved.checked_fields import checked_fields, checked_names
 from overproof.models.tables import TableEncoder, numbers_of, table_of
 from overproof.models.transformer import TokenEncoder
@@ -124,7 +125,7 @@ class ImageEncoder:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NgramEncoder:
-    """Texts as sets of hashed n-grams; there is nothing to fit (`overproof.models.ngrams` gives the hash).
+    """Texts as sets of hashed n-grams; there is nothing to fit (`overproof.models.ngram_hashes` gives the hash).
 
     Args:
         words: Shortest and longest word n-gram; None for no words.
