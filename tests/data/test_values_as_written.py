@@ -1,6 +1,7 @@
 """Labels and numbers are read as the file means them, or one sentence says which readings there are."""
 
 import json
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.feather
@@ -267,3 +268,50 @@ def test_labels_given_in_python_are_read_as_those_of_files():
         with pytest.raises(InputError, match=r"has the label '.*' in row 1 .*give None; if it is a class, list it"):
             from_arrays(["x", "y"], ["b", word])
         assert from_arrays(["x", "y"], ["b", word], class_names=(word, "b")).label.tolist() == [1, 0]
+
+
+def lines_of(path, cells):
+    rows = [
+        {"x": cell, "n": [{"ü": "\u20ac"}, {"ü": "\\"}], "y": "ab"[i % 2], "id": f"{i:03}"}
+        for i, cell in enumerate(cells)
+    ]
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    return Source(path=str(path), label="y", id="id", ignore=("n",))
+
+
+@pytest.mark.parametrize("as_text", [False, True])
+@pytest.mark.parametrize("place", [0, 17])
+def test_an_odd_cell_of_json_lines_is_refused_as_one_of_csv_is(tmp_path, place, as_text):
+    cells = [str(i + 0.5) if as_text else i + 0.5 for i in range(40)]
+    cells[place] = "?"
+    source = lines_of(tmp_path / "a.jsonl", cells)
+    text = "x,y,id\n" + "".join(f"{cell},{'ab'[i % 2]},{i:03}\n" for i, cell in enumerate(cells))
+    (tmp_path / "a.csv").write_text(text)
+    sentences = []
+    for each in (source, replace(source, path=str(tmp_path / "a.csv"), ignore=())):
+        with pytest.raises(InputError) as refused:
+            read(each, role="pool")
+        sentences.append(str(refused.value))
+    assert sentences[0] == sentences[1].replace("a.csv", "a.jsonl")
+    assert f"has '?' in column 'x', row {place} (counting from 0), where 39 of 40 are numbers" in sentences[0]
+    # Each option that the sentence names reads the file.
+    found = read(replace(source, missing_words=("?",), missing="allow"), role="pool").inputs["x"]
+    assert (found.null_count, found[1].as_py(), found[39].as_py()) == (1, 1.5, 39.5)
+    assert len(read(replace(source, missing_words=("?",), missing="drop"), role="pool")) == 39
+    words = read(replace(source, categories=("x",)), role="pool").inputs["x"]
+    assert (words[place].as_py(), words[1].as_py()) == ("?", "1.5")
+
+
+def test_numbers_of_json_lines_are_kept_as_they_are_written(tmp_path):
+    source = lines_of(tmp_path / "a.jsonl", [1, "0,53", *range(2, 40)])
+    found = read(replace(source, decimal=","), role="pool").inputs["x"]
+    assert found.to_pylist() == [1, 0.53, *range(2, 40)]
+    (tmp_path / "b.jsonl").write_text("".join(f'{{"x": {cell}, "y": "a"}}\n' for cell in ["1.50", "2E3", '"u"', "7"]))
+    kept = read(Source(path=str(tmp_path / "b.jsonl"), label="y", categories=("x",)), role="pool").inputs["x"]
+    assert kept.to_pylist() == ["1.50", "2E3", "u", "7"]
+    # Text of numbers alone is text, a code keeps its zero, and a mixed id is refused.
+    assert read(lines_of(tmp_path / "c.jsonl", ["1.5", "2.5"] * 20), role="pool").inputs["x"][0].as_py() == "1.5"
+    mixed = lines_of(tmp_path / "d.jsonl", [1, "two"] * 20)
+    for each in (mixed, replace(mixed, id="x", missing="allow"), replace(mixed, kind="text", input="x")):
+        with pytest.raises(InputError, match=r"column \(x\) changed from number to string\), row 1"):
+            read(each, role="pool")

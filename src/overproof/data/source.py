@@ -122,9 +122,9 @@ class Source:
             row, "allow" keeps it (a table keeps the missing value, a null text is read as an empty one).
         unlabelled: Values of the label column that mean "no label", such as -1 or ["?", "NA"]; [] says that none does.
             Without it, a value that often means that (-1, ?, NA, null, None, ...) is an error that shows both readings.
-        missing_words: Cells of a CSV table that mean a missing value, besides the empty cell: ["?", "NA"].
-        decimal: The decimal mark of the numbers of a CSV table.
-        thousands: The mark between groups of three digits in the numbers of a CSV table.
+        missing_words: Cells of a table in CSV or JSON lines that mean a missing value: ["?", "NA"].
+        decimal: The decimal mark of the numbers of a CSV table, and of those that are text in JSON lines.
+        thousands: The mark between groups of three digits in these.
         header: Whether a CSV file starts with column names; without it they are c0, c1, ..., and leading lines that
             start with "@" are skipped.
         image: How images are resized and converted.

@@ -1,4 +1,4 @@
-"""Columns of a CSV table that hold numbers and a few other cells: they are read as numbers or raise an error."""
+"""Columns of a table in CSV or JSON lines with numbers and a few other cells: read as numbers, or an error."""
 
 from collections.abc import Collection
 
@@ -24,7 +24,7 @@ def numbers(table: pa.Table, source: Source, name: str, strings: Collection[str 
     The cells in `source.missing_words` become null, `source.thousands` is removed and `source.decimal` read as a point.
 
     Args:
-        table: A CSV file; its columns of words have type string.
+        table: A file of text; its columns of words have type string.
         source: The options.
         name: Name of the file in error messages.
         strings: Columns that are words by the source's options.

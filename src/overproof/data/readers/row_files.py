@@ -8,7 +8,8 @@ from typing import Protocol, runtime_checkable
 import pyarrow as pa
 
 from overproof.data.readers.arrow_files import open_arrow, open_parquet
-from overproof.data.readers.text_files import first_lines, read_csv, read_json_lines
+from overproof.data.readers.json_lines import read_json_lines
+from overproof.data.readers.text_files import first_lines, read_csv
 from overproof.data.source import Source, check_format
 from overproof.errors import InputError
 

@@ -1,4 +1,4 @@
-"""Reads CSV and JSON lines files as Arrow tables."""
+"""Reads CSV files as Arrow tables; the bytes of any file of text."""
 
 import gzip
 import io
@@ -11,7 +11,6 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
-import pyarrow.json
 from pyarrow.lib import ArrowException
 
 from overproof.data.readers.number_columns import CODE, numbers
@@ -19,7 +18,8 @@ from overproof.data.source import FLAG, Source
 from overproof.data.wording import at_row, reason
 from overproof.errors import InputError
 
-_LARGEST_BLOCK_BYTES = 2**30
+LARGEST_BLOCK_BYTES = 2**30
+"""Of one piece of a file that Arrow parses at a time."""
 PIECE_BYTES = 2**24
 """Compressed files are unpacked in pieces of this size."""
 
@@ -55,7 +55,7 @@ def read_csv(
             data = data.partition(b"\n")[2]
     if not data.strip():
         raise InputError(f"{name} is empty; at least one row is needed.")
-    _check_utf8(data, name)
+    check_utf8(data, name)
     odd_rows: list[Any] = []
 
     def refuse(row: Any) -> str:
@@ -74,7 +74,7 @@ def read_csv(
             # Large blocks, since no row may be longer than one; one thread, so that errors have the row number.
             read_options=pa.csv.ReadOptions(
                 use_threads=False,
-                block_size=min(len(data) + 1, _LARGEST_BLOCK_BYTES),
+                block_size=min(len(data) + 1, LARGEST_BLOCK_BYTES),
                 autogenerate_column_names=not source.header,
             ),
             parse_options=pa.csv.ParseOptions(
@@ -117,58 +117,6 @@ def read_csv(
         columns[place] = _without_decimals(columns[place])
     table = pa.table(columns, names=table.column_names)
     return table if source.kind == "text" else numbers(table, source, name, spelled)
-
-
-def read_json_lines(path: Path, source: Source, name: str, data: bytes | None = None) -> pa.Table:
-    """All columns of a file with one JSON object a line, also compressed.
-
-    A missing key is null. The type of a column is inferred from all of its rows, which must agree: numbers (whole or
-    not), true/false, strings, or lists or objects of these; strings that are all dates in ISO 8601 are dates.
-
-    Args:
-        path: The file.
-        source: Its text input and categories are strings even if all of them look like dates.
-        name: Name of the file in error messages.
-        data: The file's bytes, or those of its first lines; None reads all of them.
-
-    Raises:
-        InputError: If the file is not UTF-8, or a line is not a JSON object, is truncated or has another type of value
-            than the lines before it.
-    """
-    allowed = "one JSON object a line, with values of one type under each key, is allowed"
-    data = file_bytes(path, name, source.max_unpacked_gb) if data is None else data
-    if b"\0" in data[:4096]:
-        raise InputError(f"{name} is not a text file; JSON lines in UTF-8 are allowed.")
-    if not data.strip():
-        raise InputError(f"{name} is empty; at least one row is needed.")
-    _check_utf8(data, name)
-    options = pa.json.ReadOptions(use_threads=False, block_size=min(len(data) + 1, _LARGEST_BLOCK_BYTES))
-    try:
-        table = pa.json.read_json(pa.BufferReader(data), read_options=options)
-        wanted = {
-            source.id,
-            source.label,
-            source.group,
-            *source.categories,
-            *(source.inputs if source.kind != "table" else ()),
-        }
-        dates = [field.name for field in table.schema if pa.types.is_timestamp(field.type) and field.name in wanted]
-        if dates:
-            table = pa.json.read_json(
-                pa.BufferReader(data),
-                read_options=options,
-                parse_options=pa.json.ParseOptions(explicit_schema=pa.schema([(each, pa.string()) for each in dates])),
-            )
-    except (ArrowException, ValueError) as error:
-        found = re.search(r"^JSON parse error: (.*?)\.? in row (\d+)$", str(error))
-        if found is None:
-            raise InputError(f"{name} cannot be read as JSON lines ({reason(error)}); {allowed}.") from None
-        what = found[1].replace("Column(/", "column (").replace("Column()", "the line")
-        raise InputError(f"{name} has a line that does not fit ({what}), {at_row(int(found[2]))}; {allowed}.") from None
-    # Arrow reads a line `null` or `{}` as a row of nulls.
-    if table.num_columns == 0:
-        raise InputError(f"{name} has no keys in any of its lines; {allowed}.")
-    return table
 
 
 def file_bytes(path: Path, name: str, max_gb: float) -> bytes:
@@ -241,7 +189,16 @@ def first_lines(path: Path, name: str, num_bytes: int = 2**20) -> tuple[bytes, f
     return data[: data.rfind(b"\n") + 1], min(share, 1.0)
 
 
-def _check_utf8(data: bytes, name: str) -> None:
+def check_utf8(data: bytes, name: str) -> None:
+    """Check that a file is UTF-8.
+
+    Args:
+        data: Its bytes.
+        name: Its name in error messages.
+
+    Raises:
+        InputError: It is not; the message has the first line.
+    """
     try:
         # Arrow validates without a Python string of several times the size of the file.
         pa.array([data], pa.large_binary()).cast(pa.large_string())
