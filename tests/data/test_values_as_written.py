@@ -66,7 +66,7 @@ def test_other_numbers_for_no_label_are_not_silently_classes(tmp_path, number):
     assert number in labels_in(path, unlabelled=())[0]
 
 
-@pytest.mark.parametrize("word", ["?", "NA", "NaN", "null", "None", "unlabeled", "n/a", "#N/A", "missing"])
+@pytest.mark.parametrize("word", ["?", "NA", "NaN", "null", "None", "unlabeled", "n/a", "#N/A", "missing", "Unknown"])
 def test_a_word_that_often_means_no_label_is_not_silently_a_class(tmp_path, word):
     path = csv(tmp_path, [*(f"{i}.5,{word}" for i in range(250)), *(f"{i}.5,{'ab'[i % 2]}" for i in range(150))])
     with pytest.raises(InputError, match=r"in 250 of 400 rows, first in row 0.*unlabelled: \['"):
@@ -268,6 +268,21 @@ def test_labels_given_in_python_are_read_as_those_of_files():
         with pytest.raises(InputError, match=r"has the label '.*' in row 1 .*give None; if it is a class, list it"):
             from_arrays(["x", "y"], ["b", word])
         assert from_arrays(["x", "y"], ["b", word], class_names=(word, "b")).label.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("share", [2, 5, 8])
+def test_words_among_numbers_are_named_where_they_are_too_many_for_an_error(tmp_path, share):
+    """One cell in eight is a `?`: no column of numbers with an error in it, but hardly categories."""
+    cells = ["?" if i % share == 1 else f"{i % 77}.5" for i in range(304)]
+    path = tmp_path / "a.csv"
+    path.write_text("x,n,y\n" + "".join(f"{cell},{i % 5},{'ab'[i % 2]}\n" for i, cell in enumerate(cells)))
+    source = Source(path=str(path), label="y")
+    (said,) = remarks_on(source, "pool", read(source, role="pool"))
+    num = sum(cell != "?" for cell in cells)
+    assert f"the column 'x' holds numbers in {num} of 304 rows, and '?' in the others, so that it is read as" in said
+    assert "`missing_words: ['?']` with `missing: allow` or `drop`" in said
+    for each in (replace(source, missing_words=("?",), missing="allow"), replace(source, categories=("x",))):
+        assert not any("holds numbers in" in words for words in remarks_on(each, "pool", read(each, role="pool")))
 
 
 def lines_of(path, cells):

@@ -46,6 +46,33 @@ def test_every_bit_cut_and_absence_is_noticed(tmp_path, name, needed):
         checked(tmp_path, needed, kind="student")
 
 
+def refusal(folder):
+    try:
+        checked(folder, FILES, kind="student")
+    except InputError as refused:
+        return str(refused)
+    return ""
+
+
+def test_a_bit_that_flips_in_the_manifest_blames_no_other_file(tmp_path):
+    """But for those in the name of its own checksum, which then is not looked for, and blanks that say nothing."""
+    write_folder(tmp_path, FILES, kind="student")
+    whole = (tmp_path / MANIFEST).read_bytes()
+    start = whole.rindex(b'"sha256"')
+    for place in range(8 * len(whole)):
+        flipped = bytearray(whole)
+        flipped[place // 8] ^= 1 << place % 8
+        (tmp_path / MANIFEST).write_bytes(flipped)
+        said = refusal(tmp_path)
+        harmless = start < place // 8 < start + 7 or (whole[place // 8] in b" \n" and not said)
+        assert harmless or said.startswith(f"{tmp_path / MANIFEST} is damaged: ")
+    # Manifests of earlier versions have none.
+    content = json.loads(whole)
+    del content["sha256"]
+    (tmp_path / MANIFEST).write_text(json.dumps(content))
+    assert set(checked(tmp_path, FILES, kind="student")) == set(FILES)
+
+
 def test_large_files_that_are_not_read_are_compared_by_size(tmp_path, monkeypatch):
     write_folder(tmp_path, FILES, kind="student")
     (tmp_path / "weights").write_bytes(FILES["weights"][::-1])

@@ -22,8 +22,14 @@ from overproof.errors import InputError
 OFTEN_UNLABELLED = frozenset(("?", "-", "na", "<na>", "n/a", "#n/a", "n.a.", "nan", "null", "none", "nil")) | {
     "missing",
     "tbd",
+    "todo",
+    "unannotated",
+    "undefined",
+    "unknown",
     "unlabeled",
     "unlabelled",
+    "not labeled",
+    "not labelled",
 }
 """Words, in lower case, that tools and people write where there is no label; never silently taken for a class."""
 

@@ -1,5 +1,6 @@
 """What a user should know of a table that was read: an index that was left out, columns that number the rows."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 
 import pyarrow as pa
@@ -23,6 +24,8 @@ FEWEST_TEXTS = 30
 DISTINCT = 0.8
 """The share of different values in the first rows from which a column of strings can hardly hold categories."""
 MOST_ROWS = 100_000
+MOST_OTHERS, FEWEST_NUMBERS = 3, 10
+"""Different words beside numbers, and different numbers: a column of 1, 2 and 3+ holds categories."""
 
 
 def remarks_on(source: Source, role: str, examples: Examples) -> list[str]:
@@ -61,6 +64,15 @@ def remarks_on(source: Source, role: str, examples: Examples) -> list[str]:
                 f"as a number it would lose its zero; write numbers without one, or leave the column out with "
                 f"`ignore: {[name]}`."
             )
+    gappy = numbers_among_words(examples)
+    for name, (num, rows, words) in gappy.items():
+        if name not in source.categories:
+            remarks.append(
+                f"{examples.origin}: the column {name!r} holds numbers in {num} of {rows} rows, and {listed(words)} in "
+                f"the others, so that it is read as categories: every number is a category of its own. Write "
+                f"`missing_words: {list(words)}` with `missing: allow` or `drop` if they mean a missing value (in a "
+                f"file with types, save numbers and null), or `categories: {[name]}` if it holds categories."
+            )
     dates = written_dates(examples)
     for name, example in dates.items():
         if name not in source.categories:
@@ -70,7 +82,7 @@ def remarks_on(source: Source, role: str, examples: Examples) -> list[str]:
                 f"column out with `ignore: {[name]}`."
             )
     for name, (num, rows, example) in texts_as_categories(examples).items():
-        if name not in source.categories and name not in dates:
+        if name not in source.categories and name not in dates and name not in gappy:
             remarks.append(
                 f"{examples.origin}: the column {name!r} holds {num} different values in {rows} rows, such as "
                 f"{example!r}, and is read as categories, which say nothing of rows with another one: write numbers as "
@@ -87,6 +99,32 @@ def _rising(examples: Examples) -> dict[str, str]:
         f"often beside its class"
         for name in rising(examples)
     }
+
+
+def numbers_among_words(examples: Examples) -> dict[str, tuple[int, int, list[str]]]:
+    """The columns of strings of a table that are numbers in half of the rows or more, and a few words in the others.
+
+    Args:
+        examples: All rows.
+
+    Returns:
+        By column: how many numbers there are, in how many rows with a value, and the words, the most frequent first.
+
+    Example:
+        >>> from overproof.data import from_arrays
+        >>> age, left = [*map(str, range(20, 60)), *["?"] * 10], [*["1", "2", "3+"] * 16, "1", "2"]
+        >>> numbers_among_words(from_arrays(pa.table({"age": age, "left": left})))
+        {'age': (40, 50, ['?'])}
+    """
+    found: dict[str, tuple[int, int, list[str]]] = {}
+    for name, column in _columns_of_words(examples):
+        counts = {each["values"]: each["counts"] for each in pc.value_counts(column.slice(0, MOST_ROWS)).to_pylist()}
+        counts.pop(None, None)
+        others = sorted((word for word in counts if not re.match(NUMBER, word)), key=lambda word: (-counts[word], word))
+        num, num_known = sum(counts[word] for word in counts.keys() - set(others)), sum(counts.values())
+        if 0 < len(others) <= MOST_OTHERS and len(counts) - len(others) >= FEWEST_NUMBERS and 2 * num >= num_known:
+            found[name] = (num, num_known, others)
+    return found
 
 
 def texts_as_categories(examples: Examples) -> dict[str, tuple[int, int, str]]:

@@ -1,6 +1,8 @@
 """The manifest of a folder: size and SHA-256 of each of its files, so that a changed or missing one is noticed.
 
-    FOLDER/manifest.json   {"kind": …, "files": {NAME: {"num_bytes": …, "sha256": …}}, …}
+    FOLDER/manifest.json   {"kind": …, "files": {NAME: {"num_bytes": …, "sha256": …}}, "sha256": …, …}
+
+The last SHA-256 is that of the rest of the manifest, so that a bit that flips in it is not blamed on another file.
 
 It is for accidents (a bit flipped, half a copy, files of two folders mixed), not against an attacker, who can write
 another manifest. Files that it does not list are not looked at.
@@ -28,6 +30,8 @@ REMEDY = {
 }
 """What to do about a changed file, by the kind of folder."""
 
+_OWN = "sha256"
+
 Described = Mapping[str, Mapping[str, int | str]]
 """Size and SHA-256 by name."""
 
@@ -54,7 +58,14 @@ def manifest_of(files: Mapping[str, bytes], *, kind: str, more: Mapping[str, Any
         more: Further content.
     """
     listed = {name: described(data) for name, data in files.items()}
-    return {"format": 1, "kind": kind, **(more or {}), "files": listed}
+    content = {"format": 1, "kind": kind, **(more or {}), "files": listed}
+    return {**content, _OWN: _sha256_of(content)}
+
+
+def _sha256_of(content: Mapping[str, Any]) -> str:
+    """SHA-256 of a manifest without its own."""
+    rest = {name: each for name, each in content.items() if name != _OWN}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def write_folder(
@@ -94,6 +105,8 @@ def checked(folder: Path, needed: Iterable[str] = (), *, kind: str) -> dict[str,
         return None
     try:
         content = json.loads(path.read_bytes())
+        if _OWN in content and content[_OWN] != _sha256_of(content):
+            raise ValueError
         kind = content.get("kind", kind)
         listed = {str(name): (int(each["num_bytes"]), str(each["sha256"])) for name, each in content["files"].items()}
         if any(Path(name).name != name for name in listed):
