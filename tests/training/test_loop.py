@@ -429,6 +429,11 @@ def test_a_pass_is_counted_by_hand():
     totals = summed(counts.flush())
     assert (totals.labelled_right, totals.pool_agreement) == (0.5, pytest.approx(2 / 3))
     assert totals.weight_counts == (1, 1, *[0] * 18, 1)
+    # The bins are .05 wide, and the last one is open.
+    for weight, place in {0.0: 0, 0.049: 0, 0.051: 1, 0.26: 5, 0.74: 14, 0.949: 18, 0.99: 19, 1.0: 20, 1.2: 20}.items():
+        one = no_counts(torch.device("cpu"))
+        one.add(batch, torch.tensor([0.5, 0.5, weight, weight, weight]), 2)
+        assert summed(one.flush()).weight_counts == tuple(3 * (each == place) for each in range(21))
     alone = no_counts(torch.device("cpu"))
     alone.add(batch, torch.ones(5), 5)
     assert summed(alone.flush()).pool_agreement is None

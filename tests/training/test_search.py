@@ -300,6 +300,16 @@ def test_a_higher_learning_rate_is_tried_where_the_lower_one_is_no_better_and_ot
     assert not any(each.startswith("hard, learning rate x 0.25") for each in found.asked)
 
 
+def test_other_methods_are_tried_at_the_best_learning_rate_first_and_then_from_the_highest():
+    """All are as good as each other, so that no rate is clearly worse and the order decides what the budget pays for."""
+    found = Prescribed(right_on({}))
+    chosen(found, methods=("hard", "forward", "labelled_only"), balanced=False, weight_decays=(1.0,))
+    first = found.asked[0].partition(",")[0]
+    (other,) = {each.partition(",")[0] for each in found.asked} - {first, "labelled_only"}
+    rates = [each for each in found.asked if each.startswith(other)]
+    assert rates[:3] == [other, f"{other}, learning rate x 4", f"{other}, learning rate x 0.25"]
+
+
 @pytest.mark.parametrize("budget", [1, 3, 8])
 def test_no_more_than_the_budget_is_spent(budget):
     found = Prescribed(right_on({}))
