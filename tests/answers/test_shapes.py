@@ -12,7 +12,7 @@ import pytest
 import overproof
 from overproof.answers.files import read_all_answers, read_answers, vote_counts
 from overproof.answers.names import is_answer
-from overproof.answers.order import check_order
+from overproof.answers.order import check_order, share_below
 from overproof.data import from_arrays
 from overproof.errors import InputError
 from overproof.runs.experiment import experiment_from
@@ -401,6 +401,18 @@ def test_two_classes_that_are_turned_round_are_refused_for_a_weak_teacher_too():
     assert share_refused(0.5, 60, turned=False) <= 0.02
     assert share_refused(0.5, 200, turned=False, positive=0.2) <= 0.02
     assert share_refused(0.6, 60, turned=False) == share_refused(0.71, 120, turned=False) == 0
+
+
+def test_the_exact_test_is_fishers():
+    from scipy.stats import fisher_exact
+
+    draw = np.random.default_rng(0)
+    for _ in range(30):
+        table = draw.integers(0, 9, (2, 2))
+        expected = fisher_exact(table, alternative="less").pvalue
+        num_named, num_labelled = int(table[0].sum()), int(table[:, 0].sum())
+        found = share_below(int(table[0, 0]), int(table.sum()), num_named, num_labelled)
+        assert found == pytest.approx(expected)
 
 
 def test_a_teacher_that_names_the_rare_class_too_often_is_not_turned_round():

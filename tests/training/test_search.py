@@ -301,7 +301,7 @@ def test_a_higher_learning_rate_is_tried_where_the_lower_one_is_no_better_and_ot
 
 
 def test_other_methods_are_tried_at_the_best_learning_rate_first_and_then_from_the_highest():
-    """All are as good as each other, so that no rate is clearly worse and the order decides what the budget pays for."""
+    """All are equally good, so that no rate is clearly worse and the order decides what the budget pays for."""
     found = Prescribed(right_on({}))
     chosen(found, methods=("hard", "forward", "labelled_only"), balanced=False, weight_decays=(1.0,))
     first = found.asked[0].partition(",")[0]

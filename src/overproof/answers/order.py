@@ -102,12 +102,38 @@ def _is_renamed(named: NDArray[np.int64], label: NDArray[np.int64], num_classes:
 
 def _is_turned_round(named: NDArray[np.int64], label: NDArray[np.int64], num_classes: int) -> bool:
     """Whether the answers of two classes are right less often than by chance, and those of the other order more."""
-    from scipy.stats import binom, hypergeom
+    from scipy.special import bdtr
 
     num, both = len(label), int((named & label).sum())
-    below_a_coin = binom.cdf(int((named == label).sum()), num, 0.5)
-    against_the_labels = hypergeom.cdf(both, num, int(named.sum()), int(label.sum()))
-    return bool(below_a_coin < TWO and against_the_labels < GIVEN_NAMES)
+    below_a_coin = bdtr(int((named == label).sum()), num, 0.5)
+    return bool(below_a_coin < TWO and share_below(both, num, int(named.sum()), int(label.sum())) < GIVEN_NAMES)
+
+
+def share_below(both: int, num: int, num_named: int, num_labelled: int) -> float:
+    """The probability of at most so many agreements on a class if answers are drawn without regard to the labels.
+
+    Args:
+        both: Examples that are named and labelled so.
+        num: Examples.
+        num_named: How many are named so.
+        num_labelled: How many are labelled so.
+
+    Example:
+        Of two examples of four that are named so, none of two that are labelled so: one of six draws.
+
+        >>> round(share_below(0, 4, 2, 2) * 6, 9)
+        1.0
+    """
+    # `scipy.stats` takes a second to import.
+    from scipy.special import gammaln
+
+    def log_choices(whole: NDArray[np.int64] | int, part: NDArray[np.int64] | int) -> NDArray[np.float64]:
+        return np.asarray(gammaln(whole + 1.0) - gammaln(part + 1.0) - gammaln(whole - part + 1.0))
+
+    fewest = max(0, num_named + num_labelled - num)
+    drawn = np.arange(fewest, both + 1)
+    ways = log_choices(num_labelled, drawn) + log_choices(num - num_labelled, num_named - drawn)
+    return float(np.exp(ways - log_choices(num, num_named)).sum())
 
 
 def _renaming(named: NDArray[np.int64], label: NDArray[np.int64], num_classes: int) -> NDArray[np.int64]:
