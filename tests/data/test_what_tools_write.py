@@ -235,3 +235,8 @@ def test_a_named_index_of_pandas_that_was_left_out_is_named(tmp_path):
     assert "pool (a.parquet): 'patient' is the row index of a pandas frame" in remark
     named = Source(path=str(tmp_path / "a.parquet"), id="patient")
     assert remarks_on(named, "pool", read(named, role="pool")) == []
+
+
+def test_texts_and_images_have_no_columns_to_speak_of():
+    for inputs in ([f"text {i}" for i in range(40)], np.zeros((40, 8, 8), np.uint8)):
+        assert remarks_on_frames([from_arrays(inputs), from_arrays(inputs)]) == []

@@ -206,7 +206,7 @@ def remarks_on_frames(parts: Sequence[Examples]) -> list[str]:
     """
     remarks = remarks_on_gaps(parts)
     numbering = {name: each.origin for each in reversed(parts) for name in row_numbers(each)}
-    for name in (name for name in parts[0].column_names if name in numbering):
+    for name in numbering:
         remarks.append(
             f"{numbering[name]}: the column {name!r} numbers the rows, and is a feature now: it says where a row "
             f"stands, often beside its class; drop the column to leave it out."
