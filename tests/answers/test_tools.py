@@ -84,6 +84,14 @@ RIGHT = [
     ("prodigy_shape.jsonl", "prodigy", ("neg", "pos"), 0, {"r0": [0, 1]}),
     ("huggingface_zero_shot.jsonl", "hugging_face", ("praise", "return"), 0, {"r1": [0.545, 0.455]}),
     ("huggingface_text_classification.jsonl", "hugging_face", ("praise", "return"), 0, {"r3": [0.991, 0.009]}),
+    # Results that the clients' own types have written.
+    ("openai_chat_types.jsonl", "openai_batch", ("neg", "pos"), 0, {"r1": [1, 0], "r5": [0, 1]}),
+    ("openai_logprobs_types.jsonl", "openai_batch", ("neg", "pos"), 0, {"r1": [0.909, 0.091]}),
+    ("openai_completions_types.jsonl", "openai_batch", ("neg", "pos"), 0, {"r1": [1, 0]}),
+    ("openai_responses_types.jsonl", "openai_batch", ("neg", "pos"), 0, {"r0": [0, 1], "r4": [0, 1]}),
+    ("anthropic_types.jsonl", "anthropic_batch", ("neg", "pos"), 0, {"r0": [0, 1], "r1": [1, 0]}),
+    ("gemini_types.jsonl", "vertex", ("neg", "pos"), 0, {"r0": [0, 1], "r1": [1, 0]}),
+    ("gemini_python_types.jsonl", "vertex", ("neg", "pos"), 0, {"r0": [0, 1], "r1": [1, 0]}),
     # One token, with the logarithms of both classes.
     ("openai_batch_shape.jsonl", "openai_batch", ("neg", "pos"), 0, {"r0": [0.091, 0.909]}),
 ]
@@ -429,6 +437,121 @@ def test_openais_batches(tmp_path):
     some = lines(tmp_path, chat("r0", "pos", logprobs=logs), chat("r1", "pos"))
     assert read(some, ("neg", "pos"), ["r0"]) == [[0, 1]]
     assert "1 of 2 answers are one token with log-probabilities" in notes(some, ("neg", "pos"))
+
+
+def test_what_is_no_answer_by_the_clients_types_is_left_out_by_its_reason():
+    def why(name):
+        return left_out(WRITTEN / name, ("neg", "pos", "po"))
+
+    assert why("openai_chat_types.jsonl") == {
+        "the answer was cut off": 1,
+        "the model refused": 1,
+        "the request failed": 2,
+    }
+    assert why("openai_responses_types.jsonl") == {"the answer was cut off": 1, "the model refused": 1}
+    stopped = {"the request failed, or its answer was stopped": 2}
+    assert why("gemini_types.jsonl") == {**stopped, "the instance failed": 1}
+    assert why("gemini_python_types.jsonl") == stopped
+    anthropics = "the answer was cut off, refused, a call of a tool, or is empty"
+    of_requests = {f"the request is {each}": 1 for each in ("canceled", "errored", "expired")}
+    assert why("anthropic_types.jsonl") == {anthropics: 2, **of_requests}
+
+
+@pytest.mark.parametrize("reason", ["tool_use", "pause_turn", "model_context_window_exceeded"])
+def test_anthropics_answers_that_were_not_finished_are_none(tmp_path, reason):
+    def row(key, stop):
+        message = {"content": [{"type": "text", "text": "pos"}], "stop_reason": stop}
+        return {"custom_id": key, "result": {"type": "succeeded", "message": message}}
+
+    path = lines(tmp_path, row("r0", "stop_sequence"), row("r1", reason))
+    assert read(path, ("neg", "pos"), ["r0"]) == [[0, 1]]
+    assert sum(left_out(path, ("neg", "pos")).values()) == 1
+
+
+def array(folder, values, name="a.npy"):
+    np.save(folder / name, values, allow_pickle=True)
+    return folder / name
+
+
+@pytest.mark.parametrize(
+    ("values", "right"),
+    [
+        (np.array([[0.25, 0.75], [1.0, 0.0]]), [[0.25, 0.75], [1, 0]]),
+        (np.array([[0.25, 0.75], [1.0, 0.0]], np.float16), [[0.25, 0.75], [1, 0]]),
+        (np.array([0.75, 0.0], np.float32), [[0.25, 0.75], [1, 0]]),
+        (np.array([[1], [0]]), [[0, 1], [1, 0]]),
+        (np.array([True, False]), [[0, 1], [1, 0]]),
+        (np.array(["pos", "neg"]), [[0, 1], [1, 0]]),
+    ],
+)
+def test_arrays_of_numpy_answer_row_by_row(tmp_path, values, right):
+    path = array(tmp_path, values)
+    assert read(path, ("neg", "pos"), ["0", "1"], 2) == right
+    assert "write `align: rows` under `teacher`" in refused(path, ("neg", "pos"), ["0"])
+    assert "has 2 rows" in refused(path, ("neg", "pos"), ["0"], 3)
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        (np.array([{}], object), "cannot be read as a NumPy array"),
+        (np.zeros((2, 2, 2)), "holds float64 of shape (2, 2, 2)"),
+        (np.zeros((2, 3)), "numbers that sum to 0"),
+        (np.array([[0.2, 0.3, 0.5]]), "3 numbers a row, and there are 2 classes"),
+        (np.array([[np.nan, 1.0]]), "not finite"),
+        (np.array([], np.float32), "of shape (0,)"),
+        (np.array(["2026-01-01"], "datetime64[D]"), "datetime64[D]"),
+    ],
+)
+def test_arrays_that_are_no_answers_are_refused(tmp_path, values, words):
+    assert words in refused(array(tmp_path, values), ("neg", "pos"), ["0"], 1)
+
+
+def test_an_array_that_would_run_code_is_refused(tmp_path):
+    class Runs:
+        def __reduce__(self):
+            return (tmp_path.joinpath("ran").write_text, ("x",))
+
+    path = array(tmp_path, np.array([Runs()], object))
+    assert "cannot be read as a NumPy array" in refused(path, ("neg", "pos"), ["0"], 1)
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "right"),
+    [
+        ("pos\nneg\n", [[0, 1], [1, 0]]),
+        (' pos \n"neg"\n', [[0, 1], [1, 0]]),
+        ("[0.25, 0.75]\n[1, 0]\n", [[0.25, 0.75], [1, 0]]),
+        ('"[0.25, 0.75]"\n"[1, 0]"\n', [[0.25, 0.75], [1, 0]]),
+        ('["pos", "neg"]\n["neg"]\n', [[0.5, 0.5], [1, 0]]),
+    ],
+)
+def test_one_answer_a_line_is_read_where_that_is_said(tmp_path, content, right):
+    path = text(tmp_path, content, "a.csv")
+    assert read(path, ("neg", "pos"), ["0", "1"], 2, format="lines") == right
+
+
+def test_a_first_line_that_is_a_class_is_no_name_of_a_column(tmp_path):
+    path = text(tmp_path, "pos\nneg\n", "a.csv")
+    message = refused(path, ("neg", "pos"), ["0", "1"], 2)
+    assert "its first line, 'pos', is a class; write `format: lines` and `align: rows`" in message
+    mixed = text(tmp_path, "pos\n[0.5, 0.5]\n", "b.csv")
+    assert "row 1 (counted from 0): '[0.5, 0.5]' is an answer of another kind" in refused(
+        mixed, ("neg", "pos"), ["0", "1"], 2, format="lines"
+    )
+    assert "it has 2 cells" in refused(text(tmp_path, "a, b\n", "c.csv"), ("neg", "pos"), ["0"], 1, format="lines")
+
+
+def test_reading_leaves_the_collector_of_garbage_as_it_was(tmp_path):
+    import gc
+
+    path = lines(tmp_path, chat("r0", "pos"), chat("r1", "neg"))
+    read(path, ("neg", "pos"), ["r0"])
+    assert gc.isenabled()
+    with pytest.raises(InputError):
+        read(text(tmp_path, '{"custom_id": 3, "response": {}}\n'), ("neg", "pos"), ["r0"])
+    assert gc.isenabled()
 
 
 def test_anthropics_batches(tmp_path):

@@ -1,17 +1,20 @@
 """Files of answers without ids answer the data row by row where that is said; ids of others' texts are refused."""
 
 import csv
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from overproof.commands.main import main
 from overproof.errors import InputError
 from overproof.runs.answered import check_answers, read_answered
 from overproof.runs.caches import Caches
-from overproof.runs.experiment import Experiment, experiment_from
+from overproof.runs.experiment import Experiment, experiment_from, load
 from overproof.runs.first_look.proposal import propose
 from overproof.runs.first_look.sources import Choices
+from overproof.runs.folder.resume import experiment_in
 from overproof.runs.roles import Roles
 from overproof.teachers import from_files
 from overproof.teachers.options import TeacherOptions
@@ -150,9 +153,37 @@ def test_ids_that_stand_beside_other_examples_texts_are_refused(tmp_path):
 
 def test_init_takes_them_where_align_is_said(tmp_path):
     data, answers = table(tmp_path / "d.csv", slice(None)), numbers(tmp_path / "a.txt", slice(None))
-    with pytest.raises(InputError, match=r"a\.txt has no ids, as LightGBM.* write --set teacher\.align=rows"):
+    with pytest.raises(InputError, match=r"a\.txt has no ids, as LightGBM.* write --align rows"):
         propose([data], Choices(label="label", answers=(answers,)))
     changes = ("teacher.align=rows", "data.rows.labelled=30")
     made = propose([data], Choices(label="label", text=("text",), answers=(answers,), changes=changes))
     assert made.content["teacher"] == {"answers": answers, "align": "rows"}
     assert "row by row with the data" in " ".join(made.sentences())
+
+
+def test_commands_take_align(tmp_path, capsys):
+    data, answers = table(tmp_path / "d.csv", slice(None)), numbers(tmp_path / "a.txt", slice(None))
+    rows = ["--set", "data.rows={labelled: 30, pool: 40, test: 20}", "--set", "train.epochs=1", "--set", "seeds=[0]"]
+    words = [data, "--answers", answers, "--text", "text", "--set", "methods=[hard]", *rows]
+    main(["init", *words, "--align", "rows", "--out", str(tmp_path / "e.yaml")])
+    assert load(tmp_path / "e.yaml").teacher.align == "rows"
+    main(["run", *words, "--align", "rows", "--out", str(tmp_path / "run")])
+    assert experiment_in(tmp_path / "run").teacher.align == "rows"
+    capsys.readouterr()
+    with pytest.raises(SystemExit):
+        main(["run", *words, "--out", str(tmp_path / "none")])
+    assert "write --align rows" in " ".join(capsys.readouterr().err.split())
+    # An experiment file takes it too.
+    text = (tmp_path / "e.yaml").read_text()
+    assert "align: rows" in text
+    (tmp_path / "by_id.yaml").write_text(text.replace("align: rows", "align: id"))
+    main(["run", str(tmp_path / "by_id.yaml"), "--align", "rows", "--out", str(tmp_path / "x"), "--dry-run"])
+
+    capsys.readouterr()
+    main(["answers", answers, "--align", "rows", "--json"])
+    assert json.loads(capsys.readouterr().out)["write"] == ["align: rows"]
+    with_ids = tmp_path / "ids.csv"
+    with_ids.write_text("id,label\na,ape\nb,cat\n")
+    with pytest.raises(SystemExit):
+        main(["answers", str(with_ids), "--align", "rows"])
+    assert "has ids, by which it is joined; leave --align out" in " ".join(capsys.readouterr().err.split())

@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from overproof.answers.form import Asked, Parsed, Text
+from overproof.answers.form import Asked, Parsed, Text, many_objects
 from overproof.answers.shapes import no_answers, renamed, without
 from overproof.answers.tables import as_text, is_binary, read_table
-from overproof.answers.tools import AUTO, TABLE, recognised
+from overproof.answers.tools import AUTO, TABLE, lines, numbers, recognised
 from overproof.answers.words import readings
 from overproof.data.readers.text_files import file_bytes, first_lines
 from overproof.data.source import MAX_UNPACKED_GB
@@ -90,12 +90,22 @@ def opened(path: Path, id_column: str, asked: Asked, wanted: str = AUTO) -> tupl
     Raises:
         InputError: It cannot be read.
     """
+    if path.suffix == ".npy":
+        if wanted not in (AUTO, numbers.TOOL.name):
+            raise InputError(f"{path} is a NumPy array, and option 'teacher.format' is {wanted!r}; leave that out.")
+        parsed = numbers.read_array(path, asked)
+        return parsed.table, Seen(format=numbers.TOOL.name, title="NumPy", why="it is a NumPy array", parsed=parsed)
     if is_binary(path):
         if wanted not in (AUTO, TABLE):
             raise InputError(f"{path} is no text, and option 'teacher.format' is {wanted!r}; leave that out.")
         return read_table(path, id_column, asked.columns), Seen(format=TABLE, title="", why="named columns")
     head = text_of(path, HEAD_BYTES)
     tool, why = recognised(head, asked, wanted)
+    if tool is None and wanted == AUTO and (first := lines.begins_with_a_class(head, asked.class_names)) is not None:
+        raise InputError(
+            f"{path} has no line of names: its first line, {first!r}, is a class; write `format: lines` and `align: "
+            f"rows` under `teacher` if its lines are the answers to the data's rows in their order."
+        )
     if tool is None:
         return read_table(path, id_column, asked.columns), Seen(format=TABLE, title="", why=why)
     if not set(asked.columns) <= tool.columns:
@@ -108,7 +118,8 @@ def opened(path: Path, id_column: str, asked: Asked, wanted: str = AUTO) -> tupl
     if not text.lines:
         raise InputError(f"{path} is empty; a file of answers needs some rows.")
     try:
-        parsed = tool.read(text, asked)
+        with many_objects():
+            parsed = tool.read(text, asked)
     except InputError:
         raise
     except (AttributeError, IndexError, KeyError, StopIteration, TypeError, ValueError) as error:

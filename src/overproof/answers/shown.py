@@ -23,6 +23,7 @@ NUM_SHOWN = 5
 """Rows that are shown."""
 
 _MOST_CLASSES = 32
+_IN_FILE = "in the file"
 _ANOTHER = "(another class)"
 """In place of the classes that a file of one class does not name."""
 
@@ -72,16 +73,17 @@ class Shown:
         }
 
 
-def shown(path: Path, *, classes: tuple[str, ...] = (), wanted: str = AUTO) -> Shown:
+def shown(path: Path, *, classes: tuple[str, ...] = (), wanted: str = AUTO, by_rows: bool = False) -> Shown:
     """How a file of answers is read.
 
     Args:
         path: The file.
         classes: The classes of the data, in order; () takes those that the file names.
         wanted: Its format, or `auto`.
+        by_rows: Whether its rows are to be aligned with those of the data.
 
     Raises:
-        InputError: It cannot be read.
+        InputError: It cannot be read; or it has ids, and rows are to be aligned.
     """
     check_format(wanted)
     files = ParsedFiles(format=wanted, numbered=True)
@@ -104,6 +106,8 @@ def shown(path: Path, *, classes: tuple[str, ...] = (), wanted: str = AUTO) -> S
     first = answers.probs()[has[:NUM_SHOWN]].numpy()
     rows = tuple(_row(ids[int(row)].as_py(), first[place], names) for place, row in enumerate(has[:NUM_SHOWN]))
     own, numbered = _ids(path, files, given)
+    if by_rows and not numbered and own == _IN_FILE:
+        raise InputError(f"{path} has ids, by which it is joined; leave --align out.")
     notes = list(seen.parsed.notes if seen.parsed is not None else ()) + [
         each for each in files.spelling(path, "id", names).sentences(str(path))
     ]
@@ -154,7 +158,7 @@ def _ids(path: Path, files: ParsedFiles, classes: tuple[str, ...]) -> tuple[str,
     if seen.parsed is not None and seen.parsed.own_ids:
         return f"not yours: {seen.parsed.own_ids}", False
     if "id" in table.column_names:
-        return "in the file", False
+        return _IN_FILE, False
     if seen.parsed is not None and seen.parsed.rows is not None:
         return "none; the rows are numbered in the file", True
     return "none; rows are numbered here from 0", True

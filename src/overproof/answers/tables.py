@@ -14,7 +14,7 @@ import pyarrow.json
 import pyarrow.parquet as pq
 
 from overproof.answers.cell_values import opened_cells
-from overproof.answers.form import Text, records_table
+from overproof.answers.form import Text, many_objects, records_table
 from overproof.answers.names import CROWD_KIT, DRAWN, INCLUSION, LABELS, plain
 from overproof.data.readers.text_files import file_bytes
 from overproof.data.source import COMPRESSED, MAX_UNPACKED_GB
@@ -153,7 +153,8 @@ def _json(path: Path, text: Mapping[str, pa.DataType]) -> pa.Table:
     source, begin = _source(path)
     if begin.decode("utf-8-sig", errors="replace").lstrip().startswith("["):
         content = source if isinstance(source, bytes) else path.read_bytes()
-        records = Text(path, content.decode("utf-8-sig", errors="replace")).values()
+        with many_objects():
+            records = Text(path, content.decode("utf-8-sig", errors="replace")).values()
         if not records or not all(isinstance(each, dict) for each in records):
             raise InputError(
                 f"{path} holds {'no rows' if not records else 'values that are no objects'}; objects are read."

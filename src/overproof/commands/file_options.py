@@ -3,17 +3,35 @@
 import functools
 import inspect
 from collections.abc import Callable
+from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 
 from overproof.commands.output.terminal import Changes
 
+
+class Align(StrEnum):
+    """What joins answers with rows."""
+
+    id = "id"
+    rows = "rows"
+
+
 OPTIONS: dict[str, tuple[Any, Any]] = {
     "answers": (
         Annotated[
             list[str] | None,
             typer.Option("--answers", metavar="FILE", help="A teacher's answers, joined by id. Can be repeated."),
+        ],
+        None,
+    ),
+    "align": (
+        Annotated[
+            Align | None,
+            typer.Option(
+                "--align", help="What joins answers with rows: ids, or their order (rows). The same as teacher.align."
+            ),
         ],
         None,
     ),
@@ -45,7 +63,8 @@ OPTIONS: dict[str, tuple[Any, Any]] = {
     ),
     "changes": (Changes, []),
 }
-"""Annotation and default by the name that `overproof.runs.first_look.sources.Choices` has for it."""
+"""Annotation and default by the name that `overproof.runs.first_look.sources.Choices` has for it; `align` is one of
+its changes."""
 
 
 def describes_files(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -71,6 +90,8 @@ def describes_files(function: Callable[..., Any]) -> Callable[..., Any]:
 
         given = {name: options.pop(name, None) for name in OPTIONS}
         given |= {name: tuple(given[name] or ()) for name in ("answers", "text", "changes")}
+        if (align := given.pop("align")) is not None:
+            given["changes"] = (*given["changes"], f"teacher.align={align.value}")
         return function(*arguments, choices=Choices(**given), **options)
 
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

@@ -31,7 +31,7 @@ def label(
         Path,
         typer.Argument(
             metavar="FILE",
-            help="Experiment file in YAML; or, with --endpoint, a file of rows (CSV, JSON lines, Parquet).",
+            help="Experiment file in YAML; or, with --endpoint, also a file of rows (CSV, JSON lines, Parquet).",
             show_default=False,
         ),
     ],
@@ -103,6 +103,8 @@ def label(
 
     `overproof label experiment.yaml --out runs/first` does that for an experiment.
 
+    With --endpoint and an experiment, the model at that address is its teacher in place of the one that it names.
+
     With --endpoint and a file of rows, ask a language model for the class of each row. Its raw answers are kept in the
     output folder as they come, so that the same command goes on after a stop and asks nothing twice; answers.jsonl
     there is what `overproof run` reads with --answers. More options: --set teacher.options.NAME=VALUE.
@@ -137,21 +139,47 @@ def label(
         added = [f"data.labels={json.dumps([str(path) for path in people])}"] if people else []
         _label_run(file, folder, [*change, *added], allow_import, dry_run, as_json)
         return
+    if file.suffix in (".yaml", ".yml"):
+        of_rows: dict[str, Any] = {"--classes": classes, "--label": label, "--text": text, "--id": key}
+        of_rows |= {"--ask-again": ask_again, "--send-sample": send_sample}
+        if given_too := [name for name, value in of_rows.items() if value]:
+            raise InputError(
+                f"{given_too[0]} is about a file of rows, and {file} is taken for an experiment, which says what its "
+                f"data are; leave it out, or give the file of rows itself."
+            )
+        added = [f"data.labels={json.dumps([str(path) for path in people])}"] if people else []
+        asking = f"teacher={json.dumps(_teacher_at(file, options, licence))}"
+        _label_run(file, folder, [asking, *change, *added], [*allow_import, endpoint], dry_run, as_json)
+        return
     if people:
         raise InputError("--people adds labels to a run, and --endpoint asks about a file of rows: leave one out.")
     from overproof.data.source import format_of
     from overproof.runs.asking.rows import Columns
 
-    if file.suffix in (".yaml", ".yml"):
-        raise InputError(
-            f"label: {file} is taken for an experiment, and --endpoint goes with a file of rows; name the model there "
-            f"(teacher.model: endpoint)."
-        )
     if format_of(file) is None and not file.exists():
         raise InputError(f"{file} does not exist; a file of rows is needed, such as tickets.csv.")
     columns = Columns(text=text, id=key, label=label, classes=classes or "")
     job = _job(file, folder, options, change, columns, licence)
     _ask(job, dry_run=dry_run, send=send_sample, again=ask_again, as_json=as_json)
+
+
+def _teacher_at(file: Path, options: dict[str, Any], licence: str | None) -> dict[str, Any]:
+    """The teacher of an experiment with a language model at an address in its place.
+
+    Args:
+        file: The experiment's.
+        options: Those of the model that were typed.
+        licence: As typed.
+    """
+    from overproof.runs.experiment import options_in
+    from overproof.teachers.endpoint.options import ENDPOINT
+
+    own = options_in(file).get("teacher")
+    before = own if isinstance(own, dict) else {}
+    theirs = before.get("options") if before.get("model") == ENDPOINT else {}
+    kept = {name: before[name] for name in ("unanswered", "licence") if name in before}
+    kept |= {} if licence is None else {"licence": licence}
+    return {"model": ENDPOINT, "options": {**(theirs if isinstance(theirs, dict) else {}), **options}, **kept}
 
 
 def _label_run(

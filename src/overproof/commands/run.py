@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from overproof.runs.first_look.sources import Choices
 
 
+_CHANGES = ("changes", "align")
+"""Options that go with an experiment file too."""
+
+
 @describes_files
 def run(
     file: Annotated[
@@ -98,8 +102,8 @@ def experiment_of(files: list[str], choices: "Choices", *, with_remarks: bool = 
         return made.experiment
     if said:
         raise InputError(
-            f"{', '.join(f'--{name}' for name in OPTIONS if name != 'changes')} go with files of examples, and {path} "
-            f"is taken for an experiment file; write them there (overproof init --explain data.files)."
+            f"{', '.join(f'--{name}' for name in OPTIONS if name not in _CHANGES)} go with files of examples, and "
+            f"{path} is taken for an experiment file; write them there (overproof init --explain data.files)."
         )
     return load(path, choices.changes)
 

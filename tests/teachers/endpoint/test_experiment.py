@@ -4,9 +4,10 @@ import json
 
 import pytest
 
+from overproof.commands.main import main
 from overproof.errors import InputError
 from overproof.progress import Silent
-from overproof.runs.experiment import experiment_from
+from overproof.runs.experiment import dump, experiment_from, load
 from overproof.runs.pipeline import Run, open_run
 from tests.teachers.endpoint.model_server import error
 
@@ -145,3 +146,29 @@ def test_options_are_checked_before_anything_is_asked(server, run, options, said
     with pytest.raises(InputError, match=said):
         run(**options).label()
     assert server.requests == []
+
+
+def test_an_address_that_is_typed_takes_the_place_of_an_experiments_teacher(server, run, tmp_path, capsys):
+    (tmp_path / "e.yaml").write_text(dump(run(allow=False, more={"unanswered": "drop"}).experiment))
+    own = load(tmp_path / "e.yaml", ["teacher={model: minilm, licence: MIT}"])
+    (tmp_path / "other.yaml").write_text(dump(own))
+    asking = ["--endpoint", server.url, "--model", "m", "--prompt", str(tmp_path / "prompt.txt")]
+    main(["label", str(tmp_path / "other.yaml"), *asking, "--out", str(tmp_path / "a"), "--retries", "1"])
+    made = open_run(tmp_path / "a").experiment.teacher
+    assert (made.model, made.options["retries"], made.licence) == ("endpoint", 1, "MIT")
+    assert set(server.counts.values()) == {1}
+    sent = len(server.requests)
+    # Later steps go on with what was answered and send nothing.
+    main(["run", str(tmp_path / "a" / "experiment.yaml"), "--out", str(tmp_path / "a")])
+    assert len(server.requests) == sent
+    # What an experiment says of its model stays where nothing else is typed.
+    main(["label", str(tmp_path / "e.yaml"), "--endpoint", server.url, "--out", str(tmp_path / "b")])
+    kept = open_run(tmp_path / "b").experiment.teacher
+    assert (kept.options["model"], kept.options["first_wait_seconds"], kept.unanswered) == ("m", 0.01, "drop")
+    capsys.readouterr()
+    for words in (["--classes", "no,yes"], ["--ask-again"], ["--id", "key"]):
+        with pytest.raises(SystemExit) as ended:
+            main(["label", str(tmp_path / "e.yaml"), *asking, *words, "--out", str(tmp_path / "c")])
+        assert ended.value.code == 2
+        assert f"{words[0]} is about a file of rows" in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "c").exists()

@@ -29,8 +29,8 @@ def _read(text: Text, asked: Asked) -> Parsed:
         content = "".join(
             str(part.get("text", "")) for part in message.get("content") or () if part.get("type") == "text"
         )
-        if message.get("stop_reason") in ("max_tokens", "refusal") or not content.strip():
-            left_out["the answer was cut off, refused or is empty"] += 1
+        if message.get("stop_reason") not in (None, "end_turn", "stop_sequence") or not content.strip():
+            left_out["the answer was cut off, refused, a call of a tool, or is empty"] += 1
             continue
         ids.append(row.get("custom_id"))
         labels.append(said(content))
@@ -40,10 +40,10 @@ def _read(text: Text, asked: Asked) -> Parsed:
 TOOL = Tool(
     name="anthropic_batch",
     title="Anthropic message batches",
-    version="by public description",
+    version="results by the types of anthropic 2.14; the file by public description",
     writes="JSON lines: `custom_id`, `result.message.content`",
     read_as="`custom_id` is the id, the text the class (or the class in its JSON object)",
-    trap="errored, expired, cancelled, refused and cut-off requests are no answers",
+    trap="errored, expired, cancelled, refused and cut-off requests are no answers, nor are calls of a tool",
     looks_like=_looks_like,
     read=_read,
 )

@@ -69,7 +69,7 @@ def _read(text: Text, asked: Asked) -> Parsed:
 TOOL = Tool(
     name="comprehend",
     title="Amazon Comprehend",
-    version="by public description",
+    version="`Classes` by the service model of botocore 1.44; the file by public description",
     writes='JSON lines: `{"File": "docs.csv", "Line": "0", "Classes": [{"Name": "a", "Score": 0.9}]}`; failed ones '
     "have `ErrorCode`",
     read_as="probabilities by name; `Line` is the row of the data (with `align: rows`); with a document a file the id "

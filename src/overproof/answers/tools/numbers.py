@@ -1,11 +1,13 @@
 """Numbers without names: predictions of LightGBM, XGBoost, CatBoost, scikit-learn, Snorkel as text."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from overproof.answers.form import Asked, Parsed, Text, Tool, text_table
+from overproof.data.wording import reason
 from overproof.errors import InputError
 
 _NUMBER = r"[-+]?(\d+(\.\d*)?|\.\d+|nan|inf)([eE][-+]?\d+)?"
@@ -97,13 +99,60 @@ def _looks_like(text: Text) -> str | None:
 
 
 def _read(text: Text, asked: Asked) -> Parsed:
-    numbers = cells(text)
+    return _of_numbers(text, cells(text), [line.strip() for line in text.lines], asked)
+
+
+def read_array(path: Path, asked: Asked) -> Parsed:
+    """The array of a `.npy` file: [N, K] probabilities, [N] probabilities of the second class, or [N] classes.
+
+    Args:
+        path: The file; one of Python objects is refused, because to read these would run code.
+        asked: What is said of it.
+
+    Raises:
+        InputError: It is no array of numbers or texts of one of these shapes, or they are no answers.
+    """
+    try:
+        found = np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        raise InputError(f"There is no file {path}.") from None
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(
+            f"{path} cannot be read as a NumPy array: {reason(error)}; write it with numpy.save."
+        ) from None
+    if not isinstance(found, np.ndarray):
+        raise InputError(f"{path} holds several arrays; write the one of the answers with numpy.save.")
+    if found.ndim == 2 and found.shape[1] == 1:
+        found = found[:, 0]
+    if found.ndim not in (1, 2) or not found.size or found.dtype.kind not in "fiub" + "U" * (found.ndim == 1):
+        raise InputError(
+            f"{path} holds {found.dtype} of shape {found.shape}; [N, K] probabilities, [N] probabilities of the second "
+            f"of two classes or [N] names or numbers of classes are needed."
+        )
+    if found.dtype.kind == "U":
+        return Parsed(table=text_table({"label": found.tolist()}), named=True)
+    if found.dtype.kind == "b":
+        found = found.astype(np.int64)
+    numbers = found.reshape(len(found), -1).astype(np.float64)
+    # As many digits as they have: those of a half are known to three.
+    words = [str(each) for each in found.tolist()] if found.ndim == 1 else []
+    return _of_numbers(Text(path, ""), numbers, words, asked)
+
+
+def _of_numbers(text: Text, numbers: NDArray[np.float64], words: list[str], asked: Asked) -> Parsed:
+    """[N, M] numbers as answers.
+
+    Args:
+        text: Their file, for errors.
+        numbers: All of them.
+        words: How each row is written, where it has one number.
+        asked: What is said of the file.
+    """
     if not np.isfinite(numbers).all():
         text.refuse(int(np.argmin(np.isfinite(numbers).all(axis=1))), "it has a number that is not finite")
     if numbers.shape[1] > 1:
         return _matrix(text, numbers, asked)
     column = numbers[:, 0]
-    words = [line.strip() for line in text.lines]
     if len(words) != len(column):
         words = [f"{each:g}" for each in column]
     if (column == np.round(column)).all() and (len(set(words)) > 2 or not np.isin(column, [0, 1]).all()):
@@ -167,8 +216,10 @@ def _labels(text: Text, column: NDArray[np.float64], words: list[str], asked: As
 TOOL = Tool(
     name="numbers",
     title="LightGBM, XGBoost, CatBoost or scikit-learn (numbers alone)",
-    version="LightGBM 4.7, XGBoost 3.2, CatBoost 1.2.10, by `numpy.savetxt`; LightGBM's command by its files",
-    writes="`predict`, `predict_proba` as text: a line a row, tabs, commas or blanks between numbers, no names, no ids",
+    version="LightGBM 4.7, XGBoost 3.2, CatBoost 1.2.10, by `numpy.savetxt` and `numpy.save`; LightGBM's command by "
+    "its files",
+    writes="`predict`, `predict_proba` as text: a line a row, tabs, commas or blanks between numbers, no names, no "
+    "ids; or as a `.npy` array",
     read_as="K numbers in the order of the classes (or of `teacher.classes`), checked against the labels; one number "
     "is that of the second of two classes; a whole number is a class",
     trap="raw scores (negative, or not summing to one) are refused; `multi:softmax` writes places of classes; "

@@ -66,7 +66,7 @@ def _body(row: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, str]:
     return (body, "") if isinstance(body, dict) and not body.get("error") else (None, "the request failed")
 
 
-_CUT, _NONE = "the answer was cut off", "the model gave no answer"
+_CUT, _NONE, _REFUSED = "the answer was cut off", "the model gave no answer", "the model refused"
 
 
 def _contents(body: Mapping[str, Any]) -> list[tuple[str | None, Any, str]]:
@@ -76,13 +76,16 @@ def _contents(body: Mapping[str, Any]) -> list[tuple[str | None, Any, str]]:
         return [_choice(each) for each in choices]
     if body.get("status", "completed") != "completed":
         return [(None, None, _CUT if body.get("status") == "incomplete" else _NONE)]
-    parts = [
+    said_by_model = [
         part
         for item in body.get("output") or ()
         if isinstance(item, dict) and item.get("type") == "message"
         for part in item.get("content") or ()
-        if isinstance(part, dict) and part.get("type") == "output_text"
+        if isinstance(part, dict)
     ]
+    if any(part.get("type") == "refusal" for part in said_by_model):
+        return [(None, None, _REFUSED)]
+    parts = [part for part in said_by_model if part.get("type") == "output_text"]
     content = "".join(str(part.get("text", "")) for part in parts)
     return [(said(content) if content.strip() else None, parts[0].get("logprobs") if parts else None, _NONE)]
 
@@ -94,7 +97,7 @@ def _choice(choice: Mapping[str, Any]) -> tuple[str | None, Any, str]:
     if choice.get("finish_reason") == "length":
         return None, None, _CUT
     if choice.get("finish_reason") == "content_filter" or message.get("refusal"):
-        return None, None, "the model refused"
+        return None, None, _REFUSED
     if isinstance(content, list):
         content = "".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
     tokens = (choice.get("logprobs") or {}).get("content")
@@ -123,7 +126,8 @@ def _first_token(tokens: Any, content: str, asked: Asked) -> dict[str, float] | 
 TOOL = Tool(
     name="openai_batch",
     title="OpenAI batch API",
-    version="by public description (chat completions, responses, completions)",
+    version="bodies by the types of openai 3.57 (chat completions, responses, completions); the line around them by "
+    "public description",
     writes="JSON lines: `custom_id`, `response.body.choices[0].message.content`, `error`",
     read_as="`custom_id` is the id, the content the class (or the class in its JSON object); log-probabilities where "
     "every answer is one token with at least two classes among the alternatives",

@@ -96,7 +96,9 @@ def _prediction(prediction: Any) -> tuple[list[str] | None, list[float] | None]:
 
 def _generated(row: Mapping[str, Any]) -> str | None:
     candidates = (row.get("response") or {}).get("candidates") or []
-    if not candidates or candidates[0].get("finishReason", "STOP") != "STOP":
+    # The client's own objects have names with underscores.
+    first = candidates[0] if candidates else {}
+    if not candidates or (first.get("finishReason") or first.get("finish_reason") or "STOP") != "STOP":
         return None
     parts = (candidates[0].get("content") or {}).get("parts") or []
     content = "".join(str(part.get("text", "")) for part in parts if not part.get("thought"))
@@ -118,7 +120,7 @@ def _key(text: Text, number: int, row: Mapping[str, Any], asked: Asked) -> str |
 TOOL = Tool(
     name="vertex",
     title="Vertex AI batch prediction, Gemini batches",
-    version="by public description",
+    version="Gemini's responses by the types of google-genai 3.6; the rest by public description",
     writes="JSON lines: `instance` and `prediction` (`displayNames` and `confidences`, `classes` and `scores`, or a "
     "list), `key`; of Gemini `request` and `response.candidates`",
     read_as="probabilities by name; a list without names in the order of the classes; of Gemini the text; the id is "

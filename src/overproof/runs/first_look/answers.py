@@ -95,7 +95,7 @@ def answers_found(
     if seen.parsed is not None and "id" not in table.column_names:
         raise InputError(
             f"{path} has no ids, as {seen.title} writes it; if its rows are those of the data in the same order, write "
-            f"--set teacher.align=rows."
+            f"--align rows."
         )
     facts = [facts_of(name, column) for name, column in _columns(table)]
     keys = [each for each in facts if each.name == columns.get("id", each.name)]
