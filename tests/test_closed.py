@@ -144,6 +144,7 @@ PLACES: dict[str, dict[str, str]] = {
     },
     "runs/students.py": {"Students.train": "a seed"},
     "runs/teacher_answers.py": {"TeacherAnswers._opened": "a number"},
+    "answers/tools/numbers.py": {"read_array": "`allow_pickle=False`, and a check of type and shape"},
     "runs/asking/teacher.py": {"ask_teacher": "the names are digests"},
     "runs/asking/next_rows.py": {"draw_next": "paths that the user has named"},
     "teachers/endpoint/client.py": {"need_client": "a constant"},

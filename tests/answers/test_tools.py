@@ -469,7 +469,7 @@ def test_anthropics_answers_that_were_not_finished_are_none(tmp_path, reason):
 
 
 def array(folder, values, name="a.npy"):
-    np.save(folder / name, values, allow_pickle=True)
+    np.save(folder / name, values)
     return folder / name
 
 

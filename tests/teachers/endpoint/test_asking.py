@@ -217,6 +217,22 @@ def test_a_cap_stops_the_job_and_holds_for_the_next_call_too(server, job, caps, 
     assert used.calls == len(server.requests)
 
 
+@pytest.mark.parametrize("first_answers", [0, 3])
+def test_attempts_at_what_was_not_answered_when_a_cap_was_reached_count_for_the_next_call(server, job, first_answers):
+    # Every question fails from then on, and is tried again: the cap ends the call between two attempts.
+    server.fault = lambda number, body, handler: error(500, "oops") if number > first_answers else None
+    waits = {"first_wait_seconds": 0.01, "longest_wait_seconds": 0.02, "retries": 9, "concurrency": 2}
+    asked, told, _ = job(8, max_calls=7, **waits).run(SILENT)
+    assert len(server.requests) == asked.used.calls == 7
+    assert told.reasons["failed: the command ended before it was answered"] == (2 if first_answers else 0)
+    server.fault = lambda number, body, handler: None
+    again, _, _ = job(8, max_calls=9, **waits).run(SILENT)
+    assert (len(server.requests), again.used.calls, again.used_now.calls) == (9, 9, 2)
+    whole, told, _ = job(8, max_calls=30, **waits).run(SILENT)
+    assert whole.used.calls == len(server.requests) == 7 + 8 - first_answers
+    assert (whole.num_left, told.num_answered) == (0, 8)
+
+
 def test_a_higher_cap_goes_on(server, job):
     job(8, max_calls=3).run(SILENT)
     asked, _, _ = job(8, max_calls=20).run(SILENT)

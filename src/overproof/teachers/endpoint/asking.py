@@ -197,10 +197,16 @@ class _Work:
         assert self._dialect is not None or self.stopped
         while not self.stopped and (prompt := next(questions, None)) is not None:
             assert self._dialect is not None
-            answered, calls = await self._answer(client, prompt, self._dialect)
+            spent = Used()
+            try:
+                answered = await self._answer(client, prompt, self._dialect, spent)
+            except asyncio.CancelledError:
+                self._abandon(prompt, self._dialect, spent)
+                raise
             if answered is None:
+                self._abandon(prompt, self._dialect, spent)
                 return
-            self._note(prompt, self._dialect, answered, calls)
+            self._note(prompt, self._dialect, answered, spent)
             if isinstance(answered, Failure):
                 self._failed_in_a_row += answered.kind == "later"
                 if answered.kind == "never":
@@ -216,10 +222,12 @@ class _Work:
         while len(none) < _TRIED_FIRST and (prompt := next(questions, None)) is not None:
             tried, spent = dialect, Used()
             while True:
-                answered, more = await self._answer(client, prompt, tried)
+                answered = await self._answer(client, prompt, tried, spent)
                 if answered is None:
+                    for each, failure, before in none:
+                        self._note(each, tried, failure, before)
+                    self._abandon(prompt, tried, spent)
                     return
-                spent.add(more.calls, more.prompt_tokens, more.answer_tokens, more.estimated_calls)
                 if not isinstance(answered, Failure):
                     self._dialect = tried
                     self.ledger.add({"outcome": "dialect", "key": self.form.dialect_key(), "dialect": noted(tried)})
@@ -240,14 +248,13 @@ class _Work:
         raise InputError(self._sentence(none[-1][1]))
 
     async def _answer(
-        self, client: Client, prompt: str, dialect: Dialect
-    ) -> tuple[dict[str, Any] | Failure | None, Used]:
-        """The response to one question, after repetitions, and what they used; None where a cap is reached."""
-        spent = Used()
+        self, client: Client, prompt: str, dialect: Dialect, spent: Used
+    ) -> dict[str, Any] | Failure | None:
+        """The response to one question, after repetitions; None where a cap is reached. `spent` gets what they used."""
         for attempt in range(1, self.options.retries + 2):
             begun = await self._begin(prompt)
             if begun is None:
-                return None, spent
+                return None
             now = Used(calls=1)
             try:
                 await self.pace.wait()
@@ -255,10 +262,10 @@ class _Work:
                 now = self._spent(prompt, answered)
             finally:
                 self.budget.end(begun, now)
+                spent.add(now.calls, now.prompt_tokens, now.answer_tokens, now.estimated_calls)
                 self._freed.set()
-            spent.add(now.calls, now.prompt_tokens, now.answer_tokens, now.estimated_calls)
             if not isinstance(answered, Failure) or answered.kind != "later":
-                return answered, spent
+                return answered
             seconds = wait_before(attempt, self.options, answered.wait_seconds, self.draw)
             # A server that nobody has reached yet is perhaps not running.
             asleep = answered.unreached and self._dialect is None
@@ -270,7 +277,12 @@ class _Work:
             if answered.wait_seconds is not None:
                 self.pace.pause(answered.wait_seconds)
             await asyncio.sleep(seconds)
-        return answered, spent
+        return answered
+
+    def _abandon(self, prompt: str, dialect: Dialect, spent: Used) -> None:
+        """Write what the attempts at a question have used that is not answered: caps hold for later commands too."""
+        if spent.calls:
+            self._note(prompt, dialect, Failure(kind="later", why="the command ended before it was answered"), spent)
 
     async def _begin(self, prompt: str) -> float | None:
         """Room within the caps; None where there will be none."""
