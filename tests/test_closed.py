@@ -173,6 +173,9 @@ PLACES: dict[str, dict[str, str]] = {
     "teachers/brought/hugging_face.py": {
         "_loaded": "local files, safetensors, trust_remote_code=False",
     },
+    "teachers/brought/mlflow_folder.py": {
+        "inside": "safe_load; the name is below the folder",
+    },
     "teachers/brought/onnx_external.py": {
         "external_files": "names within the folder; only digests of them are computed",
         "_linked_away": "only where the path leads is looked at",
@@ -195,6 +198,10 @@ PLACES: dict[str, dict[str, str]] = {
         "Estimator.fingerprint": "`imported` refuses what the user has not named",
         "made": "`imported` refuses what the user has not named",
         "EstimatorByPath.matches": "`imported` refuses what the user has not named",
+    },
+    "teachers/trained/sentence_folder.py": {
+        "_parts": "names below the folder",
+        "_loaded": "local files, safetensors, trust_remote_code=False",
     },
     "training/checkpoint.py": {"load": "weights_only"},
     "training/distillation.py": {

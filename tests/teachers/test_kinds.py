@@ -77,13 +77,21 @@ def test_a_folder_of_a_hugging_face_model_is_found_by_its_files(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     named = TeacherName(model=str(tmp_path))
     assert type(kinds.kind_of(named)).__name__ == "HuggingFaceFolder"
+    (tmp_path / "modules.json").write_text("[]")
+    assert type(kinds.kind_of(named)).__name__ == "SentenceFolder"
+    assert not kinds.is_brought(named)
+    (tmp_path / "config_sentence_transformers.json").write_text('{"model_type": "CrossEncoder"}')
+    assert type(kinds.kind_of(named)).__name__ == "HuggingFaceFolder"
+    (tmp_path / "MLmodel").write_text("flavors: {}")
+    assert type(kinds.kind_of(named)).__name__ == "MlflowFolder"
+    (tmp_path / "MLmodel").unlink()
     (tmp_path / "student.json").write_text("{}")
     assert type(kinds.kind_of(named)).__name__ == "SavedStudentFolder"
 
 
 def test_all_kinds_are_named_here():
     listed = {type(each).__name__ for each in (*kinds.ANSWER_FILES, *kinds.BROUGHT, *kinds.TRAINED)}
-    assert listed == {*NAMED, "HuggingFaceFolder"}
+    assert listed == {*NAMED, "HuggingFaceFolder", "SentenceFolder", "MlflowFolder"}
 
 
 @pytest.mark.parametrize("kind", ["AnswerFiles", "TorchModule", "OnnxFile", "SkopsFile", "SavedStudentFolder"])

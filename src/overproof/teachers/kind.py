@@ -81,6 +81,10 @@ class TeacherKind(ABC):
         """The paths among its options that must exist, each as (option, path)."""
         return ()
 
+    def files(self, named: Named) -> list[Path]:
+        """The files that its answers follow from, besides files of answers; none for a name."""
+        return []
+
     def check(self, named: Named, option: str, kind: Kind | None) -> None:
         """Check, before anything is read, that its files exist and that it reads the data.
 

@@ -9,6 +9,7 @@ from overproof.models import ModelSpec
 from overproof.storage.store import RowsDone
 from overproof.teachers.brought.answer_files import AnswerFiles
 from overproof.teachers.brought.hugging_face import HuggingFaceFolder
+from overproof.teachers.brought.mlflow_folder import MlflowFolder
 from overproof.teachers.brought.onnx_file import OnnxFile
 from overproof.teachers.brought.saved_student import SavedStudentFolder
 from overproof.teachers.brought.skops_file import SkopsFile
@@ -20,6 +21,7 @@ from overproof.teachers.scorers import Brought, Trainable
 from overproof.teachers.trained.estimator import EstimatorByPath
 from overproof.teachers.trained.frozen_encoder import FrozenEncoderByName
 from overproof.teachers.trained.network import NetworkByName, OwnStudent
+from overproof.teachers.trained.sentence_folder import SentenceFolder
 from overproof.training.options import TrainOptions
 
 ANSWER_FILES: tuple[TeacherKind, ...] = (AnswerFiles(),)
@@ -29,6 +31,7 @@ BROUGHT: tuple[BroughtKind, ...] = (
     TorchModule(),
     OnnxFile(),
     SkopsFile(),
+    MlflowFolder(),
     HuggingFaceFolder(),
     ZeroShotByName(),
     EndpointByName(),
@@ -39,6 +42,7 @@ BROUGHT: tuple[BroughtKind, ...] = (
 
 TRAINED: tuple[TrainedKind, ...] = (
     OwnStudent(),
+    SentenceFolder(),
     FrozenEncoderByName(),
     EstimatorByPath(),
     # Any other name.

@@ -22,9 +22,9 @@ class ScorerOptions(Options):
             same for images), `frozen_encoder` (any encoder by import path); a student by name; the import path
             `package.module:factory` of a scikit-learn classifier or of a torch module; `student` for one like the
             run's student, trained as it is. Pretrained, used as it is: the folder of a saved student, such as
-            RUN/students/seed-0/labelled_only, or of a Hugging Face classifier (a path with a slash in it); a file
-            `….onnx` or `….skops`; an import path with `weights`; `zero_shot` (for texts: the class whose description in
-            `options.descriptions` is nearest); `endpoint`, a language model at an address
+            RUN/students/seed-0/labelled_only, of a Hugging Face classifier or of MLflow (a path with a slash in it); a
+            file `….onnx` or `….skops`; an import path with `weights`; `zero_shot` (for texts: the class whose
+            description in `options.descriptions` is nearest); `endpoint`, a language model at an address
             (`overproof.teachers.endpoint.options`); or `answers`. `auto` is `minilm` for text, boosted
             trees for tables and `cnn` for images.
         options: The model's own options.

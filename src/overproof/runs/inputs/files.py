@@ -12,7 +12,7 @@ from overproof.data import Source
 from overproof.data.find_files import find_files
 from overproof.data.source import format_of
 from overproof.runs.experiment import Experiment, ScorerOptions
-from overproof.teachers import brought_kind_of
+from overproof.teachers import kind_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,9 +109,9 @@ def _of_scorer(option: str, scorer: ScorerOptions) -> Iterator[InputFiles]:
         yield _of_files(f"{option}.answers", path, [Path(path).expanduser()])
     for path in scorer.draws:
         yield _of_files(f"{option}.draws", path, [Path(path).expanduser()])
-    if scorer.brought:
+    files = [path for path in kind_of(scorer).files(scorer) if path.is_file()]
+    if scorer.brought or files:
         what = "weights" if scorer.weights else "model"
-        files = [path for path in brought_kind_of(scorer).files(scorer) if path.is_file()]
         own = Path(scorer.weights or scorer.model).expanduser()
         yield _of_files(f"{option}.{what}", scorer.weights or scorer.model, files, renamed=int(own.is_file()))
     yield from _in_options(f"{option}.options", scorer.options)

@@ -19,7 +19,14 @@ from overproof.errors import InputError
 from overproof.models.frozen.texts import quiet
 from overproof.teachers.brought.cut_texts import cut_texts
 from overproof.teachers.brought.decision import which
-from overproof.teachers.brought.hugging_face_config import ADAPTER, Activation, check_adapter, describe, outputs
+from overproof.teachers.brought.hugging_face_config import (
+    ADAPTER,
+    Activation,
+    check_adapter,
+    describe,
+    is_sentence_folder,
+    outputs,
+)
 from overproof.teachers.brought.hugging_face_texts import Texts, texts_for
 from overproof.teachers.kind import BroughtKind, Named
 from overproof.teachers.scorers import check_named, checked_options, column_order, hash_of_files
@@ -231,7 +238,7 @@ class HuggingFaceFolder(BroughtKind):
     def matches(self, named: Named) -> bool:
         """A saved student's folder may hold a `config.json` too."""
         folder = Path(named.model)
-        is_path = "/" in named.model and not named.weights
+        is_path = "/" in named.model and not named.weights and not is_sentence_folder(named.model)
         has_model = (folder / "config.json").is_file() or (folder / ADAPTER).is_file()
         return is_path and has_model and not (folder / "student.json").is_file()
 

@@ -122,6 +122,18 @@ def model_type(folder: Path) -> str:
         return ""
 
 
+def is_sentence_folder(model: str) -> bool:
+    """Whether a path is a folder of sentence-transformers with an encoder of texts, which is no classifier.
+
+    Args:
+        model: As `teacher.model`.
+    """
+    folder = Path(model).expanduser()
+    if "/" not in model or not (folder / "modules.json").is_file() or (folder / "student.json").is_file():
+        return False
+    return model_type(folder) != CROSS_ENCODER
+
+
 def outputs(described: Described, classes: Sequence[str], class_names: Sequence[str], who: str) -> tuple[str, ...]:
     """The names of the classes that a model answers for, in order; one output is that of the second of two classes.
 
