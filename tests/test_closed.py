@@ -50,6 +50,7 @@ PLACES: dict[str, dict[str, str]] = {
     },
     "data/readers/csv_stream.py": {"_Watched.__init__": "the file that was found, piece by piece"},
     "data/readers/data_set.py": {"files_of": "the name has no folder in it"},
+    "data/readers/database.py": {"_sqlite": "a constant beside the file that was found"},
     "data/readers/images.py": {
         "_pixels": "six formats, the limit of Pillow on pixels is an error",
         "ImageFolder.file": "checked to be below the folder",

@@ -333,7 +333,7 @@ FORMS = {
     # JSON lines
     "empty lines": ({"a.jsonl": b""}, "a.jsonl", {}, ["a.jsonl", "empty"]),
     "blank lines": ({"a.jsonl": b"\n \n"}, "a.jsonl", {}, ["a.jsonl", "empty"]),
-    "one json array": ({"a.json": b'[{"a": 1}]'}, "a.json", {}, ["row 0", "array", "one JSON object a line"]),
+    "one json array of numbers": ({"a.json": b"[1, 2]"}, "a.json", {}, ["a.json", "row 0", "an object for each row"]),
     "a line that is a number": ({"a.jsonl": b'{"a": 1}\n7\n'}, "a.jsonl", {}, ["row 1", "one JSON object a line"]),
     "a line that is no json": ({"a.jsonl": b'{"a": 1}\nb: 2\n'}, "a.jsonl", {}, ["row 1", "Invalid value"]),
     "a line cut short": ({"a.jsonl": GOOD_LINES[:-9]}, "a.jsonl", {}, ["a.jsonl", "row 1"]),

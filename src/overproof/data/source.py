@@ -11,7 +11,7 @@ from overproof.errors import InputError
 Kind = Literal["image", "text", "table"]
 """What an example is."""
 
-Format = Literal["csv", "jsonl", "parquet", "arrow", "npz", "npy", "idx", "picture"]
+Format = Literal["csv", "jsonl", "parquet", "arrow", "arff", "svmlight", "database", "npz", "npy", "idx", "picture"]
 """The format of a file."""
 
 Fit = Literal["crop", "pad", "stretch"]
@@ -30,13 +30,17 @@ _BY_ENDING: Mapping[str, Format] = {
     **dict.fromkeys((".arrow", ".feather", ".ipc"), "arrow"),
     **dict.fromkeys(("-ubyte", ".idx", ".idx1", ".idx3", ".idx4"), "idx"),
     **dict.fromkeys((".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"), "picture"),
+    ".arff": "arff",
+    **dict.fromkeys((".svm", ".svmlight", ".libsvm"), "svmlight"),
+    **dict.fromkeys((".sqlite", ".sqlite3", ".db", ".duckdb"), "database"),
     ".npz": "npz",
     ".npy": "npy",
 }
-_MAY_BE_COMPRESSED = ("csv", "jsonl", "idx")
+_MAY_BE_COMPRESSED = ("csv", "jsonl", "arff", "svmlight", "idx")
 _FORMATS = (
-    "CSV (.csv, .tsv, .dat), JSON lines (.jsonl, .ndjson) or IDX (-idx3-ubyte), each also .gz or .zst, Parquet "
-    "(.parquet, .parquet.brotli), Arrow (.arrow, .feather), .npz, .npy, or an image (.png, .jpg, .webp, .bmp, .gif, "
+    "CSV (.csv, .tsv, .dat), JSON (.jsonl, .ndjson, .json), ARFF (.arff), LIBSVM (.svm, .libsvm) or IDX (-idx3-ubyte), "
+    "each also .gz or .zst, Parquet (.parquet, .parquet.brotli), Arrow (.arrow, .feather), SQLite (.sqlite), DuckDB "
+    "(.duckdb), .npz, .npy, or an image (.png, .jpg, .webp, .bmp, .gif, "
     ".tiff)"
 )
 
@@ -125,6 +129,9 @@ class Source:
         missing_words: Cells of a table in CSV or JSON lines that mean a missing value: ["?", "NA"].
         decimal: The decimal mark of the numbers of a CSV table, and of those that are text in JSON lines.
         thousands: The mark between groups of three digits in these.
+        query: Of a SQLite or DuckDB file: the SELECT whose rows are read, in its order. It can do nothing but read.
+        num_features: Of files of LIBSVM: the largest number of a feature in all files of the data, which one file may
+            not reach.
         header: Whether a CSV file starts with column names; without it they are c0, c1, ..., and leading lines that
             start with "@" are skipped.
         image: How images are resized and converted.
@@ -158,6 +165,8 @@ class Source:
     missing_words: tuple[str, ...] = ()
     decimal: Literal[".", ","] = "."
     thousands: Literal["", ",", ".", " ", "'", "_"] = ""
+    query: str | None = None
+    num_features: int | None = None
     header: bool = True
     image: ImageOptions = AS_THEY_ARE
     folder: str | None = None
@@ -175,6 +184,8 @@ class Source:
                 raise InputError(f"{self.called}: {option} is {value!r}; it must be one of {listed(allowed)}.")
         if not self.max_unpacked_gb > 0:
             raise InputError(f"{self.called}: max_unpacked_gb is {self.max_unpacked_gb!r}; it must be above 0.")
+        if self.num_features is not None and self.num_features < 1:
+            raise InputError(f"{self.called}: num_features is {self.num_features!r}; it must be 1 or more.")
         if self.thousands == self.decimal:
             raise InputError(f"{self.called}: decimal and thousands are both {self.decimal!r}; they must differ.")
         lists = {

@@ -11,6 +11,7 @@ import pyarrow.json
 from pyarrow.lib import ArrowException
 
 from overproof.data.columns import is_string
+from overproof.data.readers.json_lists import lines_of_list, starts_as_list
 from overproof.data.readers.number_columns import NUMBER, numbers
 from overproof.data.readers.text_files import LARGEST_BLOCK_BYTES, check_utf8, file_bytes
 from overproof.data.source import Source
@@ -22,7 +23,7 @@ _MIXED = re.compile(r"Column\(/(.*)\) changed from (number to string|string to n
 
 
 def read_json_lines(path: Path, source: Source, name: str, data: bytes | None = None) -> pa.Table:
-    """All columns of a file with one JSON object a line, also compressed.
+    """All columns of a file with one JSON object a line, or with one list of objects, also compressed.
 
     A missing key is null. The type of a column is inferred from all of its rows, which must agree: numbers (whole or
     not), true/false, strings, or lists or objects of these; strings that are all dates in ISO 8601 are dates. Numbers
@@ -39,6 +40,8 @@ def read_json_lines(path: Path, source: Source, name: str, data: bytes | None = 
             than the lines before it.
     """
     data = file_bytes(path, name, source.max_unpacked_gb) if data is None else data
+    if starts_as_list(data):
+        data = lines_of_list(data, name)
     if b"\0" in data[:4096]:
         raise InputError(f"{name} is not a text file; JSON lines in UTF-8 are allowed.")
     if not data.strip():

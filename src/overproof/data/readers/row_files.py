@@ -7,11 +7,18 @@ from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
 
+from overproof.data.readers.arff import read_arff
 from overproof.data.readers.arrow_files import open_arrow, open_parquet
+from overproof.data.readers.database import read_database
 from overproof.data.readers.json_lines import read_json_lines
+from overproof.data.readers.json_lists import is_json_list
+from overproof.data.readers.svmlight import read_svmlight
 from overproof.data.readers.text_files import first_lines, read_csv
 from overproof.data.source import Source, check_format
 from overproof.errors import InputError
+
+_BY_LINES = ("csv", "jsonl")
+"""Formats of which the first lines are a file."""
 
 
 @runtime_checkable
@@ -112,7 +119,7 @@ def open_rows(
     """Open a file of rows.
 
     Args:
-        path: CSV, JSON lines, Parquet or Arrow.
+        path: CSV, JSON, ARFF, LIBSVM, Parquet, Arrow, SQLite or DuckDB.
         source: The use of each column.
         name: Name of the file in error messages.
         strings: Columns of a CSV file to read as strings, because another file of the same source has strings there.
@@ -129,11 +136,18 @@ def open_rows(
         return open_arrow(path, name, source.named, source.max_unpacked_gb)
 
     def whole(data: bytes | None = None) -> pa.Table:
-        return (
-            read_csv(path, source, name, strings, data) if form == "csv" else read_json_lines(path, source, name, data)
-        )
+        match form:
+            case "csv":
+                return read_csv(path, source, name, strings, data)
+            case "arff":
+                return read_arff(path, source, name)
+            case "svmlight":
+                return read_svmlight(path, source, name)
+            case "database":
+                return read_database(path, source, name)
+        return read_json_lines(path, source, name, data)
 
-    if peek:
+    if peek and form in _BY_LINES and not (form == "jsonl" and is_json_list(path, name)):
         data, share = first_lines(path, name)
         try:
             return RowsInMemory(table=whole(data), share=share)
