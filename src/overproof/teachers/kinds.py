@@ -40,9 +40,12 @@ BROUGHT: tuple[BroughtKind, ...] = (
 )
 """Pretrained models; the first that matches is taken, so a new kind stands before the one for any other path."""
 
+_SENTENCES = SentenceFolder()
+"""A folder too, but of an encoder, which is no pretrained classifier."""
+
 TRAINED: tuple[TrainedKind, ...] = (
     OwnStudent(),
-    SentenceFolder(),
+    _SENTENCES,
     FrozenEncoderByName(),
     EstimatorByPath(),
     # Any other name.
@@ -89,6 +92,8 @@ def kind_of(named: Named) -> TeacherKind:
         >>> type(kind_of(TeacherName(model="model.onnx"))).__name__
         'OnnxFile'
     """
+    if _SENTENCES.matches(named):
+        return _SENTENCES
     return next(each for each in (*ANSWER_FILES, *BROUGHT, *TRAINED) if each.matches(named))
 
 
@@ -99,7 +104,7 @@ def is_brought(named: Named) -> bool:
         >>> is_brought(TeacherName(model="runs/a/students/seed-0/slam")), is_brought(TeacherName(model="minilm"))
         (True, False)
     """
-    return any(each.matches(named) for each in BROUGHT)
+    return not _SENTENCES.matches(named) and any(each.matches(named) for each in BROUGHT)
 
 
 def brought_kind_of(named: Named) -> BroughtKind:

@@ -11,7 +11,6 @@ from torch import Tensor
 from overproof.data import Examples, Kind
 from overproof.errors import InputError
 from overproof.models import Student, load_student
-from overproof.teachers.brought.hugging_face_config import is_sentence_folder
 from overproof.teachers.kind import BroughtKind, Named
 from overproof.teachers.scorers import column_order
 
@@ -85,7 +84,7 @@ class SavedStudentFolder(BroughtKind):
 
     def matches(self, named: Named) -> bool:
         """A path has a slash in it."""
-        return "/" in named.model and not named.weights and not is_sentence_folder(named.model)
+        return "/" in named.model and not named.weights
 
     def files(self, named: Named) -> list[Path]:
         """Those of the student alone: its folder in a run also holds facts of its training."""
