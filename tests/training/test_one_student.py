@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from overproof import TrainOptions, distill, run, self_distill
+from overproof.errors import InputError
 from overproof.runs.experiment import experiment_from
 from overproof.training import loop
 from overproof.training.examples import AnsweredExamples, TrainingData
@@ -180,3 +181,16 @@ def test_data_by_role_and_back(parts):
     assert both.validation is some
     assert [len(each) for each in both.out_of_sample] == [60, 60]
     assert [len(each) for each in data.out_of_sample] == [60]
+
+
+def test_a_method_that_these_labels_or_options_cannot_train_is_refused_before_a_step(parts, monkeypatch):
+    """By `distill` itself: a run checks its experiment before it."""
+    monkeypatch.setattr(loop, "train", lambda *given, **more: pytest.fail("a step was made"))
+    sentences, label, probs = parts["pool"]
+    given = ("ngram", sentences[60:], probs[60:], sentences[:60], label[:60], probs[:60])
+    for name, changed, words in (
+        ("prediction_powered", {"weight_decay": 0}, r"'train.weight_decay' is 0, but the method's target may have neg"),
+        ("hard", {"teacher_answers": "online"}, "'online', but no teacher is given that can be evaluated"),
+    ):
+        with pytest.raises(InputError, match=words):
+            distill(*given, method=name, train=TrainOptions(epochs=1, **changed))
