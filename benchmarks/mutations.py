@@ -58,6 +58,8 @@ TESTS = {
     "training": "tests/training/test_sampler.py tests/training/test_optimizers.py tests/training/test_loop.py "
     "tests/training/test_what_is_drawn.py tests/training/test_held_out.py tests/training/test_augmentation.py "
     "tests/training/test_one_student.py",
+    "training/distillation.py": "tests/training/test_loop.py tests/training/test_held_out.py "
+    "tests/training/test_one_student.py tests/models/test_estimator.py",
     "training/imitation_search.py": "tests/scenarios/test_self_distillation.py",
     "training/estimators.py": "tests/models/test_estimator.py",
     "training/least_trusted.py": "tests/report/test_weights_over_training.py tests/report/test_report.py",

@@ -23,7 +23,7 @@ from overproof.processes import leads, wait_for_all
 from overproof.seeds import derived_seed, hasher
 from overproof.storage import checked
 from overproof.training.checkpoint import NOT_RESUMED, EpochRecord, Resume, fingerprint_of
-from overproof.training.estimators import fit_weighted
+from overproof.training.estimators import check_fittable, fit_weighted
 from overproof.training.examples import AnsweredExamples, LoopData, TrainingData, repeats_of
 from overproof.training.imitation_search import Choice, HeldOutScore, StoredResults, choose, held_out_score
 from overproof.training.loop import train
@@ -350,6 +350,8 @@ def _folder(checkpoint: Path | None, method: Method) -> Path | None:
 
 def _check(student: Student, data: TrainingData, method: Method, options: TrainOptions, teacher: TeacherSource) -> None:
     check_trainable(method, options, unseen=data.trust_labelled_answers, validation=data.validation is not None)
+    if (body := body_of(student.module)) is not None:
+        check_fittable(body.path, method, options)
     if options.teacher_answers == "online" and isinstance(teacher, StoredAnswers):
         raise InputError("Option 'train.teacher_answers' is 'online', but no teacher is given that can be evaluated.")
 
