@@ -95,6 +95,8 @@ class PeerOptions(Options):
         Example:
             >>> PeerOptions(most=1).cost(2, hard_labels=False), PeerOptions(most=1).cost(2, hard_labels=True)
             (2.0, 4.0)
+            >>> PeerOptions(most=0).cost(2, hard_labels=True)
+            0.0
         """
         return (self.alone + self.most + 2 * hard_labels) * num_folds / 2 if self.most else 0.0
 
