@@ -180,6 +180,12 @@ def test_files_that_hold_no_experiment_are_refused(tmp_path, text, words):
         load(tmp_path / "missing.yaml")
 
 
+def test_a_name_stands_for_the_student_of_that_name():
+    assert experiment_from(content(student="ngram")) == experiment_from(content(student={"name": "ngram"}))
+    with pytest.raises(InputError, match="Option 'student' is 3; it must be"):
+        experiment_from(content(student=3))
+
+
 @pytest.mark.parametrize(
     ("teacher", "models"),
     [

@@ -1,6 +1,7 @@
 """Estimation of the teacher's errors from its out-of-sample predictions on labelled examples."""
 
 from overproof.noise.accuracy import IsotonicAccuracy, isotonic_accuracy, lower_bound
+from overproof.noise.adapter import Adapter, adapt, adapted_by_role
 from overproof.noise.answer_sets import SetLikelihood, members, set_likelihood
 from overproof.noise.calibration import calibrate, fit_temperature
 from overproof.noise.candidates import CandidateRule, fixed_candidates, num_candidates
@@ -28,6 +29,7 @@ from overproof.noise.stacking import Stacking, log_loss, stack, stack_by_role, s
 from overproof.noise.transition import global_accuracy, transition_interval, transition_matrix
 
 __all__ = [
+    "Adapter",
     "CandidateRule",
     "ClassAccuracy",
     "Combination",
@@ -42,6 +44,8 @@ __all__ = [
     "SetLikelihood",
     "Stacking",
     "TransitionLikelihood",
+    "adapt",
+    "adapted_by_role",
     "calibrate",
     "class_accuracy",
     "combine",

@@ -28,7 +28,7 @@ from overproof.processes import leads, wait_for_all
 from overproof.progress import Progress, Silent
 from overproof.runs.caches import Caches
 from overproof.runs.changes import changed
-from overproof.runs.experiment import Experiment, StudentOptions, dump, experiment_from, options_in
+from overproof.runs.experiment import Experiment, StudentOptions, by_name, dump, experiment_from, options_in
 from overproof.runs.folder.result_file import RunResult
 from overproof.runs.folder.resume import COMPARISON, EXPERIMENT, STAGED, extends, may_be_replaced
 from overproof.runs.inputs.files import without_paths
@@ -43,10 +43,6 @@ FORMAT = 1
 RESULT = "compare.json"
 
 
-def _named(value: Any) -> Any:
-    return {"name": value} if isinstance(value, str) else value
-
-
 class CompareOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
     """What is varied besides methods and seeds: the group `compare` of an experiment file.
 
@@ -56,7 +52,7 @@ class CompareOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
     """
 
     labels: tuple[pydantic.PositiveInt, ...] = ()
-    students: tuple[Annotated[StudentOptions, pydantic.BeforeValidator(_named)], ...] = ()
+    students: tuple[Annotated[StudentOptions, pydantic.BeforeValidator(by_name)], ...] = ()
 
     @pydantic.model_validator(mode="after")
     def _each_once(self) -> "CompareOptions":

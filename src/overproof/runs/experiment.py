@@ -55,6 +55,11 @@ class StudentOptions(Options):
         return ModelSpec(name=self.name, options=self.options, start=self.start, afresh=self.afresh)
 
 
+def by_name(value: Any) -> Any:
+    """A student as a group of options; a name stands for the student of that name."""
+    return {"name": value} if isinstance(value, str) else value
+
+
 def _first_of(value: Any) -> Any:
     """A teacher or a list of them; a name stands for the model of that name."""
     several = list(value) if isinstance(value, list | tuple) else [value]
@@ -71,7 +76,7 @@ class Experiment(Options):
         name: The experiment's name.
         data: Which examples play which role.
         teacher: Where answers come from.
-        student: What is trained.
+        student: What is trained; a name stands for the student of that name.
         train: How it is trained.
         methods: The rows of the table, by default `auto` (where it can choose on labelled examples) beside the
             conventional ones; `labelled_only` and (with a pool) `hard` and `soft` or (without) `born_again` are added
@@ -86,7 +91,7 @@ class Experiment(Options):
     name: str = "experiment"
     data: DataOptions
     teacher: Annotated[TeacherOptions, pydantic.BeforeValidator(_first_of)] = TeacherOptions()
-    student: StudentOptions = StudentOptions()
+    student: Annotated[StudentOptions, pydantic.BeforeValidator(by_name)] = StudentOptions()
     train: TrainOptions = TrainOptions()
     methods: tuple[Annotated[MethodOptions, pydantic.BeforeValidator(spelt_out)], ...] = pydantic.Field(
         tuple(MethodOptions(method=name) for name in ("labelled_only", *CONVENTIONAL, "auto")), min_length=1
