@@ -3,7 +3,7 @@
 Both call the same functions as the command line.
 """
 
-import tempfile
+import copy
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -11,15 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from overproof.answers.predictions import compress
-from overproof.data import Examples, from_arrays, group_words, remarks_on_copies, remarks_on_labels
-from overproof.data.classes import check_class_names
-from overproof.data.frames import check_same_rows, gaps_in
+from overproof.data import remarks_on_copies, remarks_on_labels
 from overproof.data.ids import digest_of_sets
 from overproof.data.remarks import remarks_on_frames
 from overproof.errors import InputError
+from overproof.evaluation.cross_validated import cross_validated
 from overproof.methods.composition import Method
 from overproof.methods.published import method as method_by_name
 from overproof.methods.published import reads_labelled_answers
@@ -32,14 +31,14 @@ from overproof.runs.folder.result_file import RunResult
 from overproof.runs.folder.run_log import LOGGER
 from overproof.runs.pipeline import Run
 from overproof.seeds import derived_seed
-from overproof.teachers.from_arrays import CrossFittedAnswers, given_arrays, without_labels
+from overproof.teachers.from_arrays import CrossFittedAnswers, given_arrays, known_examples, pool_weights
+from overproof.teachers.student_of_arrays import ArraysToStudent
 from overproof.training.checkpoint import EpochRecord, Resume
 from overproof.training.distillation import Distilled
 from overproof.training.examples import AnsweredExamples, TrainingData
-from overproof.training.one_student import PeerRounds, train_on_labels, train_student
+from overproof.training.one_student import train_on_labels, train_student
 from overproof.training.options import TrainOptions, train_options
 from overproof.training.peer_rounds.peers import MAX_ROUNDS, PeerOptions
-from overproof.training.teacher_source import STORED, OnlineTeacher
 from overproof.training.trainable import check_trainable
 
 
@@ -92,6 +91,7 @@ def distill(
     labelled_group: Any = None,
     teacher: nn.Module | None = None,
     rounds: int | PeerOptions = 0,
+    estimate: int = 0,
     checkpoint: Path | str | None = None,
     observe: Callable[[EpochRecord], None] = lambda record: None,
     allow_import: Iterable[str] | str = (),
@@ -136,14 +136,18 @@ def distill(
         rounds: Rounds of peers at most, in 0..3, or options: students first correct the teacher, for as long as the
             log-loss on labelled examples falls. If the teacher was trained on these labels, its answers on the pool
             contain some of them, and the peers seem better than they are: use an experiment, which avoids that.
+        estimate: Folds in which the labelled examples judge the student (5 is usual): for each, another one is trained
+            without it, by the same method, choice and teacher, and answers it, as in a run without a test. It costs as
+            many trainings as there are folds. 0, the default, trains without an estimate.
         checkpoint: File to resume from after a kill; the peers' answers, and the predictions of candidates, are stored
             beside it.
         observe: Called with an `EpochRecord` after every epoch.
         allow_import: Import paths `package.module:name` in a `ModelSpec` whose code may be run.
 
     Returns:
-        The trained student (`.student.predict(x)`, `predict_proba`, `score`, `save(folder)`), its history, the noise
-        estimate, and what is remarkable in the examples (`.findings`; logged by the logger `overproof` too).
+        The trained student (`.student.predict(x)`, `predict_proba`, `score`, `save(folder)`), how often it is right
+        (`.estimate`; None without one), its history, the noise estimate, and what is remarkable in the examples
+        (`.findings`; logged by the logger `overproof` too).
 
     Raises:
         InputError: Arrays that do not fit together, named with their shapes.
@@ -161,6 +165,8 @@ def distill(
     options = train_options(train)
     if isinstance(rounds, int) and not 0 <= rounds <= MAX_ROUNDS:
         raise InputError(f"rounds is {rounds}; 0 to {MAX_ROUNDS} are allowed.")
+    if estimate < 0 or estimate == 1:
+        raise InputError(f"estimate is {estimate}; 0 or a number of folds of 2 or more is allowed.")
     if not 0 < held_out_share < 1:
         raise InputError(f"held_out_share is {held_out_share:g}; a share above 0 and below 1 is allowed.")
     given = given_arrays(
@@ -174,90 +180,47 @@ def distill(
         seed=seed,
         halves=built_method.search is not None,
     )
-    labelled_examples, pool_examples = given.labelled, given.pool
-    draw_weight = None if pool_weight is None else _weights(pool_weight, len(pool_examples), labelled is not None)
-    names = labelled_examples.class_names
     reads = bool(given.silent.any()) and reads_labelled_answers(built_method)
     findings = (
         *given.remarks,
         *(["The method learns from the teacher's answers to labelled examples, so from those alone."] if reads else []),
-        *remarks_on_labels(labelled_examples),
-        *remarks_on_copies(labelled_examples),
-        *remarks_on_frames([labelled_examples, pool_examples]),
+        *remarks_on_labels(given.labelled),
+        *remarks_on_copies(given.labelled),
+        *remarks_on_frames([given.labelled, given.pool]),
     )
     for finding in findings:
         LOGGER.warning(finding)
-    built = build(student, [labelled_examples, pool_examples], class_names=names, seed=seed, allow_import=allow_import)
-    num_labelled = len(labelled_examples)
-    data = TrainingData(
-        inputs=join([built.encode(labelled_examples), built.encode(pool_examples)]),
-        labelled=AnsweredExamples(
-            place=torch.arange(num_labelled),
-            label=labelled_examples.label,
-            answers=compress(given.labelled_probs, source="labelled_teacher_probs")
-            .identified(labelled_examples.ids)
-            .without(given.silent),
-            group=group_words(labelled_examples),
-        ),
-        pool=AnsweredExamples(
-            place=num_labelled + torch.arange(len(pool_examples)),
-            label=torch.full((len(pool_examples),), -1),
-            answers=compress(given.pool_probs, source="teacher_probs").identified(pool_examples.ids),
-            draw_weight=draw_weight,
-        ),
+    distillation = ArraysToStudent(
+        method=built_method,
+        options=options,
+        seed=seed,
         held_out_share=held_out_share,
+        rounds=PeerOptions(most=rounds) if isinstance(rounds, int) else rounds,
+        teacher=teacher,
+        draw_weight=None if pool_weight is None else pool_weights(pool_weight, given, labelled is not None),
+        allow_import=as_paths(allow_import),
     )
-    online = teacher is not None and options.teacher_answers == "online"
-    with tempfile.TemporaryDirectory() as temporary:
-        result, _ = train_student(
-            built,
-            data,
-            method=built_method,
-            options=options,
-            seed=seed,
-            rounds=PeerRounds(
-                options=PeerOptions(most=rounds) if isinstance(rounds, int) else rounds,
-                without_fold=[
-                    compress(each, source="teacher_probs").identified(pool_examples.ids) for each in given.without_half
-                ],
-                ids={"labelled": labelled_examples.ids, "pool": pool_examples.ids},
-                folder=(Path(temporary) if checkpoint is None else Path(checkpoint).parent) / "peers",
-            ),
-            teacher=OnlineTeacher(module=teacher, order=torch.arange(len(names))) if teacher and online else STORED,
-            teacher_weights=None if teacher is None else teacher.state_dict(),
-            resume=Resume(
-                checkpoint=None if checkpoint is None else Path(checkpoint),
-                observe=observe,
-                content=digest_of_sets(labelled_examples.ids, pool_examples.ids),
-            ),
+    file = None if checkpoint is None else Path(checkpoint)
+
+    def answer_fold(number: int, kept: Tensor, held: Tensor) -> Tensor:
+        # A module of one's own is trained in place.
+        fresh = copy.deepcopy(student) if isinstance(student, nn.Module) else student
+        own = None if file is None else file.with_name(f"{file.stem}-fold-{number}{file.suffix}")
+        made, _, _ = distillation.of(fresh, given.of_labelled(kept), own)
+        return made.student.probs(given.labelled.take(held))
+
+    judged = None
+    if estimate:
+        judged = cross_validated(
+            given.labelled, estimate, seed, answer_fold, teacher_probs=given.labelled_probs, silent=given.silent
         )
-    if result.mixing is not None and (found := result.mixing.warning(names)):
+    result, inputs, roles = distillation.of(student, given, file, observe)
+    if result.mixing is not None and (found := result.mixing.warning(given.labelled.class_names)):
         warnings.warn(found, stacklevel=2)
-    roles = {"labelled examples": (data.labelled, labelled_examples), "pool": (data.pool, pool_examples)}
-    cross_fitted = isinstance(teacher_probs, CrossFittedAnswers) or (
-        hasattr(teacher_probs, "predict_proba") and not hasattr(teacher_probs, "classes_")
+    cross_fitted = isinstance(teacher_probs, CrossFittedAnswers) or given.refitted is not None
+    return replace(result, findings=findings, estimate=judged).made_from(
+        inputs, roles, () if cross_fitted else ("the teacher",)
     )
-    return replace(result, findings=findings).made_from(data.inputs, roles, () if cross_fitted else ("the teacher",))
-
-
-def _weights(given: Any, num: int, apart: bool) -> torch.Tensor:
-    """The weights of pool examples.
-
-    Raises:
-        InputError: They are not one positive number an example, or labelled examples are rows of the pool.
-    """
-    if not apart:
-        raise InputError("pool_weight is about a pool without labels; give the labelled examples as `labelled`.")
-    try:
-        weight = torch.as_tensor(given, dtype=torch.float32)
-    except (TypeError, ValueError, RuntimeError):
-        raise InputError("pool_weight must hold numbers, one for each pool example.") from None
-    if weight.shape != (num,) or not bool((weight.isfinite() & (weight > 0)).all()):
-        raise InputError(
-            f"pool_weight has shape {tuple(weight.shape)}, or holds a number that is not positive and finite; one for "
-            f"each of {num} pool examples is needed."
-        )
-    return weight
 
 
 def self_distill(
@@ -322,10 +285,10 @@ def self_distill(
             "held_out_labels, or a method with a ξ of its own, such as method='born_again'."
         )
     check_trainable(built_method, options, unseen=False, validation=held_out is not None)
-    given = [_known(inputs, labels, class_names, "inputs", "labels")]
+    given = [known_examples(inputs, labels, class_names, "inputs", "labels")]
     names = given[0].class_names
     if held_out is not None:
-        given.append(_known(held_out, held_out_labels, names, "held_out", "held_out_labels"))
+        given.append(known_examples(held_out, held_out_labels, names, "held_out", "held_out_labels"))
     built = build(student, given[:1], class_names=names, seed=seed, allow_import=allow_import)
     encoded = join([built.encode(examples) for examples in given])
     path = None if checkpoint is None else Path(checkpoint)
@@ -366,22 +329,3 @@ def self_distill(
     )
     roles = dict(zip(("labelled examples", "held-out examples"), zip(parts, given, strict=True), strict=False))
     return replace(result, findings=findings).made_from(encoded, roles)
-
-
-def _known(inputs: Any, labels: Any, names: Sequence[str] | None, origin: str, option: str) -> Examples:
-    """Examples whose every label is known."""
-    inputs, labels = without_labels(inputs, labels, origin)
-    check_same_rows(inputs, labels, origin, option)
-    allowed: Any = gaps_in(inputs)
-    if isinstance(inputs, Examples):
-        inputs, allowed = inputs.inputs, "allow"
-    examples = from_arrays(inputs, labels, class_names=names, origin=origin, missing=allowed)
-    if len(examples) == 0:
-        raise InputError(f"{origin} holds no example; at least one is needed.")
-    if (examples.label < 0).any():
-        row = int((examples.label < 0).int().argmax())
-        raise InputError(f"{option}, row {row}: the label is unknown; every example needs one.")
-    check_class_names(examples.class_names, option)
-    if len(examples.class_names) < 2 or (names is None and len(examples.label.unique()) < 2):
-        raise InputError(f"{option} holds one class only; there must be two at least.")
-    return examples

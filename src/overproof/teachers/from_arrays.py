@@ -1,6 +1,6 @@
 """Labelled examples, pool and teacher of `overproof.distill`, checked against each other."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,15 +9,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from overproof.answers.arrays import answer_array, class_names_of, lacks_answer, probs_matrix
+from overproof.answers.arrays import class_names_of, probs_matrix
 from overproof.answers.order import check_order
 from overproof.answers.predictions import compress
 from overproof.data import Examples, from_arrays, grouped
 from overproof.data.classes import check_class_names
-from overproof.data.frames import check_same_rows, frame_without, gaps_in, is_frame, label_array, table_of_frame
+from overproof.data.frames import check_same_rows, frame_without, gaps_in, is_frame, table_of_frame
 from overproof.data.wording import listed, nearest
 from overproof.errors import InputError
 from overproof.teachers.brought.given_classifier import GivenRows, cross_fitted_estimator, pool_without_halves
+from overproof.teachers.missing_answers import answered_rows, labelled_answers
 
 NUM_FOLDS = 5
 """Folds in which a classifier that is given unfitted is cross-fitted."""
@@ -36,6 +37,10 @@ class GivenArrays:
         without_half: [N, K] for each half of the labelled examples, by a teacher that was fitted without it; empty for
             a teacher that was not trained on them.
         remarks: What is to be known of them.
+        pool_rows: [N], which rows of a pool that was given apart have an answer; None for all.
+        num_pool: How many rows that had.
+        refitted: Makes the same of some of the labelled examples, by row numbers, where the teacher is trained on them
+            here; None for answers that do not depend on them.
     """
 
     labelled: Examples
@@ -45,27 +50,20 @@ class GivenArrays:
     pool_probs: Tensor
     without_half: tuple[Tensor, ...] = ()
     remarks: tuple[str, ...] = ()
+    pool_rows: Tensor | None = None
+    num_pool: int = 0
+    refitted: "Callable[[Tensor], GivenArrays] | None" = None
 
+    def of_labelled(self, rows: Tensor) -> "GivenArrays":
+        """The same with some of the labelled examples, by row numbers: no answer to the pool then knows the others.
 
-@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class _Answered:
-    """Arguments of `given_arrays` without rows that say nothing.
-
-    Args:
-        pool: As there; so are the next three.
-        answers: With any class where there is none.
-        labels: Of the rows that are left.
-        group: Likewise.
-        silent: [N], where there is no answer; None for nowhere.
-        remarks: On the answers that are missing.
-    """
-
-    pool: Any
-    answers: Any
-    labels: Any
-    group: Any
-    silent: NDArray[np.bool_] | None = None
-    remarks: tuple[str, ...] = ()
+        Raises:
+            InputError: The teacher cannot be fitted on so few.
+        """
+        if self.refitted is not None:
+            return self.refitted(rows)
+        labelled, probs, silent = self.labelled.take(rows), self.labelled_probs[rows], self.silent[rows]
+        return replace(self, labelled=labelled, labelled_probs=probs, silent=silent)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -116,14 +114,17 @@ def given_arrays(
     teacher_probs = teacher_probs if crossed is None else crossed.probs
     remarks: tuple[str, ...] = ()
     silent: NDArray[np.bool_] | None = None
+    answered_pool: NDArray[np.int64] | None = None
+    num_pool = len(pool) if hasattr(pool, "__len__") else 0
     if crossed is None and not hasattr(teacher_probs, "predict_proba"):
         if labelled is None:
             pool, labels = without_labels(pool, labels, "pool")
-            both = _answered(pool, teacher_probs, labels, labelled_group)
+            both = answered_rows(pool, teacher_probs, labels, labelled_group)
             labels, labelled_group, silent = both.labels, both.group, both.silent
         else:
-            both = _answered(pool, teacher_probs, None, None)
-            labelled_teacher_probs, silent, remarks = _labelled_answers(labelled_teacher_probs)
+            both = answered_rows(pool, teacher_probs, None, None)
+            answered_pool = both.kept
+            labelled_teacher_probs, silent, remarks = labelled_answers(labelled_teacher_probs)
         pool, teacher_probs, remarks = both.pool, both.answers, (*both.remarks, *remarks)
     classifier = teacher_probs if hasattr(teacher_probs, "predict_proba") else None
     frames = [frame_without(each, labels if isinstance(labels, str) else None) for each in (labelled, pool)]
@@ -180,9 +181,8 @@ def given_arrays(
         frames = [both_rows.take(each).frame for each in (known, ~known)]
     asked = [GivenRows(*each) for each in zip((labelled_examples, pool_examples), frames, strict=True)]
     if given is None:
-        labelled_probs, pool_probs = cross_fitted_estimator(classifier, *asked, num_folds=NUM_FOLDS, seed=seed)
-    else:
-        pool_probs, labelled_probs = given, probs_matrix(labelled_teacher_probs, "labelled_teacher_probs", names)
+        return _taught(classifier, *asked, seed=seed, halves=halves)
+    pool_probs, labelled_probs = given, probs_matrix(labelled_teacher_probs, "labelled_teacher_probs", names)
     if labelled_probs.shape[1] != num_classes:
         raise InputError(
             f"labelled_teacher_probs has {labelled_probs.shape[1]} columns and teacher_probs {num_classes}; both need "
@@ -202,7 +202,7 @@ def given_arrays(
             f"{'teacher_probs' if labelled is None else 'labelled_teacher_probs'} answers none of the {len(missing)} "
             f"labelled examples, which show where the teacher errs; give some of these answers."
         )
-    if given is not None and crossed is None:
+    if crossed is None:
         check_order(
             labelled_probs[~missing].argmax(dim=1).numpy(),
             labelled_examples.label[~missing].numpy(),
@@ -211,81 +211,34 @@ def given_arrays(
             "labelled_teacher_probs",
             remedy="Put the columns of both arrays of probabilities into the order of class_names.",
         )
-    without_half: tuple[Tensor, ...] = () if crossed is None else crossed.without_half
-    if halves and classifier is not None and not hasattr(classifier, "classes_"):
-        without_half = pool_without_halves(classifier, *asked, seed=seed)
     return GivenArrays(
         labelled=labelled_examples,
         pool=pool_examples,
         labelled_probs=labelled_probs,
         silent=missing,
         pool_probs=pool_probs,
-        without_half=without_half,
+        without_half=() if crossed is None else crossed.without_half,
         remarks=remarks,
+        pool_rows=None if answered_pool is None else torch.from_numpy(answered_pool),
+        num_pool=num_pool,
     )
 
 
-def _answered(pool: Any, answers: Any, labels: Any, group: Any) -> _Answered:
-    """Examples, answers, labels and groups without the rows that have neither an answer nor a label.
-
-    Args:
-        pool: N examples.
-        answers: Theirs, of any form.
-        labels: [N]; None where none is known.
-        group: [N] or None.
-    """
-    given = answer_array(answers)
-    num = -1 if given is None else len(given)
-    unchanged = _Answered(pool=pool, answers=answers, labels=labels, group=group)
-    words = None if labels is None else label_array(labels.numpy() if isinstance(labels, Tensor) else labels)
-    if given is None or (words is not None and len(words) != num):
-        # Other lengths are refused where they are compared.
-        return unchanged
-    silent = lacks_answer(given)
-    if not silent.any() or silent.all():
-        return unchanged
-    check_same_rows(pool, labels, "pool", "labels")
-    examples = pool if isinstance(pool, Examples) else from_arrays(pool, origin="pool", missing=gaps_in(pool))
-    if len(examples) != num:
-        return unchanged
-    known = np.zeros(num, bool) if words is None else ~lacks_answer(words)
-    kept = np.flatnonzero(known | ~silent)
-    labelled = int((known & silent).sum())
-    said = [f"{num - len(kept)} without a label are left out"] if len(kept) < num else []
-    said += [_keep(labelled, int((known & ~silent).sum()))] if labelled else []
-    return _Answered(
-        pool=examples.take(kept),
-        answers=_filled(given, silent)[kept],
-        labels=None if words is None else words[kept],
-        group=None if group is None else np.asarray(group, object)[kept].tolist(),
-        silent=silent[kept],
-        remarks=(f"teacher_probs has no answer (None) in {int(silent.sum())} of {num} rows; {'; '.join(said)}.",),
+def _taught(classifier: Any, labelled: GivenRows, pool: GivenRows, *, seed: int, halves: bool) -> GivenArrays:
+    """The answers of a classifier, which is cross-fitted on the labelled examples unless it is fitted already."""
+    labelled_probs, pool_probs = cross_fitted_estimator(classifier, labelled, pool, num_folds=NUM_FOLDS, seed=seed)
+    fitted = hasattr(classifier, "classes_")
+    return GivenArrays(
+        labelled=labelled.examples,
+        pool=pool.examples,
+        labelled_probs=labelled_probs,
+        silent=torch.zeros(len(labelled_probs), dtype=torch.bool),
+        pool_probs=pool_probs,
+        without_half=pool_without_halves(classifier, labelled, pool, seed=seed) if halves and not fitted else (),
+        refitted=None
+        if fitted
+        else lambda rows: _taught(classifier, labelled.take(rows), pool, seed=seed, halves=halves),
     )
-
-
-def _keep(num: int, others: int) -> str:
-    return (
-        f"{num} keep their label, which the student is trained on, and the teacher's errors are estimated on the "
-        f"other {others} with a label"
-    )
-
-
-def _filled(answers: NDArray[Any], silent: NDArray[np.bool_]) -> NDArray[Any]:
-    """Answers with any class where there is none: that row is marked, and nobody reads it."""
-    filled = answers.copy()
-    filled[silent] = answers[~silent][0]
-    return filled
-
-
-def _labelled_answers(values: Any) -> tuple[Any, NDArray[np.bool_] | None, tuple[str, ...]]:
-    """Answers to labelled examples, where there is none, and a remark on these."""
-    given = answer_array(values)
-    silent = None if given is None else lacks_answer(given)
-    if given is None or silent is None or not silent.any() or silent.all():
-        return values, None, ()
-    said = _keep(int(silent.sum()), int((~silent).sum()))
-    remark = f"labelled_teacher_probs has no answer (None) in {int(silent.sum())} of {len(given)} rows; {said}."
-    return _filled(given, silent), silent, (remark,)
 
 
 def without_labels(inputs: Any, labels: Any, origin: str) -> tuple[Any, Any]:
@@ -310,6 +263,62 @@ def without_labels(inputs: Any, labels: Any, origin: str) -> tuple[Any, Any]:
             f"{listed(table.column_names)}."
         )
     return table.drop_columns([labels]), table.column(labels)
+
+
+def known_examples(inputs: Any, labels: Any, names: Sequence[str] | None, origin: str, option: str) -> Examples:
+    """Examples whose every label is known.
+
+    Args:
+        inputs: As for `overproof.self_distill`, whose errors call them `origin`.
+        labels: Theirs, whose errors call them `option`.
+        names: The classes; None takes those that occur.
+        origin: What the examples are called.
+        option: What the labels are called.
+
+    Raises:
+        InputError: There is no example, or one without a label.
+    """
+    inputs, labels = without_labels(inputs, labels, origin)
+    check_same_rows(inputs, labels, origin, option)
+    allowed: Any = gaps_in(inputs)
+    if isinstance(inputs, Examples):
+        inputs, allowed = inputs.inputs, "allow"
+    examples = from_arrays(inputs, labels, class_names=names, origin=origin, missing=allowed)
+    if len(examples) == 0:
+        raise InputError(f"{origin} holds no example; at least one is needed.")
+    if (examples.label < 0).any():
+        row = int((examples.label < 0).int().argmax())
+        raise InputError(f"{option}, row {row}: the label is unknown; every example needs one.")
+    check_class_names(examples.class_names, option)
+    if len(examples.class_names) < 2 or (names is None and len(examples.label.unique()) < 2):
+        raise InputError(f"{option} holds one class only; there must be two at least.")
+    return examples
+
+
+def pool_weights(weights: Any, given: GivenArrays, apart: bool) -> Tensor:
+    """The weights of pool examples.
+
+    Args:
+        weights: `pool_weight` of `overproof.distill`.
+        given: With the pool.
+        apart: Whether labelled examples are given apart from it.
+
+    Raises:
+        InputError: They are not one positive number an example, or labelled examples are rows of the pool.
+    """
+    if not apart:
+        raise InputError("pool_weight is about a pool without labels; give the labelled examples as `labelled`.")
+    try:
+        weight = torch.as_tensor(weights, dtype=torch.float32)
+    except (TypeError, ValueError, RuntimeError):
+        raise InputError("pool_weight must hold numbers, one for each pool example.") from None
+    num = len(given.pool) if given.pool_rows is None else given.num_pool
+    if weight.shape != (num,) or not bool((weight.isfinite() & (weight > 0)).all()):
+        raise InputError(
+            f"pool_weight has shape {tuple(weight.shape)}, or holds a number that is not positive and finite; one for "
+            f"each of {num} pool examples is needed."
+        )
+    return weight if given.pool_rows is None else weight[given.pool_rows]
 
 
 def _check_which(classifier: Any, labelled: Any, labels: Any, labelled_teacher_probs: Any) -> None:

@@ -23,6 +23,7 @@ from overproof.processes import leads, wait_for_all
 from overproof.seeds import derived_seed, hasher
 from overproof.storage import checked
 from overproof.training.checkpoint import NOT_RESUMED, EpochRecord, Resume, fingerprint_of
+from overproof.training.estimated import Performance
 from overproof.training.estimators import check_fittable, fit_weighted
 from overproof.training.examples import AnsweredExamples, LoopData, TrainingData, repeats_of
 from overproof.training.imitation_search import Choice, HeldOutScore, StoredResults, choose, held_out_score
@@ -53,6 +54,7 @@ class Distilled:
         mixing: For student-label mixing, the form that was used and the classes near which it matters.
         method: The method that it was trained by: of a search the one that was chosen.
         search: The record of the search for the method, if there was one.
+        estimate: How often the student is right, where that was asked for.
     """
 
     student: Student
@@ -69,12 +71,14 @@ class Distilled:
     mixing: Mixing | None = None
     method: Method | None = None
     search: SearchRecord | None = None
+    estimate: Performance | None = None
 
     def __repr__(self) -> str:
         rows = f"trained on {self.num_labelled:,} labelled and {self.num_pool:,} pool examples"
         held = f", {self.num_held_out:,} held out" if self.num_held_out else ""
         how = f", by {self.search.chosen!r}, which the labels chose" if self.search is not None else ""
-        return f"Distilled({self.student!r}, {rows}{held}, {len(self.history)} epochs{how})"
+        judged = "not judged (estimate=5 judges it)" if self.estimate is None else self.estimate.words()
+        return f"Distilled({self.student!r}, {rows}{held}, {len(self.history)} epochs{how}; {judged})"
 
     @property
     def num_pool(self) -> int:
