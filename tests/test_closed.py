@@ -27,7 +27,7 @@ FOLDERS = re.compile(r"folder|path|home|place|parent|Path\(|root", re.IGNORECASE
 
 PLACES: dict[str, dict[str, str]] = {
     "__init__.py": {"__getattr__": "names of the package's own table of modules"},
-    "api.py": {"self_distill": "an argument of the call"},
+    "api.py": {"distill.answer_fold": "an argument of the call", "self_distill": "an argument of the call"},
     "answers/cell_values.py": {"value_in": "a literal, which runs nothing"},
     "answers/tables.py": {
         "_read": "the file that the user names; Parquet is data",
