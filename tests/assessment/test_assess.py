@@ -281,6 +281,9 @@ def test_too_few_labels_and_no_pool_are_rejected():
     world = blobs(num_examples=100, num_classes=3, seed=0)
     with pytest.raises(InputError, match="at least 20 labelled examples; there are 19"):
         assessed(world, num_labelled=19)
+    # What the answers say by themselves is said.
+    with pytest.raises(InputError, match=r"there are 0\. .* Of its 100 answers to the pool it names \w+ \d+ %"):
+        assessed(world, num_labelled=0)
     with pytest.raises(InputError, match="no pool, so there are no teacher answers to assess"):
         assessed(world, num_labelled=100)
 

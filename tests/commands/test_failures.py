@@ -314,3 +314,18 @@ def test_a_teacher_trained_on_all_labels_is_not_assessed_on_them(experiment, tmp
     assert code == 2
     assert "teacher.folds 2 or more" in error
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("typed", "said"),
+    [
+        (["run", "experiment.yaml", "--dry-run"], "--out is missing: Output folder."),
+        (["export"], "STUDENT_OR_RUN is missing: "),
+        (["init", "data.csv", "--answer", "llm.csv"], "No such option: --answer; did you mean --answers"),
+    ],
+)
+def test_what_is_missing_or_misspelled_is_called_as_it_is_typed(typed, said, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(typed)
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith(f"overproof: {said}")

@@ -25,6 +25,7 @@ from overproof.runs.folder.seen import use_of_validation
 from overproof.runs.read_roles import read_roles
 from overproof.storage.manifest import write_folder
 from overproof.synthetic import blobs
+from overproof.teachers import open_teacher
 
 NUM = 90
 WORDS = np.array(["red", "007", "1.5", 'a, "quoted"\nline', "größer"])
@@ -340,9 +341,15 @@ def test_ids_and_inputs_are_in_the_columns_of_the_training_data(finished, tmp_pa
     examples = from_arrays(table, missing="allow")
     numbers = build(ModelSpec(name="linear"), [examples], class_names=["no", "yes"], seed=0)
     pyarrow.csv.write_csv(table, tmp_path / "gaps.csv")
-    for gaps, place in ((True, tmp_path / "gaps"), (False, tmp_path / "none")):
-        write_folder(place, with_columns(numbers.files(), DataColumns(gaps=gaps)), kind="student")
-    main(["predict", str(tmp_path / "gaps"), str(tmp_path / "gaps.csv"), "--out", str(tmp_path / "g.csv")])
+    full = build(ModelSpec(name="linear"), [from_arrays(table.drop_null())], class_names=["no", "yes"], seed=0)
+    # A student that was saved in Python knows its gaps by its columns.
+    for gaps, student, place in ((True, numbers, "gaps"), (False, numbers, "saved"), (False, full, "none")):
+        write_folder(tmp_path / place, with_columns(student.files(), DataColumns(gaps=gaps)), kind="student")
+    for place in ("gaps", "saved"):
+        capsys.readouterr()
+        main(["predict", str(tmp_path / place), str(tmp_path / "gaps.csv"), "--out", str(tmp_path / "g.csv")])
+        said = "A value is missing in column 'x' in 1 of 3 rows; the student reads it as missing."
+        assert said in " ".join(capsys.readouterr().err.split())
     with pytest.raises(SystemExit):
         main(["predict", str(tmp_path / "none"), str(tmp_path / "gaps.csv"), "--out", str(tmp_path / "h.csv")])
     # But not in a column that had none, until it is said.
@@ -360,8 +367,21 @@ def test_ids_and_inputs_are_in_the_columns_of_the_training_data(finished, tmp_pa
         main(
             ["predict", str(tmp_path / "other"), str(new), "--missing", "allow", "--out", str(tmp_path / f"{form}.csv")]
         )
+        assert "'z' in 1 of 3 rows; the student reads it as the column's mean" in " ".join(
+            capsys.readouterr().err.split()
+        )
     with pytest.raises(InputError, match=r"a missing value in column 'z', row 2 \(counting from 0\), where none was"):
         gappy.probs(other)
+    other_examples = from_arrays(other, missing="allow")
+    with pytest.raises(InputError, match=r"where none was missing in the training of the saved student that is the"):
+        open_teacher(tmp_path / "other", ["no", "yes"]).probs(other_examples)
+    # Labelled rows that choose a threshold are read as new rows are.
+    gappy.trained_on(examples).save(tmp_path / "listed")
+    pyarrow.csv.write_csv(other.append_column("kind", pa.array(["no", "yes", "no"])), tmp_path / "held.csv")
+    words = ["--risk", "0.5", "--calibrate", str(tmp_path / "held.csv"), "--label", "kind", "--out", "c.csv"]
+    with pytest.raises(SystemExit):
+        main(["predict", str(tmp_path / "listed"), str(tmp_path / "gaps.csv"), *words])
+    assert "(held.csv) has a missing value in column 'z', row 2" in " ".join(capsys.readouterr().err.split())
     # Texts: the column is there, or the error names it.
     texts = build("ngram", [from_arrays(["a good one", "a bad one"])], class_names=["no", "yes"], seed=0)
     folder = tmp_path / "texts"

@@ -1,12 +1,15 @@
 """More methods and seeds in a folder that holds a run: only those are trained, and the bytes are those of one run."""
 
+import json
 import shutil
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from overproof.api import run
+from overproof.commands.main import main
 from overproof.errors import InputError
 from overproof.progress import Silent
 from overproof.runs.experiment import experiment_from
@@ -49,6 +52,26 @@ def files_of(folder):
         for path in sorted(folder.rglob("*"))
         if path.is_file() and path.name not in ignored and "encoded" not in path.parts
     }
+
+
+def test_assess_needs_neither_the_methods_nor_the_training_of_a_finished_run(content, finished, tmp_path, capsys):
+    folder, file = tmp_path / "run", tmp_path / "other.yaml"
+    shutil.copytree(finished, folder)
+    before = files_of(folder)
+    file.write_text(yaml.safe_dump({**content, "methods": ["wd"], "train": {"epochs": 9}}))
+    main(["assess", str(file), "--out", str(folder), "--json"])
+    found = json.loads(capsys.readouterr().out)
+    main(["assess", str(folder), "--json"])
+    assert found == json.loads(capsys.readouterr().out)
+    assert files_of(folder) == before
+    # Another file of the same options is other data.
+    table = pq.read_table(content["data"]["files"]["all"]["path"])
+    pq.write_table(table.slice(0, 499), tmp_path / "less.parquet")
+    less = {**content["data"], "files": {"all": {"path": str(tmp_path / "less.parquet"), "label": "y"}}}
+    file.write_text(yaml.safe_dump({**content, "data": less, "methods": ["wd"]}))
+    with pytest.raises(SystemExit):
+        main(["assess", str(file), "--out", str(folder)])
+    assert "less.parquet" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

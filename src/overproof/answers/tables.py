@@ -18,6 +18,7 @@ from overproof.answers.form import Text, many_objects, records_table
 from overproof.answers.names import CROWD_KIT, DRAWN, INCLUSION, LABELS, plain
 from overproof.data.readers.text_files import file_bytes
 from overproof.data.source import COMPRESSED, MAX_UNPACKED_GB
+from overproof.data.wording import nearest
 from overproof.errors import InputError
 from overproof.storage.shard import Ids
 
@@ -61,7 +62,8 @@ def _called(path: Path, table: pa.Table, id_column: str, columns: Mapping[str, s
     for ours, theirs in columns.items():
         if theirs not in table.column_names:
             raise InputError(
-                f"{path} has no column {theirs!r} for {ours!r} in option 'teacher.columns'; it has "
+                f"{path} has no column {theirs!r}{nearest(theirs, table.column_names)} for {ours!r} in option "
+                f"'teacher.columns'; it has "
                 f"{', '.join(table.column_names)}."
             )
     if not columns:

@@ -156,7 +156,7 @@ def assess(
         different = " of different content" if len(labels) < num_given else ""
         raise InputError(
             f"A teacher is assessed on at least {FEWEST_LABELLED} labelled examples; there are "
-            f"{len(labels)}{different}."
+            f"{len(labels)}{different}.{_said_of_pool(pool_teacher_probs, class_names)}"
         )
     if len(pool_teacher_probs) == 0:
         raise InputError("There is no pool, so there are no teacher answers to assess.")
@@ -322,3 +322,19 @@ def _findings(
 def _shares(index: Tensor, count: int) -> list[float]:
     shares: list[float] = (torch.bincount(index, minlength=count).double() / len(index)).tolist()
     return shares
+
+
+def _said_of_pool(teacher_probs: Tensor, class_names: Sequence[str] | None) -> str:
+    """What answers to the pool say by themselves: which classes they name, and how sure they are."""
+    if len(teacher_probs) == 0:
+        return ""
+    names = [str(name) for name in class_names or range(teacher_probs.shape[1])]
+    shares = teacher_probs.argmax(dim=1).bincount(minlength=len(names)).double() / len(teacher_probs)
+    order = shares.argsort(descending=True, stable=True)[:8].tolist()
+    named = ", ".join(f"{names[index]} {100 * shares[index].item():.0f} %" for index in order)
+    sure = margin(teacher_probs.double())
+    doubt = "" if same_margins(sure) else f", half of them with a margin below {sure.median().item():.2f}"
+    return (
+        f" Without these nothing shows how often it is right. Of its {len(teacher_probs)} answers to the pool it names "
+        f"{named}{' …' if len(names) > 8 else ''}{doubt}."
+    )

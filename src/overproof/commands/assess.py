@@ -34,6 +34,7 @@ def assess(
     from overproof.report import assessment_page
     from overproof.runs.changes import typed_paths
     from overproof.runs.experiment import load
+    from overproof.runs.folder.resume import experiment_in, holds_run, same_teacher
     from overproof.runs.pipeline import Run, open_run
     from overproof.storage import atomic
     from overproof.storage.one_writer import writing_file
@@ -47,7 +48,12 @@ def assess(
         if folder is None:
             work = open_run(file, progress=progress, allow_import=named)
         else:
-            work = Run(experiment=load(file, change), folder=folder, progress=progress, allow_import=named)
+            asked = load(file, change)
+            earlier = experiment_in(folder) if holds_run(folder) else asked
+            if same_teacher(earlier, asked):
+                # Methods and training do not matter here; the content of files is compared as ever.
+                asked = earlier.model_copy(update={"data": asked.data, "teacher": asked.teacher})
+            work = Run(experiment=asked, folder=folder, progress=progress, allow_import=named)
         found = work.assess()
     if written is not None:
         with writing_file(written):

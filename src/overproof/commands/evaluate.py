@@ -51,11 +51,14 @@ def evaluate(
 
     from overproof.runs.people.disagreements import disagreements, pair, sentence
     from overproof.runs.people.sampling import judged_by, sentences_of
-    from overproof.runs.people.to_label import read_inclusion, read_labels
+    from overproof.runs.people.to_label import as_classes, read_inclusion, read_labels
 
     known, run = read_labels(labels), open_run(folder, allow_import=allow_import)
     if not between:
         models = judged_by(run, known, read_inclusion(labels), seed)
+        class_names = run.seed_roles(run.experiment.seeds[0]).pool.class_names
+        if said := as_classes(known, class_names, str(labels))[1]:
+            remarks().print(f"Warning: {said}", soft_wrap=True)
         if as_json:
             print_json({name: asdict(each) for name, each in models.items()})
         for sentence_of_model in () if as_json else sentences_of(models):

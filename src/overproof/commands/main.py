@@ -149,7 +149,16 @@ def _outcome(arguments: list[str] | None) -> tuple[str, int]:
 
 
 def _message(error: Any) -> str:
-    return getattr(error, "message", None) or str(error)
+    missing = getattr(error, "param", None)
+    if type(error).__name__ == "MissingParameter" and missing is not None:
+        # By what is typed: the names of parameters are those of functions.
+        options = [name for name in missing.opts if name.startswith("-")]
+        typed = options[0] if options else missing.metavar or missing.name.upper()
+        help_text = getattr(missing, "help", None)
+        return f"{typed} is missing{f': {help_text}' if help_text else '.'}"
+    near: Any = getattr(error, "possibilities", None)
+    meant = f"; did you mean {' or '.join(sorted(near))}?" if near else ""
+    return f"{getattr(error, 'message', None) or error}{meant}"
 
 
 def _stop(message: str, code: int) -> None:

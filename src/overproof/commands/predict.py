@@ -79,7 +79,7 @@ def predict(
     with quick_imports():
         from overproof.data import Source
         from overproof.deployment.predict import predict as write_predictions
-        from overproof.models import ImageEncoder, load_student
+        from overproof.models import ImageEncoder, TableEncoder, load_student
         from overproof.models.saved.data_columns import columns_of
         from overproof.progress import OnTerminal
 
@@ -92,7 +92,8 @@ def predict(
     names, key = _columns(student, file, loaded.kind, tuple(column or ()), key)
     asked = missing is not None
     if missing is None:
-        missing = "allow" if columns_of(student).gaps else "refuse"
+        had_gaps = isinstance(loaded.encoder, TableEncoder) and loaded.encoder.had_gaps
+        missing = "allow" if columns_of(student).gaps or had_gaps else "refuse"
     options: Any = {"missing": missing}
     if max_unpacked_gb is not None:
         options["max_unpacked_gb"] = max_unpacked_gb
@@ -104,7 +105,9 @@ def predict(
         from overproof.deployment.calibration_examples import choose_abstention
 
         withheld = None if calibrate is None else replace(source, path=calibrate, id=None, label=label, group=group)
-        abstention, left_out = choose_abstention(loaded, student, withheld, risk=risk, confidence=confidence)
+        abstention, left_out = choose_abstention(
+            loaded, student, withheld, risk=risk, confidence=confidence, new_gaps=asked
+        )
     with OnTerminal(remarks()) as progress:
         done = write_predictions(
             loaded,

@@ -11,7 +11,7 @@ from overproof.data import Examples, Source, aligned, read, repeats_as_read
 from overproof.data.options import DataOptions
 from overproof.data.wording import at_row, listed
 from overproof.deployment.abstention import Abstention, choose_threshold, fewest_examples
-from overproof.deployment.predict import Predicted, only_read
+from overproof.deployment.predict import Predicted, only_read, refuse_new_gap
 from overproof.errors import InputError
 from overproof.evaluation.metrics import correct
 from overproof.models import Student
@@ -86,7 +86,13 @@ def _written(rounding: Rounding) -> str:
 
 
 def choose_abstention(
-    student: Student, folder: Path, source: Source | None, *, risk: float, confidence: float
+    student: Student,
+    folder: Path,
+    source: Source | None,
+    *,
+    risk: float,
+    confidence: float,
+    new_gaps: bool = True,
 ) -> tuple[Abstention, LeftOut]:
     """Choose a student's abstention threshold on labelled examples that it was not made from.
 
@@ -100,6 +106,7 @@ def choose_abstention(
         source: Labelled examples; None takes the validation role of its run.
         risk: Allowed error rate among the predictions that are given, in (0, 1).
         confidence: Probability that the risk is not exceeded, in (0, 1).
+        new_gaps: As for `overproof.deployment.predict.predict`: labelled examples are read as new data are.
 
     Returns:
         The threshold, and the examples that were left out.
@@ -116,6 +123,8 @@ def choose_abstention(
         )
     given = _validation(folder, risk, confidence) if source is None else _own_file(student, source)
     read_by_it = only_read(given, student)
+    if not new_gaps:
+        refuse_new_gap(student, read_by_it)
     roles = student.seen.roles(student.encoder, read_by_it)
     seen = np.any([np.zeros(len(given), bool), *roles.values()], axis=0)
     group = repeats_as_read(read_by_it).group.numpy()

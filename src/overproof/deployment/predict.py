@@ -58,7 +58,8 @@ class Predicted:
         num_answered: Number of rows with a class.
         seconds: Time from the first to the last row.
         columns: Its columns, in order.
-        remarks: What is to be known of the rows, in sentences: categories of a table that training did not have.
+        remarks: What is to be known of the rows of a table, in sentences: categories that training did not have, and
+            missing values.
     """
 
     file: Path
@@ -105,6 +106,7 @@ def predict(
     """
     schema, began, seen, num_answered = _schema(student, abstention), time.perf_counter(), [], 0
     unknown: dict[str, tuple[int, str]] = {}
+    missing: dict[str, tuple[int, str]] = {}
     num_rows, reads = 0, find_files(source.paths, "input").files
     with (
         _writer(file, schema, spreadsheet_safe, reads) as write,
@@ -115,6 +117,8 @@ def predict(
             if isinstance(student.encoder, TableEncoder):
                 for name, (num, word) in student.encoder.unknown(examples).items():
                     unknown[name] = unknown.get(name, (0, word))[0] + num, unknown.get(name, (0, word))[1]
+                for name, (num, reading) in student.encoder.missing(examples).items():
+                    missing[name] = missing.get(name, (0, reading))[0] + num, reading
             table, answered = _table(student, examples, probs, abstention, schema)
             write(table)
             if examples.keys is not None:
@@ -139,6 +143,10 @@ def predict(
             f"Column {name!r} holds a category that the student does not know in {num} of {num_rows} rows, such as "
             f"{word!r}; it reads all of these alike."
             for name, (num, word) in unknown.items()
+        )
+        + tuple(
+            f"A value is missing in column {name!r} in {num} of {num_rows} rows; the student reads it as {reading}."
+            for name, (num, reading) in missing.items()
         ),
     )
 
@@ -171,7 +179,7 @@ def _pieces(student: Student, source: Source, new_gaps: bool) -> Iterator[Exampl
     if place.family == "arrays":
         whole = only_read(read(source, role="input"), student)
         if not new_gaps:
-            _refuse_new_gap(student, whole)
+            refuse_new_gap(student, whole)
         for rows in torch.arange(len(whole)).split(MAX_ROWS):
             yield whole.take(rows)
         return
@@ -184,17 +192,20 @@ def _pieces(student: Student, source: Source, new_gaps: bool) -> Iterator[Exampl
         except NothingLeft:
             continue
         if not new_gaps:
-            _refuse_new_gap(student, examples, frame)
+            refuse_new_gap(student, examples, frame)
         yield examples
 
 
-def _refuse_new_gap(student: Student, examples: Examples, frame: Frame | None = None) -> None:
+def refuse_new_gap(student: Student, examples: Examples, frame: Frame | None = None) -> None:
     """Raise where a value is missing in a column in which none was missing in training.
 
     Args:
         student: The student.
         examples: Rows of the file.
         frame: Where they stand in it; None for those that are all of it.
+
+    Raises:
+        InputError: There is one.
     """
     gap = student.encoder.new_gap(examples) if isinstance(student.encoder, TableEncoder) else None
     if gap is not None:

@@ -28,10 +28,12 @@ def column_inputs(encoder: TableEncoder) -> list[tuple[str, str, str]]:
     for column in columns_read(encoder):
         name = f"{column.name}_" if _TAKEN.fullmatch(column.name) else column.name
         if isinstance(column, NumberColumn):
-            described.append((name, "float64", "a number; NaN where it is missing"))
+            gap = "NaN where it is missing" if column.gaps else "never missing in training: NaN is read as its mean"
+            described.append((name, "float64", f"a number; {gap}"))
             continue
         if isinstance(column, DateColumn):
-            described.append((name, "int64", f"microseconds since 1970, UTC; {NO_TIME} where it is missing"))
+            gap = "where it is missing" if column.gaps else "is read as the mean; it was never missing in training"
+            described.append((name, "int64", f"microseconds since 1970, UTC; {NO_TIME} {gap}"))
             continue
         assert isinstance(column, CategoryColumn)
         values = "'true' or 'false'" if column.family == "booleans" else "a string"

@@ -217,6 +217,26 @@ class TableEncoder:
                 return column.name, pc.index(gaps, True).as_py()
         return None
 
+    @property
+    def had_gaps(self) -> bool:
+        """Whether a number or a date was missing in some column at fitting."""
+        return any(isinstance(column, NumberColumn | DateColumn) and column.gaps for column in self.columns)
+
+    def missing(self, examples: Examples) -> dict[str, tuple[int, str]]:
+        """The columns with missing values: in how many rows, and what the student reads them as.
+
+        Args:
+            examples: A table with all columns of the student.
+        """
+        found: dict[str, tuple[int, str]] = {}
+        for column in self.columns:
+            gaps = pc.is_null(examples.column(column.name), nan_is_null=True)
+            if (num := pc.sum(gaps).as_py()) and not isinstance(column, EmptyColumn):
+                known = isinstance(column, CategoryColumn) or column.gaps
+                reading = "a category that it does not know" if isinstance(column, CategoryColumn) else "missing"
+                found[column.name] = num, reading if known else "the column's mean"
+        return found
+
     def unknown(self, examples: Examples) -> dict[str, tuple[int, str]]:
         """The columns with categories that the student does not know: in how many rows, and the first of them.
 

@@ -79,8 +79,8 @@ class Plan:
             ...     train_seconds=130.0,
             ...     teacher_seconds=None,
             ... )
-            >>> plan.sentence()
-            'About 2 min to train 15 students (the teacher besides), 1.0 GiB of memory and 1.0 MiB of disk (estimates).'
+            >>> plan.sentence().removesuffix(" (estimates; the time may be half or twice that).")
+            'About 2 min to train 15 students (the teacher besides), 1.0 GiB of memory and 1.0 MiB of disk'
         """
         teacher = (
             "the teacher besides" if self.teacher_seconds is None else f"the teacher {_time(self.teacher_seconds)}"
@@ -89,7 +89,8 @@ class Plan:
         folds = f", {self.num_folds} of {self.num_folds + 1} for the cross-validation," if self.num_folds else ""
         return (
             f"About {_time(self.train_seconds)} to train {self.num_students} students{folds}{peers} ({teacher}), "
-            f"{_size(self.memory_bytes)} of memory and {_size(self.disk_bytes)} of disk (estimates)."
+            f"{_size(self.memory_bytes)} of memory and {_size(self.disk_bytes)} of disk (estimates; the time may "
+            f"be half or twice that)."
         )
 
     def _folds(self) -> str:
@@ -118,7 +119,7 @@ class Plan:
             ("encoded", _size(self.encoded_bytes)),
             ("memory", f"{_size(self.memory_bytes)} (estimate)"),
             ("disk", f"{_size(self.disk_bytes)} (estimate)"),
-            ("time", f"{_time(self.train_seconds)} for all students (estimate, from a short measurement here)"),
+            ("time", f"{_time(self.train_seconds)} for all students (measured shortly; half or twice that may be)"),
             (
                 "",
                 "the teacher's time is not estimated"

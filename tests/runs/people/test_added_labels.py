@@ -83,6 +83,11 @@ def test_what_would_be_wrong_or_lost_is_refused(world, tmp_path, filled):
     empty.write_text(f"content,label,purpose\n{first[0]},,random\n")
     unsaid = tmp_path / "unsaid.csv"
     unsaid.write_text(f"content,label\n{first[0]},{first[1]}\n")
+    upper = changed("upper.csv", ",green,random", ",GREEN.,random")
+    plain, spelled = (read_roles(with_labels(run, each)) for each in (path, upper))
+    for role, examples in plain.fixed.items():
+        assert (examples.label == spelled.fixed[role].label).all()
+    assert any("a class otherwise and" in each and "'GREEN.'" in each for each in spelled.remarks)
     for paths, rows, words in (
         ([verdict], {}, "rows that were chosen for 'verdict hard,labelled_only'"),
         ([path, flipped], {}, "another file of 'data.labels' says"),

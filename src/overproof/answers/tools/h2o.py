@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 
 from overproof.answers.form import Asked, Parsed, Text, Tool, text_table
+from overproof.data.wording import nearest
 from overproof.errors import InputError
 
 _WHOLE = re.compile(r"[-+]?\d+")
@@ -29,7 +30,8 @@ def _read(text: Text, asked: Asked) -> Parsed:
     key = asked.columns.get("id", "id")
     if "id" in asked.columns and key not in header:
         raise InputError(
-            f"{text.path} has no column {key!r} for 'id' in option 'teacher.columns'; it has {', '.join(header)}."
+            f"{text.path} has no column {key!r}{nearest(key, header)} for 'id' in option 'teacher.columns'; it has "
+            f"{', '.join(header)}."
         )
     rows = text.rows(len(header))
     predict = [row[header.index("predict")] for row in rows]

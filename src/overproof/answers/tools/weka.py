@@ -3,6 +3,7 @@
 import re
 
 from overproof.answers.form import Asked, Parsed, Text, Tool, text_table
+from overproof.data.wording import nearest
 from overproof.errors import InputError
 
 _FIRST = ["inst#", "actual", "predicted", "error"]
@@ -62,8 +63,8 @@ def _read(text: Text, asked: Asked) -> Parsed:
     if key is not None:
         if key not in header[4 + num :]:
             raise InputError(
-                f"{text.path} has no column {key!r} for 'id' in option 'teacher.columns'; it has "
-                f"{', '.join(name for name in header if name)}."
+                f"{text.path} has no column {key!r}{nearest(key, header[4 + num :])} for 'id' in option "
+                f"'teacher.columns'; it has {', '.join(name for name in header if name)}."
             )
         columns["id"] = [row[header.index(key, 4 + num)] for row in rows]
     elif not in_turn and rows:

@@ -61,13 +61,14 @@ def annotate(
 
     from overproof.deployment.annotate import annotate as label_pool
     from overproof.deployment.annotate import check_annotation, write_annotation
-    from overproof.runs.people.to_label import read_labels
+    from overproof.runs.people.to_label import LABEL, as_classes, read_labels
     from overproof.runs.pipeline import open_run
 
     check_annotation(file, reads=[labels, *([] if rest is None else [rest])])
     known, more = read_labels(labels), None if rest is None else read_labels(rest)
+    run = open_run(folder, allow_import=allow_import)
     found = label_pool(
-        open_run(folder, allow_import=allow_import),
+        run,
         labels=known,
         error=error,
         confidence=confidence,
@@ -77,6 +78,9 @@ def annotate(
         row=row,
         seed=seed,
     )
+    for given in (known, more or {}):
+        if said := as_classes(given, found.pool.class_names, f"column `{LABEL}`")[1]:
+            remarks().print(said, soft_wrap=True)
     beside = write_annotation(found, file)
     if as_json:
         facts = {**asdict(found.guarantee), "num_left": found.guarantee.num_left}

@@ -191,7 +191,7 @@ def _model(max_tokens: int, precision: Precision = "float32") -> Any:
 
     device = "cuda" if torch.cuda.is_available() else "cpu"
     # Random initial weights must not change the caller's random state.
-    with torch.random.fork_rng(devices=[]):
+    with quiet(), torch.random.fork_rng(devices=[]):
         model = SentenceTransformer(str(_folder()), device=device, local_files_only=True)
     model.max_seq_length = max_tokens
     return model.to(getattr(torch, precision)).eval()
@@ -199,7 +199,11 @@ def _model(max_tokens: int, precision: Precision = "float32") -> Any:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Suppress the libraries' warnings and log messages, which need no action."""
+    """Suppress the libraries' warnings, log messages and bars, which need no action."""
+    from transformers.utils import logging as of_transformers
+
+    bars = of_transformers.is_progress_bar_enabled()
+    of_transformers.disable_progress_bar()
     loggers = [logging.getLogger(name) for name in ("transformers", "sentence_transformers")]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():
@@ -211,3 +215,5 @@ def quiet() -> Iterator[None]:
         finally:
             for logger, level in zip(loggers, levels, strict=True):
                 logger.setLevel(level)
+            if bars:
+                of_transformers.enable_progress_bar()

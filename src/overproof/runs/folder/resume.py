@@ -157,6 +157,17 @@ def extends(earlier: Experiment, experiment: Experiment) -> bool:
     )
 
 
+def same_teacher(earlier: Experiment, experiment: Experiment) -> bool:
+    """Whether an experiment assesses the same answers as an earlier one: methods and training do not matter to it.
+
+    Args:
+        earlier: Of a run, finished or not.
+        experiment: The other one.
+    """
+    same = earlier.model_copy(update={"data": experiment.data, "teacher": experiment.teacher})
+    return experiment.seeds[:1] == earlier.seeds[:1] and without_paths(same) == without_paths(earlier)
+
+
 def groups_in_use(folder: Path) -> tuple[str, ...]:
     """The groups of options whose files the work in a run's folder was made from, where another experiment goes on.
 

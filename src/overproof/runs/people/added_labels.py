@@ -12,7 +12,7 @@ from overproof.data.columns import UNKNOWN
 from overproof.data.labels import renamed
 from overproof.data.wording import at_row, listed
 from overproof.errors import InputError
-from overproof.runs.people.to_label import RANDOM, purposes_of, read_labels
+from overproof.runs.people.to_label import RANDOM, as_classes, purposes_of, read_labels
 
 OPTION = "data.labels"
 
@@ -37,7 +37,8 @@ def with_added_labels(
         InputError: A file holds no random sample, a content that is in none of the files, a name that is no class, or
             another label than a file has; or a number in `data.rows.labelled` would leave some of the labels out.
     """
-    labels, num_empty = dict[str, str](), 0
+    labels, num_empty, said = dict[str, str](), 0, list[str]()
+    known = {name for each in sets.values() for name in each.class_names}
     for path in paths:
         if (purposes := purposes_of(Path(path))) != {RANDOM}:
             other = listed(sorted(purposes - {RANDOM}))
@@ -46,7 +47,9 @@ def with_added_labels(
                 f"random sample: estimated from them, the teacher would look worse or better than it is; use it with "
                 f"`overproof evaluate --labels`, and give '{OPTION}' files of `overproof next --purpose random`."
             )
-        for content, name in read_labels(Path(path)).items():
+        given, reading = as_classes(read_labels(Path(path)), sorted(known), str(path))
+        said += [f"{path}: {reading}"] if reading else []
+        for content, name in given.items():
             num_empty += not name
             if name and labels.setdefault(content, name) != name:
                 raise InputError(
@@ -66,9 +69,6 @@ def with_added_labels(
             f"Option 'data.rows.labelled' is {rows['labelled']}, and would leave some labels of '{OPTION}' "
             f"out; {instead}."
         )
-    known = {name for each in sets.values() for name in each.class_names}
-    if strange := sorted(set(labels.values()) - known):
-        raise InputError(f"{listed(paths)}: {listed(strange)} is no class; the classes are {listed(sorted(known))}.")
     found, places, met = dict(sets), dict[str, np.ndarray](), set[str]()
     for role in ("all", "labelled", "pool"):
         if role in sets:
@@ -89,7 +89,7 @@ def with_added_labels(
         found["pool"] = sets["pool"].take(np.setdiff1d(np.arange(len(sets["pool"])), places["pool"]))
     left_out = f"; {num_empty} rows have none, and were left out" if num_empty else ""
     added = f"labels of people for {len(labels)} examples, added to the labelled ones"
-    return found, [f"{listed(paths)}: {added}{left_out}."]
+    return found, [f"{listed(paths)}: {added}{left_out}.", *said]
 
 
 def _labelled(examples: Examples, places: np.ndarray, words: Sequence[str]) -> Examples:

@@ -73,7 +73,7 @@ class Disagreements:
             what=f"are no disagreements of {self.names[0]!r} and {self.names[1]!r} in this run at seed {self.seed}: "
             f"label a file that `overproof disagreements` wrote for these two and this seed",
         )
-        rows, truth, remarks = drawn[known.place], known.label, []
+        rows, truth, remarks = drawn[known.place], known.label, [known.reading] if known.reading else []
         if known.num_left_out:
             remarks.append(
                 f"{known.num_left_out} rows without a label stand before labelled ones. The interval holds "

@@ -3,7 +3,8 @@
 import csv
 import io
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from overproof.answers import names
 from overproof.answers.tables import read_table
+from overproof.answers.words import counted_words, readings
 from overproof.data import Examples
 from overproof.data.wording import listed
 from overproof.errors import InputError
@@ -183,15 +185,47 @@ class Labelled:
     Args:
         place: [n], ascending, where in that order the labelled rows are.
         label: [n], the index of their class.
+        reading: A sentence on labels that spell a class otherwise; empty without any.
     """
 
     place: Int64[Tensor, "n"]
     label: Int64[Tensor, "n"]
+    reading: str = ""
 
     @property
     def num_left_out(self) -> int:
         """How many rows without a label stand before a labelled one."""
         return int(self.place[-1]) + 1 - len(self.place)
+
+
+def as_classes(labels: Mapping[str, str], class_names: Sequence[str], what: str) -> tuple[dict[str, str], str]:
+    """People's labels as names of classes: case, blanks, and quotes and full stops around a name do not matter.
+
+    Args:
+        labels: What people wrote, by content; an empty one is not labelled yet.
+        class_names: K names.
+        what: Where the labels are, for the error message.
+
+    Returns:
+        The same labels, and a sentence on those that were spelled otherwise; empty without any.
+
+    Raises:
+        InputError: A label is no class.
+
+    Example:
+        >>> as_classes({"a": "Billing.", "b": "login", "c": ""}, ["billing", "login"], "column `label`")
+        ({'a': 'billing', 'b': 'login', 'c': ''}, "1 label spells a class otherwise and is read as it: 'Billing.' (1).")
+    """
+    meant, none = readings(sorted({name for name in labels.values() if name}), class_names, {})
+    if none:
+        raise InputError(
+            f"{listed(sorted(none))} {'are' if len(none) > 1 else 'is'} no class, in {what}; the classes are "
+            f"{listed(list(class_names))}."
+        )
+    taken = Counter(name for name in labels.values() if name and meant[name] != name)
+    num, many = taken.total(), taken.total() > 1
+    said = f"{num} label{'s spell' if many else ' spells'} a class otherwise and {'are' if many else 'is'} read as it"
+    return {key: meant.get(name, "") for key, name in labels.items()}, f"{said}: {counted_words(taken)}." if num else ""
 
 
 def labels_of(drawn: Int64[Tensor, "D"], pool: Examples, labels: Mapping[str, str], *, what: str) -> Labelled:
@@ -210,15 +244,13 @@ def labels_of(drawn: Int64[Tensor, "D"], pool: Examples, labels: Mapping[str, st
     place = {each.hex(): number for number, each in enumerate(pool.ids[drawn.numpy()].tolist())}
     if unknown := [each for each in labels if each not in place]:
         raise InputError(f"{len(unknown)} of {len(labels)} rows {what}, the first of them {unknown[0]!r}.")
-    known = {place[each]: name for each, name in labels.items() if name}
-    if wrong := sorted({name for name in known.values() if name not in names}):
-        raise InputError(
-            f"{listed(wrong)} {'are' if len(wrong) > 1 else 'is'} no class, in column `{LABEL}`; the classes are "
-            f"{listed(list(names))}."
-        )
+    named, reading = as_classes(labels, pool.class_names, f"column `{LABEL}`")
+    known = {place[each]: name for each, name in named.items() if name}
     if not known:
         raise InputError(f"None of {len(labels)} rows has a label yet; write the class into the column `{LABEL}`.")
     places = np.array(sorted(known))
     return Labelled(
-        place=torch.from_numpy(places), label=torch.tensor([names[known[each]] for each in places.tolist()])
+        place=torch.from_numpy(places),
+        label=torch.tensor([names[known[each]] for each in places.tolist()]),
+        reading=reading,
     )

@@ -9,8 +9,9 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from overproof.data import Examples, Kind
+from overproof.data.wording import at_row
 from overproof.errors import InputError
-from overproof.models import Student, load_student
+from overproof.models import Student, TableEncoder, load_student
 from overproof.teachers.kind import BroughtKind, Named
 from overproof.teachers.scorers import column_order
 
@@ -46,7 +47,18 @@ class SavedTeacher:
         return self.student.kind
 
     def probs(self, examples: Examples) -> Float[Tensor, "N K"]:
-        """Its probabilities for some examples, one column for each of the run's classes."""
+        """Its probabilities for some examples, one column for each of the run's classes.
+
+        Raises:
+            InputError: A number or date is missing in a column in which none was missing in its training.
+        """
+        encoder = self.student.encoder
+        if isinstance(encoder, TableEncoder) and (gap := encoder.new_gap(examples)) is not None:
+            column, row = gap
+            raise InputError(
+                f"{examples.origin} has a missing value in column {column!r}, {at_row(row)}, where none was missing in "
+                f"the training of the saved student that is the teacher: fill it, or write `missing: drop`."
+            )
         return self.student.probs(examples)[:, self.order]
 
 
