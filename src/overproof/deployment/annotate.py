@@ -189,7 +189,7 @@ def annotate(
     if not len(pool):
         raise InputError(f"{run.folder} has no pool; there is nothing to label.")
     repeats = repeats_in(pool)
-    drawn = random_order(pool, seed)
+    drawn = random_order(repeats.once, seed)
     known = labels_of(
         drawn,
         pool,

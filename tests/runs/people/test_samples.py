@@ -150,7 +150,7 @@ def test_what_is_no_random_sample_or_too_few_labels_is_refused(world, tmp_path):
     run, truth = world
     opened = open_run(run)
     pool = opened.seed_roles(0).pool
-    drawn = random_order(pool, 0)
+    drawn = random_order(repeats_in(pool).once, 0)
     keys = pool.keys.to_pylist()
     labels = {pool.ids[row].tobytes().hex(): truth[keys[row]] for row in drawn.tolist()}
     first = dict(itertools.islice(labels.items(), 30))
@@ -221,6 +221,6 @@ def test_accuracies_on_the_pool_by_labels_of_people(world, tmp_path, capsys, fil
 
 def test_torch_and_numpy_agree_on_which_rows_are_drawn(world):
     pool = open_run(world[0]).seed_roles(0).pool
-    assert torch.equal(random_order(pool, 0), random_order(pool, 0))
-    assert not torch.equal(random_order(pool, 0), random_order(pool, 1))
-    assert set(random_order(pool, 0).tolist()) == set(repeats_in(pool).once.tolist())
+    assert torch.equal(random_order(repeats_in(pool).once, 0), random_order(repeats_in(pool).once, 0))
+    assert not torch.equal(random_order(repeats_in(pool).once, 0), random_order(repeats_in(pool).once, 1))
+    assert set(random_order(repeats_in(pool).once, 0).tolist()) == set(repeats_in(pool).once.tolist())

@@ -12,7 +12,8 @@ from overproof.data.columns import UNKNOWN
 from overproof.data.labels import renamed
 from overproof.data.wording import at_row, listed
 from overproof.errors import InputError
-from overproof.runs.people.to_label import RANDOM, as_classes, purposes_of, read_labels
+from overproof.runs.people.to_label import RANDOM, as_classes, ids_of, purposes_of, read_labels
+from overproof.storage.id_index import IdIndex
 
 OPTION = "data.labels"
 
@@ -69,17 +70,18 @@ def with_added_labels(
             f"Option 'data.rows.labelled' is {rows['labelled']}, and would leave some labels of '{OPTION}' "
             f"out; {instead}."
         )
-    found, places, met = dict(sets), dict[str, np.ndarray](), set[str]()
+    found, places, met = dict(sets), dict[str, np.ndarray](), np.zeros(len(labels), bool)
+    index, given_names = IdIndex(ids_of(labels)), list(labels.values())
     for role in ("all", "labelled", "pool"):
         if role in sets:
-            words = np.array([each.hex() for each in sets[role].ids.tolist()])
-            places[role] = np.flatnonzero(np.isin(words, list(labels)))
-            met |= set(words[places[role]].tolist())
-            found[role] = _labelled(sets[role], places[role], [labels[each] for each in words[places[role]].tolist()])
-    if unknown := [content for content in labels if content not in met]:
+            number, hit = index.find(sets[role].ids)
+            places[role], number = np.flatnonzero(hit), number[hit]
+            met[number] = True
+            found[role] = _labelled(sets[role], places[role], [given_names[each] for each in number.tolist()])
+    if not met.all():
         raise InputError(
-            f"{listed(paths)}: {len(unknown)} of {len(labels)} rows are in none of the files of examples, the first of "
-            f"them {unknown[0]!r}; was the sample drawn from a run on other data?"
+            f"{listed(paths)}: {int((~met).sum())} of {len(labels)} rows are in none of the files of examples, the "
+            f"first of them {list(labels)[int(met.argmin())]!r}; was the sample drawn from a run on other data?"
         )
     if "pool" in sets:
         moved = found["pool"].take(places["pool"])

@@ -40,14 +40,14 @@ from overproof.seeds import derived_seed
 Purpose = Literal["random", "teacher_accuracy"]
 
 
-def random_order(pool: Examples, seed: int) -> Int64[Tensor, "M"]:
-    """[M], the first example of each content of a pool, in the random order in which people are asked for labels.
+def random_order(once: Int64[Tensor, "M"], seed: int) -> Int64[Tensor, "M"]:
+    """[M], the contents of a pool in the random order in which people are asked for labels.
 
     Args:
-        pool: N examples.
+        once: [M], the first example of each content.
         seed: Of the run.
     """
-    return shuffled(repeats_in(pool).once, seed, "random sample")
+    return shuffled(once, seed, "random sample")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -104,7 +104,7 @@ def draw(run: Run, purpose: Purpose, budget: int, seed: int) -> pa.Table:
     run.begin()
     pool = _pool(run, seed)
     if purpose == "random":
-        return table_to_label(pool.take(random_order(pool, seed)[:budget].numpy()), purpose)
+        return table_to_label(pool.take(random_order(repeats_in(pool).once, seed)[:budget].numpy()), purpose)
     with allowing(run.allow_import):
         curve = TeacherCurve.of(run, seed)
     budget = min(budget, len(curve.once))
@@ -160,7 +160,7 @@ def judged_by(
                     num=len(curve.once),
                 )
             }
-        drawn = random_order(pool, seed)
+        drawn = random_order(repeats_in(pool).once, seed)
         known = labels_of(drawn, pool, labels, what=what)
         _refuse_left_out(known.num_left_out)
         rows = drawn[known.place]

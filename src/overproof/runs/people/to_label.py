@@ -4,7 +4,7 @@ import csv
 import io
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,9 @@ from overproof.data.wording import listed
 from overproof.errors import InputError
 from overproof.seeds import derived_seed
 from overproof.storage.atomic import check_output, write_bytes
+from overproof.storage.id_index import IdIndex
 from overproof.storage.one_writer import writing_file
+from overproof.storage.shard import Ids
 
 CONTENT, LABEL, PURPOSE, INCLUSION = "content", "label", "purpose", "inclusion"
 """The columns by which rows are found again, for the labels of people, for what the rows were chosen for, and for the
@@ -198,6 +200,27 @@ class Labelled:
         return int(self.place[-1]) + 1 - len(self.place)
 
 
+def ids_of(contents: Iterable[str]) -> Ids:
+    """[n], the content ids of words in hex, as files for people have them; zeros for a word that is none.
+
+    Args:
+        contents: n words.
+
+    Example:
+        >>> ids_of(["00" * 15 + "07", "seven"]).tolist() == [b"\\0" * 15 + b"\\7", b"\\0" * 16]
+        True
+    """
+
+    def id_of(word: str) -> bytes:
+        try:
+            found = bytes.fromhex(word)
+        except (TypeError, ValueError):
+            return bytes(16)
+        return found if len(found) == 16 else bytes(16)
+
+    return np.frombuffer(b"".join(map(id_of, contents)), "V16")
+
+
 def as_classes(labels: Mapping[str, str], class_names: Sequence[str], what: str) -> tuple[dict[str, str], str]:
     """People's labels as names of classes: case, blanks, and quotes and full stops around a name do not matter.
 
@@ -241,11 +264,12 @@ def labels_of(drawn: Int64[Tensor, "D"], pool: Examples, labels: Mapping[str, st
         InputError: A content that was not asked for, a name that is no class, or no label at all.
     """
     names = {name: number for number, name in enumerate(pool.class_names)}
-    place = {each.hex(): number for number, each in enumerate(pool.ids[drawn.numpy()].tolist())}
-    if unknown := [each for each in labels if each not in place]:
-        raise InputError(f"{len(unknown)} of {len(labels)} rows {what}, the first of them {unknown[0]!r}.")
+    row, there = IdIndex(pool.ids[drawn.numpy()]).find(ids_of(labels))
+    if not there.all():
+        unknown = list(labels)[int(there.argmin())]
+        raise InputError(f"{int((~there).sum())} of {len(labels)} rows {what}, the first of them {unknown!r}.")
     named, reading = as_classes(labels, pool.class_names, f"column `{LABEL}`")
-    known = {place[each]: name for each, name in named.items() if name}
+    known = {place: name for place, name in zip(row.tolist(), named.values(), strict=True) if name}
     if not known:
         raise InputError(f"None of {len(labels)} rows has a label yet; write the class into the column `{LABEL}`.")
     places = np.array(sorted(known))
