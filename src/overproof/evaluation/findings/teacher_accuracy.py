@@ -16,8 +16,10 @@ def find(facts: RunFacts) -> list[str]:
     if own and not own[0].num_folds:
         elsewhere = "; its row in the table is on the test"
     elif own and round(fmean(row.metrics["accuracy"] for row in own), 3) != round(mean, 3):
-        # Only where it is trained here: answers of a file are the same in every fold.
-        elsewhere = "; its row in the table is cross-validated, with another division of them"
+        # Trained here, or of a file that lacks some answers: those of a file are the same in every fold.
+        elsewhere = (
+            "; its row in the table is cross-validated, with another division of them or guesses where it has no answer"
+        )
     shares = [each["commonest_label"] for each in facts.trainings.values() if "commonest_label" in each]
     level = fmean(shares) if shares else 0.0
     return [
