@@ -38,7 +38,9 @@ files, which go end to end in the order in which the experiment names them (a te
 Without it the error has the line to write. Rows of the data with the same content are answered by the first of them.
 
 **Numbers without names** are in the order of the classes (or `teacher.classes`). If another order makes most labelled
-examples right and this one does not, that is an error which shows both orders and the line to write.
+examples right and this one does not, that is an error which shows both orders and the line to write. Of two classes,
+the other order is taken for the right one where answers are right significantly less often than a coin is (at the 1 %
+level, also given how often each class is named); probabilities that are named by class are never judged so.
 
 **Rounding** is allowed by its digits: with K classes and d decimals a row may differ from one by K · 10^-d / 2.
 

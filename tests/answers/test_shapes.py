@@ -106,7 +106,7 @@ def test_lists_whose_order_is_unknown_are_refused(tmp_path):
 
 @pytest.mark.parametrize("number", ["score", "probability", "prob", "confidence"])
 @pytest.mark.parametrize("label", ["label", "prediction", "Predicted Class"])
-@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet", ".feather"])
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet", ".feather", ".arrow"])
 def test_the_number_beside_a_label_is_its_probability(tmp_path, number, label, suffix):
     columns = {"id": KEYS, label: ["pos", "neg", "pos"], number: [0.75, 0.625, 1.0]}
     path = tmp_path / f"a{suffix}"
@@ -116,6 +116,10 @@ def test_the_number_beside_a_label_is_its_probability(tmp_path, number, label, s
         pq.write_table(pa.table(columns), path)
     elif suffix == ".feather":
         pyarrow.feather.write_feather(pa.table(columns), path)
+    elif suffix == ".arrow":
+        # As a stream, which begins otherwise than a file.
+        with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_stream(sink, pa.table(columns).schema) as stream:
+            stream.write_table(pa.table(columns))
     else:
         mark = "\t" if suffix == ".tsv" else ","
         rows = [columns, *zip(*columns.values(), strict=True)]
