@@ -44,6 +44,7 @@ ORDER: dict[str, list[str]] = {
         "results_tables.md",
         "results_auto.md",
         "results_peer_rounds.md",
+        "results_next.md",
         "results_self_distillation.md",
         "results_costs.md",
         "log.md",

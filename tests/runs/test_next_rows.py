@@ -10,10 +10,12 @@ import pytest
 
 from overproof.commands.main import main
 from overproof.data.ids import text_ids
+from overproof.deployment.provenance import chosen_row
 from overproof.errors import InputError
 from overproof.evaluation.staged_draws import Stage, draw_weights
+from overproof.models import load_student
 from overproof.progress import Silent
-from overproof.runs.answered import read_answered
+from overproof.runs.answered import read_answered, without_answers
 from overproof.runs.asking.draws import made
 from overproof.runs.asking.rows import Columns, rows_of
 from overproof.runs.caches import Caches
@@ -301,3 +303,23 @@ def test_answers_that_are_the_first_rows_of_the_file_are_named(world, tmp_path, 
     assert "first ones of the file" in " ".join(capsys.readouterr().err.split())
     asked(folder / "run", tmp_path / "other.csv")
     assert "first ones of the file" not in " ".join(capsys.readouterr().err.split())
+
+
+def test_the_least_sure_rows_are_no_draw(world, tmp_path, capsys):
+    folder, answers = world
+    rows = asked(folder / "run", tmp_path / "next.csv", "--rule", "least_sure", num=30)
+    assert not set(OURS) & set(rows[0])
+    assert "no sample of the pool" in " ".join(capsys.readouterr().err.split())
+    everything = asked(folder / "run", tmp_path / "all.csv", "--rule", "least_sure", num=5000)
+    assert rows == everything[:30]
+    run = open_run(folder / "run")
+    student = load_student(folder / "run" / "students" / "seed-0" / chosen_row(folder / "run").row)
+    examples, _ = without_answers(run.experiment, None, Caches())
+    margins = student.probs(student.encode(examples)).topk(2, dim=1).values.diff(dim=1).abs()[:, 0]
+    by_id = dict(zip(examples.keys.to_pylist(), margins.tolist(), strict=True))
+    found = [by_id[row["id"]] for row in everything]
+    assert found == sorted(found)
+    with_answers(folder, "least.csv", rows, answers)
+    counted, roles = weights(experiment(folder, "first.csv", "least.csv"))
+    assert roles.draws is None
+    assert set(counted.values()) == {1.0}

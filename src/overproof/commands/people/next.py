@@ -31,6 +31,7 @@ class Rule(StrEnum):
     uncertainty = "uncertainty"
     robust = "robust"
     random = "random"
+    least_sure = "least_sure"
 
 
 def next_rows(
@@ -55,8 +56,9 @@ def next_rows(
     rule: Annotated[
         Rule | None,
         typer.Option(
-            help="For the teacher, half of the rows: uncertainty (the default), by one minus the student's margin; "
-            "robust, by RAD, which allows for wrong answers; random. The other half is random always."
+            help="For the teacher: uncertainty (the default), half of the rows at random and half by one minus the "
+            "student's margin; robust, the latter by RAD, which allows for wrong answers; random; least_sure, the rows "
+            "with the smallest margins, which are no sample of the pool."
         ),
     ] = None,
     row: Annotated[
@@ -148,10 +150,13 @@ def _for_teacher(
         remarks().print(remark, soft_wrap=True)
     classes = run.experiment.teacher.classes
     named = ",".join(classes) if classes and not any("," in each for each in classes) else "A,B"
+    keep = where = ""
+    if rule != Rule.least_sure:
+        keep = " with the columns `inclusion_probability` and `drawn` as they are"
+        where = f" Where a tool drops these columns, add {file} to `draws` under `teacher`."
     remarks().print(
         f"{stage.num} of {stage.num_left} rows without an answer are in {file}. Have them answered (overproof label "
-        f"{file} --endpoint URL --model M --prompt FILE --classes {named} --out NEW_ANSWERS, or by your own tool) with "
-        f"the columns `inclusion_probability` and `drawn` as they are, add the answers to `answers` under `teacher`, "
-        f"and run again in another folder. Where a tool drops these columns, add {file} to `draws` under `teacher`.",
+        f"{file} --endpoint URL --model M --prompt FILE --classes {named} --out NEW_ANSWERS, or by your own tool)"
+        f"{keep}, add the answers to `answers` under `teacher`, and run again in another folder.{where}",
         soft_wrap=True,
     )

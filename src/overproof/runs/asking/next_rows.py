@@ -4,6 +4,7 @@ The draw is one with unequal probabilities from all rows that have no answer. Ea
 students later count it: their loss on the answered rows then has no bias for that on the pool.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -28,7 +29,9 @@ from overproof.runs.people.to_label import CONTENT, check_to_label, columns_to_s
 from overproof.runs.pipeline import Run
 from overproof.seeds import derived_seed
 
-Rule = Literal["uncertainty", "robust", "random"]
+Rule = Literal["uncertainty", "robust", "random", "least_sure"]
+Drawn = Literal["uncertainty", "robust", "random"]
+"""The rules that draw rows with known probabilities."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -36,7 +39,7 @@ class NextRows:
     """Rows to ask the teacher about.
 
     Args:
-        table: They: `id`, the inputs, `inclusion_probability`, `drawn`.
+        table: They: `id`, the inputs, and where they were drawn `inclusion_probability` and `drawn`.
         stage: Their number, and that of the rows without an answer.
         remarks: Sentences on what to know.
     """
@@ -47,7 +50,7 @@ class NextRows:
 
 
 def inclusion_by(
-    rule: Rule, student_probs: Float[Tensor, "N K"], budget: int, num_wrong: int | float
+    rule: Drawn, student_probs: Float[Tensor, "N K"], budget: int, num_wrong: int | float
 ) -> Float[np.ndarray, "N"]:
     """The probability of each row to be among those that are drawn.
 
@@ -74,7 +77,8 @@ def draw_next(run: Run, *, budget: int, rule: Rule, row: str, seed: int | None =
     Args:
         run: Opened, with a teacher of files of answers.
         budget: How many rows, at most.
-        rule: How they are drawn.
+        rule: How they are drawn; `least_sure` draws none but takes the rows with the smallest margins of the student,
+            which are no sample of the pool, and count as any other.
         row: The student's row in the table.
         seed: One of the run's; the first by default.
 
@@ -90,9 +94,18 @@ def draw_next(run: Run, *, budget: int, rule: Rule, row: str, seed: int | None =
         num = min(budget, len(left))
         probs = torch.empty(len(left), 2) if rule == "random" else probs_of(trained(run, seed, row), left)
         wrong = _share_wrong(run, seed) * len(left) if rule == "robust" else 0.0
-    inclusion = inclusion_by(rule, probs, num, wrong)
-    chosen = drawn_rows(inclusion, np.random.default_rng(derived_seed(seed, "ask next", rule, num, len(left))))
-    remarks = []
+    stage, remarks = Stage(num_left=len(left), num=num), list[str]()
+    if rule == "least_sure":
+        table = _table(left.take(np.argsort(margin(probs).numpy(), kind="stable")[:num]), {})
+        remarks.append(
+            "These are the rows of which the student is least sure and no sample of the pool: students will count each "
+            "row once, and so the pool's hard rows more than they are worth."
+        )
+    else:
+        inclusion = inclusion_by(rule, probs, num, wrong)
+        chosen = drawn_rows(inclusion, np.random.default_rng(derived_seed(seed, "ask next", rule, num, len(left))))
+        ours = {INCLUSION: pa.array(inclusion[chosen]), DRAWN: pa.array([str(stage)] * num)}
+        table = _table(left.take(chosen), ours)
     if from_the_top:
         remarks.append(
             "The rows that have answers are the first ones of the file: if it is sorted, they are no random sample of "
@@ -100,8 +113,7 @@ def draw_next(run: Run, *, budget: int, rule: Rule, row: str, seed: int | None =
         )
     if num < budget:
         remarks.append(f"Only {num} rows have no answer; all of them are listed.")
-    stage = Stage(num_left=len(left), num=num)
-    return NextRows(table=_table(left.take(chosen), inclusion[chosen], stage), stage=stage, remarks=tuple(remarks))
+    return NextRows(table=table, stage=stage, remarks=tuple(remarks))
 
 
 def write_next(found: NextRows, file: Path) -> None:
@@ -114,11 +126,10 @@ def write_next(found: NextRows, file: Path) -> None:
     write_to_label(found.table, file)
 
 
-def _table(examples: Examples, inclusion: Float[np.ndarray, "n"], stage: Stage) -> pa.Table:
+def _table(examples: Examples, ours: Mapping[str, pa.Array]) -> pa.Table:
     columns = columns_to_show(examples)
     # Answers are joined by the data's ids, or without any by content.
     content = columns.pop(CONTENT)
-    ours = {INCLUSION: pa.array(inclusion), DRAWN: pa.array([str(stage)] * len(inclusion))}
     return pa.table({"id": columns.pop("id", content), **columns, **ours})
 
 
