@@ -22,7 +22,7 @@ class Letters:
 
 @pytest.fixture
 def letters(monkeypatch):
-    monkeypatch.setattr(zero_shot, "minilm", lambda max_tokens: Letters())
+    monkeypatch.setattr(zero_shot, "minilm", lambda max_tokens, precision: Letters())
 
 
 EXAMPLES = from_arrays(["aaab", "abbb", "a", "bb"])
