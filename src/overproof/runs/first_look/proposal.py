@@ -68,7 +68,7 @@ class Proposal(Said):
             found.append(f"Roles: {', '.join(f'{len(each)} {role}' for role, each in drawn.items())}.")
             if "labelled" in drawn and (num := len(drawn["labelled"])) < self.num_labelled:
                 found.append(
-                    f"Only the {num} labelled rows with an answer are cross-validated: an accuracy near 80 % is known "
+                    f"Only {num} labelled rows are cross-validated: an accuracy near 80 % is known "
                     f"to about ±{_known_to(num, CROSS_VALIDATED):.0f} points."
                 )
             found += self.roles.remarks_for(self.experiment.seeds[0]) if with_remarks else ()
