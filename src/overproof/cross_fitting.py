@@ -3,7 +3,7 @@
 The only place where labelled rows are cut into folds (`folds`) and where models are fitted fold by fold (`FoldModels`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -191,6 +191,30 @@ def out_of_fold(fit: Callable[[Tensor], Callable[[Tensor], Tensor]], fold: Int[T
         [2.0, 1.0, 2.0, 1.0]
     """
     return FoldModels(fold=fold, fit=lambda _, rows: fit(rows)).out_of_fold(lambda predict, rows: predict(rows))
+
+
+def answers_by_role(
+    held_out: Float[Tensor, "V K"],
+    label: Mapping[str, Int[Tensor, "_"]],
+    roles: Iterable[str],
+    answer: Callable[[str], Tensor],
+) -> dict[str, Tensor]:
+    """Answers by set: out of fold on the sets with labels, by a model of all labels on the others.
+
+    Args:
+        held_out: The answers out of fold on the V examples with labels, set after set.
+        label: The labels of these sets.
+        roles: All sets.
+        answer: The answers to a set without labels.
+
+    Example:
+        >>> held_out, label = torch.tensor([[1.0], [2.0]]), {"labelled": torch.tensor([0, 1])}
+        >>> found = answers_by_role(held_out, label, ("pool", "labelled"), lambda role: torch.zeros(1, 1))
+        >>> {role: each.tolist() for role, each in found.items()}
+        {'pool': [[0.0]], 'labelled': [[1.0], [2.0]]}
+    """
+    judged = dict(zip(label, held_out.split([len(each) for each in label.values()]), strict=True))
+    return {role: judged[role] if role in judged else answer(role) for role in roles}
 
 
 def held_out_rows(

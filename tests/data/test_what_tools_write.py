@@ -104,6 +104,19 @@ SHUFFLED = np.random.default_rng(0).permutation(N)
 NOISE = np.random.default_rng(1).integers(0, 9, N)
 
 
+def with_column(folder, name, values):
+    """A table with a column of these values, one of noise, and a label."""
+    path = folder / "a.csv"
+    rows = [f"{value},{noise / 7},{'ab'[noise % 2]}" for value, noise in zip(values, NOISE, strict=True)]
+    path.write_text("\n".join([f"{name},x,y", *rows]) + "\n")
+    return path
+
+
+def remarks_ignoring(path, *names):
+    source = Source(path=str(path), label="y", ignore=names)
+    return remarks_on(source, "pool", read(source, role="pool"))
+
+
 @pytest.mark.parametrize(
     ("name", "values", "numbers_rows"),
     [
@@ -132,17 +145,13 @@ NOISE = np.random.default_rng(1).integers(0, 9, N)
     ],
 )
 def test_columns_that_number_the_rows_are_found(tmp_path, name, values, numbers_rows):
-    path = tmp_path / "a.csv"
-    rows = [f"{value},{noise / 7},{'ab'[noise % 2]}" for value, noise in zip(values, NOISE, strict=True)]
-    path.write_text("\n".join([f"{name},x,y", *rows]) + "\n")
-    source = Source(path=str(path), label="y")
-    remarks = remarks_on(source, "pool", read(source, role="pool"))
+    path = with_column(tmp_path, name, values)
+    remarks = remarks_ignoring(path)
     assert len(remarks) == numbers_rows
     if numbers_rows:
         assert f"pool (a.csv): the column {name!r} numbers the rows" in remarks[0]
         assert f"write `ignore: ['{name}']`" in remarks[0]
-        without = Source(path=str(path), label="y", ignore=(name,))
-        assert remarks_on(without, "pool", read(without, role="pool")) == []
+        assert remarks_ignoring(path, name) == []
 
 
 @pytest.mark.parametrize(
@@ -159,17 +168,13 @@ def test_columns_that_number_the_rows_are_found(tmp_path, name, values, numbers_
     ],
 )
 def test_times_and_sorted_numbers_are_found_with_another_sentence(tmp_path, name, values, found):
-    path = tmp_path / "a.csv"
-    rows = [f"{value},{noise / 7},{'ab'[noise % 2]}" for value, noise in zip(values, NOISE, strict=True)]
-    path.write_text("\n".join([f"{name},x,y", *rows]) + "\n")
-    source = Source(path=str(path), label="y")
-    remarks = remarks_on(source, "pool", read(source, role="pool"))
+    path = with_column(tmp_path, name, values)
+    remarks = remarks_ignoring(path)
     assert len(remarks) == found
     if found:
         assert f"pool (a.csv): the rows are in the order of the column {name!r}, which is a feature now" in remarks[0]
         assert remarks[0].endswith(f"write `ignore: ['{name}']` to leave it out.")
-        without = Source(path=str(path), label="y", ignore=(name,))
-        assert remarks_on(without, "pool", read(without, role="pool")) == []
+        assert remarks_ignoring(path, name) == []
 
 
 def test_a_column_that_the_rows_of_a_frame_are_sorted_by_is_found():

@@ -12,11 +12,10 @@ from jaxtyping import Float, Float64, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from overproof.cross_fitting import folds, out_of_fold
+from overproof.cross_fitting import answers_by_role, folds, out_of_fold
 from overproof.errors import InputError
-from overproof.functional import SMALLEST_PROBABILITY
 from overproof.functional.repeats import Repeats
-from overproof.noise.stacking import folds_of_stack, log_loss
+from overproof.noise.stacking import folds_of_stack, log_loss, log_probs
 from overproof.noise.transition import check_labelled
 
 PENALTIES = (math.inf, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01)
@@ -56,7 +55,7 @@ class Adapter:
             features: [N, D], of the same examples.
         """
         z = (features.double() - self.mean) / self.scale
-        return (self.power * _log(probs) + z @ self.weight + self.bias).softmax(dim=1)
+        return (self.power * log_probs(probs) + z @ self.weight + self.bias).softmax(dim=1)
 
     def summary(self) -> dict[str, Any]:
         """Power, biases and penalty as values for JSON."""
@@ -159,13 +158,8 @@ def adapted_by_role(
         return lambda held_out: found(joined[held_out], given[held_out])
 
     held_out = out_of_fold(fit, folds(truth, folds_of_stack(repeats), seed, repeats.group))
-    judged = dict(zip(label, held_out.split([len(each) for each in label.values()]), strict=True))
     found = adapt(joined, given, truth, seed=seed, repeats=repeats)
-    return {role: judged[role] if role in judged else found(probs[role], features[role]) for role in probs}, found
-
-
-def _log(probs: Tensor) -> Tensor:
-    return probs.double().clamp(min=SMALLEST_PROBABILITY).log()
+    return answers_by_role(held_out, label, probs, lambda role: found(probs[role], features[role])), found
 
 
 def _path(probs: Tensor, features: Tensor, label: Tensor) -> Iterator[Adapter]:
@@ -181,7 +175,7 @@ def _path(probs: Tensor, features: Tensor, label: Tensor) -> Iterator[Adapter]:
     axes = torch.linalg.svd(centred / scale, full_matrices=False)
     kept = 1e-9 * axes.S.max().clamp(min=1e-30) < axes.S
     z, back = (axes.U * axes.S)[:, kept].numpy(), axes.Vh[kept]
-    offset, truth = _log(probs).numpy(), label.numpy()
+    offset, truth = log_probs(probs).numpy(), label.numpy()
     (num, num_classes), width = offset.shape, z.shape[1]
     rows = np.arange(num)
 

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
-from overproof.cross_fitting import folds, out_of_fold
+from overproof.cross_fitting import answers_by_role, folds, out_of_fold
 from overproof.errors import InputError
 from overproof.functional import margin
 from overproof.functional.repeats import Repeats
@@ -161,9 +161,8 @@ def combined_by_role(
         return lambda held_out: found([each[held_out] for each in joined])
 
     held_out = out_of_fold(fit, folds(truth, num_folds, seed, repeats.group))
-    judged = dict(zip(label, held_out.split([len(each) for each in label.values()]), strict=True))
     found = combine(joined, truth, seed=seed, hard=hard, repeats=repeats)
-    return {role: judged[role] if role in judged else found([e[role] for e in scores]) for role in scores[0]}, found
+    return answers_by_role(held_out, label, scores[0], lambda role: found([e[role] for e in scores])), found
 
 
 def hard_labels(scores: Scores) -> tuple[bool, ...]:

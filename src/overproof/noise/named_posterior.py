@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
-from overproof.cross_fitting import folds, out_of_fold
+from overproof.cross_fitting import answers_by_role, folds, out_of_fold
 from overproof.functional.repeats import Repeats
 from overproof.noise.transition import transition_matrix
 
@@ -91,9 +91,5 @@ def named_posterior_by_role(
         return lambda held_out: table[joined[held_out].argmax(dim=1)]
 
     held_out = out_of_fold(fit, folds(truth, max(2, min(NUM_FOLDS, repeats.num_groups)), seed, repeats.group))
-    labelled = dict(zip(label, held_out.split([len(each) for each in label.values()]), strict=True))
     table = named_posterior(truth[repeats.once], joined[repeats.once], prior)
-    return {
-        role: labelled[role] if role in labelled else table[probs.argmax(dim=1)]
-        for role, probs in teacher_probs.items()
-    }
+    return answers_by_role(held_out, label, teacher_probs, lambda role: table[teacher_probs[role].argmax(dim=1)])

@@ -10,7 +10,7 @@ from jaxtyping import Float, Float64, Int
 from numpy.typing import NDArray
 from torch import Tensor
 
-from overproof.cross_fitting import folds, out_of_fold
+from overproof.cross_fitting import answers_by_role, folds, out_of_fold
 from overproof.errors import InputError
 from overproof.functional import SMALLEST_PROBABILITY
 from overproof.functional.repeats import Repeats
@@ -246,8 +246,7 @@ def stack_by_role(
     truth = torch.cat(list(label.values()))
     fitted = stack(joined, truth, bias=bias, penalty=penalty, repeats=repeats)
     held_out = stacked_out_of_fold(joined, truth, seed=seed, bias=bias, penalty=penalty, repeats=repeats)
-    judged = dict(zip(label, held_out.split([len(each) for each in label.values()]), strict=True))
-    return {role: judged[role] if role in judged else fitted([e[role] for e in scores]) for role in scores[0]}, fitted
+    return answers_by_role(held_out, label, scores[0], lambda role: fitted([e[role] for e in scores])), fitted
 
 
 def log_loss(probs: Float[Tensor, "V K"], label: Int[Tensor, "V"]) -> Float64[Tensor, "V"]:
@@ -260,8 +259,13 @@ def log_loss(probs: Float[Tensor, "V K"], label: Int[Tensor, "V"]) -> Float64[Te
     return -probs.double().gather(1, label.long().unsqueeze(1)).clamp(min=SMALLEST_PROBABILITY).log().squeeze(1)
 
 
+def log_probs(probs: Float[Tensor, "N K"]) -> Float64[Tensor, "N K"]:
+    """Logarithms on the processor, without gradient; probabilities below 1e-7 count as 1e-7."""
+    return probs.detach().cpu().double().clamp(min=SMALLEST_PROBABILITY).log()
+
+
 def _log_probs(scores: Scores) -> Float64[Tensor, "N K S"]:
-    return torch.stack([each.detach().cpu().double().clamp(min=SMALLEST_PROBABILITY).log() for each in scores], dim=2)
+    return torch.stack([log_probs(each) for each in scores], dim=2)
 
 
 def _curvature(

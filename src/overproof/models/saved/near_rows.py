@@ -95,8 +95,9 @@ class Grid:
         middle = np.exp2(np.array([each or 0 for each in self.middles], np.float64))
         # NaN and infinite numbers have cells of their own.
         known = np.clip(np.nan_to_num(rows, nan=2.0**900), -(2.0**900), 2.0**900)
-        size = np.abs(known + offsets_of(encoder, rows.shape[1]))
-        where = np.where(plain, known, np.copysign(np.log1p(size / middle), known + offsets_of(encoder, rows.shape[1])))
+        value = known + offsets_of(encoder, rows.shape[1])
+        size = np.abs(value)
+        where = np.where(plain, known, np.copysign(np.log1p(size / middle), value))
         slope = np.where(plain, 1.0, 1.0 / (middle + size))
         step = np.exp2(np.array(self.steps, np.float64))
         place = np.clip(where / step, -(2.0**60), 2.0**60)
