@@ -8,10 +8,12 @@ run, a decorator gone); this script adds the statement that is left out, draws a
 
 - Places are drawn, not mutants: an addition has eleven replacements and would count eleven times. Annotations are left
   out, because a wrong one is noticed when the file is imported, and the options of `@dataclass`.
-- A mutant is killed if its tests fail (pytest's exit code 1, or 4 where it breaks the import of a conftest), or take
+- A mutant is killed if its tests fail (pytest's exit code 1, or 2 or 4 where it breaks an import), or take
   three times as long as without it and half a minute more; those are counted apart. Any other end of the tests, such
   as a signal or no test found, says nothing about them and stops the script. It is tried in a copy of the project.
 - Every mutant is tested in a fork of one process that has imported the libraries, but nothing of the package.
+- Of the folder's tests only those run that reach the changed lines, the fastest first, as coverage.py saw it without a
+  change; all of a file where its fixtures reach them, and all tests where they run when a module is imported.
 - Survivors are printed as differences. Those in `equivalent_mutants.txt` change nothing that a caller can see; the
   second share leaves them out.
 
@@ -35,11 +37,14 @@ from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cosmic_ray.ast
 import cosmic_ray.mutating
 import cosmic_ray.plugins
+import coverage
 import parso
+import pytest
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = "src/overproof"
@@ -81,6 +86,7 @@ class Mutant:
     operator: str
     code: str
     original: str
+    line_number: int
 
     def difference(self) -> list[str]:
         """The changed lines, old ones with -, new ones with +."""
@@ -174,9 +180,21 @@ def sample(folder: str, size: int, seed: int) -> Iterator[Mutant]:
         for file, source in sources.items()
         for place, changes in sorted(places(file, source).items())
     ]
-    for file, _, changes in draw.sample(everywhere, min(size, len(everywhere))):
-        name, occurrence = draw.choice(changes)
-        yield Mutant(file, name, changed(sources[file], name, occurrence), sources[file])
+    for file, (line, _), changes in draw.sample(everywhere, min(size, len(everywhere))):
+        # cosmic-ray knows no grammar: `a & not b` is no program.
+        programs = [(name, code) for name, number in changes if runs(code := changed(sources[file], name, number))]
+        if programs:
+            name, code = draw.choice(programs)
+            yield Mutant(file, name, code, sources[file], line)
+
+
+def runs(code: str) -> bool:
+    """Whether Python can compile it."""
+    try:
+        compile(code, "changed", "exec")
+    except SyntaxError:
+        return False
+    return True
 
 
 # --- the tests
@@ -200,6 +218,70 @@ def copied(target: Path) -> None:
             shutil.copyfile(ROOT / name, target / name)
 
 
+def lines_of_statement(source: str, line: int) -> range:
+    """The lines of the innermost statement in a function that a line belongs to; of one with a body, its head.
+
+    Empty where the line runs when the module is imported.
+    """
+    found, inside = range(0), range(0)
+    for node in ast.walk(ast.parse(source)):
+        if not isinstance(node, ast.stmt) or not node.lineno <= line <= (node.end_lineno or 0):
+            continue
+        body = getattr(node, "body", None)
+        last = body[0].lineno - 1 if body else node.end_lineno or node.lineno
+        if line <= max(last, node.lineno):
+            found = range(node.lineno, max(last, node.lineno) + 1)
+        if isinstance(node, ast.FunctionDef) and line >= node.body[0].lineno:
+            inside = range(node.body[0].lineno, (node.end_lineno or 0) + 1)
+    return found if line in inside else range(0)
+
+
+class Watched:
+    """A plugin of pytest: which test reaches which line, and how long it takes."""
+
+    def __init__(self, package: Path) -> None:
+        self.coverage = coverage.Coverage(data_file=None, config_file=False, source=[str(package)])
+        self.seconds: dict[str, float] = defaultdict(float)
+        self.coverage.start()
+
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> Iterator[None]:
+        self.coverage.switch_context(f"{item.nodeid.partition('::')[0]}")
+        yield
+
+    @pytest.hookimpl(hookwrapper=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Iterator[None]:
+        self.coverage.switch_context(item.nodeid)
+        yield
+        self.coverage.switch_context(f"{item.nodeid.partition('::')[0]}")
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        self.seconds[report.nodeid] += report.duration
+
+    def write(self, target: Path) -> None:
+        """For every file and line the tests (or files of tests, for fixtures), and the seconds of every test."""
+        self.coverage.stop()
+        data = self.coverage.get_data()
+        lines = {file: data.contexts_by_lineno(file) for file in data.measured_files()}
+        target.write_text(json.dumps({"lines": lines, "seconds": self.seconds}))
+
+
+def reached(seen: dict[str, Any], copy: Path, mutant: Mutant) -> list[str]:
+    """The tests that reach the changed lines, the fastest first; all of them where the import does.
+
+    Args:
+        seen: What `Watched` wrote.
+        copy: The copy of the project that it saw.
+        mutant: The change.
+    """
+    by_line = seen["lines"].get(str(copy / mutant.file), {})
+    statement = lines_of_statement(mutant.original, mutant.line_number)
+    contexts = {each for line in statement or by_line for each in by_line.get(str(line), [])}
+    near = {each for each in seen["seconds"] if each in contexts or each.partition("::")[0] in contexts}
+    chosen = near if statement else set(seen["seconds"])
+    return sorted(chosen, key=lambda each: (each not in near, seen["seconds"][each]))
+
+
 def outcome_of(code: int, log: Path) -> str:
     """`passed` or `failed`, from the exit code of pytest and what it has printed.
 
@@ -209,7 +291,7 @@ def outcome_of(code: int, log: Path) -> str:
     printed = log.read_text(errors="replace") if log.exists() else ""
     if code in (0, 1):
         return ("passed", "failed")[code]
-    if code == 4 and "while loading conftest" in printed:
+    if (code == 4 and "while loading conftest" in printed) or (code == 2 and "during collection" in printed):
         return "failed"
     raise SystemExit(
         f"The tests ended with code {code} (0 is passed, 1 is failed), which does not say whether they notice the "
@@ -237,8 +319,13 @@ class Tests:
         self.stamp += 10
         os.utime(path, (self.stamp, self.stamp))
 
-    def run(self, arguments: list[str], limit: float) -> tuple[str, float]:
+    def run(self, arguments: list[str], limit: float, watched: Path | None = None) -> tuple[str, float]:
         """`passed`, `failed` or `too long`, and the seconds it took.
+
+        Args:
+            arguments: What is given to pytest.
+            limit: Seconds after which the tests are stopped.
+            watched: The file that says afterwards which test reaches which line.
 
         Raises:
             SystemExit: The tests ended otherwise.
@@ -246,7 +333,7 @@ class Tests:
         start = time.monotonic()
         child = os.fork()
         if child == 0:
-            self._in_the_child(arguments)
+            self._in_the_child(arguments, watched)
         while time.monotonic() - start < limit:
             ended, status = os.waitpid(child, os.WNOHANG)
             if ended:
@@ -256,7 +343,7 @@ class Tests:
         os.waitpid(child, 0)
         return "too long", time.monotonic() - start
 
-    def _in_the_child(self, arguments: list[str]) -> None:
+    def _in_the_child(self, arguments: list[str], watched: Path | None) -> None:
         code = 99
         try:
             os.setsid()
@@ -265,11 +352,14 @@ class Tests:
             os.dup2(written, 1), os.dup2(written, 2)
             sys.path.insert(0, str(self.copy / "src"))
             sys.argv = ["pytest"]
-            import pytest
-
+            watching = [Watched(self.copy / PACKAGE)] if watched else []
             # Imported before pytest could rewrite its assertions: that concerns plugins alone.
             quiet = "-W", "ignore::pytest.PytestAssertRewriteWarning"
-            code = int(pytest.main(["-q", "-x", *quiet, "-p", "no:randomly", "-p", "no:cacheprovider", *arguments]))
+            code = int(
+                pytest.main(["-q", "-x", *quiet, "-p", "no:randomly", "-p", "no:cacheprovider", *arguments], watching)
+            )
+            for each in watching:
+                each.write(watched)
         except BaseException:
             traceback.print_exc()
         finally:
@@ -301,18 +391,23 @@ def main() -> None:
         copy = Path(temporary) / "project"
         copied(copy)
         tests, seconds = Tests(copy, Path(temporary) / "log.txt"), dict[str, float]()
+        seen = dict[str, Any]()
         for folder in options.only or FOLDERS:
             for mutant in sample(folder, options.sample, options.seed):
                 names = tests_of(mutant.file)
                 if names not in seconds:
                     # Without a change all of them must pass. This compiles them as well, so the limit is generous.
-                    outcome, seconds[names] = tests.run(names.split(), 1800)
+                    watched = Path(temporary) / "watched.json"
+                    outcome, seconds[names] = tests.run([f"{PACKAGE}/{folder}", *names.split()], 3600, watched)
                     if outcome != "passed":
                         raise SystemExit(f"Without a change: {outcome}: {names}\n{tests.log.read_text()[-3000:]}")
+                    seen[names] = json.loads(watched.read_text())
                     print(f"{seconds[names]:.0f} s without a change: {names}", flush=True)
                 tests.write(mutant.file, mutant.code)
                 try:
-                    outcome, taken = tests.run([mutant.file, *names.split()], 30 + 3 * seconds[names])
+                    own = reached(seen[names], copy, mutant)
+                    limit = 30 + 3 * sum(seen[names]["seconds"][each] for each in own)
+                    outcome, taken = tests.run(own, limit) if own else ("passed", 0.0)
                 except SystemExit:
                     print(f"  stopped at: {mutant.line()}", flush=True)
                     raise

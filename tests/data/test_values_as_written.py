@@ -294,12 +294,21 @@ def lines_of(path, cells):
     return Source(path=str(path), label="y", id="id", ignore=("n",))
 
 
+def list_of(path, indent):
+    """A file of lines as one list, each object on a line or on several."""
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    path.write_text(json.dumps(rows, indent=indent, ensure_ascii=False), encoding="utf-8")
+
+
+@pytest.mark.parametrize("form", ["lines", "list", "indented list"])
 @pytest.mark.parametrize("as_text", [False, True])
 @pytest.mark.parametrize("place", [0, 17])
-def test_an_odd_cell_of_json_lines_is_refused_as_one_of_csv_is(tmp_path, place, as_text):
+def test_an_odd_cell_of_json_is_refused_as_one_of_csv_is(tmp_path, place, as_text, form):
     cells = [str(i + 0.5) if as_text else i + 0.5 for i in range(40)]
     cells[place] = "?"
     source = lines_of(tmp_path / "a.jsonl", cells)
+    if form != "lines":
+        list_of(tmp_path / "a.jsonl", 1 if form == "indented list" else None)
     text = "x,y,id\n" + "".join(f"{cell},{'ab'[i % 2]},{i:03}\n" for i, cell in enumerate(cells))
     (tmp_path / "a.csv").write_text(text)
     sentences = []
@@ -315,6 +324,42 @@ def test_an_odd_cell_of_json_lines_is_refused_as_one_of_csv_is(tmp_path, place, 
     assert len(read(replace(source, missing_words=("?",), missing="drop"), role="pool")) == 39
     words = read(replace(source, categories=("x",)), role="pool").inputs["x"]
     assert (words[place].as_py(), words[1].as_py()) == ("?", "1.5")
+
+
+@pytest.mark.parametrize("cell", [True, [1.5], {"u": 2}])
+@pytest.mark.parametrize("form", ["lines", "list"])
+def test_a_value_of_another_kind_among_numbers_of_json_is_named_as_it_is_written(tmp_path, cell, form):
+    source = lines_of(tmp_path / "a.jsonl", [*(i + 0.5 for i in range(39)), cell])
+    if form == "list":
+        list_of(tmp_path / "a.jsonl", None)
+    word = json.dumps(cell, separators=(",", ":"))
+    with pytest.raises(InputError) as refused:
+        read(source, role="pool")
+    assert f"has {word!r} in column 'x', row 39 (counting from 0), where 39 of 40 are numbers" in str(refused.value)
+    found = read(replace(source, missing_words=(word,), missing="allow"), role="pool").inputs["x"]
+    assert (found.null_count, found[38].as_py()) == (1, 38.5)
+
+
+def test_a_list_of_objects_says_what_lines_of_them_say(tmp_path):
+    """Keys that occur twice, half symbols, and numbers as they are written."""
+    for rows, options, words in [
+        (['{"x": 1, "x": 5, "y": "a"}', '{"x": 2, "y": "b"}'], {}, r"column \(x\) was specified twice\), row 0"),
+        (['{"x": 1, "y": "a"}', '{"x": 2, "y": "\\ud83d"}'], {}, r"surrogate pair in string is invalid\), row 1"),
+        (['{"x": 1e999, "y": "a"}'], {}, r"Number too big .*row 0"),
+        (['{"x": 1.50, "y": "a"}', '{"x": 2E3, "y": "b"}', '{"x": "u", "y": "b"}'], {"categories": ("x",)}, ""),
+    ]:
+        said = []
+        for text in ("\n".join(rows), "[" + " ,\n ".join(rows) + "]\n"):
+            (tmp_path / "a.json").write_text(text)
+            source = Source(path=str(tmp_path / "a.json"), label="y", **options)
+            if words:
+                with pytest.raises(InputError, match=words) as refused:
+                    read(source, role="pool")
+                said.append(str(refused.value))
+            else:
+                said.append(read(source, role="pool").inputs["x"].to_pylist())
+        assert said[0] == said[1]
+    assert said[0] == ["1.50", "2E3", "u"]
 
 
 def test_numbers_of_json_lines_are_kept_as_they_are_written(tmp_path):

@@ -1,8 +1,12 @@
-"""Lists and objects that stand as text in the cells of a CSV file."""
+"""The cells of lines of CSV, and the lists and objects that stand in them as text."""
 
 import ast
+import csv
 import json
 import re
+import sys
+from collections.abc import Iterable
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
@@ -11,6 +15,28 @@ from overproof.answers.names import LOGARITHM_LISTS, NAME_LISTS, NUMBER_LISTS, p
 
 _BARE = re.compile(r"\[\s*([^\[\],]*?)\s*\]", re.DOTALL)
 _NUMBERS = {*NUMBER_LISTS, *LOGARITHM_LISTS}
+
+
+def csv_rows(
+    lines: Iterable[str], *, mark: str = ",", most: int | None = None, spaces: bool = False
+) -> list[list[str]]:
+    """The cells of lines of CSV, however long they are: Python refuses a text of 131,073 characters by itself.
+
+    Args:
+        lines: The lines; within quotes a row may have several.
+        mark: What stands between cells.
+        most: How many rows are read.
+        spaces: Whether those after a mark are left out.
+
+    Example:
+        >>> csv_rows(['a,"b, c"', "d,e"], most=1)
+        [['a', 'b, c']]
+    """
+    before = csv.field_size_limit(sys.maxsize)
+    try:
+        return list(islice(csv.reader(lines, delimiter=mark, skipinitialspace=spaces), most))
+    finally:
+        csv.field_size_limit(before)
 
 
 def opened_cells(table: pa.Table) -> pa.Table:
@@ -57,7 +83,7 @@ def value_in(cell: str) -> Any:
         return cell
     try:
         return json.loads(cell)
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
     bare = _BARE.fullmatch(cell)
     try:

@@ -1,6 +1,5 @@
 """What the description of a tool's file is: how its beginning looks, and how its text becomes a table of answers."""
 
-import csv
 import gc
 import io
 import json
@@ -14,6 +13,7 @@ from typing import Any, NoReturn
 
 import pyarrow as pa
 
+from overproof.answers.cell_values import csv_rows
 from overproof.errors import InputError
 
 MOST_HEAD_ROWS = 20
@@ -76,7 +76,7 @@ class Text:
         first = begin.partition("\n")[0].strip()
         try:
             value, end = json.JSONDecoder().raw_decode(first)
-        except ValueError:
+        except (ValueError, RecursionError):
             return True
         # A line that is a list is a row where others follow it.
         return end == len(first) and not begin[len(first) :].strip() and not _is_row(value)
@@ -92,7 +92,7 @@ class Text:
             for line in begin.split("\n", MOST_HEAD_ROWS)[:MOST_HEAD_ROWS]:
                 try:
                     found += [json.loads(line)] if line.strip() else []
-                except ValueError:
+                except (ValueError, RecursionError):
                     return []
             return found
         place = begin.index("[") + 1
@@ -101,7 +101,7 @@ class Text:
                 place += 1
             try:
                 value, place = decoder.raw_decode(begin, place)
-            except ValueError:
+            except (ValueError, RecursionError):
                 break
             found.append(value)
         return found
@@ -120,8 +120,8 @@ class Text:
         """
         if self.is_array:
             try:
-                found = json.loads(self.content)
-            except ValueError as error:
+                found = json.loads(self.content, object_pairs_hook=_keys_once)
+            except (ValueError, RecursionError) as error:
                 raise InputError(f"{self.path} cannot be read as JSON ({error}); a whole array is needed.") from None
             assert isinstance(found, list)
             return found
@@ -130,8 +130,8 @@ class Text:
             if not line.strip():
                 continue
             try:
-                values.append(json.loads(line))
-            except ValueError as error:
+                values.append(json.loads(line, object_pairs_hook=_keys_once))
+            except (ValueError, RecursionError) as error:
                 raise InputError(
                     f"{self.path}, line {number + 1}: it cannot be read as JSON ({error}); JSON lines hold one whole "
                     f"value each."
@@ -147,13 +147,13 @@ class Text:
     @cached_property
     def header(self) -> list[str]:
         """The cells of its first line."""
-        return next(csv.reader(io.StringIO(self.lines[0]), delimiter=self.mark), []) if self.lines else []
+        return next(iter(csv_rows(self.lines[:1], mark=self.mark, most=1)), [])
 
     @cached_property
     def first_rows(self) -> list[list[str]]:
         """The cells of its next lines."""
         begin = "\n".join(self.lines[: MOST_HEAD_ROWS + 1])
-        return list(csv.reader(io.StringIO(begin), delimiter=self.mark))[1:]
+        return csv_rows(io.StringIO(begin), mark=self.mark)[1:]
 
     def check_header(self, *names: str) -> None:
         """Reject a file whose first line has not these names.
@@ -179,7 +179,7 @@ class Text:
         Raises:
             InputError: A row has more or fewer.
         """
-        rows = list(csv.reader(io.StringIO("\n".join(self.lines)), delimiter=self.mark))[1:]
+        rows = csv_rows(io.StringIO("\n".join(self.lines)), mark=self.mark)[1:]
         for number, row in enumerate(rows):
             if len(row) != width:
                 self.refuse(number, f"it has {len(row)} cells; the line of names has {width}")
@@ -210,7 +210,20 @@ class Text:
         try:
             return float(word)
         except ValueError:
-            self.refuse(row, f"{word!r} stands where a number must")
+            self.refuse(row, f"{word[:80]!r} stands where a number must")
+
+
+def _keys_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON.
+
+    Raises:
+        ValueError: A key occurs twice; which value is meant is not said.
+    """
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the key {next(name for name in names if names.count(name) > 1)!r} occurs twice in an object")
+    return found
 
 
 def _is_row(value: Any) -> bool:
@@ -343,6 +356,11 @@ def records_table(path: Path, records: Sequence[Mapping[str, Any]]) -> pa.Table:
             values = [word_of(value) if isinstance(value, str | int | float | None) else value for value in values]
         try:
             arrays[name] = pa.array(values)
+        except UnicodeEncodeError:
+            raise InputError(
+                f"{path}: {name!r} holds half of a surrogate pair, as of a symbol that was cut in two; text in Unicode "
+                f"is needed."
+            ) from None
         except (pa.ArrowException, OverflowError) as error:
             what = (str(error).splitlines() or ["it does not fit"])[0].rstrip(".")
             raise InputError(f"{path}: {name!r} holds values of several kinds ({what}); one kind is allowed.") from None

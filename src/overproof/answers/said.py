@@ -27,7 +27,7 @@ def said(content: str) -> str:
         return bare
     try:
         found: Any = json.loads(bare)
-    except ValueError:
+    except (ValueError, RecursionError):
         return bare
     named = [key for key in found if plain(key) in LABELS] or (list(found) if len(found) == 1 else [])
     value = found[named[0]] if len(named) == 1 else None

@@ -1,6 +1,5 @@
 """Opens a file of answers as a table with named columns: Parquet, Arrow, CSV or JSON."""
 
-import csv
 import json
 from collections.abc import Mapping
 from contextlib import suppress
@@ -13,7 +12,7 @@ import pyarrow.feather
 import pyarrow.json
 import pyarrow.parquet as pq
 
-from overproof.answers.cell_values import opened_cells
+from overproof.answers.cell_values import csv_rows, opened_cells
 from overproof.answers.form import Text, many_objects, records_table
 from overproof.answers.names import CROWD_KIT, DRAWN, INCLUSION, LABELS, plain
 from overproof.data.readers.text_files import file_bytes
@@ -138,7 +137,7 @@ def _csv(path: Path, text: Mapping[str, pa.DataType], mark: str) -> pa.Table:
     if lines and "," not in lines[0] and mark == ",":
         # As spreadsheets write it where the comma is the decimal sign.
         mark = next((other for other in (";", "\t") if other in lines[0]), mark)
-    header = next(csv.reader(lines, delimiter=mark), [])
+    header = next(iter(csv_rows(lines, mark=mark, most=1)), [])
     # Without types, the id 007 would be read as 7.
     votes = set(header) == CROWD_KIT
     spelled = {name: pa.string() for name in header if name in text or plain(name) in (*LABELS, "labels") or votes}

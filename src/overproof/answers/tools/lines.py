@@ -1,9 +1,9 @@
 """One answer a line, without a line of names and without ids: read only where `teacher.format` says so."""
 
-import csv
 import json
 from typing import Any
 
+from overproof.answers.cell_values import csv_rows
 from overproof.answers.form import Asked, Parsed, Text, Tool, text_table, word_of
 from overproof.answers.words import readings
 
@@ -31,7 +31,7 @@ def _read(text: Text, asked: Asked) -> Parsed:
     numbers: list[list[float]] = []
     votes: list[list[str]] = []
     for number, line in enumerate(text.lines):
-        cells = next(csv.reader([line]), [])
+        cells = next(iter(csv_rows([line])), [])
         if len(cells) > 1 and not line.lstrip().startswith("["):
             text.refuse(number, f"it has {len(cells)} cells; one answer a line is read, a name with a comma in quotes")
         cell = line.strip() if line.lstrip().startswith("[") else "".join(cells).strip()
@@ -52,7 +52,7 @@ def _read(text: Text, asked: Asked) -> Parsed:
 def _list_of(cell: str) -> list[Any] | None:
     try:
         found = json.loads(cell)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return found if isinstance(found, list) else None
 

@@ -1,11 +1,9 @@
 """Amazon SageMaker: Batch Transform and Autopilot."""
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from overproof.answers.cell_values import value_in
+from overproof.answers.cell_values import csv_rows, value_in
 from overproof.answers.form import Asked, Parsed, Text, Tool, text_table, word_of
 from overproof.errors import InputError
 
@@ -112,7 +110,7 @@ def _is_prediction(value: Any) -> bool:
 
 
 def _cells(line: str) -> list[str]:
-    return next(csv.reader(io.StringIO(line), skipinitialspace=True), [])
+    return next(iter(csv_rows([line], spaces=True)), [])
 
 
 def _list(cell: str) -> list[Any] | None:

@@ -19,7 +19,7 @@ from overproof.data.wording import at_row, reason
 from overproof.errors import InputError
 
 _ALLOWED = "one JSON object a line, with values of one type under each key, is allowed"
-_MIXED = re.compile(r"Column\(/(.*)\) changed from (number to string|string to number)$", re.DOTALL)
+_MIXED = re.compile(r"Column\(/(.*)\) changed from (number to \w+|\w+ to number)$", re.DOTALL)
 
 
 def read_json_lines(path: Path, source: Source, name: str, data: bytes | None = None) -> pa.Table:
@@ -86,7 +86,7 @@ def _parsed(data: bytes, source: Source) -> pa.Table:
 
 
 def _as_text(data: bytes, key: str) -> bytes | None:
-    """The same lines with the numbers under a key as text, as they are written; None where that is no key of a line."""
+    """The same lines with the values under a key as text, as they are written; None where that is no key of a line."""
     lines, seen = list[str](), False
     for line in data.decode().split("\n"):
         if not line.strip():
@@ -99,6 +99,8 @@ def _as_text(data: bytes, key: str) -> bytes | None:
             return None
         if isinstance(value := row.get(key), _Written):
             row[key], seen = str(value), True
+        elif value is not None and not isinstance(value, str):
+            row[key], seen = _line(value), True
         lines.append(_line(row))
     return "\n".join(lines).encode() if seen else None
 
@@ -127,7 +129,7 @@ def _with_numbers(table: pa.Table, source: Source, name: str, mixed: dict[str, s
         table: All columns.
         source: The options.
         name: Name of the file in error messages.
-        mixed: The columns of numbers and text, which are text now, with what to say of each that stays so.
+        mixed: The columns of numbers and other values, which are text now, with what to say of each that stays so.
 
     Raises:
         InputError: At least 90 % of the cells of a column, but not all, are numbers; or a column is mixed.

@@ -141,7 +141,7 @@ def _split(text: str) -> tuple[str, ...]:
     if text.lstrip().startswith("["):
         try:
             found = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             found = None
         if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
             raise InputError(f'--classes {text!r} starts as a JSON list and is none; write \'["first", "second"]\'.')
