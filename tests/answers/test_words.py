@@ -36,6 +36,9 @@ def test_case_blanks_and_stops_do_not_matter_where_they_tell_no_classes_apart():
         InputError, match=r"Option 'teacher\.aliases' reads 'pear' as 'plum', which is no class; the cl"
     ):
         readings([], ABC, {"pear": "plum"})
+    with pytest.raises(InputError, match=r"reads 'bee' as 'Bear', but 'bee' is a class of the labels itself; correct"):
+        readings([], ABC, {"bee": "Bear"})
+    assert readings(["bee"], ABC, {"bee": "bee"}) == ({"bee": "bee"}, set())
 
 
 def test_answers_with_warts_are_read_counted_or_refused(tmp_path):

@@ -199,6 +199,21 @@ def test_a_name_among_teachers_stands_for_its_model(teacher, models):
     assert [each.model for each in experiment.scorers] == models
 
 
+def test_one_seed_is_the_default_where_every_fold_trains_all_students_again():
+    folds = ["data.rows={labelled: 30, pool: 100}"]
+    assert experiment_from(content()).seeds == (0, 1, 2)
+    assert experiment_from(content(), folds).seeds == (0,)
+    assert experiment_from(content(), [*folds, "seeds=[0, 1, 2]"]).seeds == (0, 1, 2)
+    assert experiment_from(yaml.safe_load(dump(experiment_from(content(), folds)))).seeds == (0,)
+    assert experiment_from(content(), ["data.rows.test=0"]).seeds == (0, 1, 2)
+
+
+def test_the_aliases_of_all_teachers_but_those_that_differ():
+    first = {"answers": "a.csv", "aliases": {"bill": "billing", "1": "login"}}
+    second = {"answers": "b.csv", "aliases": {"1": "billing", "2": "login"}}
+    assert experiment_from(content(teacher=[first, second])).aliases == {"bill": "billing", "2": "login"}
+
+
 def test_one_number_is_no_list_of_seeds():
     with pytest.raises(InputError, match=r"'seeds' is 5; .* `seeds: \[5\]` .* \[0, 1, 2, 3, 4\]` for 5 of them"):
         listed_seeds(5)

@@ -34,7 +34,7 @@ def readings(
         aliases: Classes by the words that mean them.
 
     Raises:
-        InputError: An alias means no class.
+        InputError: An alias means no class, or is the name of another class.
 
     Example:
         >>> readings(["cat", "Dog ", "hound", "unknown"], ["cat", "dog"], {"hound": "dog"})
@@ -45,6 +45,11 @@ def readings(
             raise InputError(
                 f"Option 'teacher.aliases' reads {alias!r} as {name!r}, which is no class; the classes are "
                 f"{first_of(map(repr, class_names), 10)}."
+            )
+        if alias != name and alias in class_names:
+            raise InputError(
+                f"Option 'teacher.aliases' reads {alias!r} as {name!r}, but {alias!r} is a class of the labels itself; "
+                f"correct these labels in their file, or leave the alias out."
             )
     near: dict[str, set[str]] = {}
     for name in class_names:

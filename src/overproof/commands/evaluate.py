@@ -57,7 +57,7 @@ def evaluate(
     if not between:
         models = judged_by(run, known, read_inclusion(labels), seed)
         class_names = run.seed_roles(run.experiment.seeds[0]).pool.class_names
-        if said := as_classes(known, class_names, str(labels))[1]:
+        if said := as_classes(known, class_names, str(labels), run.experiment.aliases)[1]:
             remarks().print(f"Warning: {said}", soft_wrap=True)
         if as_json:
             print_json({name: asdict(each) for name, each in models.items()})

@@ -196,6 +196,7 @@ def annotate(
         labels,
         what=f"are not in the random sample of {run.folder} at seed {seed}: label a file that `overproof next "
         f"--purpose random` wrote for it",
+        aliases=run.experiment.aliases,
     )
     if known.num_left_out:
         raise InputError(
@@ -216,7 +217,8 @@ def annotate(
     by_people = torch.zeros(len(pool), dtype=torch.bool)
     by_people[sample] = True
     if rest is not None:
-        more = labels_of(left, pool, rest, what="were not left to people under this guarantee and these labels")
+        what = "were not left to people under this guarantee and these labels"
+        more = labels_of(left, pool, rest, what=what, aliases=run.experiment.aliases)
         label[left[more.place]], by_people[left[more.place]] = more.label, True
     # Repeats of a content get what its first example has.
     first = repeats.once[repeats.content]

@@ -186,7 +186,8 @@ def _validation(folder: Path, risk: float, confidence: float) -> Examples:
         )
     # The true labels, also where the given ones were corrupted for an experiment.
     verify_data(run, record_of(experiment, data_only=True))
-    found = read_roles(data).for_seed(int(folder.absolute().parent.name.removeprefix("seed-"))).validation
+    seed = int(folder.absolute().parent.name.removeprefix("seed-"))
+    found = read_roles(data, aliases=experiment.aliases).for_seed(seed).validation
     assert found is not None
     return found
 

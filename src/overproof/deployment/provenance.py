@@ -87,7 +87,7 @@ class Provenance:
             return None
         verify_data(self.run, present)
         try:
-            return read_roles(self.experiment.data).for_seed(self.seed).test
+            return read_roles(self.experiment.data, aliases=self.experiment.aliases).for_seed(self.seed).test
         except InputError:
             return None
 

@@ -32,6 +32,10 @@ from overproof.training.options import TrainOptions
 from overproof.training.trainable import check_trainable
 
 
+SEEDS_OF_FOLDS = (0,)
+"""The seeds by default where labelled rows are cross-validated, whose intervals hold with one (decision 13)."""
+
+
 class StudentOptions(Options):
     """The student.
 
@@ -83,7 +87,8 @@ class Experiment(Options):
             where they are missing and their names are free, because verdicts need them; beside a method that chooses
             its training options (`auto`), `hard_tuned` and `soft_tuned` as well. A conventional row with options that
             change its parts, or with rounds, is a method.
-        seeds: A list, such as `[0, 1, 2]`: one student a method and seed; rows are paired by seed.
+        seeds: A list, such as `[0, 1, 2]`: one student a method and seed; rows are paired by seed. Where labelled rows
+            are cross-validated, the default is `[0]`: each student is then trained once more for every fold.
         held_out_share: Share of the labelled examples that methods which need held-out labels (and early stopping)
             keep out of training, when there is no validation role.
     """
@@ -106,6 +111,8 @@ class Experiment(Options):
             left_out = {"auto"} if self._search_refused(self.methods[-1]) else set()
             left_out |= {"labelled_only"} if self.data.without("labelled") else set()
             object.__setattr__(self, "methods", tuple(each for each in self.methods if each.method not in left_out))
+        if "seeds" not in self.model_fields_set and self.data.cross_validated:
+            object.__setattr__(self, "seeds", SEEDS_OF_FOLDS)
         rows = [each.row for each in self.rows()]
         for names, what in ((rows, "methods"), ([str(seed) for seed in self.seeds], "seeds")):
             twice = sorted({name for name in names if names.count(name) > 1})
@@ -146,6 +153,15 @@ class Experiment(Options):
     def scorers(self) -> tuple[ScorerOptions, ...]:
         """The teacher, and the others of a stack."""
         return (self.teacher, *self.teacher.others)
+
+    @property
+    def aliases(self) -> dict[str, str]:
+        """What people may call the classes: the aliases of all teachers, without words of which these differ."""
+        named = dict[str, set[str]]()
+        for scorer in self.scorers:
+            for word, name in scorer.aliases.items():
+                named.setdefault(word, set()).add(name)
+        return {word: next(iter(names)) for word, names in named.items() if len(names) == 1}
 
     @property
     def answers_out_of_sample(self) -> bool:

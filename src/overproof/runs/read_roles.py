@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
@@ -31,6 +32,8 @@ def read_roles(
     folder: Path | None = None,
     reading: Callable[..., Examples] = read,
     classes: Sequence[str] = (),
+    *,
+    aliases: Mapping[str, str] = MappingProxyType({}),
 ) -> Roles:
     """Read every file and draw the roles that are the same for all seeds.
 
@@ -39,6 +42,8 @@ def read_roles(
         folder: Where the inputs of large files are kept; None holds everything in memory.
         reading: A function like `overproof.data.read`; another one may keep files it has read.
         classes: The classes of the teacher, which count where no example has a label.
+        aliases: What people's labels in `data.labels` may call the classes too
+            (`overproof.runs.experiment.Experiment.aliases`).
 
     Raises:
         InputError: A file cannot be read, roles have different classes, or a file has fewer examples than are drawn.
@@ -53,7 +58,7 @@ def read_roles(
         if file in ("all", "labelled", "validation", "test"):
             remarks += remarks_on_labels(sets[file])
     if options.labels:
-        sets, added = with_added_labels(sets, options.labels, options.rows)
+        sets, added = with_added_labels(sets, options.labels, options.rows, aliases)
         remarks += added
     whole = sets.pop("all", None)
     for role in ("pool", "test", "validation", "original"):

@@ -55,8 +55,10 @@ class ScorerOptions(Options):
             ones, whose label is trained on and which say nothing of the teacher; `uniform` gives every class the same
             probability (hard targets then take the first class). A finding counts them. Test examples need no answers:
             if less than 90 % of them have one, the teacher is not judged on the test.
-        aliases: Classes by the words that mean them in `answers`, such as `{bill: billing}`, in lists of classes too.
+        aliases: Classes by the words that mean them in `answers`, such as `{bill: billing}`, in lists of classes too,
+            and in files that people labelled (`data.labels`, `overproof evaluate --labels`, `overproof annotate`).
             Words that differ from a class in case, in blanks, and in quotes and full stops around them alone need none.
+            The data's own label columns make the classes: a word that is one there cannot be an alias of another.
         folds: Cross-fitting folds: each labelled example is scored by the copy that was trained without its fold,
             all other examples by the mean of all copies. 1 is a single teacher trained on all labelled examples: its
             answers there are in sample, as self-distillation needs them, and cannot show its errors.

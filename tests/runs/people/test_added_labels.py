@@ -53,7 +53,7 @@ def test_labels_of_one_file_fill_its_empty_cells(tmp_path, world, filled):
     pool = read_roles(options).for_seed(0).pool
     label = pool.label.clone()
     label[3:] = -1
-    found, _ = with_added_labels({"all": replace(pool, label=label)}, [str(path)], {"labelled": "all"})
+    found, _ = with_added_labels({"all": replace(pool, label=label)}, [str(path)], {"labelled": "all"}, {})
     known = [each.hex() for each in pool.ids.tolist()[:3]]
     filled_in = [row for row in range(3, len(pool)) if found["all"].label[row] >= 0]
     assert {pool.ids[row].tobytes().hex() for row in filled_in} >= set(read_labels(path)) - set(known)
@@ -88,7 +88,11 @@ def test_what_would_be_wrong_or_lost_is_refused(world, tmp_path, filled):
     for role, examples in plain.fixed.items():
         assert (examples.label == spelled.fixed[role].label).all()
     assert any("a class otherwise and" in each and "'GREEN.'" in each for each in spelled.remarks)
+    aliased = changed("aliased.csv", ",green,random", ",Verde,random")
+    also = read_roles(with_labels(run, aliased), aliases={"verde": "green"})
+    assert all((examples.label == also.fixed[role].label).all() for role, examples in plain.fixed.items())
     for paths, rows, words in (
+        ([aliased], {}, "'Verde' is no class"),
         ([verdict], {}, "rows that were chosen for 'verdict hard,labelled_only'"),
         ([path, flipped], {}, "another file of 'data.labels' says"),
         ([flipped], {}, r"the label is .*, and 'data.labels' says"),

@@ -4,6 +4,7 @@ import csv
 import itertools
 import json
 import math
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -21,6 +22,7 @@ from overproof.evaluation.pool_sample import (
     inclusion_probabilities,
     spread_of,
 )
+from overproof.runs.people.disagreements import disagreements
 from overproof.runs.people.sampling import judged_by, random_order
 from overproof.runs.people.to_label import read_inclusion, read_labels
 from overproof.runs.pipeline import open_run
@@ -202,10 +204,20 @@ def test_accuracies_on_the_pool_by_labels_of_people(world, tmp_path, capsys, fil
         assert set(found) == models
         assert found["teacher"]["low"] <= right <= found["teacher"]["high"]
         assert found["teacher"]["num_labelled"] == 80
-    # All rows of the pool: the accuracy itself.
+    # All rows of the pool: the accuracy itself, by whatever name the experiment knows a class.
     everything = {pool.ids[row].tobytes().hex(): truth[pool.keys[row].as_py()] for row in once.tolist()}
-    whole = judged_by(opened, everything, {})["teacher"]
-    assert whole.low == whole.accuracy == whole.high == pytest.approx(right)
+    called = {content: "Verde" if name == "green" else name for content, name in everything.items()}
+    teacher = opened.experiment.teacher.model_copy(update={"aliases": {"verde": "green"}})
+    aliased = replace(opened, experiment=opened.experiment.model_copy(update={"teacher": teacher}))
+    for each, labels in ((opened, everything), (aliased, called)):
+        whole = judged_by(each, labels, {})["teacher"]
+        assert whole.low == whole.accuracy == whole.high == pytest.approx(right)
+    with pytest.raises(InputError, match="'Verde' is no class"):
+        judged_by(opened, called, {})
+    different = disagreements(aliased, ("hard", "labelled_only"))
+    contents = {each.hex() for each in pool.ids[different.drawn.numpy()].tolist()}
+    said = [{content: each[content] for content in contents} for each in (everything, called)]
+    assert different.judged(said[0])[0] == different.judged(said[1])[0]
     # A row without a label, and a probability that was changed.
     labels, inclusion = (
         read_labels(tmp_path / "teacher_accuracy.csv"),

@@ -79,7 +79,7 @@ def annotate(
         seed=seed,
     )
     for given in (known, more or {}):
-        if said := as_classes(given, found.pool.class_names, f"column `{LABEL}`")[1]:
+        if said := as_classes(given, found.pool.class_names, f"column `{LABEL}`", run.experiment.aliases)[1]:
             remarks().print(said, soft_wrap=True)
     beside = write_annotation(found, file)
     if as_json:

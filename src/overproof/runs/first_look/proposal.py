@@ -139,7 +139,7 @@ def propose(data: Sequence[str], choices: Choices) -> Proposal:
     ]
     made.experiment = experiment_from(made.content)
     preflight(made.experiment)
-    drawn = read_roles(made.experiment.data)
+    drawn = read_roles(made.experiment.data, aliases=made.experiment.aliases)
     teacher = made.experiment.teacher
     if teacher.trained_here:
         kind = next(iter(drawn.fixed.values())).kind

@@ -19,7 +19,7 @@ OPTION = "data.labels"
 
 
 def with_added_labels(
-    sets: Mapping[str, Examples], paths: Sequence[str], rows: Mapping[Any, int | str]
+    sets: Mapping[str, Examples], paths: Sequence[str], rows: Mapping[Any, int | str], aliases: Mapping[str, str]
 ) -> tuple[dict[str, Examples], list[str]]:
     """The examples of an experiment with labels from other files.
 
@@ -30,6 +30,7 @@ def with_added_labels(
         sets: Examples by file role, as they were read.
         paths: Files that `overproof next --purpose random` wrote and people filled in.
         rows: `data.rows`.
+        aliases: Classes by the words that mean them (`overproof.runs.experiment.Experiment.aliases`).
 
     Returns:
         The examples, and a remark on how many labels were taken.
@@ -48,7 +49,7 @@ def with_added_labels(
                 f"random sample: estimated from them, the teacher would look worse or better than it is; use it with "
                 f"`overproof evaluate --labels`, and give '{OPTION}' files of `overproof next --purpose random`."
             )
-        given, reading = as_classes(read_labels(Path(path)), sorted(known), str(path))
+        given, reading = as_classes(read_labels(Path(path)), sorted(known), str(path), aliases)
         said += [f"{path}: {reading}"] if reading else []
         for content, name in given.items():
             num_empty += not name

@@ -30,6 +30,7 @@ class Disagreements:
         first: [N], the class that the first student predicts, of every pool example.
         second: [N], that of the second one.
         once: [M], the pool examples of which each content is counted, its first one.
+        aliases: Classes by the words that mean them in people's labels.
     """
 
     pool: Examples
@@ -38,6 +39,7 @@ class Disagreements:
     first: Int64[Tensor, "N"]
     second: Int64[Tensor, "N"]
     once: Int64[Tensor, "M"]
+    aliases: Mapping[str, str]
 
     @cached_property
     def drawn(self) -> Int64[Tensor, "D"]:
@@ -72,6 +74,7 @@ class Disagreements:
             labels,
             what=f"are no disagreements of {self.names[0]!r} and {self.names[1]!r} in this run at seed {self.seed}: "
             f"label a file that `overproof disagreements` wrote for these two and this seed",
+            aliases=self.aliases,
         )
         rows, truth, remarks = drawn[known.place], known.label, [known.reading] if known.reading else []
         if known.num_left_out:
@@ -113,7 +116,15 @@ def disagreements(run: Run, names: tuple[str, str], seed: int | None = None) -> 
     with allowing(run.allow_import):
         classes = [probs_of(folder, pool).argmax(dim=1) for folder in folders]
     once = repeats_in(pool).once
-    return Disagreements(pool=pool, names=names, seed=seed, first=classes[0], second=classes[1], once=once)
+    return Disagreements(
+        pool=pool,
+        names=names,
+        seed=seed,
+        first=classes[0],
+        second=classes[1],
+        once=once,
+        aliases=run.experiment.aliases,
+    )
 
 
 def pair(between: str) -> tuple[str, str]:

@@ -147,7 +147,7 @@ def judged_by(
         answers = run.teacher.for_seed(seed)["pool"]
         if inclusion:
             curve = TeacherCurve.of(run, seed)
-            known = labels_of(curve.once, pool, labels, what=what)
+            known = labels_of(curve.once, pool, labels, what=what, aliases=run.experiment.aliases)
             _refuse_left_out(len(labels) - len(known.place))
             rows = curve.once[known.place]
             contents = [each.hex() for each in pool.ids[rows.numpy()].tolist()]
@@ -161,7 +161,7 @@ def judged_by(
                 )
             }
         drawn = random_order(repeats_in(pool).once, seed)
-        known = labels_of(drawn, pool, labels, what=what)
+        known = labels_of(drawn, pool, labels, what=what, aliases=run.experiment.aliases)
         _refuse_left_out(known.num_left_out)
         rows = drawn[known.place]
         some = pool.take(rows.numpy())

@@ -221,13 +221,16 @@ def ids_of(contents: Iterable[str]) -> Ids:
     return np.frombuffer(b"".join(map(id_of, contents)), "V16")
 
 
-def as_classes(labels: Mapping[str, str], class_names: Sequence[str], what: str) -> tuple[dict[str, str], str]:
+def as_classes(
+    labels: Mapping[str, str], class_names: Sequence[str], what: str, aliases: Mapping[str, str]
+) -> tuple[dict[str, str], str]:
     """People's labels as names of classes: case, blanks, and quotes and full stops around a name do not matter.
 
     Args:
         labels: What people wrote, by content; an empty one is not labelled yet.
         class_names: K names.
         what: Where the labels are, for the error message.
+        aliases: Classes by the words that mean them (`overproof.runs.experiment.Experiment.aliases`).
 
     Returns:
         The same labels, and a sentence on those that were spelled otherwise; empty without any.
@@ -236,10 +239,10 @@ def as_classes(labels: Mapping[str, str], class_names: Sequence[str], what: str)
         InputError: A label is no class.
 
     Example:
-        >>> as_classes({"a": "Billing.", "b": "login", "c": ""}, ["billing", "login"], "column `label`")
+        >>> as_classes({"a": "Billing.", "b": "login", "c": ""}, ["billing", "login"], "column `label`", {})
         ({'a': 'billing', 'b': 'login', 'c': ''}, "1 label spells a class otherwise and is read as it: 'Billing.' (1).")
     """
-    meant, none = readings(sorted({name for name in labels.values() if name}), class_names, {})
+    meant, none = readings(sorted({name for name in labels.values() if name}), class_names, aliases)
     if none:
         raise InputError(
             f"{listed(sorted(none))} {'are' if len(none) > 1 else 'is'} no class, in {what}; the classes are "
@@ -251,7 +254,14 @@ def as_classes(labels: Mapping[str, str], class_names: Sequence[str], what: str)
     return {key: meant.get(name, "") for key, name in labels.items()}, f"{said}: {counted_words(taken)}." if num else ""
 
 
-def labels_of(drawn: Int64[Tensor, "D"], pool: Examples, labels: Mapping[str, str], *, what: str) -> Labelled:
+def labels_of(
+    drawn: Int64[Tensor, "D"],
+    pool: Examples,
+    labels: Mapping[str, str],
+    *,
+    what: str,
+    aliases: Mapping[str, str],
+) -> Labelled:
     """The labels of people for the rows they were asked for.
 
     Args:
@@ -259,6 +269,7 @@ def labels_of(drawn: Int64[Tensor, "D"], pool: Examples, labels: Mapping[str, st
         pool: N examples.
         labels: The name of the class by content; an empty one is not labelled yet.
         what: What the rows are, for errors: `are no ...`.
+        aliases: As of `as_classes`.
 
     Raises:
         InputError: A content that was not asked for, a name that is no class, or no label at all.
@@ -268,7 +279,7 @@ def labels_of(drawn: Int64[Tensor, "D"], pool: Examples, labels: Mapping[str, st
     if not there.all():
         unknown = list(labels)[int(there.argmin())]
         raise InputError(f"{int((~there).sum())} of {len(labels)} rows {what}, the first of them {unknown!r}.")
-    named, reading = as_classes(labels, pool.class_names, f"column `{LABEL}`")
+    named, reading = as_classes(labels, pool.class_names, f"column `{LABEL}`", aliases)
     known = {place: name for place, name in zip(row.tolist(), named.values(), strict=True) if name}
     if not known:
         raise InputError(f"None of {len(labels)} rows has a label yet; write the class into the column `{LABEL}`.")
