@@ -97,15 +97,31 @@ def test_labels_without_an_answer_are_trained_on_and_say_nothing_of_the_teacher(
     whole, left = distil(world.inputs, answers, few), distil(world.inputs, gone, few)
     assert torch.equal(whole.student.logits(world.inputs), left.student.logits(world.inputs))
     assert left.findings[0] == (
-        "teacher_probs has no answer (None) in 2 of 240 rows; 2 keep their label, which the student is trained on, and "
-        "the teacher's errors are estimated on the other 58 with a label."
+        "teacher_probs has no answer in 2 of 240 rows, but None (2); 2 keep their label, which the student is trained "
+        "on, and the teacher's errors are estimated on the other 58 with a label."
     )
-    blank = ["" if answer is None else answer for answer in gone]
+    # The same rules as for files: words that are no class, another case, full stops; rows of NaN among probabilities.
+    blank = ["unknown" if row == 7 else answer or "" for row, answer in enumerate(gone)]
+    stops = [f" {answer.upper()}." if answer else "Trend" for answer in gone]
+    sure = torch.nn.functional.one_hot(world.teacher_probs.argmax(dim=1), 3).float()
+    sure[[0, 7]] = float("nan")
+    frame = pa.table(dict(zip(NAMES, [pa.array(each.numpy(), from_pandas=True) for each in sure.T], strict=True)))
+    for given, words in (
+        (blank, "empty (1), 'unknown' (1)"),
+        (stops, "'Trend' (2)"),
+        (frame, "NaN (2)"),
+        (pa.array(gone), "None (2)"),
+    ):
+        made = distil(world.inputs, given, few)
+        assert torch.equal(made.student.logits(world.inputs), left.student.logits(world.inputs))
+        assert made.findings[0].startswith(f"teacher_probs has no answer in 2 of 240 rows, but {words}; 2 keep their")
+        spelled = [each for each in made.findings if "238 answers spell a class otherwise" in each]
+        assert len(spelled) == (given is stops)
     pair = [world.inputs[NUM_LABELLED:], answers[NUM_LABELLED:], world.inputs[:NUM_LABELLED], few[:NUM_LABELLED]]
-    for given in (gone, blank):
+    for given in (gone, blank, sure):
         two = overproof.distill("linear", *pair, given[:NUM_LABELLED], method="hard", train=QUICK)
         assert torch.equal(two.student.logits(world.inputs), left.student.logits(world.inputs))
-        assert two.findings[0].startswith("labelled_teacher_probs has no answer (None) in 2 of 60 rows; 2 keep their")
+        assert two.findings[0].startswith("labelled_teacher_probs has no answer in 2 of 60 rows, but ")
     some = [row for row in range(240) if row not in (0, 7)]
     estimated, without = (
         overproof.distill("linear", inputs, given, labels=labels, method="slam_auto", train=QUICK).noise.summary()

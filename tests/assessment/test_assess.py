@@ -213,8 +213,10 @@ def test_peer_rounds_are_recommended_exactly_where_the_features_add_information(
         assert set(found.log_losses) == {"teacher", "labels alone", "both"}
     other, same, noise = assessments
     assert other.recommendation == "slam, rounds: 3"
+    assert other.yaml == "methods: [{method: slam, rounds: 3}]"
     assert other.log_losses["both"] < min(other.log_losses["teacher"], other.log_losses["labels alone"])
     assert same.recommendation == "hard"
+    assert same.yaml == "methods: [hard]"
     assert same.alone_where_wrong.mean < 0.2
     assert "most frequent class" in noise.reason
 
@@ -356,6 +358,7 @@ def test_an_assessment_is_a_page(tmp_path):
     found = assessed(world, features=world.inputs.numpy(), repeated={"pool": 7})
     made = assessment_page(replace(found, share_by_class={"<b>": 1.0, "green": 0.0, "blue": 0.0}), "who & what")
     assert f"Recommendation: {found.recommendation}" in made
+    assert f"In the experiment: {found.yaml}" in made
     assert "who &amp; what" in made
     assert "<b>" not in made
     assert "<script" not in made
@@ -363,3 +366,18 @@ def test_an_assessment_is_a_page(tmp_path):
     assert made.count('role="img"') == 3
     assert str(found.ceiling) in made
     assert assessment_page(found, "x") == assessment_page(found, "x")
+
+
+def test_rows_without_an_answer_are_left_out_and_counted():
+    world = blobs(num_examples=400, num_classes=3, seed=0)
+    names = np.array(["ant", "bee", "cat"])
+    answers, labels = names[world.teacher_probs.argmax(dim=1)], names[world.label]
+    gone = [None if row in (3, 150) else "unknown" if row == 9 else f"{word}." for row, word in enumerate(answers)]
+    found = assess(labels[:100], gone[:100], gone[100:], features=world.inputs[:100].numpy())
+    some = [row for row in range(100) if row not in (3, 9)]
+    pool = [row for row in range(100, 400) if row != 150]
+    plain = assess(labels[some], answers[some], answers[pool], features=world.inputs[some].numpy())
+    assert replace(found, findings=()) == replace(plain, findings=())
+    said = "labelled_teacher_probs has no answer in 2 of 100 rows, but None (1), 'unknown' (1); they are left out."
+    assert said in found.findings
+    assert "pool_teacher_probs has no answer in 1 of 300 rows, but None (1); they are left out." in found.findings

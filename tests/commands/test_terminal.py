@@ -84,6 +84,7 @@ def test_the_assessment_is_whole_at_80_columns(plain, capsys):
     results().print(assess_page(found))
     text = " ".join(" ".join(lines_of(capsys.readouterr().out)).split())
     assert found.recommendation in text
+    assert f"In the experiment: {found.yaml} " in text
     assert f"{found.accuracy.mean:.1%}" in text
     assert all(f"number {number}" in text for number in range(4))
 

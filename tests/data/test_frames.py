@@ -170,3 +170,10 @@ def test_pandas_itself(world):
     assert [column.name for column in student.encoder.columns] == ["a", "c"]
     with pytest.raises(InputError, match=r"give labels.loc\[labelled.index\]"):
         trained(pandas.Series(named)[frame.index][FEW].sort_index(), probs[POOL], probs[FEW], frame[FEW], frame[POOL])
+    # Also where the labels are a column of the frame, and where an answer is missing.
+    frame["y"] = [word if row < 60 else None for row, word in enumerate(pandas.Series(named)[frame.index])]
+    said = pandas.Series(named)[frame.index].where(frame.index != 3, None)
+    student = overproof.distill("linear", frame, said, labels="y", method="hard", train={"epochs": 1}).student
+    assert [column.name for column in student.encoder.columns] == ["a", "c"]
+    with pytest.raises(InputError, match=r"give teacher_probs.loc\[pool.index\]"):
+        overproof.distill("linear", frame, said.sort_index(), labels="y", method="hard", train={"epochs": 1})

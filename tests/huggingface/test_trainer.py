@@ -189,9 +189,13 @@ def test_answers_are_matched_by_id_or_refused(world, rows, answers):
         "answers has no column 'id'": (rows, answers.drop_columns(["id"])),
         "answers has the columns 'cat', 'dog' beside 'id'": (rows, answers.drop_columns(["eel"])),
         "answers is a list, which has no ids": (rows, list(named.values())),
-        "has the label 'cow'": (rows, {**named, "r0": "cow"}),
+        "answers has no answer in any of 96 rows, but 'cow' .96.; the classes": (rows, dict.fromkeys(named, "cow")),
+        "36 labelled and 0 unlabelled rows with an answer": (
+            rows,
+            {name: None if int(name[1:]) >= NUM_LABELLED else each for name, each in named.items()},
+        ),
         "The data set has no column 'label'": ([{"id": each["id"]} for each in rows], answers),
-        "36 labelled and 0 unlabelled rows": (rows[:NUM_LABELLED], answers),
+        "36 labelled and 0 unlabelled rows with": (rows[:NUM_LABELLED], answers),
         "in the order .* they are right for": (rows, answers.rename_columns(["id", "dog", "eel", "cat"])),
     }
     refused["answers has none for 16 of the 96 rows"] = (
@@ -201,6 +205,21 @@ def test_answers_are_matched_by_id_or_refused(world, rows, answers):
     for sentence, (given, theirs) in refused.items():
         with pytest.raises(InputError, match=sentence):
             distillation_of(given, theirs, class_names=NAMES)
+
+
+def test_rows_without_an_answer_are_left_out_or_trained_on_by_their_label(world, rows):
+    named = {f"r{row}": NAMES[world.teacher_probs[row].argmax()] for row in range(NUM)}
+    one_hot = {name: [float(each == word) for each in NAMES] for name, word in named.items()}
+    fewer = [row for row in rows if row["id"] not in ("r0", "r50")]
+    without = distillation_of(fewer, named, class_names=NAMES, method="slam")
+    for given, odd in ((named, "unknown"), (named, None), (one_hot, None)):
+        made = distillation_of(rows, {**given, "r0": odd, "r50": odd}, class_names=NAMES, method="slam")
+        assert len(made.train_dataset) == NUM - 1
+        assert made.findings[0].startswith("answers has none in 2 of 96 rows, but ")
+        assert made.findings[0].endswith(": 1 without a label are left out, 1 are trained on by their label alone.")
+        # What is known of the teacher comes from the others.
+        torch.testing.assert_close(made.transition, without.transition)
+        assert made.train_dataset.place.tolist() == [row for row in range(NUM) if row != 50]
 
 
 @pytest.mark.parametrize("name", ["auto", "dfnd", "self_distilled", "prediction_powered"])

@@ -308,6 +308,6 @@ def test_a_plan_counts_the_trainings_of_the_folds(source):
     with_folds, without = dry_run(experiment(source)), dry_run(experiment(source, rows={"test": 0}))
     assert (with_folds.num_folds, without.num_folds) == (2, 0)
     assert with_folds.num_students == 3 * without.num_students
-    assert ", 2 of 3 for the cross-validation, " in with_folds.sentence()
+    assert ", 6 of them for the cross-validation (" in with_folds.sentence()
     assert dict(with_folds.lines())["cross-validation"].startswith("2 of 3 students")
     assert "cross-validation" not in dict(without.lines())

@@ -1,6 +1,7 @@
 """Files of a new user are understood or asked about: columns, roles, answers, and the experiment that is written."""
 
 import csv
+import re
 from pathlib import Path
 
 import numpy as np
@@ -268,6 +269,9 @@ def test_the_command_writes_a_file_that_runs_and_never_over_another(tmp_path, mo
     main(["init", "tickets.csv", "--answers", "llm.csv"])
     shown = capsys.readouterr().out
     assert "  overproof run experiment.yaml --out runs/tickets" in shown
+    assert re.search(
+        r"\nThe run: about \d+ (s|min) to train 36 students, 30 of them for the cross-validation \(", shown
+    )
     text = (tmp_path / "experiment.yaml").read_text()
     assert text.startswith("# Written by `overproof init tickets.csv --answers llm.csv`.")
     assert len(text.splitlines()) < 20
@@ -280,7 +284,9 @@ def test_the_command_writes_a_file_that_runs_and_never_over_another(tmp_path, mo
     assert "exists already and is not overwritten" in capsys.readouterr().err
     assert (tmp_path / "experiment.yaml").read_text() == text
     main(["init", "tickets.csv", "--answers", "llm.csv", "--out", "b.yaml", "--json"])
-    assert yaml.safe_load(capsys.readouterr().out)["experiment"]["teacher"]["columns"]["id"] == "ticket"
+    found = yaml.safe_load(capsys.readouterr().out)
+    assert found["experiment"]["teacher"]["columns"]["id"] == "ticket"
+    assert "to train 36 students, 30 of them" in found["cost"]
 
 
 def test_every_key_is_explained():

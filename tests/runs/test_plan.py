@@ -313,6 +313,9 @@ def test_what_does_not_fit_the_disk_is_refused_and_nothing_is_left(folder, monke
 
 def test_a_run_says_its_estimate_before_the_work(folder, capsys):
     (folder / "e.yaml").write_text(yaml.safe_dump(content(folder, methods=["hard"], seeds=[0])))
+    # What trains no student says nothing of them.
+    main(["label", str(folder / "e.yaml"), "--out", str(folder / "run")])
+    assert "students" not in capsys.readouterr().err
     main(["run", str(folder / "e.yaml"), "--out", str(folder / "run")])
     said = [line for line in capsys.readouterr().err.splitlines() if "(estimates; the time may be half" in line]
     assert len(said) == 1

@@ -215,7 +215,8 @@ def test_what_is_refused(world, y):
         "inconsistent numbers of samples": (None, y, probs[:9]),
         "y has the label '-1' in row 60": (LogisticRegression(), words, None),
         "one class only, 0": (LogisticRegression(), np.minimum(y, 0), None),
-        r"answers has no answer in 180 of 240 rows, first in row 60": (None, y, y),
+        r"answers none of the 180 rows without a label, but has -1 \(180\)|but has None \(180\)": (None, y, y),
+        "answers holds one number a row, not all of them whole": (None, y, np.full(240, 0.5)),
         r"answers, row 0 .*sum to 2": (None, y, probs * 2),
         "has no predict_proba": (StandardScaler(), y, None),
         r"teacher \(DummyClassifier\) cannot be fitted on the labelled rows": (

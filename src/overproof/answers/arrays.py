@@ -1,6 +1,8 @@
 """A teacher's probabilities and the class names of arrays and data frames, as Python gives them."""
 
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -8,10 +10,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from overproof.answers.cells import classes_in_cells
+from overproof.answers.words import counted_words, first_of, ranked, readings
 from overproof.data import check_classes
 from overproof.data.frames import column_names, is_frame, label_array, table_of_frame
 from overproof.data.labels import array_labels, given_words, sorted_classes
-from overproof.data.wording import at_row, reason
+from overproof.data.wording import listed, reason
 from overproof.errors import InputError
 
 
@@ -57,21 +61,13 @@ def probs_matrix(values: Any, option: str, names: Sequence[str] = ()) -> Tensor:
     """[N, K] probabilities; the columns of a frame are matched with the class names by name.
 
     Args:
-        values: An array, tensor or data frame; or [N] answers, class names or indices, each of which has probability 1.
+        values: An array, tensor or data frame.
         option: What to call it in errors.
         names: The class names; () where the columns are numbered.
 
     Raises:
-        InputError: It is no matrix of floats, or its columns have other names; an answer is missing or no class.
+        InputError: It is no matrix of floats, or its columns have other names.
     """
-    if (answers := answer_array(values)) is not None and names:
-        index, _ = array_labels(answers, tuple(names), option)
-        if (unanswered := (index < 0).nonzero()[:, 0]).numel():
-            raise InputError(
-                f"{option} has no answer in {len(unanswered)} of {len(index)} rows, first in "
-                f"{at_row(int(unanswered[0]))}; leave these rows out of pool and labels too."
-            )
-        return torch.nn.functional.one_hot(index, len(names)).float()
     if (named := column_names(values)) is not None and names:
         check_classes(sorted(names), sorted(named), option)
         table = table_of_frame(values, option).select(list(names))
@@ -99,7 +95,9 @@ def answer_array(values: Any) -> NDArray[Any] | None:
     """
     if is_frame(values) or hasattr(values, "predict_proba") or len(getattr(values, "shape", (0,))) != 1:
         return None
-    if isinstance(values, list | tuple) and not all(value is None or isinstance(value, str | int) for value in values):
+    if isinstance(values, list | tuple) and not all(
+        value is None or isinstance(value, str | int | float) for value in values
+    ):
         return None
     found = values.cpu().numpy() if isinstance(values, Tensor) else label_array(values)
     return found if found.ndim == 1 and found.dtype.kind in "iuUO" else None
@@ -118,6 +116,91 @@ def lacks_answer(answers: NDArray[Any]) -> NDArray[np.bool_]:
     if answers.dtype.kind in "iu":
         return answers < 0
     return np.array([each is None or (isinstance(each, str) and not each.strip()) for each in answers.tolist()], bool)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class GivenAnswers:
+    """The answers of a teacher that are given in Python, as probabilities.
+
+    Args:
+        probs: [N, K]; where there is no answer they mean nothing.
+        silent: [N], where there is none: None, NaN, an empty word or one that is no class; in a matrix a row of NaN.
+        instead: What these have in place of an answer, with how often; empty where none is silent.
+        remarks: On answers that spell a class otherwise, and on those that list several classes.
+    """
+
+    probs: Tensor
+    silent: NDArray[np.bool_]
+    instead: str = ""
+    remarks: tuple[str, ...] = ()
+
+
+def given_answers(values: Any, option: str, names: Sequence[str] = ()) -> GivenAnswers:
+    """A teacher's answers, read by the rules of files of answers (`overproof.answers.spelling`).
+
+    Args:
+        values: [N, K] probabilities, an array, tensor or data frame; or [N] classes, names or indices, each of which
+            has probability 1. One that lists several classes, such as `a; b`, gives each the same.
+        option: What to call it in errors and remarks.
+        names: The class names; () where the columns are numbered.
+
+    Raises:
+        InputError: As `probs_matrix`; an index beyond the classes; no answer at all.
+
+    Example:
+        >>> found = given_answers(["No.", "yes", "unknown", None, "no; yes"], "answers", ["no", "yes"])
+        >>> found.silent.tolist(), found.instead, found.probs[[0, 1, 4]].tolist()
+        ([False, False, True, True, False], "None (1), 'unknown' (1)", [[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]])
+        >>> found.remarks[0]
+        "answers: 1 answers spell a class otherwise and are read as it: 'No.' as 'no' (1)."
+    """
+    answers = answer_array(values) if names else None
+    if answers is None:
+        probs = probs_matrix(values, option, names)
+        gone = probs.isnan().all(dim=1) if probs.shape[1] else torch.zeros(len(probs), dtype=torch.bool)
+        anything = torch.nn.functional.one_hot(torch.tensor(0), max(probs.shape[1], 1)).to(probs)
+        probs = torch.where(gone[:, None], anything, probs) if gone.any() else probs
+        found = GivenAnswers(probs=probs, silent=gone.cpu().numpy(), instead=f"NaN ({int(gone.sum())})")
+    elif answers.dtype.kind in "iu":
+        index, _ = array_labels(answers, tuple(names), option)
+        probs = torch.nn.functional.one_hot(index.clamp(min=0), len(names)).float()
+        silent = (index < 0).numpy()
+        found = GivenAnswers(probs=probs, silent=silent, instead=f"-1 ({int(silent.sum())})")
+    else:
+        found = _in_words(answers.tolist(), option, names)
+    if len(found.silent) and found.silent.all():
+        classes = f"; the classes are {listed(list(names))}" if names else ""
+        raise InputError(
+            f"{option} has no answer in any of {len(found.silent)} rows, but {found.instead}{classes}; give answers."
+        )
+    return found
+
+
+def _in_words(answers: Sequence[Any], option: str, names: Sequence[str]) -> GivenAnswers:
+    """Answers that are words, None where there is none."""
+    words = ["" if each is None else str(each) for each in answers]
+    counts = Counter(words)
+    known, none = readings(list(counts), names, {})
+    several = {word: each for word, each in classes_in_cells(none, names, {}).items() if any(each)}
+    place = {name: number for number, name in enumerate(names)}
+    probs, silent = torch.zeros(len(words), len(names)), np.zeros(len(words), bool)
+    for row, word in enumerate(words):
+        meant = [known[word]] if word in known else [name for name in several.get(word, ()) if name is not None]
+        silent[row] = not meant
+        probs[row, [place[name] for name in meant or names[:1]]] = 1 / max(len(meant), 1)
+    gone = sum(each is None for each in answers)
+    odd = Counter({word: num for word, num in counts.items() if word in none - set(several)})
+    odd.subtract({"": gone} if gone else {})
+    parts = [f"None ({gone})"] * bool(gone) + [counted_words(+odd)] * bool(+odd)
+    taken = Counter({(word, name): counts[word] for word, name in known.items() if word != name})
+    said = first_of(f"{word!r} as {each!r} ({num})" for (word, each), num in ranked(taken))
+    listing = Counter({word: counts[word] for word in several})
+    remarks = [f"{option}: {taken.total()} answers spell a class otherwise and are read as it: {said}."] * bool(taken)
+    remarks += [
+        f"{option}: {listing.total()} answers list several classes, each of which is taken for equally likely: "
+        f"{counted_words(listing)}."
+    ] * bool(listing)
+    return GivenAnswers(probs=probs, silent=silent, instead=", ".join(parts), remarks=tuple(remarks))
 
 
 def _highest(labels: Any) -> int:

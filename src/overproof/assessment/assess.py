@@ -100,6 +100,12 @@ class Assessment:
     reason: str
     findings: tuple[str, ...]
 
+    @property
+    def yaml(self) -> str:
+        """The line of an experiment that has the recommended method."""
+        name, comma, more = self.recommendation.partition(",")
+        return f"methods: [{f'{{method: {name},{more}}}' if comma else name}]"
+
 
 def assess(
     labels: Any,
@@ -118,8 +124,9 @@ def assess(
 
     Args:
         labels: [V], true classes, indices 0..K-1 or names; at least 20.
-        labelled_teacher_probs: [V, K], an array, a tensor or a data frame whose columns are the classes; by a teacher
-            that did not see these labels (cross-fitted or pre-trained).
+        labelled_teacher_probs: [V, K], an array, a tensor or a data frame whose columns are the classes, or [V]
+            classes; by a teacher that did not see these labels (cross-fitted or pre-trained). None, a row of NaN or a
+            word that is no class is no answer; such rows are left out, which a finding says.
         pool_teacher_probs: [N, K], the same of the pool.
         class_names: K names in the order of the columns; by default the column names of `labelled_teacher_probs`, else
             0..K-1.
@@ -144,9 +151,12 @@ def assess(
             that are in another order than that of the classes.
     """
     if not checked:
-        labels, labelled_teacher_probs, pool_teacher_probs, class_names = checked_arrays(
-            labels, labelled_teacher_probs, pool_teacher_probs, class_names
-        )
+        given = checked_arrays(labels, labelled_teacher_probs, pool_teacher_probs, class_names)
+        if len(given.kept) < len(labels):
+            features = None if features is None else features[given.kept.numpy()]
+            repeats = None if repeats is None else repeats.take(given.kept)
+        labels, labelled_teacher_probs, pool_teacher_probs = given.labels, given.labelled_probs, given.pool_probs
+        class_names, remarks = given.class_names, (*remarks, *given.remarks)
     repeats = Repeats.none(len(labels)) if repeats is None else repeats
     num_given = len(labels)
     if len(once := repeats.once) < num_given:

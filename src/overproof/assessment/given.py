@@ -1,12 +1,14 @@
 """The arrays of `overproof.assess`, checked against each other before anything is estimated from them."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from torch import Tensor
 
-from overproof.answers.arrays import class_names_of, probs_matrix
+from overproof.answers.arrays import class_names_of, given_answers
 from overproof.answers.order import check_order
 from overproof.answers.predictions import refuse_bad_rows
 from overproof.data.classes import check_class_names
@@ -15,9 +17,30 @@ from overproof.data.labels import array_labels
 from overproof.errors import InputError
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class CheckedArrays:
+    """Labels and answers that fit together, without the rows that the teacher does not answer.
+
+    Args:
+        labels: [n], indices.
+        labelled_probs: [n, K].
+        pool_probs: [M, K].
+        class_names: K names.
+        kept: [n], which of the labelled rows these are.
+        remarks: On rows without an answer, and on answers that spell a class otherwise.
+    """
+
+    labels: Tensor
+    labelled_probs: Tensor
+    pool_probs: Tensor
+    class_names: tuple[str, ...]
+    kept: Tensor
+    remarks: tuple[str, ...]
+
+
 def checked_arrays(
     labels: Any, labelled_teacher_probs: Any, pool_teacher_probs: Any, class_names: Sequence[str] | None
-) -> tuple[Tensor, Tensor, Tensor, tuple[str, ...]]:
+) -> CheckedArrays:
     """Labels as indices, the two matrices of probabilities, and the class names.
 
     Args:
@@ -31,8 +54,9 @@ def checked_arrays(
             in another order than that of the classes.
     """
     names = class_names_of(labelled_teacher_probs, labels, class_names)
-    own = probs_matrix(labelled_teacher_probs, "labelled_teacher_probs", names)
-    pool = probs_matrix(pool_teacher_probs, "pool_teacher_probs", names)
+    given = given_answers(labelled_teacher_probs, "labelled_teacher_probs", names)
+    given_pool = given_answers(pool_teacher_probs, "pool_teacher_probs", names)
+    own, pool = given.probs, given_pool.probs
     names = names or tuple(str(index) for index in range(own.shape[1]))
     check_class_names(names, "class_names")
     for probs, option in ((own, "labelled_teacher_probs"), (pool, "pool_teacher_probs")):
@@ -46,6 +70,8 @@ def checked_arrays(
     if (index < 0).any():
         row = int((index < 0).int().argmax())
         raise InputError(f"labels, row {row}: the label is unknown; leave this row out of both arrays.")
+    kept, answered = (torch.from_numpy(~each.silent).nonzero()[:, 0] for each in (given, given_pool))
+    index, own, pool = index[kept], own[kept], pool[answered]
     check_order(
         own.argmax(dim=1).cpu().numpy(),
         index.numpy(),
@@ -54,4 +80,13 @@ def checked_arrays(
         "labelled_teacher_probs",
         remedy="Put the columns of both arrays of probabilities into the order of class_names.",
     )
-    return index, own, pool, names
+    remarks = list[str]()
+    for each, option in ((given, "labelled_teacher_probs"), (given_pool, "pool_teacher_probs")):
+        if num := int(each.silent.sum()):
+            remarks.append(
+                f"{option} has no answer in {num} of {len(each.silent)} rows, but {each.instead}; they are left out."
+            )
+        remarks += each.remarks
+    return CheckedArrays(
+        labels=index, labelled_probs=own, pool_probs=pool, class_names=names, kept=kept, remarks=tuple(remarks)
+    )

@@ -60,7 +60,7 @@ def assess(
             atomic.write_text(written, assessment_page(found, work.experiment.name))
         remarks().print(f"The page is in {written}.", soft_wrap=True)
     if as_json:
-        print_json(asdict(found))
+        print_json({**asdict(found), "yaml": found.yaml})
         return
     shown = not_repeated(found.findings, progress.noted)
     results().print(page(replace(found, findings=tuple(shown))))

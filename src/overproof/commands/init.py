@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from overproof.commands.file_options import describes_files
-from overproof.commands.output.terminal import AsJson, print_json, remarks, results
+from overproof.commands.output.terminal import AsJson, print_json, results
 from overproof.errors import InputError
 
 if TYPE_CHECKING:
@@ -53,14 +53,21 @@ def init(
         return
     if not data:
         raise InputError("init: name the files of your examples, for example: overproof init tickets.csv")
+    from overproof.models.importing import allowing
+    from overproof.runs.changes import typed_paths
     from overproof.runs.first_look.proposal import propose
     from overproof.runs.first_look.written import commented, typed
+    from overproof.runs.plan import plan_of_roles
     from overproof.storage import atomic
 
     atomic.check_output(file, folder=False)
     if file.exists():
         raise InputError(f"{file} exists already and is not overwritten; give another --out, or remove it.")
     made = propose(data, choices)
+    assert made.experiment is not None, "it is checked"
+    assert made.roles is not None, "they are drawn"
+    with allowing(typed_paths(choices.changes)):
+        cost = plan_of_roles(made.experiment, made.roles)
     head = f"Written by `{typed('init', data, choices)}`. Any key: overproof init --explain KEY"
     atomic.write_bytes(file, commented(made.content, made.comments, head).encode())
     folder = f"runs/{made.content['name']}"
@@ -77,6 +84,7 @@ def init(
                 "understood": made.understood,
                 "unsure": made.unsure,
                 "next": steps,
+                "cost": cost.sentence(),
             }
         )
         return
@@ -86,4 +94,4 @@ def init(
     console.print(f"\n{file} is written. Next:", soft_wrap=True)
     for step, why in zip(steps, ("is the teacher good enough?", "train and compare", "deploy"), strict=True):
         console.print(f"  {step}    # {why}", soft_wrap=True)
-    remarks().print("Add --dry-run to `run` for its cost.", soft_wrap=True)
+    console.print(f"The run: {cost.sentence()[:1].lower()}{cost.sentence()[1:]}", soft_wrap=True)

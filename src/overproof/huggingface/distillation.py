@@ -1,5 +1,6 @@
 """A method as the `compute_loss_func` of the Trainer, and the callback that refreshes it on held-out labels."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
@@ -23,6 +24,8 @@ from overproof.training.distillation import estimated_noise
 from overproof.training.examples import AnsweredExamples, TrainingData, TrainingRows
 from overproof.training.mixing import settled_mixing
 
+LOGGER = logging.getLogger("overproof.huggingface")
+
 
 class Distillation(TrainerCallback):
     """One method in the Trainer: give `train_dataset`, `compute_loss_func=it.loss` and `callbacks=[it]`.
@@ -37,6 +40,7 @@ class Distillation(TrainerCallback):
         held_out: [H], labelled rows that are not, for methods that need some.
         method: The objective.
         transition: [K, K], P(pseudo-label j | true label i).
+        findings: On answers that are missing or spell a class otherwise; logged by the logger `overproof` too.
     """
 
     def __init__(
@@ -48,9 +52,10 @@ class Distillation(TrainerCallback):
         held_out: Int[Tensor, "H"],
         method: Method,
         transition: Float[Tensor, "K K"],
+        findings: tuple[str, ...] = (),
     ) -> None:
         self.rows, self.answered, self.held_out = rows, answered, held_out
-        self.method, self.transition = method, transition
+        self.method, self.transition, self.findings = method, transition, findings
         self.memories: Memories = method.start(transition)
         self.train_dataset = CodedRows(rows=rows, place=trained, num_classes=len(transition))
         self._trained = torch.zeros(len(answered), dtype=torch.bool)
@@ -198,7 +203,8 @@ def distillation_of(
     Args:
         rows: The data set, with and without labels: of `datasets`, or anything whose rows are mappings by number.
         answers: A data frame with a column of ids and one for each class, or one with the class that is answered; or a
-            mapping from id to class or to K probabilities. On labelled rows by a teacher that was not trained on them.
+            mapping from id to class or to K probabilities. None, NaN or a word that is no class is no answer: the row
+            is left out, or trained on by its label alone. On labelled rows by a teacher that was not trained on them.
         class_names: K names, in the order of the model's logits.
         method: By name or composed; what `auto` chose is `overproof.distill(…, method="auto").method`. Not those that
             are searched, learn a matrix, need several students, or correct the pool by labels (`prediction_powered`).
@@ -225,7 +231,8 @@ def distillation_of(
         raise InputError(
             f"The data set has no column {error.args[0]!r}; name it by id_column or label_column."
         ) from None
-    probs = answers_by_id(ids, answers, names, id_column)
+    theirs = answers_by_id(ids, answers, names, id_column)
+    probs, silent = theirs.probs, torch.from_numpy(theirs.silent)
     label, _ = array_labels(
         given if any(each is not None for each in given) else [-1] * len(given),
         names,
@@ -233,23 +240,35 @@ def distillation_of(
     )
     known = label >= 0
     check_order(
-        probs[known].argmax(dim=1).numpy(),
-        label[known].numpy(),
+        probs[known & ~silent].argmax(dim=1).numpy(),
+        label[known & ~silent].numpy(),
         names,
         names,
         "answers",
         remedy="Name the columns of the probabilities by their classes.",
     )
-    compressed = compress(probs, source="answers").identified([str(each) for each in ids])
+    compressed = compress(probs, source="answers").identified([str(each) for each in ids]).without(silent)
     every = AnsweredExamples(place=torch.arange(len(label)), label=label, answers=compressed)
-    labelled, pool = every.take(known.nonzero()[:, 0]), every.take((~known).nonzero()[:, 0])
-    if len(labelled) == 0 or len(pool) == 0:
+    labelled, pool = every.take(known.nonzero()[:, 0]), every.take((~known & ~silent).nonzero()[:, 0])
+    if len(labelled.answered) == 0 or len(pool) == 0:
         raise InputError(
-            f"The data set has {len(labelled)} labelled and {len(pool)} unlabelled rows; some of each are needed."
+            f"The data set has {len(labelled.answered)} labelled and {len(pool)} unlabelled rows with an answer; some "
+            f"of each are needed."
         )
+    findings = list(theirs.remarks)
+    if silent.any():
+        findings.insert(
+            0,
+            f"answers has none in {int(silent.sum())} of {len(silent)} rows, but {theirs.instead}: "
+            f"{int((silent & ~known).sum())} without a label are left out, {int((silent & known).sum())} are trained "
+            f"on by their label alone.",
+        )
+    for finding in findings:
+        LOGGER.warning(finding)
     nothing = Dense(values=torch.empty(len(label), 0))
     data = TrainingData(inputs=nothing, labelled=labelled, pool=pool, held_out_share=held_out_share)
     noise = estimated_noise(built, data)
+    labelled = labelled.answered if built.reads_labelled_answers else labelled
     held_out = labelled.take(torch.arange(0))
     if built.needs_held_out:
         labelled, held_out = data.parted(labelled, seed)
@@ -263,6 +282,7 @@ def distillation_of(
         held_out=held_out.place,
         method=built,
         transition=noise.transition,
+        findings=tuple(findings),
     )
 
 

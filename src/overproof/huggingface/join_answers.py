@@ -1,19 +1,18 @@
 """Answers of a teacher, matched with the rows of a data set by an id."""
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from torch import Tensor
-
-from overproof.answers.arrays import probs_matrix
+from overproof.answers.arrays import GivenAnswers, given_answers
 from overproof.data.frames import is_frame, table_of_frame
 from overproof.data.wording import listed
 from overproof.errors import InputError
 
 
-def answers_by_id(ids: Sequence[Any], answers: Any, class_names: Sequence[str], id_column: str) -> Tensor:
-    """[N, K] probabilities of the rows with these ids.
+def answers_by_id(ids: Sequence[Any], answers: Any, class_names: Sequence[str], id_column: str) -> GivenAnswers:
+    """The answers to the N rows with these ids.
 
     Args:
         ids: [N], the ids of the rows.
@@ -54,12 +53,15 @@ def answers_by_id(ids: Sequence[Any], answers: Any, class_names: Sequence[str], 
     if missing := [each for each in wanted if each not in place]:
         raise InputError(
             f"answers has none for {len(missing)} of the {len(wanted)} rows, such as {id_column} {listed(missing[:3])}"
-            f"; its own are like {listed(own[:3])}."
+            f"; its own are like {listed(own[:3])}. Give None where the teacher has no answer."
         )
     order = [place[each] for each in wanted]
     if isinstance(values, list):
-        return probs_matrix([values[row] for row in order], "answers", class_names)
-    return probs_matrix(values.take(order), "answers", class_names)
+        chosen = [values[row] for row in order]
+        if any(not isinstance(each, str) and hasattr(each, "__len__") for each in chosen):
+            chosen = [[math.nan] * len(class_names) if each is None else each for each in chosen]
+        return given_answers(chosen, "answers", class_names)
+    return given_answers(values.take(order), "answers", class_names)
 
 
 def _check_once(ids: Sequence[str], who: str) -> None:

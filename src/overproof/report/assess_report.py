@@ -25,7 +25,8 @@ def assessment_page(assessment: Assessment, title: str) -> str:
     return page(
         title=title,
         kind="Assessment of a teacher",
-        verdict=f"Recommendation: {assessment.recommendation}. {assessment.reason}",
+        verdict=f"Recommendation: {assessment.recommendation}. {assessment.reason} In the experiment: "
+        f"{assessment.yaml}",
         sections=[section for section in sections if section is not None],
         facts=[f"{assessment.num_labelled} labelled", f"{assessment.num_pool} in the pool", f"{len(names)} classes"],
     )

@@ -53,7 +53,9 @@ def read_answered(experiment: Experiment, folder: Path | None, caches: Caches, a
         InputError: As `overproof.runs.read_roles.read_roles`, `overproof.runs.asking.teacher.ask_teacher` and
             `answered_roles`.
     """
-    roles = read_roles(experiment.data, folder, caches.read, _classes_of_teacher(experiment), aliases=experiment.aliases)
+    roles = read_roles(
+        experiment.data, folder, caches.read, _classes_of_teacher(experiment), aliases=experiment.aliases
+    )
     _check_unseen(roles, experiment)
     for scorer in experiment.scorers if asking is not None else ():
         if scorer.asks and scorer.key not in caches.asked:
@@ -120,7 +122,9 @@ def without_answers(experiment: Experiment, folder: Path | None, caches: Caches)
             "What to ask next is about one teacher whose answers are in files ('teacher.answers'), of which some of "
             "the pool has none; the teacher of this run answers every example itself, or is one of several."
         )
-    roles = read_roles(experiment.data, folder, caches.read, _classes_of_teacher(experiment), aliases=experiment.aliases)
+    roles = read_roles(
+        experiment.data, folder, caches.read, _classes_of_teacher(experiment), aliases=experiment.aliases
+    )
     role = "train" if "train" in roles.fixed else "pool"
     examples, files = roles.fixed[role], caches.answers_of(scorer, experiment.data)
 

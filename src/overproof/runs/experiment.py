@@ -31,7 +31,6 @@ from overproof.teachers.options import TeacherOptions as TeacherOptions
 from overproof.training.options import TrainOptions
 from overproof.training.trainable import check_trainable
 
-
 SEEDS_OF_FOLDS = (0,)
 """The seeds by default where labelled rows are cross-validated, whose intervals hold with one (decision 13)."""
 

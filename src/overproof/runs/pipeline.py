@@ -63,9 +63,8 @@ from overproof.runs.folder.steps import step
 from overproof.runs.inputs.content import check_content
 from overproof.runs.inputs.of_run import record_run, verify_run
 from overproof.runs.inputs.record import InputRecord, has_record, record_of
-from overproof.runs.measuring import measure, sizes_of
 from overproof.runs.part import Part
-from overproof.runs.plan import Plan, check_room, plan
+from overproof.runs.plan import check_room, plan_of_roles
 from overproof.runs.preflight import check_assessable, preflight
 from overproof.runs.roles import Roles, SeedRoles
 from overproof.runs.scoring import score
@@ -126,6 +125,7 @@ class Run:
         Raises:
             InputError: A file, an option or the folder's content does not fit; nothing half-written is left.
         """
+        self.begin(trains=True)
         self.label()
         self.distill()
         result = self.evaluate()
@@ -191,7 +191,7 @@ class Run:
     @step
     def distill(self) -> None:
         """Train one student for each method and seed; without a test, also one without each fold of the labels."""
-        self.begin()
+        self.begin(trains=True)
         places = list(itertools.product(self._parts(), self.experiment.seeds))
         cells = [(part, seed, each) for part, seed in places for each in part.students.rows(seed)]
         finished = [cell for cell in cells if is_finished(cell[0].student_folder(*cell[1:]))]
@@ -269,8 +269,11 @@ class Run:
     # --- start, or resume
 
     @step
-    def begin(self) -> None:
+    def begin(self, *, trains: bool = False) -> None:
         """Create the folder, or check that it belongs to this experiment; done once per run object.
+
+        Args:
+            trains: Whether students are trained next: how long that takes is said first.
 
         Raises:
             InputError: The data or the options do not fit, or the folder belongs to another experiment.
@@ -288,8 +291,8 @@ class Run:
         wait_for_all()
         self._begun.add(self.folder)
         # A comparison shows the plans of its runs itself.
-        if self.caches.folder is None and not (self.folder / RESULT).exists() and place()[1] == 1:
-            self.progress.note(lambda: self._plan().sentence())
+        if trains and self.caches.folder is None and not (self.folder / RESULT).exists() and place()[1] == 1:
+            self.progress.note(lambda: plan_of_roles(self.experiment, self._roles).sentence())
 
     @step
     def check(self) -> None:
@@ -312,7 +315,7 @@ class Run:
         try:
             self._check_read_data()
             if on_disk > LARGE_BYTES and place()[1] == 1:
-                check_room(self.folder, self._plan().disk_bytes, "This run")
+                check_room(self.folder, plan_of_roles(self.experiment, self._roles).disk_bytes, "This run")
             self.found.append(found)
         except InputError:
             shutil.rmtree(self._shared_folder / STAGED, ignore_errors=True)
@@ -339,9 +342,6 @@ class Run:
         check_content(experiment, whole.class_names, whole.for_seed(seed))
         for scorer in () if asks else (each for each in experiment.scorers if each.answers):
             self._whole.scorers.of(scorer, whole.for_seed(seed), seed, self._whole.scorers.home(seed))
-
-    def _plan(self) -> Plan:
-        return plan(self.experiment, found := sizes_of(self.experiment, self._roles), measure(self.experiment, found))
 
     # --- the components of the steps
 

@@ -10,8 +10,9 @@ from overproof.answers.predictions import MAX_ALL_KEPT, NUM_KEPT
 from overproof.errors import InputError
 from overproof.models.importing import allowing
 from overproof.runs.experiment import Experiment, MethodOptions
-from overproof.runs.measuring import Rates, Sizes, measure, sizes
+from overproof.runs.measuring import Rates, Sizes, measure, sizes, sizes_of
 from overproof.runs.preflight import preflight
+from overproof.runs.roles import Roles
 from overproof.training.options import TrainOptions, batch_sizes
 
 ROWS_PER_SHARD = 4096
@@ -86,7 +87,8 @@ class Plan:
             "the teacher besides" if self.teacher_seconds is None else f"the teacher {_time(self.teacher_seconds)}"
         )
         peers = f" and at most {self.num_peers} peers" if self.num_peers else ""
-        folds = f", {self.num_folds} of {self.num_folds + 1} for the cross-validation," if self.num_folds else ""
+        of_folds = self.num_students * self.num_folds // (self.num_folds + 1)
+        folds = f", {of_folds} of them for the cross-validation" if self.num_folds else ""
         return (
             f"About {_time(self.train_seconds)} to train {self.num_students} students{folds}{peers} ({teacher}), "
             f"{_size(self.memory_bytes)} of memory and {_size(self.disk_bytes)} of disk (estimates; the time may "
@@ -290,6 +292,17 @@ def dry_run(experiment: Experiment, *, allow_import: Iterable[str] | str = ()) -
     with allowing(allow_import):
         found = sizes(experiment, preflight(experiment))
         return plan(experiment, found, measure(experiment, found))
+
+
+def plan_of_roles(experiment: Experiment, drawn: Roles) -> Plan:
+    """The plan of a run whose files have been read; the code of import paths in it must be allowed.
+
+    Args:
+        experiment: All of the run.
+        drawn: Its roles.
+    """
+    found = sizes_of(experiment, drawn)
+    return plan(experiment, found, measure(experiment, found))
 
 
 def total(plans: Sequence[Plan]) -> Plan:

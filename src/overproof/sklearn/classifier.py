@@ -16,7 +16,7 @@ from torch import nn
 
 from overproof.api import distill
 from overproof.data import Examples, from_arrays
-from overproof.data.frames import gaps_in, is_frame, table_of_frame
+from overproof.data.frames import gaps_in, is_frame, label_array, table_of_frame
 from overproof.errors import InputError
 from overproof.methods.composition import Method
 from overproof.methods.published import method as method_by_name
@@ -115,8 +115,9 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
             X: N rows: an array of numbers, a data frame (with gaps, categories, dates), or a list of texts.
             y: [N], classes; -1, None or NaN where unknown.
             answers: Of the teacher, in place of `teacher`: [N, K] probabilities in the order of the sorted classes, a
-                data frame of them with the classes as its columns, or [N] classes. Those on labelled rows must be by a
-                teacher that was not trained on them. Metadata: a pipeline passes it on after
+                data frame of them with the classes as its columns, or [N] classes. None, NaN (a row of them), -1, or a
+                word that is no class is no answer: the row is left out, or trained on by its label alone. Those on
+                labelled rows must be by a teacher that was not trained on them. Metadata: a pipeline passes it on after
                 `set_fit_request(answers=True)`, with `enable_metadata_routing`.
 
         Raises:
@@ -170,7 +171,7 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
             halves = method.search is not None
             answers = teacher_answers(self.teacher, inputs, examples, target, seed=seed, halves=halves)
         elif not is_frame(answers) and np.ndim(answers) == 1:
-            answers = _indices(answers, target)
+            answers = _words(answers, target)
         try:
             return distill(
                 student,
@@ -272,16 +273,16 @@ def _seed_of(random_state: Any) -> int:
     return int(check_random_state(random_state).randint(2**31 - 1))
 
 
-def _indices(answers: Any, target: KnownLabels) -> Any:
-    """[N] classes as the teacher names them, by the names of the target's."""
-    found = target_of(answers, "answers")
-    if not found.known.all():
-        row = int((~found.known).argmax())
+def _words(answers: Any, target: KnownLabels) -> list[str | None]:
+    """[N] classes as the teacher names them, by the names of the target's; None where it has no answer."""
+    given = answers.cpu().numpy() if isinstance(answers, torch.Tensor) else label_array(answers)
+    if given.dtype.kind == "f":
         raise InputError(
-            f"answers has no answer in {int((~found.known).sum())} of {len(found.known)} rows, first in row {row} "
-            f"(counting from 0); leave these rows out."
+            "answers holds one number a row, not all of them whole; give classes, or [N, K] probabilities."
         )
-    return [str(found.classes[index]) for index in found.index]
+    names = {value: str(value) for value in target.classes.tolist()}
+    gone = {None, *({-1} - set(names))}
+    return [None if value in gone else names.get(value, str(value)) for value in given.tolist()]
 
 
 def _on_labels(student: str | nn.Module | ModelSpec, examples: Examples, train: TrainOptions, seed: int) -> Student:

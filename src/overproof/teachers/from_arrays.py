@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from overproof.answers.arrays import class_names_of, probs_matrix
+from overproof.answers.arrays import GivenAnswers, class_names_of, given_answers
 from overproof.answers.order import check_order
 from overproof.answers.predictions import compress
 from overproof.data import Examples, from_arrays, grouped
@@ -18,7 +18,7 @@ from overproof.data.frames import check_same_rows, frame_without, gaps_in, is_fr
 from overproof.data.wording import listed, nearest
 from overproof.errors import InputError
 from overproof.teachers.brought.given_classifier import GivenRows, cross_fitted_estimator, pool_without_halves
-from overproof.teachers.missing_answers import answered_rows, labelled_answers
+from overproof.teachers.missing_answers import answered_rows, remarks_on_labelled
 
 NUM_FOLDS = 5
 """Folds in which a classifier that is given unfitted is cross-fitted."""
@@ -116,23 +116,10 @@ def given_arrays(
     silent: NDArray[np.bool_] | None = None
     answered_pool: NDArray[np.int64] | None = None
     num_pool = len(pool) if hasattr(pool, "__len__") else 0
-    if crossed is None and not hasattr(teacher_probs, "predict_proba"):
-        if labelled is None:
-            pool, labels = without_labels(pool, labels, "pool")
-            both = answered_rows(pool, teacher_probs, labels, labelled_group)
-            labels, labelled_group, silent = both.labels, both.group, both.silent
-        else:
-            both = answered_rows(pool, teacher_probs, None, None)
-            answered_pool = both.kept
-            labelled_teacher_probs, silent, remarks = labelled_answers(labelled_teacher_probs)
-        pool, teacher_probs, remarks = both.pool, both.answers, (*both.remarks, *remarks)
     classifier = teacher_probs if hasattr(teacher_probs, "predict_proba") else None
     frames = [frame_without(each, labels if isinstance(labels, str) else None) for each in (labelled, pool)]
     _check_which(classifier, labelled, labels, labelled_teacher_probs)
-    if labelled is None:
-        pool, labels = without_labels(pool, labels, "pool")
-    else:
-        labelled, labels = without_labels(labelled, labels, "labelled")
+    # A frame without its column of labels is no longer one of pandas.
     for first, second, words in (
         (labelled, labels, ("labelled", "labels")),
         (labelled, labelled_teacher_probs, ("labelled", "labelled_teacher_probs")),
@@ -140,8 +127,29 @@ def given_arrays(
         (pool if labelled is None else None, labels, ("pool", "labels")),
     ):
         check_same_rows(first, second, *words)
+    if labelled is None:
+        pool, labels = without_labels(pool, labels, "pool")
+    else:
+        labelled, labels = without_labels(labelled, labels, "labelled")
     names = class_names_of(None if classifier is not None else teacher_probs, labels, class_names)
-    given = probs_matrix(teacher_probs, "teacher_probs", names) if classifier is None else None
+    own: GivenAnswers | None = None
+    given: Tensor | None = None
+    if crossed is not None:
+        given = crossed.probs
+    elif classifier is None:
+        answers = given_answers(teacher_probs, "teacher_probs", names)
+        if answers.silent.any():
+            # An error then names the row as it was given.
+            compress(answers.probs, source="teacher_probs")
+        if labelled is None:
+            both = answered_rows(pool, answers, labels, labelled_group)
+            labels, labelled_group, silent = both.labels, both.group, both.silent
+        else:
+            both = answered_rows(pool, answers, None, None)
+            own = given_answers(labelled_teacher_probs, "labelled_teacher_probs", names)
+            silent, answered_pool = own.silent, both.kept
+        pool, given = both.pool, both.probs
+        remarks = (*both.remarks, *(() if own is None else remarks_on_labelled(own)))
     num_classes = len(names) if given is None else given.shape[1]
     names = names or tuple(str(index) for index in range(num_classes))
     if len(names) != num_classes:
@@ -163,9 +171,10 @@ def given_arrays(
             compress(given, source="teacher_probs")
         labelled_examples = replace(everyone.take(known), origin="labelled")
         pool_examples = replace(everyone.take(~known), origin="pool")
-        labelled_teacher_probs = None if given is None else given[known]
+        labelled_probs = None if given is None else given[known]
         given = None if given is None else given[~known]
     else:
+        labelled_probs = None if own is None else own.probs
         pool_examples = _examples(pool, None, names, "pool")
         labelled_examples = _examples(labelled, labels, names, "labelled")
         if labelled_group is not None:
@@ -182,7 +191,8 @@ def given_arrays(
     asked = [GivenRows(*each) for each in zip((labelled_examples, pool_examples), frames, strict=True)]
     if given is None:
         return _taught(classifier, *asked, seed=seed, halves=halves)
-    pool_probs, labelled_probs = given, probs_matrix(labelled_teacher_probs, "labelled_teacher_probs", names)
+    assert labelled_probs is not None, "given with those of the pool"
+    pool_probs = given
     if labelled_probs.shape[1] != num_classes:
         raise InputError(
             f"labelled_teacher_probs has {labelled_probs.shape[1]} columns and teacher_probs {num_classes}; both need "

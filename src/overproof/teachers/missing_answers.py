@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from overproof.answers.arrays import answer_array, lacks_answer
+from overproof.answers.arrays import GivenAnswers, lacks_answer
 from overproof.data import Examples, from_arrays
-from overproof.data.frames import check_same_rows, gaps_in, label_array
+from overproof.data.frames import gaps_in, label_array
+from overproof.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -17,60 +18,65 @@ class AnsweredRows:
     """Arguments of `overproof.teachers.from_arrays.given_arrays` without rows that say nothing.
 
     Args:
-        pool: As there; so are the next three.
-        answers: With any class where there is none.
+        pool: As there; so are labels and group.
+        probs: [M, K], the answers to the rows that are left; where there is none they mean nothing.
         labels: Of the rows that are left.
         group: Likewise.
-        silent: [N], where there is no answer; None for nowhere.
-        kept: [N], which of the given rows these are; None for all.
-        remarks: On the answers that are missing.
+        silent: [M], where there is no answer.
+        kept: [M], which of the given rows these are; None for all.
+        remarks: On the answers.
     """
 
     pool: Any
-    answers: Any
+    probs: Tensor
     labels: Any
     group: Any
-    silent: NDArray[np.bool_] | None = None
+    silent: NDArray[np.bool_]
     kept: NDArray[np.int64] | None = None
     remarks: tuple[str, ...] = ()
 
 
-def answered_rows(pool: Any, answers: Any, labels: Any, group: Any) -> AnsweredRows:
+def answered_rows(pool: Any, answers: GivenAnswers, labels: Any, group: Any) -> AnsweredRows:
     """Examples, answers, labels and groups without the rows that have neither an answer nor a label.
 
     Args:
         pool: N examples.
-        answers: Theirs, of any form.
+        answers: [N], theirs.
         labels: [N]; None where none is known.
         group: [N] or None.
+
+    Raises:
+        InputError: No row without a label has an answer.
     """
-    given = answer_array(answers)
-    num = -1 if given is None else len(given)
-    unchanged = AnsweredRows(pool=pool, answers=answers, labels=labels, group=group)
+    silent, num = answers.silent, len(answers.silent)
+    unchanged = AnsweredRows(
+        pool=pool, probs=answers.probs, labels=labels, group=group, silent=silent, remarks=answers.remarks
+    )
     words = None if labels is None else label_array(labels.numpy() if isinstance(labels, Tensor) else labels)
-    if given is None or (words is not None and len(words) != num):
+    if not silent.any() or (words is not None and len(words) != num):
         # Other lengths are refused where they are compared.
         return unchanged
-    silent = lacks_answer(given)
-    if not silent.any() or silent.all():
-        return unchanged
-    check_same_rows(pool, labels, "pool", "labels")
     examples = pool if isinstance(pool, Examples) else from_arrays(pool, origin="pool", missing=gaps_in(pool))
     if len(examples) != num:
         return unchanged
     known = np.zeros(num, bool) if words is None else ~lacks_answer(words)
+    if silent[~known].all() and not known.all():
+        raise InputError(
+            f"teacher_probs answers none of the {int((~known).sum())} rows without a label, but has {answers.instead}; "
+            f"the student learns from answers to these."
+        )
     kept = np.flatnonzero(known | ~silent)
     labelled = int((known & silent).sum())
     said = [f"{num - len(kept)} without a label are left out"] if len(kept) < num else []
     said += [_keep(labelled, int((known & ~silent).sum()))] if labelled else []
     return AnsweredRows(
         pool=examples.take(kept),
-        answers=_filled(given, silent)[kept],
+        probs=answers.probs[kept],
         labels=None if words is None else words[kept],
         group=None if group is None else np.asarray(group, object)[kept].tolist(),
         silent=silent[kept],
         kept=kept,
-        remarks=(f"teacher_probs has no answer (None) in {int(silent.sum())} of {num} rows; {'; '.join(said)}.",),
+        remarks=(_no_answer("teacher_probs", answers, said), *answers.remarks),
     )
 
 
@@ -81,23 +87,17 @@ def _keep(num: int, others: int) -> str:
     )
 
 
-def _filled(answers: NDArray[Any], silent: NDArray[np.bool_]) -> NDArray[Any]:
-    """Answers with any class where there is none: that row is marked, and nobody reads it."""
-    filled = answers.copy()
-    filled[silent] = answers[~silent][0]
-    return filled
+def _no_answer(option: str, answers: GivenAnswers, said: list[str]) -> str:
+    num, silent = len(answers.silent), int(answers.silent.sum())
+    return f"{option} has no answer in {silent} of {num} rows, but {answers.instead}; {'; '.join(said)}."
 
 
-def labelled_answers(values: Any) -> tuple[Any, NDArray[np.bool_] | None, tuple[str, ...]]:
-    """Answers to labelled examples, where there is none, and a remark on these.
+def remarks_on_labelled(answers: GivenAnswers) -> tuple[str, ...]:
+    """Remarks on answers to labelled examples, which keep their label where there is none.
 
     Args:
-        values: Of any form.
+        answers: `labelled_teacher_probs`, as they were read.
     """
-    given = answer_array(values)
-    silent = None if given is None else lacks_answer(given)
-    if given is None or silent is None or not silent.any() or silent.all():
-        return values, None, ()
-    said = _keep(int(silent.sum()), int((~silent).sum()))
-    remark = f"labelled_teacher_probs has no answer (None) in {int(silent.sum())} of {len(given)} rows; {said}."
-    return _filled(given, silent), silent, (remark,)
+    silent = int(answers.silent.sum())
+    said = [_keep(silent, len(answers.silent) - silent)]
+    return (*([_no_answer("labelled_teacher_probs", answers, said)] if silent else []), *answers.remarks)

@@ -13,6 +13,7 @@ BAR_WIDTH = 24
 def page(assessment: Assessment) -> RenderableType:
     """The recommendation first, then the facts it is based on."""
     top = Text.assemble(("Recommendation: ", "bold"), (assessment.recommendation, "bold"), "\n", assessment.reason)
+    top.append(f"\nIn the experiment:\n  {assessment.yaml}")
     facts = _table("", "", "")
     facts.add_row(
         "teacher accuracy",

@@ -48,7 +48,7 @@ def show_result(result: "RunResult", as_json: bool, noted: "Collection[str]" = (
         rows = dict.fromkeys(facts["method"] for facts in result.students)
         console.print(f"Trained: {', '.join(rows)}.\n\n{result.judged_on.sentence()}")
     if result.summary and all(row.method != "teacher" for row in result.summary):
-        console.print("The teacher has no row: its files answer too little of the test.")
+        console.print("The teacher has no row: its files answer too few of the examples that judge.")
     for finding in not_repeated(result.findings, noted):
         console.print(f"\n{finding}")
     page = "report.html, " if (result.folder / "report.html").exists() else ""
