@@ -33,6 +33,7 @@ PLACES: dict[str, dict[str, str]] = {
         "_read": "the file that the user names; Parquet is data",
         "_arrow": "the file that the user names; Arrow is data",
     },
+    "commands/init.py": {"init": "paths that the user has typed"},
     "commands/output/json_output.py": {"answers_as_json": "a seed and a number"},
     "data/find_files.py": {
         "_somewhere": "a top-level package is found, not imported; the file is the user's own option",
