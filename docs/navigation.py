@@ -32,6 +32,7 @@ ORDER: dict[str, list[str]] = {
         "automatic.md",
         "peer_rounds.md",
         "compare.md",
+        "scale.md",
         "howto/report.md",
         "export.md",
     ],

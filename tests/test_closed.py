@@ -130,7 +130,7 @@ PLACES: dict[str, dict[str, str]] = {
         "holds_work": "constants",
         "student_folder": "`check_file_name` has checked the row",
     },
-    "runs/folder/steps.py": {"step.alone": "an argument of the call"},
+    "runs/folder/steps.py": {"working_on": "what the user named for the call"},
     "runs/inputs/content.py": {"check_content": "`imported` refuses what the user has not named"},
     "runs/inputs/files.py": {"_of_source": "constants"},
     "runs/pipeline.py": {
@@ -149,6 +149,10 @@ PLACES: dict[str, dict[str, str]] = {
     "answers/tools/numbers.py": {"read_array": "`allow_pickle=False`, and a check of type and shape"},
     "runs/asking/teacher.py": {"ask_teacher": "the names are digests"},
     "runs/asking/next_rows.py": {"draw_next": "paths that the user has named"},
+    "teachers/elsewhere.py": {
+        "OpenedElsewhere.__call__": "what the user named for the command, sent by its process",
+        "OpenedElsewhere.__call__.probs": "what the user named for the command, sent by its process",
+    },
     "teachers/endpoint/client.py": {"need_client": "a constant"},
     "storage/arrays.py": {
         "_write": "names of the package",

@@ -24,8 +24,10 @@ from overproof.methods.published import method as method_by_name
 from overproof.methods.published import reads_labelled_answers
 from overproof.models import ModelSpec, Placed, build, join
 from overproof.models.importing import as_paths
+from overproof.processes import HERE, Engine
 from overproof.progress import Progress, Silent
 from overproof.report import write_report
+from overproof.runs.caches import Caches
 from overproof.runs.experiment import Experiment
 from overproof.runs.folder.result_file import RunResult
 from overproof.runs.folder.run_log import LOGGER
@@ -49,6 +51,7 @@ def run(
     report: bool = False,
     progress: Progress | None = None,
     allow_import: Iterable[str] | str = (),
+    engine: Engine = HERE,
 ) -> RunResult:
     """Run an experiment: label, distill, evaluate, and report where asked for.
 
@@ -58,6 +61,7 @@ def run(
         report: Whether to write report.html too, as the command line does.
         progress: Shows how far it is.
         allow_import: Import paths `package.module:name` in the experiment whose code may be run.
+        engine: Where shards are answered and students are trained: `overproof.scale.engine_on`.
 
     Raises:
         InputError: A file, an option or the folder's content does not fit; nothing half-written is left.
@@ -66,6 +70,7 @@ def run(
         experiment=experiment,
         folder=Path(folder),
         progress=progress or Silent(),
+        caches=Caches(engine=engine),
         allow_import=as_paths(allow_import),
     )
     result = work.all_steps()

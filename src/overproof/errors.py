@@ -20,6 +20,10 @@ class NotFiniteError(InputError, FloatingPointError):
     """A number that should be finite is not: a loss, a weight or a prediction of a training that diverged."""
 
 
+class ClusterError(RuntimeError):
+    """A cluster failed, and the same command may succeed later: one sentence, and exit code 1."""
+
+
 def nearest_word(word: str, known: Iterable[str]) -> str | None:
     """The known word most similar to `word`; None if none is similar. All hints at spelling mistakes are made here.
 

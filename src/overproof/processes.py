@@ -1,14 +1,18 @@
-"""Several processes that train one student together, as `torchrun` starts them; a single process needs nothing here.
+"""Several processes: those that train one student together, as `torchrun` starts them, and those that map a function.
 
 Imports torch only in a process that `torchrun` started: commands without training answer without it.
 """
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import FrameType
-from typing import Any
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def join_group() -> None:
@@ -50,6 +54,53 @@ def _group() -> Any:
     """`torch.distributed` where this process has joined a group, else None (joining one imports the module)."""
     group = sys.modules.get("torch.distributed")
     return group if group and group.is_available() and group.is_initialized() else None
+
+
+# --- a function of shards or cells, mapped here or elsewhere
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Work(Generic[Item, Result]):
+    """A function of one item, such as a shard of rows or a cell of a table, here and in another process.
+
+    Args:
+        what: What an item is called in errors, such as "student".
+        here: The function in this process.
+        elsewhere: Called in this process, where others shall compute: gives what makes the same function in another
+            process, once for all items there. That, the items and the results can be pickled.
+    """
+
+    what: str
+    here: Callable[[Item], Result]
+    elsewhere: Callable[[], Callable[[], Callable[[Item], Result]]]
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """Where functions of shards and cells are computed."""
+
+    @property
+    def remote(self) -> bool:
+        """Whether other processes compute them, each of which opens what it needs."""
+        ...
+
+    def map(self, work: Work[Item, Result], items: Iterable[Item]) -> Iterator[Result]:
+        """The results in the order of the items, which are made as they are needed; the same bytes everywhere."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Here:
+    """The plain loop: one item after another in this process."""
+
+    remote: bool = False
+
+    def map(self, work: Work[Item, Result], items: Iterable[Item]) -> Iterator[Result]:
+        """The results in the order of the items."""
+        return map(work.here, items)
+
+
+HERE = Here()
 
 
 # --- signals

@@ -3,7 +3,9 @@
 Every shard of rows is committed when it is computed, so that an interrupted run resumes with the first missing shard.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +15,29 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from overproof.answers.predictions import Answers, compress, word_tensor
+from overproof.data import Examples
 from overproof.errors import InputError
+from overproof.processes import Engine, Work
+from overproof.seeds import digest
 from overproof.storage import store
 from overproof.storage.shard import Block, Header, Ids, StoreKey, digest_of_ids, digest_of_names
+
+
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class AskedBy:
+    """A teacher whose shards an engine maps, some of them perhaps in other processes.
+
+    Args:
+        engine: Where.
+        take: Rows -> the examples.
+        probs: Examples -> the teacher's probabilities [n, K], in this process.
+        elsewhere: As in `Work`: gives what opens the same teacher in another process.
+    """
+
+    engine: Engine
+    take: Callable[[slice], Examples]
+    probs: Callable[[Examples], Tensor]
+    elsewhere: Callable[[], Callable[[], Callable[[Examples], Tensor]]]
 
 
 def answer(
@@ -23,7 +45,7 @@ def answer(
     ids: Ids,
     key: StoreKey,
     class_names: tuple[str, ...],
-    ask: Callable[[slice], Tensor | Answers],
+    ask: Callable[[slice], Tensor | Answers] | AskedBy,
     *,
     rows_per_shard: int = 4096,
     source: str = "pool",
@@ -41,7 +63,7 @@ def answer(
         key: What the answers follow from.
         class_names: K names, in the order of the teacher's columns.
         ask: Rows -> the teacher's probabilities [n, K] for them, or its answers as they are stored. Called in order,
-            once for each shard.
+            once for each shard. Or a teacher that an engine asks.
         rows_per_shard: Rows that are committed together, and at most lost by an interruption. A store that exists
             already keeps its own.
         source: What to call the examples in errors.
@@ -52,23 +74,59 @@ def answer(
         InputError: The folder belongs to another key or to other examples, a shard is damaged, or the teacher's answer
             is not a distribution over the classes. What was committed stays.
     """
-    K = len(class_names)
-
-    def compute(rows: slice) -> Block:
-        teacher_probs = ask(rows)
-        if isinstance(teacher_probs, Answers):
-            return _columns(teacher_probs)
-        if teacher_probs.shape != (rows.stop - rows.start, K):
-            raise InputError(
-                f"The teacher answered rows {rows.start} to {rows.stop - 1} of {source} with an array of shape "
-                f"{tuple(teacher_probs.shape)}; it must be {(rows.stop - rows.start, K)}: a row each, {K} classes."
-            )
-        numbers = np.arange(rows.start, rows.stop)
-        return _columns(compress(teacher_probs, source=f"The teacher's answers for {source}", row_numbers=numbers))
-
+    num_classes = len(class_names)
+    checked = partial(_checked_answers, num_classes=num_classes, source=source)
     header = _header("answers", ids, key, class_names, rows_per_shard, source)
+
+    def compute(shards: Iterable[slice]) -> Iterator[Block]:
+        if not isinstance(ask, AskedBy):
+            return (checked(rows, ask(rows)) for rows in shards)
+        work = Work(
+            what="shard",
+            here=partial(_asked, ask.probs, checked),
+            elsewhere=lambda: partial(_asked_elsewhere, ask.elsewhere(), checked),
+        )
+        return ask.engine.map(work, ((rows, ask.take(rows)) for rows in shards))
+
     store.fill(Path(folder), ids, header, class_names, compute, source=source, progress=progress)
     return read(folder, ids=ids, key=key, class_names=class_names, source=source, mmap=mmap)
+
+
+def _checked_answers(rows: slice, found: Tensor | Answers, *, num_classes: int, source: str) -> Block:
+    """The columns of one shard, as they are stored."""
+    if isinstance(found, Answers):
+        return _columns(found)
+    num_rows = rows.stop - rows.start
+    if found.shape != (num_rows, num_classes):
+        raise InputError(
+            f"The teacher answered rows {rows.start} to {rows.stop - 1} of {source} with an array of shape "
+            f"{tuple(found.shape)}; it must be {(num_rows, num_classes)}: a row each, {num_classes} classes."
+        )
+    numbers = np.arange(rows.start, rows.stop)
+    return _columns(compress(found, source=f"The teacher's answers for {source}", row_numbers=numbers))
+
+
+def digest_of_answers(teacher_probs: Tensor) -> str:
+    """Hash of a teacher's answers as they are stored, in hex.
+
+    Args:
+        teacher_probs: Its probabilities [n, K].
+    """
+    parts = _columns(compress(teacher_probs, source="The teacher's answers"))
+    return digest(b"".join(parts[name].tobytes() for name in sorted(parts)))
+
+
+def _asked(
+    probs: Callable[[Examples], Tensor], checked: Callable[[slice, Tensor], Block], shard: tuple[slice, Examples]
+) -> Block:
+    rows, examples = shard
+    return checked(rows, probs(examples))
+
+
+def _asked_elsewhere(
+    opened: Callable[[], Callable[[Examples], Tensor]], checked: Callable[[slice, Tensor], Block]
+) -> Callable[[tuple[slice, Examples]], Block]:
+    return partial(_asked, opened(), checked)
 
 
 def read(
@@ -167,7 +225,7 @@ def embed(
         return {"features": _as_bytes(features)}
 
     header = _header("embeddings", ids, key, (), rows_per_shard, source)
-    store.fill(Path(folder), ids, header, (), checked, source=source, progress=progress)
+    store.fill(Path(folder), ids, header, (), partial(map, checked), source=source, progress=progress)
     stored = store.load(
         Path(folder), kind="embeddings", key=key, class_names=(), ids=ids, source=source, align=False, mmap=mmap
     )

@@ -5,7 +5,16 @@ from typing import Annotated
 
 import typer
 
-from overproof.commands.output.terminal import AllowImport, AsJson, Changes, not_repeated, print_json, remarks, results
+from overproof.commands.output.terminal import (
+    AllowImport,
+    AsJson,
+    Changes,
+    On,
+    not_repeated,
+    print_json,
+    remarks,
+    results,
+)
 from overproof.errors import InputError
 
 
@@ -19,6 +28,7 @@ def assess(
     ] = None,
     change: Changes = [],  # noqa: B006
     allow_import: AllowImport = [],  # noqa: B006
+    on: On = None,
     as_json: AsJson = False,
 ) -> None:
     """Assess the teacher before any training, from labels and its answers: is it good enough, and which method fits?
@@ -32,10 +42,12 @@ def assess(
     from overproof.models.importing import as_paths
     from overproof.progress import OnTerminal
     from overproof.report import assessment_page
+    from overproof.runs.caches import Caches
     from overproof.runs.changes import typed_paths
     from overproof.runs.experiment import load
     from overproof.runs.folder.resume import experiment_in, holds_run, same_teacher
     from overproof.runs.pipeline import Run, open_run
+    from overproof.scale import engine_on
     from overproof.storage import atomic
     from overproof.storage.one_writer import writing_file
 
@@ -44,16 +56,17 @@ def assess(
     if written is not None:
         atomic.check_page(written)
     named = as_paths({*allow_import, *typed_paths(change)})
-    with OnTerminal(remarks()) as progress:
+    with OnTerminal(remarks()) as progress, engine_on(on, progress) as engine:
         if folder is None:
-            work = open_run(file, progress=progress, allow_import=named)
+            work = open_run(file, progress=progress, allow_import=named, engine=engine)
         else:
             asked = load(file, change)
             earlier = experiment_in(folder) if holds_run(folder) else asked
             if same_teacher(earlier, asked):
                 # Methods and training do not matter here; the content of files is compared as ever.
                 asked = earlier.model_copy(update={"data": asked.data, "teacher": asked.teacher})
-            work = Run(experiment=asked, folder=folder, progress=progress, allow_import=named)
+            caches = Caches(engine=engine)
+            work = Run(experiment=asked, folder=folder, progress=progress, caches=caches, allow_import=named)
         found = work.assess()
     if written is not None:
         with writing_file(written):

@@ -12,6 +12,7 @@ from overproof.commands.output.terminal import (
     Changes,
     DryRun,
     ExperimentFile,
+    On,
     print_json,
     remarks,
     results,
@@ -41,6 +42,7 @@ def compare(
     ] = "",
     change: Changes = [],  # noqa: B006
     allow_import: AllowImport = [],  # noqa: B006
+    on: On = None,
     dry_run: DryRun = False,
     as_json: AsJson = False,
 ) -> None:
@@ -58,6 +60,7 @@ def compare(
     from overproof.runs.changes import typed_paths
     from overproof.runs.comparison import compare as compare_all
     from overproof.runs.comparison import load_comparison
+    from overproof.scale import engine_on
 
     comparison = load_comparison(
         file,
@@ -71,8 +74,8 @@ def compare(
     if dry_run:
         _show_plans(comparison, folder, as_json, named)
         return
-    with OnTerminal(remarks()) as progress:
-        compare_all(comparison, folder, finished=write_report, progress=progress, allow_import=named)
+    with OnTerminal(remarks()) as progress, engine_on(on, progress) as engine:
+        compare_all(comparison, folder, finished=write_report, progress=progress, allow_import=named, engine=engine)
     if not leads():
         return
     write_comparison_report(folder)

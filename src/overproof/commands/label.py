@@ -11,6 +11,7 @@ from overproof.commands.output.terminal import (
     AllowImport,
     AsJson,
     Changes,
+    On,
     RunFolder,
     print_json,
     remarks,
@@ -97,6 +98,7 @@ def label(
     send_sample: Annotated[
         bool, _option("--send-sample", "With --dry-run: send the 20 prompts, keep the answers, and measure.")
     ] = False,
+    on: On = None,
     as_json: AsJson = False,
 ) -> None:
     """Run the first step only: compute and store the teacher's answer for every example, once.
@@ -137,8 +139,12 @@ def label(
         )
     if endpoint is None:
         added = [f"data.labels={json.dumps([str(path) for path in people])}"] if people else []
-        _label_run(file, folder, [*change, *added], allow_import, dry_run, as_json)
+        _label_run(file, folder, [*change, *added], allow_import, dry_run, as_json, on)
         return
+    if on is not None:
+        raise InputError(
+            "--on maps the shards of a teacher that is computed; a model at an address is asked from here."
+        )
     if file.suffix in (".yaml", ".yml"):
         of_rows: dict[str, Any] = {"--classes": classes, "--label": label, "--text": text, "--id": key}
         of_rows |= {"--ask-again": ask_again, "--send-sample": send_sample}
@@ -183,22 +189,32 @@ def _teacher_at(file: Path, options: dict[str, Any], licence: str | None) -> dic
 
 
 def _label_run(
-    file: Path, folder: Path, change: list[str], allow_import: list[str], dry_run: bool, as_json: bool
+    file: Path,
+    folder: Path,
+    change: list[str],
+    allow_import: list[str],
+    dry_run: bool,
+    as_json: bool,
+    on: str | None = None,
 ) -> None:
     from overproof.commands.output.json_output import Earlier, answers_as_json
     from overproof.models.importing import as_paths
     from overproof.progress import OnTerminal
+    from overproof.runs.caches import Caches
     from overproof.runs.changes import typed_paths
     from overproof.runs.experiment import load
     from overproof.runs.pipeline import Run
+    from overproof.scale import engine_on
 
     experiment, named = load(file, change), as_paths({*allow_import, *typed_paths(change)})
     if dry_run:
         show_plan(experiment, folder, as_json, named)
         return
     console, earlier = remarks(), Earlier.of(folder)
-    with OnTerminal(console) as progress:
-        rows = Run(experiment=experiment, folder=folder, progress=progress, allow_import=named).label()
+    with OnTerminal(console) as progress, engine_on(on, progress) as engine:
+        caches = Caches(engine=engine)
+        work = Run(experiment=experiment, folder=folder, progress=progress, caches=caches, allow_import=named)
+        rows = work.label()
     if as_json:
         print_json(answers_as_json(experiment, folder, rows, earlier))
     console.print(f"The teacher's answers are in {folder / 'labels'}.", soft_wrap=True)

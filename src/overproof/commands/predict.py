@@ -5,7 +5,15 @@ from typing import Annotated, Any
 
 import typer
 
-from overproof.commands.output.terminal import AllowImport, AsJson, MaxUnpackedGb, print_json, quick_imports, remarks
+from overproof.commands.output.terminal import (
+    AllowImport,
+    AsJson,
+    MaxUnpackedGb,
+    On,
+    print_json,
+    quick_imports,
+    remarks,
+)
 from overproof.errors import InputError
 
 
@@ -67,6 +75,7 @@ def predict(
         ),
     ] = False,
     allow_import: AllowImport = [],  # noqa: B006
+    on: On = None,
     as_json: AsJson = False,
 ) -> None:
     """Predict with a trained student; the output has id, class and one probability per class.
@@ -82,6 +91,7 @@ def predict(
         from overproof.models import ImageEncoder, TableEncoder, load_student
         from overproof.models.saved.data_columns import columns_of
         from overproof.progress import OnTerminal
+        from overproof.scale import engine_on
 
     if risk is None and (calibrate is not None or label is not None):
         raise InputError("--calibrate and --label choose a threshold for --risk, which is not given.")
@@ -108,7 +118,7 @@ def predict(
         abstention, left_out = choose_abstention(
             loaded, student, withheld, risk=risk, confidence=confidence, new_gaps=asked
         )
-    with OnTerminal(remarks()) as progress:
+    with OnTerminal(remarks()) as progress, engine_on(on, progress) as engine:
         done = write_predictions(
             loaded,
             source,
@@ -117,6 +127,9 @@ def predict(
             spreadsheet_safe=spreadsheet_safe,
             new_gaps=asked,
             progress=progress,
+            engine=engine,
+            saved=student,
+            allow_import=allow_import,
         )
     beside = None
     if abstention is not None and left_out is not None:

@@ -7,7 +7,7 @@ import typer
 
 from overproof.commands.file_options import OPTIONS, describes_files
 from overproof.commands.output.run_table import show_plan, show_result
-from overproof.commands.output.terminal import AllowImport, AsJson, DryRun, RunFolder, remarks
+from overproof.commands.output.terminal import AllowImport, AsJson, DryRun, On, RunFolder, remarks
 from overproof.errors import InputError
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def run(
     ],
     folder: RunFolder,
     allow_import: AllowImport = [],  # noqa: B006
+    on: On = None,
     dry_run: DryRun = False,
     *,
     choices: "Choices",
@@ -46,11 +47,18 @@ def run(
     from overproof.runs.changes import typed_paths
 
     experiment = experiment_of(file, choices, with_remarks=dry_run)
-    run_experiment(experiment, folder, {*allow_import, *typed_paths(choices.changes)}, dry_run=dry_run, as_json=as_json)
+    named = {*allow_import, *typed_paths(choices.changes)}
+    run_experiment(experiment, folder, named, dry_run=dry_run, as_json=as_json, on=on)
 
 
 def run_experiment(
-    experiment: "Experiment", folder: Path, named: set[str], *, dry_run: bool = False, as_json: bool = False
+    experiment: "Experiment",
+    folder: Path,
+    named: set[str],
+    *,
+    dry_run: bool = False,
+    as_json: bool = False,
+    on: str | None = None,
 ) -> None:
     """Run an experiment with progress on the terminal, and print its result.
 
@@ -60,15 +68,17 @@ def run_experiment(
         named: Import paths that the user has named.
         dry_run: Print the plan instead.
         as_json: Print JSON.
+        on: Where to compute, as `--on`.
     """
     from overproof.api import run as run_all
     from overproof.progress import OnTerminal
+    from overproof.scale import engine_on
 
     if dry_run:
         show_plan(experiment, folder, as_json, named)
         return
-    with OnTerminal(remarks()) as progress:
-        result = run_all(experiment, folder, report=True, progress=progress, allow_import=named)
+    with OnTerminal(remarks()) as progress, engine_on(on, progress) as engine:
+        result = run_all(experiment, folder, report=True, progress=progress, allow_import=named, engine=engine)
     show_result(result, as_json, progress.noted)
 
 

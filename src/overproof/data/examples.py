@@ -120,6 +120,10 @@ class Examples:
             yield replace(part, held=part.inputs)
         self.held.release()
 
+    def in_memory(self) -> "Examples":
+        """The same examples; inputs on disk are read."""
+        return replace(self, held=self.inputs)
+
     def settled(self) -> "Examples":
         """The same examples; if they are on disk, they become all that the run uses of their file."""
         return replace(self, held=self.held.settled()) if isinstance(self.held, MappedInputs) else self

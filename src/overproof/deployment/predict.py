@@ -1,9 +1,11 @@
 """Predict classes for files of examples with a trained student, in order and in pieces of limited size."""
 
+import socket
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +29,12 @@ from overproof.data.source import check_format
 from overproof.data.wording import at_row, listed
 from overproof.deployment.abstention import Abstention
 from overproof.errors import InputError
-from overproof.models import PlainTable, Student, TableEncoder
+from overproof.models import PlainTable, Student, TableEncoder, load_student
+from overproof.models.importing import as_paths
+from overproof.processes import HERE, Engine, Work
 from overproof.progress import Progress, Silent
 from overproof.storage import atomic
+from overproof.storage.digests import content_digest
 from overproof.storage.one_writer import writing_file
 
 MAX_ROWS = 2**16
@@ -79,6 +84,9 @@ def predict(
     spreadsheet_safe: bool = False,
     new_gaps: bool = True,
     progress: Progress | None = None,
+    engine: Engine = HERE,
+    saved: Path | None = None,
+    allow_import: Iterable[str] | str = (),
 ) -> Predicted:
     """Write id, likeliest class and the probability of every class to a file, one row per example, in order.
 
@@ -99,6 +107,9 @@ def predict(
         new_gaps: Whether a number or date may be missing in a column in which none was missing in training, where
             the source allows missing values; the student reads it as the column's mean.
         progress: Shows the number of rows done.
+        engine: Where pieces are predicted: `overproof.scale.engine_on`.
+        saved: The student's folder, from which another process loads it; not needed in this process.
+        allow_import: Import paths that the user named for loading it.
 
     Raises:
         InputError: The extension is another one, the examples do not fit the student, or an id is repeated; no file is
@@ -108,23 +119,31 @@ def predict(
     unknown: dict[str, tuple[int, str]] = {}
     missing: dict[str, tuple[int, str]] = {}
     num_rows, reads = 0, find_files(source.paths, "input").files
+
+    def pieces() -> Iterator[Examples]:
+        for examples in _pieces(student, source, new_gaps):
+            if examples.keys is not None:
+                # Of strings, which have other hashes in another process.
+                seen.append(np.fromiter(map(hash, examples.keys.to_pylist()), np.int64, len(examples)))
+            yield examples
+
+    work = Work(
+        what="piece",
+        here=partial(_answers, student, abstention, schema),
+        elsewhere=lambda: _opening(saved, allow_import, abstention, schema),
+    )
     with (
         _writer(file, schema, spreadsheet_safe, reads) as write,
         (progress or Silent()).task("answers", None) as advance,
     ):
-        for examples in _pieces(student, source, new_gaps):
-            probs = student.probs(examples)
-            if isinstance(student.encoder, TableEncoder):
-                for name, (num, word) in student.encoder.unknown(examples).items():
-                    unknown[name] = unknown.get(name, (0, word))[0] + num, unknown.get(name, (0, word))[1]
-                for name, (num, reading) in student.encoder.missing(examples).items():
-                    missing[name] = missing.get(name, (0, reading))[0] + num, reading
-            table, answered = _table(student, examples, probs, abstention, schema)
-            write(table)
-            if examples.keys is not None:
-                seen.append(np.fromiter(map(hash, examples.keys.to_pylist()), np.int64, len(examples)))
-            num_rows += len(examples)
-            num_answered += answered
+        for piece in engine.map(work, pieces()):
+            for name, (num, word) in piece.unknown.items():
+                unknown[name] = unknown.get(name, (0, word))[0] + num, unknown.get(name, (0, word))[1]
+            for name, (num, reading) in piece.missing.items():
+                missing[name] = missing.get(name, (0, reading))[0] + num, reading
+            write(piece.table)
+            num_rows += len(piece.table)
+            num_answered += piece.num_answered
             advance(num_rows, "")
         if num_rows == 0:
             raise InputError(f"{listed(source.paths)} has no rows to predict; at least one is needed.")
@@ -149,6 +168,56 @@ def predict(
             for name, (num, reading) in missing.items()
         ),
     )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Piece:
+    """The predictions for some rows: a row each, how many have a class, and what is to be known of their columns."""
+
+    table: pa.Table
+    num_answered: int
+    unknown: Mapping[str, tuple[int, str]]
+    missing: Mapping[str, tuple[int, str]]
+
+
+def _answers(student: Student, abstention: Abstention | None, schema: pa.Schema, examples: Examples) -> _Piece:
+    """The predictions for some rows."""
+    table, num_answered = _table(student, examples, student.probs(examples), abstention, schema)
+    encoder = student.encoder if isinstance(student.encoder, TableEncoder) else None
+    return _Piece(
+        table=table,
+        num_answered=num_answered,
+        unknown={} if encoder is None else encoder.unknown(examples),
+        missing={} if encoder is None else encoder.missing(examples),
+    )
+
+
+def _opening(
+    saved: Path | None, allow_import: Iterable[str] | str, abstention: Abstention | None, schema: pa.Schema
+) -> Callable[[], Callable[[Examples], _Piece]]:
+    """What loads the student in another process, which must find the same files in its folder."""
+    if saved is None:
+        raise InputError("predict: another process needs the folder of the student (`saved`).")
+    return partial(_loaded_elsewhere, saved, as_paths(allow_import), _digests(saved), abstention, schema)
+
+
+def _loaded_elsewhere(
+    saved: Path,
+    allow_import: frozenset[str],
+    digests: Mapping[str, str],
+    abstention: Abstention | None,
+    schema: pa.Schema,
+) -> Callable[[Examples], _Piece]:
+    if _digests(saved) != digests:
+        raise InputError(
+            f"The folder {str(saved)!r} on {socket.gethostname()} holds another student than where the command was "
+            f"given: all nodes need the same files at this path."
+        )
+    return partial(_answers, load_student(saved, allow_import=allow_import), abstention, schema)
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    return {each.name: content_digest(each) for each in sorted(folder.glob("*")) if each.is_file()}
 
 
 def _repeated(seen: list[np.ndarray]) -> int:

@@ -1,4 +1,7 @@
-"""What the runs of a comparison and the students of a run share: each file read, teacher opened, set encoded once."""
+"""What the runs of a comparison and the students of a run share: each file read, teacher opened, set encoded once.
+
+And where the work of all of them is done (`engine`).
+"""
 
 import json
 import time
@@ -21,6 +24,7 @@ from overproof.data.options import DataOptions
 from overproof.errors import InputError
 from overproof.models import Dense, Encoder, Inputs, Ragged
 from overproof.models.encoding_cache import EncodingCache
+from overproof.processes import HERE, Engine
 from overproof.storage.digests import content_digest
 from overproof.storage.id_index import IdIndex
 from overproof.teachers import Brought, brought_kind_of, joined_by
@@ -48,18 +52,24 @@ class Caches:
         runs: The runs' folders, in which a teacher's answers to the same examples are looked up before it computes
             them.
         answer_files: Parsed files of answers.
+        engine: Where shards are answered and students are trained.
         asked: By the options of a teacher that is asked at an address: the same as one with a file of answers, and a
             sentence about it.
     """
 
     folder: Path | None = None
     runs: tuple[Path, ...] = ()
+    engine: Engine = HERE
     answer_files: ParsedFiles = field(default_factory=ParsedFiles)
     asked: dict[str, tuple[ScorerOptions, str]] = field(default_factory=dict)
     _answers: dict[str, ParsedFiles] = field(default_factory=dict)
     _opened: dict[str, Brought] = field(default_factory=dict)
     _read: dict[str, Examples] = field(default_factory=dict)
     _sets: dict[str, _EncodedSet] = field(default_factory=dict)
+
+    def elsewhere(self) -> "Caches":
+        """The same for another process, which has read nothing yet and works by itself."""
+        return Caches(folder=self.folder, runs=self.runs, asked=self.asked)
 
     def read(self, source: Source, *, role: str) -> Examples:
         """As `overproof.data.read`, each file once."""

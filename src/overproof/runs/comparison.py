@@ -13,7 +13,8 @@ Every budget is a run of its own; files and encodings that they share are read a
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -24,11 +25,12 @@ from overproof.errors import InputError
 from overproof.evaluation.holm import corrected
 from overproof.models.importing import as_paths
 from overproof.options import validated
-from overproof.processes import leads, wait_for_all
+from overproof.processes import HERE, Engine, Work, leads, wait_for_all
 from overproof.progress import Progress, Silent
 from overproof.runs.caches import Caches
 from overproof.runs.changes import changed
 from overproof.runs.experiment import Experiment, StudentOptions, by_name, dump, experiment_from, options_in
+from overproof.runs.folder.cells import Cell, opening_of
 from overproof.runs.folder.result_file import RunResult
 from overproof.runs.folder.resume import COMPARISON, EXPERIMENT, STAGED, extends, may_be_replaced
 from overproof.runs.inputs.files import without_paths
@@ -180,6 +182,7 @@ def compare(
     finished: Callable[[Run], object] = lambda run: None,
     progress: Progress | None = None,
     allow_import: Iterable[str] | str = (),
+    engine: Engine = HERE,
 ) -> Compared:
     """Run a comparison; finished runs are skipped, so that the same call resumes.
 
@@ -190,6 +193,7 @@ def compare(
         finished: Called with every run once its result is written, while its data are still in memory.
         progress: Shows the progress of long work.
         allow_import: Import paths `package.module:name` in the experiment whose code may be run.
+        engine: Where shards are answered and students are trained: `overproof.scale.engine_on`.
 
     Raises:
         InputError: A file, an option or the folder's content does not fit, or another process writes to it; this is
@@ -197,7 +201,7 @@ def compare(
     """
     folder, progress = Path(folder), progress or Silent()
     with writing(folder):
-        return _compare(comparison, folder, finished, progress, as_paths(allow_import))
+        return _compare(comparison, folder, finished, progress, as_paths(allow_import), engine)
 
 
 def _compare(
@@ -206,10 +210,11 @@ def _compare(
     finished: Callable[[Run], object],
     progress: Progress,
     named: frozenset[str],
+    engine: Engine,
 ) -> Compared:
     runs = comparison.runs()
     _check(comparison, folder)
-    caches = Caches(folder=folder, runs=tuple(folder / each.name for each in runs))
+    caches = Caches(folder=folder, runs=tuple(folder / each.name for each in runs), engine=engine)
 
     def opened(each: ComparisonRun, found: Sequence[InputRecord] = ()) -> Run:
         return Run(
@@ -232,6 +237,8 @@ def _compare(
         for each, found in zip(runs, inputs, strict=True):
             record_run(folder / each.name, each.experiment, caches, found)
     wait_for_all()
+    if engine.remote:
+        _train_all([opened(each, found) for each, found in zip(runs, inputs, strict=True)], progress)
     results = []
     with progress.task("runs", len(runs)) as advance:
         for number, (each, found) in enumerate(zip(runs, inputs, strict=True)):
@@ -249,6 +256,22 @@ def _compare(
         write_folder(folder, {RESULT: atomic.json_bytes(content)}, kind="comparison", unchanged=options)
     wait_for_all()
     return done
+
+
+def _train_all(runs: Sequence[Run], progress: Progress) -> None:
+    """Train the students of all runs as one lot, so that no process of an engine waits for the last ones of a run."""
+    engine, left = runs[0].caches.engine, list[Cell]()
+    with ExitStack() as locks:
+        for each in runs:
+            locks.enter_context(writing(each.folder))
+            # Read anew for each run: one at a time is held in memory.
+            run = replace(each)
+            run.label()
+            left += run.unfinished(run.cells())
+        work = Work(what="student", here=lambda cell: cell, elsewhere=lambda: opening_of(runs))
+        with progress.task("students", len(left)) as advance:
+            for number, cell in enumerate(engine.map(work, left)):
+                advance(number + 1, f"{cell.run}: {cell}")
 
 
 def holds_comparison(folder: Path) -> bool:

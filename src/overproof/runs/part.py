@@ -4,19 +4,24 @@ OUT/labels, OUT/students           of the whole run: the students that are expor
 OUT/folds/fold-F/labels, students  of fold F, where labelled rows are cross-validated: trained on the other folds
 """
 
+import shutil
+import time
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from overproof.errors import NotFiniteError
 from overproof.processes import leads
 from overproof.progress import Progress
 from overproof.runs.caches import Caches
-from overproof.runs.experiment import Experiment, MethodOptions
-from overproof.runs.folder.resume import student_folder
+from overproof.runs.costs import note
+from overproof.runs.experiment import Experiment
+from overproof.runs.folder.resume import remove_checkpoints, student_folder
 from overproof.runs.folder.run_log import RunLog
 from overproof.runs.given_labels import GivenLabels
 from overproof.runs.roles import Roles
 from overproof.runs.scorer_answers import ScorerAnswers
+from overproof.runs.seed_inputs import SeedInputs
 from overproof.runs.students import Students
 from overproof.runs.teacher_answers import TeacherAnswers
 
@@ -81,9 +86,36 @@ class Part:
             called=self.name,
         )
 
-    def student_folder(self, seed: int, each: MethodOptions) -> Path:
+    def student_folder(self, seed: int, row: str) -> Path:
         """The folder of one student."""
-        return student_folder(self.folder, seed, each.row)
+        return student_folder(self.folder, seed, row)
+
+    def train(self, inputs: SeedInputs, row: str) -> None:
+        """Train one student, write it to its folder, and note the seconds that it took.
+
+        Args:
+            inputs: What every student of its seed is made from.
+            row: Its row of the table.
+
+        Raises:
+            NotFiniteError: The training diverged; nothing of it is kept.
+        """
+        each = next(each for each in self.students.rows(inputs.seed) if each.row == row)
+        folder, began = self.student_folder(inputs.seed, row), time.perf_counter()
+        called = f"{row}, seed {inputs.seed}{self.name}"
+        try:
+            self.students.train(inputs, each, folder)
+        except NotFiniteError as error:
+            # The same options would diverge again, so nothing of this training is worth keeping.
+            if leads():
+                shutil.rmtree(folder, ignore_errors=True)
+            option = f"train.learning_rate' of row {row!r}"
+            sentence = str(error).replace("train.learning_rate'", option) if "learning_rate" in each.train else error
+            raise NotFiniteError(f"Row {row!r}, seed {inputs.seed}{self.name}: {sentence}") from None
+        seconds = time.perf_counter() - began
+        note(self.folder, "train", row, inputs.seed, inputs.num_for(each.pool), seconds)
+        self.log.write("student", f"{called}: {seconds:.1f} s")
+        remove_checkpoints(folder)
 
     def folds(self, shared: Path) -> tuple["Part", ...]:
         """A part for each fold of the labelled rows, trained without it and judged on it; none where a test judges.

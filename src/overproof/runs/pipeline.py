@@ -25,8 +25,7 @@ Every step skips what is finished, so that the same call resumes (`overproof.run
 
 import itertools
 import shutil
-import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -34,18 +33,19 @@ from pathlib import Path
 from overproof.assessment.assess import Assessment, assess
 from overproof.data import num_bytes
 from overproof.data.options import LARGE_BYTES
-from overproof.errors import InputError, NotFiniteError
+from overproof.errors import InputError
 from overproof.evaluation.findings import RunFacts, findings_of
 from overproof.evaluation.judged import JudgedOn
 from overproof.evaluation.verdict import summarise
 from overproof.models import as_matrix
 from overproof.models.importing import allowing, as_paths
-from overproof.processes import leads, place, wait_for_all
+from overproof.processes import HERE, Engine, Work, leads, place, wait_for_all
 from overproof.progress import Progress, Silent
 from overproof.runs.answered import Asking, read_answered
 from overproof.runs.caches import Caches
-from overproof.runs.costs import measured, note
-from overproof.runs.experiment import Experiment, MethodOptions
+from overproof.runs.costs import measured
+from overproof.runs.experiment import Experiment
+from overproof.runs.folder.cells import Cell, cells_of, opening_of, training, unfinished
 from overproof.runs.folder.citations import record_papers, recorded_papers
 from overproof.runs.folder.result_file import RESULT, RunResult, write_result
 from overproof.runs.folder.resume import (
@@ -54,9 +54,7 @@ from overproof.runs.folder.resume import (
     experiment_in,
     groups_in_use,
     holds_run,
-    is_finished,
     no_run,
-    remove_checkpoints,
 )
 from overproof.runs.folder.run_log import RunLog
 from overproof.runs.folder.steps import step
@@ -68,17 +66,23 @@ from overproof.runs.plan import check_room, plan_of_roles
 from overproof.runs.preflight import check_assessable, preflight
 from overproof.runs.roles import Roles, SeedRoles
 from overproof.runs.scoring import score
-from overproof.runs.seed_inputs import SeedInputs
 from overproof.runs.teacher_answers import TeacherAnswers
 
 
-def open_run(folder: Path | str, *, progress: Progress | None = None, allow_import: Iterable[str] | str = ()) -> "Run":
+def open_run(
+    folder: Path | str,
+    *,
+    progress: Progress | None = None,
+    allow_import: Iterable[str] | str = (),
+    engine: Engine = HERE,
+) -> "Run":
     """A run by its folder.
 
     Args:
         folder: The run's.
         progress: Shows the progress of long work.
         allow_import: Import paths `package.module:name` in the folder whose code may be run.
+        engine: Where shards are answered and students are trained.
 
     Raises:
         InputError: The folder holds no run.
@@ -90,6 +94,7 @@ def open_run(folder: Path | str, *, progress: Progress | None = None, allow_impo
         experiment=experiment_in(folder),
         folder=folder,
         progress=progress or Silent(),
+        caches=Caches(engine=engine),
         allow_import=as_paths(allow_import),
     )
 
@@ -191,28 +196,28 @@ class Run:
     @step
     def distill(self) -> None:
         """Train one student for each method and seed; without a test, also one without each fold of the labels."""
-        self.begin(trains=True)
-        places = list(itertools.product(self._parts(), self.experiment.seeds))
-        cells = [(part, seed, each) for part, seed in places for each in part.students.rows(seed)]
-        finished = [cell for cell in cells if is_finished(cell[0].student_folder(*cell[1:]))]
-        # All processes must have checked the finished students before one of them writes.
-        wait_for_all()
+        cells = self.cells()
+        left = self.unfinished(cells)
+        work = Work(what="student", here=self.trains(), elsewhere=lambda: opening_of([self]))
         with self.progress.task("students", len(cells)) as advance:
-            for number, (part, seed, each) in enumerate(finished):
-                remove_checkpoints(part.student_folder(seed, each))
-                advance(number + 1, f"{each.row}, seed {seed}{part.name}")
-            done = len(finished)
-            for part, seed in places:
-                rows = [cell[2] for cell in cells if cell[:2] == (part, seed) and cell not in finished]
-                if not rows:
-                    continue
-                # One seed's encoded examples are held at a time.
-                inputs = part.students.inputs_of(seed)
-                for each in rows:
-                    self._train(part, inputs, each)
-                    done += 1
-                    advance(done, f"{each.row}, seed {seed}{part.name}")
+            for number, cell in enumerate(self.caches.engine.map(work, left)):
+                advance(len(cells) - len(left) + number + 1, str(cell))
         wait_for_all()
+
+    @step
+    def cells(self) -> list[Cell]:
+        """A cell for each student: for all parts, seeds and rows, in the order in which one process trains them."""
+        self.begin(trains=True)
+        return cells_of(self.folder.name, self._parts(), self.experiment.seeds)
+
+    @step
+    def unfinished(self, cells: Sequence[Cell]) -> list[Cell]:
+        """Those of some cells whose students are not trained yet; what a kill left of the others is removed."""
+        return unfinished(self._parts(), cells)
+
+    def trains(self) -> Callable[[Cell], Cell]:
+        """A function that trains the student of a cell."""
+        return training(self._parts())
 
     @step
     def evaluate(self) -> RunResult:
@@ -380,20 +385,3 @@ class Run:
     @property
     def _log(self) -> RunLog:
         return RunLog(folder=self.folder)
-
-    def _train(self, part: Part, inputs: SeedInputs, each: MethodOptions) -> None:
-        """Train one student, write it to its folder, and note the seconds that it took."""
-        seed, folder, began = inputs.seed, part.student_folder(inputs.seed, each), time.perf_counter()
-        try:
-            part.students.train(inputs, each, folder)
-        except NotFiniteError as error:
-            # The same options would diverge again, so nothing of this training is worth keeping.
-            if leads():
-                shutil.rmtree(folder, ignore_errors=True)
-            option = f"train.learning_rate' of row {each.row!r}"
-            sentence = str(error).replace("train.learning_rate'", option) if "learning_rate" in each.train else error
-            raise NotFiniteError(f"Row {each.row!r}, seed {seed}{part.name}: {sentence}") from None
-        seconds = time.perf_counter() - began
-        note(part.folder, "train", each.row, seed, inputs.num_for(each.pool), seconds)
-        self._log.write("student", f"{each.row}, seed {seed}{part.name}: {seconds:.1f} s")
-        remove_checkpoints(folder)

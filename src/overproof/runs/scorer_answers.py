@@ -5,7 +5,7 @@ Several scorers are combined in `overproof.runs.teacher_answers`.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import torch
@@ -20,6 +20,7 @@ from overproof.runs.experiment import Experiment, ScorerOptions
 from overproof.runs.roles import Roles, SeedRoles
 from overproof.storage.id_index import IdIndex
 from overproof.teachers import (
+    Asker,
     Brought,
     SharedPool,
     Trainable,
@@ -27,6 +28,7 @@ from overproof.teachers import (
     check_roles,
     cross_fitted,
     from_files,
+    opened_elsewhere,
     trainable,
 )
 from overproof.training.one_student import train_on_labels
@@ -93,13 +95,17 @@ class ScorerAnswers:
         if scorer.brought and self.whole is not None:
             return self._of_whole(self.whole, scorer, roles, seed, home)
         if scorer.brought:
+            first, engine = next(iter(roles.by_role().values())), self.caches.engine
+            teacher, names = self.opened(scorer, first), self.roles.class_names
+            elsewhere = partial(opened_elsewhere, teacher, scorer, names, first)
             answers = ask_once(
-                self.opened(scorer, next(iter(roles.by_role().values()))),
+                teacher,
                 roles.by_role(),
-                self.roles.class_names,
+                names,
                 folder=home,
                 other_stores=self._other_stores(home),
                 shared_pool=self._shared_pool(roles, home),
+                asker=Asker(engine=engine, elsewhere=elsewhere) if engine.remote else None,
                 progress=self.progress.counter(f"teacher, seed {seed}"),
             )
             if scorer.classes:

@@ -9,7 +9,7 @@ manifest.
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import takewhile
 from pathlib import Path
@@ -63,7 +63,7 @@ def fill(
     ids: Ids,
     header: Header,
     class_names: tuple[str, ...],
-    compute: Callable[[slice], Block],
+    compute: Callable[[Iterable[slice]], Iterator[Block]],
     *,
     source: str,
     progress: RowsDone | None = None,
@@ -75,7 +75,7 @@ def fill(
         ids: [N], which examples these are.
         header: What the store should be. A store already begun keeps its own rows a shard.
         class_names: For the manifest; the header has their digest.
-        compute: Rows -> their columns; called once for every missing shard.
+        compute: The rows of every missing shard -> their columns, in the same order; each is stored as it comes.
         source: What to call the examples in errors.
         progress: Called after every shard.
 
@@ -105,11 +105,13 @@ def fill(
             return
         manifest_path.unlink(missing_ok=True)  # where a shard was deleted: unfinished until it is there again
         shards, widths = [], dict[str, int]()
+        missing = {index for index, name in enumerate(names) if not (folder / name).exists()}
+        computed = compute(map(header.rows, sorted(missing)))
         for index, name in enumerate(names):
             rows, path = header.rows(index), folder / name
-            kept = path.read_bytes() if path.exists() else None
+            kept = None if index in missing else path.read_bytes()
             if kept is None:
-                block = compute(rows)
+                block = next(computed)
             else:
                 found, found_index, found_ids, block = decode_shard(kept, path)
                 if (found, found_index, found_ids.tobytes()) != (header, index, ids[rows].tobytes()):

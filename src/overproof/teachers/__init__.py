@@ -3,6 +3,7 @@
 Imports `training`, `methods`, `answers`, `models`, `data`, `storage`, `cross_fitting` and the modules below them.
 """
 
+from overproof.teachers.ask_once import Asker as Asker
 from overproof.teachers.ask_once import SharedPool as SharedPool
 from overproof.teachers.ask_once import ask_once as ask_once
 from overproof.teachers.brought.answer_files import check_roles as check_roles
@@ -14,6 +15,7 @@ from overproof.teachers.brought.given_classifier import GivenRows as GivenRows
 from overproof.teachers.brought.given_classifier import cross_fitted_estimator as cross_fitted_estimator
 from overproof.teachers.brought.saved_student import SavedTeacher as SavedTeacher
 from overproof.teachers.brought.saved_student import open_teacher as open_teacher
+from overproof.teachers.elsewhere import opened_elsewhere as opened_elsewhere
 from overproof.teachers.kinds import brought_kind_of as brought_kind_of
 from overproof.teachers.kinds import is_brought as is_brought
 from overproof.teachers.kinds import kind_of as kind_of

@@ -8,10 +8,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from overproof.answers.ask import answer
+from overproof.answers.ask import AskedBy, answer
 from overproof.answers.predictions import Answers
 from overproof.data import Examples
 from overproof.errors import InputError
+from overproof.processes import Engine
 from overproof.storage.id_index import IdIndex
 from overproof.storage.keys import ANSWERS
 from overproof.storage.shard import StoreKey
@@ -37,6 +38,19 @@ class SharedPool:
     other_stores: Sequence[Path]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True, eq=False)
+class Asker:
+    """Where a teacher is asked.
+
+    Args:
+        engine: What maps shards.
+        elsewhere: As in `Work`: gives what opens the same teacher in another process.
+    """
+
+    engine: Engine
+    elsewhere: Callable[[], Callable[[], Callable[[Examples], Tensor]]]
+
+
 def ask_once(
     teacher: Brought,
     by_role: Mapping[str, Examples],
@@ -45,6 +59,7 @@ def ask_once(
     folder: Path,
     other_stores: Sequence[Path] = (),
     shared_pool: SharedPool | None = None,
+    asker: Asker | None = None,
     progress: RowsDone | None = None,
 ) -> dict[str, Answers]:
     """A pretrained teacher's answers for every role. There are no folds, because it has seen none of the examples.
@@ -56,6 +71,7 @@ def ask_once(
         folder: Answers are stored in `folder/ROLE`.
         other_stores: More such folders; the teacher's answers there to the very same examples are copied.
         shared_pool: What some roles are drawn from; their answers are copied from those to all of it.
+        asker: Where it is asked; None asks it in this process, as `HERE` does.
         progress: Called with (rows done, rows in all) for each role in turn.
 
     Raises:
@@ -79,19 +95,29 @@ def ask_once(
             class_names,
             folder=shared_pool.folder,
             other_stores=shared_pool.other_stores,
+            asker=asker,
             progress=progress,
         )
         return answers["train"], IdIndex(shared_pool.examples.ids)
 
-    def ask_for(role: str, examples: Examples) -> Callable[[slice], Tensor | Answers]:
-        def ask(rows: slice) -> Tensor | Answers:
-            some = examples.take(torch.arange(rows.start, rows.stop))
-            if shared_pool is None or role not in shared_pool.roles:
-                return teacher.probs(some)
-            answers, index = of_shared_pool()
-            return answers.take(torch.from_numpy(index.find(some.ids)[0]))
+    def ask_for(role: str, examples: Examples) -> Callable[[slice], Tensor | Answers] | AskedBy:
+        def take(rows: slice) -> Examples:
+            return examples.take(torch.arange(rows.start, rows.stop))
 
-        return ask
+        def of_shared(rows: slice) -> Answers:
+            answers, index = of_shared_pool()
+            return answers.take(torch.from_numpy(index.find(examples.ids[rows])[0]))
+
+        if shared_pool is not None and role in shared_pool.roles:
+            return of_shared
+        if asker is None:
+            return lambda rows: teacher.probs(take(rows))
+        return AskedBy(
+            engine=asker.engine,
+            take=lambda rows: take(rows).in_memory(),
+            probs=teacher.probs,
+            elsewhere=asker.elsewhere,
+        )
 
     def answers_of(role: str, examples: Examples) -> Answers:
         key = StoreKey(teacher=teacher.fingerprint, data=examples.digest(), transform=role, code=ANSWERS)

@@ -3,7 +3,7 @@
 import errno
 import os
 
-from overproof.errors import FULL_DISK
+from overproof.errors import FULL_DISK, ClusterError
 
 _FULL = "the disk is full; free some space and run the same command again to resume."
 
@@ -11,7 +11,8 @@ _FULL = "the disk is full; free some space and run the same command again to res
 def failure(error: Exception) -> tuple[str, int] | None:
     """The sentence for an error of the operating system or of memory, and the exit code; None for other errors.
 
-    1 where the machine is short of something, 2 where a path is wrong, such as a folder that cannot be written to.
+    1 where the machine is short of something or a cluster has failed, 2 where a path is wrong, such as a folder that
+    cannot be written to.
 
     Args:
         error: The exception that ended a command.
@@ -29,6 +30,8 @@ def failure(error: Exception) -> tuple[str, int] | None:
     if "No space left on device" in str(error):
         # Writers in other languages raise exceptions of their own.
         return _FULL, 1
+    if isinstance(error, ClusterError):
+        return str(error), 1
     if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
         return "there is not enough memory; use fewer rows or lower train.batch_size.", 1
     return None

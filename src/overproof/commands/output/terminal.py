@@ -67,6 +67,15 @@ MaxUnpackedGb = Annotated[
         help="Gigabytes to which a compressed file, or the piece that is read at a time, may unpack; 8 by default.",
     ),
 ]
+On = Annotated[
+    str | None,
+    typer.Option(
+        "--on",
+        metavar="ENGINE",
+        help="Where to compute: ray (the cluster of RAY_ADDRESS or of this machine, else one that is started here) or "
+        "ray://HOST:PORT; by default in this process. The result is the same.",
+    ),
+]
 Between = Annotated[str, typer.Option(metavar="ROW,ROW", help="Two rows of the table, as auto,hard.")]
 OfSeed = Annotated[int | None, typer.Option(help="A seed of the run; its first one by default.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]

@@ -1,7 +1,8 @@
 """What every step of a run does around its work: the folder's lock, allowed imports, the log of what is made again."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Concatenate, ParamSpec, Protocol, TypeVar, runtime_checkable
 
@@ -43,12 +44,23 @@ def step(function: Callable[Concatenate[Work, Arguments], Result]) -> Callable[C
 
     @functools.wraps(function)
     def alone(work: Work, *arguments: Arguments.args, **options: Arguments.kwargs) -> Result:
-        with writing(work.folder), allowing(work.allow_import):
-            lines = lines_of(work.folder)
-            LOGGER.addHandler(lines)
-            try:
-                return function(work, *arguments, **options)
-            finally:
-                LOGGER.removeHandler(lines)
+        with writing(work.folder), working_on(work):
+            return function(work, *arguments, **options)
 
     return alone
+
+
+@contextmanager
+def working_on(work: InFolder) -> Iterator[None]:
+    """What a step does around its work but for the lock, for a process that works for the one that holds it.
+
+    Args:
+        work: What is worked on.
+    """
+    with allowing(work.allow_import):
+        lines = lines_of(work.folder)
+        LOGGER.addHandler(lines)
+        try:
+            yield
+        finally:
+            LOGGER.removeHandler(lines)
