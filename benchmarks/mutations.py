@@ -13,7 +13,7 @@ run, a decorator gone); this script adds the statement that is left out, draws a
   as a signal or no test found, says nothing about them and stops the script. It is tried in a copy of the project.
 - Every mutant is tested in a fork of one process that has imported the libraries, but nothing of the package.
 - Of the folder's tests only those run that reach the changed lines, the fastest first, as coverage.py saw it without a
-  change; all of a file where its fixtures reach them, and all tests where they run when a module is imported.
+  change; all of a file where its fixtures reach them, and all that reach the file where they run when it is imported.
 - Survivors are printed as differences. Those in `equivalent_mutants.txt` change nothing that a caller can see; the
   second share leaves them out.
 
@@ -33,8 +33,9 @@ import sys
 import tempfile
 import time
 import traceback
+import warnings
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,18 +59,10 @@ TESTS = {
     "noise": "tests/noise tests/test_cross_fitting.py",
     "methods": "tests/methods tests/storage/test_keys.py",
     "answers": "tests/answers",
-    "evaluation": "tests/evaluation",
+    "evaluation": "tests/evaluation tests/runs/people",
     "deployment": "tests/deployment",
-    "training": "tests/training/test_sampler.py tests/training/test_optimizers.py tests/training/test_loop.py "
-    "tests/training/test_what_is_drawn.py tests/training/test_held_out.py tests/training/test_augmentation.py "
-    "tests/training/test_one_student.py",
-    "training/distillation.py": "tests/training/test_loop.py tests/training/test_held_out.py "
-    "tests/training/test_one_student.py tests/models/test_estimator.py",
-    "training/imitation_search.py": "tests/scenarios/test_self_distillation.py",
-    "training/estimators.py": "tests/models/test_estimator.py",
-    "training/least_trusted.py": "tests/report/test_weights_over_training.py tests/report/test_report.py",
-    "training/peer_rounds": "tests/training/test_peer_rounds.py",
-    "training/search": "tests/training/test_search.py",
+    "training": "tests/training tests/models/test_estimator.py tests/scenarios/test_self_distillation.py "
+    "tests/report/test_weights_over_training.py tests/storage/test_checked.py",
 }
 """The tests of each file, by the longest path that it begins with; the examples in its docstrings belong to them."""
 
@@ -189,11 +182,12 @@ def sample(folder: str, size: int, seed: int) -> Iterator[Mutant]:
 
 
 def runs(code: str) -> bool:
-    """Whether Python can compile it."""
-    try:
-        compile(code, "changed", "exec")
-    except SyntaxError:
-        return False
+    """Whether Python can compile it, without a warning: `x is 0` fails tests by that alone."""
+    with warnings.catch_warnings(action="error"):
+        try:
+            compile(code, "changed", "exec")
+        except (SyntaxError, SyntaxWarning):
+            return False
     return True
 
 
@@ -266,8 +260,21 @@ class Watched:
         target.write_text(json.dumps({"lines": lines, "seconds": self.seconds}))
 
 
+@dataclass(frozen=True)
+class Chosen:
+    """A plugin of pytest: these tests in their order, and before them those that only the changed code has."""
+
+    tests: list[str]
+    seen: Collection[str]
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        place = {each: number for number, each in enumerate(self.tests)}
+        items[:] = [item for item in items if item.nodeid in place or item.nodeid not in self.seen]
+        items.sort(key=lambda item: place.get(item.nodeid, -1))
+
+
 def reached(seen: dict[str, Any], copy: Path, mutant: Mutant) -> list[str]:
-    """The tests that reach the changed lines, the fastest first; all of them where the import does.
+    """The tests that reach the changed lines, the fastest first; those that reach the file where its import does.
 
     Args:
         seen: What `Watched` wrote.
@@ -278,8 +285,7 @@ def reached(seen: dict[str, Any], copy: Path, mutant: Mutant) -> list[str]:
     statement = lines_of_statement(mutant.original, mutant.line_number)
     contexts = {each for line in statement or by_line for each in by_line.get(str(line), [])}
     near = {each for each in seen["seconds"] if each in contexts or each.partition("::")[0] in contexts}
-    chosen = near if statement else set(seen["seconds"])
-    return sorted(chosen, key=lambda each: (each not in near, seen["seconds"][each]))
+    return sorted(near or (set() if statement else seen["seconds"]), key=lambda each: seen["seconds"][each])
 
 
 def outcome_of(code: int, log: Path) -> str:
@@ -319,12 +325,15 @@ class Tests:
         self.stamp += 10
         os.utime(path, (self.stamp, self.stamp))
 
-    def run(self, arguments: list[str], limit: float, watched: Path | None = None) -> tuple[str, float]:
+    def run(
+        self, arguments: list[str], limit: float, plugins: Sequence[Any] = (), watched: Path | None = None
+    ) -> tuple[str, float]:
         """`passed`, `failed` or `too long`, and the seconds it took.
 
         Args:
             arguments: What is given to pytest.
             limit: Seconds after which the tests are stopped.
+            plugins: Of pytest.
             watched: The file that says afterwards which test reaches which line.
 
         Raises:
@@ -333,7 +342,7 @@ class Tests:
         start = time.monotonic()
         child = os.fork()
         if child == 0:
-            self._in_the_child(arguments, watched)
+            self._in_the_child(arguments, plugins, watched)
         while time.monotonic() - start < limit:
             ended, status = os.waitpid(child, os.WNOHANG)
             if ended:
@@ -343,7 +352,7 @@ class Tests:
         os.waitpid(child, 0)
         return "too long", time.monotonic() - start
 
-    def _in_the_child(self, arguments: list[str], watched: Path | None) -> None:
+    def _in_the_child(self, arguments: list[str], plugins: Sequence[Any], watched: Path | None) -> None:
         code = 99
         try:
             os.setsid()
@@ -356,7 +365,10 @@ class Tests:
             # Imported before pytest could rewrite its assertions: that concerns plugins alone.
             quiet = "-W", "ignore::pytest.PytestAssertRewriteWarning"
             code = int(
-                pytest.main(["-q", "-x", *quiet, "-p", "no:randomly", "-p", "no:cacheprovider", *arguments], watching)
+                pytest.main(
+                    ["-q", "-x", *quiet, "-p", "no:randomly", "-p", "no:cacheprovider", *arguments],
+                    [*plugins, *watching],
+                )
             )
             for each in watching:
                 each.write(watched)
@@ -398,7 +410,7 @@ def main() -> None:
                 if names not in seconds:
                     # Without a change all of them must pass. This compiles them as well, so the limit is generous.
                     watched = Path(temporary) / "watched.json"
-                    outcome, seconds[names] = tests.run([f"{PACKAGE}/{folder}", *names.split()], 3600, watched)
+                    outcome, seconds[names] = tests.run([f"{PACKAGE}/{folder}", *names.split()], 3600, watched=watched)
                     if outcome != "passed":
                         raise SystemExit(f"Without a change: {outcome}: {names}\n{tests.log.read_text()[-3000:]}")
                     seen[names] = json.loads(watched.read_text())
@@ -407,7 +419,9 @@ def main() -> None:
                 try:
                     own = reached(seen[names], copy, mutant)
                     limit = 30 + 3 * sum(seen[names]["seconds"][each] for each in own)
-                    outcome, taken = tests.run(own, limit) if own else ("passed", 0.0)
+                    files = list(dict.fromkeys(each.partition("::")[0] for each in own))
+                    chosen = Chosen(own, seen[names]["seconds"].keys())
+                    outcome, taken = tests.run(files, limit, [chosen]) if own else ("passed", 0.0)
                 except SystemExit:
                     print(f"  stopped at: {mutant.line()}", flush=True)
                     raise

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from overproof.answers.shown import described, shown
+from overproof.errors import InputError
 
 ONE, NAMELESS = (
     "The file names one class; --classes gives all.",
@@ -57,3 +58,14 @@ def test_a_file_without_names_says_so_until_they_are_given(tmp_path):
     assert NAMELESS in shown(path).reading.notes
     assert ONE not in shown(path).reading.notes
     assert NAMELESS not in shown(path, classes=("no", "yes")).reading.notes
+
+
+def test_its_columns_are_shown_and_rows_are_aligned_only_without_ids(tmp_path):
+    path = written(tmp_path / "two.jsonl", [*SCORED, {"id": "r3", "label": "neg", "score": 0.5}])
+    assert shown(path).columns == ("id", "label", "score")
+    with pytest.raises(InputError, match=r"two\.jsonl has ids, by which it is joined; leave --align out"):
+        shown(path, by_rows=True)
+    path = written(tmp_path / "none.csv", "label,confidence\nneg,0.5\npos,0.75\n")
+    assert shown(path).columns == ("label", "confidence")
+    assert [row["label"] for row in shown(path, by_rows=True).rows] == ["neg", "pos"]
+    assert shown(written(tmp_path / "numbers.txt", "0.25 0.75\n0.5 0.5\n"), by_rows=True).columns == ()

@@ -455,8 +455,9 @@ def test_the_table_fits_a_terminal_and_is_in_order():
     lines = text.splitlines()
     assert max(len(line.rstrip()) for line in lines) <= 80
     assert [line.split()[0] for line in lines[1:5]] == ["oracle", "labelled_only", "hard", "ours"]
-    assert "78.0 ± 6.6" in lines[4]
-    assert "+6.0 [+3.5, +8.5]" in lines[4]
+    # Two blanks between the columns.
+    assert lines[0].split() == ["method", "accuracy", "%", "vs", "hard", "recovered", "%", "verdict"]
+    assert lines[4].rstrip() == "ours           78.0 ± 6.6  +6.0 [+3.5, +8.5]     30 [19, 41]       BEATS"
     assert lines[4].rstrip().endswith("BEATS")
     assert lines[2].rstrip().endswith("DOES NOT BEAT")
     assert "baseline" in lines[3]
