@@ -13,6 +13,7 @@ from sklearn.datasets import dump_svmlight_file
 
 from overproof.data import Source, read
 from overproof.data.preview import preview
+from overproof.data.readers.arff import read_arff
 from overproof.errors import InputError
 
 
@@ -295,3 +296,21 @@ def test_a_list_of_objects_is_read_as_one_a_line(tmp_path: Path):
     (tmp_path / "c.json").write_text('[{"a": 1}, {"a"')
     with pytest.raises(InputError, match="starts as a JSON list and is damaged"):
         rows(tmp_path / "c.json")
+
+
+def test_values_keep_line_separators_that_are_not_ends_of_lines(tmp_path):
+    words = ["a\x0cb", "a\u2028b", "a\x85b", "a\x1cb"]
+    lines = [f"'{word}',{kind}" for word, kind in zip(words, "uxux", strict=True)]
+    head = "@relation r\n@attribute text string\n@attribute kind {u,x}\n@data\n"
+    for end in ("\n", "\r\n", "\r"):
+        content = (head.replace("\n", end) + end.join(lines) + end).encode()
+        (tmp_path / "a.arff").write_bytes(content)
+        assert read_arff(tmp_path / "a.arff", Source(path=""), "a.arff")["text"].to_pylist() == words
+    (tmp_path / "b.arff").write_bytes((head + "\n".join(lines)).encode("utf-8-sig"))
+    assert read_arff(tmp_path / "b.arff", Source(path=""), "b.arff")["text"].to_pylist() == words
+
+
+def test_an_arff_file_in_another_encoding_is_refused_with_its_line(tmp_path):
+    (tmp_path / "a.arff").write_bytes("@relation r\n@attribute t string\n@data\n'tea'\n'café'\n".encode("latin-1"))
+    with pytest.raises(InputError, match=r"a\.arff\) is not UTF-8 in line 5; save the file as UTF-8"):
+        preview(Source(path=str(tmp_path / "a.arff")), role="pool")

@@ -13,7 +13,7 @@ from overproof.answers.shapes import no_answers, renamed, without
 from overproof.answers.tables import as_text, is_binary, read_table
 from overproof.answers.tools import AUTO, TABLE, lines, numbers, recognised
 from overproof.answers.words import readings
-from overproof.data.readers.text_files import file_bytes, first_lines
+from overproof.data.readers.text_files import check_utf8, file_bytes, first_lines
 from overproof.data.source import MAX_UNPACKED_GB
 from overproof.data.wording import listed, reason
 from overproof.errors import InputError
@@ -141,7 +141,7 @@ def text_of(path: Path, num_bytes: int | None = None) -> Text:
         num_bytes: About how much of its beginning; None for all.
 
     Raises:
-        InputError: There is no such file, or it is not UTF-8.
+        InputError: There is no such file, or it is neither UTF-8 nor UTF-16.
     """
     if not path.exists():
         raise InputError(f"There is no file {path}.")
@@ -154,8 +154,13 @@ def text_of(path: Path, num_bytes: int | None = None) -> Text:
     if data[257:262] == b"ustar":
         raise InputError(f"{path} is a tar archive; unpack it, and give the file of answers in it.")
     if data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        return Text(path, data.decode("utf-16", errors="replace"))
-    return Text(path, data.decode("utf-8-sig", errors="replace"))
+        try:
+            # The beginning of a file may end within a character.
+            return Text(path, data.decode("utf-16", errors="strict" if num_bytes is None else "replace"))
+        except UnicodeDecodeError as error:
+            raise InputError(f"{path} is not UTF-16 at byte {error.start}; save the file as UTF-8.") from None
+    check_utf8(data, str(path))
+    return Text(path, data.decode("utf-8-sig"))
 
 
 def with_ids(path: Path, table: pa.Table, seen: Seen, id_column: str, ids: pa.Array) -> pa.Table:

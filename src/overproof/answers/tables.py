@@ -1,5 +1,6 @@
 """Opens a file of answers as a table with named columns: Parquet, Arrow, CSV or JSON."""
 
+import io
 import json
 from collections.abc import Mapping
 from contextlib import suppress
@@ -15,7 +16,7 @@ import pyarrow.parquet as pq
 from overproof.answers.cell_values import csv_rows, opened_cells
 from overproof.answers.form import Text, many_objects, records_table
 from overproof.answers.names import CROWD_KIT, DRAWN, INCLUSION, LABELS, plain
-from overproof.data.readers.text_files import file_bytes
+from overproof.data.readers.text_files import check_utf8, file_bytes
 from overproof.data.source import COMPRESSED, MAX_UNPACKED_GB
 from overproof.data.wording import nearest
 from overproof.errors import InputError
@@ -133,7 +134,7 @@ UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 def _csv(path: Path, text: Mapping[str, pa.DataType], mark: str) -> pa.Table:
     source, begin = _source(path)
-    lines = begin.decode("utf-8-sig", errors="replace").splitlines(keepends=True)
+    lines = list(io.StringIO(begin.decode("utf-8-sig", errors="replace"), newline=""))
     if lines and "," not in lines[0] and mark == ",":
         # As spreadsheets write it where the comma is the decimal sign.
         mark = next((other for other in (";", "\t") if other in lines[0]), mark)
@@ -154,8 +155,9 @@ def _json(path: Path, text: Mapping[str, pa.DataType]) -> pa.Table:
     source, begin = _source(path)
     if begin.decode("utf-8-sig", errors="replace").lstrip().startswith("["):
         content = source if isinstance(source, bytes) else path.read_bytes()
+        check_utf8(content, str(path))
         with many_objects():
-            records = Text(path, content.decode("utf-8-sig", errors="replace")).values()
+            records = Text(path, content.decode("utf-8-sig")).values()
         if not records or not all(isinstance(each, dict) for each in records):
             raise InputError(
                 f"{path} holds {'no rows' if not records else 'values that are no objects'}; objects are read."

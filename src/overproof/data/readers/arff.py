@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from overproof.data.readers.text_files import file_bytes
+from overproof.data.readers.text_files import check_utf8, file_bytes
 from overproof.data.source import Source
 from overproof.data.wording import at_row, listed, nearest
 from overproof.errors import InputError
@@ -46,9 +46,13 @@ def read_arff(path: Path, source: Source, name: str) -> pa.Table:
         name: Name of the file in error messages.
 
     Raises:
-        InputError: It is no ARFF file; a row does not fit its columns; weights of rows, or columns of relations.
+        InputError: It is no ARFF file, or not UTF-8; a row does not fit its columns; weights of rows, or columns of
+            relations.
     """
-    lines = file_bytes(path, name, source.max_unpacked_gb).decode("utf-8", "replace").splitlines()
+    data = file_bytes(path, name, source.max_unpacked_gb)
+    check_utf8(data, name)
+    # As Java reads lines: a form feed or a line separator of Unicode is part of a value.
+    lines = re.split("\r\n|\r|\n", data.decode("utf-8-sig"))
     attributes: list[_Attribute] = []
     rows: Iterator[str] = iter(())
     for number, line in enumerate(lines):
