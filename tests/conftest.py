@@ -1,6 +1,7 @@
 """The same numbers whatever the order of the tests, the machine or the day; shapes are checked as they run."""
 
 import functools
+import gc
 import inspect
 import os
 
@@ -16,13 +17,16 @@ import pytest
 import torch
 from hypothesis import settings
 
+# Modules that stay until the end are made in the collection of tests; the garbage collector need not look through them.
+gc.disable()
+
 # Found examples are the same in every run, and a slow machine is no failure.
 settings.register_profile("house", derandomize=True, deadline=None)
 settings.load_profile("house")
 
-FIRST_CALLS, THEN_EVERY = 20, 13
+FIRST_CALLS, THEN_EVERY = 3, 97
 """In every test the first calls of every function are checked, and one of so many after them: a training calls the same
-functions thousands of times with the same kinds of arguments. (13 is no multiple of the steps of an epoch or of the
+functions thousands of times with the same kinds of arguments. (97 is no multiple of the steps of an epoch or of the
 students of a run, so that in the long run calls of every kind are checked.)"""
 
 _check, _test = jaxtyping.jaxtyped, [0]
@@ -75,3 +79,10 @@ def _seed():
     """Tests seed what they draw; what torch draws by itself (a layer's first weights) is seeded here."""
     torch.manual_seed(0)
     _test[0] += 1
+
+
+def pytest_collection_finish():
+    """The garbage collector leaves what is there now out for good, and works again."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()

@@ -102,11 +102,13 @@ def main(arguments: list[str] | None = None) -> None:
         arguments: The command line without the program's name; `sys.argv` by default.
     """
     if arguments is not None:
+        frozen = gc.get_freeze_count()
         try:
             _stop(*_outcome(arguments))
         finally:
             leave_group()
-            gc.unfreeze()
+            if not frozen:
+                gc.unfreeze()
         return
     # The process ends after this command. Looking for garbage among all that was imported would take .4 seconds.
     atexit.register(gc.freeze)

@@ -186,14 +186,16 @@ def _quietable(function: Callable[..., Any]) -> Callable[..., Any]:
 def quick_imports() -> Iterator[None]:
     """Import without garbage collection, now and later: what is imported stays, and looking for garbage in it is slow.
 
-    `overproof.commands.main.main` undoes it where the process goes on after the command.
+    `overproof.commands.main.main` undoes it where the process goes on after the command. A process that has frozen
+    objects itself keeps exactly those.
     """
     enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        gc.freeze()
+        if not gc.get_freeze_count():
+            gc.freeze()
         if enabled:
             gc.enable()
 
