@@ -50,6 +50,8 @@ def test_what_does_not_fit_is_refused():
                              ([-1, 0], "labels, row 0: -1 is no class")):  # fmt: skip
         with pytest.raises(InputError, match=sentence):
             overproof.Weights(torch.tensor(labels), probs)
+    with pytest.raises(InputError, match=r"labels, row 2: 4 is no class; allowed are 0 to 3\."):
+        overproof.Weights(torch.tensor([0, 3, 4]), torch.full((3, 4), 0.25))
     weights = overproof.Weights(torch.tensor([0, 1]), probs, estimate=Debiased(cap=2.0))
     with pytest.raises(InputError, match=r"shape \(3, 2\); \(2, 2\), one row for each held-out example"):
         weights.refresh(torch.zeros(3, 2))
