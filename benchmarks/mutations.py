@@ -22,6 +22,7 @@ Intervals are Clopper and Pearson's at 95 %: of the folder's places, one replace
 
 import argparse
 import ast
+import contextlib
 import difflib
 import json
 import os
@@ -174,8 +175,11 @@ def sample(folder: str, size: int, seed: int) -> Iterator[Mutant]:
         for place, changes in sorted(places(file, source).items())
     ]
     for file, (line, _), changes in draw.sample(everywhere, min(size, len(everywhere))):
-        # cosmic-ray knows no grammar: `a & not b` is no program.
-        programs = [(name, code) for name, number in changes if runs(code := changed(sources[file], name, number))]
+        # cosmic-ray knows no grammar: `a & not b` is no program; and a tuple of dotted exceptions ends in an error
+        programs = list[tuple[str, str]]()
+        for name, number in changes:
+            with contextlib.suppress(AttributeError):
+                programs += [(name, code)] if runs(code := changed(sources[file], name, number)) else []
         if programs:
             name, code = draw.choice(programs)
             yield Mutant(file, name, code, sources[file], line)
