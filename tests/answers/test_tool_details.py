@@ -54,3 +54,32 @@ def test_a_whole_number_that_is_no_place_is_named(tmp_path):
     for lines, row, word in ((["0", "3", "1"], 1, "3"), (["0", "-1", "5"], 1, "-1")):
         with pytest.raises(InputError, match=f"row {row} .*{word} is neither a class nor the place of one of 3"):
             shown(written(tmp_path / "a.txt", *lines), classes=("x", "y", "z"), wanted="numbers")
+
+
+def test_argillas_suggestions_are_read_from_lists_and_objects_alike(tmp_path):
+    record = {"id": "r0", "fields": {"text": "x"}, "metadata": {}, "responses": {}}
+    listed = {**record, "suggestions": [{"question_name": "mood", "value": "pos", "score": 0.75, "agent": "m"}]}
+    named = {**record, "suggestions": {"mood": {"value": "pos", "score": 0.75, "agent": "m"}}}
+    for place, row in enumerate((listed, named)):
+        found = shown(written(tmp_path / f"{place}.jsonl", row), classes=("neg", "pos"))
+        assert found.reading.seen.format == "argilla"
+        assert [each["label"] for each in found.rows] == ["pos"]
+        assert found.rows[0]["probs"] == {"neg": 0.25, "pos": 0.75}
+
+
+def test_answers_of_a_classifier_and_of_a_language_model_in_one_file_are_refused(tmp_path):
+    image = {"instance": {"id": "r0"}, "prediction": {"displayNames": ["pos", "neg"], "confidences": [0.75, 0.25]}}
+    path = written(tmp_path / "a.jsonl", image, {"instance": {"id": "r1"}, "prediction": "pos"})
+    with pytest.raises(
+        InputError, match=r"row 0 \(counted from 0\): predictions of a classifier and answers of a lang"
+    ):
+        shown(path, classes=("neg", "pos"), wanted="vertex")
+
+
+def test_five_columns_that_are_no_class_are_named_and_more_are_counted_as_more(tmp_path):
+    for num, end in ((5, r"'w4'\.$"), (6, r"'w4' …\.$")):
+        names = [f"w{number}" for number in range(num)]
+        rows = [key + ",0.125" * (num + 2) for key in "ab"]
+        path = written(tmp_path / f"{num}.csv", ",".join(["id", "cat", "cow", *names]), *rows)
+        with pytest.raises(InputError, match=r"No class is called 'w0', 'w1', 'w2', 'w3', " + end):
+            shown(path, classes=("cat", "cow", "dog"))
