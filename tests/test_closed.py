@@ -34,6 +34,7 @@ PLACES: dict[str, dict[str, str]] = {
         "_arrow": "the file that the user names; Arrow is data",
     },
     "commands/init.py": {"init": "paths that the user has typed"},
+    "commands/run.py": {"run": "paths that the user has typed"},
     "commands/output/json_output.py": {"answers_as_json": "a seed and a number"},
     "data/find_files.py": {
         "_somewhere": "a top-level package is found, not imported; the file is the user's own option",
@@ -95,7 +96,10 @@ PLACES: dict[str, dict[str, str]] = {
         "frozen_encoder": "`imported` refuses what the user has not named",
         "_lite0": "the file of an installed package, weights_only",
     },
-    "models/importing.py": {"imported": "the one import by name: `KNOWN`, or named by the user"},
+    "models/importing.py": {
+        "_find": "a module that the user allows, in the working folder or that of a file that was typed",
+        "imported": "the one import by name: `KNOWN`, or named by the user",
+    },
     "models/student.py": {
         "Student.encode": "the paths that the user allowed for this student",
         "Student.fresh": "the paths that the user allowed for this student",

@@ -27,8 +27,8 @@ from overproof.models.importing import as_paths
 from overproof.processes import HERE, Engine
 from overproof.progress import Progress, Silent
 from overproof.report import write_report
-from overproof.runs.caches import Caches
 from overproof.runs.experiment import Experiment
+from overproof.runs.folder.neighbours import caches_beside
 from overproof.runs.folder.result_file import RunResult
 from overproof.runs.folder.run_log import LOGGER
 from overproof.runs.pipeline import Run
@@ -51,6 +51,7 @@ def run(
     report: bool = False,
     progress: Progress | None = None,
     allow_import: Iterable[str] | str = (),
+    cache: Path | str | None = None,
     engine: Engine = HERE,
 ) -> RunResult:
     """Run an experiment: label, distill, evaluate, and report where asked for.
@@ -61,6 +62,8 @@ def run(
         report: Whether to write report.html too, as the command line does.
         progress: Shows how far it is.
         allow_import: Import paths `package.module:name` in the experiment whose code may be run.
+        cache: A folder of runs. What a teacher that is not trained here answered in one of them to the same examples is
+            copied; None for the folder that holds the run's.
         engine: Where shards are answered and students are trained: `overproof.scale.engine_on`.
 
     Raises:
@@ -69,8 +72,8 @@ def run(
     work = Run(
         experiment=experiment,
         folder=Path(folder),
+        caches=caches_beside(Path(folder), None if cache is None else Path(cache), engine),
         progress=progress or Silent(),
-        caches=Caches(engine=engine),
         allow_import=as_paths(allow_import),
     )
     result = work.all_steps()

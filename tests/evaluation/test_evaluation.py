@@ -225,6 +225,17 @@ def test_one_seed_counts_the_test_sample_only():
     assert (found.verdict, found.interval) == ("BEATS", "one seed: test sample only")
 
 
+def test_seeds_that_are_always_right_have_the_interval_of_one():
+    base = marked("hard", [[1, 1, 0, 1], [1, 0, 1, 1]], "conventional")
+    found = of(summarise([*base, *marked("ours", np.ones((2, 4)))]), "ours")
+    assert (found.low, found.high) == accuracy_interval(4, 4)
+    found = of(summarise([*base, *marked("ours", np.zeros((2, 4)))]), "ours")
+    assert (found.low, found.high) == accuracy_interval(0, 4)
+    # Of two tests each seed is an experiment of its own.
+    rows = [*marked("hard", [[1, 1]], "conventional", test="a"), *marked("hard", [[1, 1]], "conventional", test="b")]
+    assert of(summarise([replace(row, seed=seed) for seed, row in enumerate(rows)]), "hard").low == 1
+
+
 def test_one_seed_without_its_predictions_is_inconclusive():
     found = of(summarise([*hard[:1], *rows_of("ours", [0.9])]), "ours")
     assert found.difference == pytest.approx(0.2)

@@ -1,13 +1,17 @@
 """A module of the user is made with what it accepts, by name; what does not fit is one sentence."""
 
+import os
+import sys
+
 import pytest
 import torch
 from torch import nn
 
 import overproof
+from overproof.commands.main import main
 from overproof.data import from_arrays
 from overproof.errors import InputError
-from overproof.models import ModelSpec, build
+from overproof.models import ModelSpec, build, importing
 from overproof.models.factories import call_factory
 from overproof.models.importing import allowing
 from overproof.synthetic import blobs
@@ -95,3 +99,32 @@ def test_a_module_that_does_not_fit_the_data_is_refused_at_its_first_batch(modul
             module, world.inputs[20:], world.teacher_probs[20:], world.inputs[:20], world.label[:20],
             world.teacher_probs[:20], method="hard", train=TrainOptions(epochs=1),
         )  # fmt: skip
+
+
+def test_a_module_of_ones_own_is_found_in_the_working_folder_and_beside_the_experiment(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "path", [each for each in sys.path if each not in ("", ".", os.getcwd())])
+    monkeypatch.setattr(importing, "_folders", [])
+    monkeypatch.chdir(tmp_path)
+    for folder, name in (("here", "ones_own_first"), ("there", "ones_own_second")):
+        (tmp_path / folder).mkdir()
+        made = "def net(input_shape, num_classes): return nn.Linear(*input_shape, num_classes)"
+        (tmp_path / folder / f"{name}.py").write_text(f"from torch import nn\n{made}\n")
+    (tmp_path / "here/json.py").write_text("raise SystemExit('a file hides a module')")
+    rows = [f"{i / 7:.3f},{i % 5},{('a' if i % 2 else 'b') if i < 40 else ''}" for i in range(80)]
+    (tmp_path / "t.csv").write_text("\n".join(["u,v,y", *rows]))
+    small = ["--set", "methods=[hard]", "--set", "data.folds=2", "--set", "teacher.model=linear"]
+    monkeypatch.chdir(tmp_path / "here")
+    main(["init", "../t.csv", "--label", "y", "--out", "e.yaml", "--set", "student=ones_own_first:net", *small])
+    assert "The run: about" in capsys.readouterr().out
+    main(["run", "../t.csv", "--label", "y", "--out", "r", "--set", "student=ones_own_first:net", *small, "--dry-run"])
+    (tmp_path / "there/e.yaml").write_text((tmp_path / "here/e.yaml").read_text().replace("own_first", "own_second"))
+    main(["compare", "../there/e.yaml", "--out", "c", "--labels", "20", "--dry-run", "--allow-import", "json:loads",
+          "--allow-import", "ones_own_second:net"])  # fmt: skip
+    assert "students" in capsys.readouterr().out
+    with (
+        allowing("ones_own_third:net"),
+        pytest.raises(InputError, match="in the working folder, and in that"),
+    ):
+        importing.imported("ones_own_third:net", what="student")
+    with allowing("json:loads"):
+        assert importing.imported("json:loads", what="student")("3") == 3

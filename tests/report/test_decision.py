@@ -8,8 +8,9 @@ import torch
 from overproof.evaluation.confusions import tally
 from overproof.evaluation.judged import JudgedOn
 from overproof.evaluation.verdict import Row, summarise
-from overproof.report.decision import decision_of, hardly_named
+from overproof.report.decision import decision_of, hardly_named, rows_that_would_tell
 from overproof.report.drawing import colours_of
+from overproof.runs.experiment import dump, experiment_from
 from overproof.runs.folder.result_file import RunResult
 
 
@@ -56,6 +57,18 @@ def test_a_method_that_beats_is_deployed_with_its_worth_in_words(tmp_path):
     assert found.steps == (("deploy it", f"overproof export {tmp_path} --out scorer"),)
 
 
+def test_commands_for_a_student_of_ones_own_code_can_be_typed_as_they_stand(tmp_path):
+    accuracies = {"hard": ("conventional", [0.65, 0.66]), "slam": ("method", [0.64, 0.68])}
+    content = {"data": {"files": {"all": {"path": "t.csv", "label": "y"}}, "rows": {"labelled": "all"}}}
+    for student, ending in (("linear", ""), ("mine:Net", " --allow-import mine:Net"), ("sklearn.svm:SVC", "")):
+        (tmp_path / "experiment.yaml").write_text(dump(experiment_from({**content, "student": student})))
+        steps = decision_of(result(tmp_path, accuracies)).steps
+        assert [command.endswith(f".csv{ending}") or command.endswith(f"scorer{ending}") for _, command in steps] == [
+            True,
+            True,
+        ]
+
+
 def test_where_nothing_is_certain_the_next_labels_are_named(tmp_path):
     accuracies = {
         "teacher": ("reference", [0.9, 0.9]),
@@ -69,6 +82,29 @@ def test_where_nothing_is_certain_the_next_labels_are_named(tmp_path):
     assert any("--purpose verdict --between slam,labelled_only" in command for _, command in found.steps)
     assert all(f"'{tmp_path}/a folder'" in command for _, command in found.steps)
     assert found.beware == ("The teacher itself is right 90.0 % of the time; the student is smaller, not better.",)
+
+
+def test_examples_too_few_to_tell_say_how_many_would():
+    def said(num, more, seeds=1, times=1):
+        place = torch.arange(num * times)
+        rows = [
+            Row(method=name, role=role, seed=seed, metrics={"accuracy": own.double().mean().item(),
+                "num_examples": num * times}, correct=own)
+            for name, role, share in (("hard", "conventional", 70), ("slam", "method", 70 + more))
+            for seed in range(seeds)
+            for own in [place % num < share]
+        ]  # fmt: skip
+        return rows_that_would_tell(summarise(rows)[1])
+
+    # Two of a hundred rows differ: z^2 (.02 - .02^2) / .02^2 = 188.2 rows, times 100/99 for the variance.
+    assert said(100, 2) == [
+        "The 100 examples that judge cannot tell slam from hard (+2.0 points [-0.8, +4.8]); about 200 would, if that "
+        "difference is the true one."
+    ]
+    assert said(100, 2, times=2) == []
+    assert "about 200 would with as many times the seeds, if" in said(100, 2, seeds=2)[0]
+    # What is decided, and what does not differ at all, needs none.
+    assert said(100, 20) == said(100, 0) == []
 
 
 def test_a_gain_over_the_labels_that_may_be_chance_is_called_that(tmp_path):

@@ -246,12 +246,32 @@ def test_a_saved_teacher_is_asked_once_about_what_all_seeds_draw_from(file, fini
     monkeypatch.undo()
     run(load(tmp_path / "e.yaml", ["data.rows.labelled=60"]), tmp_path / "alone")
     assert folder_bytes(tmp_path / "both/labels-60") == folder_bytes(tmp_path / "alone")
+    # A run beside it asks nothing again, unless another folder is to be looked in.
+    monkeypatch.setattr(SavedTeacher, "probs", lambda own, some: asked.append(len(some)) or probs(own, some))
+    for folder, cache, now_asked in (
+        ("beside", None, []),
+        ("elsewhere", tmp_path / "both", []),
+        ("apart", tmp_path / "nowhere", [100, 300]),
+    ):
+        asked.clear()
+        run(load(tmp_path / "e.yaml", ["data.rows.labelled=60", "seeds=[0, 1]"]), tmp_path / folder, cache=cache)
+        assert sorted(asked) == now_asked
+        assert folder_bytes(tmp_path / folder) == folder_bytes(tmp_path / "alone")
+    # What is damaged there is passed over.
+    right = folder_bytes(tmp_path / "alone")
+    for shard in tmp_path.glob("*/**/labels/**/*.parquet"):
+        shard.write_bytes(shard.read_bytes()[:-9] + b"x" + shard.read_bytes()[-8:])
+    asked.clear()
+    run(load(tmp_path / "e.yaml", ["data.rows.labelled=60", "seeds=[0, 1]"]), tmp_path / "mended")
+    assert sorted(asked) == [100, 300]
+    assert folder_bytes(tmp_path / "mended") == right
+    monkeypatch.undo()
     # Each row holds what the teacher says of that very example.
     roles = read_roles(load(tmp_path / "e.yaml", ["data.rows.labelled=60"]).data)
     teacher = open_teacher(content["teacher"]["model"], roles.class_names)
     for role in ("labelled", "pool"):
         examples = getattr(roles.for_seed(1), role)
-        kept = read(tmp_path / f"both/labels-60/labels/seed-1/{role}", ids=examples.ids).probs()
+        kept = read(tmp_path / f"mended/labels/seed-1/{role}", ids=examples.ids).probs()
         torch.testing.assert_close(kept, teacher.probs(examples), atol=1e-3, rtol=0)
 
 

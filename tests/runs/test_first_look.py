@@ -99,6 +99,18 @@ def test_what_cannot_be_known_is_asked_for(tmp_path):
             propose(files, Choices())
     with pytest.raises(InputError, match=r"--text 'boby': no file has such a column \(nearest: 'body'\)"):
         propose([full], Choices(text=("boby",)))
+    # Of all 75 labelled rows none is left for a test, nor where labelled rows and pool are nearly all that there is.
+    for rows, test in (
+        ("{labelled: 75}", "cross-validate"),
+        ("{labelled: 70}", "cross-validate"),
+        ("{labelled: 50}", 25),
+        ("{labelled: 50, pool: 85}", "cross-validate"),
+        ("{labelled: 50, pool: 80}", 20),
+    ):
+        made = propose([tickets(tmp_path)], Choices(changes=(f"data.rows={rows}",)))
+        assert made.experiment.data.rows["test"] == test, rows
+        if "pool" in rows:
+            assert len(made.roles.for_seed(0).labelled) == 50
     made = propose([full], Choices(changes=("data.rows.labelled=30",)))
     assert made.content["data"]["rows"] == {"labelled": 30, "test": 50}
 

@@ -8,6 +8,7 @@ import typer
 from overproof.commands.output.terminal import (
     AllowImport,
     AsJson,
+    Cache,
     Changes,
     On,
     not_repeated,
@@ -27,6 +28,7 @@ def assess(
         Path | None, typer.Option("--html", help="Also write the assessment as an HTML page to this file.")
     ] = None,
     change: Changes = [],  # noqa: B006
+    cache: Cache = None,
     allow_import: AllowImport = [],  # noqa: B006
     on: On = None,
     as_json: AsJson = False,
@@ -39,12 +41,12 @@ def assess(
     from dataclasses import asdict, replace
 
     from overproof.commands.output.assess_table import page
-    from overproof.models.importing import as_paths
+    from overproof.models.importing import as_paths, look_in
     from overproof.progress import OnTerminal
     from overproof.report import assessment_page
-    from overproof.runs.caches import Caches
     from overproof.runs.changes import typed_paths
     from overproof.runs.experiment import load
+    from overproof.runs.folder.neighbours import caches_beside
     from overproof.runs.folder.resume import experiment_in, holds_run, same_teacher
     from overproof.runs.pipeline import Run, open_run
     from overproof.scale import engine_on
@@ -61,11 +63,12 @@ def assess(
             work = open_run(file, progress=progress, allow_import=named, engine=engine)
         else:
             asked = load(file, change)
+            look_in(file.parent)
             earlier = experiment_in(folder) if holds_run(folder) else asked
             if same_teacher(earlier, asked):
                 # Methods and training do not matter here; the content of files is compared as ever.
                 asked = earlier.model_copy(update={"data": asked.data, "teacher": asked.teacher})
-            caches = Caches(engine=engine)
+            caches = caches_beside(folder, cache, engine)
             work = Run(experiment=asked, folder=folder, progress=progress, caches=caches, allow_import=named)
         found = work.assess()
     if written is not None:

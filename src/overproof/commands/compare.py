@@ -54,6 +54,7 @@ def compare(
         overproof compare experiment.yaml --out runs/budgets --labels 100,200,500
     """
     from overproof.commands.output.compare_table import page
+    from overproof.models.importing import look_in
     from overproof.processes import leads
     from overproof.progress import OnTerminal
     from overproof.report import write_comparison_report, write_report
@@ -70,6 +71,7 @@ def compare(
         seeds=_numbers(seeds, "--seeds"),
         students=_names(students),
     )
+    look_in(file.parent)
     named = {*allow_import, *typed_paths(change), *(each for each in _names(students) if ":" in each)}
     if dry_run:
         _show_plans(comparison, folder, as_json, named)

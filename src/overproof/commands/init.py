@@ -63,10 +63,10 @@ def init(
     atomic.check_output(file, folder=False)
     if file.exists():
         raise InputError(f"{file} exists already and is not overwritten; give another --out, or remove it.")
-    made = propose(data, choices)
-    assert made.experiment is not None, "it is checked"
-    assert made.roles is not None, "they are drawn"
     with allowing(typed_paths(choices.changes)):
+        made = propose(data, choices)
+        assert made.experiment is not None, "it is checked"
+        assert made.roles is not None, "they are drawn"
         cost = plan_of_roles(made.experiment, made.roles)
     head = f"Written by `{typed('init', data, choices)}`. Any key: overproof init --explain KEY"
     atomic.write_bytes(file, commented(made.content, made.comments, head).encode())

@@ -10,6 +10,7 @@ from overproof.commands.output.run_table import show_plan
 from overproof.commands.output.terminal import (
     AllowImport,
     AsJson,
+    Cache,
     Changes,
     On,
     RunFolder,
@@ -98,6 +99,7 @@ def label(
     send_sample: Annotated[
         bool, _option("--send-sample", "With --dry-run: send the 20 prompts, keep the answers, and measure.")
     ] = False,
+    cache: Cache = None,
     on: On = None,
     as_json: AsJson = False,
 ) -> None:
@@ -139,7 +141,7 @@ def label(
         )
     if endpoint is None:
         added = [f"data.labels={json.dumps([str(path) for path in people])}"] if people else []
-        _label_run(file, folder, [*change, *added], allow_import, dry_run, as_json, on)
+        _label_run(file, folder, [*change, *added], allow_import, dry_run, as_json, cache, on)
         return
     if on is not None:
         raise InputError(
@@ -155,7 +157,7 @@ def label(
             )
         added = [f"data.labels={json.dumps([str(path) for path in people])}"] if people else []
         asking = f"teacher={json.dumps(_teacher_at(file, options, licence))}"
-        _label_run(file, folder, [asking, *change, *added], [*allow_import, endpoint], dry_run, as_json)
+        _label_run(file, folder, [asking, *change, *added], [*allow_import, endpoint], dry_run, as_json, cache)
         return
     if people:
         raise InputError("--people adds labels to a run, and --endpoint asks about a file of rows: leave one out.")
@@ -195,24 +197,26 @@ def _label_run(
     allow_import: list[str],
     dry_run: bool,
     as_json: bool,
+    cache: Path | None,
     on: str | None = None,
 ) -> None:
     from overproof.commands.output.json_output import Earlier, answers_as_json
-    from overproof.models.importing import as_paths
+    from overproof.models.importing import as_paths, look_in
     from overproof.progress import OnTerminal
-    from overproof.runs.caches import Caches
     from overproof.runs.changes import typed_paths
     from overproof.runs.experiment import load
+    from overproof.runs.folder.neighbours import caches_beside
     from overproof.runs.pipeline import Run
     from overproof.scale import engine_on
 
     experiment, named = load(file, change), as_paths({*allow_import, *typed_paths(change)})
+    look_in(file.parent)
     if dry_run:
         show_plan(experiment, folder, as_json, named)
         return
     console, earlier = remarks(), Earlier.of(folder)
     with OnTerminal(console) as progress, engine_on(on, progress) as engine:
-        caches = Caches(engine=engine)
+        caches = caches_beside(folder, cache, engine)
         work = Run(experiment=experiment, folder=folder, progress=progress, caches=caches, allow_import=named)
         rows = work.label()
     if as_json:

@@ -7,7 +7,7 @@ import typer
 
 from overproof.commands.file_options import OPTIONS, describes_files
 from overproof.commands.output.run_table import show_plan, show_result
-from overproof.commands.output.terminal import AllowImport, AsJson, DryRun, On, RunFolder, remarks
+from overproof.commands.output.terminal import AllowImport, AsJson, Cache, DryRun, On, RunFolder, remarks
 from overproof.errors import InputError
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ def run(
     dry_run: DryRun = False,
     *,
     choices: "Choices",
+    cache: Cache = None,
     as_json: AsJson = False,
 ) -> None:
     """Run an experiment: get the teacher's answers, train the students, evaluate them, write the report.
@@ -44,11 +45,13 @@ def run(
     Example:
         overproof run experiment.yaml --out runs/first --set train.epochs=5
     """
+    from overproof.models.importing import allowing
     from overproof.runs.changes import typed_paths
 
-    experiment = experiment_of(file, choices, with_remarks=dry_run)
     named = {*allow_import, *typed_paths(choices.changes)}
-    run_experiment(experiment, folder, named, dry_run=dry_run, as_json=as_json, on=on)
+    with allowing(named):
+        experiment = experiment_of(file, choices, with_remarks=dry_run)
+    run_experiment(experiment, folder, named, dry_run=dry_run, as_json=as_json, cache=cache, on=on)
 
 
 def run_experiment(
@@ -58,6 +61,7 @@ def run_experiment(
     *,
     dry_run: bool = False,
     as_json: bool = False,
+    cache: Path | None = None,
     on: str | None = None,
 ) -> None:
     """Run an experiment with progress on the terminal, and print its result.
@@ -68,6 +72,7 @@ def run_experiment(
         named: Import paths that the user has named.
         dry_run: Print the plan instead.
         as_json: Print JSON.
+        cache: Folder of runs whose teacher's answers are used again; None for that which holds the run's.
         on: Where to compute, as `--on`.
     """
     from overproof.api import run as run_all
@@ -78,7 +83,9 @@ def run_experiment(
         show_plan(experiment, folder, as_json, named)
         return
     with OnTerminal(remarks()) as progress, engine_on(on, progress) as engine:
-        result = run_all(experiment, folder, report=True, progress=progress, allow_import=named, engine=engine)
+        result = run_all(
+            experiment, folder, report=True, progress=progress, allow_import=named, cache=cache, engine=engine
+        )
     show_result(result, as_json, progress.noted)
 
 
@@ -93,6 +100,7 @@ def experiment_of(files: list[str], choices: "Choices", *, with_remarks: bool = 
     Raises:
         InputError: They cannot be read or understood.
     """
+    from overproof.models.importing import look_in
     from overproof.runs.experiment import load
     from overproof.runs.first_look.proposal import propose
     from overproof.runs.folder.resume import holds_run
@@ -115,7 +123,9 @@ def experiment_of(files: list[str], choices: "Choices", *, with_remarks: bool = 
             f"{', '.join(f'--{name}' for name in OPTIONS if name not in _CHANGES)} go with files of examples, and "
             f"{path} is taken for an experiment file; write them there (overproof init --explain data.files)."
         )
-    return load(path, choices.changes)
+    experiment = load(path, choices.changes)
+    look_in(path.parent)
+    return experiment
 
 
 def _is_of_examples(path: Path, said: bool) -> bool:

@@ -93,8 +93,9 @@ def summarise(rows: Sequence[Row], *, metric: str = "accuracy", level: float = 0
     test set (the first part then includes it). Of repeated content the rows have one example, and
     where these have groups, the second variance is over groups (`overproof.functional.repeats`). Variation by seed and
     example together is in both parts, so that the interval is slightly wide. With one seed there is only the second
-    part, and Wilson's interval for the accuracy itself. A difference is such a mean, of the differences of two rows
-    by seed. Where labelled rows are cross-validated, the part of the examples counts `paired.CROSS_VALIDATED` times.
+    part, and Wilson's interval for the accuracy itself, as where every seed is right on every example of the test. A
+    difference is such a mean, of the differences of two rows by seed. Where labelled rows are cross-validated, the part
+    of the examples counts `paired.CROSS_VALIDATED` times.
 
     BEATS: the interval of the difference is above 0. DOES NOT BEAT: it is not, and ends below `PRACTICAL_MARGIN`, so
     that an exactly known tie is no win. INCONCLUSIVE: neither, or no interval. At level 0.95 a method no better than
@@ -192,7 +193,7 @@ def markdown(summaries: Sequence[Summary]) -> str:
 
 def _range(runs: dict[Key, Row], own: Means, metric: str, level: float) -> tuple[float | None, float | None]:
     (row, *others) = runs.values()
-    if not others and row.correct is not None and metric == "accuracy":
+    if (not others or _never_differ(list(runs.values()))) and row.correct is not None and metric == "accuracy":
         right, num = int(row.correct.sum()), len(row.correct)
         if row.repeats is None and not row.num_folds:
             return accuracy_interval(right, num, level=level)
@@ -204,6 +205,12 @@ def _range(runs: dict[Key, Row], own: Means, metric: str, level: float) -> tuple
     if low is None or high is None:
         return None, None
     return max(0.0, low), high if metric == "log_loss" else min(1.0, high)
+
+
+def _never_differ(rows: Sequence[Row]) -> bool:
+    """Whether all seeds are right on all examples of one test, or on none: nothing varies that could be counted."""
+    found = {bool(each) for row in rows if row.correct is not None for each in row.correct.unique()}
+    return len(found) == 1 and len({row.test for row in rows}) == 1 and all(row.correct is not None for row in rows)
 
 
 def verdict_of(low: float | None, high: float | None) -> Verdict:

@@ -6,10 +6,13 @@ latter hold in a block of `allowing`; a student keeps the paths under which it w
 """
 
 import importlib
+import importlib.util
 import inspect
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
 
 from overproof.data.wording import nearest, reason
@@ -17,6 +20,32 @@ from overproof.errors import InputError
 from overproof.models.classifiers import KNOWN, check_classifier_options
 
 _allowed: ContextVar[frozenset[str]] = ContextVar("allowed", default=frozenset())
+_folders: list[Path] = []
+
+
+def look_in(folder: Path) -> None:
+    """Look for modules that the user allows in a folder too, after the working folder; never for any other module.
+
+    Args:
+        folder: Of a file that the user typed, such as an experiment.
+    """
+    if (whole := folder.absolute()) not in _folders:
+        _folders.append(whole)
+
+
+def _find(module_name: str) -> None:
+    """Put the folder in which an allowed module is on the import path, where Python does not find it already."""
+    root = module_name.partition(".")[0]
+    try:
+        if root in sys.modules or importlib.util.find_spec(root) is not None:
+            return
+    except ValueError:
+        return
+    for folder in (Path.cwd(), *_folders):
+        if (folder / f"{root}.py").is_file() or (folder / root / "__init__.py").is_file():
+            # At its end: nothing that is installed can be hidden by a file there.
+            sys.path.append(str(folder))
+            return
 
 
 @contextmanager
@@ -128,10 +157,14 @@ def imported(path: str, *, what: str) -> Callable[..., Any]:
     """
     check_allowed(path, f"The {what}")
     module_name, _, name = path.partition(":")
+    _find(module_name)
     try:
         module = importlib.import_module(module_name)
     except ImportError as error:
-        raise InputError(f"The {what} {path!r} cannot be imported: {reason(error)}.") from None
+        raise InputError(
+            f"The {what} {path!r} cannot be imported: {reason(error)}. Modules are looked for where Python does, "
+            f"in the working folder, and in that of the experiment file; PYTHONPATH names more folders."
+        ) from None
     found: Any = module
     for part in name.split("."):
         if not hasattr(found, part):

@@ -1,18 +1,22 @@
 """What to do after a run, in words: which student to deploy, what it is worth, what to beware of, what comes next."""
 
+import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import fmean
 
 from overproof.data.wording import listed
 from overproof.evaluation.confusions import Tally
 from overproof.evaluation.deployable import deployable
 from overproof.evaluation.verdict import LABELLED_ONLY, Summary
+from overproof.models.classifiers import KNOWN
+from overproof.models.importing import is_import_path
 from overproof.report.sentence import best_of
 from overproof.runs.costs import Cost, Task, costs_of
 from overproof.runs.folder.result_file import RunResult
-from overproof.runs.folder.resume import student_folder
+from overproof.runs.folder.resume import experiment_in, holds_run, student_folder
 
 HARDLY = 0.2
 """A class is hardly named where it is predicted for fewer than this share of as many examples as it has."""
@@ -61,18 +65,50 @@ def decision_of(found: RunResult) -> Decision | None:
     about = [f"macro F1 {100 * fmean(macro):.1f} %"] if macro else []
     about += _costs(found, chosen.row, seed)
     folder = shlex.quote(str(found.folder))
-    steps = [("deploy it", f"overproof export {folder} --out scorer")]
+    allow = _allowing(found.folder)
+    steps = [("deploy it", f"overproof export {folder} --out scorer{allow}")]
     rival = best_of(found.summary, ["method"])
     if rival is not None and rival.verdict == "INCONCLUSIVE" and rival.method != chosen.row:
         between = f"{rival.method},{chosen.row}"
         what = f"find out whether {rival.method} is better than {chosen.row}, by labels where they differ"
-        command = f"overproof next {folder} --purpose verdict --between {shlex.quote(between)} --out to_label.csv"
+        command = (
+            f"overproof next {folder} --purpose verdict --between {shlex.quote(between)} --out to_label.csv{allow}"
+        )
         steps.append((what, command))
+    beware = [*_beware(found, row), *([] if rival is None else rows_that_would_tell(rival))]
     return Decision(
         deploy=f"Deploy {chosen.row} (seed {seed}). {'; '.join(worth)}.{_sentence(about)}",
-        beware=tuple(_beware(found, row)),
+        beware=tuple(beware),
         steps=tuple(steps),
     )
+
+
+def rows_that_would_tell(row: Summary) -> list[str]:
+    """How many examples would tell a row from the baseline, where those that judged could not, in a sentence.
+
+    The width of an interval falls with the square root of the number of examples, and of seeds where there are several.
+
+    Args:
+        row: With its difference from the baseline.
+    """
+    low, high, points = row.difference_low, row.difference_high, row.difference
+    if row.verdict != "INCONCLUSIVE" or low is None or high is None or not points or not row.num_judged:
+        return []
+    exact = row.num_judged * ((high - low) / 2 / points) ** 2
+    step = 10 ** max(0, math.floor(math.log10(exact)) - 1)
+    needed = math.ceil(exact / step) * step
+    seeds = " with as many times the seeds" if row.num_pairs > 1 else ""
+    return [
+        f"The {row.num_judged} examples that judge cannot tell {row.method} from {row.baseline} ({100 * points:+.1f} "
+        f"points [{100 * low:+.1f}, {100 * high:+.1f}]); about {needed:,} would{seeds}, if that difference "
+        f"is the true one."
+    ]
+
+
+def _allowing(folder: Path) -> str:
+    """The option that a command needs for a student of the user's own code; empty for any other."""
+    name = experiment_in(folder).student.name if holds_run(folder) else ""
+    return f" --allow-import {name}" if is_import_path(name) and name not in KNOWN else ""
 
 
 def hardly_named(tallies: Sequence[Tally], row: str, class_names: Sequence[str]) -> list[str]:

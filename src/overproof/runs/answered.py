@@ -34,10 +34,12 @@ class Asking:
     Args:
         folder: Where their answers are kept.
         progress: Shows how far they are.
+        runs: Other runs, whose raw answers of the same model are copied.
     """
 
     folder: Path
     progress: Progress
+    runs: Sequence[Path] = ()
 
 
 def read_answered(experiment: Experiment, folder: Path | None, caches: Caches, asking: Asking | None = None) -> Roles:
@@ -60,7 +62,7 @@ def read_answered(experiment: Experiment, folder: Path | None, caches: Caches, a
     for scorer in experiment.scorers if asking is not None else ():
         if scorer.asks and scorer.key not in caches.asked:
             assert asking is not None
-            asked = ask_teacher(scorer, roles, asking.folder, asking.progress)
+            asked = ask_teacher(scorer, roles, asking.folder, asking.progress, asking.runs)
             caches.asked[scorer.key] = asked.in_file(scorer), asked.sentence()
     return answered_roles(roles, experiment, caches)
 

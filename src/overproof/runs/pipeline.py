@@ -357,7 +357,7 @@ class Run:
 
     @cached_property
     def _roles(self) -> Roles:
-        asking = Asking(folder=self._shared_folder, progress=self.progress)
+        asking = Asking(folder=self._shared_folder, progress=self.progress, runs=self.caches.runs)
         roles = read_answered(self.experiment, self._shared_folder / STAGED, self.caches, asking)
         self.caches.share_encodings(roles.fixed.values())
         return roles

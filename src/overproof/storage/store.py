@@ -10,6 +10,7 @@ manifest.
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import takewhile
 from pathlib import Path
@@ -33,6 +34,8 @@ from overproof.storage.shard import (
     encode_shard,
 )
 
+MANIFEST = "manifest.json"
+"""The file that is written last: a folder with it is finished."""
 RowsDone = Callable[[int, int], None]
 """Called with (rows done, rows in all) after every shard."""
 
@@ -83,7 +86,7 @@ def fill(
         InputError: The folder holds something else, or a damaged shard.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    manifest_path = folder / "manifest.json"
+    manifest_path = folder / MANIFEST
     with alone(folder):
         remove_leftovers(folder)
         finished = manifest_path.exists()
@@ -137,23 +140,28 @@ def fill(
 def copy_from(others: Iterable[Path], folder: Path, fits: Callable[[StoreKey], bool]) -> None:
     """Copy a finished store from the first of other folders whose key fits, unless `folder` is finished.
 
-    If it is interrupted, `fill` uses the shards that were copied and computes the rest.
+    If it is interrupted, `fill` uses the shards that were copied and computes the rest. What is damaged there is passed
+    over, and computed here.
 
     Args:
         others: Where to look.
         folder: Where the store shall be.
         fits: Whether a store of this key is the one.
-
-    Raises:
-        InputError: One of them is damaged.
     """
-    if (folder / "manifest.json").exists():
+    if (folder / MANIFEST).exists():
         return
     for other in others:
-        if (other / "manifest.json").exists() and fits((manifest := _read_manifest(other)).header.key):
-            names = [manifest.header.name(index) for index in range(manifest.header.num_shards())]
-            for name in (*names, "manifest.json"):
-                write_bytes(folder / name, (other / name).read_bytes())
+        if not (other / MANIFEST).exists():
+            continue
+        with suppress(InputError, OSError):
+            header = _read_manifest(other).header
+            if not fits(header.key):
+                continue
+            for index in range(header.num_shards()):
+                data = (other / header.name(index)).read_bytes()
+                decode_shard(data, other / header.name(index))
+                write_bytes(folder / header.name(index), data)
+            write_bytes(folder / MANIFEST, (other / MANIFEST).read_bytes())
             return
 
 
@@ -166,7 +174,7 @@ def kept_under(folder: Path) -> StoreKey | None:
     Raises:
         InputError: It is damaged.
     """
-    if (folder / "manifest.json").exists():
+    if (folder / MANIFEST).exists():
         return _read_manifest(folder).header.key
     begun = _header_of_unfinished(folder)
     return None if begun is None else begun.key
@@ -185,7 +193,7 @@ def _header_of_unfinished(folder: Path) -> Header | None:
 
 
 def _read_manifest(folder: Path) -> _Manifest:
-    path = folder / "manifest.json"
+    path = folder / MANIFEST
     if not path.exists():
         unfinished = _header_of_unfinished(folder)
         if unfinished is None:

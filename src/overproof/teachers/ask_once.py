@@ -16,7 +16,7 @@ from overproof.processes import Engine
 from overproof.storage.id_index import IdIndex
 from overproof.storage.keys import ANSWERS
 from overproof.storage.shard import StoreKey
-from overproof.storage.store import RowsDone, copy_from
+from overproof.storage.store import MANIFEST, RowsDone, copy_from
 from overproof.teachers.keys import as_kept, same_of_any
 from overproof.teachers.scorers import Brought
 
@@ -124,6 +124,9 @@ def ask_once(
         # Of a file: its fingerprint with the file's name in it, as earlier versions stored its answers.
         former = replace(key, teacher=getattr(teacher, "former", "") or teacher.fingerprint)
         fits = functools.partial(same_of_any, (key, former))
+        if shared_pool is not None and role in shared_pool.roles and not (folder / role / MANIFEST).exists():
+            # Whatever is found elsewhere, the same files are left.
+            of_shared_pool()
         copy_from([each / role for each in other_stores], folder / role, fits)
         return answer(
             folder / role,

@@ -1,6 +1,7 @@
 """The teacher `endpoint` in an experiment: asked once for all examples, and only at an address that the user types."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -8,6 +9,7 @@ from overproof.commands.main import main
 from overproof.errors import InputError
 from overproof.progress import Silent
 from overproof.runs.experiment import dump, experiment_from, load
+from overproof.runs.folder.neighbours import caches_beside
 from overproof.runs.pipeline import Run, open_run
 from tests.teachers.endpoint.model_server import error
 
@@ -57,6 +59,22 @@ def test_all_seeds_and_steps_ask_each_text_once(server, run):
     again.label()
     assert open_run(again.folder).seed_roles(0).pool.label.tolist() == made.seed_roles(0).pool.label.tolist()
     assert len(server.requests) == sent
+
+
+def test_a_run_beside_another_asks_what_that_did_not(server, run, tmp_path):
+    run().label()
+    sent = len(server.requests)
+    ledger = next((tmp_path / "run/asked").glob("*/raw.jsonl"))
+    lines = ledger.read_bytes().splitlines(keepends=True)
+    # A damaged line, and one that was not finished.
+    ledger.write_bytes(b"".join([*lines[:-1], lines[-1].replace(b"1", b"2"), lines[0][:20]]))
+    made = replace(run(folder="other"), caches=caches_beside(tmp_path / "other"))
+    made.label()
+    assert len(server.requests) == sent + 1
+    copied = (tmp_path / "other" / ledger.relative_to(tmp_path / "run")).read_bytes().splitlines(keepends=True)
+    assert copied[: len(lines) - 1] == lines[:-1]
+    for role, answers in made.teacher.for_seed(0).items():
+        assert (answers.probs() == run().teacher.for_seed(0)[role].probs()).all()
 
 
 def test_texts_go_only_to_an_address_that_is_typed(server, run):

@@ -48,6 +48,14 @@ Folder = Annotated[
         help="Folder of a run.", show_default=False, autocompletion=lambda incomplete: run_folders(incomplete)
     ),
 ]
+Cache = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of runs in which the teacher's answers to the same examples are looked up; by default that of "
+        "--out.",
+        show_default=False,
+    ),
+]
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Print the expected steps, memory, disk and time; write nothing.")
 ]

@@ -8,7 +8,7 @@ MODEL and JOB are hashes of what they are named after. A job that is finished is
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,8 @@ from overproof.runs.asking.job import Job, left_over, sentences
 from overproof.runs.experiment import ScorerOptions
 from overproof.runs.roles import Roles
 from overproof.seeds import digest_of_file
-from overproof.teachers.endpoint.ledger import key_of
+from overproof.storage import atomic, checked
+from overproof.teachers.endpoint.ledger import NAME, key_of, read_lines
 from overproof.teachers.endpoint.options import endpoint_options
 from overproof.teachers.endpoint.prompt import read_prompt
 from overproof.teachers.endpoint.told import ANSWERS, SUMMARY
@@ -71,7 +72,9 @@ def without_keys(examples: Examples) -> Examples:
     return replace(examples, keys=None)
 
 
-def ask_teacher(scorer: ScorerOptions, roles: Roles, folder: Path, progress: Progress) -> AskedTeacher:
+def ask_teacher(
+    scorer: ScorerOptions, roles: Roles, folder: Path, progress: Progress, runs: Sequence[Path] = ()
+) -> AskedTeacher:
     """Ask about all examples of a run what was not asked yet.
 
     Args:
@@ -79,6 +82,7 @@ def ask_teacher(scorer: ScorerOptions, roles: Roles, folder: Path, progress: Pro
         roles: The run's examples, as they were read.
         folder: The run's, or that of a comparison.
         progress: Shows how far it is.
+        runs: Other runs. What they asked the same model is copied where this run has asked it nothing yet.
 
     Raises:
         InputError: The user has not named the address, the server takes no request, or examples are left to ask.
@@ -104,6 +108,7 @@ def ask_teacher(scorer: ScorerOptions, roles: Roles, folder: Path, progress: Pro
             )
         if not leads():
             raise InputError("Several processes cannot ask at once: run `overproof label` first, as one process.")
+        _copied(home, [each / home.relative_to(folder) for each in runs])
         job = Job(
             options=options,
             ids=list(questions),
@@ -125,6 +130,14 @@ def ask_teacher(scorer: ScorerOptions, roles: Roles, folder: Path, progress: Pro
             f"{results / 'refusals.csv'}."
         )
     return AskedTeacher(answers=results / ANSWERS, summary=summary)
+
+
+def _copied(home: Path, others: Sequence[Path]) -> None:
+    """The largest ledger of other runs, where there is none here; an answer is found in it by its question."""
+    there = [each / NAME for each in others if (each / NAME).is_file()]
+    if there and not (home / NAME).exists():
+        lines = read_lines(max(there, key=lambda each: each.stat().st_size).parent)
+        atomic.write_text(home / NAME, "".join(json.dumps(checked.sealed(each)) + "\n" for each in lines))
 
 
 def _finished(results: Path) -> dict[str, Any] | None:

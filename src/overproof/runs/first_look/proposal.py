@@ -222,7 +222,9 @@ def _with_rows(made: Proposal) -> None:
     if rows.setdefault("labelled", "all") == "all":
         made.comments["data.rows.labelled"] = "every row with a label"
     if "test" not in data["files"] and "test" not in rows:
-        _estimated(made, rows, num_distinct(known), str(source.label))
+        taken = [rows["labelled"], rows.get("pool", 0)]
+        room = num_distinct(examples) - sum(each for each in taken if isinstance(each, int))
+        _estimated(made, rows, num_distinct(known), str(source.label), room)
     if "pool" not in data["files"] and len(known) == len(examples) and rows["labelled"] == "all":
         raise InputError(
             f"Every row of {source.called} has a label, so that no row is left for the teacher to answer: give a file "
@@ -236,16 +238,22 @@ def _known_to(num: int, factor: float) -> float:
     return 100 * 1.96 * math.sqrt(0.16 * factor / num)
 
 
-def _estimated(made: Proposal, rows: dict[str, Any], num: int, label: str) -> None:
-    """Say how students are judged without a test: on rows that are held out of many, by cross-validation of few."""
+def _estimated(made: Proposal, rows: dict[str, Any], num: int, label: str, room: int) -> None:
+    """Say how students are judged without a test: on rows that are held out of many, by cross-validation of few.
+
+    Where `rows` says how many are labelled, only others with a label are held out, if they and `room` are enough.
+    """
     if num < FEWEST_LABELS:
         raise InputError(
             f"{num} rows have a label in {label!r}, too few to estimate anything on; label at least {FEWEST_LABELS}, "
             f"give a file of labelled rows as test=FILE, or train without an estimate with --set data.rows.test=0."
         )
-    # A number of labelled rows leaves others with a label.
-    held_out = num >= 3 * NUM_TEST or rows["labelled"] != "all"
+    wanted = rows["labelled"]
     num_test = min(round(num / 3), NUM_TEST)
+    if isinstance(wanted, int):
+        num_test = min(num_test, num - wanted, room)
+    held_out = num_test >= FEWEST_LABELS if isinstance(wanted, int) else num >= 3 * NUM_TEST
+    num = num if held_out or not isinstance(wanted, int) else min(num, wanted)
     judging = num_test if held_out else num
     close = _known_to(judging, 1.0 if held_out else CROSS_VALIDATED)
     known = f"an accuracy near 80 % is known to about ±{close:.0f} points"
