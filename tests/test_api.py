@@ -197,6 +197,8 @@ def test_what_does_not_fit_is_said_of_the_argument(world, table, probs, few):
         "labels is 'animal', the name of a column, but pool is no data frame": (world.inputs, probs, "animal"),
         "labels: all are known, so there is no pool": (table, probs, list(NAMES[world.label])),
         "labels: none is known": (table, probs, [None] * 240),
+        "The teacher's answers are one number a row, which is no class": (table, [0.5] * 240, few),
+        "teacher_probs has no answer in any of 240 rows, but 'x' .240.; the classes are": (table, ["x"] * 240, few),
         "teacher_probs has 10 rows for 240 examples in pool": (table, probs[:10], few),
         "pool has 240 inputs but 3 labels": (table, probs, few[:3]),
         "pool has a missing value .* give a data frame": (np.full((240, 2), np.nan), probs, few),

@@ -216,6 +216,10 @@ def test_peer_rounds_are_recommended_exactly_where_the_features_add_information(
     assert other.yaml == "methods: [{method: slam, rounds: 3}]"
     assert other.log_losses["both"] < min(other.log_losses["teacher"], other.log_losses["labels alone"])
     assert same.recommendation == "hard"
+    sure = Estimate(mean=1.0, low=0.96, high=1.0)
+    assert recommend(sure, sure, None, None, 0.5)[0] == "hard"
+    assert "right on every labelled example" in recommend(sure, sure, None, None, 0.5)[1]
+    assert "Without the student's features" in recommend(sure, None, None, None, 0.5)[1]
     assert same.yaml == "methods: [hard]"
     assert same.alone_where_wrong.mean < 0.2
     assert "most frequent class" in noise.reason

@@ -210,6 +210,14 @@ def test_answers_are_matched_by_id_or_refused(world, rows, answers):
 def test_rows_without_an_answer_are_left_out_or_trained_on_by_their_label(world, rows):
     named = {f"r{row}": NAMES[world.teacher_probs[row].argmax()] for row in range(NUM)}
     one_hot = {name: [float(each == word) for each in NAMES] for name, word in named.items()}
+    # Lists of probabilities by id are no columns of a frame; a dict of columns is one.
+    columns = {"id": [*named], "word": [*named.values()]}
+    stored = [
+        distillation_of(rows, each, class_names=NAMES, method="slam").answered.teacher_probs.take(torch.arange(NUM))
+        for each in (named, one_hot, columns)
+    ]
+    assert torch.equal(stored[0], stored[1])
+    assert torch.equal(stored[0], stored[2])
     fewer = [row for row in rows if row["id"] not in ("r0", "r50")]
     without = distillation_of(fewer, named, class_names=NAMES, method="slam")
     for given, odd in ((named, "unknown"), (named, None), (one_hot, None)):

@@ -34,6 +34,11 @@ def class_names_of(teacher_probs: Any, labels: Any, class_names: Sequence[str] |
         return tuple(class_names)
     if (named := column_names(teacher_probs)) is not None:
         return named
+    if not is_frame(teacher_probs) and np.ndim(teacher_probs) == 1 and answer_array(teacher_probs) is None:
+        raise InputError(
+            "The teacher's answers are one number a row, which is no class; give the class of each row, or [N, K] "
+            "probabilities."
+        )
     if teacher_probs is not None and (answers := answer_array(teacher_probs)) is not None:
         if answers.dtype.kind in "iu":
             highest = max(int(answers.max(initial=0)), _highest(labels))

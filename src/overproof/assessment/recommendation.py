@@ -156,6 +156,11 @@ def recommend(
     """
     if over is not None and over.is_level:
         return _of_a_level_teacher(accuracy, alone, gain, over)
+    if alone is not None and where_wrong is None:
+        return (
+            "hard",
+            "The teacher is right on every labelled example: there is nothing to correct that labels could show.",
+        )
     if alone is None or where_wrong is None:
         return "slam", "Without the student's features only the teacher's accuracy is known."
     if gain is not None and gain.low > 0:

@@ -26,7 +26,8 @@ def answers_by_id(ids: Sequence[Any], answers: Any, class_names: Sequence[str], 
     """
     wanted = [str(each) for each in ids]
     _check_once(wanted, f"The column {id_column!r} of the data set")
-    if is_frame(answers):
+    by_id = isinstance(answers, Mapping) and id_column not in answers
+    if is_frame(answers) and not by_id:
         table = table_of_frame(answers, "answers")
         if id_column not in table.column_names:
             raise InputError(f"answers has no column {id_column!r}; it has {listed(table.column_names)}.")
@@ -41,7 +42,7 @@ def answers_by_id(ids: Sequence[Any], answers: Any, class_names: Sequence[str], 
                 f"answers has the columns {listed(others)} beside {id_column!r}; a column for each of the classes "
                 f"{listed(class_names)}, or one column with the class that is answered, is needed."
             )
-    elif isinstance(answers, Mapping):
+    elif by_id:
         own, values = [str(each) for each in answers], list(answers.values())
     else:
         raise InputError(
