@@ -8,7 +8,7 @@ import torch
 from overproof.evaluation.confusions import tally
 from overproof.evaluation.judged import JudgedOn
 from overproof.evaluation.verdict import Row, summarise
-from overproof.report.decision import decision_of, hardly_named, rows_that_would_tell
+from overproof.report.decision import decision_of, hardly_named, recalls, rows_that_would_tell
 from overproof.report.drawing import colours_of
 from overproof.runs.experiment import dump, experiment_from
 from overproof.runs.folder.result_file import RunResult
@@ -122,6 +122,12 @@ def test_classes_that_are_hardly_named_are_named():
     counted = tally("auto", 0, torch.nn.functional.one_hot(named, 2).float(), label, None)
     assert hardly_named([counted], "auto", ["a", "b"]) == ["b"]
     assert hardly_named([counted], "hard", ["a", "b"]) == []
+    assert recalls([counted, counted], "auto", ["a", "b"]) == "Recall: a 100 %, b 15 %."
+    assert recalls([counted], "hard", ["a", "b"]) == ""
+    places = torch.arange(40) % 10
+    wrong = torch.where((places == 3) & (torch.arange(40) > 20), 4, places)
+    many = tally("auto", 0, torch.nn.functional.one_hot(wrong, 10).float(), places, None)
+    assert recalls([many], "auto", [*"abcdefghij"]).startswith("Lowest recall of 10 classes: d 50 %, a 100 %, b 100 %")
     enough = tally("auto", 0, torch.nn.functional.one_hot(torch.cat([named[:46], label[46:]]), 2).float(), label, None)
     assert hardly_named([enough], "auto", ["a", "b"]) == []
     # Of a class with few examples nothing is said.

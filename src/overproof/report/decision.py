@@ -22,6 +22,8 @@ HARDLY = 0.2
 """A class is hardly named where it is predicted for fewer than this share of as many examples as it has."""
 ENOUGH = 10
 """Fewest examples of a class, over all seeds, of which that is said."""
+SHOWN = 8
+"""So many classes have their recall; of more of them the lowest."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,7 +32,7 @@ class Decision:
 
     Args:
         deploy: Which student to deploy, and what it is worth.
-        beware: What is not well with it, in sentences.
+        beware: How much of each class it finds and what is not well with it, in sentences.
         steps: Commands that come next: what for, and the command.
     """
 
@@ -65,7 +67,7 @@ def decision_of(found: RunResult) -> Decision | None:
     about = [f"macro F1 {100 * fmean(macro):.1f} %"] if macro else []
     about += _costs(found, chosen.row, seed)
     folder = shlex.quote(str(found.folder))
-    allow = _allowing(found.folder)
+    allow = _code_option(found.folder)
     steps = [("deploy it", f"overproof export {folder} --out scorer{allow}")]
     rival = best_of(found.summary, ["method"])
     if rival is not None and rival.verdict == "INCONCLUSIVE" and rival.method != chosen.row:
@@ -75,7 +77,11 @@ def decision_of(found: RunResult) -> Decision | None:
             f"overproof next {folder} --purpose verdict --between {shlex.quote(between)} --out to_label.csv{allow}"
         )
         steps.append((what, command))
-    beware = [*_beware(found, row), *([] if rival is None else rows_that_would_tell(rival))]
+    beware = [
+        *filter(None, [recalls(found.tallies, row.method, found.class_names)]),
+        *_beware(found, row),
+        *([] if rival is None else rows_that_would_tell(rival)),
+    ]
     return Decision(
         deploy=f"Deploy {chosen.row} (seed {seed}). {'; '.join(worth)}.{_sentence(about)}",
         beware=tuple(beware),
@@ -105,7 +111,7 @@ def rows_that_would_tell(row: Summary) -> list[str]:
     ]
 
 
-def _allowing(folder: Path) -> str:
+def _code_option(folder: Path) -> str:
     """The option that a command needs for a student of the user's own code; empty for any other."""
     name = experiment_in(folder).student.name if holds_run(folder) else ""
     return f" --allow-import {name}" if is_import_path(name) and name not in KNOWN else ""
@@ -122,13 +128,36 @@ def hardly_named(tallies: Sequence[Tally], row: str, class_names: Sequence[str])
     matrices = [each.confusion for each in tallies if each.method == row and each.confusion]
     if not matrices:
         return []
-    true = [sum(sum(matrix[each]) for matrix in matrices) for each in range(len(class_names))]
+    true = _true(matrices)
     named = [sum(line[each] for matrix in matrices for line in matrix) for each in range(len(class_names))]
     return [
         name
         for name, num_true, num_named in zip(class_names, true, named, strict=True)
         if num_true >= ENOUGH and num_named < HARDLY * num_true
     ]
+
+
+def recalls(tallies: Sequence[Tally], row: str, class_names: Sequence[str]) -> str:
+    """How much of each class a row finds, the classes with the most examples first; empty without confusions.
+
+    Args:
+        tallies: Of a run, one a method and seed.
+        row: The row of the table.
+        class_names: In order.
+    """
+    matrices = [each.confusion for each in tallies if each.method == row and each.confusion]
+    true = _true(matrices)
+    order = sorted((each for each, num in enumerate(true) if num), key=lambda each: (-true[each], each))
+    found = [(class_names[each], sum(matrix[each][each] for matrix in matrices) / true[each]) for each in order]
+    if len(found) > SHOWN:
+        lowest = sorted(found, key=lambda each: each[1])[:SHOWN]
+        return f"Lowest recall of {len(found)} classes: {', '.join(f'{name} {100 * share:.0f} %' for name, share in lowest)}."
+    return f"Recall: {', '.join(f'{name} {100 * share:.0f} %' for name, share in found)}." if found else ""
+
+
+def _true(matrices: Sequence[Sequence[Sequence[int]]]) -> list[int]:
+    """How many examples of each class there are, in all of the matrices."""
+    return [sum(map(sum, lines)) for lines in zip(*matrices, strict=True)]
 
 
 def _beware(found: RunResult, row: Summary) -> list[str]:
