@@ -148,11 +148,11 @@ def recalls(tallies: Sequence[Tally], row: str, class_names: Sequence[str]) -> s
     matrices = [each.confusion for each in tallies if each.method == row and each.confusion]
     true = _true(matrices)
     order = sorted((each for each, num in enumerate(true) if num), key=lambda each: (-true[each], each))
-    found = [(class_names[each], sum(matrix[each][each] for matrix in matrices) / true[each]) for each in order]
-    if len(found) > SHOWN:
-        lowest = sorted(found, key=lambda each: each[1])[:SHOWN]
-        return f"Lowest recall of {len(found)} classes: {', '.join(f'{name} {100 * share:.0f} %' for name, share in lowest)}."
-    return f"Recall: {', '.join(f'{name} {100 * share:.0f} %' for name, share in found)}." if found else ""
+    found = [(sum(matrix[each][each] for matrix in matrices) / true[each], class_names[each]) for each in order]
+    lowest = sorted(found, key=lambda each: each[0])[:SHOWN]
+    few = len(found) <= SHOWN
+    shown = ", ".join(f"{name} {100 * share:.0f} %" for share, name in (found if few else lowest))
+    return f"{'Recall' if few else f'Lowest recall of {len(found)} classes'}: {shown}." if found else ""
 
 
 def _true(matrices: Sequence[Sequence[Sequence[int]]]) -> list[int]:
