@@ -3,6 +3,7 @@
 import gzip
 import importlib.util
 import json
+import re
 import sqlite3
 from pathlib import Path
 
@@ -248,6 +249,27 @@ def test_what_is_no_database_is_refused(tmp_path: Path):
     (tmp_path / "a.db").write_bytes(b"something else")
     with pytest.raises(InputError, match="is no SQLite or DuckDB file"):
         rows(tmp_path / "a.db", query="SELECT 1")
+
+
+def test_an_odd_cell_among_the_numbers_of_a_database_is_named_with_queries_that_read_it(tmp_path):
+    """SQLite makes 0 of `?` and 1 of `1,234` where they are cast to numbers."""
+    path = tmp_path / "a.sqlite"
+    for cell in ("?", "1,234", "it's"):
+        path.unlink(missing_ok=True)
+        with sqlite3.connect(path) as connection:
+            connection.execute("CREATE TABLE t (x REAL, y TEXT)")
+            values = [(cell if row == 7 else row + 0.5 if row % 2 else row, "ab"[row % 2]) for row in range(40)]
+            connection.executemany("INSERT INTO t VALUES (?, ?)", values)
+        connection.close()
+        with pytest.raises(InputError) as refused:
+            rows(path, query="SELECT x, y FROM t", label="y")
+        words = str(refused.value)
+        assert f"has {cell!r} in column 'x', row 7 (counting from 0), where 39 of 40 are numbers: write " in words
+        empty = re.search(r"NULLIF\(.*?\) AS x", words)[0]
+        found = rows(path, query=f"SELECT {empty}, y FROM t", label="y", missing="allow").inputs["x"]
+        assert found.to_pylist() == [None if row == 7 else value for row, (value, _) in enumerate(values)]
+        found = rows(path, query="SELECT CAST(x AS TEXT) AS x, y FROM t", label="y", categories=("x",)).inputs["x"]
+        assert (found[7].as_py(), found[8].as_py()) == (cell, "8.0")
 
 
 @pytest.mark.slow

@@ -7,8 +7,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from overproof.data.readers.number_columns import MOSTLY
 from overproof.data.source import Source
-from overproof.data.wording import listed, reason
+from overproof.data.wording import at_row, listed, reason
 from overproof.errors import InputError
 
 _ALLOWED = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
@@ -78,9 +79,20 @@ def _column(values: Any, column: str, name: str) -> pa.Array:
     if kinds == ["float", "int"]:
         return pa.array([None if value is None else float(value) for value in values], pa.float64())
     if len(kinds) > 1:
+        odd = [row for row, value in enumerate(values) if isinstance(value, str)]
+        if set(kinds) <= {"float", "int", "str"} and len(odd) <= (1 - MOSTLY) * len(values):
+            cell = str(values[odd[0]])
+            known = sum(value is not None for value in values)
+            quoted = "'" + cell.replace("'", "''") + "'"
+            raise InputError(
+                f"{name} has {cell!r} in column {column!r}, {at_row(odd[0])}, where {known - len(odd)} of {known} are "
+                f"numbers: write NULLIF({column}, {quoted}) AS {column} in the query, with `missing: allow` or `drop`, "
+                f"if it means a missing value; or CAST({column} AS TEXT) AS {column} if the column holds categories "
+                f"(CAST({column} AS REAL) would make another number of it)."
+            )
         raise InputError(
-            f"{name} has values of the types {listed(kinds)} in column {column!r}; write CAST({column} AS TEXT) or "
-            f"CAST({column} AS REAL) in the query."
+            f"{name} has values of the types {listed(kinds)} in column {column!r}; write CAST({column} AS TEXT) AS "
+            f"{column} in the query, or leave the column out."
         )
     return pa.array(
         values, {"str": pa.large_string(), "bytes": pa.large_binary()}.get(kinds[0]) if kinds else pa.null()
