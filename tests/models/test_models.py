@@ -101,7 +101,7 @@ def plain_tokens(text, normalization):
     tokens, word = [], ""
     spaced = text.replace("\0", " ")
     if normalization == "casefold":
-        seen = "".join(each for each in unicodedata.normalize("NFKC", spaced) if not hashing._UNSEEN.match(each))
+        seen = "".join(each for each in unicodedata.normalize("NFKC", spaced) if not hashing.UNSEEN.match(each))
         normal = unicodedata.normalize("NFKC", seen.casefold())
     else:
         normal = unicodedata.normalize("NFKC", spaced).lower()

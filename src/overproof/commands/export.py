@@ -22,6 +22,15 @@ def export(
     int8: Annotated[
         bool, typer.Option("--int8", help="Also write a graph with 8-bit weights and measure its loss of accuracy.")
     ] = False,
+    web: Annotated[
+        bool, typer.Option("--web", help="Also write a folder web: a page that classifies a typed text in the browser.")
+    ] = False,
+    runtime: Annotated[
+        Path | None,
+        typer.Option(
+            help="With --web: folder of the npm package onnxruntime-web, three of whose files the page needs."
+        ),
+    ] = None,
     allow_import: AllowImport = [],  # noqa: B006
     as_json: AsJson = False,
 ) -> None:
@@ -34,12 +43,22 @@ def export(
 
     from overproof.deployment import export as export_student
 
-    written = export_student(source, folder, method=method, seed=seed, int8=int8, allow_import=allow_import)
+    written = export_student(
+        source, folder, method=method, seed=seed, int8=int8, web=web, runtime=runtime, allow_import=allow_import
+    )
     if as_json:
         print_json({**asdict(written), "folder": str(folder)})
     if written.why:
         remarks().print(f"Chosen: {written.why}.", soft_wrap=True)
     remarks().print(f"{', '.join(written.files)} in {folder}.", soft_wrap=True)
+    if web and runtime is None:
+        from overproof.deployment.web import RUNTIME, WEB
+
+        remarks().print(
+            f"The page needs onnxruntime-web: copy {', '.join(RUNTIME)} from the folder dist of that npm package to "
+            f"{folder / WEB}, or export with --runtime node_modules/onnxruntime-web.",
+            soft_wrap=True,
+        )
     if written.cost is not None:
         ends = f"[{100 * written.cost.low:+.1f}, {100 * written.cost.high:+.1f}]"
         cost = f"{100 * written.cost.difference:+.1f} points {ends}"

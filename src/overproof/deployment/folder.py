@@ -1,6 +1,6 @@
 """Export a student to a folder that can be used without overproof: ONNX graph, weights, model card, text scorer."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib import resources
 from pathlib import Path
@@ -15,6 +15,7 @@ from overproof.deployment.card import CardFacts, card
 from overproof.deployment.graph import GraphInput, graph_inputs, graph_logits, onnx_bytes
 from overproof.deployment.int8 import Int8Cost, int8_cost, quantised
 from overproof.deployment.provenance import Provenance, chosen_row, provenance_of, student_folder
+from overproof.deployment.web import WEB, WEB_FILES, check_web, runtime_files, web_files
 from overproof.errors import InputError
 from overproof.models import NgramEncoder, Student, TableEncoder, TokenEncoder, body_of, load_student
 from overproof.models.date_column import DateColumn
@@ -24,7 +25,7 @@ from overproof.models.tables import EmptyColumn, NumberColumn, TableColumn
 from overproof.runs.experiment import dump
 from overproof.runs.folder.resume import experiment_in, holds_run
 from overproof.storage import atomic
-from overproof.storage.manifest import MANIFEST, manifest_of
+from overproof.storage.manifest import MANIFEST, manifest_of, write_folder
 from overproof.storage.one_writer import LOCK, writing
 from overproof.version import __version__
 
@@ -46,7 +47,7 @@ class Exported:
 
     Args:
         folder: The folder they are in.
-        files: Their names.
+        files: Their names; of a page with its folder, as `web/index.html`.
         inputs: The inputs of the graph.
         cost: The change in accuracy by int8 weights; None without `int8` or without labelled examples.
         why: Why this row of a run was chosen; empty where it was named.
@@ -66,6 +67,8 @@ def export(
     method: str = "",
     seed: int | None = None,
     int8: bool = False,
+    web: bool = False,
+    runtime: Path | str | None = None,
     allow_import: Iterable[str] | str = (),
 ) -> Exported:
     """Write a student as ONNX, safetensors and a model card, so that it runs without overproof.
@@ -81,6 +84,9 @@ def export(
             without any the best plain row.
         seed: For a run, the seed; by default its first.
         int8: Also write a graph with int8 weights; the card reports the change in accuracy on the run's test set.
+        web: Also write the folder `web`, a static page that classifies a typed text in the browser; for `ngram`.
+        runtime: The folder of the npm package onnxruntime-web, three of whose files go into `web`; without it they are
+            to be copied there.
         allow_import: Import paths `package.module:name` in the student's folder whose code may be run.
 
     Example:
@@ -94,11 +100,15 @@ def export(
 
     Raises:
         InputError: No such student; the folder holds something else; the packages of the extra `onnx` are missing; the
-            student cannot be written as a graph, or the outputs of onnxruntime differ from those of torch.
+            student cannot be written as a graph, or the outputs of onnxruntime differ from those of torch; the student
+            has no page, or `runtime` is another folder.
     """
     folder = Path(folder)
+    if runtime is not None and not web:
+        raise InputError("--runtime is for the page of --web, which is not given.")
+    files = None if runtime is None else runtime_files(Path(runtime))
     with writing(folder):
-        return _exported(source, folder, method, seed, int8, allow_import)
+        return _exported(source, folder, method, seed, int8, allow_import, (files or {}) if web else None)
 
 
 def _exported(
@@ -108,6 +118,7 @@ def _exported(
     seed: int | None,
     int8: bool,
     allow_import: Iterable[str] | str,
+    runtime: Mapping[str, bytes] | None,
 ) -> Exported:
     _check_folder(folder)
     provenance: Provenance | None = None
@@ -129,6 +140,8 @@ def _exported(
     is_estimator = body_of(student.module) is not None
     if int8 and is_estimator:
         raise InputError(f"Student {student.spec.name!r} has no weights to quantise; leave out int8.")
+    if runtime is not None:
+        check_web(student)
     own = with_columns(student.files(), columns)
     graph = onnx_bytes(student)
     _compare(graph, student, test)
@@ -141,6 +154,7 @@ def _exported(
         scorer = (resources.files("overproof.deployment") / _SCORER).read_text()
         contents[_SCORER] = scorer.replace("from overproof.models.ngram_hashes", "from ngrams").encode()
         contents[_NGRAMS] = (resources.files("overproof.models") / "ngram_hashes.py").read_bytes()
+    page = {} if runtime is None else web_files(student, graph, runtime)
     if isinstance(student.encoder, TokenEncoder):
         contents[_TOKENIZER] = student.encoder.tokenizer.encode()
     if provenance is not None:
@@ -149,6 +163,7 @@ def _exported(
     (folder / MANIFEST).unlink(missing_ok=True)
     for stale in _OURS - {*contents, *own, _CARD}:
         (folder / stale).unlink(missing_ok=True)
+    _remove_page(folder / WEB, keep=set(page))
     sizes = {name: len(data) for name, data in (*contents.items(), *own.items())}
     facts = CardFacts(
         student=student, inputs=graph_inputs(student), provenance=provenance, sizes=sizes, int8=int8, cost=cost
@@ -165,8 +180,11 @@ def _exported(
     }
     for name, data in files.items():
         atomic.write_bytes(folder / name, data)
+    if page:
+        write_folder(folder / WEB, page, kind="export")
     atomic.write_json(folder / MANIFEST, manifest_of(files, kind="export", more=described_export))
-    return Exported(folder=folder, files=(*files, MANIFEST), inputs=facts.inputs, cost=cost, why=why)
+    names = (*files, *(f"{WEB}/{name}" for name in (*page, MANIFEST) if page), MANIFEST)
+    return Exported(folder=folder, files=names, inputs=facts.inputs, cost=cost, why=why)
 
 
 def with_test(student: Student, test: Examples | None) -> SeenRows | None:
@@ -187,6 +205,9 @@ def with_test(student: Student, test: Examples | None) -> SeenRows | None:
 def _check_folder(folder: Path) -> None:
     atomic.check_output(folder, folder=True)
     names = sorted(each.name for each in folder.iterdir()) if folder.is_dir() else []
+    if (folder / WEB).is_dir() and _GRAPH in names:
+        names.remove(WEB)
+        names += [f"{WEB}/{each.name}" for each in sorted((folder / WEB).iterdir()) if each.name not in WEB_FILES]
     # Leftovers of an interrupted write are removed below.
     foreign = [name for name in names if name not in _OURS and not name.endswith((".partial", LOCK))]
     if foreign:
@@ -195,6 +216,16 @@ def _check_folder(folder: Path) -> None:
         )
     if set(names) & set(_STUDENT) and _GRAPH not in names:
         raise InputError(f"{str(folder)!r} holds a student; choose another folder for the export.")
+
+
+def _remove_page(page: Path, *, keep: set[str]) -> None:
+    """Remove the page of an earlier export but for the files that are written again."""
+    if page.is_dir():
+        atomic.remove_leftovers(page)
+        for stale in WEB_FILES - keep:
+            (page / stale).unlink(missing_ok=True)
+        if not keep:
+            page.rmdir()
 
 
 def _compare(graph: bytes, student: Student, test: Examples | None) -> None:

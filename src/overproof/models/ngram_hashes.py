@@ -43,13 +43,13 @@ MIX_1, MIX_2 = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
 
 _MODULUS = 2**64
 _BASE_INVERSE = pow(BASE, -1, _MODULUS)
-_SPACE, _WORD, _ALONE = range(3)
+SPACE, WORD, _ALONE = range(3)
 _HALF, _LOW = np.uint64(32), np.uint64(2**32 - 1)
 # Hiragana and Katakana, CJK unified ideographs with extension A, compatibility ideographs, planes 2 and 3.
 _UNSPACED = ((0x3040, 0x30FF), (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0x20000, 0x3FFFF))
 
 # Default_Ignorable_Code_Point: invisible characters, which would split a word.
-_UNSEEN = re.compile(
+UNSEEN = re.compile(
     "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f"
     "\ufeff\uffa0\ufff0-\ufff8\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
 )
@@ -125,7 +125,7 @@ def normalised(text: str, normalization: Normalization) -> str:
         return text.lower()
     if normalization == "lower":
         return unicodedata.normalize("NFKC", text).lower()
-    folded = _UNSEEN.sub("", unicodedata.normalize("NFKC", text)).casefold()
+    folded = UNSEEN.sub("", unicodedata.normalize("NFKC", text)).casefold()
     return unicodedata.normalize("NFKC", folded)
 
 
@@ -142,8 +142,8 @@ def _tokenise(texts: list[str], normalization: Normalization) -> tuple[_Hashes, 
         codes = np.frombuffer(normal.encode(), np.uint8)
     else:
         codes = np.frombuffer(normal.encode("utf-32-le"), np.uint32)
-    kind = _character_kinds(128 if codes.dtype == np.uint8 else sys.maxunicode + 1)[codes]
-    kept, word, starts_token = kind != _SPACE, kind == _WORD, kind == _ALONE
+    kind = character_kinds(128 if codes.dtype == np.uint8 else sys.maxunicode + 1)[codes]
+    kept, word, starts_token = kind != SPACE, kind == WORD, kind == _ALONE
     starts_token[:1] |= word[:1]
     starts_token[1:] |= word[1:] & ~word[:-1]
     first = np.flatnonzero(starts_token)
@@ -159,18 +159,18 @@ def _tokenise(texts: list[str], normalization: Normalization) -> tuple[_Hashes, 
 
 
 @functools.cache
-def _character_kinds(num: int) -> NDArray[np.uint8]:
+def character_kinds(num: int) -> NDArray[np.uint8]:
     """For each of the first code points: space, word character or single token, by the tables of the running Python."""
     kinds = np.full(num, _ALONE, np.uint8)
     for code in range(len(kinds)):
         character = chr(code)
         if character.isalnum() or character == "_" or unicodedata.category(character)[0] == "M":
-            kinds[code] = _WORD
+            kinds[code] = WORD
         elif character.isspace():
-            kinds[code] = _SPACE
+            kinds[code] = SPACE
     for first, last in _UNSPACED:
         kinds[first : last + 1] = _ALONE
-    kinds[0] = _SPACE
+    kinds[0] = SPACE
     return kinds
 
 
