@@ -156,15 +156,15 @@ def measure(experiment: Experiment, found: Sizes) -> Rates:
     few = sample.take(np.arange(min(NUM_FEW, len(sample))))
     # Tables that are made once, and a model's first pass, do not count.
     student.encode(sample.take(np.arange(1)))
-    began = time.perf_counter()
+    began = _now()
     student.encode(few)
-    encode_seconds = (time.perf_counter() - began) / len(few)
+    encode_seconds = _since(began) / len(few)
     # A student behind a frozen encoder reads some dozens a second.
     num = max(NUM_FEW, min(len(sample), round(MEASURED_SECONDS / max(encode_seconds, 1e-9))))
     sample = sample.take(np.arange(min(num, len(sample))))
-    began = time.perf_counter()
+    began = _now()
     inputs = student.encode(sample)
-    encode_seconds = (time.perf_counter() - began) / len(sample)
+    encode_seconds = _since(began) / len(sample)
     held = [inputs.values] if isinstance(inputs, Dense) else [inputs.values, inputs.offsets]
     return Rates(
         raw_bytes=_num_bytes(sample.inputs) / len(sample),
@@ -177,6 +177,20 @@ def measure(experiment: Experiment, found: Sizes) -> Rates:
     )
 
 
+def _now() -> tuple[float, float]:
+    return time.perf_counter(), time.process_time()
+
+
+def _since(began: tuple[float, float]) -> float:
+    """Seconds since then, without those in which the processor worked for others, where it does all the work.
+
+    Args:
+        began: Of `_now`.
+    """
+    passed, worked = (now - then for now, then in zip(_now(), began, strict=True))
+    return passed if torch.cuda.is_available() else min(passed, worked)
+
+
 def _step_seconds(student: Student, inputs: Any, options: TrainOptions, counts: Mapping[str, int]) -> float:
     num, num_classes = len(inputs), len(student.class_names)
     probs = torch.full((num, num_classes), 1 / num_classes)
@@ -187,7 +201,7 @@ def _step_seconds(student: Student, inputs: Any, options: TrainOptions, counts: 
 
     def trained(num_steps: int) -> float:
         _, pool_size = batch_sizes(options, few, num - few)
-        began = time.perf_counter()
+        began = _now()
         distilled(
             student,
             TrainingData(inputs=inputs, labelled=part(torch.arange(few)), pool=part(torch.arange(few, num))),
@@ -196,7 +210,7 @@ def _step_seconds(student: Student, inputs: Any, options: TrainOptions, counts: 
             seed=0,
             examples_per_epoch=num_steps * pool_size,
         )
-        return (time.perf_counter() - began) / num_steps
+        return _since(began) / num_steps
 
     if body_of(student.module) is not None:
         # An estimator is fitted without steps: a batch of examples takes its share of the fit.
@@ -226,9 +240,9 @@ def _seconds_of(scorer: ScorerOptions, some: Examples, kind: Kind, num_asked: in
         return None
     if scorer.brought and (Path(scorer.model) / "student.json").is_file():
         teacher = load_student(scorer.model)
-        began = time.perf_counter()
+        began = _now()
         teacher.probs(some)
-        return (time.perf_counter() - began) / len(some)
+        return _since(began) / len(some)
     if kind == "text" and scorer.model in ("auto", "minilm") and num_asked > LONG:
         inputs = some.take(np.arange(min(len(some), NUM_ROWS))).inputs
         assert isinstance(inputs, pa.Array)
@@ -236,9 +250,9 @@ def _seconds_of(scorer: ScorerOptions, some: Examples, kind: Kind, num_asked: in
         texts = [text for text in inputs.to_pylist() for _ in range(NUM_ROWS)]
         embedder = frozen_embedder("minilm", {**scorer.options, "batch_size": NUM_ROWS})
         assert isinstance(embedder, Embedder)
-        began = time.perf_counter()
+        began = _now()
         embedder.embed(texts)
-        return (time.perf_counter() - began) / len(texts)
+        return _since(began) / len(texts)
     return None
 
 
