@@ -102,6 +102,18 @@ class Here:
 
 HERE = Here()
 
+_working: list[bool] = []
+
+
+def become_worker() -> None:
+    """Say that this process computes items for another one, beside others that do the same."""
+    _working[:] = [True]
+
+
+def is_worker() -> bool:
+    """Whether it does: it starts no processes of its own then, and others may write the same files."""
+    return bool(_working)
+
 
 # --- signals
 

@@ -7,13 +7,17 @@ import importlib
 import json
 import os
 import signal
+import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import pyarrow as pa
 import pyarrow.csv
 import pytest
@@ -45,7 +49,10 @@ def cluster_of(num_nodes: int) -> Iterator[Any]:
     from ray.cluster_utils import Cluster
 
     former, handler = os.environ.get("RAY_ADDRESS"), signal.getsignal(signal.SIGTERM)
-    started = Cluster(initialize_head=True, head_node_args={"num_cpus": 2, "include_dashboard": False})
+    # A node of a busy machine is slow to answer, and not dead.
+    patient = {"health_check_timeout_ms": 120_000}
+    head = {"num_cpus": 2, "include_dashboard": False, "_system_config": patient}
+    started = Cluster(initialize_head=True, head_node_args=head)
     try:
         for _ in range(num_nodes - 1):
             started.add_node(num_cpus=2)
@@ -223,3 +230,109 @@ def test_without_ray_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(InputError, match=r"^--on ray needs Ray: pip install overproof\[ray\]\.$"), engine_on("ray"):
         torch.zeros(1)
+
+
+# --- slow: kills at work
+
+
+@dataclass(frozen=True)
+class Killing:
+    """An engine, and what is done when the first result is there and other items are under way."""
+
+    engine: Engine
+    kill: Callable[[], object]
+    remote: bool = True
+
+    def map(self, work: Work[Any, Any], items: Iterable[Any]) -> Iterator[Any]:
+        for number, result in enumerate(self.engine.map(work, items)):
+            if number == 0:
+                self.kill()
+            yield result
+
+
+def workers_of(cluster: Any) -> list[psutil.Process]:
+    """The worker processes of a cluster's nodes."""
+    raylets = [each.all_processes["raylet"][0].process.pid for each in cluster.list_all_nodes()]
+    below = [each for pid in raylets for each in psutil.Process(pid).children(recursive=True)]
+    # Not the agents of a node, which falls with them.
+    names = [(each.cmdline() or [""])[0] for each in below]
+    return [each for each, name in zip(below, names, strict=True) if name.startswith(("ray::overproof", "ray::IDLE"))]
+
+
+@pytest.fixture(scope="module")
+def rounds(given, tmp_path_factory) -> Path:
+    """An experiment whose rows share their peers and whose labelled rows are cross-validated, and a run of it."""
+    folder = tmp_path_factory.mktemp("rounds")
+    content = json.loads((given / "compare.yaml").read_text())
+    del content["compare"]
+    content["data"]["rows"] = {"labelled": 60, "pool": 300}
+    content["methods"] = [{"method": "wd", "name": name, "rounds": {"most": 1, "folds": 3}} for name in "abc"]
+    (folder / "rounds.yaml").write_text(json.dumps(content))
+    run(load(folder / "rounds.yaml"), folder / "here")
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["workers", "a node"])
+def test_what_is_killed_is_computed_elsewhere(what, given, rounds, tmp_path, monkeypatch, subtests):
+    with cluster_of(2) as cluster, engine_on("ray") as ray:
+        killed = []
+
+        def kill() -> None:
+            if what == "a node":
+                node = next(each for each in cluster.list_all_nodes() if not each.head)
+                cluster.remove_node(node, allow_graceful=False)
+                killed.append(node)
+                return
+            for each in workers_of(cluster):
+                killed.append(each)
+                each.kill()
+
+        engine = Killing(ray, kill)
+
+        def check_killed() -> None:
+            assert killed
+            killed.clear()
+            while len(cluster.list_all_nodes()) < 2:
+                cluster.add_node(num_cpus=2)
+
+        with subtests.test("compare"):
+            compare(load_comparison(given / "compare.yaml"), tmp_path / "compared", engine=engine)
+            check_same(given / "compared", tmp_path / "compared")
+            check_killed()
+        with subtests.test("label"):
+            run(load(given / "label.yaml"), tmp_path / "here")
+            run(load(given / "label.yaml"), tmp_path / "there", engine=engine)
+            check_same(tmp_path / "here", tmp_path / "there")
+            check_killed()
+        with subtests.test("predict"):
+            monkeypatch.setattr(predicting, "MAX_ROWS", 1000)
+            saved = given / "compared/labels-40/students/seed-0/wd"
+            source = Source(path=str(given / "blobs.csv"), kind="table", id="key")
+            for name, each in (("here", HERE), ("there", engine)):
+                predicting.predict(load_student(saved), source, tmp_path / f"{name}.csv", engine=each, saved=saved)
+            assert (tmp_path / "here.csv").read_bytes() == (tmp_path / "there.csv").read_bytes()
+            check_killed()
+        with subtests.test("peers and folds"):
+            run(load(rounds / "rounds.yaml"), tmp_path / "rounds", engine=engine)
+            check_same(rounds / "here", tmp_path / "rounds")
+            check_killed()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGKILL, -9), (signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_command_that_is_ended_goes_on(number, code, given, tmp_path):
+    command = [sys.executable, "-m", "overproof", "compare", str(given / "compare.yaml"), "--out", str(tmp_path / "c")]
+    with cluster_of(2) as cluster:
+        begun = subprocess.Popen([*command, "--on", "ray", "--quiet"], stdout=subprocess.DEVNULL)
+        while not list((tmp_path / "c").rglob("row.json")):
+            assert begun.poll() is None
+            time.sleep(0.02)
+        begun.send_signal(number)
+        assert begun.wait(timeout=30) == code
+        until = time.monotonic() + 60
+        while any("overproof" in each.cmdline()[0] for each in workers_of(cluster)):
+            assert time.monotonic() < until, "a task outlives its command"
+            time.sleep(0.2)
+        subprocess.run([*command, "--on", "ray", "--quiet"], check=True, stdout=subprocess.DEVNULL)
+    check_same(given / "compared", tmp_path / "c")

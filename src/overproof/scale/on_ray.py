@@ -28,6 +28,8 @@ RETRIES = 8
 UNFINISHED, UNREAD = 2, 8
 """Tasks under way, and results that wait for one before them, for each task that the cluster can do at once."""
 
+_AGAIN = "what is finished is kept: run the same command again to resume."
+
 _numbers = itertools.count()
 
 
@@ -116,11 +118,13 @@ class OnRay:
                     f"a worker of the cluster cannot import what it needs ({error.cause}); install the same version "
                     f"of overproof, with the same extras, on every node."
                 ) from None
+            if isinstance(error.cause, self.ray.exceptions.RayError):
+                raise ClusterError(f"the cluster has failed ({_first(error.cause)}); {_AGAIN}") from None
             raise
         except self.ray.exceptions.RayError as error:
             raise ClusterError(
                 f"a {what} was begun {RETRIES + 1} times, and each time its process or node died "
-                f"({str(error).splitlines()[0]}); what is finished is kept: run the same command again to resume."
+                f"({_first(error)}); {_AGAIN}"
             ) from None
         if refused:
             raise found

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from overproof.errors import InputError
+from overproof.processes import become_worker
 from overproof.version import __version__
 
 PACKAGES = ("numpy", "pyarrow", "scikit-learn", "torch")
@@ -97,4 +98,5 @@ def _function(opening: Opening) -> Callable[[Any], Any]:
         ) from None
     torch.set_num_threads(opening.threads)
     threadpool_limits(opening.threads)
+    become_worker()
     return opening.make()

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO
 from filelock import FileLock
 
 from overproof.errors import FULL_DISK, InputError
+from overproof.processes import is_worker
 
 
 def check_output(path: Path, *, folder: bool, reads: Iterable[Path] = ()) -> None:
@@ -144,6 +145,21 @@ def alone(folder: Path) -> Iterator[None]:
         return
     # Several users may share a folder, and each must be able to open its lock.
     with FileLock(folder / ".lock", mode=0o666):
+        yield
+
+
+@contextmanager
+def alone_among_workers(folder: Path) -> Iterator[None]:
+    """In a worker of a cluster, lock a folder that others may fill too; elsewhere one process fills it, unlocked.
+
+    Args:
+        folder: It is made where it is locked.
+    """
+    if not is_worker():
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with alone(folder):
         yield
 
 

@@ -13,7 +13,7 @@ from typing import Literal
 
 import torch
 
-from overproof.processes import place
+from overproof.processes import is_worker, place
 
 SECONDS_TO_SAVE = 5.0
 """How long processes that are ended may take to save the state of their training."""
@@ -32,7 +32,7 @@ def run_jobs(jobs: Sequence[Job], *, workers: int | Literal["auto"] = "auto") ->
     Args:
         jobs: They must not depend on each other.
         workers: Number of jobs in parallel, at least 1; `auto` is one per core. It is one where a fork is unsafe: with
-            a GPU, under `torchrun`, and on other systems than Linux.
+            a GPU, under `torchrun`, in a worker of a cluster, and on other systems than Linux.
     """
     can_fork = sys.platform == "linux" and place()[1] == 1 and not torch.cuda.is_available()
     if not can_fork:
@@ -40,6 +40,8 @@ def run_jobs(jobs: Sequence[Job], *, workers: int | Literal["auto"] = "auto") ->
             job()
         return
     most = len(os.sched_getaffinity(0)) if workers == "auto" else workers
+    # A cluster has counted the processors of its workers, whose threads would not survive a fork.
+    most = 1 if is_worker() else most
     with _one_thread():
         unfinished = list(jobs) if min(most, len(jobs)) == 1 else _in_processes(jobs, most)
         for job in unfinished:

@@ -45,6 +45,7 @@ from overproof.processes import leads, wait_for_all
 from overproof.registry import described
 from overproof.seeds import derived_seed, digest, hasher
 from overproof.storage import checked
+from overproof.storage.atomic import alone_among_workers
 from overproof.storage.keys import ANSWERS, canonical_json
 from overproof.storage.shard import Ids, StoreKey, digest_of_ids
 from overproof.training.checkpoint import Resume
@@ -215,18 +216,19 @@ class Peers:
             **{f"pool-by-{fold}": self.ids["pool"][self.predicted(number, fold)] for fold in range(self.num_folds)},
             **{role: self.ids[role] for role in self.answered if role in LABELLED_ROLES},
         }
-        done = all((folder / role / "manifest.json").exists() for role in stores)
-        # Every process must have checked the files before one of them writes.
-        wait_for_all()
-        values = {} if done else self._trained(number, chains, folder / "peers")
-        kept = {}
-        for turn in (True, False):
-            if leads() is turn:
-                for role, ids in stores.items():
-                    kept[role] = self._kept(folder / role, f"{role}, {name}", ids, values.get(role)).probs()
+        with alone_among_workers(self.fingerprint_folder):
+            done = all((folder / role / "manifest.json").exists() for role in stores)
+            # Every process must have checked the files before one of them writes.
             wait_for_all()
-        if leads():
-            shutil.rmtree(folder / "peers", ignore_errors=True)
+            values = {} if done else self._trained(number, chains, folder / "peers")
+            kept = {}
+            for turn in (True, False):
+                if leads() is turn:
+                    for role, ids in stores.items():
+                        kept[role] = self._kept(folder / role, f"{role}, {name}", ids, values.get(role)).probs()
+                wait_for_all()
+            if leads():
+                shutil.rmtree(folder / "peers", ignore_errors=True)
         return Scores(
             chains=tuple(kept[f"pool-by-{fold}"] for fold in range(self.num_folds)),
             pool=self._pooled(number, [kept[f"pool-by-{fold}"] for fold in range(self.num_folds)]),

@@ -20,6 +20,7 @@ from overproof.processes import leads, wait_for_all
 from overproof.registry import described
 from overproof.seeds import derived_seed, digest
 from overproof.storage import checked
+from overproof.storage.atomic import alone_among_workers
 from overproof.storage.keys import canonical_json
 from overproof.training.checkpoint import Resume
 from overproof.training.distillation import distilled
@@ -120,7 +121,8 @@ class CrossValidation:
             for trial in trials
             for fold in range(self.num_folds)
         ]
-        run_jobs(jobs, workers=self.workers)
+        with alone_among_workers(self.folder):
+            run_jobs(jobs, workers=self.workers)
         wait_for_all()
         return [self._joined(trial) for trial in trials]
 
