@@ -53,6 +53,10 @@ PLACES: dict[str, dict[str, str]] = {
     "data/readers/csv_stream.py": {"_Watched.__init__": "the file that was found, piece by piece"},
     "data/readers/data_set.py": {"files_of": "the name has no folder in it"},
     "data/readers/database.py": {"_sqlite": "a constant beside the file that was found"},
+    "data/readers/image_sets.py": {
+        "read_cifar": "the file that was found, as bytes of records",
+        "read_stl": "the files that were found, as bytes",
+    },
     "data/readers/images.py": {
         "_pixels": "six formats, the limit of Pillow on pixels is an error",
         "ImageFolder.file": "checked to be below the folder",
@@ -65,6 +69,7 @@ PLACES: dict[str, dict[str, str]] = {
         "file_bytes": "below the limit of unpacked bytes",
         "first_lines": "so many bytes at most",
     },
+    "data/readers/web_dataset.py": {"_samples": "the file that was found; nothing is unpacked to the disk"},
     "deployment/annotate.py": {"pool_probs": "an argument of the call"},
     "deployment/__init__.py": {"__getattr__": "names of the package's own table of modules"},
     "deployment/estimator_graph.py": {"add_estimator": "a constant"},

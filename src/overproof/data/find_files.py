@@ -12,7 +12,7 @@ from overproof.data.wording import listed, nearest
 from overproof.errors import InputError
 
 _PACKAGE = "package:"
-_ARRAYS = ("npz", "npy", "idx")
+_ARRAYS = ("npz", "npy", "idx", "cifar", "stl", "mat", "h5ad")
 
 Family = Literal["columns", "arrays", "pictures"]
 """How files are read: as columns of rows, as whole arrays, or one image a file."""
@@ -160,6 +160,10 @@ def _in_folder(folder: Path, name: str) -> list[Path]:
             f"'rows.parquet')`."
         )
     files = [file for file in below if format_of(file) is not None]
+    shards = {str(file.with_suffix("")) for file in files if file.suffix == ".tar"}
+    # Beside a shard, img2dataset writes what it did: a table that also has what could not be downloaded.
+    about = {f"{shard}{ending}" for shard in shards for ending in (".parquet", "_stats.json")}
+    files = [file for file in files if str(file) not in about]
     if not files:
         raise InputError(f"{name} is a folder without a readable file; at least one data file or image is needed.")
     return files

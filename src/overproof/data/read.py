@@ -14,8 +14,9 @@ from overproof.data.examples import Examples
 from overproof.data.find_files import Place, find_files
 from overproof.data.inputs import features, texts
 from overproof.data.open_source import OpenedSource, examples_of, open_source
-from overproof.data.readers import arrays, images
-from overproof.data.source import Source, check_format
+from overproof.data.readers import arrays, image_sets, images
+from overproof.data.readers.h5ad import read_h5ad
+from overproof.data.source import LABELS_APART, Source, check_format
 from overproof.errors import InputError
 
 Inputs: TypeAlias = torch.Tensor | pa.Array | pa.Table
@@ -83,13 +84,21 @@ def _read_arrays(source: Source, place: Place, role: str) -> Examples:
     fixed = source
     for index, (path, label) in enumerate(zip(place.files, labels, strict=True)):
         name = place.named(index)
-        form = check_format(path, name)
-        if form == "npz":
-            fixed, frame, part = arrays.read_npz(path, fixed, name)
-        elif form == "idx":
-            frame, part = arrays.read_idx(path, label, source, name)
-        else:
-            frame, part = arrays.read_npy(path, label, source, name)
+        match check_format(path, name):
+            case "npz":
+                fixed, frame, part = arrays.read_npz(path, fixed, name)
+            case "idx":
+                frame, part = arrays.read_idx(path, label, source, name)
+            case "cifar":
+                frame, part = image_sets.read_cifar(path, source, name)
+            case "stl":
+                frame, part = image_sets.read_stl(path, label, source, name)
+            case "mat":
+                frame, part = image_sets.read_mat(path, source, name)
+            case "h5ad":
+                frame, part = read_h5ad(path, source, name)
+            case _:
+                frame, part = arrays.read_npy(path, label, source, name)
         frames.append(frame)
         inputs.append(part)
     several = tuple(path.name for path in place.files) if place.names_each else ()
@@ -112,11 +121,11 @@ def _checked(source: Source, frame: columns.Frame, inputs: Inputs) -> Examples:
         return examples_of(source, kept, images.reshaped(inputs, source.image))
     if isinstance(inputs, pa.Table):
         _check_kind(source, frame.name, "table")
-        whole = replace(frame, table=_beside(inputs, frame.table))
+        whole = columns.where(replace(frame, table=_beside(inputs, frame.table)), source)
         kept, table = features(whole, inputs.column_names, source.missing, source.categories)
         return examples_of(source, kept, table)
     _check_kind(source, frame.name, "text")
-    whole = replace(frame, table=frame.table.append_column(arrays.TEXT, inputs))
+    whole = columns.where(replace(frame, table=frame.table.append_column(arrays.TEXT, inputs)), source)
     kept, words = texts(whole, [arrays.TEXT], source.missing)
     return examples_of(source, kept, words)
 
@@ -131,8 +140,8 @@ def _beside(inputs: pa.Table, others: pa.Table) -> pa.Table:
 
 
 def _label_files(source: Source, place: Place, role: str) -> Sequence[Path | None]:
-    """The label files of IDX and .npy files; .npz archives contain their labels."""
-    if source.label is None or check_format(place.files[0], place.name) == "npz":
+    """The label files of formats that do not contain labels."""
+    if source.label is None or check_format(place.files[0], place.name) not in LABELS_APART:
         return [None] * len(place.files)
     labels = find_files((source.label,), role).files
     if len(labels) != len(place.files):

@@ -11,8 +11,28 @@ from overproof.errors import InputError
 Kind = Literal["image", "text", "table"]
 """What an example is."""
 
-Format = Literal["csv", "jsonl", "parquet", "arrow", "arff", "svmlight", "database", "npz", "npy", "idx", "picture"]
+Format = Literal[
+    "csv",
+    "jsonl",
+    "parquet",
+    "arrow",
+    "arff",
+    "svmlight",
+    "database",
+    "tar",
+    "npz",
+    "npy",
+    "idx",
+    "cifar",
+    "stl",
+    "mat",
+    "h5ad",
+    "picture",
+]
 """The format of a file."""
+
+LABELS_APART: tuple[Format, ...] = ("idx", "npy", "stl")
+"""Formats of arrays whose labels are another file."""
 
 Fit = Literal["crop", "pad", "stretch"]
 Channels = Literal["auto", "grey", "rgb"]
@@ -33,15 +53,19 @@ _BY_ENDING: Mapping[str, Format] = {
     ".arff": "arff",
     **dict.fromkeys((".svm", ".svmlight", ".libsvm"), "svmlight"),
     **dict.fromkeys((".sqlite", ".sqlite3", ".db", ".duckdb"), "database"),
+    **dict.fromkeys((".tar", ".tgz"), "tar"),
     ".npz": "npz",
     ".npy": "npy",
+    "_x.bin": "stl",
+    ".bin": "cifar",
+    ".mat": "mat",
+    ".h5ad": "h5ad",
 }
-_MAY_BE_COMPRESSED = ("csv", "jsonl", "arff", "svmlight", "idx")
+_MAY_BE_COMPRESSED = ("csv", "jsonl", "arff", "svmlight", "idx", "tar")
 _FORMATS = (
-    "CSV (.csv, .tsv, .dat), JSON (.jsonl, .ndjson, .json), ARFF (.arff), LIBSVM (.svm, .libsvm) or IDX (-idx3-ubyte), "
-    "each also .gz or .zst, Parquet (.parquet, .parquet.brotli), Arrow (.arrow, .feather), SQLite (.sqlite), DuckDB "
-    "(.duckdb), .npz, .npy, or an image (.png, .jpg, .webp, .bmp, .gif, "
-    ".tiff)"
+    "CSV (.csv, .tsv, .dat), JSON (.jsonl, .ndjson, .json), .arff, LIBSVM (.svm, .libsvm) or IDX (-idx3-ubyte), each "
+    "also .gz or .zst, .parquet, Arrow (.arrow, .feather), .sqlite, .duckdb, WebDataset (.tar), .npz, .npy, .mat, "
+    ".h5ad, CIFAR or STL-10 (.bin), or an image (.png, .jpg, .webp, .bmp, .gif, .tiff)"
 )
 
 

@@ -79,7 +79,7 @@ def read_npz(path: Path, source: Source, name: str) -> tuple[Source, Frame, Held
         beside = [key for key in (source.label, source.id, source.group, *source.where) if key is not None]
         names = [_CLASS_NAMES] if source.label is not None else []
         arrays = load_arrays(path, name, headers, [pixels, *beside, *names], source.max_unpacked_gb)
-    inputs = _inputs(arrays[pixels], name, source.kind)
+    inputs = inputs_of(arrays[pixels], name, source.kind)
     num_rows, what = len(arrays[pixels]), "image" if isinstance(inputs, Tensor) else "row"
     columns: dict[str, pa.Array] = {}
     for key in dict.fromkeys(beside):
@@ -94,7 +94,7 @@ def read_npz(path: Path, source: Source, name: str) -> tuple[Source, Frame, Held
                 f"{name} has an array {key!r}, and the columns of {pixels!r} are called f0 to "
                 f"f{inputs.num_columns - 1}; give the array another name."
             )
-        columns[key] = _column(column, key, name)
+        columns[key] = column_of(column, key, name)
     # A table without columns has no rows, so the row numbers are a column.
     frame = whole(name, pa.table({**columns, "": np.arange(num_rows)}))
     if source.label is not None and _CLASS_NAMES in arrays:
@@ -151,7 +151,7 @@ def read_npy(path: Path, labels: Path | None, source: Source, name: str) -> tupl
             f"{name} is an .npy file, which has no columns; only `path`, `label`, `classes` and `image` are allowed."
         )
     array = _npy_array(path, name)
-    inputs = _inputs(array, name, source.kind)
+    inputs = inputs_of(array, name, source.kind)
     columns: dict[str, pa.Array] = {"": pa.array(np.arange(len(array)))}
     if labels is not None and source.label is not None:
         label = _npy_array(labels, f"{name} label file {labels.name}")
@@ -160,7 +160,7 @@ def read_npy(path: Path, labels: Path | None, source: Source, name: str) -> tupl
                 f"{name} has {len(array)} rows, but its label file {labels.name} has shape {label.shape}; one label "
                 f"per row is needed."
             )
-        columns[source.label] = _column(label, labels.name, name)
+        columns[source.label] = column_of(label, labels.name, name)
     return whole(name, pa.table(columns)), inputs
 
 
@@ -185,7 +185,7 @@ def only_input(headers: Mapping[str, ArrayHeader], source: Source, name: str) ->
     return candidates[0]
 
 
-def _inputs(array: np.ndarray, name: str, kind: str) -> Held:
+def inputs_of(array: np.ndarray, name: str, kind: str) -> Held:
     """Images, numbers or texts, by type and rank; bytes [N, D] are numbers only where the source says table."""
     if array.ndim == 1 and array.dtype.kind == "U":
         return pa.array(array.tolist(), pa.large_string())
@@ -237,7 +237,17 @@ def _npy_array(path: Path, name: str) -> np.ndarray:
     return array
 
 
-def _column(array: np.ndarray, key: str, name: str) -> pa.Array:
+def column_of(array: np.ndarray, key: str, name: str) -> pa.Array:
+    """An array [N] of numbers or strings as a column.
+
+    Args:
+        array: The array.
+        key: Its name.
+        name: Name of the file in error messages.
+
+    Raises:
+        InputError: It holds something else.
+    """
     if array.dtype.kind not in "iufbUS":
         raise InputError(f"{name} has the array {key!r} of type {array.dtype}; numbers and strings are allowed.")
     if array.dtype.kind == "S":

@@ -14,6 +14,7 @@ from overproof.data.readers.json_lines import read_json_lines
 from overproof.data.readers.json_lists import is_json_list
 from overproof.data.readers.svmlight import read_svmlight
 from overproof.data.readers.text_files import first_lines, read_csv
+from overproof.data.readers.web_dataset import open_tar
 from overproof.data.source import Source, check_format
 from overproof.errors import InputError
 
@@ -119,7 +120,7 @@ def open_rows(
     """Open a file of rows.
 
     Args:
-        path: CSV, JSON, ARFF, LIBSVM, Parquet, Arrow, SQLite or DuckDB.
+        path: CSV, JSON, ARFF, LIBSVM, Parquet, Arrow, SQLite, DuckDB or a shard of WebDataset.
         source: The use of each column.
         name: Name of the file in error messages.
         strings: Columns of a CSV file to read as strings, because another file of the same source has strings there.
@@ -134,6 +135,8 @@ def open_rows(
         return open_parquet(path, name, source.named, source.max_unpacked_gb)
     if form == "arrow":
         return open_arrow(path, name, source.named, source.max_unpacked_gb)
+    if form == "tar":
+        return open_tar(path, source, name)
 
     def whole(data: bytes | None = None) -> pa.Table:
         match form:

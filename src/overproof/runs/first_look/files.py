@@ -14,8 +14,11 @@ from overproof.data import Source, num_bytes
 from overproof.data.find_files import Place, find_files
 from overproof.data.open_source import open_source
 from overproof.data.options import LARGE_BYTES, FileRole
+from overproof.data.readers.h5ad import columns_of
+from overproof.data.readers.image_sets import cifar_labels, mat_shapes
 from overproof.data.readers.npz import headers_of
 from overproof.data.readers.text_files import other_separator
+from overproof.data.source import format_of
 from overproof.data.wording import listed
 from overproof.errors import InputError
 from overproof.runs.first_look.columns import ColumnFacts, facts_of
@@ -134,14 +137,33 @@ def label_of_arrays(facts: FileFacts) -> tuple[str | None, str | None]:
     """The arrays of an archive that hold inputs and labels, by their names; None where they cannot be told.
 
     Args:
-        facts: An .npz archive.
+        facts: An .npz archive, a MATLAB file, an AnnData file, or a binary file of CIFAR.
     """
-    names = list(headers_of(facts.place.files[0], facts.place.name, "numbers and images are allowed"))
+    names = names_in(facts)
     labels = [name for name in names if name.lower() in ("y", "label", "labels", "target", "targets", "classes")]
+    if format_of(facts.place.files[0]) in ("cifar", "h5ad"):
+        return None, (labels[0] if len(labels) == 1 else None)
     others = [name for name in names if name not in labels]
     named = [name for name in others if name.lower() in ("x", "image", "images", "input", "inputs", "data")]
     inputs = others if len(others) == 1 else named
     return (inputs[0] if len(inputs) == 1 else None), (labels[0] if len(labels) == 1 else None)
+
+
+def names_in(facts: FileFacts) -> list[str]:
+    """What may be named as the label in a file of arrays.
+
+    Args:
+        facts: As for `label_of_arrays`.
+    """
+    path, name = facts.place.files[0], facts.place.name
+    match format_of(path):
+        case "cifar":
+            return list(cifar_labels(path, name))
+        case "mat":
+            return list(mat_shapes(path, name))
+        case "h5ad":
+            return list(columns_of(path, name)[1])
+    return list(headers_of(path, name, "numbers and images are allowed"))
 
 
 def folders_of(facts: FileFacts) -> dict[str, int]:

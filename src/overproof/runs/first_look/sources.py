@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from overproof.data.source import format_of
+from overproof.data.source import LABELS_APART, format_of
 from overproof.data.wording import listed, nearest
 from overproof.errors import InputError
 from overproof.runs.changes import changed
 from overproof.runs.first_look import columns as guesses
 from overproof.runs.first_look.answers import answers_found, classes_in
-from overproof.runs.first_look.files import NO_CLASS, FileFacts, folders_of, label_of_arrays, num_without
+from overproof.runs.first_look.files import NO_CLASS, FileFacts, folders_of, label_of_arrays, names_in, num_without
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -194,11 +194,12 @@ def options_of_others(files: Sequence[FileFacts], choices: Choices, said: Said) 
             raise InputError(f"--{option} names a column, and {files[0].path} has none; leave it out.")
     key = {"id": choices.id} if choices.id is not None else {}
     if files[0].place.family == "arrays":
-        if format_of(files[0].place.files[0]) == "npz":
+        if format_of(files[0].place.files[0]) not in LABELS_APART:
             inputs, label = label_of_arrays(files[0])
             if choices.label is None and label is None:
                 raise InputError(
-                    f"{files[0].path} has no array called y or label: name that of the labels with --label."
+                    f"{files[0].path} has nothing called y or label: name its labels with --label, one of "
+                    f"{listed(names_in(files[0]))}."
                 )
             return {**({"input": inputs} if inputs else {}), "label": choices.label or label}
         if choices.label is None:
