@@ -13,7 +13,7 @@ from overproof.runs.experiment import experiment_from
 from overproof.synthetic import blobs
 
 
-def findings(losses, accuracy, *, num_classes=2, commonest=None, others=None, stepped=True):
+def findings(losses, accuracy, *, num_classes=2, commonest=None, others=None, stepped=True, roles=None):
     """Of a run whose rows have the same curve and accuracy, but for `others` by row."""
     trainings, rows = {}, []
     for name, role in (("labelled_only", "reference"), ("hard", "conventional"), ("oracle", "reference")):
@@ -22,6 +22,7 @@ def findings(losses, accuracy, *, num_classes=2, commonest=None, others=None, st
         history = [{"epoch": i + 1, "loss": loss, "labelled_right": count} for i, loss in enumerate(own_losses)]
         facts = {"history": history, "noise": {}, "num_labelled": 9, "commonest_label": commonest or 1 / num_classes}
         trainings[name, 0] = {**facts, "pool_answers_right": 0.7, "mistakes_learned": 0.3}
+        role = (roles or {}).get(name, role)
         rows.append(Row(method=name, role=role, seed=0, metrics={"accuracy": own_accuracy}))
     names = [f"c{i}" for i in range(num_classes)]
     rows.append(Row(method="teacher", role="reference", seed=0, metrics={"accuracy": 0.75}))
@@ -78,6 +79,12 @@ def test_it_is_found_near_guessing_and_on_a_steep_curve(losses, accuracy, more):
 def test_one_row_that_has_learned_is_enough_for_silence():
     for row in ("oracle", "hard", "labelled_only"):
         assert "has not learned" not in findings([0.71, 0.70], 0.4, others={row: ([0.5, 0.3], 0.9)})
+
+
+def test_a_method_that_has_learned_says_nothing_of_the_plain_rows():
+    """`hard` with rounds is a method of that name: it is no plain row."""
+    learned = {"hard": ([0.5, 0.3], 0.9)}
+    assert "has not learned" in findings([0.71, 0.70], 0.4, others=learned, roles={"hard": "method"})
 
 
 def test_a_flat_curve_names_the_inputs_and_estimators_have_no_epochs():

@@ -85,7 +85,7 @@ def state_of(student: nn.Module) -> checkpoint.TrainingState:
     )
 
 
-def test_no_flipped_bit_of_a_checkpoint_reaches_a_student(tmp_path):
+def test_no_flipped_bit_and_no_cut_of_a_checkpoint_reaches_a_student(tmp_path):
     path, student = tmp_path / "checkpoint.pt", nn.Linear(20, 5)
     checkpoint.save(path, "same", student, [], state_of(student))
     whole = path.read_bytes()
@@ -95,6 +95,10 @@ def test_no_flipped_bit_of_a_checkpoint_reaches_a_student(tmp_path):
         with pytest.raises(InputError, match=r"checkpoint\.pt is damaged .*delete it to train this student from the b"):
             checkpoint.load(path, "same", student, [], state_of(student))
         path.write_bytes(whole)
+    for length in (len(whole) - 1, len(whole) // 2, 40, 1, 0):
+        path.write_bytes(whole[:length])
+        with pytest.raises(InputError, match=r"checkpoint\.pt is damaged .*delete it to train this student from the b"):
+            checkpoint.load(path, "same", student, [], state_of(student))
 
 
 def test_a_checkpoint_of_other_data_is_refused(tmp_path):
@@ -120,7 +124,7 @@ def test_no_flipped_bit_of_the_notes_of_a_search_is_used(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["values.bin", "words.bin", "manifest.json", "about.json"])
-def test_a_flipped_bit_of_arrays_is_made_again_and_logged(tmp_path, name, caplog):
+def test_arrays_are_made_again_where_a_bit_flipped_or_a_file_was_cut(tmp_path, name, caplog):
     rng, made = np.random.default_rng(0), []
     values, words = rng.normal(size=(50, 3)), rng.integers(0, 255, 200).astype(np.uint8)
 
@@ -139,7 +143,12 @@ def test_a_flipped_bit_of_arrays_is_made_again_and_logged(tmp_path, name, caplog
         assert np.array_equal(found["words"], words)
         assert (tmp_path / "a" / name).read_bytes() == whole or name == "manifest.json"
         assert json.loads((tmp_path / "a/about.json").read_text()) == {"kind": "table"}
-    assert len(made) > 10
+    for part in (0.5, 0.0):
+        (tmp_path / "a" / name).write_bytes(whole[: int(part * len(whole))])
+        found = array_files.fill(tmp_path / "a", "key", blocks)
+        assert np.array_equal(found["values"], values)
+        assert np.array_equal(found["words"], words)
+    assert len(made) > 12
     assert any(name in each.message for each in caplog.records)
 
 
@@ -169,7 +178,7 @@ def test_unfinished_arrays_with_a_flipped_bit_are_begun_again(tmp_path, name, mo
     assert asked[-1] == 2
 
 
-def test_a_flipped_bit_of_the_cache_of_answers_is_made_again(tmp_path, caplog):
+def test_the_cache_of_answers_is_made_again_where_a_bit_flipped_or_it_was_cut(tmp_path, caplog):
     ids = np.frombuffer(np.random.default_rng(0).bytes(16 * 60), ID)
     probs = torch.from_numpy(np.random.default_rng(0).dirichlet(np.ones(4), 60))
     key = StoreKey(teacher="t", data="d", transform="pool", code=ANSWERS)
@@ -185,6 +194,9 @@ def test_a_flipped_bit_of_the_cache_of_answers_is_made_again(tmp_path, caplog):
             flip(path, place)
             with caplog.at_level(logging.WARNING, "overproof"):
                 assert torch.equal(read().probs(), expected)
+        for part in (0.5, 0.0):
+            path.write_bytes(path.read_bytes()[: int(part * path.stat().st_size)])
+            assert torch.equal(read().probs(), expected)
     assert sum("damaged" in each.message for each in caplog.records) >= 5 * (len(caches) - 1)
 
 
