@@ -30,7 +30,7 @@ from overproof.commands.label import label
 from overproof.commands.methods import methods
 from overproof.commands.output.failures import failure
 from overproof.commands.output.signals import INTERRUPTED, ending, first_signal, ignore_signals, stop_on_signals
-from overproof.commands.output.terminal import EXIT_CODES, App
+from overproof.commands.output.terminal import EXIT_CODES, App, ends_with_command
 from overproof.commands.people.annotate import annotate
 from overproof.commands.people.disagreements import disagreements
 from overproof.commands.people.next import next_rows
@@ -102,14 +102,12 @@ def main(arguments: list[str] | None = None) -> None:
         arguments: The command line without the program's name; `sys.argv` by default.
     """
     if arguments is not None:
-        frozen = gc.get_freeze_count()
         try:
             _stop(*_outcome(arguments))
         finally:
             leave_group()
-            if not frozen:
-                gc.unfreeze()
         return
+    ends_with_command.set(True)
     # The process ends after this command. Looking for garbage among all that was imported would take .4 seconds.
     atexit.register(gc.freeze)
     try:

@@ -90,6 +90,9 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON."
 
 _quiet: ContextVar[bool] = ContextVar("quiet", default=False)
 
+ends_with_command: ContextVar[bool] = ContextVar("ends_with_command", default=False)
+"""Whether the process ends with the command: it is not called from Python."""
+
 EXIT_CODES = (
     "Exit codes: 0 success; 1 failed; 2 invalid input, with an error message of one sentence; 130 interrupted; "
     "143 terminated."
@@ -192,17 +195,16 @@ def _quietable(function: Callable[..., Any]) -> Callable[..., Any]:
 
 @contextmanager
 def quick_imports() -> Iterator[None]:
-    """Import without garbage collection, now and later: what is imported stays, and looking for garbage in it is slow.
+    """Import without garbage collection: what is imported stays, and looking for garbage in it is slow.
 
-    `overproof.commands.main.main` undoes it where the process goes on after the command. A process that has frozen
-    objects itself keeps exactly those.
+    Where the process ends with the command, it is not looked through later either.
     """
     enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
-        if not gc.get_freeze_count():
+        if ends_with_command.get():
             gc.freeze()
         if enabled:
             gc.enable()
