@@ -149,7 +149,9 @@ FULL_AFTER = {"run": (1, 4, 20), "compare": (0, 30), "assess": (8,), "export": (
 """For each command after how many files the disk is full."""
 
 
-@pytest.mark.parametrize("command", FULL_AFTER)
+@pytest.mark.parametrize(
+    "command", [pytest.param(each, marks=pytest.mark.slow) if each == "compare" else each for each in FULL_AFTER]
+)
 def test_a_full_disk_is_a_sentence_and_the_same_command_goes_on(finished, tmp_path, capsys, monkeypatch, command):
     names = {"e": finished / "e.yaml", "csv": finished / "all.csv", "run": finished / "run"}
     whole = [word.format(out=tmp_path / "whole/o", **names) for word in WRITERS[command]]

@@ -44,13 +44,13 @@ def test_errors_by_margin_are_found_and_the_error_falls_with_the_labels():
 
 
 def test_the_matrix_is_kept_where_the_margin_shows_nothing():
-    """One standard error: at most a few of twenty worlds use the covariates."""
+    """One standard error: at most a few of eight worlds use the covariates."""
     used = 0
-    for seed in range(20):
+    for seed in range(8):
         label, probs, _ = world(300, seed, by_margin=False)
         rule = conditional_likelihood(probs, label)
         used += isinstance(rule, ConditionalLikelihood)
-    assert used <= 4
+    assert used <= 2
 
 
 @pytest.mark.parametrize("num_classes", [2, 5])

@@ -88,13 +88,13 @@ def kinds_of(folder):
     return found
 
 
-def test_one_flipped_bit_in_each_kind_of_file_changes_no_student_in_silence(finished, tmp_path):
+@pytest.mark.parametrize("third", [0, *(pytest.param(third, marks=pytest.mark.slow) for third in (1, 2))])
+def test_one_flipped_bit_in_each_kind_of_file_changes_no_student_in_silence(finished, tmp_path, third):
     expected, kinds = results_of(finished / "run"), kinds_of(finished / "run")
     assert {"inputs.json", "experiment.yaml", ".bin", ".parquet", ".npy"} <= {kind[-1] for kind in kinds}
     rng, refused, same = np.random.default_rng(1), [], []
-    for name in kinds.values():
-        if name in ("result.json", "tallies.json"):
-            continue
+    names = sorted(name for name in kinds.values() if name not in ("result.json", "tallies.json"))[third::3]
+    for name in names:
         folder = tmp_path / "run"
         shutil.copytree(finished / "run", folder)
         # The last student is trained again, so that all that it is made from is read.
@@ -116,10 +116,10 @@ def test_one_flipped_bit_in_each_kind_of_file_changes_no_student_in_silence(fini
             found = results_of(folder)
             assert {path: found.get(path) for path in expected} == expected, name
         shutil.rmtree(folder)
-    assert any(name.startswith("staged") for name in same)
-    assert any(name.startswith("encoded") for name in same)
-    assert any("/cache/" in name for name in same)
-    assert any(name.endswith(".parquet") for name in refused)
+    # What can be made again is; stores of answers are not.
+    for made in ("staged", "encoded", "/cache/"):
+        assert any(made in name for name in same) or not any(made in name for name in names)
+    assert any(name.endswith(".parquet") for name in refused) or not any(name.endswith(".parquet") for name in names)
 
 
 def test_every_file_of_a_run_is_known_and_has_a_test(finished):
