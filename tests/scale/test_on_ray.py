@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -250,13 +250,15 @@ class Killing:
             yield result
 
 
-def workers_of(cluster: Any) -> list[psutil.Process]:
-    """The worker processes of a cluster's nodes."""
-    raylets = [each.all_processes["raylet"][0].process.pid for each in cluster.list_all_nodes()]
-    below = [each for pid in raylets for each in psutil.Process(pid).children(recursive=True)]
-    # Not the agents of a node, which falls with them.
-    names = [(each.cmdline() or [""])[0] for each in below]
-    return [each for each, name in zip(below, names, strict=True) if name.startswith(("ray::overproof", "ray::IDLE"))]
+def workers_of(cluster: Any) -> dict[psutil.Process, str]:
+    """The worker processes of a cluster's nodes, and their names; not the agents of a node, which falls with them."""
+    found = {}
+    for node in cluster.list_all_nodes():
+        for each in psutil.Process(node.all_processes["raylet"][0].process.pid).children(recursive=True):
+            # A process may end while it is asked.
+            with suppress(psutil.Error, IndexError):
+                found[each] = each.cmdline()[0]
+    return {each: name for each, name in found.items() if name.startswith(("ray::overproof", "ray::IDLE"))}
 
 
 @pytest.fixture(scope="module")
@@ -285,8 +287,9 @@ def test_what_is_killed_is_computed_elsewhere(what, given, rounds, tmp_path, mon
                 killed.append(node)
                 return
             for each in workers_of(cluster):
-                killed.append(each)
-                each.kill()
+                with suppress(psutil.Error):
+                    each.kill()
+                    killed.append(each)
 
         engine = Killing(ray, kill)
 
@@ -331,7 +334,7 @@ def test_a_command_that_is_ended_goes_on(number, code, given, tmp_path):
         begun.send_signal(number)
         assert begun.wait(timeout=30) == code
         until = time.monotonic() + 60
-        while any("overproof" in each.cmdline()[0] for each in workers_of(cluster)):
+        while any("overproof" in name for name in workers_of(cluster).values()):
             assert time.monotonic() < until, "a task outlives its command"
             time.sleep(0.2)
         subprocess.run([*command, "--on", "ray", "--quiet"], check=True, stdout=subprocess.DEVNULL)
