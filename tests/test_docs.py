@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parent.parent
 
@@ -148,3 +149,11 @@ def test_every_dotted_name_in_the_pages_exists():
                 unknown.append(f"{page}: {name}")
     assert "overproof.runs.pipeline.open_run" in dotted(texts()["CHANGELOG.md"])
     assert sorted(unknown) == []
+
+
+@pytest.mark.parametrize("name", ["scale.md"])
+def test_files_for_other_tools_are_yaml(name):
+    blocks = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / name).read_text(), re.DOTALL)
+    assert len(blocks) == 2
+    for block in blocks:
+        assert all(isinstance(each, dict) for each in yaml.safe_load_all(block))

@@ -187,8 +187,24 @@ def check_refusals(engine: Engine, monkeypatch) -> None:
         list(large.map(work, [1]))
 
 
+@contextmanager
+def ends_within(seconds: int) -> Iterator[None]:
+    """A cluster that nothing answers ends the test, and does not hold up the suite."""
+
+    def too_late(*_: object) -> None:
+        raise TimeoutError(f"the cluster has not answered for {seconds} seconds")
+
+    former = signal.signal(signal.SIGALRM, too_late)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, former)
+
+
 def test_two_nodes_give_the_bytes_of_the_plain_loop(given, tmp_path, monkeypatch, subtests):
-    with cluster_of(2), engine_on("ray") as engine:
+    with ends_within(600), cluster_of(2), engine_on("ray") as engine:
         # Ray's own handler would end a command with exit code 15.
         assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
         with subtests.test("order and errors"):

@@ -95,7 +95,10 @@ def test_the_steps_one_by_one_are_the_run(content, tmp_path, capsys):
     assert "verdict" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("kill_when", ["labels/seed-0/pool/manifest.json", "students/seed-0/hard/row.json"])
+@pytest.mark.parametrize(
+    "kill_when",
+    [pytest.param("labels/seed-0/pool/manifest.json", marks=pytest.mark.slow), "students/seed-0/hard/row.json"],
+)
 def test_kill_and_resume_give_the_same_bytes(content, tmp_path, kill_when):
     content["train"]["checkpoint_seconds"] = 0.0
     (tmp_path / "e.yaml").write_text(yaml.safe_dump(content))
