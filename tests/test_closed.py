@@ -76,9 +76,10 @@ PLACES: dict[str, dict[str, str]] = {
     "deployment/folder.py": {"_exported": "constants"},
     "deployment/graph.py": {"graph_logits": "the graph that was just made", "need_onnx": "constants"},
     "deployment/own_module.py": {"add_own_module": "a constant"},
-    "deployment/predict.py": {"_writer": "a field of Arrow, not a path"},
+    "deployment/predictions_file.py": {"table_writer": "a field of Arrow, not a path"},
     "deployment/provenance.py": {"student_folder": "a row that the user names, among those that are there"},
     "deployment/score.py": {"Scorer.__init__": "the graph beside it, without custom operators"},
+    "deployment/serving.py": {"need_server": "constants"},
     "deployment/web.py": {"runtime_files": "constants, in the folder that the user names; it is copied, not run"},
     "linear/plot.py": {"plot_imitation": "a quotient of numbers"},
     "models/frozen/texts.py": {

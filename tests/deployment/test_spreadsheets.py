@@ -8,7 +8,7 @@ import pytest
 
 from overproof.commands.main import main
 from overproof.data import from_arrays
-from overproof.deployment.predict import without_formulas
+from overproof.deployment.predictions_file import without_formulas
 from overproof.models import build
 
 IDS = ["=cmd|' /C calc'!A0", "-1", "-x", "+5", "@a", "\t=1", "plain", "-2.5e3"]

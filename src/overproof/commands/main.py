@@ -38,6 +38,7 @@ from overproof.commands.predict import predict
 from overproof.commands.report import report
 from overproof.commands.run import run
 from overproof.commands.select import select
+from overproof.commands.serve import serve
 from overproof.commands.tune_xi import tune_xi
 from overproof.errors import InputError, visible
 from overproof.processes import join_group, leave_group, received
@@ -60,6 +61,7 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "select": select,
     "predict": predict,
     "export": export,
+    "serve": serve,
     "tune-xi": tune_xi,
     "methods": methods,
     "cite": cite,

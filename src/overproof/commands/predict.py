@@ -97,7 +97,7 @@ def predict(
         raise InputError("--calibrate and --label choose a threshold for --risk, which is not given.")
     if group is not None and calibrate is None:
         raise InputError("--group names a column of --calibrate, which is not given.")
-    student = _chosen(student, calibrate is not None)
+    student = chosen(student, calibrate is not None)
     loaded = load_student(student, allow_import=allow_import)
     names, key = _columns(student, file, loaded.kind, tuple(column or ()), key)
     asked = missing is not None
@@ -179,8 +179,16 @@ def _columns(
     return names, key or None
 
 
-def _chosen(folder: Path, calibrated: bool) -> Path:
-    """The folder of a student; of a run the one that `export` chooses, with a message."""
+def chosen(folder: Path, calibrated: bool) -> Path:
+    """The folder of a student; of a run the one that `export` chooses, with a message.
+
+    Args:
+        folder: Of a student, an export or a run.
+        calibrated: Whether a threshold is chosen on labelled rows that the user names.
+
+    Raises:
+        InputError: It is a run whose test may hold these rows.
+    """
     from overproof.runs.folder.resume import holds_run
 
     if not holds_run(folder):

@@ -3,7 +3,6 @@
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -11,15 +10,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.csv
-import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
 from overproof.data import Examples, Source, read
 from overproof.data.classes import check_class_names
-from overproof.data.columns import Frame, check_names, is_string
+from overproof.data.columns import Frame, check_names
 from overproof.data.find_files import Place, find_files
 from overproof.data.inputs import NothingLeft
 from overproof.data.open_source import OpenedSource
@@ -28,14 +24,13 @@ from overproof.data.readers.csv_stream import open_csv_stream
 from overproof.data.source import check_format
 from overproof.data.wording import at_row, listed
 from overproof.deployment.abstention import Abstention
+from overproof.deployment.predictions_file import table_writer
 from overproof.errors import InputError
 from overproof.models import PlainTable, Student, TableEncoder, load_student
 from overproof.models.importing import as_paths
 from overproof.processes import HERE, Engine, Work
 from overproof.progress import Progress, Silent
-from overproof.storage import atomic
 from overproof.storage.digests import content_digest
-from overproof.storage.one_writer import writing_file
 
 MAX_ROWS = 2**16
 """Most rows in memory at a time, of files that are read in pieces: CSV, Parquet and Arrow."""
@@ -115,10 +110,52 @@ def predict(
         InputError: The extension is another one, the examples do not fit the student, or an id is repeated; no file is
             written then.
     """
-    schema, began, seen, num_answered = _schema(student, abstention), time.perf_counter(), [], 0
+    schema, reads = _schema(student, abstention), find_files(source.paths, "input").files
+    work = Work(
+        what="piece",
+        here=partial(_answers, student, abstention, schema),
+        elsewhere=lambda: _opening(saved, allow_import, abstention, schema),
+    )
+    with (
+        table_writer(file, schema, spreadsheet_safe, reads) as write,
+        (progress or Silent()).task("answers", None) as advance,
+    ):
+        about = _answered(student, source, new_gaps, partial(engine.map, work), write, lambda num: advance(num, ""))
+    return replace(about, file=file, columns=tuple(schema.names))
+
+
+def answers_in_memory(
+    student: Student, source: Source, *, abstention: Abstention | None = None, new_gaps: bool = True
+) -> tuple[pa.Table, tuple[str, ...]]:
+    """The table that `predict` writes, and its remarks.
+
+    Args:
+        student: The trained student.
+        source: A few examples.
+        abstention: As for `predict`.
+        new_gaps: As for `predict`.
+
+    Raises:
+        InputError: As for `predict`.
+    """
+    schema = _schema(student, abstention)
+    tables, answer = list[pa.Table](), partial(_answers, student, abstention, schema)
+    about = _answered(student, source, new_gaps, partial(map, answer), tables.append, lambda num: None)
+    return pa.concat_tables(tables), about.remarks
+
+
+def _answered(
+    student: Student,
+    source: Source,
+    new_gaps: bool,
+    answer: Callable[[Iterator[Examples]], Iterable["_Piece"]],
+    write: Callable[[pa.Table], Any],
+    advance: Callable[[int], Any],
+) -> Predicted:
+    """Answer the examples piece by piece, and count."""
+    began, seen, num_rows, num_answered = time.perf_counter(), list[np.ndarray](), 0, 0
     unknown: dict[str, tuple[int, str]] = {}
     missing: dict[str, tuple[int, str]] = {}
-    num_rows, reads = 0, find_files(source.paths, "input").files
 
     def pieces() -> Iterator[Examples]:
         for examples in _pieces(student, source, new_gaps):
@@ -127,37 +164,28 @@ def predict(
                 seen.append(np.fromiter(map(hash, examples.keys.to_pylist()), np.int64, len(examples)))
             yield examples
 
-    work = Work(
-        what="piece",
-        here=partial(_answers, student, abstention, schema),
-        elsewhere=lambda: _opening(saved, allow_import, abstention, schema),
-    )
-    with (
-        _writer(file, schema, spreadsheet_safe, reads) as write,
-        (progress or Silent()).task("answers", None) as advance,
-    ):
-        for piece in engine.map(work, pieces()):
-            for name, (num, word) in piece.unknown.items():
-                unknown[name] = unknown.get(name, (0, word))[0] + num, unknown.get(name, (0, word))[1]
-            for name, (num, reading) in piece.missing.items():
-                missing[name] = missing.get(name, (0, reading))[0] + num, reading
-            write(piece.table)
-            num_rows += len(piece.table)
-            num_answered += piece.num_answered
-            advance(num_rows, "")
-        if num_rows == 0:
-            raise InputError(f"{listed(source.paths)} has no rows to predict; at least one is needed.")
-        if twice := _repeated(seen):
-            raise InputError(
-                f"{listed(source.paths)} has {twice} repeated ids in column {source.id!r}; the id of every row must be "
-                f"unique."
-            )
+    for piece in answer(pieces()):
+        for name, (num, word) in piece.unknown.items():
+            unknown[name] = unknown.get(name, (0, word))[0] + num, unknown.get(name, (0, word))[1]
+        for name, (num, reading) in piece.missing.items():
+            missing[name] = missing.get(name, (0, reading))[0] + num, reading
+        write(piece.table)
+        num_rows += len(piece.table)
+        num_answered += piece.num_answered
+        advance(num_rows)
+    if num_rows == 0:
+        raise InputError(f"{listed(source.paths)} has no rows to predict; at least one is needed.")
+    if twice := _repeated(seen):
+        raise InputError(
+            f"{listed(source.paths)} has {twice} repeated ids in column {source.id!r}; the id of every row must be "
+            f"unique."
+        )
     return Predicted(
-        file=file,
+        file=Path(),
         num_rows=num_rows,
         num_answered=num_answered,
         seconds=time.perf_counter() - began,
-        columns=tuple(schema.names),
+        columns=(),
         remarks=tuple(
             f"Column {name!r} holds a category that the student does not know in {num} of {num_rows} rows, such as "
             f"{word!r}; it reads all of these alike."
@@ -348,46 +376,3 @@ def _hex(ids: np.ndarray) -> pa.Array:
     signs = ids.tobytes().hex().encode()
     stops = np.arange(0, len(signs) + 1, 32, dtype=np.int64)
     return pa.LargeStringArray.from_buffers(len(ids), pa.py_buffer(stops), pa.py_buffer(signs))
-
-
-@contextmanager
-def _writer(path: Path, schema: pa.Schema, spreadsheet_safe: bool, reads: Iterable[Path]) -> Iterator[Any]:
-    makers = {".parquet": pq.ParquetWriter, ".csv": pyarrow.csv.CSVWriter}
-    if path.suffix not in makers:
-        raise InputError(f"--out {str(path)!r} must end in .parquet or .csv, not {path.suffix!r}.")
-    if spreadsheet_safe and path.suffix != ".csv":
-        raise InputError(f"--spreadsheet-safe is for CSV files; --out {str(path)!r} ends in {path.suffix!r}.")
-    atomic.check_output(path, folder=False, reads=reads)
-    if spreadsheet_safe:
-        names = without_formulas(pa.array(schema.names)).to_pylist()
-        schema = pa.schema([field.with_name(name) for field, name in zip(schema, names, strict=True)])
-    with writing_file(path), atomic.replacing(path) as file:
-        with makers[path.suffix](file, schema) as writer:
-            if spreadsheet_safe:
-                yield lambda table: writer.write(_without_formulas(table, schema))
-            else:
-                yield writer.write_table if path.suffix == ".parquet" else writer.write
-        # It would describe the predictions that are replaced.
-        path.with_suffix(".risk.json").unlink(missing_ok=True)
-
-
-def without_formulas(words: pa.Array | pa.ChunkedArray) -> pa.Array | pa.ChunkedArray:
-    """Strings with an apostrophe before those that a spreadsheet would run as a formula; numbers stay as they are.
-
-    Args:
-        words: [N] strings.
-
-    Example:
-        >>> without_formulas(pa.array(["=1+1", "-3", "-a", "@x", "plain", None])).to_pylist()
-        ["'=1+1", '-3', "'-a", "'@x", 'plain', None]
-
-    Source: OWASP, "CSV Injection".
-    """
-    formula = pc.match_substring_regex(words, "^[=+@\\-\t\r\n\uff1d\uff0b\uff0d\uff20]")
-    number = pc.match_substring_regex(words, r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$")
-    return pc.if_else(pc.and_not(formula, number), pc.binary_replace_slice(words, 0, 0, "'"), words)
-
-
-def _without_formulas(table: pa.Table, schema: pa.Schema) -> pa.Table:
-    columns = [without_formulas(column) if is_string(column.type) else column for column in table.columns]
-    return pa.Table.from_arrays(columns, schema=schema)

@@ -1,0 +1,109 @@
+"""`overproof serve`: a student behind HTTP."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from overproof.commands.output.terminal import AllowImport, AsJson, print_json, quick_imports, remarks
+from overproof.commands.predict import chosen
+from overproof.errors import InputError
+
+
+def serve(
+    student: Annotated[
+        Path, typer.Argument(help="Folder of an export, of a run, or of a student such as RUN/students/seed-0/slam.")
+    ],
+    host: Annotated[str, typer.Option(help="Address to listen at; 0.0.0.0 for all of this machine.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen at; 0 for one that is free.")] = 8000,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input",
+            metavar="COLUMN",
+            help="Column of the texts in rows; by default that of the training data. Repeated for a text that is "
+            "joined of several columns.",
+        ),
+    ] = None,
+    max_rows: Annotated[int, typer.Option(help="Most texts or rows in one request.")] = 1024,
+    max_bytes: Annotated[int, typer.Option(help="Most bytes in the body of one request.")] = 4194304,
+    risk: Annotated[
+        float | None, typer.Option(help="Abstain on uncertain rows, so that at most this share of the rest is wrong.")
+    ] = None,
+    confidence: Annotated[float, typer.Option(help="Probability with which --risk holds.")] = 0.95,
+    calibrate: Annotated[
+        str | None,
+        typer.Option(
+            help="Labelled examples for --risk that the student was not trained on; by default the validation role of "
+            "its run."
+        ),
+    ] = None,
+    label: Annotated[str | None, typer.Option(help="Column of the true classes in --calibrate.")] = None,
+    group: Annotated[
+        str | None,
+        typer.Option(
+            help="Column in --calibrate of what several rows may come from, such as a patient or an author; of each "
+            "group one row counts."
+        ),
+    ] = None,
+    allow_import: AllowImport = [],  # noqa: B006
+    as_json: AsJson = False,
+) -> None:
+    """Answer requests over HTTP as predict does: POST /predict, GET /health, GET /metrics.
+
+    Example:
+        overproof serve exported --port 8000
+    """
+    import socket
+    from dataclasses import replace
+
+    with quick_imports():
+        from overproof.deployment.serving import Answerer, Limits, need_server
+        from overproof.deployment.serving import serve as serve_forever
+        from overproof.models import load_student
+        from overproof.models.saved.data_columns import columns_of
+
+    need_server()
+    if risk is None and (calibrate is not None or label is not None):
+        raise InputError("--calibrate and --label choose a threshold for --risk, which is not given.")
+    if group is not None and calibrate is None:
+        raise InputError("--group names a column of --calibrate, which is not given.")
+    limits = Limits(rows=max_rows, num_bytes=max_bytes)
+    if not 0 <= port < 2**16:
+        raise InputError(f"--port is {port}; 0 to 65535 are allowed.")
+    student = chosen(student, calibrate is not None)
+    loaded, columns = load_student(student, allow_import=allow_import), columns_of(student)
+    if column:
+        columns = replace(columns, input=tuple(column))
+    answerer = Answerer(student=loaded, columns=columns, limits=limits)
+    if risk is not None:
+        from overproof.data import Source
+        from overproof.deployment.calibration_examples import choose_abstention
+
+        withheld = None
+        if calibrate is not None:
+            withheld = Source(
+                path=calibrate,
+                kind=loaded.kind,
+                input=answerer.inputs or None,
+                label=label,
+                group=group,
+                missing=answerer.missing,
+            )
+        abstention, left_out = choose_abstention(
+            loaded, student, withheld, risk=risk, confidence=confidence, new_gaps=False
+        )
+        answerer = replace(answerer, abstention=abstention)
+        for sentence in (abstention.sentence(), *left_out.sentences()):
+            remarks().print(sentence, soft_wrap=True)
+    try:
+        listening = socket.create_server((host, port))
+    except (OSError, UnicodeError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise InputError(f"--host {host!r} with --port {port} cannot be listened at ({why}); choose others.") from None
+    with listening:
+        address = f"http://{host}:{listening.getsockname()[1]}"
+        if as_json:
+            print_json({"address": address, **answerer.about()})
+        remarks().print(f"Serving {loaded.spec.name!r} at {address}; Ctrl-C stops.", soft_wrap=True)
+        serve_forever(answerer, listening)
