@@ -159,6 +159,7 @@ def test_the_student_of_a_fold_is_looked_for_before_it_is_written(events, tmp_pa
 
 def test_trials_are_read_when_all_students_are_written(events, tmp_path):
     made = SimpleNamespace(
+        folder=tmp_path,
         num_folds=2,
         workers=1,
         _path=lambda trial, fold: tmp_path / f"{fold}",
