@@ -1,5 +1,6 @@
 """Files as data sets and tools publish them: CIFAR, STL-10, MATLAB, AnnData, WebDataset; written by their own rules."""
 
+import gzip
 import io
 import json
 import tarfile
@@ -123,9 +124,13 @@ def test_matrices_of_matlab_with_floats_characters_and_cells_as_labels(tmp_path)
     scipy.io.savemat(tmp_path / "b.mat", {"X": numbers, "y": numbers})
     with pytest.raises(InputError, match=r"variable 'y' of shape \(4, 3\), and 4 rows in 'X'; one value for each row"):
         rows(tmp_path / "b.mat", input="X", label="y")
-    (tmp_path / "a.mat").write_bytes((tmp_path / "a.mat").read_bytes()[:150])
-    with pytest.raises(InputError, match=r"damaged"):
-        rows(tmp_path / "a.mat", label="y")
+    for content in {name: (tmp_path / name).read_bytes() for name in ("a.mat", "b.mat", "s.mat")}.values():
+        for size in range(0, len(content), 16):
+            (tmp_path / "c.mat").write_bytes(content[:size])
+            with pytest.raises(
+                InputError, match=r"damaged|is cut|no MATLAB file|has 0 variables|has 0 matrices|no variable"
+            ):
+                rows(tmp_path / "c.mat", input="X", label="y")
 
 
 # --- AnnData
@@ -282,11 +287,27 @@ def test_shards_that_are_not_as_webdataset_writes_them(tmp_path, files, message)
         rows(shard(tmp_path / "a.tar", files), input="txt" if files[0][0].endswith("txt") else None)
 
 
-def test_a_cut_shard_is_refused(tmp_path):
-    path = shard(tmp_path / "a.tar", [(f"{row}.txt", b"a" * 2000) for row in range(9)])
-    path.write_bytes(path.read_bytes()[:5000])
-    with pytest.raises(InputError, match="is no tar archive, or damaged"):
-        rows(path, input="txt")
+def test_a_shard_that_is_cut_anywhere_or_has_a_damaged_header_is_refused(tmp_path):
+    whole = shard(tmp_path / "a.tar", [(f"{row}.txt", b"a" * 600) for row in range(4)]).read_bytes()
+    ended = 4 * (512 + 1024)
+    assert not any(whole[ended:])
+    bad = [whole[:size] for size in range(0, ended, 256)]
+    bad += [whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :] for at in range(0, ended, 1536)]
+    bad += [whole + whole]
+    for content in bad:
+        (tmp_path / "b.tar").write_bytes(content)
+        with pytest.raises(InputError, match=r"is no tar archive, or damaged|goes on after its end"):
+            rows(tmp_path / "b.tar", input="txt")
+    (tmp_path / "b.tar").write_bytes(whole[: ended + 512])
+    assert len(rows(tmp_path / "b.tar", input="txt")) == 4
+
+
+def test_the_checksum_of_a_compressed_shard_is_compared(tmp_path):
+    whole = gzip.compress(shard(tmp_path / "a.tar", [(f"{row}.txt", b"tea") for row in range(4)]).read_bytes())
+    for content in (whole[:-8] + bytes([whole[-8] ^ 1]) + whole[-7:], whole[:-4]):
+        (tmp_path / "b.tar.gz").write_bytes(content)
+        with pytest.raises(InputError, match=r"is no tar archive, or damaged"):
+            rows(tmp_path / "b.tar.gz", input="txt")
 
 
 # --- rows that are chosen, in matrices and texts too

@@ -336,3 +336,24 @@ def test_an_arff_file_in_another_encoding_is_refused_with_its_line(tmp_path):
     (tmp_path / "a.arff").write_bytes("@relation r\n@attribute t string\n@data\n'tea'\n'café'\n".encode("latin-1"))
     with pytest.raises(InputError, match=r"a\.arff\) is not UTF-8 in line 5; save the file as UTF-8"):
         preview(Source(path=str(tmp_path / "a.arff")), role="pool")
+
+
+def test_arff_is_read_as_weka_reads_it(tmp_path):
+    head = "@relation r\n@attribute a numeric\n@attribute y {p, \"q}r\", 's,t'} % kinds\n"
+    path = tmp_path / "a.arff"
+    path.write_text(head + "@DATA % rows\n1e3,p\n-.5,\"q}r\"\n7.,'s,t'\n")
+    found = read_arff(path, Source(path=""), "a.arff")
+    assert found.to_pydict() == {"a": [1000.0, -0.5, 7.0], "y": ["p", "q}r", "s,t"]}
+    for row, message in (
+        ("1_000,p", "'1_000' in the column 'a' of numbers"),
+        ("١,p", "'١' in the column 'a' of numbers"),
+    ):
+        path.write_text(head + f"@data\n{row}\n")
+        with pytest.raises(InputError, match=message):
+            read_arff(path, Source(path=""), "a.arff")
+    path.write_text(head + "@data1,p\n2,p\n")
+    with pytest.raises(InputError, match="has no line @data"):
+        read_arff(path, Source(path=""), "a.arff")
+    path.write_text("@relation r\n@attribute y {a, b\n@data\na\n")
+    with pytest.raises(InputError, match=r"has the column 'y' with the values '\{a, b'; a list in braces is needed"):
+        read_arff(path, Source(path=""), "a.arff")

@@ -21,6 +21,11 @@ _WORD = re.compile(r"""\s*(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"|([^,'"{}\s]
 
 _ATTRIBUTE = re.compile(r"""@attribute\s+(?:'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)"|(\S+))\s+(.*)$""", re.IGNORECASE)
 
+_DATA = re.compile(r"@data\s*(%.*)?", re.IGNORECASE)
+
+_NUMBER = re.compile(r"[+-]?(([0-9]+\.?[0-9]*|\.[0-9]+)(e[+-]?[0-9]+)?|nan|infinity|inf)", re.IGNORECASE)
+"""What Java reads as a number; Python also reads 1_000 and the digits of other scripts."""
+
 _ESCAPED = re.compile(r"\\(.)")
 _MARKS = {"n": "\n", "t": "\t", "r": "\r"}
 
@@ -59,7 +64,7 @@ def read_arff(path: Path, source: Source, name: str) -> pa.Table:
         word = line.strip()
         if word.lower().startswith("@attribute"):
             attributes.append(_attribute(word, name))
-        elif word.lower().startswith("@data"):
+        elif _DATA.fullmatch(word):
             rows = (each.strip() for each in lines[number + 1 :])
             break
     else:
@@ -85,7 +90,10 @@ def _attribute(line: str, name: str) -> _Attribute:
     own = _plain(found)
     kind = found[4].strip()
     if kind.startswith("{"):
-        values = tuple(value for value, _ in _words(kind[1:].partition("}")[0] if "'" not in kind else kind[1:-1]))
+        if not (values := _in_braces(kind)):
+            raise InputError(
+                f"{name} has the column {own!r} with the values {kind[:40]!r}; a list in braces is needed."
+            )
         return _Attribute(own, "nominal", values)
     word = kind.split()[0].lower() if kind else ""
     if word in ("numeric", "real", "integer"):
@@ -103,6 +111,17 @@ def _plain(found: re.Match[str]) -> str:
     if quoted is None:
         return str(found[3])
     return _ESCAPED.sub(lambda mark: _MARKS.get(mark[1], mark[1]), quoted)
+
+
+def _in_braces(text: str) -> tuple[str, ...]:
+    """The values of a list in braces; empty where it is none, or does not close."""
+    found, place = [], 1
+    while (match := _WORD.match(text, place)) and match.end() < len(text):
+        found.append(_plain(match))
+        if text[match.end()] == "}":
+            return tuple(found)
+        place = match.end() + 1
+    return ()
 
 
 def _words(text: str) -> list[tuple[str, bool]]:
@@ -159,13 +178,12 @@ def _checked(value: str | None, attribute: _Attribute, name: str, count: int) ->
     if value is None:
         return None
     if attribute.kind == "number":
-        try:
-            return float(value)
-        except ValueError:
+        if _NUMBER.fullmatch(value.strip()) is None:
             raise InputError(
                 f"{name} has {value[:40]!r} in the column {attribute.name!r} of numbers, {at_row(count)}; a number or "
                 f"? is allowed."
-            ) from None
+            )
+        return float(value)
     if attribute.kind == "nominal" and value not in attribute.values:
         raise InputError(
             f"{name} has {value[:40]!r} in the column {attribute.name!r}, "

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from overproof.data.columns import Frame, check_names, whole
 from overproof.data.inputs import image_tensor
-from overproof.data.readers.arrays import DAMAGE, Held, column_of, inputs_of
+from overproof.data.readers.arrays import Held, column_of, inputs_of
 from overproof.data.source import FLAG, Source
 from overproof.data.wording import listed, reason
 from overproof.errors import InputError
@@ -146,7 +146,8 @@ def read_mat(path: Path, source: Source, name: str) -> tuple[Frame, Held]:
 
     try:
         values: Mapping[str, Any] = scipy.io.loadmat(path, variable_names=[chosen, *beside])
-    except (*DAMAGE, scipy.io.matlab.MatReadError) as error:
+    except Exception as error:
+        # Of damaged files SciPy raises exceptions of many types.
         raise InputError(f"{name} is damaged ({reason(error)}); a whole MATLAB file is needed.") from None
     array = values[chosen].toarray() if scipy.sparse.issparse(values[chosen]) else values[chosen]
     if array.ndim == 4:
@@ -179,14 +180,35 @@ def mat_shapes(path: Path, name: str) -> dict[str, tuple[tuple[int, ...], str]]:
     """
     import scipy.io
 
+    _check_whole(path, name)
     try:
         return {key: (tuple(shape), kind) for key, shape, kind in scipy.io.whosmat(path)}
     except NotImplementedError:
         raise InputError(
             f"{name} is a MATLAB file of version 7.3 (HDF5); save it with save('{path.name}', '-v7') in MATLAB."
         ) from None
-    except (*DAMAGE, scipy.io.matlab.MatReadError) as error:
+    except Exception as error:
         raise InputError(f"{name} is no MATLAB file, or damaged ({reason(error)}); a whole one is needed.") from None
+
+
+def _check_whole(path: Path, name: str) -> None:
+    """Check that a file of version 5 ends where its last variable does; those of other versions are left to SciPy."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(128)
+        order = {b"IM": "little", b"MI": "big"}.get(head[126:128])
+        if len(head) < 128 or order is None:
+            if size < 20:
+                raise InputError(f"{name} has {size} bytes, and is no MATLAB file.")
+            return
+        place = 128
+        while place < size:
+            file.seek(place)
+            tag = file.read(8)
+            length = int.from_bytes(tag[4:], order)  # type: ignore[arg-type]
+            place += 8 + length
+            if len(tag) < 8 or place > size:
+                raise InputError(f"{name} is cut: it has {size} bytes, and {place} or more are needed.")
 
 
 def mat_input(shapes: Mapping[str, tuple[tuple[int, ...], str]], source: Source, name: str) -> str:

@@ -111,7 +111,7 @@ def _type(kinds: set[str]) -> pa.DataType:
 
 def _samples(path: Path, name: str, wanted: set[str]) -> Iterator[tuple[str, dict[str, tuple[int, bytes | None]]]]:
     """Each key with the size of each of its files by extension, and the content of those that are wanted, else None."""
-    with _readable(name), tarfile.open(path, "r:*") as archive:
+    with _readable(name), tarfile.open(path, "r:*", tarinfo=_Member) as archive:
         key: str | None = None
         files: dict[str, tuple[int, bytes | None]] = {}
         for member in archive:
@@ -128,8 +128,27 @@ def _samples(path: Path, name: str, wanted: set[str]) -> Iterator[tuple[str, dic
                 raise InputError(f"{name} has {key}.{parts[1]} twice; one file of each extension is allowed.")
             content = archive.extractfile(member) if parts[1] in wanted else None
             files[parts[1]] = (member.size, None if content is None else content.read())
+        # All of a compressed file is read, so that its checksum is compared.
+        while rest := archive.fileobj.read(2**20) if archive.fileobj is not None else b"":
+            if any(rest):
+                raise InputError(
+                    f"{name} goes on after its end; archives that were joined are unpacked and written as one again."
+                )
         if key is not None:
             yield key, files
+
+
+class _Member(tarfile.TarInfo):
+    """A header of an archive; a damaged one is an error, where tarfile takes it for the end."""
+
+    @classmethod
+    def fromtarfile(cls, archive: tarfile.TarFile) -> tarfile.TarInfo:  # type: ignore[override]
+        try:
+            return super().fromtarfile(archive)
+        except tarfile.EOFHeaderError:  # type: ignore[attr-defined]
+            raise
+        except tarfile.HeaderError as error:
+            raise tarfile.ReadError(f"{error} at byte {archive.offset}") from None
 
 
 def _split(path: str) -> tuple[str, str] | None:
