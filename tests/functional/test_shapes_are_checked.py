@@ -20,11 +20,11 @@ def refused(num: int) -> int:
     return count
 
 
-def test_the_first_calls_of_every_test_and_one_of_thirteen_later_ones_are_checked():
-    assert refused(20) == 20
-    assert refused(130) == 10
+def test_the_first_calls_of_every_test_and_one_of_ninety_seven_later_ones_are_checked():
+    assert refused(3) == 3
+    assert refused(970) == 10
 
 
 @pytest.mark.parametrize("_again", range(2))
 def test_counting_begins_anew_in_every_test(_again):
-    assert refused(25) >= 20
+    assert refused(5) >= 3

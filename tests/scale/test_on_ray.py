@@ -203,7 +203,8 @@ def ends_within(seconds: int) -> Iterator[None]:
         signal.signal(signal.SIGALRM, former)
 
 
-def test_two_nodes_give_the_bytes_of_the_plain_loop(given, tmp_path, monkeypatch, subtests):
+@pytest.mark.parametrize("part", ["short", pytest.param("long", marks=pytest.mark.slow)])
+def test_two_nodes_give_the_bytes_of_the_plain_loop(given, tmp_path, monkeypatch, subtests, part):
     with ends_within(600), cluster_of(2), engine_on("ray") as engine:
         # Ray's own handler would end a command with exit code 15.
         assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
@@ -212,11 +213,13 @@ def test_two_nodes_give_the_bytes_of_the_plain_loop(given, tmp_path, monkeypatch
             check_order_and_errors(engine, tmp_path / "opened")
         with subtests.test("a killed process"):
             check_a_killed_process(engine, tmp_path)
-        with subtests.test("refusals"):
-            check_refusals(engine, monkeypatch)
         with subtests.test("compare"):
             compare(load_comparison(given / "compare.yaml"), tmp_path / "compared", engine=engine)
             check_same(given / "compared", tmp_path / "compared")
+        if part == "short":
+            return
+        with subtests.test("refusals"):
+            check_refusals(engine, monkeypatch)
         with subtests.test("predict"):
             monkeypatch.setattr(predicting, "MAX_ROWS", 2000)
             saved = given / "compared/labels-40/students/seed-0/wd"

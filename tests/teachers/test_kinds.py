@@ -3,11 +3,13 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 import pytest
 import torch
 import yaml
+from sklearn.datasets import load_breast_cancer
 
 from overproof.commands.main import main
 from overproof.data import from_arrays
@@ -17,6 +19,7 @@ from overproof.synthetic import blobs
 from overproof.teachers import kinds
 from overproof.teachers.kind import BroughtKind, TeacherName
 from overproof.teachers.options import ScorerOptions
+from overproof.training.options import TrainOptions
 
 
 class CentresTeacher:
@@ -141,3 +144,29 @@ def test_a_run_takes_a_new_kind_of_teacher(with_centres, tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(["run", str(tmp_path / "e.yaml"), "--out", str(tmp_path / "other"), "--dry-run"])
     assert "there is nothing of that name (nearest: 'a.centres')" in capsys.readouterr().err
+
+
+def test_boosted_trees_split_the_few_rows_that_a_copy_is_trained_on(tmp_path):
+    """With leaves of 20 rows they answer the most frequent class on 38 rows."""
+
+    def trained(student, labelled, seed, checkpoint):
+        raise AssertionError("trees are no student")
+
+    inputs, label = load_breast_cancer(return_X_y=True)
+    order = np.random.default_rng(0).permutation(len(label))
+    examples = from_arrays(inputs[order].astype(np.float32), label[order])
+    labelled, pool = examples.take(np.arange(60)), examples.take(np.arange(60, 460))
+    made = kinds.trainable(
+        "auto", {}, everyone=pool, fitting=(labelled, pool), folder=tmp_path, train=trained, recipe=TrainOptions()
+    )
+    answers = made.fit(labelled.take(np.arange(38)), num_classes=2, seed=0, folder=tmp_path)(pool)
+    assert (answers.argmax(dim=1) == pool.label).float().mean() > 0.85
+    assert made.options == {"min_samples_leaf": 12}
+    for given, num, wanted in (({"min_samples_leaf": 3}, 60, {"min_samples_leaf": 3}), ({}, 100, {})):
+        parts = (examples.take(np.arange(num)), pool)
+        assert (
+            kinds.trainable(
+                "auto", given, everyone=pool, fitting=parts, folder=tmp_path, train=trained, recipe=TrainOptions()
+            ).options
+            == wanted
+        )

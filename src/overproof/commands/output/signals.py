@@ -62,8 +62,14 @@ def stop_on_signals() -> None:
 
 def ignore_signals() -> None:
     """Let no signal interrupt the end of the process, when the command has done its work or given its sentence."""
-    for number in (*_SIGNALS, _AGAIN):
-        signal.signal(number, signal.SIG_IGN)
+    while True:
+        try:
+            for number in (_AGAIN, *_SIGNALS):
+                signal.signal(number, signal.SIG_IGN)
+            return
+        except KeyboardInterrupt:
+            # One that came before is raised while the next is set: none may be left.
+            continue
 
 
 def ending(number: int) -> tuple[str, int]:
@@ -89,8 +95,9 @@ def _end(number: int, frame: object = None) -> None:
 
 
 def _unraisable(found: "sys.UnraisableHookArgs") -> None:
-    """Tell of an exception in a destructor, but not of the one of a signal, which is raised again."""
-    if not (received() and issubclass(found.exc_type, KeyboardInterrupt)):
+    """Tell of an exception in a destructor, but not of that of a signal, which is raised again or comes too late."""
+    late = issubclass(found.exc_type, OSError) and "ignored due to race condition" in str(found.exc_value)
+    if not (received() and (late or issubclass(found.exc_type, KeyboardInterrupt))):
         sys.__unraisablehook__(found)
 
 
