@@ -55,3 +55,22 @@ def test_what_does_not_fit_is_refused():
     weights = overproof.Weights(torch.tensor([0, 1]), probs, estimate=Debiased(cap=2.0))
     with pytest.raises(InputError, match=r"shape \(3, 2\); \(2, 2\), one row for each held-out example"):
         weights.refresh(torch.zeros(3, 2))
+
+
+def test_what_is_no_probability_or_does_not_fit_is_a_sentence():
+    labels, probs = torch.tensor([0, 1, 1]), torch.tensor([[0.9, 0.1]]).repeat(3, 1)
+    made = overproof.Weights(labels, probs)
+    for call, message in (
+        (
+            lambda: overproof.Weights(labels, labels),
+            r"teacher_probs is of type int64 and shape \(3,\);.*one_hot\(labels, K\)",
+        ),
+        (lambda: overproof.Weights(labels.float(), probs), "labels is of type float32"),
+        (lambda: overproof.Weights(labels, probs * 2), "teacher_probs, row 0: the probabilities sum to 2; 1 is needed"),
+        (lambda: made(labels, probs), "teacher_probs is of type int64"),
+        (lambda: made(probs, probs[:2]), r"teacher_probs has shape \(3, 2\) and student_logits \(2, 2\)"),
+        (lambda: made(torch.full((3, 4), 0.25), torch.zeros(3, 4)), "and 2 columns"),
+        (lambda: made.refresh(labels), "student_logits is of type int64"),
+    ):
+        with pytest.raises(InputError, match=message):
+            call()

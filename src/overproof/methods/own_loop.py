@@ -1,7 +1,8 @@
 """WD in a training loop of one's own: weights that are refreshed on held-out labels once an epoch."""
 
+from typing import Any
+
 import torch
-from jaxtyping import Float, Int
 from torch import Tensor
 
 from overproof.contract import Batch, Memory, PerExample
@@ -23,7 +24,7 @@ class Weights:
         estimate: How weights are estimated.
 
     Raises:
-        InputError: No example; a label outside 0..K-1; as many labels as rows are needed.
+        InputError: No example; a label outside 0..K-1; as many labels as rows are needed; rows that do not sum to one.
 
     Example:
         The teacher is wrong on half of the examples it is sure of; where the student is as sure of the right class, the
@@ -45,12 +46,15 @@ class Weights:
 
     def __init__(
         self,
-        labels: Int[Tensor, "n"],
-        teacher_probs: Float[Tensor, "m K"],
+        labels: Tensor,
+        teacher_probs: Tensor,
         *,
         soft: bool = False,
         estimate: Debiased | None = None,
     ) -> None:
+        _check("teacher_probs", teacher_probs, probs=True)
+        if not isinstance(labels, Tensor) or labels.ndim != 1 or labels.is_floating_point():
+            raise InputError(f"labels is {_told(labels)}; a tensor of class numbers [n], from 0, is needed.")
         num_classes = teacher_probs.shape[1]
         if len(labels) != len(teacher_probs) or len(labels) == 0:
             raise InputError(
@@ -64,7 +68,7 @@ class Weights:
         self.estimate = estimate or Debiased()
         self.memory: Memory = self.estimate.start(torch.eye(num_classes))
 
-    def refresh(self, student_logits: Float[Tensor, "n K"]) -> None:
+    def refresh(self, student_logits: Tensor) -> None:
         """Estimate the weights anew under the current student.
 
         Args:
@@ -73,6 +77,7 @@ class Weights:
         Raises:
             InputError: They are not one row for each held-out example.
         """
+        _check("student_logits", student_logits)
         if student_logits.shape != self.teacher_probs.shape:
             raise InputError(
                 f"student_logits has shape {tuple(student_logits.shape)}; {tuple(self.teacher_probs.shape)}, one row "
@@ -82,13 +87,24 @@ class Weights:
         held_out = self._batch(self.teacher_probs.to(device), student_logits.detach(), self.labels.to(device))
         self.memory = self.estimate.refresh(self.memory, held_out)
 
-    def __call__(self, teacher_probs: Float[Tensor, "B K"], student_logits: Float[Tensor, "B K"]) -> PerExample:
+    def __call__(self, teacher_probs: Tensor, student_logits: Tensor) -> PerExample:
         """The weights of a batch, [B], without gradient.
 
         Args:
             teacher_probs: [B, K], the teacher's probabilities on a batch of the pool.
             student_logits: [B, K], the student's scores on it.
+
+        Raises:
+            InputError: They have other shapes, or the teacher's rows do not sum to one.
         """
+        _check("teacher_probs", teacher_probs, probs=True)
+        _check("student_logits", student_logits)
+        if teacher_probs.shape != student_logits.shape or teacher_probs.shape[1] != self.teacher_probs.shape[1]:
+            raise InputError(
+                f"teacher_probs has shape {tuple(teacher_probs.shape)} and student_logits "
+                f"{tuple(student_logits.shape)}; both need a row for each example of the batch and "
+                f"{self.teacher_probs.shape[1]} columns."
+            )
         unknown = torch.full((len(student_logits),), -1, device=student_logits.device)
         memory = {name: value.to(student_logits.device) for name, value in self.memory.items()}
         return self.estimate(self._batch(teacher_probs, student_logits.detach(), unknown, memory))
@@ -109,3 +125,18 @@ class Weights:
             class_share=ones,
             memory=memory or {},
         )
+
+
+def _told(value: Any) -> str:
+    if not isinstance(value, Tensor):
+        return f"of type {type(value).__name__}"
+    return f"of type {str(value.dtype).removeprefix('torch.')} and shape {tuple(value.shape)}"
+
+
+def _check(name: str, value: Any, *, probs: bool = False) -> None:
+    if not isinstance(value, Tensor) or value.ndim != 2 or not value.is_floating_point():
+        one_hot_hint = "; torch.nn.functional.one_hot(labels, K).float() makes them of hard labels" if probs else ""
+        raise InputError(f"{name} is {_told(value)}; a float tensor [rows, classes] is needed{one_hot_hint}.")
+    if probs and ((value.sum(dim=1) - 1).abs() > 0.01).any():
+        row = int((value.sum(dim=1) - 1).abs().argmax())
+        raise InputError(f"{name}, row {row}: the probabilities sum to {float(value[row].sum()):.3g}; 1 is needed.")
