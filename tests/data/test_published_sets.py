@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import tarfile
+from contextlib import suppress
 
 import numpy as np
 import pyarrow as pa
@@ -124,13 +125,17 @@ def test_matrices_of_matlab_with_floats_characters_and_cells_as_labels(tmp_path)
     scipy.io.savemat(tmp_path / "b.mat", {"X": numbers, "y": numbers})
     with pytest.raises(InputError, match=r"variable 'y' of shape \(4, 3\), and 4 rows in 'X'; one value for each row"):
         rows(tmp_path / "b.mat", input="X", label="y")
-    for content in {name: (tmp_path / name).read_bytes() for name in ("a.mat", "b.mat", "s.mat")}.values():
+    for content in [(tmp_path / name).read_bytes() for name in ("a.mat", "b.mat", "s.mat")]:
         for size in range(0, len(content), 16):
             (tmp_path / "c.mat").write_bytes(content[:size])
-            with pytest.raises(
-                InputError, match=r"damaged|is cut|no MATLAB file|has 0 variables|has 0 matrices|no variable"
-            ):
-                rows(tmp_path / "c.mat", input="X", label="y")
+            # A file that ends between two variables is whole without the others.
+            with suppress(InputError):
+                assert len(rows(tmp_path / "c.mat", input="X", label="y", unlabelled=-1)) == 4
+    (tmp_path / "c.mat").write_bytes(content[:-1])
+    with pytest.raises(
+        InputError, match=rf"is cut: it has {len(content) - 1} bytes, and {len(content)} or more are needed"
+    ):
+        rows(tmp_path / "c.mat", input="X", label="y")
 
 
 # --- AnnData
