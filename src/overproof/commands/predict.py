@@ -8,8 +8,14 @@ import typer
 from overproof.commands.output.terminal import (
     AllowImport,
     AsJson,
+    Calibrate,
+    CalibrateGroup,
+    CalibrateLabel,
+    Confidence,
     MaxUnpackedGb,
     On,
+    Risk,
+    check_risk,
     print_json,
     quick_imports,
     remarks,
@@ -47,25 +53,11 @@ def predict(
             help="Missing inputs: refuse, drop or allow; by default allowed in the columns of a table that had some."
         ),
     ] = None,
-    risk: Annotated[
-        float | None, typer.Option(help="Abstain on uncertain rows, so that at most this share of the rest is wrong.")
-    ] = None,
-    confidence: Annotated[float, typer.Option(help="Probability with which --risk holds.")] = 0.95,
-    calibrate: Annotated[
-        str | None,
-        typer.Option(
-            help="Labelled examples for --risk that the student was not trained on; by default the validation role of "
-            "its run."
-        ),
-    ] = None,
-    label: Annotated[str | None, typer.Option(help="Column of the true classes in --calibrate.")] = None,
-    group: Annotated[
-        str | None,
-        typer.Option(
-            help="Column in --calibrate of what several rows may come from, such as a patient or an author; of each "
-            "group one row counts."
-        ),
-    ] = None,
+    risk: Risk = None,
+    confidence: Confidence = 0.95,
+    calibrate: Calibrate = None,
+    label: CalibrateLabel = None,
+    group: CalibrateGroup = None,
     max_unpacked_gb: MaxUnpackedGb = None,
     spreadsheet_safe: Annotated[
         bool,
@@ -93,10 +85,7 @@ def predict(
         from overproof.progress import OnTerminal
         from overproof.scale import engine_on
 
-    if risk is None and (calibrate is not None or label is not None):
-        raise InputError("--calibrate and --label choose a threshold for --risk, which is not given.")
-    if group is not None and calibrate is None:
-        raise InputError("--group names a column of --calibrate, which is not given.")
+    check_risk(risk, calibrate, label, group)
     student = chosen(student, calibrate is not None)
     loaded = load_student(student, allow_import=allow_import)
     names, key = _columns(student, file, loaded.kind, tuple(column or ()), key)

@@ -5,7 +5,19 @@ from typing import Annotated
 
 import typer
 
-from overproof.commands.output.terminal import AllowImport, AsJson, print_json, quick_imports, remarks
+from overproof.commands.output.terminal import (
+    AllowImport,
+    AsJson,
+    Calibrate,
+    CalibrateGroup,
+    CalibrateLabel,
+    Confidence,
+    Risk,
+    check_risk,
+    print_json,
+    quick_imports,
+    remarks,
+)
 from overproof.commands.predict import chosen
 from overproof.errors import InputError
 
@@ -27,25 +39,11 @@ def serve(
     ] = None,
     max_rows: Annotated[int, typer.Option(help="Most texts or rows in one request.")] = 1024,
     max_bytes: Annotated[int, typer.Option(help="Most bytes in the body of one request.")] = 4194304,
-    risk: Annotated[
-        float | None, typer.Option(help="Abstain on uncertain rows, so that at most this share of the rest is wrong.")
-    ] = None,
-    confidence: Annotated[float, typer.Option(help="Probability with which --risk holds.")] = 0.95,
-    calibrate: Annotated[
-        str | None,
-        typer.Option(
-            help="Labelled examples for --risk that the student was not trained on; by default the validation role of "
-            "its run."
-        ),
-    ] = None,
-    label: Annotated[str | None, typer.Option(help="Column of the true classes in --calibrate.")] = None,
-    group: Annotated[
-        str | None,
-        typer.Option(
-            help="Column in --calibrate of what several rows may come from, such as a patient or an author; of each "
-            "group one row counts."
-        ),
-    ] = None,
+    risk: Risk = None,
+    confidence: Confidence = 0.95,
+    calibrate: Calibrate = None,
+    label: CalibrateLabel = None,
+    group: CalibrateGroup = None,
     allow_import: AllowImport = [],  # noqa: B006
     as_json: AsJson = False,
 ) -> None:
@@ -64,10 +62,7 @@ def serve(
         from overproof.models.saved.data_columns import columns_of
 
     need_server()
-    if risk is None and (calibrate is not None or label is not None):
-        raise InputError("--calibrate and --label choose a threshold for --risk, which is not given.")
-    if group is not None and calibrate is None:
-        raise InputError("--group names a column of --calibrate, which is not given.")
+    check_risk(risk, calibrate, label, group)
     limits = Limits(rows=max_rows, num_bytes=max_bytes)
     if not 0 <= port < 2**16:
         raise InputError(f"--port is {port}; 0 to 65535 are allowed.")

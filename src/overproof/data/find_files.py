@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from overproof.data.source import Format, check_format, format_of
+from overproof.data.source import LABELS_APART, Format, check_format, format_of
 from overproof.data.wording import listed, nearest
 from overproof.errors import InputError
 
@@ -86,6 +86,22 @@ def find_files(paths: Sequence[str], role: str) -> Place:
         roots=tuple(roots) if pictures else (),
         data_set=data_set,
     )
+
+
+def label_files(place: Place, label: str | None, role: str) -> tuple[Path, ...]:
+    """The files of labels that belong to files of arrays, where these hold none; () for all other files.
+
+    Args:
+        place: The files.
+        label: The source's `label`, which names them.
+        role: Role of the files, for error messages.
+
+    Raises:
+        InputError: There is no such file.
+    """
+    if place.family != "arrays" or label is None or format_of(place.files[0]) not in LABELS_APART:
+        return ()
+    return find_files((label,), role).files
 
 
 def locate(path: str, role: str) -> Path:

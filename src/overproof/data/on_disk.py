@@ -20,11 +20,11 @@ from torch import Tensor
 from overproof.data import columns
 from overproof.data.columns import UNKNOWN
 from overproof.data.examples import Examples
-from overproof.data.find_files import Place, find_files
+from overproof.data.find_files import Place, find_files, label_files
 from overproof.data.labels import sorted_classes
 from overproof.data.mapped import IDS, arrays_of, mapped, strings_in, strings_of
 from overproof.data.read import open_pieces, read
-from overproof.data.source import COMPRESSED, LABELS_APART, Source, format_of
+from overproof.data.source import COMPRESSED, Source, format_of
 from overproof.data.wording import listed
 from overproof.errors import InputError
 from overproof.registry import described
@@ -95,8 +95,7 @@ def read_on_disk(source: Source, *, role: str, folder: Path) -> Examples:
 def _key(source: Source, place: Place, role: str) -> str:
     """Key of the arrays: the options, and each file's name and content."""
     files = list(place.files)
-    if place.family == "arrays" and source.label is not None and format_of(files[0]) in LABELS_APART:
-        files += find_files((source.label,), role).files
+    files += label_files(place, source.label, role)
     if source.kind == "image" and place.family == "columns":
         # Image files that the table may name.
         beside = files[0].parent if source.folder is None else Path(source.folder)

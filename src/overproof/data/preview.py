@@ -8,15 +8,15 @@ import numpy as np
 
 from overproof.data.columns import check_names, chosen
 from overproof.data.examples import Examples
-from overproof.data.find_files import find_files
+from overproof.data.find_files import find_files, label_files
 from overproof.data.open_source import open_source
 from overproof.data.read import read
 from overproof.data.readers.arrays import DAMAGE, only_input
-from overproof.data.readers.h5ad import columns_of, num_cells
+from overproof.data.readers.h5ad import columns_of
 from overproof.data.readers.image_sets import CIFAR_PIXELS, STL_PIXELS, cifar_labels, mat_input, mat_shapes
 from overproof.data.readers.npz import headers_of
 from overproof.data.readers.row_files import RowsInMemory
-from overproof.data.source import LABELS_APART, Kind, Source, format_of
+from overproof.data.source import Kind, Source, format_of
 from overproof.errors import InputError
 
 
@@ -52,8 +52,7 @@ def preview(source: Source, *, role: str) -> Preview:
     if place.family == "arrays":
         shapes = [_shape(path, source, place.named(index)) for index, path in enumerate(place.files)]
         kinds = {kind for kind, _ in shapes}
-        if format_of(place.files[0]) in LABELS_APART and source.label is not None:
-            find_files((source.label,), role)
+        label_files(place, source.label, role)
         rows = [num for _, num in shapes]
         return Preview(
             name=place.name,
@@ -108,9 +107,9 @@ def _shape(path: Path, source: Source, name: str) -> tuple[Kind | None, int | No
             rank = len(shapes[mat_input(shapes, source, name)][0])
             return ("image" if rank == 4 else "table"), None
         case "h5ad":
-            matrices, columns = columns_of(path, name)
+            matrices, columns, num_cells = columns_of(path, name)
             check_names(name, [*matrices, *columns], source)
-            return "table", num_cells(path, name)
+            return "table", num_cells
     # Damaged files raise when they are read.
     try:
         if form == "npz":

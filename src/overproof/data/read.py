@@ -11,12 +11,12 @@ import torch
 
 from overproof.data import columns
 from overproof.data.examples import Examples
-from overproof.data.find_files import Place, find_files
+from overproof.data.find_files import Place, find_files, label_files
 from overproof.data.inputs import features, texts
 from overproof.data.open_source import OpenedSource, examples_of, open_source
 from overproof.data.readers import arrays, image_sets, images
 from overproof.data.readers.h5ad import read_h5ad
-from overproof.data.source import LABELS_APART, Source, check_format
+from overproof.data.source import Source, check_format
 from overproof.errors import InputError
 
 Inputs: TypeAlias = torch.Tensor | pa.Array | pa.Table
@@ -141,9 +141,8 @@ def _beside(inputs: pa.Table, others: pa.Table) -> pa.Table:
 
 def _label_files(source: Source, place: Place, role: str) -> Sequence[Path | None]:
     """The label files of formats that do not contain labels."""
-    if source.label is None or check_format(place.files[0], place.name) not in LABELS_APART:
+    if not (labels := label_files(place, source.label, role)):
         return [None] * len(place.files)
-    labels = find_files((source.label,), role).files
     if len(labels) != len(place.files):
         raise InputError(
             f"{place.name} has {len(place.files)} files, but `label` matches {len(labels)}; each needs one label file."

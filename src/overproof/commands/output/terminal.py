@@ -25,7 +25,7 @@ from rich.segment import Segment
 from rich.text import Text
 
 from overproof.commands.catalogue import read_catalogue
-from overproof.errors import CONTROL, visible
+from overproof.errors import CONTROL, InputError, visible
 from overproof.processes import leads
 
 Quiet = Annotated[
@@ -66,6 +66,28 @@ AllowImport = Annotated[
         metavar="PATH",
         help="Allow the code at an import path package.module:name that a file names, or sending texts to an address "
         "https:// that it names. Can be repeated.",
+    ),
+]
+Risk = Annotated[
+    float | None,
+    typer.Option("--risk", help="Abstain on uncertain rows, so that at most this share of the rest is wrong."),
+]
+Confidence = Annotated[float, typer.Option("--confidence", help="Probability with which --risk holds.")]
+Calibrate = Annotated[
+    str | None,
+    typer.Option(
+        "--calibrate",
+        help="Labelled examples for --risk that the student was not trained on; by default the validation role of its "
+        "run.",
+    ),
+]
+CalibrateLabel = Annotated[str | None, typer.Option("--label", help="Column of the true classes in --calibrate.")]
+CalibrateGroup = Annotated[
+    str | None,
+    typer.Option(
+        "--group",
+        help="Column in --calibrate of what several rows may come from, such as a patient or an author; of each group "
+        "one row counts.",
     ),
 ]
 MaxUnpackedGb = Annotated[
@@ -191,6 +213,18 @@ def _quietable(function: Callable[..., Any]) -> Callable[..., Any]:
     command.__signature__ = signature.replace(parameters=[*signature.parameters.values(), quiet])  # type: ignore[attr-defined]
     command.__annotations__ = {**function.__annotations__, "quiet": Quiet}
     return command
+
+
+def check_risk(risk: float | None, calibrate: str | None, label: str | None, group: str | None) -> None:
+    """Check that options which belong to --risk and --calibrate are not given without them.
+
+    Raises:
+        InputError: One is.
+    """
+    if risk is None and (calibrate is not None or label is not None):
+        raise InputError("--calibrate and --label choose a threshold for --risk, which is not given.")
+    if group is not None and calibrate is None:
+        raise InputError("--group names a column of --calibrate, which is not given.")
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 Source: anndata.readthedocs.io/en/stable/fileformat-prose.html (encodings of 0.8 and later).
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -69,8 +69,8 @@ def read_h5ad(path: Path, source: Source, name: str) -> tuple[Frame, pa.Table]:
     return frame, pa.table(dict(zip(names, np.ascontiguousarray(values.T), strict=True)))
 
 
-def num_cells(path: Path, name: str) -> int:
-    """The number of cells in a file.
+def columns_of(path: Path, name: str) -> tuple[tuple[str, ...], tuple[str, ...], int]:
+    """The names of the matrices and of the columns of the cells of a file, and the number of cells.
 
     Args:
         path: The file.
@@ -80,8 +80,8 @@ def num_cells(path: Path, name: str) -> int:
         InputError: It is damaged or of an earlier format; h5py is not installed.
     """
     with _opened(path, name) as file:
-        _content(file, name)
-        return len(_dataset(file, f"obs/{_index(file, 'obs')}", name))
+        matrices, columns = _content(file, name)
+        return tuple(matrices), tuple(columns), len(_dataset(file, f"obs/{_index(file, 'obs')}", name))
 
 
 @contextmanager
@@ -184,17 +184,3 @@ def _column(file: Any, place: str, name: str) -> pa.Array:
 
 def _strings(found: Any) -> list[str]:
     return list(found.asstr()[:]) if found.dtype.kind == "O" else [str(value) for value in found[:]]
-
-
-def columns_of(path: Path, name: str) -> tuple[Mapping[str, str], Mapping[str, str]]:
-    """The matrices and the columns of the cells of a file, by name.
-
-    Args:
-        path: The file.
-        name: Its name in error messages.
-
-    Raises:
-        InputError: It is damaged or of an earlier format; h5py is not installed.
-    """
-    with _opened(path, name) as file:
-        return _content(file, name)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from overproof.data import Source
-from overproof.data.find_files import find_files
-from overproof.data.source import LABELS_APART, format_of
+from overproof.data.find_files import find_files, label_files
+from overproof.data.source import format_of
 from overproof.runs.experiment import Experiment, ScorerOptions
 from overproof.teachers import kind_of
 
@@ -88,8 +88,7 @@ def _of_source(role: str, source: Source) -> Iterator[InputFiles]:
     if place.data_set is not None:
         about = (place.data_set / name for name in ("state.json", "dataset_info.json"))
         files += [path for path in about if path.is_file()]
-    if place.family == "arrays" and source.label is not None and format_of(files[0]) in LABELS_APART:
-        files += find_files((source.label,), role).files
+    files += label_files(place, source.label, role)
     if place.roots:
         # The folder of an image may be its label.
         names = map(os.path.relpath, place.files, place.roots)
