@@ -6,14 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from overproof.data import Examples, Source, aligned, read, repeats_as_read
+from overproof.data.labelled.near_copies import near_copies
 from overproof.data.options import DataOptions
 from overproof.data.wording import at_row, listed
 from overproof.deployment.abstention import Abstention, choose_threshold, fewest_examples
 from overproof.deployment.predict import Predicted, only_read, refuse_new_gap
 from overproof.errors import InputError
 from overproof.evaluation.metrics import correct
+from overproof.functional.repeats import Repeats
 from overproof.models import Student
 from overproof.models.saved.digits import Rounding
 from overproof.models.saved.seen_rows import Unsure
@@ -35,7 +38,9 @@ class LeftOut:
 
     Args:
         num_left_out: How many the student was made from, or depend on one of those.
-        num_by_group: How many of them it was not made from, but are in the group of an example that it was made from.
+        num_by_group: How many of them it was not made from, but are in the group of an example that it was made from,
+            or near copies of it.
+        num_near: How many of the others are near copies of another one and do not count, beside repeats and groups.
         roles: How many of them were used as what; one that was used twice counts for both.
         unknown: What the student was made with whose own training rows are not known, and could not be left out.
         unsure: Those that would not be recognised for the digits they have.
@@ -43,6 +48,7 @@ class LeftOut:
 
     num_left_out: int
     num_by_group: int
+    num_near: int
     roles: Mapping[str, int]
     unknown: tuple[str, ...]
     unsure: Unsure
@@ -53,10 +59,15 @@ class LeftOut:
         if self.num_left_out:
             roles = ", ".join(f"{count} of its {role}" for role, count in self.roles.items())
             if self.num_by_group:
-                roles += f", and {self.num_by_group} of the groups of these"
+                roles += f", and {self.num_by_group} of the groups of these, or nearly equal to one of these"
             found.append(
                 f"{self.num_left_out} labelled examples were left out, because the student was made from them "
                 f"({roles}); the promise is for rows that it was not made from."
+            )
+        if self.num_near:
+            found.append(
+                f"{self.num_near} labelled examples are near copies of others and do not count, because the promise "
+                f"needs independent ones; if several rows come from one source, name its column with --group."
             )
         if self.unknown:
             found.append(
@@ -97,8 +108,8 @@ def choose_abstention(
     """Choose a student's abstention threshold on labelled examples that it was not made from.
 
     Examples that it was trained on, chosen by or calibrated on are left out, recognised by what it reads of them: its
-    error rate on them is not that on new data. So are the other examples of their groups, where the source has groups;
-    of every other group, one example counts.
+    error rate on them is not that on new data. So are the other examples of their groups, where the source has groups,
+    and near copies of them; of every other group, and set of near copies, one example counts.
 
     Args:
         student: The student that is to abstain.
@@ -127,11 +138,15 @@ def choose_abstention(
         refuse_new_gap(student, read_by_it)
     roles = student.seen.roles(student.encoder, read_by_it)
     seen = np.any([np.zeros(len(given), bool), *roles.values()], axis=0)
-    group = repeats_as_read(read_by_it).group.numpy()
+    by_name = repeats_as_read(read_by_it)
+    repeats = _with_near_copies(by_name, read_by_it)
+    group = repeats.group.numpy()
     known, seen = seen, np.isin(group, group[seen])
+    left = torch.from_numpy(~seen)
     left_out = LeftOut(
         num_left_out=int(seen.sum()),
         num_by_group=int(seen.sum() - known.sum()),
+        num_near=by_name.take(left).num_groups - repeats.take(left).num_groups,
         roles={role: int(each.sum()) for role, each in roles.items() if each.any()},
         unknown=student.seen.unknown,
         unsure=student.seen.unsure(student.encoder, read_by_it.take(~seen)),
@@ -142,10 +157,10 @@ def choose_abstention(
             f"them is not that on new data; give examples that it was not made from."
         )
     found = read_by_it.take(~seen)
-    probs, repeats = student.probs(found), repeats_as_read(found)
+    probs = student.probs(found)
     wrong, sure = ~correct(probs, found.label).numpy(), probs.amax(dim=1).double().numpy()
     try:
-        chosen = choose_threshold(sure, wrong, risk=risk, confidence=confidence, repeats=repeats)
+        chosen = choose_threshold(sure, wrong, risk=risk, confidence=confidence, repeats=repeats.take(left))
     except InputError as error:
         if not left_out.num_left_out:
             raise
@@ -154,6 +169,14 @@ def choose_abstention(
             f"the student was made from them."
         ) from None
     return chosen, left_out
+
+
+def _with_near_copies(repeats: Repeats, examples: Examples) -> Repeats:
+    """The same repeats, with the examples of each set of near copies in one group."""
+    group = np.arange(len(examples))
+    for rows in near_copies(examples):
+        group[rows] = int(rows[0])
+    return Repeats(content=repeats.content, group=Repeats.of(repeats.group, group).group)
 
 
 def _own_file(student: Student, source: Source) -> Examples:
@@ -223,6 +246,7 @@ def write_guarantee(predictions: Path, abstention: Abstention, left_out: LeftOut
         "coverage": abstention.coverage,
         "num_left_out": left_out.num_left_out,
         "num_left_out_by_group": left_out.num_by_group,
+        "num_near_copies": left_out.num_near,
         "left_out": dict(left_out.roles),
         "training_rows_unknown": list(left_out.unknown),
         "num_not_recognisable": left_out.unsure.num,
