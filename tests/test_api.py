@@ -148,6 +148,8 @@ def test_peer_rounds_and_a_search_where_some_labels_have_no_answer(world, few):
     assert corrected.rounds["records"][0]["peer"] > 0
     chosen = overproof.distill("linear", world.inputs, gone, labels=few, train=TrainOptions(epochs=1))
     assert (chosen.search.num_judged, chosen.search.regime) == (60, "hard labels")
+    starts = (f"auto chose {chosen.search.chosen}, from ", "The teacher gives hard labels only")
+    assert all(any(each.startswith(start) for each in chosen.findings) for start in starts)
 
 
 def test_texts_and_a_classifier(world, few):

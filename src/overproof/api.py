@@ -19,10 +19,11 @@ from overproof.data.ids import digest_of_sets
 from overproof.data.remarks import remarks_on_frames
 from overproof.errors import InputError
 from overproof.evaluation.cross_validated import cross_validated
+from overproof.evaluation.of_training import findings_of_training
 from overproof.methods.composition import Method
 from overproof.methods.published import method as method_by_name
 from overproof.methods.published import reads_labelled_answers
-from overproof.models import ModelSpec, Placed, build, join
+from overproof.models import Inputs, ModelSpec, Placed, build, join
 from overproof.models.importing import as_paths
 from overproof.processes import HERE, Engine
 from overproof.progress import Progress, Silent
@@ -129,7 +130,8 @@ def distill(
         pool_weight: [N], positive: what each pool example counts, with `labelled`; 1 by default. Where the teacher was
             asked about some examples more likely than about others: `overproof.evaluation.staged_draws.draw_weights`.
         method: By name (`overproof methods` lists them) or composed. With an un-normalised mix (`slam`) and predicted
-            classes that are right too rarely for it, a `UserWarning` gives the number of such answers.
+            classes that are right too rarely for it, a `UserWarning` gives the number of such answers; another one says
+            so where the student has not learned.
         class_names: K names in the order of the columns; by default the column names of `teacher_probs`, else 0..K-1;
             for a classifier the sorted labels.
         train: Training options, or a mapping with some of them: `{"epochs": 5}`.
@@ -154,8 +156,8 @@ def distill(
 
     Returns:
         The trained student (`.student.predict(x)`, `predict_proba`, `score`, `save(folder)`), how often it is right
-        (`.estimate`; None without one), its history, the noise estimate, and what is remarkable in the examples
-        (`.findings`; logged by the logger `overproof` too).
+        (`.estimate`; None without one), its history, the noise estimate, and what is remarkable in the examples and in
+        the training (`.findings`: those of a run that need no test; the logger `overproof` has them too).
 
     Raises:
         InputError: Arrays that do not fit together, named with their shapes.
@@ -225,8 +227,10 @@ def distill(
     result, inputs, roles = distillation.of(student, given, file, observe)
     if result.mixing is not None and (found := result.mixing.warning(given.labelled.class_names)):
         warnings.warn(found, stacklevel=2)
+    name = method if isinstance(method, str) else "the method"
+    trained = _found_in(result, name, seed, inputs, roles["labelled examples"][0], roles["pool"][0])
     cross_fitted = isinstance(teacher_probs, CrossFittedAnswers) or given.refitted is not None
-    return replace(result, findings=findings, estimate=judged).made_from(
+    return replace(result, findings=(*findings, *trained), estimate=judged).made_from(
         inputs, roles, () if cross_fitted else ("the teacher",)
     )
 
@@ -336,4 +340,18 @@ def self_distill(
         resume=Resume(checkpoint=path, observe=observe, content=digest_of_sets(*(each.ids for each in given))),
     )
     roles = dict(zip(("labelled examples", "held-out examples"), zip(parts, given, strict=True), strict=False))
-    return replace(result, findings=findings).made_from(encoded, roles)
+    name = method if isinstance(method, str) else "the method"
+    found = _found_in(result, name, seed, encoded, parts[0], parts[0].take(torch.arange(0)))
+    return replace(result, findings=(*findings, *found)).made_from(encoded, roles)
+
+
+def _found_in(
+    result: Distilled, name: str, seed: int, inputs: Inputs, labelled: AnsweredExamples, pool: AnsweredExamples
+) -> list[str]:
+    """What is remarkable in a training; a student that has not learned is warned of, for the caller of the caller."""
+    wrong, others = findings_of_training(result, name, seed, inputs, labelled, pool)
+    if wrong:
+        warnings.warn(wrong, stacklevel=3)
+    for each in others:
+        LOGGER.info(each)
+    return [*([wrong] if wrong else []), *others]

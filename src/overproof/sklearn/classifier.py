@@ -15,9 +15,11 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted, v
 from torch import nn
 
 from overproof.api import distill
-from overproof.data import Examples, from_arrays
+from overproof.data import Examples, from_arrays, remarks_on_labels
 from overproof.data.frames import gaps_in, is_frame, label_array, table_of_frame
+from overproof.data.remarks import remarks_on_frames
 from overproof.errors import InputError
+from overproof.evaluation.learning import cut_short, not_learned
 from overproof.methods.composition import Method
 from overproof.methods.published import method as method_by_name
 from overproof.models import ModelSpec, Student, build
@@ -50,6 +52,8 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
         student_: The student; `student_.save(folder)` writes it without pickle.
         classes_: [K], sorted.
         distilled_: The record of the training; None where there was no unlabelled row.
+        findings_: What is remarkable in rows and training, in sentences; `distilled_.findings` where there is one. A
+            student that has not learned is warned of too (`UserWarning`).
         n_features_in_, feature_names_in_: As scikit-learn has them, where the rows have columns.
 
     Example:
@@ -144,10 +148,11 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
             warnings.warn(
                 "y has no unlabelled row (-1, None, NaN); the student learns from labels alone.", stacklevel=2
             )
-            self.distilled_, self.student_ = None, _on_labels(student, examples, train, seed)
+            self.distilled_ = None
+            self.student_, self.findings_ = _on_labels(student, examples, train, seed)
         else:
             self.distilled_ = self._distilled(student, inputs, examples, target, answers, train, seed)
-            self.student_ = self.distilled_.student
+            self.student_, self.findings_ = self.distilled_.student, self.distilled_.findings
         self.classes_ = target.classes
         return self
 
@@ -285,8 +290,16 @@ def _words(answers: Any, target: KnownLabels) -> list[str | None]:
     return [None if value in gone else names.get(value, str(value)) for value in given.tolist()]
 
 
-def _on_labels(student: str | nn.Module | ModelSpec, examples: Examples, train: TrainOptions, seed: int) -> Student:
+def _on_labels(
+    student: str | nn.Module | ModelSpec, examples: Examples, train: TrainOptions, seed: int
+) -> tuple[Student, tuple[str, ...]]:
+    """A student of labels alone, and what is remarkable in rows and training."""
     built = build(student, [examples], class_names=examples.class_names, seed=seed)
     encoded = built.encode(examples)
-    train_on_labels(built, encoded, examples.label, options=train, seed=seed, checkpoint=None)
-    return built.trained_on(examples)
+    result = train_on_labels(built, encoded, examples.label, options=train, seed=seed, checkpoint=None)
+    wrong = not_learned(result.history, built.probs(encoded), examples.label)
+    if wrong:
+        warnings.warn(wrong, stacklevel=3)
+    found = (*remarks_on_labels(examples), *remarks_on_frames([examples]))
+    short = cut_short(result.history, len(examples.class_names))
+    return built.trained_on(examples), (*found, *(each for each in (wrong or short,) if each))

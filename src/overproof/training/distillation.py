@@ -50,7 +50,7 @@ class Distilled:
         pool_classes: Number of answers per class, over the pool and over the part of it that was kept.
         choices: The ξ of every generation, if it was chosen on held-out labels.
         rounds: The results of peer rounds, if there were any.
-        findings: Sentences about the labelled examples.
+        findings: Sentences about the examples, and about the training: those of a run that need no test.
         mixing: For student-label mixing, the form that was used and the classes near which it matters.
         method: The method that it was trained by: of a search the one that was chosen.
         search: The record of the search for the method, if there was one.

@@ -182,7 +182,7 @@ def train_on_labels(
     seed: int,
     checkpoint: Path | None,
     content: str = "",
-) -> None:
+) -> Distilled:
     """Train a student on labels alone, without a teacher, in place.
 
     Args:
@@ -197,7 +197,7 @@ def train_on_labels(
     num_classes = len(student.class_names)
     uniform = compress(torch.full((len(label), num_classes), 1 / num_classes))
     labelled = AnsweredExamples(place=torch.arange(len(label)), label=label, answers=uniform)
-    distilled(
+    return distilled(
         student,
         TrainingData(inputs=inputs, labelled=labelled, pool=labelled.take(torch.arange(0))),
         method=labelled_only(),

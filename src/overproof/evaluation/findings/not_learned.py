@@ -1,33 +1,16 @@
 """Whether the students were trained at all: where none has learned, a table and a regime tell nothing."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any
 
 from overproof.evaluation.findings.run_facts import RunFacts
+from overproof.evaluation.learning import has_steps, is_guessing, still_falls
 from overproof.evaluation.verdict import LABELLED_ONLY, ORACLE
 
 PLAIN = (ORACLE, "hard", LABELLED_ONLY, "soft", "born_again")
 """The rows that are looked at, the first of them is shown: trained by cross-entropy with weight one, so that their loss
 can be compared with log K, that of guessing."""
-
-NEAR_GUESSING = 0.95
-"""A loss of this share of log K or more is near that of guessing."""
-
-LITTLE = 0.15
-"""An accuracy is near that of guessing where it closes less than this share of the gap from chance to one."""
-
-BY_CHANCE = 0.5
-"""The same where the loss is that of guessing or higher after two epochs or more: random first weights can be right on
-more than half of the examples, but a student that has learned has a lower loss than guessing."""
-
-STEEP = 0.05
-"""A learning curve falls steeply where the last epoch lowers the loss by this share of log K or more, ..."""
-
-HIGH = 0.5
-"""... from a loss that is this share of log K or more at the end."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,11 +62,9 @@ def find(facts: RunFacts) -> list[str]:
 
 
 def _unlearned(curve: _Curve, guessing: float, chance: float) -> bool:
-    above = curve.loss >= guessing and curve.fell is not None
-    closed = (curve.accuracy - chance) / (1 - chance) if chance < 1 else 0.0
-    near = curve.loss >= NEAR_GUESSING * guessing and closed <= (BY_CHANCE if above else LITTLE)
-    steep = curve.fell is not None and curve.fell >= STEEP * guessing and curve.loss >= HIGH * guessing
-    return near or steep
+    loss, fell = curve.loss, curve.fell
+    near = is_guessing(loss=loss, accuracy=curve.accuracy, chance=chance, guessing=guessing, fell=fell)
+    return near or still_falls(loss=loss, fell=fell, guessing=guessing)
 
 
 def _or_inputs(curve: _Curve, guessing: float) -> str:
@@ -96,7 +77,7 @@ def _curve(facts: RunFacts, row: str) -> _Curve | None:
     roles = {each.role for each in facts.rows if each.method == row}
     accuracies = [each.metrics["accuracy"] for each in facts.rows if each.method == row and "accuracy" in each.metrics]
     histories = [each.get("history") or [] for each in facts.trainings_of(row)]
-    if not accuracies or "method" in roles or not histories or not all(_stepped(history) for history in histories):
+    if not accuracies or "method" in roles or not histories or not all(has_steps(history) for history in histories):
         return None
     fell = [history[-2]["loss"] - history[-1]["loss"] for history in histories if len(history) > 1]
     return _Curve(
@@ -106,8 +87,3 @@ def _curve(facts: RunFacts, row: str) -> _Curve | None:
         fell=fmean(fell) if fell else None,
         accuracy=fmean(accuracies),
     )
-
-
-def _stepped(history: list[Mapping[str, Any]]) -> bool:
-    """Whether a history is one of the training loop, which counts answers during training; estimators do not."""
-    return bool(history) and any(history[-1].get(name) is not None for name in ("labelled_right", "pool_agreement"))
