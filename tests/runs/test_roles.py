@@ -232,3 +232,11 @@ def test_one_path_of_answers_needs_no_list():
     assert experiment(files, teacher={"answers": "a.csv"}).teacher.answers == ("a.csv",)
     stack = experiment(files, teacher=[{"answers": "a.csv"}, {"answers": ["b.csv", "c.csv"]}])
     assert [each.answers for each in stack.scorers] == [("a.csv",), ("b.csv", "c.csv")]
+
+
+def test_findings_call_a_teacher_by_its_files_of_answers():
+    """Both would be called `auto` by their models, so that a finding could name the wrong one of a stack."""
+    files = {"all": {"path": "x.csv", "label": "y"}}
+    asked = {"model": "endpoint", "options": {"url": "http://127.0.0.1:1/v1", "model": "small", "prompt": "p.txt"}}
+    stack = experiment(files, teacher=[{"answers": ["data/a.csv", "b.csv"]}, {"model": "auto"}, asked])
+    assert [each.called for each in stack.scorers] == ["a.csv, b.csv", "auto", "small"]

@@ -1,6 +1,6 @@
 """Parts of error messages that the whole package shares: lists of values, nearest name, row number, short reason."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from overproof.errors import nearest_word
 
@@ -28,6 +28,17 @@ def nearest(word: str, allowed: Iterable[str]) -> str:
     """
     found = nearest_word(word, allowed)
     return "" if found is None else f" (nearest: {found!r})"
+
+
+def told_apart(names: Sequence[str]) -> tuple[str, ...]:
+    """The same names, where one that occurs again has its number.
+
+    Example:
+        >>> told_apart(["auto", "llm.csv", "auto"])
+        ('auto', 'llm.csv', 'auto (2)')
+    """
+    again = [names[: place + 1].count(name) for place, name in enumerate(names)]
+    return tuple(f"{name} ({times})" if times > 1 else name for name, times in zip(names, again, strict=True))
 
 
 def at_row(row: int) -> str:

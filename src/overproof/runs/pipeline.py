@@ -33,6 +33,7 @@ from pathlib import Path
 from overproof.assessment.assess import Assessment, assess
 from overproof.data import num_bytes
 from overproof.data.options import LARGE_BYTES
+from overproof.data.wording import told_apart
 from overproof.errors import InputError
 from overproof.evaluation.findings import RunFacts, findings_of
 from overproof.evaluation.judged import JudgedOn
@@ -237,7 +238,7 @@ class Run:
             repeated=self._roles.reported,
             published_accuracy=self.experiment.teacher.published_accuracy,
             votes=self.teacher.votes(),
-            scorers=tuple(scorer.model for scorer in self.experiment.scorers),
+            scorers=told_apart([scorer.called for scorer in self.experiment.scorers]),
             stacks=self.teacher.stacks(),
             input_remarks=(
                 *self.teacher.remarks(self.experiment.seeds[0]),

@@ -1,6 +1,7 @@
 """The options of a teacher."""
 
 import json
+from pathlib import Path
 from typing import Any, Literal
 
 import pydantic
@@ -98,6 +99,13 @@ class ScorerOptions(Options):
         if not (self.asks or self.answers):
             return ""
         return f"Licence of the teacher's answers: {self.licence or LICENCE_NOT_STATED}."
+
+    @property
+    def called(self) -> str:
+        """What findings call it: the names of its files of answers, or its model."""
+        if self.asks:
+            return str(self.options["model"])
+        return ", ".join(Path(each).name for each in self.answers) or self.model
 
     @property
     def key(self) -> str:
