@@ -8,7 +8,9 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
+from contextlib import contextmanager
 
 import numpy as np
 import pyarrow as pa
@@ -176,8 +178,9 @@ def test_with_a_threshold_it_abstains_below(reader):
         (b'{"rows": ["a"]}', 400, r"^Entry 0 of 'rows' \(counting from 0\) is not an object"),
         (b'{"rows": [{"other": "a"}]}', 422, r"no column 'text'"),
         (b'{"rows": [{"text": "a"}, {"text": 3}]}', 422, r"has a line that does not fit"),
-        (b'{"texts": ["a", ""]}', 422, r"has no text in column 'text', row 1 \(counting from 0\)"),
-        (b'{"texts": ["\\ud800"]}', 422, r"request\.jsonl"),
+        (b'{"texts": ["a", ""]}', 422, r"has no text in column 'texts', row 1 \(counting from 0\)"),
+        (b'{"texts": ["a", "\\ud800"]}', 422, r"^Entry 1 of 'texts' \(counting from 0\) holds \\ud800, half of a pair"),
+        (b'{"rows": [{"text": "\\ud800"}]}', 422, r"request\.jsonl"),
         (json.dumps({"texts": ["a"] * 6}).encode(), 413, r"^'texts' has 6 entries; at most 5 are allowed"),
         (json.dumps({"texts": ["a" * 200_000]}).encode(), 413, r"^The body has more than 150000 bytes"),
     ],
@@ -222,7 +225,7 @@ def test_health_says_what_is_served_and_metrics_count(reader, tabular):
     served = client(reader, columns=DataColumns(input=("title", "body")))
     assert served.get("/health").json() == {
         "status": "ok", "student": "ngram", "reads": "text", "columns": ["title", "body"], "class_names": list(CLASSES),
-        "threshold": None, "max_rows": 1024, "max_bytes": 4194304,
+        "threshold": None, "max_rows": 1024, "max_bytes": 4194304, "max_waiting": 256,
     }  # fmt: skip
     assert client(tabular).get("/health").json()["columns"] == ["size", "word", "flag"]
     for _ in range(3):
@@ -253,11 +256,11 @@ def test_a_fault_of_the_server_is_told_and_counted(reader, monkeypatch):
     assert "overproof_errors_total 1.0" in served.get("/metrics").text
 
 
-@pytest.fixture
-def address(reader):
+@contextmanager
+def served_at(answerer):
     """The address of a server with a port of its own."""
     listening = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(asgi_app(Answerer(student=reader)), log_config=None, lifespan="off", ws="none", http="h11")
+    config = uvicorn.Config(asgi_app(answerer), log_config=None, lifespan="off", ws="none", http="h11")
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
@@ -265,6 +268,12 @@ def address(reader):
     server.should_exit = True
     thread.join()
     listening.close()
+
+
+@pytest.fixture
+def address(reader):
+    with served_at(Answerer(student=reader)) as found:
+        yield found
 
 
 def asked(address: str, texts: list[str]) -> list[dict]:
@@ -290,10 +299,35 @@ def test_clients_at_the_same_time_get_their_own_answers(reader, address):
         assert (probs == wanted.astype(np.float64)).all()
 
 
+def test_a_request_too_many_is_told_to_come_again(reader, monkeypatch):
+    answer, begun, go_on = Answerer.answer, threading.Event(), threading.Event()
+
+    def slow(*arguments):
+        begun.set()
+        assert go_on.wait(30)
+        return answer(*arguments)
+
+    monkeypatch.setattr(Answerer, "answer", slow)
+    with served_at(Answerer(student=reader, limits=Limits(waiting=1))) as address:
+        found: list[list[dict]] = []
+        first = threading.Thread(target=lambda: found.append(asked(address, ["a"])))
+        first.start()
+        assert begun.wait(30)
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            asked(address, ["b"])
+        assert (refused.value.code, refused.value.headers["retry-after"]) == (503, "1")
+        sentence = "1 requests are answered or wait, and no more may; ask again in a second."
+        assert json.loads(refused.value.read()) == {"error": sentence}
+        go_on.set()
+        first.join()
+        assert len(found[0]) == len(asked(address, ["b"])) == 1
+
+
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
         (["--max-rows", "0"], "--max-rows is 0; at least 1 is allowed."),
+        (["--max-waiting", "0"], "--max-waiting is 0; at least 1 is allowed."),
         (["--port", "70000"], "--port is 70000; 0 to 65535 are allowed."),
         (["--label", "x"], "--calibrate and --label choose a threshold for --risk, which is not given."),
         (["--port", "TAKEN"], r"--host '127.0.0.1' with --port \d+ cannot be listened at (.*); choose others."),
@@ -308,6 +342,14 @@ def test_options_that_cannot_be_are_refused(reader, tmp_path, capsys, words, sen
             main(["serve", str(folder), *words])
     assert stopped.value.code == 2
     assert re.search(sentence.replace("(.*)", r"\(.*\)"), " ".join(capsys.readouterr().err.split()))
+
+
+def test_answers_are_sent_at_once(reader, tmp_path, monkeypatch):
+    """asyncio turns off Nagle's algorithm, which delays answers by 40 ms, for sockets that name their protocol."""
+    found = []
+    monkeypatch.setattr("overproof.deployment.serving.serve", lambda answerer, listening: found.append(listening.proto))
+    main(["serve", str(saved(reader, tmp_path / "student", DataColumns())), "--port", "0"])
+    assert found == [socket.IPPROTO_TCP]
 
 
 def test_a_changed_folder_is_not_served(reader, tmp_path, capsys):

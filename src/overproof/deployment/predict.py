@@ -144,6 +144,20 @@ def answers_in_memory(
     return pa.concat_tables(tables), about.remarks
 
 
+def answers_to(student: Student, examples: Examples, *, abstention: Abstention | None = None) -> pa.Table:
+    """The rows that `predict` writes for these examples.
+
+    Args:
+        student: The trained student.
+        examples: What it reads.
+        abstention: As for `predict`.
+
+    Raises:
+        InputError: The examples do not fit the student.
+    """
+    return _answers(student, abstention, _schema(student, abstention), examples).table
+
+
 def _answered(
     student: Student,
     source: Source,

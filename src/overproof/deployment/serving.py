@@ -6,8 +6,9 @@
     GET  /metrics   counts and times in the text format of Prometheus
 
 Rows are read as `predict` reads a file of JSON lines: they are written to one, in a temporary folder. So every rule on
-columns, types and missing values is the same, and every refusal is the sentence that `predict` prints. Requests are
-answered one at a time, in a thread beside the event loop.
+columns, types and missing values is the same, and every refusal is the sentence that `predict` prints. Texts alone need
+no file. Requests are answered one at a time, in a thread beside the event loop; the others wait, and if too many do,
+the next is refused at once (503).
 """
 
 import contextlib
@@ -21,10 +22,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
+import torch
 
 from overproof.data import Source
+from overproof.data.columns import whole
+from overproof.data.examples import build
+from overproof.data.inputs import texts
 from overproof.deployment.abstention import Abstention
-from overproof.deployment.predict import ABSTAINED, answers_in_memory
+from overproof.deployment.predict import ABSTAINED, answers_in_memory, answers_to
 from overproof.errors import InputError
 from overproof.models import Student, TableEncoder
 from overproof.models.saved.data_columns import DataColumns
@@ -57,13 +62,15 @@ class Limits:
     Args:
         rows: Most texts or rows.
         num_bytes: Most bytes of its body.
+        waiting: Most requests that are answered or wait for it at a time.
     """
 
     rows: int = 1024
     num_bytes: int = 4 * 2**20
+    waiting: int = 256
 
     def __post_init__(self) -> None:
-        for name, value in (("max-rows", self.rows), ("max-bytes", self.num_bytes)):
+        for name, value in (("max-rows", self.rows), ("max-bytes", self.num_bytes), ("max-waiting", self.waiting)):
             if value < 1:
                 raise InputError(f"--{name} is {value}; at least 1 is allowed.")
 
@@ -72,7 +79,7 @@ class Refused(Exception):
     """A request that is not answered.
 
     Args:
-        code: The status, 400 to 499.
+        code: The status, 400 to 499 or 503.
         sentence: Why, and what is allowed.
     """
 
@@ -119,8 +126,8 @@ class Answerer:
         gaps = self.columns.gaps or (isinstance(encoder, TableEncoder) and encoder.had_gaps)
         return "allow" if gaps else "refuse"
 
-    def rows(self, body: bytes) -> tuple[list[dict[str, Any]], tuple[str, ...]]:
-        """The rows of a request, and the columns of their text.
+    def rows(self, body: bytes) -> list[dict[str, Any]] | list[str]:
+        """The rows of a request, or its texts.
 
         Raises:
             Refused: It holds something else, or too many.
@@ -150,20 +157,19 @@ class Answerer:
             if not isinstance(each, wanted):
                 what = "a text" if wanted is str else "an object with a value for each column"
                 raise Refused(400, f"Entry {place} of {name!r} (counting from 0) is not {what}.")
-        if name == _TEXTS:
-            return [{"text": each} for each in found], ("text",)
-        return found, self.inputs
+        return found
 
-    def answer(self, rows: Sequence[Mapping[str, Any]], inputs: tuple[str, ...]) -> tuple[pa.Table, tuple[str, ...]]:
+    def answer(self, rows: Sequence[Mapping[str, Any]] | Sequence[str]) -> tuple[pa.Table, tuple[str, ...]]:
         """The table that `predict` writes for these rows, and its remarks.
 
         Args:
-            rows: Values by column.
-            inputs: The columns of their text; empty for a table.
+            rows: Values by column, or texts.
 
         Raises:
             InputError: The rows do not fit the student.
         """
+        if isinstance(rows[0], str):
+            return self._answer_texts(pa.array(map(_characters, enumerate(rows)), pa.large_string())), ()
         known = self.columns.id
         with tempfile.TemporaryDirectory(prefix="overproof-serve-") as folder:
             file = Path(folder, "request.jsonl")
@@ -171,11 +177,18 @@ class Answerer:
             source = Source(
                 path=str(file),
                 kind=self.student.kind,
-                input=inputs or None,
+                input=self.inputs or None,
                 id=known if any(known in row for row in rows) else None,
                 missing=self.missing,
             )
             return answers_in_memory(self.student, source, abstention=self.abstention, new_gaps=False)
+
+    def _answer_texts(self, words: pa.Array) -> pa.Table:
+        frame = whole("the request", pa.table({_TEXTS: words}))
+        _, words = texts(frame, [_TEXTS], self.missing)
+        label = torch.full((len(words),), -1)
+        examples = build(inputs=words, label=label, class_names=(), keys=None, origin=frame.name)
+        return answers_to(self.student, examples, abstention=self.abstention)
 
     def about(self) -> dict[str, Any]:
         """What `/health` answers: the student, what it reads and what it answers."""
@@ -190,6 +203,7 @@ class Answerer:
             "threshold": None if self.abstention is None else self.abstention.threshold,
             "max_rows": self.limits.rows,
             "max_bytes": self.limits.num_bytes,
+            "max_waiting": self.limits.waiting,
         }
 
 
@@ -198,6 +212,20 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         twice = next(name for place, (name, _) in enumerate(pairs) if name in dict(pairs[:place]))
         raise ValueError(f"an object has the key {twice!r} twice")
+    return found
+
+
+def _characters(entry: tuple[int, Any]) -> str:
+    place, text = entry
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        half = f"\\u{ord(text[error.start]):04x}"
+        raise InputError(
+            f"Entry {place} of {_TEXTS!r} (counting from 0) holds {half}, half of a pair of surrogates, which is no "
+            f"character; write both halves."
+        ) from None
+    found: str = text
     return found
 
 
@@ -244,18 +272,20 @@ def asgi_app(answerer: Answerer) -> "ASGIApp":
     seconds = Histogram(
         "overproof_predict_seconds", "Time of a request to /predict.", buckets=_SECONDS, registry=registry
     )
-    one_at_a_time = anyio.CapacityLimiter(1)
+    one_at_a_time, limits = anyio.CapacityLimiter(1), answerer.limits
 
     def work(body: bytes) -> bytes:
-        rows, inputs = answerer.rows(body)
-        table, remarks = answerer.answer(rows, inputs)
+        table, remarks = answerer.answer(answerer.rows(body))
         rows_read.inc(len(table))
         abstained.inc(table["label"].null_count)
         answers = as_json(table, answerer.student.class_names)
         return json.dumps({"answers": answers, "remarks": remarks}, ensure_ascii=False).encode()
 
     async def predict(request: Request) -> Response:
-        body = await _body(request, answerer.limits.num_bytes)
+        body = await _body(request, limits.num_bytes)
+        here = one_at_a_time.borrowed_tokens + one_at_a_time.statistics().tasks_waiting
+        if here >= limits.waiting:
+            raise Refused(503, f"{here} requests are answered or wait, and no more may; ask again in a second.")
         answered = await anyio.to_thread.run_sync(work, body, limiter=one_at_a_time)
         return Response(answered, media_type="application/json")
 
@@ -267,7 +297,8 @@ def asgi_app(answerer: Answerer) -> "ASGIApp":
 
     def refused(request: Request, error: Exception) -> Response:
         if isinstance(error, Refused):
-            return JSONResponse({"error": error.sentence}, error.code)
+            later = {"retry-after": "1"} if error.code == 503 else None
+            return JSONResponse({"error": error.sentence}, error.code, headers=later)
         if isinstance(error, InputError):
             return JSONResponse({"error": str(error)}, 422)
         if isinstance(error, HTTPException):
