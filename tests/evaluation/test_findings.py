@@ -108,3 +108,14 @@ def test_each_scorer_of_a_stack_is_named_with_its_weight():
         "ngram adds nothing to the other teachers (2 of 2 seeds): leave it out of 'teacher', and it need not be asked "
         "any more."
     ]
+
+
+def test_the_answers_that_an_adapter_corrects_are_needed():
+    weights = [{"weight": 0.5, "low": 0.4, "high": 0.6}] * 2
+    seed = {"weights": weights, "log_loss_alone": [0.5, 0.7], "log_loss": 0.4}
+
+    def idle(*left_out):
+        facts = RunFacts(trainings={}, scorers=("zero_shot", "adapter"), stacks=({**seed, "left_out": left_out},))
+        return [each.partition(" adds")[0] for each in stack.find(facts)[1:]]
+
+    assert (idle(0), idle(1), idle()) == ([], ["adapter"], [])

@@ -61,6 +61,7 @@ NAMED = {
     "EndpointByName": {"model": "endpoint", "options": {"url": "http://a", "model": "m", "prompt": "p.txt"}},
     "SavedStudentFolder": {"model": "runs/a/students/seed-0/slam"},
     "OwnStudent": {"model": "student"},
+    "AdapterByName": {"model": "adapter"},
     "FrozenEncoderByName": {"model": "minilm"},
     "EstimatorByPath": {"model": "sklearn.linear_model:LogisticRegression"},
     "NetworkByName": {"model": "mlp"},

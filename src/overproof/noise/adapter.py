@@ -18,6 +18,9 @@ from overproof.functional.repeats import Repeats
 from overproof.noise.stacking import folds_of_stack, log_loss, log_probs
 from overproof.noise.transition import check_labelled
 
+ADAPTER = "adapter"
+"""The name of a teacher that corrects another one by `adapt`."""
+
 PENALTIES = (math.inf, 30.0, 10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01)
 """Penalties that cross-validation tries, from the strongest; infinite leaves the features out."""
 

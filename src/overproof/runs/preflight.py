@@ -50,6 +50,8 @@ def import_paths(experiment: Experiment) -> Iterator[tuple[str, str]]:
     for option, group, name, options in students:
         if ":" in name:
             yield option, name
+        if name == "adapter" and options.get("encoder") == "frozen_encoder":
+            name, group, options = "frozen_encoder", f"{group}.encoder_options", options.get("encoder_options") or {}
         for inner, own in (("embedder", "embedding"), ("encoder", "frozen_encoder")):
             if name == own and isinstance(path := options.get(inner), str) and path != "minilm":
                 yield f"{group}.{inner}", path

@@ -3,7 +3,7 @@
 Several scorers are combined in `overproof.runs.teacher_answers`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from overproof.runs.experiment import Experiment, ScorerOptions
 from overproof.runs.roles import Roles, SeedRoles
 from overproof.storage.id_index import IdIndex
 from overproof.teachers import (
+    AnswersByContent,
     Asker,
     Brought,
     SharedPool,
@@ -65,7 +66,14 @@ class ScorerAnswers:
         """The folder of a seed's answers."""
         return self.folder / LABELS / f"seed-{seed}"
 
-    def of(self, scorer: ScorerOptions, roles: SeedRoles, seed: int, home: Path) -> dict[str, Answers]:
+    def of(
+        self,
+        scorer: ScorerOptions,
+        roles: SeedRoles,
+        seed: int,
+        home: Path,
+        first: Mapping[str, Answers] | None = None,
+    ) -> dict[str, Answers]:
         """The answers of one scorer to all roles that have examples.
 
         Args:
@@ -73,6 +81,7 @@ class ScorerAnswers:
             roles: The examples of a seed, with the labels that a trained scorer sees.
             seed: Decides the folds and the training of a trained scorer.
             home: Where its answers are stored.
+            first: The answers of the first teacher, for one that corrects them: it answers the same roles.
 
         Raises:
             InputError: A file or a model does not fit, or a store belongs to other examples or to another teacher.
@@ -95,9 +104,9 @@ class ScorerAnswers:
         if scorer.brought and self.whole is not None:
             return self._of_whole(self.whole, scorer, roles, seed, home)
         if scorer.brought:
-            first, engine = next(iter(roles.by_role().values())), self.caches.engine
-            teacher, names = self.opened(scorer, first), self.roles.class_names
-            elsewhere = partial(opened_elsewhere, teacher, scorer, names, first)
+            some, engine = next(iter(roles.by_role().values())), self.caches.engine
+            teacher, names = self.opened(scorer, some), self.roles.class_names
+            elsewhere = partial(opened_elsewhere, teacher, scorer, names, some)
             answers = ask_once(
                 teacher,
                 roles.by_role(),
@@ -111,12 +120,18 @@ class ScorerAnswers:
             if scorer.classes:
                 check_roles(answers, roles.by_role(), self.roles.class_names, scorer.classes, scorer.model)
             return answers
+        others = roles.others()
+        if scorer.corrects_first:
+            assert first is not None, "it is not the first"
+            others = {role: each for role, each in others.items() if role in first}
+        else:
+            first = None
         apart = scorer.folds > 1 and len(roles.pool) > 0
         with self.progress.task(f"teacher, seed {seed}", None) as advance:
             return cross_fitted(
-                self._trainable(scorer, roles),
+                self._trainable(scorer, roles, first),
                 roles.labelled,
-                roles.others(),
+                others,
                 num_folds=scorer.folds,
                 seed=seed,
                 folder=home,
@@ -171,8 +186,9 @@ class ScorerAnswers:
         stores = self._other_stores(folder, ALL_SEEDS)
         return SharedPool(examples=train, roles=("labelled", "pool"), folder=folder, other_stores=stores)
 
-    def _trainable(self, scorer: ScorerOptions, roles: SeedRoles) -> Trainable:
+    def _trainable(self, scorer: ScorerOptions, roles: SeedRoles, first: Mapping[str, Answers] | None) -> Trainable:
         own = scorer.model == "student"
+        parties = roles.by_role()
         train = self.experiment.train if own else scorer.train
         return trainable(
             scorer.model,
@@ -183,6 +199,9 @@ class ScorerAnswers:
             train=_training_on_labels(train),
             recipe=train,
             student=resolved(self.experiment.student.spec, roles.labelled) if own else None,
+            first=None
+            if first is None
+            else AnswersByContent.of([(parties[role], each) for role, each in first.items() if role in parties]),
             progress=self.progress.counter("teacher's features"),
         )
 

@@ -133,10 +133,10 @@ class TeacherAnswers:
 
     def _opened(self, seed: int) -> dict[str, Answers]:
         roles, home = self.given.for_seed(seed), self.scorers.home(seed)
-        by_scorer = [
-            self.scorers.of(scorer, roles, seed, home / f"teacher-{number}" if number else home)
-            for number, scorer in enumerate(self._scorers)
-        ]
+        by_scorer: list[dict[str, Answers]] = []
+        for number, scorer in enumerate(self._scorers):
+            folder, first = home / f"teacher-{number}" if number else home, by_scorer[0] if number else None
+            by_scorer.append(self.scorers.of(scorer, roles, seed, folder, first))
         answers = by_scorer[0] if len(by_scorer) == 1 else self._stacked(by_scorer, roles, seed)
         # Roles that the run does not have are empty.
         nothing = compress(torch.empty(0, len(self.roles.class_names)))

@@ -15,6 +15,7 @@ from overproof.teachers.brought.given_classifier import GivenRows as GivenRows
 from overproof.teachers.brought.given_classifier import cross_fitted_estimator as cross_fitted_estimator
 from overproof.teachers.brought.saved_student import SavedTeacher as SavedTeacher
 from overproof.teachers.brought.saved_student import open_teacher as open_teacher
+from overproof.teachers.by_content import AnswersByContent as AnswersByContent
 from overproof.teachers.elsewhere import opened_elsewhere as opened_elsewhere
 from overproof.teachers.kinds import brought_kind_of as brought_kind_of
 from overproof.teachers.kinds import is_brought as is_brought

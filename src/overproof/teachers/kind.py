@@ -14,6 +14,7 @@ from overproof.data.wording import nearest
 from overproof.errors import InputError
 from overproof.models import ModelSpec
 from overproof.storage.store import RowsDone
+from overproof.teachers.by_content import AnswersByContent
 from overproof.teachers.scorers import Brought, Trainable
 from overproof.training.options import TrainOptions
 
@@ -137,6 +138,7 @@ class TrainingSetting:
         train: Trains a student on labelled examples in place: (student, labelled, seed, checkpoint).
         recipe: The options that `train` follows, for the fingerprint.
         student: The run's own student, for a teacher of the same kind.
+        first: The answers of the first teacher of a list, for a later one that corrects them.
         progress: Called with (rows done, rows in all) while features are computed.
     """
 
@@ -146,6 +148,7 @@ class TrainingSetting:
     train: Callable[[Any, Examples, int, Path], None]
     recipe: TrainOptions
     student: ModelSpec | None = None
+    first: AnswersByContent | None = None
     progress: RowsDone | None = None
 
 

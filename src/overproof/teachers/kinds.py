@@ -6,6 +6,7 @@ from typing import Any
 
 from overproof.data import Examples, Kind
 from overproof.models import ModelSpec
+from overproof.noise.adapter import ADAPTER
 from overproof.storage.store import RowsDone
 from overproof.teachers.brought.answer_files import AnswerFiles
 from overproof.teachers.brought.hugging_face import HuggingFaceFolder
@@ -15,9 +16,11 @@ from overproof.teachers.brought.saved_student import SavedStudentFolder
 from overproof.teachers.brought.skops_file import SkopsFile
 from overproof.teachers.brought.torch_module import TorchModule
 from overproof.teachers.brought.zero_shot import ZeroShotByName
+from overproof.teachers.by_content import AnswersByContent
 from overproof.teachers.endpoint.kind import EndpointByName
 from overproof.teachers.kind import BroughtKind, Named, TeacherKind, TeacherName, TrainedKind, TrainingSetting
 from overproof.teachers.scorers import Brought, Trainable
+from overproof.teachers.trained.adapted import AdapterByName
 from overproof.teachers.trained.estimator import EstimatorByPath
 from overproof.teachers.trained.frozen_encoder import FrozenEncoderByName
 from overproof.teachers.trained.network import NetworkByName, OwnStudent
@@ -45,6 +48,7 @@ _SENTENCES = SentenceFolder()
 
 TRAINED: tuple[TrainedKind, ...] = (
     OwnStudent(),
+    AdapterByName(),
     _SENTENCES,
     FrozenEncoderByName(),
     EstimatorByPath(),
@@ -63,6 +67,7 @@ _SPOKEN = {
     "cnn": "a small convolutional network",
     "efficientnet_lite0": "a frozen image encoder (EfficientNet-Lite0) with a logistic head",
     "student": "a student like that of the run",
+    ADAPTER: "an adapter, which corrects the first teacher's answers by features of the examples",
 }
 
 
@@ -158,13 +163,15 @@ def trainable(
     train: Callable[[Any, Examples, int, Path], None],
     recipe: TrainOptions,
     student: ModelSpec | None = None,
+    first: AnswersByContent | None = None,
     progress: RowsDone | None = None,
 ) -> Trainable:
     """A model that can be trained on the labels.
 
     Args:
         model: `minilm`, `efficientnet_lite0` or `frozen_encoder`; a student by name; the import path of a scikit-learn
-            classifier or of a factory of a torch module; `student` for one like the run's; `auto` by kind of data.
+            classifier or of a factory of a torch module; `student` for one like the run's; `adapter`; `auto` by kind
+            of data.
         options: Its own options. `auto` of a table has leaves of a fifth of the labels where there are fewer than 100.
         everyone: All examples that it will answer.
         fitting: Labelled examples and pool, never test: what encodings are fitted on.
@@ -172,6 +179,7 @@ def trainable(
         train: Trains a student on labelled examples in place: (student, labelled, seed, checkpoint).
         recipe: The options that `train` follows, for the fingerprint.
         student: The run's own student.
+        first: The answers that an `adapter` corrects.
         progress: Called with (rows done, rows in all) while features are computed.
 
     Raises:
@@ -188,6 +196,7 @@ def trainable(
         train=train,
         recipe=recipe,
         student=student,
+        first=first,
         progress=progress,
     )
     return next(each for each in TRAINED if each.matches(named)).make(named, setting)

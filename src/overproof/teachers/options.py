@@ -8,6 +8,7 @@ import pydantic
 
 from overproof.answers.tools import check_format
 from overproof.errors import InputError
+from overproof.noise.adapter import ADAPTER
 from overproof.options import Options
 from overproof.synthetic.answer_options import AnswerNoise
 from overproof.teachers.endpoint.options import ENDPOINT, LICENCE_NOT_STATED, endpoint_options
@@ -26,8 +27,9 @@ class ScorerOptions(Options):
             RUN/students/seed-0/labelled_only, of a Hugging Face classifier or of MLflow (a path with a slash in it); a
             file `….onnx` or `….skops`; an import path with `weights`; `zero_shot` (for texts: the class whose
             description in `options.descriptions` is nearest); `endpoint`, a language model at an address
-            (`overproof.teachers.endpoint.options`); or `answers`. `auto` is `minilm` for text, boosted
-            trees for tables and `cnn` for images.
+            (`overproof.teachers.endpoint.options`); or `answers`. Behind another teacher in a list: `adapter`, the
+            first one's answers corrected by features (`options: {encoder: minilm}`). `auto` is `minilm` for text,
+            boosted trees for tables and `cnn` for images.
         options: The model's own options.
         answers: A file of answers or several, each joined by the data's id column, for `answers`; every file may hold
             a part of the examples. See `overproof.answers.files`.
@@ -127,6 +129,11 @@ class ScorerOptions(Options):
         """Whether it is trained on the labelled examples of the run."""
         return not self.brought and not self.answers
 
+    @property
+    def corrects_first(self) -> bool:
+        """Whether it corrects the answers of the first teacher of the list that it is in."""
+        return self.model == ADAPTER
+
     @pydantic.field_validator("answers", "draws", mode="before")
     @classmethod
     def _one_path_is_a_list(cls, value: Any) -> Any:
@@ -192,6 +199,21 @@ class TeacherOptions(ScorerOptions):
     published_accuracy: float | None = None
     flip_share: float = pydantic.Field(0.0, ge=0, le=0.9)
     spoil: AnswerNoise = AnswerNoise()
+
+    @pydantic.model_validator(mode="after")
+    def _adapters_correct(self) -> "TeacherOptions":
+        if self.corrects_first:
+            raise InputError(
+                "Option 'teacher' begins with an adapter, which corrects the first teacher of a list; write "
+                "`teacher: [{answers: llm.csv}, adapter]`, with a teacher that was not trained on the labels first."
+            )
+        if any(each.corrects_first for each in self.others) and (self.trained_here or self.trained_on_labelled):
+            raise InputError(
+                f"Option 'teacher' is a list with an adapter, which corrects answers made without the labels, and the "
+                f"first teacher, {self.model!r}, is trained on them; put files of answers or a pretrained model first, "
+                f"or leave the adapter out."
+            )
+        return self
 
     @pydantic.model_validator(mode="after")
     def _accuracy_is_one(self) -> "TeacherOptions":

@@ -42,7 +42,8 @@ def cross_fitted(
 
     A class whose examples are all in one fold is unknown to the teacher without that fold: it gets probability 0 from
     it, and on the other roles the mean over the teachers that have seen it (`FoldModels.mean`). A teacher without that
-    fold that is left with one class only gives it probability 1.
+    fold that is left with one class only gives it probability 1. A teacher that answers classes without a label itself
+    (`answers_unseen_classes`) is taken as it is.
 
     Args:
         teacher: Fitted `num_folds` times, on all folds but one; only when an answer is missing.
@@ -65,9 +66,10 @@ def cross_fitted(
     """
     check_two_classes(labelled)
     models = _models(teacher, labelled, num_folds, seed, folder)
+    seen_by = None if _answers_unseen(teacher) else labelled.label
     asks, parts = {"labelled": _by_held_out(models, labelled)}, {"labelled": labelled}
     for role, examples in others.items():
-        asks[role], parts[role] = _by_mean(models, labelled.label, examples), examples
+        asks[role], parts[role] = _by_mean(models, seen_by, examples), examples
     for role, number in itertools.product(apart, range(num_folds)):
         name, examples = f"{role}-without-fold-{number}", others[role]
         asks[name], parts[name] = _by_one(models, number, examples), examples
@@ -97,22 +99,27 @@ def cross_fitted(
 def _models(teacher: Trainable, labelled: Examples, num_folds: int, seed: int, folder: Path) -> FoldModels[Predictor]:
     """One fit for each fold; a single one on all labelled examples where there are no folds."""
 
-    num_classes = len(labelled.class_names)
+    num_classes, keeps = len(labelled.class_names), _answers_unseen(teacher)
 
     def fit(number: int, rows: Tensor) -> Predictor:
         some = labelled.take(rows) if num_folds > 1 else labelled
         seen = some.label.unique()
-        if len(seen) == 1:
+        if len(seen) == 1 and not keeps:
             return of_one_class(int(seen), num_classes)
         predict = teacher.fit(
             some, num_classes=num_classes, seed=derived_seed(seed, "teacher", number), folder=folder / f"fold-{number}"
         )
-        unseen = [each for each in labelled.label.unique().tolist() if each not in seen]
+        unseen = [each for each in labelled.label.unique().tolist() if each not in seen and not keeps]
         return without_classes(predict, unseen) if unseen else predict
 
     if num_folds == 1:
         return FoldModels(fold=torch.zeros_like(labelled.label), fit=fit)
     return FoldModels(fold=folds(labelled.label, num_folds, seed, repeats_in(labelled).group), fit=fit)
+
+
+def _answers_unseen(teacher: Trainable) -> bool:
+    """Whether a teacher knows classes of which it was shown no example."""
+    return bool(getattr(teacher, "answers_unseen_classes", False))
 
 
 def _words(teacher: Trainable, labelled: Examples, fold: Tensor, seed: int) -> str:
@@ -125,7 +132,8 @@ def _words(teacher: Trainable, labelled: Examples, fold: Tensor, seed: int) -> s
         fitting["contents"] = num_contents
     if labelled.group is not None:
         fitting["groups"] = digest(repeats.group.numpy().tobytes())
-    if num_folds > 1 and any(len(fold[labelled.label == each].unique()) == 1 for each in labelled.label.unique()):
+    in_one = any(len(fold[labelled.label == each].unique()) == 1 for each in labelled.label.unique())
+    if num_folds > 1 and in_one and not _answers_unseen(teacher):
         # Stores made when the mean was over models that had not seen a class hold other answers.
         fitting["unseen"] = "mean over the fits that saw the class"
     return canonical_json({"teacher": teacher.fingerprint, **fitting})
@@ -138,7 +146,7 @@ def _by_held_out(models: FoldModels[Predictor], labelled: Examples) -> Ask:
     )
 
 
-def _by_mean(models: FoldModels[Predictor], label: Tensor, examples: Examples) -> Ask:
+def _by_mean(models: FoldModels[Predictor], label: Tensor | None, examples: Examples) -> Ask:
     """Every example by the mean of all fits."""
 
     def ask(rows: slice) -> Tensor:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import torch
+from jaxtyping import Float32
 from torch import Tensor
 
 from overproof.cross_fitting import folds
@@ -25,6 +26,46 @@ from overproof.teachers.scorers import Predictor, spread
 
 READS: Mapping[str, Kind] = {"minilm": "text", "efficientnet_lite0": "image"}
 """The kind of examples that an encoder reads."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class EncodedOnce:
+    """The features of some examples by a frozen encoder, computed once and stored.
+
+    Args:
+        embedder: Texts or images to features [N, D].
+        examples: All examples that will be asked for.
+        folder: Where the features are stored (`overproof.teachers.feature_cache`).
+        progress: Called with (rows done, rows in all).
+    """
+
+    embedder: Embedder | ImageEmbedder
+    examples: Examples
+    folder: Path
+    progress: RowsDone | None = None
+
+    @cached_property
+    def _all(self) -> tuple[IdIndex, Tensor]:
+        """The features of all examples, and where each is among them."""
+
+        def compute(some: Examples) -> Tensor:
+            given = some.inputs
+            if isinstance(self.embedder, ImageEmbedder):
+                assert isinstance(given, Tensor), "trainable() lets images alone through"
+                return self.embedder.embed_images(given)
+            assert isinstance(given, pa.Array), "trainable() lets texts alone through"
+            return self.embedder.embed(given.to_pylist())
+
+        key = StoreKey(teacher=self.embedder.fingerprint, data="", transform=self.examples.kind, code=ENCODINGS)
+        ids, features = gather(self.folder, self.examples, key, compute, progress=self.progress)
+        return IdIndex(ids), features
+
+    def of(self, examples: Examples) -> Float32[Tensor, "N D"]:
+        """The features of some of the examples."""
+        index, features = self._all
+        rows, known = index.find(examples.ids)
+        assert known.all(), "the features of every example were computed"
+        return features[torch.from_numpy(rows)]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -53,26 +94,11 @@ class FrozenEncoder:
         return f"{self.embedder.fingerprint} + logistic head, {scaled}C by cross-validation"
 
     @cached_property
-    def _features(self) -> tuple[IdIndex, Tensor]:
-        """The features of all examples, and where each is among them."""
-
-        def compute(some: Examples) -> Tensor:
-            given = some.inputs
-            if isinstance(self.embedder, ImageEmbedder):
-                assert isinstance(given, Tensor), "trainable() lets images alone through"
-                return self.embedder.embed_images(given)
-            assert isinstance(given, pa.Array), "trainable() lets texts alone through"
-            return self.embedder.embed(given.to_pylist())
-
-        key = StoreKey(teacher=self.embedder.fingerprint, data="", transform=self.examples.kind, code=ENCODINGS)
-        ids, features = gather(self.folder, self.examples, key, compute, progress=self.progress)
-        return IdIndex(ids), features
+    def _features(self) -> EncodedOnce:
+        return EncodedOnce(embedder=self.embedder, examples=self.examples, folder=self.folder, progress=self.progress)
 
     def _of(self, examples: Examples) -> np.ndarray:
-        index, features = self._features
-        rows, known = index.find(examples.ids)
-        assert known.all(), "the features of every example were computed"
-        return features[torch.from_numpy(rows)].numpy()
+        return self._features.of(examples).numpy()
 
     def fit(self, labelled: Examples, *, num_classes: int, seed: int, folder: Path) -> Predictor:
         """Fit the head; its regularisation is chosen by cross-validation on the same labels."""
