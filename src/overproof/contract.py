@@ -11,9 +11,9 @@ transition[i, j] = P(pseudo-label j | true label i), so rows sum to one (the con
 cleanlab's `noise_matrix` is its transpose).
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Protocol, runtime_checkable
 
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -59,6 +59,58 @@ class Batch:
     class_share: Float[Tensor, "B"]
     side_share: float = 1.0
     memory: Memory = field(default_factory=dict)
+
+
+class DeferredBatch(Batch):
+    """A `Batch` whose other fields are made when they are first read: a method reads a few of them in every step."""
+
+    __slots__ = ("_make",)
+
+    @classmethod
+    def of(cls, make: Callable[["DeferredBatch", str], Any], **known: Any) -> "DeferredBatch":
+        """The batch.
+
+        Args:
+            make: Returns a field of the batch by its name.
+            known: Fields that are made already.
+
+        Example:
+            >>> batch = DeferredBatch.of(lambda batch, name: f"the {name}", label="a label")
+            >>> batch.label, batch.transition
+            ('a label', 'the transition')
+        """
+        batch: DeferredBatch = object.__new__(cls)
+        object.__setattr__(batch, "_make", make)
+        for name, value in known.items():
+            object.__setattr__(batch, name, value)
+        return batch
+
+    def __getattr__(self, name: str) -> Any:
+        # Called for a field without a value only.
+        if name not in _FIELDS:
+            raise AttributeError(f"a batch has no field {name!r}")
+        value = self._make(self, name)
+        object.__setattr__(self, name, value)
+        return value
+
+
+_FIELDS = frozenset(each.name for each in fields(Batch))
+
+
+def changed(batch: Batch, **known: Any) -> Batch:
+    """A copy of a batch with other fields, which leaves deferred ones deferred.
+
+    Args:
+        batch: Any.
+        known: The other fields.
+
+    Example:
+        >>> changed(DeferredBatch.of(lambda batch, name: name), label="a label").transition
+        'transition'
+    """
+    if isinstance(batch, DeferredBatch):
+        return DeferredBatch.of(lambda _, name: getattr(batch, name), **known)
+    return replace(batch, **known)
 
 
 @runtime_checkable
@@ -120,3 +172,13 @@ class Refreshing(Remembering, Protocol):
     """
 
     def refresh(self, memory: Memory, held_out: Batch) -> Memory: ...
+
+
+@runtime_checkable
+class Preparing(Protocol):
+    """A weight or loss of which something depends on what is stored of an example alone: it is made before the steps.
+
+    A step finds it as `batch.memory["prepared"]`; where that is missing the part computes it itself.
+    """
+
+    def prepare(self, batch: Batch) -> Float[Tensor, "B ..."]: ...

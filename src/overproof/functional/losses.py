@@ -65,10 +65,13 @@ def candidate_mask(teacher_probs: Float[Tensor, "B K"], num_candidates: int | In
         >>> candidate_mask(torch.tensor([[0.5, 0.3, 0.2]]), 2).tolist()
         [[True, True, False]]
     """
-    ranked = teacher_probs.sort(dim=1, descending=True).values
     if isinstance(num_candidates, int):
-        last = ranked[:, num_candidates - 1 : num_candidates]
+        last = teacher_probs.topk(num_candidates, dim=1).values[:, -1:]
+    elif teacher_probs.is_cuda or not len(num_candidates):
+        # The largest number would have to be waited for.
+        last = teacher_probs.sort(dim=1, descending=True).values.gather(1, num_candidates.unsqueeze(1) - 1)
     else:
+        ranked = teacher_probs.topk(int(num_candidates.max()), dim=1).values
         last = ranked.gather(1, num_candidates.unsqueeze(1) - 1)
     return teacher_probs >= last
 
@@ -98,11 +101,38 @@ def mix_student_label(
     Source: Kontonis et al. (2023), arXiv 2302.03806, section 3 (un-normalised); the normalised form is derived.
     """
     accuracy = teacher_accuracy.unsqueeze(1)
+    return _mixed(student_probs, _errors(candidates, accuracy, normalized), accuracy)
+
+
+def _errors(candidates: Tensor, accuracy: Float[Tensor, "B 1"], normalized: bool) -> Float[Tensor, "B K"]:
     error = (1 - accuracy) * candidates
-    if normalized:
-        error = error / (candidates.sum(dim=1, keepdim=True) - 1).clamp(min=1)
+    return error / (candidates.sum(dim=1, keepdim=True) - 1).clamp(min=1) if normalized else error
+
+
+def _mixed(student_probs: Tensor, errors: Tensor, accuracy: Float[Tensor, "B 1"]) -> Float[Tensor, "B K"]:
     # accuracy * f + error * (1 - f), with a single operation that has a gradient.
-    return torch.addcmul(error, accuracy - error, student_probs)
+    return torch.addcmul(errors, accuracy - errors, student_probs)
+
+
+def candidate_errors(
+    teacher_probs: Float[Tensor, "B K"],
+    teacher_accuracy: Float[Tensor, "B"],
+    num_candidates: int | Int[Tensor, "B"],
+    normalized: bool = False,
+) -> Float[Tensor, "B K"]:
+    """What `mix_student_label` adds for an error: 1 - accuracy on the candidates, divided among them if `normalized`.
+
+    Args:
+        teacher_probs: [B, K].
+        teacher_accuracy: [B], in [0, 1].
+        num_candidates: An int or [B], in 1..K.
+        normalized: Divide by the number of candidates minus one.
+
+    Example:
+        >>> candidate_errors(torch.tensor([[0.5, 0.3, 0.2]]), torch.tensor([0.75]), 2).tolist()
+        [[0.25, 0.25, 0.0]]
+    """
+    return _errors(candidate_mask(teacher_probs, num_candidates), teacher_accuracy.unsqueeze(1), normalized)
 
 
 def student_label_mixing(
@@ -136,14 +166,34 @@ def student_label_mixing(
     Source: Kontonis et al. (2023), arXiv 2302.03806, equation of the training objective, section 3.
     Differs from the paper: probabilities are clamped at 1e-7 before the logarithm, except where the accuracy is one.
     """
+    errors = candidate_errors(teacher_probs, teacher_accuracy, num_candidates, normalized)
+    target = teacher_probs if target_probs is None else target_probs
+    return mixed_cross_entropy(student_logits, errors, teacher_accuracy.unsqueeze(1), target)
+
+
+def mixed_cross_entropy(
+    student_logits: Float[Tensor, "B K"],
+    errors: Float[Tensor, "B K"],
+    accuracy: Float[Tensor, "B 1"],
+    target_probs: Float[Tensor, "B K"],
+) -> PerExample:
+    """The loss of `student_label_mixing` with the errors that are made before.
+
+    Args:
+        student_logits: [B, K].
+        errors: [B, K], `candidate_errors`.
+        accuracy: [B, 1], in [0, 1].
+        target_probs: [B, K], the label to compare with.
+
+    Returns:
+        [B], in nats.
+    """
     log_probs = at_least_float32(student_logits).log_softmax(dim=1)
-    mixed = mix_student_label(
-        log_probs.exp(), candidate_mask(teacher_probs, num_candidates), teacher_accuracy, normalized
-    )
+    mixed = _mixed(log_probs.exp(), errors, accuracy)
     # With a perfect teacher SLaM is exactly plain distillation: the logarithm of an exponential would not be exact, and
     # the clamp would bound the loss.
-    log_mixed = torch.where(teacher_accuracy.unsqueeze(1) == 1, log_probs, mixed.clamp(min=SMALLEST_PROBABILITY).log())
-    return -((teacher_probs if target_probs is None else target_probs) * log_mixed).sum(dim=1)
+    log_mixed = torch.where(accuracy == 1, log_probs, mixed.clamp(min=SMALLEST_PROBABILITY).log())
+    return -(target_probs * log_mixed).sum(dim=1)
 
 
 def generalized_cross_entropy(

@@ -13,14 +13,28 @@ from jaxtyping import Float
 from torch import Tensor
 
 from overproof.claims import LinearInTheTarget
-from overproof.contract import Batch, Extrapolating, Loss, Memory, PerExample, Refreshing, Remembering, Target, Weight
+from overproof.contract import (
+    Batch,
+    DeferredBatch,
+    Extrapolating,
+    Loss,
+    Memory,
+    PerExample,
+    Preparing,
+    Refreshing,
+    Remembering,
+    Target,
+    Weight,
+    changed,
+)
 from overproof.errors import InputError, suggest
-from overproof.methods.losses import CrossEntropy, GeneralizedCrossEntropy, TemperedDivergence
+from overproof.methods.losses import CrossEntropy, GeneralizedCrossEntropy, StudentLabelMixing, TemperedDivergence
 from overproof.methods.noise_models import Isotonic
 from overproof.methods.search import Search
 from overproof.methods.selectors import Everything, Selector
-from overproof.methods.targets import Given, Hard, Powered, Rectified, SelfDistilled
-from overproof.methods.weights import ClassBalanced, Uniform
+from overproof.methods.settled import NOT_SETTLED, Settled
+from overproof.methods.targets import Calibrated, Given, Hard, Powered, Rectified, SelfDistilled, Soft, TopCandidates
+from overproof.methods.weights import ClassBalanced, Consensus, Fidelity, Uniform
 from overproof.noise import NoiseModel
 from overproof.options import Count, checked, checked_value, plain_options
 from overproof.registry import Entry, entry_of, kind_of, lookup
@@ -38,6 +52,9 @@ Node = TypeVar("Node")
 
 _LABELS_ALONE = (Given, Uniform, ClassBalanced, CrossEntropy, GeneralizedCrossEntropy, TemperedDivergence)
 """Targets, weights and losses that read of a labelled example its label alone."""
+
+_OF_A_ROW = (Given, Hard, Soft, Calibrated, TopCandidates, SelfDistilled, Uniform, ClassBalanced, Fidelity, Consensus)
+"""Targets and weights that depend on what is stored of an example alone: not on the student, a memory or the batch."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,7 +83,7 @@ class Objective:
 
     def matched(self, batch: Batch, memories: Memories, side: Side) -> Batch:
         """The batch with the target of this objective."""
-        return replace(batch, target_probs=self.target(_with_memory(batch, memories[f"{side}.target"])))
+        return changed(batch, target_probs=self.target(_with_memory(batch, memories[f"{side}.target"])))
 
     def terms(self, batch: Batch, memories: Memories, side: Side) -> tuple[Batch, PerExample]:
         """Everything but the loss: the batch with the target of this objective, and the weight of every example.
@@ -77,7 +94,22 @@ class Objective:
             side: The side of the method that this objective is.
         """
         matched = self.matched(batch, memories, side)
-        return matched, self.weight(_with_memory(matched, memories[f"{side}.weight"])).detach()
+        return matched, self.weighted(matched, memories, side)
+
+    def weighted(self, matched: Batch, memories: Memories, side: Side, prepared: Tensor | None = None) -> PerExample:
+        """The weight of every example of a batch with its target.
+
+        Args:
+            matched: The batch.
+            memories: The state of every part of the method.
+            side: The side of the method that this objective is.
+            prepared: [B], what the weight has prepared, where it has.
+        """
+        memory = memories[f"{side}.weight"]
+        # `isinstance` with a protocol takes as long as a weight.
+        if prepared is not None and hasattr(self.weight, "prepare"):
+            memory = {**memory, "prepared": prepared}
+        return self.weight(_with_memory(matched, memory)).detach()
 
 
 @checked
@@ -166,26 +198,98 @@ class Method:
         """The same with that ξ."""
         return override(self, "labelled.target.imitation", imitation)
 
-    def __call__(self, batch: Batch, memories: Memories, num_labelled: int) -> tuple[PerExample, PerExample]:
+    @property
+    def target_of_a_row(self) -> bool:
+        """Whether both targets depend on what is stored of an example alone."""
+        return all(type(side.target) in _OF_A_ROW for side in (self.labelled, self.pool))
+
+    @property
+    def weight_of_a_row(self) -> bool:
+        """Whether both weights depend on what is stored of an example alone."""
+        return all(type(side.weight) in _OF_A_ROW for side in (self.labelled, self.pool))
+
+    @property
+    def mixes_all(self) -> bool:
+        """Whether the pool's loss is the labelled examples' too, at an accuracy of one: a mix beside cross-entropy."""
+        return type(self.pool.loss) is StudentLabelMixing and type(self.labelled.loss) is CrossEntropy
+
+    @property
+    def settles(self) -> bool:
+        """Whether there is anything that the steps need not compute."""
+        prepared = any(isinstance(side.weight, Preparing) for side in (self.labelled, self.pool))
+        return self.target_of_a_row or self.weight_of_a_row or self.mixes_all or prepared
+
+    def settled(self, batch: Batch, side: Side) -> Settled:
+        """What the steps need not compute of examples of one side, whatever the student says.
+
+        Args:
+            batch: The examples.
+            side: The side of all of them.
+        """
+        objective: Objective = getattr(self, side)
+        of_loss = of_weight = None
+        if self.mixes_all and isinstance(self.pool.loss, StudentLabelMixing):
+            sure = torch.ones_like(batch.teacher_accuracy)
+            of_loss = self.pool.loss.prepare(batch if side == "pool" else changed(batch, teacher_accuracy=sure))
+        if any(isinstance(each.weight, Preparing) for each in (self.labelled, self.pool)):
+            weight = objective.weight
+            none = torch.zeros_like(batch.teacher_accuracy)
+            of_weight = weight.prepare(batch) if isinstance(weight, Preparing) else none
+        return Settled(
+            target_probs=objective.target(batch) if self.target_of_a_row else None,
+            weight=objective.weight(batch) if self.weight_of_a_row else None,
+            of_loss=of_loss,
+            of_weight=of_weight,
+        )
+
+    def __call__(
+        self, batch: Batch, memories: Memories, num_labelled: int, settled: Settled = NOT_SETTLED
+    ) -> tuple[PerExample, PerExample]:
         """Loss and weight of every example of a batch, labelled ones first; only the loss has a gradient.
 
         If labelled and pool examples have the same loss, it is computed once for all of them, which halves the time of
         the backward pass.
+
+        Args:
+            batch: The examples.
+            memories: The state of every part.
+            num_labelled: Number of labelled examples in the batch.
+            settled: Target and weight, where they are known before the step.
         """
         first, rest = slice(0, num_labelled), slice(num_labelled, None)
-        # Targets and weights have no gradient, and slices of a tensor with one cost a copy in the backward pass.
-        detached = replace(batch, student_logits=batch.student_logits.detach())
-        labelled, labelled_weight = self.labelled.terms(_part(detached, first), memories, "labelled")
-        pool, pool_weight = self.pool.terms(_part(detached, rest), memories, "pool")
-        weight = torch.cat([labelled_weight, pool_weight])
-        learned = memories["labelled.loss"] or memories["pool.loss"]
-        if self.labelled.loss == self.pool.loss and not learned:
-            target_probs = torch.cat([labelled.target_probs, pool.target_probs])
-            return self.pool.loss(replace(batch, target_probs=target_probs)), weight
+        weight, learned = settled.weight, memories["labelled.loss"] or memories["pool.loss"]
+        target_known = settled.target_probs is not None
+        whole = changed(batch, target_probs=settled.target_probs) if target_known else batch
+        mixed = settled.of_loss is not None
+        same = mixed or (self.labelled.loss == self.pool.loss and not learned)
+        if not (same and target_known and weight is not None):
+            # Targets and weights have no gradient, and slices of a tensor with one cost a copy in the backward pass.
+            detached = changed(whole, student_logits=batch.student_logits.detach())
+            parts = _part(detached, first), _part(detached, rest)
+            sides: tuple[Side, Side] = ("labelled", "pool")
+            matched = [
+                part if target_known else getattr(self, side).matched(part, memories, side)
+                for side, part in zip(sides, parts, strict=True)
+            ]
+            if not target_known:
+                whole = changed(batch, target_probs=torch.cat([part.target_probs for part in matched]))
+            if weight is None:
+                ready = (
+                    (None, None) if settled.of_weight is None else (settled.of_weight[first], settled.of_weight[rest])
+                )
+                weight = torch.cat(
+                    [
+                        getattr(self, side).weighted(part, memories, side, prepared)
+                        for side, part, prepared in zip(sides, matched, ready, strict=True)
+                    ]
+                )
+        assert weight is not None
+        if same:
+            return self.pool.loss(changed(whole, memory={"prepared": settled.of_loss}) if mixed else whole), weight
         logits = batch.student_logits
         losses = [
-            self.labelled.loss(replace(labelled, student_logits=logits[first], memory=memories["labelled.loss"])),
-            self.pool.loss(replace(pool, student_logits=logits[rest], memory=memories["pool.loss"])),
+            self.labelled.loss(changed(matched[0], student_logits=logits[first], memory=memories["labelled.loss"])),
+            self.pool.loss(changed(matched[1], student_logits=logits[rest], memory=memories["pool.loss"])),
         ]
         return torch.cat(losses), weight
 
@@ -200,7 +304,7 @@ class Method:
             if isinstance(part, Refreshing):
                 side = path.partition(".")[0]
                 batch = getattr(self, side).matched(held_out, memories, side)
-                refreshed[path] = part.refresh(memories[path], replace(batch, memory=memories[path]))
+                refreshed[path] = part.refresh(memories[path], changed(batch, memory=memories[path]))
         return refreshed
 
     def described(self) -> dict[str, str]:
@@ -227,12 +331,16 @@ def _linear_in_the_target(loss: Loss) -> bool:
 
 def _with_memory(batch: Batch, memory: Memory) -> Batch:
     # Most parts have none, and a copy costs as much as a loss on a small batch.
-    return replace(batch, memory=memory) if memory or batch.memory else batch
+    return changed(batch, memory=memory) if memory or batch.memory else batch
 
 
 def _part(batch: Batch, rows: slice) -> Batch:
-    per_example = {f.name: getattr(batch, f.name)[rows] for f in fields(batch) if f.name not in SHARED_FIELDS}
-    return replace(batch, **per_example, side_share=len(per_example["label"]) / max(len(batch.label), 1))
+    def make(_: Batch, name: str) -> Any:
+        value = getattr(batch, name)
+        return value if name in SHARED_FIELDS else value[rows]
+
+    whole = len(batch.student_logits)
+    return DeferredBatch.of(make, side_share=len(range(whole)[rows]) / max(whole, 1))
 
 
 def override(node: Node, path: str, value: Any, *, whole_path: str | None = None) -> Node:

@@ -3,11 +3,11 @@
 They use the results of the forward pass and do not change the training.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
-from jaxtyping import Int64
+from jaxtyping import Int, Int64
 from torch import Tensor
 
 from overproof.contract import Batch, PerExample
@@ -46,17 +46,22 @@ class PassCounts:
     """
 
     total: Int64[Tensor, "C"]
-    waiting: list[tuple[Batch, PerExample, int]] = field(default_factory=list)
+    waiting: list[tuple[Tensor, Tensor, PerExample, int]] = field(default_factory=list)
 
-    def add(self, batch: Batch, weight: PerExample, num_labelled: int) -> None:
+    def add(
+        self, batch: Batch, weight: PerExample, num_labelled: int, expected: Int[Tensor, "B"] | None = None
+    ) -> None:
         """Add one pass.
 
         Args:
             batch: Labelled examples first.
             weight: [B], the weight of each example; those of the pool are counted, or all of them without a pool.
             num_labelled: Number of labelled examples in the batch.
+            expected: [B], the label of labelled examples and the teacher's top class of the others, where it is known.
         """
-        self.waiting.append((replace(batch, student_logits=batch.student_logits.detach()), weight, num_labelled))
+        if expected is None:
+            expected = torch.cat([batch.label[:num_labelled], batch.teacher_probs[num_labelled:].argmax(dim=1)])
+        self.waiting.append((batch.student_logits.detach(), expected, weight, num_labelled))
         if len(self.waiting) * batch.student_logits.numel() >= MAX_WAITING:
             self.flush()
 
@@ -64,13 +69,11 @@ class PassCounts:
         """Count the waiting passes and return the counts so far."""
         if not self.waiting:
             return self.total
-        batches = [batch for batch, _, _ in self.waiting]
-        weight, device = torch.cat([weight for _, weight, _ in self.waiting]), self.total.device
-        sizes = [size for batch, _, num in self.waiting for size in (num, len(batch.label) - num)]
-        pooled = torch.from_numpy(np.repeat(np.tile([False, True], len(batches)), sizes)).to(device)
-        predicted = torch.cat([batch.student_logits for batch in batches]).argmax(dim=1)
-        answer = torch.cat([batch.teacher_probs for batch in batches]).argmax(dim=1)
-        expected = torch.where(pooled, answer, torch.cat([batch.label for batch in batches]))
+        logits, answers, weights, nums = zip(*self.waiting, strict=True)
+        weight, device = torch.cat(weights), self.total.device
+        sizes = [size for answer, num in zip(answers, nums, strict=True) for size in (num, len(answer) - num)]
+        pooled = torch.from_numpy(np.repeat(np.tile([False, True], len(nums)), sizes)).to(device)
+        predicted, expected = torch.cat(logits).argmax(dim=1), torch.cat(answers)
         same = predicted == expected
         whole = [(~pooled).sum(), pooled.sum(), (same & ~pooled).sum(), (same & pooled).sum()]
         counted = weight[pooled] if sum(sizes[1::2]) else weight

@@ -2,21 +2,31 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
 from overproof.answers.predictions import Answers
-from overproof.contract import Batch
+from overproof.contract import Batch, DeferredBatch
 from overproof.cross_fitting import held_out_rows
 from overproof.functional.repeats import Repeats, joined
+from overproof.methods.composition import Method, Side
+from overproof.methods.settled import NOT_SETTLED, Settled
 from overproof.models import Batches, Dense, Inputs, Placed, Ragged, Student, join
 from overproof.noise import LikelihoodRule, NoiseEstimate
 from overproof.seeds import derived_seed
 
 MAX_EXPANDED = 2**25
 """Up to this many probabilities are expanded to all classes once per training (128 MiB); more are expanded by batch."""
+
+
+MAX_SETTLED = 2**24
+"""Up to this many probabilities, targets are computed once per training (64 MiB); more are computed by batch."""
+
+SETTLED_ROWS = 2**16
+"""Rows whose targets are computed at once."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -252,19 +262,57 @@ class TrainingRows:
         """The student's inputs for these rows."""
         return self.inputs.take(self.place.index_select(0, rows))
 
-    def batch(self, rows: Tensor, student_logits: Tensor, teacher_probs: Tensor, transition: Tensor) -> Batch:
-        """These rows as a `Batch`, with the student's logits and the teacher's probabilities."""
-        return Batch(
-            student_logits=student_logits,
-            target_probs=teacher_probs,
-            teacher_probs=teacher_probs,
-            label=self.label.index_select(0, rows),
-            teacher_accuracy=self.teacher_accuracy.index_select(0, rows),
-            num_candidates=self.num_candidates.index_select(0, rows),
-            transition=transition,
-            answer_likelihood=self.likelihood(teacher_probs),
-            class_share=self.class_share.index_select(0, rows),
-        )
+    def batch(self, rows: Tensor, student_logits: Tensor, teacher_probs: Tensor | None, transition: Tensor) -> Batch:
+        """These rows as a `Batch`, with the student's logits.
+
+        Args:
+            rows: [B].
+            student_logits: [B, K].
+            teacher_probs: [B, K], the teacher's probabilities, where they are not the stored ones.
+            transition: [K, K].
+        """
+
+        def make(batch: Batch, name: str) -> Any:
+            if name == "target_probs":
+                return batch.teacher_probs
+            if name == "teacher_probs":
+                return self.teacher_probs.take(rows) if teacher_probs is None else teacher_probs
+            if name == "answer_likelihood":
+                return self.likelihood(batch.teacher_probs)
+            return getattr(self, name).index_select(0, rows)
+
+        return DeferredBatch.of(make, student_logits=student_logits, transition=transition, side_share=1.0, memory={})
+
+    def expected(self, num_labelled: int) -> Int[Tensor, "N"] | None:
+        """The label of labelled examples, which are first, and the teacher's likeliest class of the others.
+
+        None where the answers are expanded by batch.
+        """
+        if not isinstance(self.teacher_probs, Dense):
+            return None
+        return torch.cat([self.label[:num_labelled], self.teacher_probs.values[num_labelled:].argmax(dim=1)])
+
+    def settled(self, method: Method, num_labelled: int, transition: Tensor) -> Settled:
+        """Of every row, the target and the weight where the method's depend on what is stored alone.
+
+        Nothing is computed of very many rows.
+
+        Args:
+            method: Decides what depends on what.
+            num_labelled: Number of labelled examples, which are first.
+            transition: [K, K].
+        """
+        if not isinstance(self.teacher_probs, Dense) or self.teacher_probs.values.numel() > MAX_SETTLED:
+            return NOT_SETTLED
+        if not method.settles:
+            return NOT_SETTLED
+        sides: tuple[tuple[Side, int, int], ...] = (("labelled", 0, num_labelled), ("pool", num_labelled, len(self)))
+        found = [
+            method.settled(self.batch(part, self.teacher_probs.take(part), None, transition), side)
+            for side, start, stop in sides
+            for part in torch.arange(start, stop, device=self.label.device).split(SETTLED_ROWS)
+        ]
+        return Settled.joined(found)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -1,7 +1,7 @@
 """The training loop: one function for every method, read from top to bottom."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 
@@ -14,6 +14,8 @@ from overproof.data.wording import reason
 from overproof.errors import InputError, NotFiniteError
 from overproof.functional import label_distribution, soft_cross_entropy
 from overproof.methods.composition import Memories, Method
+from overproof.methods.settled import NOT_SETTLED
+from overproof.methods.weights import Uniform
 from overproof.models import Ragged
 from overproof.processes import deferred_interrupts, interrupted, place
 from overproof.seeds import derived_seed
@@ -24,7 +26,7 @@ from overproof.training.examples import LoopData, TrainingRows
 from overproof.training.optimizers import eager, learning_rate_share, optimizer_of
 from overproof.training.options import TrainOptions, batch_sizes
 from overproof.training.sampler import Shuffled
-from overproof.training.teacher_source import STORED, TeacherSource
+from overproof.training.teacher_source import STORED, StoredAnswers, TeacherSource
 
 HIGHEST_LOSS = 1e6
 """A mean loss beyond it, in nats, is that of a training that diverged: probabilities of exp(-1e6)."""
@@ -115,6 +117,12 @@ def train(
     if options.compile:
         forward = torch.compile(forward)
     autocast = options.bf16 and device.type == "cuda"
+    stored = isinstance(teacher, StoredAnswers)
+    settled = rows.settled(method, num_labelled, data.transition) if stored else NOT_SETTLED
+    expected = rows.expected(num_labelled) if stored else None
+    drawn_alike = bool((rows.draw_weight == 1).all())
+    if ones := isinstance((method.pool if num_pool else method.labelled).weight, Uniform):
+        state.passes[:, 1:] = 1
     last_save = time.monotonic()
 
     while state.step < total_steps and not _stopped(state, options):
@@ -123,6 +131,8 @@ def train(
         # --- once an epoch: parts that use held-out examples are refreshed; weights are one in the first epoch
         if step % steps_per_epoch == 0 and epoch > 0 and held_out is not None and method.needs_held_out:
             state.memories = method.refresh(state.memories, _held_out_batch(student, held_out, data.transition))
+        if not student.training or step % steps_per_epoch == 0:
+            student.train()
 
         # --- one step
         _seed(device, derived_seed(seed, "noise", step, rank))
@@ -131,12 +141,9 @@ def train(
             group["lr"] = group["initial_lr"] * rate
         labelled_rows = labelled_stream.take(step * labelled_size, labelled_size)[rank::world]
         pool_rows = pool_stream.take(step * pool_size, pool_size)[rank::world] + num_labelled
-        student.train()
         for value in moved:
             value.grad = None
-        for labelled_part, pool_part in zip(
-            labelled_rows.tensor_split(options.accumulate), pool_rows.tensor_split(options.accumulate), strict=True
-        ):
+        for labelled_part, pool_part in _passes(labelled_rows, pool_rows, options.accumulate):
             taken = torch.cat([labelled_part, pool_part]).to(device)
             inputs = rows.take(taken)
             if isinstance(inputs, Tensor) and inputs.ndim == 4:
@@ -144,18 +151,21 @@ def train(
                 inputs = inputs.contiguous(memory_format=torch.channels_last)
             with torch.autocast("cuda", torch.bfloat16) if autocast else nullcontext():
                 student_logits = forward(inputs) if state.step else first_logits(forward, inputs, len(taken), data)
-                teacher_probs = teacher.probs(rows.teacher_probs.take(taken), inputs)
+                teacher_probs = None if stored else teacher.probs(rows.teacher_probs.take(taken), inputs)
             batch = rows.batch(taken, student_logits.float(), teacher_probs, data.transition)
-            loss, weight = method(batch, state.memories, len(labelled_part))
+            loss, weight = method(batch, state.memories, len(labelled_part), settled.take(taken))
             # The only place in the package where examples are averaged.
-            counted = weight * rows.draw_weight.index_select(0, taken)
+            counted = weight if drawn_alike else weight * rows.draw_weight.index_select(0, taken)
             mean_loss = torch.dot(counted, loss) * (world / (labelled_size + pool_size))
             mean_loss.backward()
-            state.passes[state.num_passes] = _pass_record(
-                mean_loss.detach(), weight[len(labelled_part) if num_pool else 0 :]
-            )
+            state.passes[state.num_passes, 0] = mean_loss.detach()
+            if not ones:
+                record = _weight_record(weight[len(labelled_part) if num_pool else 0 :])
+                state.passes[state.num_passes, 1:] = record
             state.num_passes += 1
-            state.counts.add(batch, weight, len(labelled_part))
+            state.counts.add(
+                batch, weight, len(labelled_part), None if expected is None else expected.index_select(0, taken)
+            )
         # On a GPU the check waits for the device, so it runs every 64 steps only.
         if device.type == "cpu" or step % 64 == 63:
             value = state.passes[state.num_passes - 1, 0].item()
@@ -249,10 +259,17 @@ def _held_out_batch(student: nn.Module, held_out: TrainingRows, transition: Tens
     return held_out.batch(all_rows, logits, held_out.teacher_probs.take(all_rows), transition)
 
 
-def _pass_record(mean_loss: Tensor, weight: Tensor) -> Tensor:
-    """The values of one pass for the epoch's record: loss, and mean, smallest and largest weight; [4]."""
-    weight = weight if len(weight) else torch.ones_like(mean_loss).unsqueeze(0)
-    return torch.stack((mean_loss, weight.mean(), *weight.aminmax()))
+def _passes(labelled_rows: Tensor, pool_rows: Tensor, num: int) -> Iterable[tuple[Tensor, Tensor]]:
+    """The rows of each pass of a step."""
+    if num == 1:
+        return [(labelled_rows, pool_rows)]
+    return zip(labelled_rows.tensor_split(num), pool_rows.tensor_split(num), strict=True)
+
+
+def _weight_record(weight: Tensor) -> Tensor:
+    """The weights of one pass for the epoch's record: mean, smallest and largest; [3]."""
+    weight = weight if len(weight) else weight.new_ones(1)
+    return torch.stack((weight.mean(), *weight.aminmax()))
 
 
 def _close_epoch(

@@ -3,9 +3,13 @@
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
 from overproof.claims import ConsistentUnderCandidateNoise, ConventionalWithoutNoise, LinearInTheTarget
 from overproof.contract import Batch, PerExample
-from overproof.functional import student_label_mixing
+from overproof.functional.losses import candidate_errors, mixed_cross_entropy
 from overproof.papers import SLAM_2023
 from overproof.registry import register
 
@@ -33,13 +37,14 @@ class StudentLabelMixing:
 
     normalized: bool | Literal["auto"] = False
 
-    def __call__(self, batch: Batch) -> PerExample:
-        return student_label_mixing(
-            batch.student_logits,
-            batch.teacher_probs,
-            batch.teacher_accuracy,
-            batch.num_candidates,
-            # Not yet decided: the form that is safe everywhere.
-            normalized=bool(self.normalized),
-            target_probs=batch.target_probs,
+    def prepare(self, batch: Batch) -> Float[Tensor, "B K_plus_1"]:
+        """The probability of an error as each class, and in the last column the teacher's accuracy."""
+        # Not yet decided: the form that is safe everywhere.
+        errors = candidate_errors(
+            batch.teacher_probs, batch.teacher_accuracy, batch.num_candidates, normalized=bool(self.normalized)
         )
+        return torch.cat([errors, batch.teacher_accuracy.unsqueeze(1)], dim=1)
+
+    def __call__(self, batch: Batch) -> PerExample:
+        prepared = batch.memory["prepared"] if "prepared" in batch.memory else self.prepare(batch)
+        return mixed_cross_entropy(batch.student_logits, prepared[:, :-1], prepared[:, -1:], batch.target_probs)

@@ -75,12 +75,17 @@ class Debiased:
         grid = QuantileGrid(offset=batch.memory["offset"], table=batch.memory["table"])
         return grid(self._covariates(batch)).squeeze(1).to(batch.student_logits.dtype)
 
+    def prepare(self, batch: Batch) -> Float[Tensor, "B"]:
+        """The teacher's margin."""
+        return margin(batch.teacher_probs)
+
     def _covariates(self, batch: Batch) -> Tensor:
         """[B, 2], both in [0, 1]."""
+        by_teacher = batch.memory["prepared"] if "prepared" in batch.memory else self.prepare(batch)
         student_probs = batch.student_logits.detach().softmax(dim=1)
         if self.student_covariate == "margin":
-            return torch.stack([margin(batch.teacher_probs), margin(student_probs)], dim=1)
+            return torch.stack([by_teacher, margin(student_probs)], dim=1)
         teacher_class = one_hot(batch.teacher_probs).bool()
         others = student_probs.masked_fill(teacher_class, 0).amax(dim=1)
         agreement = (student_probs * teacher_class).sum(dim=1) - others
-        return torch.stack([margin(batch.teacher_probs), (1 + agreement) / 2], dim=1)
+        return torch.stack([by_teacher, (1 + agreement) / 2], dim=1)
