@@ -123,6 +123,21 @@ def in_our_loop(world, name, epochs):
     return history[-1].loss, model.head.weight.grad
 
 
+def test_a_student_that_has_not_learned_is_told_of_at_the_end(world, rows, answers, tmp_path, monkeypatch):
+    distillation = distillation_of(rows, answers, class_names=NAMES, method="forward")
+    # Scores that turn classes round; TINY steps change nothing.
+    turned = Model()
+    with torch.no_grad():
+        turned.head.weight.copy_(turned.head.weight.roll(1, dims=0))
+    monkeypatch.setitem(globals(), "Model", lambda: turned)
+    with pytest.warns(UserWarning, match=r"not learned: of 36 labelled .* epoch: give 30 or more .num_train_epochs"):
+        trained(distillation, tmp_path)
+    assert distillation.findings[-1].startswith("The student has not learned: of 36 labelled examples")
+    monkeypatch.undo()
+    trained(distillation, tmp_path)
+    assert distillation.findings == ()
+
+
 @pytest.mark.parametrize("accumulation", [1, 4])
 @pytest.mark.parametrize("name", ["wd", "slam", "forward", "wd_agreement_soft"])
 def test_loss_and_gradient_are_those_of_our_own_loop(world, rows, answers, tmp_path, name, accumulation):

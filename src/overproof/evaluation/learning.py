@@ -30,7 +30,7 @@ HIGH = 0.5
 """... from a loss that is this share of log K or more at the end."""
 
 
-def is_guessing(*, loss: float, accuracy: float, chance: float, guessing: float, fell: float | None) -> bool:
+def is_guessing(*, loss: float, accuracy: float, chance: float, guessing: float, first: bool) -> bool:
     """Whether both loss and accuracy are near those of guessing.
 
     Args:
@@ -38,9 +38,9 @@ def is_guessing(*, loss: float, accuracy: float, chance: float, guessing: float,
         accuracy: Share of examples that are right.
         chance: That of naming one class for all.
         guessing: The loss of giving all examples the same probabilities.
-        fell: How much lower the loss was than that of the epoch before; None with one epoch.
+        first: Whether it is the loss of the first epoch.
     """
-    above = loss >= guessing and fell is not None
+    above = loss >= guessing and not first
     return loss >= NEAR_GUESSING * guessing and _closed(accuracy, chance) <= (BY_CHANCE if above else LITTLE)
 
 
@@ -65,10 +65,13 @@ def has_steps(history: Sequence[Mapping[str, Any]]) -> bool:
 
 
 def not_learned(
-    history: Sequence[EpochRecord],
     probs: Float[Tensor, "n K"],
     label: Int[Tensor, "n"],
+    *,
+    num_epochs: int,
+    agreement: float | None = None,
     answered: Int[Tensor, "N"] | None = None,
+    option: str = "'epochs' of train",
 ) -> str:
     """What is to be said of a student that does not know the labels it was trained on; empty where it does.
 
@@ -77,37 +80,36 @@ def not_learned(
     holds for every method, whatever its loss.
 
     Args:
-        history: Its training.
         probs: [n, K], its probabilities on labelled examples of its training.
         label: [n], their labels.
+        num_epochs: Of its training.
+        agreement: Share of the pool on which its class is the teacher's; None without a pool.
         answered: [N], the classes that the teacher answers to the pool; None without one.
+        option: What sets the epochs.
 
     Example:
         >>> import torch
-        >>> record = EpochRecord(epoch=1, loss=1.1, weight_min=1.0, weight_mean=1.0, weight_max=1.0, held_out_loss=None,
-        ...                      labelled_right=0.4)
         >>> label = torch.tensor([0, 1, 2, 0])
-        >>> not_learned([record], torch.full((4, 3), 1 / 3), label)[:75]
+        >>> not_learned(torch.full((4, 3), 1 / 3), label, num_epochs=1)[:75]
         'The student has not learned: of 4 labelled examples that it was trained on,'
-        >>> not_learned([record], torch.eye(3)[label], label)
+        >>> not_learned(torch.eye(3)[label], label, num_epochs=1)
         ''
     """
-    if not has_steps([asdict(record) for record in history]) or len(label) == 0:
+    if len(label) == 0:
         return ""
     share = label.bincount().double() / len(label)
     guessing, chance = -share[share > 0].mul(share[share > 0].log()).sum().item(), share.max().item()
     own = probs.double()[range(len(label)), label].clamp_min(1e-12).log()
     loss, right = -own.mean().item(), (probs.argmax(dim=1) == label).double().mean().item()
-    fell = history[-2].loss - history[-1].loss if len(history) > 1 else None
-    guesses = is_guessing(loss=loss, accuracy=right, chance=chance, guessing=guessing, fell=fell)
+    guesses = is_guessing(loss=loss, accuracy=right, chance=chance, guessing=guessing, first=num_epochs == 1)
     below = right < chance and loss >= BELOW_CHANCE * guessing
-    if not (guesses or below) or _repeats(history[-1].pool_agreement, answered):
+    if not (guesses or below) or _repeats(agreement, answered):
         return ""
     return (
         f"The student has not learned: of {len(label)} labelled examples that it was trained on, it is right on "
-        f"{right:.1%}, and naming one class for all is right on {chance:.1%}. It was trained for {_epochs(history)}: "
-        f"give train={{'epochs': {max(30, 4 * len(history))}}} or more, or a higher 'learning_rate'; numbers of very "
-        f"different sizes need a scale of their own."
+        f"{right:.1%}, and naming one class for all is right on {chance:.1%}. It was trained for "
+        f"{_epochs(num_epochs)}: give {max(30, 4 * num_epochs)} or more ({option}), or a higher learning rate; numbers "
+        f"of very different sizes need a scale of their own."
     )
 
 
@@ -124,7 +126,7 @@ def cut_short(history: Sequence[EpochRecord], num_classes: int) -> str:
     if not still_falls(loss=last[1].loss, fell=last[0].loss - last[1].loss, guessing=guessing):
         return ""
     return (
-        f"The training was too short: the last of {_epochs(history)} lowered its loss from {last[0].loss:.3f} to "
+        f"The training was too short: the last of {_epochs(len(history))} lowered its loss from {last[0].loss:.3f} to "
         f"{last[1].loss:.3f} (guessing has {guessing:.3f}); give train={{'epochs': {max(15, 3 * len(history))}}} or "
         f"more."
     )
@@ -142,5 +144,5 @@ def _repeats(agreement: float | None, answered: Tensor | None) -> bool:
     return _closed(agreement, answered.bincount().max().item() / len(answered)) > BY_CHANCE
 
 
-def _epochs(history: Sequence[EpochRecord]) -> str:
-    return f"{len(history)} epoch{'s' if len(history) > 1 else ''}"
+def _epochs(number: int) -> str:
+    return f"{number} epoch{'s' if number > 1 else ''}"

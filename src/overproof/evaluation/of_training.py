@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Any
 
 from overproof.evaluation.findings import RunFacts, chosen, hard_labels, lost_classes, peer_rounds
-from overproof.evaluation.learning import cut_short, not_learned
+from overproof.evaluation.learning import cut_short, has_steps, not_learned
 from overproof.models import Inputs, Placed
 from overproof.training.distillation import Distilled
 from overproof.training.examples import AnsweredExamples
@@ -23,9 +23,15 @@ def findings_of_training(
         labelled: The labelled ones.
         pool: Those with a teacher's answers.
     """
-    probs = result.student.probs(Placed(inputs=inputs, place=labelled.place))
-    answered = pool.answers.pseudo_label if len(pool) else None
-    wrong = not_learned(result.history, probs, labelled.label, answered)
+    wrong = ""
+    if has_steps([asdict(each) for each in result.history]):
+        wrong = not_learned(
+            result.student.probs(Placed(inputs=inputs, place=labelled.place)),
+            labelled.label,
+            num_epochs=len(result.history),
+            agreement=result.history[-1].pool_agreement,
+            answered=pool.answers.pseudo_label if len(pool) else None,
+        )
     short = cut_short(result.history, len(result.student.class_names))
     training: dict[str, Any] = {"num_labelled": len(labelled), "noise": result.noise.summary()}
     if result.search is not None:

@@ -1,6 +1,7 @@
 """A method as the `compute_loss_func` of the Trainer, and the callback that refreshes it on held-out labels."""
 
 import logging
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from typing import Any
@@ -15,6 +16,7 @@ from overproof.answers.predictions import compress
 from overproof.contract import Batch
 from overproof.data.labels import array_labels
 from overproof.errors import InputError
+from overproof.evaluation.learning import not_learned
 from overproof.huggingface.join_answers import answers_by_id
 from overproof.huggingface.rows import LABELS, CodedRows, column_of
 from overproof.methods.composition import Memories, Method
@@ -25,6 +27,9 @@ from overproof.training.examples import AnsweredExamples, TrainingData, Training
 from overproof.training.mixing import settled_mixing
 
 LOGGER = logging.getLogger("overproof.huggingface")
+
+_SHOWN = 500
+"""So many labelled rows, and rows of the pool, show whether a student has learned."""
 
 
 class Distillation(TrainerCallback):
@@ -40,7 +45,8 @@ class Distillation(TrainerCallback):
         held_out: [H], labelled rows that are not, for methods that need some.
         method: The objective.
         transition: [K, K], P(pseudo-label j | true label i).
-        findings: On answers that are missing or spell a class otherwise; logged by the logger `overproof` too.
+        findings: On answers that are missing or spell a class otherwise; logged by the logger `overproof` too. After
+            a training, also that the student has not learned, of which a `UserWarning` tells.
     """
 
     def __init__(
@@ -55,7 +61,8 @@ class Distillation(TrainerCallback):
         findings: tuple[str, ...] = (),
     ) -> None:
         self.rows, self.answered, self.held_out = rows, answered, held_out
-        self.method, self.transition, self.findings = method, transition, findings
+        self.method, self.transition = method, transition
+        self.given_findings = self.findings = findings
         self.memories: Memories = method.start(transition)
         self.train_dataset = CodedRows(rows=rows, place=trained, num_classes=len(transition))
         self._trained = torch.zeros(len(answered), dtype=torch.bool)
@@ -146,19 +153,49 @@ class Distillation(TrainerCallback):
         """
         if len(self.held_out) == 0 or (state.epoch or 0) < 1 - 1e-6:
             return
-        logits = self.held_out_logits(kwargs["model"], kwargs["train_dataloader"].collate_fn, args)
+        collate = kwargs["train_dataloader"].collate_fn
+        logits = self.logits_of(self.held_out, kwargs["model"], collate, args)
         self.memories = self.method.refresh(self.memories, self._batch(self.held_out, logits))
 
-    def held_out_logits(self, model: nn.Module, collate: Any, args: Any) -> Float[Tensor, "H K"]:
-        """The model's scores on the held-out rows, in evaluation mode; its mode is restored.
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Warn of a student that has not learned, by at most 500 rows of each side that it was trained on.
 
         Args:
+            args: The Trainer's.
+            state: The Trainer's.
+            control: The Trainer's.
+            kwargs: The Trainer's: the model, and the data loader, whose collator makes the batches.
+        """
+        place = self.train_dataset.place
+        known = self.answered.label[place] >= 0
+        labelled, pool = place[known][:_SHOWN], place[~known][:_SHOWN]
+        logits = self.logits_of(
+            torch.cat([labelled, pool]), kwargs["model"], kwargs["train_dataloader"].collate_fn, args
+        )
+        answered = self.answered.teacher_probs.take(pool).argmax(dim=1)
+        found = not_learned(
+            logits[: len(labelled)].softmax(dim=1).cpu(),
+            self.answered.label[labelled],
+            num_epochs=max(1, round(state.epoch or 1)),
+            agreement=(logits[len(labelled) :].argmax(dim=1).cpu() == answered).double().mean().item(),
+            answered=answered,
+            option="num_train_epochs",
+        )
+        if found and state.is_world_process_zero:
+            warnings.warn(found, stacklevel=2)
+        self.findings = (*self.given_findings, *([found] if found else []))
+
+    def logits_of(self, place: Int[Tensor, "H"], model: nn.Module, collate: Any, args: Any) -> Float[Tensor, "H K"]:
+        """The model's scores on some rows, in evaluation mode; its mode is restored.
+
+        Args:
+            place: [H], the rows of the data set.
             model: The student.
             collate: Makes a batch of some rows.
             args: Has the size of a batch.
         """
         device, training = next(model.parameters()).device, model.training
-        held_out = CodedRows(rows=self.rows, place=self.held_out, num_classes=len(self.transition))
+        held_out = CodedRows(rows=self.rows, place=place, num_classes=len(self.transition))
         parts = []
         model.eval()
         try:

@@ -3,6 +3,7 @@
 import copy
 import warnings
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from overproof.data import Examples, from_arrays, remarks_on_labels
 from overproof.data.frames import gaps_in, is_frame, label_array, table_of_frame
 from overproof.data.remarks import remarks_on_frames
 from overproof.errors import InputError
-from overproof.evaluation.learning import cut_short, not_learned
+from overproof.evaluation.learning import cut_short, has_steps, not_learned
 from overproof.methods.composition import Method
 from overproof.methods.published import method as method_by_name
 from overproof.models import ModelSpec, Student, build
@@ -297,7 +298,9 @@ def _on_labels(
     built = build(student, [examples], class_names=examples.class_names, seed=seed)
     encoded = built.encode(examples)
     result = train_on_labels(built, encoded, examples.label, options=train, seed=seed, checkpoint=None)
-    wrong = not_learned(result.history, built.probs(encoded), examples.label)
+    wrong = ""
+    if has_steps([asdict(each) for each in result.history]):
+        wrong = not_learned(built.probs(encoded), examples.label, num_epochs=len(result.history))
     if wrong:
         warnings.warn(wrong, stacklevel=3)
     found = (*remarks_on_labels(examples), *remarks_on_frames([examples]))

@@ -63,7 +63,7 @@ def find(facts: RunFacts) -> list[str]:
 
 def _unlearned(curve: _Curve, guessing: float, chance: float) -> bool:
     loss, fell = curve.loss, curve.fell
-    near = is_guessing(loss=loss, accuracy=curve.accuracy, chance=chance, guessing=guessing, fell=fell)
+    near = is_guessing(loss=loss, accuracy=curve.accuracy, chance=chance, guessing=guessing, first=fell is None)
     return near or still_falls(loss=loss, fell=fell, guessing=guessing)
 
 
