@@ -14,7 +14,7 @@ from sklearn.compose import make_column_transformer
 from sklearn.dummy import DummyClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV
+from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
@@ -155,6 +155,18 @@ def test_a_plain_cross_validation_is_refused(world, y):
     search = GridSearchCV(quick(LogisticRegression()), {"method": ["soft"]}, cv=3, error_score="raise")
     with pytest.raises(InputError, match=r"unlabelled rows, which cannot be scored.*LabelledFolds"):
         search.fit(world[0], y)
+    # The labelled rows come first: the second training set of a plain KFold has none.
+    search = GridSearchCV(quick(LogisticRegression()), {"method": ["soft"]}, cv=KFold(2), error_score="raise")
+    for unknown in (-1, None, np.nan, ""):
+        words = np.array([unknown if value < 0 else f"class {value}" for value in y], object)
+        with pytest.raises(ValueError, match=r"y has no label.*give cv=overproof.sklearn.LabelledFolds.5."):
+            search.fit(world[0], words)
+    # What scikit-learn does with folds of its own, as the page on it says; ours work.
+    words = np.array([None if value < 0 else f"class {value}" for value in y], object)
+    with pytest.raises(TypeError, match="not supported between instances of 'NoneType' and 'str'"):
+        GridSearchCV(quick(LogisticRegression()), {"method": ["soft"]}, cv=3).fit(world[0], words)
+    ours = GridSearchCV(quick(LogisticRegression()), {"method": ["soft"]}, cv=LabelledFolds(2), error_score="raise")
+    assert ours.fit(world[0], words).best_score_ > 0.5
 
 
 def test_answers_by_name_and_as_classes(world, y):

@@ -24,7 +24,7 @@ from overproof.evaluation.learning import cut_short, has_steps, not_learned
 from overproof.methods.composition import Method
 from overproof.methods.published import method as method_by_name
 from overproof.models import ModelSpec, Student, build
-from overproof.sklearn.labels import KnownLabels, target_of
+from overproof.sklearn.labels import FOLDS, KnownLabels, target_of
 from overproof.sklearn.teacher import teacher_answers
 from overproof.training.distillation import Distilled
 from overproof.training.one_student import train_on_labels
@@ -138,7 +138,10 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
         if answers is not None and self.teacher is not None:
             raise InputError(f"{who} has a teacher, and fit gets answers; give one of them.")
         if len(target.classes) < 2:
-            raise InputError(f"{who}: y holds one class only, {target.classes.tolist()[0]!r}; two at least are needed.")
+            raise InputError(
+                f"{who}: y holds one class only, {target.classes.tolist()[0]!r}; two at least are needed. In a search "
+                f"or cross-validation give cv={FOLDS}, whose folds are stratified."
+            )
         names = tuple(str(each) for each in target.classes)
         examples = from_arrays(inputs, target.index, class_names=names, origin="X", missing=gaps_in(inputs))
         self._check_options()
@@ -232,7 +235,7 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
         if unknown:
             raise InputError(
                 f"y has {unknown} unlabelled rows, which cannot be scored; in a search or cross-validation give "
-                f"cv=overproof.sklearn.LabelledFolds(5), which leaves them in the training sets."
+                f"cv={FOLDS}, which leaves them in the training sets."
             )
         return float(super().score(X, y, sample_weight))
 

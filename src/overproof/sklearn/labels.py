@@ -13,6 +13,9 @@ from overproof.data.frames import label_array
 from overproof.data.labels import given_words
 from overproof.errors import InputError
 
+FOLDS = "overproof.sklearn.LabelledFolds(5)"
+"""What a search gets as its `cv`; plain folds hold unlabelled rows, which cannot be scored."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class KnownLabels:
@@ -51,6 +54,7 @@ def target_of(y: Any, who: str) -> KnownLabels:
             words = given_words(values.tolist(), (), "y")
         except InputError as error:
             raise InputError(str(error).partition("; if it is a class")[0] + "; no class may be called this.") from None
+        words = [None if isinstance(value, float) and value != value else value for value in words]
         values = np.array([*words, None], object)[:-1]
         if odd := [value for value in values if value is not None and not isinstance(value, str)]:
             raise InputError(f"y holds {odd[0]!r} beside strings; all labels must be strings then.")
@@ -62,7 +66,10 @@ def target_of(y: Any, who: str) -> KnownLabels:
     check_classification_targets(values[known])
     classes, places = np.unique(values[known], return_inverse=True)
     if len(classes) == 0:
-        raise ValueError(f"{who}: y has no label; some rows need one, the others have -1, None or NaN.")
+        raise ValueError(
+            f"{who}: y has no label; some rows need one, the others have -1, None or NaN. In a search or "
+            f"cross-validation give cv={FOLDS}, which leaves unlabelled rows in every training set."
+        )
     index = np.full(len(values), -1)
     index[known] = places
     return KnownLabels(known=known, classes=classes, index=index)
