@@ -83,3 +83,8 @@ def test_five_columns_that_are_no_class_are_named_and_more_are_counted_as_more(t
         path = written(tmp_path / f"{num}.csv", ",".join(["id", "cat", "cow", *names]), *rows)
         with pytest.raises(InputError, match=r"No class is called 'w0', 'w1', 'w2', 'w3', " + end):
             shown(path, classes=("cat", "cow", "dog"))
+
+
+def test_a_list_called_predictions_of_something_else_is_not_sagemakers(tmp_path):
+    with pytest.raises(InputError, match="has 'predictions' beside label, and only one of them can be the answer"):
+        shown(written(tmp_path / "a.jsonl", {"id": "r0", "label": "pos", "predictions": [1, 2]}))

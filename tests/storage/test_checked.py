@@ -19,6 +19,7 @@ from overproof.storage.shard import StoreKey
 from overproof.training import checkpoint
 from overproof.training.epoch_counts import no_counts
 from overproof.training.imitation_search import StoredResults
+from overproof.training.stored_scores import store_scores, stored_scores
 
 
 def flip(path, place: int) -> None:
@@ -59,15 +60,36 @@ def test_every_bit_of_a_checked_file_counts(tmp_path):
     assert checked.bytes_or_none(path) is None
 
 
+def test_a_checked_file_of_another_kind_is_noticed(tmp_path):
+    """Its own checksum is right, but it is no file of this place."""
+    path = tmp_path / "weights.json"
+    checked.write_json(path, {"experiment": "e", "papers": []})
+    assert checked.read_json(path, ("experiment", "papers")) == {"experiment": "e", "papers": []}
+    with pytest.raises(checked.Damaged, match=r"^it has no 'weights', as a file of another kind$"):
+        checked.read_json(path, ("weights", "log_loss"))
+
+
+def test_scores_of_another_student_are_not_taken(tmp_path, caplog):
+    """The file of fold 1 copied over that of fold 0 has a right checksum."""
+    scores = {"labelled": torch.eye(2)}
+    for fold in (0, 1):
+        store_scores(tmp_path / f"{fold}.safetensors", {"labelled": scores["labelled"] + fold}, f"fold {fold}")
+    assert stored_scores(tmp_path / "1.safetensors", "fold 1")["labelled"].tolist() == [[2, 1], [1, 2]]
+    (tmp_path / "0.safetensors").write_bytes((tmp_path / "1.safetensors").read_bytes())
+    assert stored_scores(tmp_path / "0.safetensors", "fold 0") is None
+    assert "0.safetensors (it is of another student) is made again" in caplog.text
+    assert stored_scores(tmp_path / "2.safetensors", "fold 2") is None
+
+
 def test_every_bit_of_checked_json_is_noticed_or_changes_nothing(tmp_path):
     path, content = tmp_path / "a.json", {"names": ["ξ", "b"], "number": 0.25, "none": None, "deep": {"1": [1, 2]}}
     checked.write_json(path, content)
-    assert checked.read_json(path) == content
+    assert checked.read_json(path, content) == content
     whole, noticed = path.read_bytes(), 0
     for place in range(8 * len(whole)):
         flip(path, place)
         try:
-            assert checked.read_json(path) == content
+            assert checked.read_json(path, content) == content
         except checked.Damaged:
             noticed += 1
         path.write_bytes(whole)

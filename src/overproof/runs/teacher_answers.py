@@ -31,6 +31,8 @@ from overproof.training.options import TrainOptions
 from overproof.training.teacher_source import STORED, OnlineTeacher, TeacherSource
 
 WEIGHTS, LEFT_OUT = "weights.json", "left_out"
+STACK = ("weights", "log_loss_alone", "log_loss")
+"""Members of the file of a stack's weights, in all versions."""
 """The file, in a seed's folder of answers, with the weight of each scorer of a stack; and which were left out."""
 
 
@@ -218,13 +220,15 @@ def _stored_weights(path: Path) -> Mapping[str, Any] | None:
         InputError: It is damaged.
     """
     try:
-        return checked.read_json(path)
+        try:
+            return checked.read_json(path, STACK)
+        except checked.WithoutChecksum:
+            # Of an earlier version; a flipped bit in the name of the checksum leaves the rest, which is computed again.
+            found: Mapping[str, Any] = json.loads(path.read_bytes())
+            checked.check_members(found, STACK)
+            return found
     except FileNotFoundError:
         return None
-    except checked.WithoutChecksum:
-        # Of an earlier version; a flipped bit in the name of the checksum leaves the rest, which is computed again.
-        found: Mapping[str, Any] = json.loads(path.read_bytes())
-        return found
     except checked.Damaged as error:
         raise InputError(
             f"{path} is damaged: {error}. It is computed again if you delete it and give the command again."

@@ -183,9 +183,7 @@ def _beside(folder: Path, known: Mapping[str, Any]) -> list[Path]:
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        content = checked.read_json(path)
-        if not {"key", "arrays", "beside"} <= content.keys():
-            return None
+        content = checked.read_json(path, ("key", "arrays", "beside"))
         # The names become those of files, and no array holds addresses of objects.
         safe = all(_NAME.fullmatch(name) for name in content["arrays"])
         safe &= all(Path(name).name == name for name in content["beside"])

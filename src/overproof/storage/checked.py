@@ -6,7 +6,7 @@ the digest of all others. Both are BLAKE2b-128: a flipped bit, a cut end and a f
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -98,14 +98,15 @@ def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
     return {**content, _DIGEST: _digest_of(content)}
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path, members: Collection[str]) -> dict[str, Any]:
     """What `write_json` wrote, without the digest.
 
     Args:
         path: The file.
+        members: Names that it must hold, by which a file of another kind is noticed.
 
     Raises:
-        Damaged: It is not what was written.
+        Damaged: It is not what was written, or another file.
         WithoutChecksum: It is JSON without a digest.
         OSError: It cannot be read.
     """
@@ -113,7 +114,23 @@ def read_json(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_bytes())
     except (ValueError, RecursionError):
         raise Damaged("it is not valid JSON") from None
-    return unsealed(content)
+    content = unsealed(content)
+    check_members(content, members)
+    return content
+
+
+def check_members(content: Any, members: Collection[str]) -> None:
+    """Check that JSON is of the kind that its place says.
+
+    Args:
+        content: What was read.
+        members: Names that it must hold.
+
+    Raises:
+        Damaged: One is missing.
+    """
+    if missing := [each for each in members if not isinstance(content, dict) or each not in content]:
+        raise Damaged(f"it has no {missing[0]!r}, as a file of another kind")
 
 
 def unsealed(content: Any) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def _is_whole(cache: Path) -> bool:
     if not path.exists():
         return False  # none yet, or one of an earlier version without checksums
     try:
-        for name, written in checked.read_json(path)["files"].items():
+        for name, written in checked.read_json(path, ("files",))["files"].items():
             path = cache / Path(name).name
             if content_digest(path) != written:
                 raise checked.Damaged("its content does not match its checksum")

@@ -1,7 +1,6 @@
 """One student by one method: from encoded examples and a teacher's answers to a trained student."""
 
 import copy
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -31,6 +30,7 @@ from overproof.training.loop import train
 from overproof.training.mixing import Mixing, settled_mixing
 from overproof.training.options import TrainOptions, batch_sizes
 from overproof.training.search.record import SearchRecord
+from overproof.training.stored_scores import metadata_of
 from overproof.training.teacher_source import STORED, StoredAnswers, TeacherSource
 from overproof.training.trainable import check_trainable
 
@@ -262,7 +262,7 @@ class _Trainings:
         """Train a generation before the last, or read it if it is finished; return its weights."""
         finished = None if self.folder is None else self.folder / f"generation-{number}.safetensors"
         stored = None if finished is None else checked.bytes_or_none(finished)
-        if stored is not None and _fingerprint_in(stored) != self.content:
+        if stored is not None and metadata_of(stored).get("content") != self.content:
             raise InputError(f"{finished} belongs to a training on other data; delete it or choose another folder.")
         if stored is not None:
             learner.module.load_state_dict(safetensors.torch.load(stored))
@@ -326,12 +326,6 @@ def content_of(student: Student, data: TrainingData, resume: Resume) -> str:
         if each.draw_weight is not None:
             content.update(b"draw weight" + each.draw_weight.contiguous().numpy().tobytes())
     return content.hexdigest()
-
-
-def _fingerprint_in(stored: bytes) -> str:
-    """The digest in the metadata of safetensors."""
-    length = int.from_bytes(stored[:8], "little")
-    return str(json.loads(stored[8 : 8 + length]).get("__metadata__", {}).get("content"))
 
 
 def estimated_noise(method: Method, data: TrainingData) -> NoiseEstimate:

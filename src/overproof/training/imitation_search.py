@@ -131,7 +131,7 @@ class StoredResults:
         path = self._path
         if path is not None and path.exists():
             try:
-                content = checked.read_json(path)
+                content = checked.read_json(path, ("format", "fingerprint", "found"))
             except checked.WithoutChecksum:
                 # Earlier formats had none.
                 content = {}

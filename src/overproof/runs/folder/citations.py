@@ -37,7 +37,7 @@ def recorded_papers(folder: Path) -> list[Paper] | None:
         folder: Folder of a run.
     """
     try:
-        content = checked.read_json(folder / FILE)
+        content = checked.read_json(folder / FILE, ("experiment", "papers"))
         return [Paper(**paper) for paper in content["papers"]] if content["experiment"] == _digest(folder) else None
     except (checked.Damaged, OSError, ValueError, KeyError, TypeError):
         return None

@@ -230,7 +230,7 @@ def _read(folder: Path) -> dict[str, Any] | None:
     if not path.exists():
         return None
     try:
-        content = checked.read_json(path)
+        content = checked.read_json(path, ("format", "experiments", "inputs"))
     except (checked.Damaged, OSError) as error:
         raise InputError(
             f"{path} is damaged ({error}), so nothing shows what this run was made from: delete it if you are sure "

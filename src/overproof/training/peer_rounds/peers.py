@@ -27,7 +27,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import pydantic
-import safetensors.torch
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
@@ -44,7 +43,6 @@ from overproof.options import Finite, Options
 from overproof.processes import leads, wait_for_all
 from overproof.registry import described
 from overproof.seeds import derived_seed, digest, hasher
-from overproof.storage import checked
 from overproof.storage.atomic import alone_among_workers
 from overproof.storage.keys import ANSWERS, canonical_json
 from overproof.storage.shard import Ids, StoreKey, digest_of_ids
@@ -53,6 +51,7 @@ from overproof.training.distillation import distilled
 from overproof.training.examples import AnsweredExamples, TrainingData, repeats_of
 from overproof.training.options import TrainOptions
 from overproof.training.parallel import run_jobs
+from overproof.training.stored_scores import store_scores, stored_scores
 
 LABELLED_ROLES: tuple[str, ...] = ("labelled", "validation")
 """Roles whose labels are known."""
@@ -269,7 +268,7 @@ class Peers:
             workers=self.options.workers,
         )
         wait_for_all()
-        answered = [safetensors.torch.load(checked.read_bytes(path)) for path in paths]
+        answered = [self._stored(number, fold, path) for fold, path in enumerate(paths)]
         values = {f"pool-by-{fold}": each["pool"] for fold, each in enumerate(answered)}
         values["labelled"] = torch.empty(len(self.fold), len(self.untrained.class_names))
         for fold, each in enumerate(answered):
@@ -278,9 +277,17 @@ class Peers:
             values["validation"] = torch.stack([each["validation"] for each in answered]).mean(dim=0)
         return values
 
+    def _whose(self, number: int, fold: int) -> str:
+        return f"{self.fingerprint}, round {number}, fold {fold}"
+
+    def _stored(self, number: int, fold: int, path: Path) -> dict[str, Tensor]:
+        found = stored_scores(path, self._whose(number, fold))
+        assert found is not None, "it was written just now, or found whole"
+        return found
+
     def _peer(self, number: int, fold: int, chain: Mapping[str, AnsweredExamples], path: Path) -> None:
         """Train one peer and store its predictions for the other half, its fold and the validation examples."""
-        exists = checked.bytes_or_none(path) is not None
+        exists = stored_scores(path, self._whose(number, fold)) is not None
         wait_for_all()
         if exists:
             return
@@ -304,7 +311,7 @@ class Peers:
             for role, place in predicted.items()
         }
         if leads():
-            checked.write_bytes(path, safetensors.torch.save(scores))
+            store_scores(path, scores, self._whose(number, fold))
             checkpoint.unlink(missing_ok=True)
         wait_for_all()
 

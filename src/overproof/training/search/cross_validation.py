@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-import safetensors.torch
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
@@ -19,7 +18,6 @@ from overproof.models import Placed, Student
 from overproof.processes import leads, wait_for_all
 from overproof.registry import described
 from overproof.seeds import derived_seed, digest
-from overproof.storage import checked
 from overproof.storage.atomic import alone_among_workers
 from overproof.storage.keys import canonical_json
 from overproof.training.checkpoint import Resume
@@ -27,6 +25,7 @@ from overproof.training.distillation import distilled
 from overproof.training.examples import TrainingData
 from overproof.training.options import TrainOptions
 from overproof.training.parallel import run_jobs
+from overproof.training.stored_scores import store_scores, stored_scores
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -132,7 +131,7 @@ class CrossValidation:
 
     def _student(self, trial: Trial, fold: int, path: Path) -> None:
         """Train the student of a fold and store its predictions."""
-        stored = checked.bytes_or_none(path) is not None
+        stored = stored_scores(path, path.stem) is not None
         wait_for_all()
         if stored:
             return
@@ -153,7 +152,7 @@ class CrossValidation:
             role: result.student.probs(Placed(inputs=self.data.inputs, place=place)) for role, place in judged.items()
         }
         if leads():
-            checked.write_bytes(path, safetensors.torch.save(scores))
+            store_scores(path, scores, path.stem)
             checkpoint.unlink(missing_ok=True)
         wait_for_all()
 
@@ -172,7 +171,9 @@ class CrossValidation:
         return data, judged
 
     def _joined(self, trial: Trial) -> Float[Tensor, "J K"]:
-        stored = [safetensors.torch.load(checked.read_bytes(self._path(trial, fold))) for fold in range(self.num_folds)]
+        paths = [self._path(trial, fold) for fold in range(self.num_folds)]
+        stored = [found for path in paths if (found := stored_scores(path, path.stem)) is not None]
+        assert len(stored) == self.num_folds, "each was written just now, or found whole"
         parts = []
         if self.fold is not None:
             joined = torch.empty(len(self.fold), len(self.fresh().class_names))
