@@ -134,15 +134,15 @@ def test_bad_input_is_named_in_one_sentence(change, message):
 
 def test_mistakes_and_reliability_have_four_decimals():
     student, teacher = (
-        torch.tensor([[0.123456, 0.876544], [0.9, 0.1]]),
-        torch.tensor([[0.654321, 0.345679], [0.9, 0.1]]),
+        torch.tensor([[0.123456, 0.876544], [0.9, 0.1], [0.9, 0.1]]),
+        torch.tensor([[0.654321, 0.345679], [0.9, 0.1], [0.9, 0.1]]),
     )
-    found = tally("slam", 0, student, torch.tensor([0, 0]), teacher, rows=torch.tensor([7, 9]))
+    found = tally("slam", 0, student, torch.tensor([0, 0, 0]), teacher, rows=torch.tensor([7, 9, 11]))
     (mistake,) = found.disagreements
     assert mistake == {
         "row": 7, "label": 0, "teacher": 0, "teacher_prob": 0.6543, "student": 1, "student_prob": 0.8765,
     }  # fmt: skip
-    assert [each[1:] for each in found.reliability] == [(2, 0.8883, 1)]
+    assert [each[1:] for each in found.reliability] == [(3, 0.8922, 2)]
 
 
 # --- summaries by hand

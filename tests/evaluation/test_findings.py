@@ -11,6 +11,7 @@ from overproof.evaluation.findings import (
     VoteFacts,
     findings_of,
     lost_classes,
+    peer_rounds,
     stack,
     teacher_accuracy,
     votes,
@@ -119,3 +120,31 @@ def test_the_answers_that_an_adapter_corrects_are_needed():
         return [each.partition(" adds")[0] for each in stack.find(facts)[1:]]
 
     assert (idle(0), idle(1), idle()) == ([], ["adapter"], [])
+
+
+def rounds_of(after, drifted, taken=True):
+    """One round that takes the teacher's log-loss from 1 to `after`, of peers that have .8 alone."""
+    record = {
+        "number": 1, "before": 1.0, "peer": 0.8, "both": after, "standard_error": 0.05, "taken": taken,
+        "distance_before": 0.1, "distance_after": 0.1 + drifted,
+    }  # fmt: skip
+    return {"records": [record], "taken": int(taken)}
+
+
+def test_a_row_with_rounds_says_what_they_gained_and_how_far_classes_moved():
+    facts = RunFacts(trainings={("peers", 0): {"rounds": rounds_of(0.7, 0.09)}, ("hard", 0): {}})
+    losses = (
+        "peers: on labelled examples out of sample the log-loss is 1.000 for the teacher; 0.800 for peers of round 1, "
+        "0.700 with them in the stack (gain's standard error 0.050; taken by 1 of 1 seeds). "
+    )
+    assert peer_rounds.find(facts) == [
+        f"{losses}The student adds information that the teacher lacks, and corrects its answers.",
+        "peers: the rounds moved the pool's class shares 9.0% further from those of the labelled examples; check the "
+        "classes before you use the row.",
+    ]
+    (average,) = peer_rounds.find(replace(facts, trainings={("peers", 0): {"rounds": rounds_of(0.96, 0.04)}}))
+    assert "no more than an average over several students" in average
+    (left,) = peer_rounds.find(replace(facts, trainings={("peers", 0): {"rounds": rounds_of(0.99, 0.3, taken=False)}}))
+    assert "taken by 0 of 1 seeds" in left
+    assert left.endswith("No round was taken: the student adds no information that the teacher lacks, and the row "
+                         "equals the one without rounds.")  # fmt: skip

@@ -10,7 +10,8 @@ def findings(learned, right_where_wrong, hard=0.8, alone=0.7, repeated=0, spread
     def row(method, accuracy, role, seed):
         metrics = {
             "accuracy": accuracy + seed * (spread if method == "hard" else 0.001),
-            "accuracy_where_teacher_wrong": right_where_wrong,
+            # The regime is told by the student of hard labels alone.
+            "accuracy_where_teacher_wrong": right_where_wrong if method == "hard" else 1 - right_where_wrong,
         }
         return Row(method=method, seed=seed, metrics=metrics, role=role)
 

@@ -133,7 +133,8 @@ def test_every_file_of_a_run_is_known_and_has_a_test(finished):
 def test_a_flipped_bit_of_the_weights_of_a_stack_is_refused_by_name(tmp_path):
     path = tmp_path / "weights.json"
     assert _stored_weights(path) is None
-    checked.write_json(path, {"weights": [{"weight": 0.5}], LEFT_OUT: []})
+    losses = {"log_loss_alone": [0.5], "log_loss": 0.5}
+    checked.write_json(path, {"weights": [{"weight": 0.5}], LEFT_OUT: [], **losses})
     data = path.read_bytes()
     for place in range(0, 8 * len(data), 3):
         flipped = bytearray(data)
@@ -144,8 +145,12 @@ def test_a_flipped_bit_of_the_weights_of_a_stack_is_refused_by_name(tmp_path):
             assert LEFT_OUT in _stored_weights(path)
         except InputError as error:
             assert str(error).startswith(f"{path} is damaged: ")  # noqa: PT017
-    path.write_text('{"weights": []}')  # of an earlier version
-    assert _stored_weights(path) == {"weights": []}
+    former = {"weights": [], **losses}  # of an earlier version
+    path.write_text(json.dumps(former))
+    assert _stored_weights(path) == former
+    path.write_text('{"weights": []}')
+    with pytest.raises(InputError, match=r"weights.json is damaged: it has no 'log_loss_alone', as a file of another"):
+        _stored_weights(path)
 
 
 def test_a_flipped_bit_of_the_costs_leaves_a_line_out(finished, tmp_path):
