@@ -65,22 +65,33 @@ def compared(probs, features, label, labelled, test, seed):
     ]
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def options(description):
+    """The options of the command."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("name", choices=DESCRIPTIONS)
     parser.add_argument("--file")
     parser.add_argument("--num-test", type=int, default=3000)
-    words = parser.parse_args()
-    torch.set_num_threads(1)
+    return parser
+
+
+def answered(words):
+    """Features, the zero-shot teacher's probabilities and the classes of `num_test` + 1,500 texts."""
     texts, labels, _ = examples(words.name, words.file)
     taken = np.random.default_rng(0).permutation(len(texts))[: words.num_test + 1500]
     encoder, names = minilm(precision="auto"), sorted(DESCRIPTIONS[words.name])
     features = encoder.embed([texts[row] for row in taken])
     described = encoder.embed([DESCRIPTIONS[words.name][name] for name in names])
-    soft = (SCALE * features @ described.T).softmax(dim=1)
-    # A label alone: it enters the adapter with probability .9.
-    hard = 0.9 * torch.nn.functional.one_hot(soft.argmax(dim=1), len(names)) + 0.1 / len(names)
     label = torch.tensor([names.index(labels[row]) for row in taken])
+    return features, (SCALE * features @ described.T).softmax(dim=1), label
+
+
+def main():
+    parser = options(__doc__)
+    words = parser.parse_args()
+    torch.set_num_threads(1)
+    features, soft, label = answered(words)
+    # A label alone: it enters the adapter with probability .9.
+    hard = 0.9 * torch.nn.functional.one_hot(soft.argmax(dim=1), soft.shape[1]) + 0.1 / soft.shape[1]
     for num in (100, 300, 1000):
         for form, probs in (("probabilities", soft), ("labels", hard)):
             found = []

@@ -87,6 +87,14 @@ CANDIST_2025 = Paper(
     year=2025,
     arxiv="2506.03857",
 )
+TRUST_2026 = Paper(
+    key="uzunoglu2026trust",
+    title="Trust Functions: Near-Lossless Weak-to-Strong Generalization by Learning When to Trust the Weak Teacher",
+    authors="Uzunoğlu, Arda and Zhang, Alvin and Khashabi, Daniel",
+    venue="ICML 2026",
+    year=2026,
+    arxiv="2606.01000",
+)
 SEMIPARAMETRIC_2021 = Paper(
     key="dao2021knowledge",
     title="Knowledge Distillation as Semiparametric Inference",

@@ -100,7 +100,7 @@ def objective(result, data, labelled_share: float = 1 / 8) -> float:
     """What the loop minimises for `fidelity`, on average over its batches."""
     logits, answers = result.student.logits(data.inputs), compress(data.teacher_probs)
     target = torch.nn.functional.one_hot(torch.cat([data.label[:60], answers.pseudo_label[60:]]), 3).float()
-    weight = result.noise.accuracy_of(answers.margin, answers.pseudo_label)
+    weight = result.noise.accuracy_of(answers)
     loss = soft_cross_entropy(logits, target)
     return (labelled_share * loss[:60].mean() + (1 - labelled_share) * (weight * loss)[60:].mean()).item()
 

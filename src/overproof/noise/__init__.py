@@ -27,6 +27,7 @@ from overproof.noise.neighbours import (
 )
 from overproof.noise.stacking import Stacking, log_loss, stack, stack_by_role, stacked_out_of_fold
 from overproof.noise.transition import global_accuracy, transition_interval, transition_matrix
+from overproof.noise.trust_probe import TrustProbe, trust_probe
 
 __all__ = [
     "Adapter",
@@ -44,6 +45,7 @@ __all__ = [
     "SetLikelihood",
     "Stacking",
     "TransitionLikelihood",
+    "TrustProbe",
     "adapt",
     "adapted_by_role",
     "calibrate",
@@ -74,4 +76,5 @@ __all__ = [
     "stacked_out_of_fold",
     "transition_interval",
     "transition_matrix",
+    "trust_probe",
 ]

@@ -13,6 +13,27 @@ from overproof.noise.candidates import CandidateRule
 from overproof.noise.class_accuracy import ClassAccuracy
 from overproof.noise.likelihood import LikelihoodRule
 from overproof.noise.margins import margin
+from overproof.noise.trust_probe import TrustProbe
+
+
+@runtime_checkable
+class StoredAnswer(Protocol):
+    """What an estimate reads of stored answers."""
+
+    @property
+    def margin(self) -> Float16[Tensor, "N"]:
+        """Likeliest minus second."""
+        ...
+
+    @property
+    def pseudo_label(self) -> Int64[Tensor, "N"]:
+        """The likeliest class."""
+        ...
+
+    def probs(self) -> Float32[Tensor, "N K"]:
+        """All probabilities."""
+        ...
+
 
 SHOWN_MARGINS = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Margins at which a summary states accuracy and candidates."""
@@ -23,7 +44,8 @@ class NoiseEstimate:
     """The accuracy of the teacher as a function of its answer, the candidate classes and the confusion of classes.
 
     Args:
-        accuracy: P(right) as a function of the teacher's margin, or of the predicted class if all margins are equal.
+        accuracy: P(right) as a function of the teacher's margin, of the predicted class if all margins are equal, or of
+            the whole answer.
         candidates: The number of candidates as a function of the teacher's margin.
         transition: [K, K], P(pseudo-label j | true class i); rows sum to one.
         likelihood: P(the teacher's answer | true class) of every example; by the transition matrix, or conditional on
@@ -33,7 +55,7 @@ class NoiseEstimate:
         num_examples: Number of labelled examples that it was fitted on, each content once.
     """
 
-    accuracy: IsotonicAccuracy | ClassAccuracy
+    accuracy: IsotonicAccuracy | ClassAccuracy | TrustProbe
     candidates: CandidateRule
     transition: Float32[Tensor, "K K"]
     likelihood: LikelihoodRule
@@ -50,13 +72,21 @@ class NoiseEstimate:
         """P(the pseudo-label is right) of every answer."""
         if isinstance(self.accuracy, ClassAccuracy):
             return self.accuracy(teacher_probs.argmax(dim=1))
-        return self.accuracy(margin(teacher_probs))
+        return self.accuracy(teacher_probs if isinstance(self.accuracy, TrustProbe) else margin(teacher_probs))
 
-    def accuracy_of(self, margin: Float16[Tensor, "N"], pseudo_label: Int[Tensor, "N"]) -> Float32[Tensor, "N"]:
-        """The same of stored answers: by their margins in half precision, or by their predicted classes."""
+    def accuracy_of(self, answers: "StoredAnswer") -> Float32[Tensor, "N"]:
+        """The same of stored answers: by their margins in half precision, by their predicted classes, or by all of it.
+
+        Args:
+            answers: `overproof.answers.predictions.Answers`.
+        """
         if isinstance(self.accuracy, ClassAccuracy):
-            return self.accuracy(pseudo_label)
-        return self.accuracy.lookup(margin)
+            return self.accuracy(answers.pseudo_label)
+        return (
+            self.accuracy(answers.probs())
+            if isinstance(self.accuracy, TrustProbe)
+            else self.accuracy.lookup(answers.margin)
+        )
 
     @property
     def is_constant(self) -> bool:
@@ -79,14 +109,18 @@ class NoiseEstimate:
             "mean_accuracy": {"mean": mean, "low": low, "high": high},
             "lower_bound": self.lower_bound,
             "temperature": self.temperature,
-            **(
-                {"accuracy_by_answer": [round(value, 4) for value in self.accuracy.values.tolist()]}
-                if isinstance(self.accuracy, ClassAccuracy)
-                else {"accuracy_at_margin": _at(self.accuracy(shown))}
-            ),
+            **self._shown_accuracy(),
             "num_candidates_at_margin": _at(self.candidates(shown)),
             "accuracy_by_class": [round(value, 4) for value in self.transition.diagonal().tolist()],
         }
+
+    def _shown_accuracy(self) -> dict[str, Any]:
+        match self.accuracy:
+            case ClassAccuracy():
+                return {"accuracy_by_answer": [round(value, 4) for value in self.accuracy.values.tolist()]}
+            case TrustProbe():
+                return {"probe": self.accuracy.summary()}
+        return {"accuracy_at_margin": _at(self.accuracy(torch.tensor(SHOWN_MARGINS)))}
 
 
 @runtime_checkable

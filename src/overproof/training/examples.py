@@ -95,7 +95,7 @@ class AnsweredExamples:
                 if len(self) * self.answers.num_classes > MAX_EXPANDED
                 else Dense(values=self.answers.probs())
             ),
-            teacher_accuracy=noise.accuracy_of(margin, self.answers.pseudo_label),
+            teacher_accuracy=noise.accuracy_of(self.answers),
             num_candidates=noise.candidates(margin),
             likelihood=noise.likelihood,
             class_share=self._class_share(),

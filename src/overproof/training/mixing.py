@@ -56,7 +56,7 @@ def settled_mixing(
     loss = method.pool.loss
     if not isinstance(loss, StudentLabelMixing) or len(chosen) == 0:
         return method, None
-    accuracy = noise.accuracy_of(answers.margin, answers.pseudo_label)[chosen]
+    accuracy = noise.accuracy_of(answers)[chosen]
     hard = isinstance(noise.accuracy, ClassAccuracy)
     found = doubtful_classes(accuracy, answers.pseudo_label[chosen], answers.num_classes, hard=hard)
     automatic = loss.normalized == "auto"

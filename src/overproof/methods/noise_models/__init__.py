@@ -8,3 +8,4 @@ from overproof.methods.noise_models.conditional import Conditional as Conditiona
 from overproof.methods.noise_models.isotonic import Isotonic as Isotonic
 from overproof.methods.noise_models.noiseless import Noiseless as Noiseless
 from overproof.methods.noise_models.published import Published as Published
+from overproof.methods.noise_models.trust_probe import Probed as Probed

@@ -96,7 +96,7 @@ def _selection(
 ) -> dict[str, Any]:
     """What a method kept of a pool: how often the teacher is expected to be right there by its accuracy curve, and,
     where foreign examples are marked, how many are in-domain."""
-    kept, accuracy = result.kept, result.noise.accuracy_of(pool.answers.margin, pool.answers.pseudo_label)
+    kept, accuracy = result.kept, result.noise.accuracy_of(pool.answers)
     facts: dict[str, Any] = {"num_pool": len(pool), "num_kept": len(kept)}
     if len(kept) == 0:
         return facts
@@ -113,7 +113,7 @@ def _selection(
     facts["expected_accuracy"] = {"pool": accuracy.mean().item(), "kept": accuracy[kept].mean().item()}
     labelled = seed_inputs.answered.get("validation", seed_inputs.answered["labelled"]).answered.once
     if len(labelled):
-        on_labelled = result.noise.accuracy_of(labelled.answers.margin, labelled.answers.pseudo_label)
+        on_labelled = result.noise.accuracy_of(labelled.answers)
         facts["expected_accuracy"]["labelled"] = on_labelled.mean().item()
     return facts
 
