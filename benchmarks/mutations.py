@@ -62,6 +62,7 @@ TESTS = {
     "answers": "tests/answers",
     "evaluation": "tests/evaluation tests/runs/people",
     "deployment": "tests/deployment",
+    "deployment/annotate.py": "tests/deployment tests/runs/people",
     "training": "tests/training tests/models/test_estimator.py tests/scenarios/test_self_distillation.py "
     "tests/report/test_weights_over_training.py tests/storage/test_checked.py",
 }

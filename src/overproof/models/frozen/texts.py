@@ -97,6 +97,20 @@ class MiniLM:
                     vectors[some] = answer["sentence_embedding"][: len(some)].float().cpu()
         return vectors
 
+    def whole_lengths(self, texts: Sequence[str]) -> Int64[Tensor, "N"]:
+        """The numbers of tokens of texts that are not truncated.
+
+        Args:
+            texts: N texts.
+        """
+        tokenizer, found = _model(self.max_tokens, self.precision).tokenizer, list[int]()
+        with quiet():
+            for start in range(0, len(texts), AT_A_TIME):
+                some = list(texts[start : start + AT_A_TIME])
+                ids = tokenizer(some, return_attention_mask=False, verbose=False)["input_ids"]
+                found += map(len, ids)
+        return torch.tensor(found, dtype=torch.int64)
+
 
 def minilm(*, max_tokens: int = 128, batch_size: int = 8, precision: str = "float32") -> MiniLM:
     """The embedder `minilm`, if its packages are installed.

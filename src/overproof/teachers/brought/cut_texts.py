@@ -1,7 +1,9 @@
 """How many texts a teacher does not read to their end."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Protocol, runtime_checkable
 
+import pyarrow as pa
 from jaxtyping import Int64
 from torch import Tensor
 
@@ -27,3 +29,35 @@ def cut_texts(
         f"The {who} reads the first {max_tokens} tokens of a text, and {cut} of the {len(examples)} texts of "
         f"{examples.origin} {longer} (teacher.options.max_tokens)."
     ]
+
+
+@runtime_checkable
+class Cutting(Protocol):
+    """An encoder that reads the first tokens of a text."""
+
+    @property
+    def max_tokens(self) -> int:
+        """So many."""
+        ...
+
+    def whole_lengths(self, texts: Sequence[str]) -> Int64[Tensor, "N"]:
+        """The numbers of tokens of texts that are not cut."""
+        ...
+
+
+def texts_cut_by(encoder: object, who: str, examples: Examples) -> list[str]:
+    """A sentence, where an encoder cuts texts; nothing of one that does not say how it reads them.
+
+    Args:
+        encoder: Of texts or of something else.
+        who: What to call it.
+        examples: N examples.
+    """
+    if not isinstance(encoder, Cutting) or examples.kind != "text":
+        return []
+
+    def length(some: Examples) -> Int64[Tensor, "n"]:
+        assert isinstance(some.inputs, pa.Array)
+        return encoder.whole_lengths(some.inputs.to_pylist())
+
+    return cut_texts(who, length, encoder.max_tokens, examples)

@@ -16,6 +16,7 @@ from overproof.data import Examples, Kind
 from overproof.data.wording import listed
 from overproof.errors import InputError
 from overproof.models.frozen.texts import Embedder, minilm
+from overproof.teachers.brought.cut_texts import texts_cut_by
 from overproof.teachers.kind import BroughtKind, Named
 from overproof.teachers.scorers import checked_options
 
@@ -70,6 +71,10 @@ class ZeroShot:
         """Encoder, descriptions, scale and form of the answers."""
         made = {"described": self.described, "scale": self.scale, "labels": self.labels}
         return json.dumps({"zero_shot": self.embedder.fingerprint, **made}, sort_keys=True)
+
+    def remarks(self, examples: Examples) -> list[str]:
+        """How many texts are cut."""
+        return texts_cut_by(self.embedder, "zero-shot teacher (minilm)", examples)
 
     def probs(self, examples: Examples) -> Float[Tensor, "N K"]:
         """The softmax of the scaled cosines, or the likeliest class.

@@ -20,6 +20,7 @@ from overproof.storage.id_index import IdIndex
 from overproof.storage.keys import ENCODINGS
 from overproof.storage.shard import StoreKey
 from overproof.storage.store import RowsDone
+from overproof.teachers.brought.cut_texts import texts_cut_by
 from overproof.teachers.feature_cache import gather
 from overproof.teachers.kind import Named, TrainedKind, TrainingSetting
 from overproof.teachers.scorers import Predictor, spread
@@ -160,6 +161,10 @@ class FrozenEncoderByName(TrainedKind):
             raise InputError(
                 f"Option '{option}.model' is {named.model!r}, which reads {reads}; the data are of kind {kind!r}."
             )
+
+    def remarks(self, named: Named, examples: Examples) -> list[str]:
+        """How many texts are cut."""
+        return texts_cut_by(frozen_embedder(named.model, named.options), f"frozen encoder {named.model}", examples)
 
     def make(self, named: Named, setting: TrainingSetting) -> FrozenEncoder:
         """The encoder, and a head to be fitted."""

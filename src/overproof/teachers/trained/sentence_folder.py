@@ -8,15 +8,16 @@ from typing import Any, Literal
 
 import pydantic
 import torch
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Float32, Int64
 from torch import Tensor, nn
 
-from overproof.data import Kind
+from overproof.data import Examples, Kind
 from overproof.data.wording import listed, reason
 from overproof.errors import InputError
 from overproof.models.frozen.texts import quiet
 from overproof.models.tensor_files import put_tensors, read_tensors
 from overproof.models.transformer import check_config
+from overproof.teachers.brought.cut_texts import texts_cut_by
 from overproof.teachers.brought.hugging_face_config import is_sentence_folder
 from overproof.teachers.brought.hugging_face_texts import Texts, texts_for
 from overproof.teachers.kind import Named, TrainedKind, TrainingSetting
@@ -83,7 +84,7 @@ class SentenceEncoder:
         Args:
             texts: N texts.
         """
-        given = [self.prompt + (text.strip().lower() if self.lower else text) for text in texts]
+        given = self._read(texts)
         found: list[tuple[Tensor, Tensor]] = []
         with quiet(), torch.inference_mode():
             for rows, batch in self.texts.batches(given, AT_ONCE):
@@ -97,6 +98,22 @@ class SentenceEncoder:
             return torch.empty(0, self.model.config.hidden_size)
         rows, vectors = (torch.cat(each) for each in zip(*found, strict=True))
         return vectors[rows.argsort()].clone()
+
+    @property
+    def max_tokens(self) -> int:
+        """Texts are cut after so many tokens."""
+        return self.texts.max_tokens
+
+    def whole_lengths(self, texts: Sequence[str]) -> Int64[Tensor, "N"]:
+        """The numbers of tokens of texts that are not cut.
+
+        Args:
+            texts: N texts.
+        """
+        return self.texts.whole_lengths(self._read(texts))
+
+    def _read(self, texts: Sequence[str]) -> list[str]:
+        return [self.prompt + (text.strip().lower() if self.lower else text) for text in texts]
 
 
 def _pooled(tokens: Float[Tensor, "n L D"], pooling: str) -> Float[Tensor, "n D"]:
@@ -297,6 +314,11 @@ class SentenceFolder(TrainedKind):
             raise InputError(
                 f"Option '{option}.model' is a sentence encoder, which reads texts; the data are of kind {kind!r}."
             )
+
+    def remarks(self, named: Named, examples: Examples) -> list[str]:
+        """How many texts are cut."""
+        embedder = open_sentence_folder(Path(named.model).expanduser(), named.options)
+        return texts_cut_by(embedder, f"sentence encoder {named.model}", examples)
 
     def make(self, named: Named, setting: TrainingSetting) -> FrozenEncoder:
         """The encoder, and a head to be fitted."""
