@@ -1098,6 +1098,16 @@ def test_an_import_path_is_followed():
         imported("torch.nn:Linear", what="student")
 
 
+def test_a_module_that_ends_in_a_softmax_is_refused_before_it_is_trained():
+    """A softmax of probabilities is nearly flat: such a student never becomes certain, and no loss says why."""
+    examples = from_arrays(torch.randn(20, 4))
+    names, body = ["a", "b", "c"], nn.Linear(4, 3)
+    with pytest.raises(InputError, match="returns rows that sum to 1, as probabilities do; logits are expected, of w"):
+        build(nn.Sequential(body, nn.Softmax(dim=1)), [examples], class_names=names, seed=0)
+    for last in (nn.LogSoftmax(dim=1), nn.Sigmoid(), nn.Identity()):
+        assert build(nn.Sequential(body, last), [examples], class_names=names, seed=0).class_names == tuple(names)
+
+
 def test_normalise_is_a_straight_line():
     front = Normalise(1)
     front.mean.fill_(100.0)

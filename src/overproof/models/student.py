@@ -337,9 +337,9 @@ def build(
     names = tuple(class_names)
     if isinstance(student, nn.Module):
         if parts[0].kind == "text":
-            return wrap(student, names, encoder=fit_encoder(ModelSpec(name=GIVEN), parts))
+            return _of_logits(wrap(student, names, encoder=fit_encoder(ModelSpec(name=GIVEN), parts)), parts[0])
         fit = ImageEncoder.fit if parts[0].kind == "image" else PlainTable.fit
-        return wrap(student, names, encoder=fit(parts))
+        return _of_logits(wrap(student, names, encoder=fit(parts)), parts[0])
     # A path that is itself the argument is named by the caller.
     typed = {student} if isinstance(student, str) and is_import_path(student) else set[str]()
     with allowing(as_paths(allow_import) | typed):
@@ -347,7 +347,30 @@ def build(
         encoder = fit_encoder(spec, parts)
         module = assemble(spec, encoder, len(names), seed)
         module.load_state_dict(fitted_buffers(module, encoder, parts, encode), strict=False)
-        return Student(module=module, encoder=encoder, class_names=names, spec=spec)
+        built = Student(module=module, encoder=encoder, class_names=names, spec=spec)
+        return _of_logits(built, parts[0]) if is_import_path(spec.name) else built
+
+
+def _of_logits(student: Student, examples: Examples) -> Student:
+    """A student of the user's own, whose module does not end in a softmax: the losses take one.
+
+    Raises:
+        InputError: Its rows sum to one.
+    """
+    some = examples.take(torch.arange(min(len(examples), 8)))
+    try:
+        with torch.random.fork_rng(devices=[]):
+            scores = student.logits(some)
+    except Exception:
+        # What fails here fails in training, which says why.
+        return student
+    ones = (scores >= 0).all() and ((scores.sum(dim=1) - 1).abs() < 1e-4).all()
+    if len(scores) and scores.shape[1] > 1 and ones:
+        raise InputError(
+            f"Student {student.spec.name!r} returns rows that sum to 1, as probabilities do; logits are expected, of "
+            f"which the losses take a softmax: leave out the softmax at its end, or end in log_softmax."
+        )
+    return student
 
 
 def wrap(module: nn.Module, class_names: Sequence[str], *, encoder: Encoder) -> Student:
