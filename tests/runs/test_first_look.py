@@ -2,6 +2,7 @@
 
 import csv
 import re
+import sqlite3
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from overproof.runs.experiment import load
 from overproof.runs.first_look.explain import all_keys, explained
 from overproof.runs.first_look.proposal import propose
 from overproof.runs.first_look.sources import Choices
+from overproof.runs.first_look.written import typed
 from overproof.runs.preflight import preflight
 
 
@@ -341,3 +343,27 @@ def test_run_takes_the_files_too(tmp_path, monkeypatch, capsys):
         with pytest.raises(SystemExit):
             main(["run", *files, "--out", "runs/x"])
         assert said in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_database_is_read_by_its_only_table_or_by_the_query_that_is_typed(tmp_path):
+    path = str(tmp_path / "tickets.db")
+    connection = sqlite3.connect(path)
+    connection.execute('CREATE TABLE "the tickets" (id TEXT, body TEXT, queue TEXT)')
+    rows = [(f"t{row}", f"some words of ticket {row}", "abc"[row % 3] if row < 90 else None) for row in range(300)]
+    connection.executemany('INSERT INTO "the tickets" VALUES (?, ?, ?)', rows)
+    connection.commit()
+    made = propose([path], Choices())
+    assert made.content["data"]["files"]["all"]["query"] == 'SELECT * FROM "the tickets"'
+    assert [len(each) for each in made.roles.for_seed(0).by_role().values()] == [90, 210]
+    connection.execute("CREATE TABLE other (x)")
+    connection.commit()
+    connection.close()
+    with pytest.raises(InputError, match=r"the tables 'other', 'the tickets': write --query 'SELECT \* FROM other'\."):
+        propose([path], Choices())
+    query = "SELECT * FROM [the tickets] WHERE id <> 't3'"
+    made = propose([path], Choices(query=query))
+    assert made.content["data"]["files"]["all"]["query"] == query
+    assert [len(each) for each in made.roles.for_seed(0).by_role().values()] == [89, 210]
+    assert typed("init", ["t.db"], Choices(query="SELECT 1")) == "overproof init t.db --query 'SELECT 1'"
+    with pytest.raises(InputError, match=r"^--query is for SQLite and DuckDB files, and .*tickets.csv' holds none"):
+        propose([tickets(tmp_path)], Choices(query=query))

@@ -61,6 +61,15 @@ OPTIONS: dict[str, tuple[Any, Any]] = {
         ],
         None,
     ),
+    "query": (
+        Annotated[
+            str | None,
+            typer.Option(
+                "--query", metavar="SQL", help="What is read of a SQLite or DuckDB file; needed for several tables."
+            ),
+        ],
+        None,
+    ),
     "changes": (Changes, []),
 }
 """Annotation and default by the name that `overproof.runs.first_look.sources.Choices` has for it; `align` is one of

@@ -15,6 +15,8 @@ from overproof.errors import InputError
 _ALLOWED = {sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ, sqlite3.SQLITE_FUNCTION, sqlite3.SQLITE_RECURSIVE}
 """What a query may do; not: attach another file, write, or set anything."""
 
+_LISTING = "SELECT name FROM sqlite_master WHERE type IN ('table', 'view') ORDER BY name"
+
 _SQLITE, _DUCKDB = b"SQLite format 3\0", b"DUCK"
 
 
@@ -39,6 +41,23 @@ def read_database(path: Path, source: Source, name: str) -> pa.Table:
     raise InputError(f"{name} is no SQLite or DuckDB file.")
 
 
+def tables_in(path: Path, name: str) -> list[str]:
+    """The tables and views of a database, in alphabetical order.
+
+    Args:
+        path: The file.
+        name: Name of the file in error messages.
+
+    Raises:
+        InputError: It cannot be opened.
+    """
+    listing = "SELECT table_name AS name FROM information_schema.tables ORDER BY 1"
+    with path.open("rb") as file:
+        if file.read(16) == _SQLITE:
+            listing = _LISTING
+    return list(read_database(path, Source(path=str(path), query=listing), name).column("name").to_pylist())
+
+
 def _no_query(tables: list[str], name: str) -> InputError:
     first = tables[0] if tables else "TABLE"
     return InputError(
@@ -57,8 +76,7 @@ def _sqlite(path: Path, query: str | None, name: str) -> pa.Table:
     connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)
     try:
         if query is None:
-            found = connection.execute("SELECT name FROM sqlite_master WHERE type IN ('table', 'view') ORDER BY name")
-            raise _no_query([row[0] for row in found], name)
+            raise _no_query([row[0] for row in connection.execute(_LISTING)], name)
         connection.set_authorizer(lambda action, *_: sqlite3.SQLITE_OK if action in _ALLOWED else sqlite3.SQLITE_DENY)
         cursor = connection.execute(query)
         rows = cursor.fetchall()

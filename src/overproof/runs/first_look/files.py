@@ -14,6 +14,7 @@ from overproof.data import Source, num_bytes
 from overproof.data.find_files import Place, find_files
 from overproof.data.open_source import open_source
 from overproof.data.options import LARGE_BYTES, FileRole
+from overproof.data.readers.database import tables_in
 from overproof.data.readers.h5ad import columns_of
 from overproof.data.readers.image_sets import cifar_labels, mat_shapes
 from overproof.data.readers.npz import headers_of
@@ -47,6 +48,7 @@ class FileFacts:
         table: Its rows, or the first of them.
         num_rows: All of its rows, images or examples; of arrays 0.
         whole: Whether the table holds all rows.
+        query: What of a database they are.
     """
 
     path: str
@@ -57,6 +59,7 @@ class FileFacts:
     table: pa.Table | None = None
     num_rows: int = 0
     whole: bool = True
+    query: str | None = None
 
     def column(self, name: str | None) -> ColumnFacts | None:
         """A column by its name; None where it has none of that name."""
@@ -74,11 +77,12 @@ def role_named(path: str) -> FileRole | None:
     return next((role for role, names in _ROLES.items() if words & names), None)
 
 
-def look_at(typed: str) -> FileFacts:
+def look_at(typed: str, query: str | None = None) -> FileFacts:
     """Open a file, a folder or a glob and look at its columns.
 
     Args:
         typed: The path, or ROLE=PATH where the user says the role.
+        query: What is read of a database; None for all of its only table.
 
     Raises:
         InputError: It cannot be read.
@@ -90,7 +94,8 @@ def look_at(typed: str) -> FileFacts:
     facts = FileFacts(path=path, named_role=role, said=said, place=place)  # type: ignore[arg-type]  # checked above
     if place.family != "columns":
         return replace(facts, num_rows=len(place.files) if place.family == "pictures" else 0)
-    source = Source(path=path)
+    query = _query_of(place, query)
+    source = Source(path=path, query=query)
     peek = num_bytes(source, role="data") > LARGE_BYTES
     opened = open_source(source, place, peek=peek)
     names = list(opened.rows[0].columns)
@@ -113,7 +118,21 @@ def look_at(typed: str) -> FileFacts:
         table=table,
         num_rows=sum(rows.num_rows for rows in opened.rows) if peek else held,
         whole=complete,
+        query=query,
     )
+
+
+def _query_of(place: Place, query: str | None) -> str | None:
+    """The query that is read of a database: that of the user, or all of its only table; None for other files."""
+    if format_of(place.files[0]) != "database":
+        return None
+    if query is None and (tables := tables_in(place.files[0], place.name)):
+        if len(tables) > 1:
+            raise InputError(
+                f"{place.name} has the tables {listed(tables)}: write --query 'SELECT * FROM {tables[0]}'."
+            )
+        return 'SELECT * FROM "' + tables[0].replace('"', '""') + '"'
+    return query
 
 
 def num_without(files: Sequence[FileFacts], names: Sequence[str]) -> int:

@@ -86,7 +86,9 @@ def propose(data: Sequence[str], choices: Choices) -> Proposal:
         InputError: A file cannot be read, or what it holds cannot be known; the sentence has the option to type.
     """
     made = Proposal()
-    files = [look_at(each) for each in data]
+    files = [look_at(each, choices.query) for each in data]
+    if choices.query is not None and not any(each.query for each in files):
+        raise InputError(f"--query is for SQLite and DuckDB files, and {listed(data)} holds none.")
     families = {each.place.family for each in files}
     if len(families) > 1:
         raise InputError(
@@ -99,7 +101,8 @@ def propose(data: Sequence[str], choices: Choices) -> Proposal:
     by_file: dict[str, dict[str, Any]] = {}
     for each in files:
         lacks = bool(each.columns) and label is not None and each.column(label) is None
-        by_file[each.path] = {key: value for key, value in options.items() if not (lacks and key == "label")}
+        own = {} if each.query is None else {"query": each.query}
+        by_file[each.path] = own | {key: value for key, value in options.items() if not (lacks and key == "label")}
     set_here = changed({}, choices.changes).get("data", {}).get("files", {})
     told = {name: value for source in set_here.values() for name, value in source.items()}
     known = [_known(each, {"path": each.path, **by_file[each.path], **told}) for each in files]

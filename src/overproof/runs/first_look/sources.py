@@ -24,6 +24,7 @@ class Choices:
         image: The column of images or of their file names.
         id: The column of ids.
         group: The column of what several rows come from.
+        query: What is read of a database.
         answers: Files of a teacher's answers.
         changes: Changes `a.b=value` of the experiment that is made.
     """
@@ -33,6 +34,7 @@ class Choices:
     image: str | None = None
     id: str | None = None
     group: str | None = None
+    query: str | None = None
     answers: tuple[str, ...] = ()
     changes: tuple[str, ...] = ()
 

@@ -64,6 +64,7 @@ def typed(command: str, data: Sequence[str], choices: Choices) -> str:
     words = ["overproof", command, *data]
     for option, value in choices.named:
         words += [f"--{option}", value]
+    words += [] if choices.query is None else ["--query", choices.query]
     words += [word for path in choices.answers for word in ("--answers", path)]
     words += [word for change in choices.changes for word in ("--set", change)]
     return shlex.join(words)
