@@ -26,34 +26,23 @@ LINEAR = {"student.name": "linear", "student.options": {}}
 METHODS = ["labelled_only", "hard", "soft", "slam_auto", "forward", "hard_tuned", "soft_tuned", "auto"]
 
 
-def zero_shot(name, answers, pool, test, epochs, *, stacked=False):
-    """A zero-shot teacher, alone or stacked with one trained on the labels: files by recipes/zero_shot.py."""
-    path = f"runs/zero_shot/{name}"
-    file = {"path": f"{path}/examples.parquet", "input": "text", "label": "label", "id": "id"}
-    split = name != "clothing"
-    files = {"all": {**file, **({"where": {"split": "train"}} if split else {})}}
-    files |= {"test": {**file, "where": {"split": "test"}}} if split else {}
-    return {
-        "data": {"files": files, "rows": {"labelled": 300, "pool": pool, "test": test}},
-        "teacher": [{"answers": [f"{path}/{answers}.parquet"]}, *(["auto"] if stacked else [])],
-        "student": {"name": "ngram"},
-        "train": {"epochs": epochs},
-    }
+def zero_shot(name, answers, *others):
+    """A recipe of a zero-shot teacher with other files of answers, or stacked with other teachers."""
+    first = {"answers": [f"runs/zero_shot/{name}/{answers}.parquet"]}
+    return f"zero_shot_{name}", {"teacher": [first, *others] if others else first}, False
 
 
 SETTINGS = {
-    "newsgroups_zero_shot": (zero_shot("newsgroups", "answers", 4000, 3000, 10), {}, False),
-    "newsgroups_zero_shot_hard": (zero_shot("newsgroups", "answers_hard", 4000, 3000, 10), {}, False),
-    "newsgroups_zero_shot_stacked": (zero_shot("newsgroups", "answers", 4000, 3000, 10, stacked=True), {}, False),
-    "newsgroups_zero_shot_hard_stacked": (
-        zero_shot("newsgroups", "answers_hard", 4000, 3000, 10, stacked=True),
-        {},
-        False,
-    ),
-    "clothing_zero_shot": (zero_shot("clothing", "answers", 4500, 3000, 15), {}, False),
-    "clothing_zero_shot_hard": (zero_shot("clothing", "answers_hard", 4500, 3000, 15), {}, False),
-    "imdb_zero_shot": (zero_shot("imdb", "answers", 10000, 5000, 6), {}, False),
-    "imdb_zero_shot_hard": (zero_shot("imdb", "answers_hard", 10000, 5000, 6), {}, False),
+    "newsgroups_zero_shot": zero_shot("newsgroups", "answers"),
+    "newsgroups_zero_shot_hard": zero_shot("newsgroups", "answers_hard"),
+    "newsgroups_zero_shot_stacked": zero_shot("newsgroups", "answers", "auto"),
+    "newsgroups_zero_shot_hard_stacked": zero_shot("newsgroups", "answers_hard", "auto"),
+    "newsgroups_zero_shot_adapted": zero_shot("newsgroups", "answers", "auto", "adapter"),
+    "newsgroups_zero_shot_hard_adapted": zero_shot("newsgroups", "answers_hard", "auto", "adapter"),
+    "clothing_zero_shot": zero_shot("clothing", "answers"),
+    "clothing_zero_shot_hard": zero_shot("clothing", "answers_hard"),
+    "imdb_zero_shot": zero_shot("imdb", "answers"),
+    "imdb_zero_shot_hard": zero_shot("imdb", "answers_hard"),
     "letter": ("letter", {}, False),
     "letter_flips": ("letter", FLIPS, False),
     "letter_by_class": ("letter", BY_CLASS, False),
@@ -71,20 +60,25 @@ SETTINGS = {
     "cifar10_flips": ("cifar10_features", FLIPS, True),
     "newsgroups_by_class": ("newsgroups", BY_CLASS, True),
 }
-"""Recipe or content, changes, and whether it is kept for confirmation."""
+"""Recipe, changes, and whether it is kept for confirmation."""
 
 
-def run(name, folder, seeds):
-    """Run one setting; its result, or None where its files are missing."""
+def content_of(name, seeds):
+    """The experiment of a setting."""
     recipe, changes, _ = SETTINGS[name]
-    content = yaml.safe_load((RECIPES / f"{recipe}.yaml").read_text()) if isinstance(recipe, str) else dict(recipe)
+    content = yaml.safe_load((RECIPES / f"{recipe}.yaml").read_text())
     for path, value in changes.items():
         *groups, last = path.split(".")
         node = content
         for group in groups:
             node = node.setdefault(group, {})
         node[last] = value
-    content |= {"name": name, "methods": METHODS, "seeds": seeds}
+    return content | {"name": name, "methods": METHODS, "seeds": seeds}
+
+
+def run(name, folder, seeds):
+    """Run one setting; its result, or None where its files are missing."""
+    content = content_of(name, seeds)
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{name}.yaml"
     file.write_text(yaml.safe_dump(content, sort_keys=False))
