@@ -98,3 +98,22 @@ def test_the_files_do_not_depend_on_what_is_kept(content, tmp_path):
         run = Run(experiment=experiment_from(content), folder=tmp_path / "steps", progress=Silent())
         getattr(run, step)()
     assert (tmp_path / "whole/result.json").read_bytes() == (tmp_path / "steps/result.json").read_bytes()
+
+
+def test_each_scorer_of_a_stack_that_is_trained_on_the_labels_has_a_row_of_its_own(content, tmp_path):
+    content |= {"seeds": [0], "methods": ["hard"]}
+    run = Run(experiment=experiment_from(content), folder=tmp_path / "run", progress=Silent())
+    result = run.all_steps()
+    summary = {each.method: each for each in result.summary}
+    test, home = run.teacher.roles.for_seed(0).test, tmp_path / "run/labels/seed-0"
+    for name, scorer, folder in zip(
+        ("LogisticRegression alone", "GaussianNB alone"),
+        run.experiment.scorers,
+        (home, home / "teacher-1"),
+        strict=True,
+    ):
+        answers = run.teacher.scorers.of(scorer, run.teacher.roles.for_seed(0), 0, folder)["test"]
+        right = (answers.pseudo_label == test.label).double().mean().item()
+        assert summary[name].mean == pytest.approx(right)
+        assert (summary[name].role, summary[name].verdict) == ("reference", None)
+    assert not list(run.folder.glob("students/*/*alone*"))

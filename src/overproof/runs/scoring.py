@@ -63,6 +63,12 @@ class _Judging:
         known = [each.probs() for each in answers if each is not None]
         return self._placed(known) if len(known) == len(answers) else None
 
+    def alone_probs(self, seed: int) -> dict[str, Tensor]:
+        """[N, K] of each scorer of a stack that is trained on the labels, by the name of its row."""
+        by_part = [students.teacher.alone(seed) for students, _ in self.parts]
+        names = [name for name in by_part[0] if all(name in each for each in by_part)]
+        return {name: self._placed([each[name].probs() for each in by_part]) for name in names}
+
     def student_probs(self, folder: Path, seed: int, row: str) -> Tensor:
         """[N, K], each example by the student of its part.
 
@@ -137,6 +143,8 @@ def score(whole: Students, seed: int, folds: Sequence[Students] = ()) -> SeedSco
 
     if teacher_probs is not None:
         add("teacher", "reference", teacher_probs)
+    for name, probs in judging.alone_probs(seed).items():
+        add(name, "reference", probs[once])
     for each in whole.rows(seed):
         add(each.row, whole.role(each), judging.student_probs(whole.folder, seed, each.row)[once])
     return _scores(whole, seed, rows, tallies)

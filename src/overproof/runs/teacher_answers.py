@@ -12,6 +12,7 @@ from torch import Tensor
 from overproof.answers.files import vote_counts
 from overproof.answers.predictions import Answers, compress
 from overproof.data import concatenate, group_words, repeats_in
+from overproof.data.wording import told_apart
 from overproof.errors import InputError
 from overproof.evaluation.findings.run_facts import VoteFacts
 from overproof.functional import margin
@@ -26,7 +27,7 @@ from overproof.runs.scorer_answers import ScorerAnswers
 from overproof.seeds import derived_seed
 from overproof.storage import checked
 from overproof.synthetic import random_flips
-from overproof.teachers import SavedTeacher, remarks_of, remarks_on
+from overproof.teachers import SavedTeacher, remarks_of, remarks_on, short_name
 from overproof.training.options import TrainOptions
 from overproof.training.teacher_source import STORED, OnlineTeacher, TeacherSource
 
@@ -48,6 +49,7 @@ class TeacherAnswers:
     scorers: ScorerAnswers
     given: GivenLabels
     _kept: dict[int, Mapping[str, Answers]] = field(default_factory=dict)
+    _alone: dict[int, Mapping[str, Answers]] = field(default_factory=dict)
 
     @property
     def experiment(self) -> Experiment:
@@ -67,11 +69,21 @@ class TeacherAnswers:
         a fold, of which there are several in memory.
         """
         if seed not in self._kept:
-            answers = self._opened(seed)
             if self.roles.on_disk or self.roles.held_fold is not None:
                 self._kept.clear()
+                self._alone.clear()
+            answers = self._opened(seed)
             self._kept[seed] = answers
         return self._kept[seed]
+
+    def alone(self, seed: int) -> Mapping[str, Answers]:
+        """The answers to the test of each scorer of a stack that is trained on the labels, by what its row is called.
+
+        With one scorer, and where answers are changed for an experiment, there are none: the teacher's row shows all.
+        A run of an earlier version keeps its table.
+        """
+        self.for_seed(seed)
+        return self._alone.get(seed, {})
 
     def network_weights(self, seed: int) -> dict[str, Tensor]:
         """The weights of the one network that was trained on all the labelled examples."""
@@ -141,6 +153,14 @@ class TeacherAnswers:
         for number, scorer in enumerate(self._scorers):
             folder, first = home / f"teacher-{number}" if number else home, by_scorer[0] if number else None
             by_scorer.append(self.scorers.of(scorer, roles, seed, folder, first))
+        changed = self.experiment.teacher.flip_share or self.experiment.teacher.spoil.changes_answers
+        if len(by_scorer) > 1 and not changed and not self._is_whole_stack(seed):
+            names = told_apart([short_name(each.called, roles.labelled.kind) for each in self._scorers])
+            self._alone[seed] = {
+                f"{name} alone": each["test"]
+                for scorer, name, each in zip(self._scorers, names, by_scorer, strict=True)
+                if scorer.trained_here and "test" in each
+            }
         answers = by_scorer[0] if len(by_scorer) == 1 else self._stacked(by_scorer, roles, seed)
         # Roles that the run does not have are empty.
         nothing = compress(torch.empty(0, len(self.roles.class_names)))

@@ -22,6 +22,7 @@ from overproof.teachers.kinds import is_brought as is_brought
 from overproof.teachers.kinds import kind_of as kind_of
 from overproof.teachers.kinds import opened as opened
 from overproof.teachers.kinds import remarks_on as remarks_on
+from overproof.teachers.kinds import short_name as short_name
 from overproof.teachers.kinds import spoken as spoken
 from overproof.teachers.kinds import trainable as trainable
 from overproof.teachers.scorers import Brought as Brought

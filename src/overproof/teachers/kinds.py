@@ -80,6 +80,21 @@ def _few_labels(kind: Kind, num_labels: int) -> dict[str, int]:
     return {"min_samples_leaf": max(2, num_labels // 5)} if kind == "table" and num_labels < 100 else {}
 
 
+def short_name(model: str, kind: Kind) -> str:
+    """A teacher in a word, for the name of a row.
+
+    Args:
+        model: As for `trainable`, or the name of a file.
+        kind: Of the data.
+
+    Example:
+        >>> short_name("auto", "text"), short_name("auto", "table"), short_name("package.module:Net", "image")
+        ('minilm', 'trees', 'Net')
+    """
+    name = AUTO[kind] if model == "auto" else model
+    return "trees" if name == AUTO["table"] else name.rpartition(":")[2].rstrip("/").rpartition("/")[2]
+
+
 def spoken(model: str, folds: int, kind: Kind, num_labels: int | None = None) -> str:
     """A teacher that is trained on the labels, in words.
 

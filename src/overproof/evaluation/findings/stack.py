@@ -20,7 +20,7 @@ def find(facts: RunFacts) -> list[str]:
     idle = [sum(number in each.get("left_out", ()) for each in facts.stacks) for number in range(len(facts.scorers))]
     unused = [2 * times > len(facts.stacks) for times in idle]
     # The answers that an adapter corrects are needed for it.
-    unused[0] &= all(without for name, without in zip(facts.scorers, unused, strict=True) if name == ADAPTER)
+    unused[0] &= all(without for name, without in zip(facts.scorers, unused, strict=True) if name.split()[0] == ADAPTER)
     together = fmean(each["log_loss"] for each in facts.stacks)
     return [
         f"The teacher is a stack of {len(parts)} scorers, weighed on labelled examples out of sample: "
