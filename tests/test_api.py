@@ -97,7 +97,7 @@ def test_labels_without_an_answer_are_trained_on_and_say_nothing_of_the_teacher(
     whole, left = distil(world.inputs, answers, few), distil(world.inputs, gone, few)
     assert torch.equal(whole.student.logits(world.inputs), left.student.logits(world.inputs))
     assert left.findings[0] == (
-        "teacher_probs has no answer in 2 of 240 rows, but None (2); 2 keep their label, which the student is trained "
+        "teacher_probs: 2 of 240 rows have no answer (None (2)); 2 keep their label, which the student is trained "
         "on, and the teacher's errors are estimated on the other 58 with a label."
     )
     # The same rules as for files: words that are no class, another case, full stops; rows of NaN among probabilities.
@@ -114,14 +114,14 @@ def test_labels_without_an_answer_are_trained_on_and_say_nothing_of_the_teacher(
     ):
         made = distil(world.inputs, given, few)
         assert torch.equal(made.student.logits(world.inputs), left.student.logits(world.inputs))
-        assert made.findings[0].startswith(f"teacher_probs has no answer in 2 of 240 rows, but {words}; 2 keep their")
+        assert made.findings[0].startswith(f"teacher_probs: 2 of 240 rows have no answer ({words}); 2 keep their")
         spelled = [each for each in made.findings if "238 answers spell a class otherwise" in each]
         assert len(spelled) == (given is stops)
     pair = [world.inputs[NUM_LABELLED:], answers[NUM_LABELLED:], world.inputs[:NUM_LABELLED], few[:NUM_LABELLED]]
     for given in (gone, blank, sure):
         two = overproof.distill("linear", *pair, given[:NUM_LABELLED], method="hard", train=QUICK)
         assert torch.equal(two.student.logits(world.inputs), left.student.logits(world.inputs))
-        assert two.findings[0].startswith("labelled_teacher_probs has no answer in 2 of 60 rows, but ")
+        assert two.findings[0].startswith("labelled_teacher_probs: 2 of 60 rows have no answer (")
     some = [row for row in range(240) if row not in (0, 7)]
     estimated, without = (
         overproof.distill("linear", inputs, given, labels=labels, method="slam_auto", train=QUICK).noise.summary()
@@ -148,6 +148,8 @@ def test_peer_rounds_and_a_search_where_some_labels_have_no_answer(world, few):
     assert corrected.rounds["records"][0]["peer"] > 0
     chosen = overproof.distill("linear", world.inputs, gone, labels=few, train=TrainOptions(epochs=1))
     assert (chosen.search.num_judged, chosen.search.regime) == (60, "hard labels")
+    assert repr(chosen.search).startswith(f"SearchRecord({chosen.search.chosen!r}, from ")
+    assert len(repr(chosen.search)) + len(repr(chosen.method)) + len(repr(chosen)) < 700
     starts = (f"auto chose {chosen.search.chosen}, from ", "The teacher gives hard labels only")
     assert all(any(each.startswith(start) for each in chosen.findings) for start in starts)
 
@@ -200,7 +202,7 @@ def test_what_does_not_fit_is_said_of_the_argument(world, table, probs, few):
         "labels: all are known, so there is no pool": (table, probs, list(NAMES[world.label])),
         "labels: none is known": (table, probs, [None] * 240),
         "The teacher's answers are one number a row, which is no class": (table, [0.5] * 240, few),
-        "teacher_probs has no answer in any of 240 rows, but 'x' .240.; the classes are": (table, ["x"] * 240, few),
+        "teacher_probs: none of 240 rows has an answer .'x' .240..; the classes are": (table, ["x"] * 240, few),
         "teacher_probs has 10 rows for 240 examples in pool": (table, probs[:10], few),
         "pool has 240 inputs but 3 labels": (table, probs, few[:3]),
         "pool has a missing value .* give a data frame": (np.full((240, 2), np.nan), probs, few),

@@ -382,6 +382,6 @@ def test_rows_without_an_answer_are_left_out_and_counted():
     pool = [row for row in range(100, 400) if row != 150]
     plain = assess(labels[some], answers[some], answers[pool], features=world.inputs[some].numpy())
     assert replace(found, findings=()) == replace(plain, findings=())
-    said = "labelled_teacher_probs has no answer in 2 of 100 rows, but None (1), 'unknown' (1); they are left out."
+    said = "labelled_teacher_probs: 2 of 100 rows have no answer (None (1), 'unknown' (1)); they are left out."
     assert said in found.findings
-    assert "pool_teacher_probs has no answer in 1 of 300 rows, but None (1); they are left out." in found.findings
+    assert "pool_teacher_probs: 1 of 300 rows has no answer (None (1)); it is left out." in found.findings

@@ -197,14 +197,14 @@ def test_answers_are_matched_by_id_or_refused(world, rows, answers):
     by_column = distillation_of(rows, turned, class_names=NAMES).answered.teacher_probs.take(torch.arange(NUM))
     torch.testing.assert_close(by_column, stored)
     refused = {
-        r"answers has none for 16 of the 96 rows": (rows, pa.table({"id": range(80), "a": ["cat"] * 80})),
-        "answers has none for 1 of the 96 rows, such as id 'r5'": (rows, {k: v for k, v in named.items() if k != "r5"}),
+        r"answers lacks 16 of the 96 rows": (rows, pa.table({"id": range(80), "a": ["cat"] * 80})),
+        "answers lacks 1 of the 96 rows, such as id 'r5'": (rows, {k: v for k, v in named.items() if k != "r5"}),
         "answers has 96 ids more than once": (rows, pa.concat_tables([answers[:96], answers[:96]])),
         "The column 'id' of the data set has 1 ids more than once": ([*rows, rows[0]], answers),
         "answers has no column 'id'": (rows, answers.drop_columns(["id"])),
         "answers has the columns 'cat', 'dog' beside 'id'": (rows, answers.drop_columns(["eel"])),
         "answers is a list, which has no ids": (rows, list(named.values())),
-        "answers has no answer in any of 96 rows, but 'cow' .96.; the classes": (rows, dict.fromkeys(named, "cow")),
+        "answers: none of 96 rows has an answer .'cow' .96..; the classes": (rows, dict.fromkeys(named, "cow")),
         "36 labelled and 0 unlabelled rows with an answer": (
             rows,
             {name: None if int(name[1:]) >= NUM_LABELLED else each for name, each in named.items()},
@@ -213,9 +213,9 @@ def test_answers_are_matched_by_id_or_refused(world, rows, answers):
         "36 labelled and 0 unlabelled rows with": (rows[:NUM_LABELLED], answers),
         "in the order .* they are right for": (rows, answers.rename_columns(["id", "dog", "eel", "cat"])),
     }
-    refused["answers has none for 16 of the 96 rows"] = (
+    refused["answers lacks 16 of the 96 rows"] = (
         [{**each, "id": row} for row, each in enumerate(rows)],
-        refused.pop(r"answers has none for 16 of the 96 rows")[1],
+        refused.pop(r"answers lacks 16 of the 96 rows")[1],
     )
     for sentence, (given, theirs) in refused.items():
         with pytest.raises(InputError, match=sentence):
@@ -238,8 +238,8 @@ def test_rows_without_an_answer_are_left_out_or_trained_on_by_their_label(world,
     for given, odd in ((named, "unknown"), (named, None), (one_hot, None)):
         made = distillation_of(rows, {**given, "r0": odd, "r50": odd}, class_names=NAMES, method="slam")
         assert len(made.train_dataset) == NUM - 1
-        assert made.findings[0].startswith("answers has none in 2 of 96 rows, but ")
-        assert made.findings[0].endswith(": 1 without a label are left out, 1 are trained on by their label alone.")
+        assert made.findings[0].startswith("answers: 2 of 96 rows have no answer (")
+        assert made.findings[0].endswith("; 1 without a label are left out, 1 are trained on by their label alone.")
         # What is known of the teacher comes from the others.
         torch.testing.assert_close(made.transition, without.transition)
         assert made.train_dataset.place.tolist() == [row for row in range(NUM) if row != 50]

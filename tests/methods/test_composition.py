@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from overproof.errors import InputError
-from overproof.methods.composition import Objective
+from overproof.methods.composition import Objective, override
 from overproof.methods.losses import TemperedDivergence
 from overproof.methods.published import method, method_names
 from overproof.methods.targets import SelfDistilled
@@ -44,3 +44,14 @@ def test_a_mix_beyond_the_label_needs_a_loss_that_is_linear_in_its_target():
         Objective(target=SelfDistilled(imitation=1.5), loss=TemperedDivergence())
     assert replace(method("hard"), pool=Objective(target=SelfDistilled(imitation=1.5))).extrapolates
     assert not replace(method("hard"), pool=Objective(target=SelfDistilled(imitation=0.5))).extrapolates
+
+
+def test_a_method_is_shown_by_its_name_or_by_what_differs_from_a_plain_one():
+    assert [repr(method(name)) for name in method_names()] == [f"Method({name!r})" for name in method_names()]
+    changed = override(override(method("slam_auto"), "noise.lower_bound", 0.6), "select", "confident")
+    assert repr(changed) == (
+        "Method(pool.loss=StudentLabelMixing(normalized='auto'), noise=Isotonic(lower_bound=0.6), select=Confident())"
+    )
+    assert (
+        repr(replace(method("soft"), generations=2)) == "Method(pool.target=Soft(), noise=Noiseless(), generations=2)"
+    )

@@ -91,6 +91,15 @@ def test_they_are_left_out_where_labelled_rows_are_cross_validated_too(table):
     assert dry_run(crossed).counts == {"labelled": 60, "pool": 114}
 
 
+@pytest.mark.parametrize(("silent", "judged"), [((3, 4, *range(90, 160)), True), (range(7), False)])
+def test_the_teacher_has_no_row_where_too_few_labelled_rows_have_an_answer_whatever_of_the_pool(table, silent, judged):
+    given = experiment(table, left_out=tuple(silent), test=False, unanswered="drop")
+    rows = {"labelled": "all", "test": "cross-validate"}
+    data = given.data.model_copy(update={"files": {"all": given.data.files["all"]}, "rows": rows})
+    remarks = read_answered(given.model_copy(update={"data": data}), None, Caches()).remarks
+    assert any("the teacher is not judged, and has no row in the table" in each for each in remarks) != judged
+
+
 @pytest.mark.parametrize(("wanted", "without_answer"), [(60, 4), (58, 2), (56, 0), (40, 0)])
 def test_labels_without_an_answer_are_drawn_where_those_with_one_are_too_few(table, wanted, without_answer):
     given = experiment(table, left_out=(3, 4, 5, 6, 100), unanswered="drop")

@@ -27,7 +27,7 @@ def test_dicts_of_columns_and_answers_of_which_some_are_missing():
     labels = [word if row < 40 else None for row, word in enumerate(truth.tolist())]
     made = overproof.distill("linear", columns, answers, labels=labels, method="hard", train={"epochs": 1})
     assert made.findings[0] == (
-        "teacher_probs has no answer in 9 of 80 rows, but None (8), ' ' (1); 4 without a label are left out; 5 keep "
+        "teacher_probs: 9 of 80 rows have no answer (None (8), ' ' (1)); 4 without a label are left out; 5 keep "
         "their label, which the student is trained on, and the teacher's errors are estimated on the other 35 with "
         "a label."
     )
@@ -50,6 +50,6 @@ def test_dicts_of_columns_and_answers_of_which_some_are_missing():
     ):
         fitted.fit(columns, target, answers=given)
         assert (fitted.student_.predict_proba(columns) == made.student.predict_proba(columns)).all()
-        assert "has no answer in 9 of 80 rows" in fitted.distilled_.findings[0]
+        assert "9 of 80 rows have no answer" in fitted.distilled_.findings[0]
     with pytest.raises(InputError, match="pool is a dict, and its values are no columns of one length"):
         overproof.distill("linear", {"x": [1.0], "z": [1.0, 2.0]}, ["a", "b"], labels=["a", "b"])

@@ -139,6 +139,19 @@ class GivenAnswers:
     instead: str = ""
     remarks: tuple[str, ...] = ()
 
+    def lack(self, option: str) -> str:
+        """How many rows have no answer, the beginning of a sentence.
+
+        Args:
+            option: What the answers are called.
+
+        Example:
+            >>> given_answers(["no", None, "maybe"], "answers", ["no", "yes"]).lack("answers")
+            "answers: 2 of 3 rows have no answer (None (1), 'maybe' (1))"
+        """
+        num = int(self.silent.sum())
+        return f"{option}: {num} of {len(self.silent)} rows {'has' if num == 1 else 'have'} no answer ({self.instead})"
+
 
 def given_answers(values: Any, option: str, names: Sequence[str] = ()) -> GivenAnswers:
     """A teacher's answers, read by the rules of files of answers (`overproof.answers.spelling`).
@@ -176,7 +189,7 @@ def given_answers(values: Any, option: str, names: Sequence[str] = ()) -> GivenA
     if len(found.silent) and found.silent.all():
         classes = f"; the classes are {listed(list(names))}" if names else ""
         raise InputError(
-            f"{option} has no answer in any of {len(found.silent)} rows, but {found.instead}{classes}; give answers."
+            f"{option}: none of {len(found.silent)} rows has an answer ({found.instead}){classes}; give answers."
         )
     return found
 

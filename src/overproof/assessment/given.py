@@ -83,9 +83,7 @@ def checked_arrays(
     remarks = list[str]()
     for each, option in ((given, "labelled_teacher_probs"), (given_pool, "pool_teacher_probs")):
         if num := int(each.silent.sum()):
-            remarks.append(
-                f"{option} has no answer in {num} of {len(each.silent)} rows, but {each.instead}; they are left out."
-            )
+            remarks.append(f"{each.lack(option)}; {'it is' if num == 1 else 'they are'} left out.")
         remarks += each.remarks
     return CheckedArrays(
         labels=index, labelled_probs=own, pool_probs=pool, class_names=names, kept=kept, remarks=tuple(remarks)

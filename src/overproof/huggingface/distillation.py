@@ -296,9 +296,8 @@ def distillation_of(
     if silent.any():
         findings.insert(
             0,
-            f"answers has none in {int(silent.sum())} of {len(silent)} rows, but {theirs.instead}: "
-            f"{int((silent & ~known).sum())} without a label are left out, {int((silent & known).sum())} are trained "
-            f"on by their label alone.",
+            f"{theirs.lack('answers')}; {int((silent & ~known).sum())} without a label are left out, "
+            f"{int((silent & known).sum())} are trained on by their label alone.",
         )
     for finding in findings:
         LOGGER.warning(finding)

@@ -22,7 +22,7 @@ from overproof.runs.caches import Caches
 from overproof.runs.experiment import Experiment, ScorerOptions
 from overproof.runs.read_roles import read_roles
 from overproof.runs.roles import Roles
-from overproof.teachers import from_files, joined_by, judged_on, spoken
+from overproof.teachers import enough_answered, from_files, joined_by, judged_on, spoken
 
 _CALLED = {"train": "labelled and pool"}
 
@@ -316,7 +316,9 @@ def _remark_on_dropped(
                 f"{listed(reading)} {verb} from the teacher's answers to labelled examples, and so from the others "
                 f"alone"
             )
-        if roles.options.cross_validated and not judged_on(lacks):
+        # As `runs/scoring.py` has it: by the labelled rows, however many of the pool have an answer.
+        judging = int((np.asarray(examples.label >= 0) & kept).sum())
+        if roles.options.cross_validated and not enough_answered(judged, judging):
             what.append("the teacher is not judged, and has no row in the table")
     return f"{_no_answer(role, examples, lacks, scorer)}; {'; '.join(what)}."
 

@@ -88,8 +88,7 @@ def _keep(num: int, others: int) -> str:
 
 
 def _no_answer(option: str, answers: GivenAnswers, said: list[str]) -> str:
-    num, silent = len(answers.silent), int(answers.silent.sum())
-    return f"{option} has no answer in {silent} of {num} rows, but {answers.instead}; {'; '.join(said)}."
+    return f"{answers.lack(option)}; {'; '.join(said)}."
 
 
 def remarks_on_labelled(answers: GivenAnswers) -> tuple[str, ...]:

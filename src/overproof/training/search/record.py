@@ -24,7 +24,7 @@ class Tried:
     standard_error: float
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True, repr=False)
 class SearchRecord:
     """What a search tried and chose.
 
@@ -55,6 +55,12 @@ class SearchRecord:
     regime: str
     prior_version: int
     too_few: bool
+
+    def __repr__(self) -> str:
+        return (
+            f"SearchRecord({self.chosen!r}, from {len(self.tried)} candidates on {self.num_judged} labelled examples: "
+            f"{self.reason})"
+        )
 
     @property
     def log_loss(self) -> float | None:
