@@ -31,7 +31,7 @@ With `--json` a command prints one JSON value on standard output and nothing els
 printed on standard error, and `--quiet` omits them:
 
 * `init`: `file`, the `experiment` in it, what is `understood` and `unsure`, and the `next` commands. With `--explain`:
-  `key`, `allowed`, `default`, `about`, `keys`.
+  `key`, `allowed`, `default`, `about`, `keys`, `names` (of students, teachers, methods).
 * `answers`: `format`, `tool` and `why`, `columns`, `ids`, `kind`, `classes`, `num_rows`, the first five `rows` (`id`,
   `label`, `probs`), `left_out` (counts by reason), `notes`, and what to `write` under `teacher`.
 * `run`, `demo`, `evaluate`: the run's `result.json` with rows, summary with intervals and verdicts, findings

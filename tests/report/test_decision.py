@@ -54,7 +54,7 @@ def test_a_method_that_beats_is_deployed_with_its_worth_in_words(tmp_path):
     assert "'hard'" in found.deploy
     assert found.deploy.endswith("Macro F1 37.8 %, 2.3 MB.")
     assert found.beware == ()
-    assert found.steps == (("deploy it", f"overproof export {tmp_path} --out scorer"),)
+    assert found.steps == (("deploy it", f"overproof export {tmp_path} --out x-student"),)
 
 
 def test_commands_for_a_student_of_ones_own_code_can_be_typed_as_they_stand(tmp_path):
@@ -63,7 +63,9 @@ def test_commands_for_a_student_of_ones_own_code_can_be_typed_as_they_stand(tmp_
     for student, ending in (("linear", ""), ("mine:Net", " --allow-import mine:Net"), ("sklearn.svm:SVC", "")):
         (tmp_path / "experiment.yaml").write_text(dump(experiment_from({**content, "student": student})))
         steps = decision_of(result(tmp_path, accuracies)).steps
-        assert [command.endswith(f".csv{ending}") or command.endswith(f"scorer{ending}") for _, command in steps] == [
+        assert [
+            command.endswith(f".csv{ending}") or command.endswith(f"x-student{ending}") for _, command in steps
+        ] == [
             True,
             True,
         ]

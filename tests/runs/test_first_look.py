@@ -10,9 +10,12 @@ import pytest
 import yaml
 from PIL import Image
 
+from overproof.answers.tools import check_format
 from overproof.commands.main import main
 from overproof.commands.run import experiment_of
 from overproof.errors import InputError
+from overproof.methods.published import method_names
+from overproof.models import ZOO
 from overproof.runs.experiment import load
 from overproof.runs.first_look.explain import all_keys, explained
 from overproof.runs.first_look.proposal import propose
@@ -311,6 +314,19 @@ def test_every_key_is_explained():
     assert explained("data.files.all.label").about.startswith("The column or array of the labels")
     assert explained("augmentation").key == "train.augmentation"
     assert set(explained("methods.rounds").keys) >= {"most", "folds"}
+    assert [explained("student").names, explained("methods").names] == [
+        ("auto", *(f"{name} ({', '.join(each.kinds)})" for name, each in ZOO.items())),
+        method_names(),
+    ]
+    named = [each.key for each in found if each.names]
+    assert {"student.name", "teacher.model", "teacher.format", "methods.method"} < set(named)
+    # Whatever is listed for a teacher or a format is one.
+    assert {"minilm (text)", "cnn (image)", "zero_shot (text)", "endpoint"} < set(explained("teacher.model").names)
+    for name in explained("teacher.format").names:
+        check_format(name)
+    lines = explained("teacher.model").text().splitlines()
+    assert max(map(len, lines)) <= 100
+    assert any(line.startswith("  names: auto; student; minilm (text)") for line in lines)
     with pytest.raises(InputError, match=r"Several keys are called 'options': teacher\.options, student\.options"):
         explained("options")
     with pytest.raises(InputError, match=r"no key 'train\.epoch'; did you mean 'train.epochs'"):

@@ -30,10 +30,10 @@ def test_from_two_files_to_a_scorer_in_five_commands(overproof, tickets, write_c
     done = overproof("run", "experiment.yaml", "--out", "runs/tickets")
     assert "teacher" in done.stdout
     assert "labelled_only" in done.stdout
-    chosen = overproof("export", "runs/tickets", "--out", "scorer").stderr
+    chosen = overproof("export", "runs/tickets", "--out", "tickets-student").stderr
     assert "of the time cross-validated over" in chosen
     assert done.stdout.startswith("Deploy ")
-    overproof("predict", "scorer", "tickets.csv", "--out", "predicted.csv")
+    overproof("predict", "tickets-student", "tickets.csv", "--out", "predicted.csv")
 
     predicted = read_csv("predicted.csv")
     assert [row["id"] for row in predicted] == [row[0] for row in tickets]
@@ -43,5 +43,5 @@ def test_from_two_files_to_a_scorer_in_five_commands(overproof, tickets, write_c
     code = (
         "import json, score; print(json.dumps(score.Scorer().probs(['my invoice is wrong, refund please']).tolist()))"
     )
-    printed = subprocess.check_output([sys.executable, "-c", code], cwd=tmp_path / "scorer", text=True)
+    printed = subprocess.check_output([sys.executable, "-c", code], cwd=tmp_path / "tickets-student", text=True)
     assert np.isclose(sum(json.loads(printed)[0]), 1, atol=1e-3)

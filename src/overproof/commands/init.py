@@ -49,7 +49,7 @@ def init(
         if as_json:
             print_json(found.as_json())
         else:
-            results().print(found.text())
+            results().print(found.text(), soft_wrap=True)
         return
     if not data:
         raise InputError("init: name the files of your examples, for example: overproof init tickets.csv")

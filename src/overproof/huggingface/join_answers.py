@@ -53,8 +53,8 @@ def answers_by_id(ids: Sequence[Any], answers: Any, class_names: Sequence[str], 
     place = {each: row for row, each in enumerate(own)}
     if missing := [each for each in wanted if each not in place]:
         raise InputError(
-            f"answers lacks {len(missing)} of the {len(wanted)} rows, such as {id_column} {listed(missing[:3])}; its own "
-            f"are like {listed(own[:3])}. Give None where the teacher has no answer."
+            f"answers lacks {len(missing)} of the {len(wanted)} rows, such as {id_column} {listed(missing[:3])}; its "
+            f"own are like {listed(own[:3])}. Give None where the teacher has no answer."
         )
     order = [place[each] for each in wanted]
     if isinstance(values, list):

@@ -68,7 +68,7 @@ def decision_of(found: RunResult) -> Decision | None:
     about += _costs(found, chosen.row, seed)
     folder = shlex.quote(str(found.folder))
     allow = _code_option(found.folder)
-    steps = [("deploy it", f"overproof export {folder} --out scorer{allow}")]
+    steps = [("deploy it", f"overproof export {folder} --out {shlex.quote(f'{found.name}-student')}{allow}")]
     rival = best_of(found.summary, ["method"])
     if rival is not None and rival.verdict == "INCONCLUSIVE" and rival.method != chosen.row:
         between = f"{rival.method},{chosen.row}"

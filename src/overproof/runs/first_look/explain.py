@@ -3,6 +3,7 @@
 import functools
 import inspect
 import re
+import textwrap
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
@@ -13,6 +14,10 @@ import yaml
 from overproof.errors import InputError, nearest_word
 from overproof.options import allowed, group_of, hint_at
 from overproof.runs.experiment import Experiment
+from overproof.runs.first_look.named_values import names_for
+
+_WIDTH = 100
+"""Lines for a terminal are at most so long."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,6 +30,7 @@ class Explained:
         default: Its default as YAML; empty where it must be given.
         about: What it is for.
         keys: The keys of a group.
+        names: The names that it takes, such as those of students.
     """
 
     key: str
@@ -32,12 +38,15 @@ class Explained:
     default: str
     about: str
     keys: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
     def text(self) -> str:
         """As lines for a terminal."""
         lines = [self.key, f"  allowed: {self.allowed}", f"  default: {self.default or 'none; it must be given'}"]
         lines += [f"  {self.about}"] if self.about else []
-        return "\n".join([*lines, *([f"  keys: {', '.join(self.keys)}"] if self.keys else [])])
+        lines += [f"  names: {'; '.join(self.names)}"] if self.names else []
+        lines += [f"  keys: {', '.join(self.keys)}"] if self.keys else []
+        return "\n".join(textwrap.fill(line, _WIDTH, subsequent_indent="    ") for line in lines)
 
     def as_json(self) -> dict[str, Any]:
         """As an object for JSON."""
@@ -85,6 +94,7 @@ def explained(key: str) -> Explained:
         default=_default(owner, name),
         about=_about(owner, name),
         keys=below,
+        names=names_for(plain),
     )
 
 
