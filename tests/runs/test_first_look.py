@@ -6,6 +6,7 @@ import sqlite3
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import yaml
 from PIL import Image
@@ -17,6 +18,7 @@ from overproof.errors import InputError
 from overproof.methods.published import method_names
 from overproof.models import ZOO
 from overproof.runs.experiment import load
+from overproof.runs.first_look.columns import facts_of, groups_of, texts_of
 from overproof.runs.first_look.explain import all_keys, explained
 from overproof.runs.first_look.proposal import propose
 from overproof.runs.first_look.sources import Choices
@@ -383,3 +385,33 @@ def test_a_database_is_read_by_its_only_table_or_by_the_query_that_is_typed(tmp_
     assert typed("init", ["t.db"], Choices(query="SELECT 1")) == "overproof init t.db --query 'SELECT 1'"
     with pytest.raises(InputError, match=r"^--query is for SQLite and DuckDB files, and .*tickets.csv' holds none"):
         propose([tickets(tmp_path)], Choices(query=query))
+
+
+def test_whom_rows_come_from_is_said_and_is_no_text(tmp_path):
+    def facts(name, value):
+        return facts_of(name, pa.chunked_array([[value(row) for row in range(120)]]))
+
+    named = [
+        facts("patient", lambda row: f"PT-{row % 40}"),
+        facts("pat", lambda row: f"P{row % 60:03d}"),
+        facts("subject", lambda row: row % 50),
+        facts("Customer Name", lambda row: f"Anna of row {row % 100}"),
+        facts("ref", lambda row: f"AX/{row % 45}"),
+    ]
+    others = [
+        facts("subject", lambda row: f"a letter about {row % 90}"),
+        facts("ward", lambda row: f"w{row % 5}"),
+        facts("age", lambda row: row % 80),
+        facts("author", lambda row: f"A-{row}"),
+        facts("town", lambda row: "abcdefgh"[row % 8]),
+    ]
+    assert groups_of([*named, *others]) == named
+    assert [each.name for each in texts_of([*named, *others])] == ["subject"]
+    rows = [[f"Anna Lee {row}", row * row % 97, ["a", "b", ""][row % 3]] for row in range(90)]
+    made = propose([write(tmp_path / "visits.csv", ["customer", "size", "kind"], *rows)], Choices())
+    assert made.content["data"]["files"]["all"]["ignore"] == ["customer"]
+    assert any(
+        "'customer' is different in every row and left out; write --id customer if it is the id, --text customer if"
+        in each
+        for each in made.unsure
+    )

@@ -35,6 +35,8 @@ _GROUP = re.compile(
     r"(_?(id|key|nr|no|number|name))"
     r"|patient|author|user|customer|client|thread|conversation|session|speaker|household"
 )
+_GROUP_OF_CODES = re.compile(r"subject|account|device|person|participant|pat|pid|uid|cust|usr")
+"""Names of groups where the values are codes; the subject of a letter is a text."""
 
 _CODE = re.compile(
     r"(.*_)?(zip|zip_?code|plz|postal|post_?code|postal_?code|code|area_?code|sku|isbn|ean|phone|tel|fips|icd|iban)"
@@ -44,6 +46,8 @@ _CODE = re.compile(
 MAX_CLASSES = 200
 """A column with more different values is taken for a label only where it is named."""
 _FEWEST_WORDS = 3
+_MANY_CODES = 30
+"""A column of so many different codes, each in some rows, may be what rows come from."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,6 +64,7 @@ class ColumnFacts:
         values: The different values as text, where there are at most `MAX_CLASSES`.
         names_images: Whether its strings are names of image files.
         counts_rows: Whether its whole numbers are 0..N-1 or 1..N.
+        codes: Whether its strings are single words with a digit, such as `PT-017`.
     """
 
     name: str
@@ -71,6 +76,12 @@ class ColumnFacts:
     values: tuple[str, ...] = ()
     names_images: bool = False
     counts_rows: bool = False
+    codes: bool = False
+
+    @property
+    def names_somebody(self) -> bool:
+        """Whether it is what several rows may come from by its name, such as a customer, and so is no text."""
+        return _GROUP.fullmatch(plain(self.name)) is not None
 
     @property
     def is_code(self) -> bool:
@@ -92,7 +103,8 @@ class ColumnFacts:
     def may_be_text(self) -> bool:
         """Whether it has strings of several words that seldom repeat."""
         varied = self.num_distinct > 0.2 * self.num_values
-        return self.family == "words" and not self.names_images and self.mean_words >= _FEWEST_WORDS and varied
+        found = self.family == "words" and not self.names_images and self.mean_words >= _FEWEST_WORDS and varied
+        return found and not self.names_somebody
 
     @property
     def may_be_id(self) -> bool:
@@ -114,7 +126,7 @@ def facts_of(name: str, column: pa.ChunkedArray) -> ColumnFacts:
     """
     if pa.types.is_dictionary(column.type):
         column = column.cast(column.type.value_type)
-    family, words, names_images = _family(column), 0.0, False
+    family, words, names_images, codes = _family(column), 0.0, False, False
     present = column.drop_null()
     if family == "words":
         present = present.filter(pc.not_equal(pc.utf8_trim_whitespace(present), ""))
@@ -122,6 +134,7 @@ def facts_of(name: str, column: pa.ChunkedArray) -> ColumnFacts:
             words = pc.mean(pc.count_substring_regex(present, r"\S+")).as_py()
             first = present.slice(0, 100).to_pylist()
             names_images = all(format_of(Path(word)) == "picture" for word in first)
+            codes = not names_images and all(re.fullmatch(r"[\w.:/-]*\d[\w.:/-]*", word.strip()) for word in first)
     if family == "number" and len(present):
         present = present.filter(pc.is_finite(present))
         if len(present) and pc.all(pc.equal(pc.floor(present), present)).as_py():
@@ -140,6 +153,7 @@ def facts_of(name: str, column: pa.ChunkedArray) -> ColumnFacts:
         mean_words=words,
         values=values,
         names_images=names_images,
+        codes=codes,
         counts_rows=bool(ends) and ends["min"] in (0, 1) and ends["max"] - ends["min"] == num_distinct - 1,
     )
 
@@ -231,7 +245,7 @@ def id_of(columns: Sequence[ColumnFacts]) -> str | None:
 
 
 def groups_of(columns: Sequence[ColumnFacts]) -> list[ColumnFacts]:
-    """The columns that may name what several rows come from, such as a customer.
+    """The columns that may name what several rows come from, such as a customer: by their names, or as repeated codes.
 
     Args:
         columns: Without label and id.
@@ -239,6 +253,12 @@ def groups_of(columns: Sequence[ColumnFacts]) -> list[ColumnFacts]:
     return [
         each
         for each in columns
-        if _GROUP.fullmatch(plain(each.name)) and each.family in ("words", "whole") and each.num_distinct > 1
-        if each.num_distinct < each.num_values
+        if each.family in ("words", "whole") and 1 < each.num_distinct < each.num_values
+        if each.names_somebody or _many_codes(each)
     ]
+
+
+def _many_codes(each: ColumnFacts) -> bool:
+    """Whether it has codes, too many for a kind of something, each in some rows; or by its name somebody's."""
+    named = _GROUP_OF_CODES.fullmatch(plain(each.name)) is not None
+    return (each.codes or (named and each.family == "whole")) and (named or each.num_distinct >= _MANY_CODES)

@@ -5,9 +5,17 @@ from collections.abc import Callable, Mapping
 from overproof.answers.tools import FORMATS
 from overproof.methods.published import method_names
 from overproof.models import ZOO
-from overproof.registry import entries
+from overproof.registry import Kind, entries
 from overproof.teachers.trained.frozen_encoder import READS
 from overproof.training.augmentation import STEPS
+
+_PARTS: Mapping[str, Kind] = {
+    "select": "select",
+    "noise": "noise",
+    "pool.loss": "loss",
+    "pool.target": "target",
+    "pool.weight": "weight",
+}
 
 
 def _students() -> list[str]:
@@ -28,14 +36,7 @@ _NAMES: Mapping[str, Callable[[], list[str]]] = {
     "methods": lambda: list(method_names()),
     "methods.method": lambda: list(method_names()),
     "methods.options": lambda: [
-        f"{option}: {', '.join(each.name for each in entries(kind))}"
-        for option, kind in (
-            ("select", "select"),
-            ("noise", "noise"),
-            ("pool.loss", "loss"),
-            ("pool.target", "target"),
-            ("pool.weight", "weight"),
-        )
+        f"{option}: {', '.join(each.name for each in entries(kind))}" for option, kind in _PARTS.items()
     ],
     "train.augmentation": lambda: ["none", "crop", "crop_flip", *(name for name in STEPS if name != "crop")],
 }

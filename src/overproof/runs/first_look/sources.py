@@ -96,7 +96,7 @@ def options_of_rows(files: Sequence[FileFacts], choices: Choices, said: Said) ->
     for each in guesses.groups_of(free) if choices.group is None else ():
         said.unsure.append(
             f"{each.name!r} has {each.num_distinct} different values in {each.num_values} rows: if rows of one belong "
-            f"together, write --group {each.name}."
+            f"together, write --group {shlex.quote(each.name)}."
         )
     options.update(_inputs(files, free, choices, said))
     return options
@@ -146,7 +146,7 @@ def _of_table(files: Sequence[FileFacts], free: Sequence[guesses.ColumnFacts], s
     if found:
         said.unsure.append(
             f"{listed(found)} {'is' if len(found) == 1 else 'are'} different in every row and left out; write "
-            f"--text {shlex.quote(found[0])} if it is the text to read."
+            f"--id {shlex.quote(found[0])} if it is the id, --text {shlex.quote(found[0])} if it is the text to read."
         )
     codes = [each.name for each in free if each.is_code]
     if codes:
