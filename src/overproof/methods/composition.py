@@ -28,6 +28,7 @@ from overproof.contract import (
     changed,
 )
 from overproof.errors import InputError, suggest
+from overproof.methods.in_short import in_short
 from overproof.methods.losses import CrossEntropy, GeneralizedCrossEntropy, StudentLabelMixing, TemperedDivergence
 from overproof.methods.noise_models import Isotonic
 from overproof.methods.search import Search
@@ -37,7 +38,7 @@ from overproof.methods.targets import Calibrated, Given, Hard, Powered, Rectifie
 from overproof.methods.weights import ClassBalanced, Consensus, Fidelity, Uniform
 from overproof.noise import NoiseModel
 from overproof.options import Count, checked, checked_value, plain_options
-from overproof.registry import Entry, entries, entry_of, kind_of, lookup
+from overproof.registry import Entry, entry_of, kind_of, lookup
 
 SHARED_FIELDS = ("transition", "side_share", "memory")
 """The fields of a `Batch` that are not one row per example."""
@@ -141,14 +142,7 @@ class Method:
 
     def __repr__(self) -> str:
         """The name of a published method, or what differs from a plain one: parts with the options that are set."""
-        for each in entries("method"):
-            if each.make() == self:
-                return f"Method({each.name!r})"
-        plain, others = Method(), ("noise", "select", "initial", "generations", "search")
-        usual = {**dict(plain.parts()), **{name: getattr(plain, name) for name in others}}
-        own = {**dict(self.parts()), **{name: getattr(self, name) for name in others}}
-        changed = [f"{path}={_in_short(value)}" for path, value in own.items() if value != usual[path]]
-        return f"Method({', '.join(changed)})"
+        return in_short(self, type(self)())
 
     def parts(self) -> Iterator[tuple[str, Any]]:
         """Every target, weight and loss with its path."""
@@ -329,16 +323,6 @@ class Method:
     def registered(self) -> tuple[Entry, ...]:
         """The entries of all parts, noise model and selector included."""
         return tuple(entry_of(part) for part in (self.noise, self.select, *(part for _, part in self.parts())))
-
-
-def _in_short(part: Any) -> str:
-    """A part with the options that differ from their defaults."""
-    if not is_dataclass(part):
-        return repr(part)
-    options = [
-        f"{each.name}={getattr(part, each.name)!r}" for each in fields(part) if getattr(part, each.name) != each.default
-    ]
-    return f"{type(part).__name__}({', '.join(options)})"
 
 
 def _linear_in_the_target(loss: Loss) -> bool:
