@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from overproof.assessment.estimates import PRIOR, Estimate, accuracy_by_margin, share_of
+from overproof.assessment.estimates import PRIOR, Estimate, accuracy_by_margin, same_distribution, share_of
 from overproof.assessment.given import checked_arrays
 from overproof.assessment.probes import Coordinates, ErrorProbe, error_probe, probe
 from overproof.assessment.recommendation import OverCommonest, compare_with_probe, recommend
@@ -264,9 +264,6 @@ def _on_pool(
     repeats: Repeats,
 ) -> dict[str, Any]:
     """The fields of `Assessment` that extend the accuracy on the labelled examples to the pool, by margin or class."""
-    # Imported here: `scipy.stats` is slow to import.
-    from scipy.stats import ks_2samp
-
     pool_margins, hard = margin(pool_probs.double()), same_margins(margins)
     curve, pool_accuracy = accuracy_by_margin(
         margins, right, torch.tensor(SHOWN_MARGINS, dtype=torch.float64), pool_margins, seed, repeats
@@ -283,7 +280,7 @@ def _on_pool(
         "reliability": {} if hard else dict(zip(SHOWN_MARGINS, curve, strict=True)),
         "pool_accuracy": pool_accuracy,
         "pool_by_accuracy": tuple(_shares(torch.bucketize(expected, edges, right=True), len(ACCURACY_STEPS) + 1)),
-        "drift": float(ks_2samp(one_each.numpy(), pool_margins.numpy()).pvalue),
+        "drift": same_distribution(one_each.numpy(), pool_margins.numpy()),
     }
 
 

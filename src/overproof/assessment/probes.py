@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 from torch import Tensor
 
+from overproof.assessment.softmax_fit import SoftmaxFit
 from overproof.cross_fitting import FoldModels, folds
 from overproof.functional.repeats import Repeats
 from overproof.noise import log_loss
@@ -141,9 +142,9 @@ def probe(
 ) -> Float[Tensor, "V K"]:
     """Out-of-fold class probabilities of logistic regression on the features; [V, K], rows sum to one.
 
-    Five folds. The penalty of a fold's model is chosen without the fold: by the log-loss on each of the other four, of
-    the fit without both. `PENALTIES` are tried from the strongest on until the loss rises. A fit without two folds
-    serves the choice for either of them: ten fits a penalty.
+    Five folds, in a ring. The penalty of a fold's model is chosen without the fold: by the log-loss on each of its two
+    neighbours, of the fit without both. `PENALTIES` are tried from the strongest on until the loss rises. A fit without
+    two folds serves the choice for either of them, five fits a penalty, and the model without one of them starts at it.
 
     Args:
         features: [V, D], an array or a scipy sparse matrix, or its `Coordinates`.
@@ -159,64 +160,86 @@ def probe(
         inputs, label = Coordinates.of(features).values, labels.numpy()
         group = (Repeats.none(len(label)) if repeats is None else repeats).group
         fold = folds(labels, 5, derived_seed(seed, "probe"), group)
-        penalties = _penalties(inputs, label, num_classes, fold.numpy())
+        chosen = _penalties(inputs, label, num_classes, fold.numpy())
 
         def fit(number: int, rows: Tensor) -> _Probe:
-            model = _Probe(inputs[rows.numpy()], label[rows.numpy()], num_classes)
-            # As in the choice: from zero, a fit of little penalty stops far from its solution.
-            for penalty in PENALTIES[: PENALTIES.index(penalties[number]) + 1]:
-                model.fit(penalty)
+            model, (penalty, start) = _Probe(inputs[rows.numpy()], label[rows.numpy()], num_classes), chosen[number]
+            # From zero, a fit of little penalty stops far from its solution.
+            model.begin(start)
+            model.fit(penalty)
             return model
 
         models = FoldModels(fold=fold, fit=fit)
         return models.out_of_fold(lambda model, rows: torch.from_numpy(model.probs(inputs[rows.numpy()])))
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Line:
+    """Logits as a linear function of the inputs.
+
+    Args:
+        weights: [R, K]; zero for a class that did not occur.
+        bias: [K], at the origin; minus infinity for a class that did not occur.
+    """
+
+    weights: Matrix
+    bias: NDArray[np.float64]
+
+
 class _Probe:
     """Logistic regression on part of the examples; each penalty's fit starts from the previous one's solution."""
 
     def __init__(self, inputs: Matrix, label: NDArray[np.int64], num_classes: int) -> None:
-        from overproof.linear.heads import SoftmaxProblem
-
         # A class without an example here has no weights and probability zero.
         self.classes, place = np.unique(label, return_inverse=True)
         self.mean, self.num_classes = inputs.mean(axis=0), num_classes
-        centred, num = inputs - self.mean, len(label)
-        self.problem = SoftmaxProblem(
-            features=centred.astype(np.float32),
-            share=np.full(num, 1 / num),
-            # The features are along the principal axes of all examples, hence nearly along those of a part of them.
-            eigenvalues=(centred**2).mean(axis=0),
-            rotation=np.eye(centred.shape[1]),
-            mean=self.mean,
-            num_classes=len(self.classes),
-            intercept=True,
-            tolerance=TOLERANCE,
-            max_iter=MAX_STEPS,
+        # The features are along the principal axes of all examples, hence nearly along those of a part of them.
+        self.problem = SoftmaxFit(
+            inputs - self.mean, place, len(self.classes), tolerance=TOLERANCE, max_steps=MAX_STEPS
         )
-        self.targets, self.head = self.problem.labels(place), self.problem.start()
+        self.weights, self.bias = self.problem.start()
+
+    def begin(self, line: _Line) -> None:
+        """Start the next fit at a solution on other examples."""
+        self.weights = line.weights[:, self.classes].astype(np.float32)
+        bias = line.bias[self.classes] + self.mean @ line.weights[:, self.classes]
+        known = np.isfinite(bias)
+        bias[~known] = bias[known].min()
+        self.bias = (bias - bias.mean()).astype(np.float32)
 
     def fit(self, penalty: float) -> None:
         """Fit with a penalty, from the last solution."""
-        self.head = self.problem.solve(self.targets, penalty / len(self.problem.share), self.head)
+        self.weights, self.bias = self.problem.solve(penalty / len(self.problem.label), self.weights, self.bias)
+
+    @property
+    def line(self) -> _Line:
+        """The last solution, for all classes and inputs that are not centred."""
+        weights, bias = np.zeros((len(self.weights), self.num_classes)), np.full(self.num_classes, -np.inf)
+        weights[:, self.classes] = self.weights
+        bias[self.classes] = self.bias - self.mean @ weights[:, self.classes]
+        return _Line(weights, bias)
 
     def probs(self, inputs: Matrix) -> Matrix:
         """[B, K]."""
-        probs = np.zeros((len(inputs), self.num_classes))
-        probs[:, self.classes] = softmax((inputs - self.mean) @ self.head.weights + self.head.bias, axis=1)
+        line = self.line
+        probs: Matrix = softmax(inputs @ line.weights + line.bias, axis=1)
         return probs
 
 
-def _penalties(inputs: Matrix, label: NDArray[np.int64], num_classes: int, fold: NDArray[np.int64]) -> dict[int, float]:
-    """By fold, the penalty with the lowest log-loss on the other folds, each by the fit without both."""
+def _penalties(
+    inputs: Matrix, label: NDArray[np.int64], num_classes: int, fold: NDArray[np.int64]
+) -> dict[int, tuple[float, _Line]]:
+    """By fold, the penalty with the lowest log-loss on its two neighbours, and the fit with it without one of them."""
     numbers, truth = np.unique(fold).tolist(), torch.from_numpy(label)
     # Of every example, by fold left out and penalty, its loss; infinite where a path has ended.
     losses = {number: np.full((len(PENALTIES), len(label)), np.inf) for number in numbers}
-    for first, second in itertools.combinations(numbers, 2):
+    lines = dict[tuple[int, int], _Line]()
+    for first, second in itertools.pairwise([*numbers, numbers[0]]):
         held = (fold == first) | (fold == second)
         model, others = _Probe(inputs[~held], label[~held], num_classes), {first: fold == second, second: fold == first}
         for place, penalty in enumerate(PENALTIES):
             model.fit(penalty)
+            lines[first, place] = model.line
             loss = np.zeros(len(label))
             loss[held] = log_loss(torch.from_numpy(model.probs(inputs[held])), truth[held]).numpy()
             for without, rows in others.items():
@@ -227,10 +250,12 @@ def _penalties(inputs: Matrix, label: NDArray[np.int64], num_classes: int, fold:
             ):
                 break
     chosen = {}
-    for number in numbers:
-        means = losses[number][:, fold != number].mean(axis=1)
+    for place, number in enumerate(numbers):
+        neighbours = np.isin(fold, [numbers[place - 1], numbers[(place + 1) % len(numbers)]])
+        means = losses[number][:, neighbours].mean(axis=1)
         rises = np.flatnonzero(means[1:] > means[:-1])
-        chosen[number] = PENALTIES[int(rises[0]) if len(rises) else len(PENALTIES) - 1]
+        best = int(rises[0]) if len(rises) else len(PENALTIES) - 1
+        chosen[number] = PENALTIES[best], lines[number, best]
     return chosen
 
 
@@ -272,19 +297,22 @@ class Coordinates:
 def _turned(features: Any) -> Matrix:
     """Rotated to the principal axes, the least of many dropped."""
     num, dense = features.shape[0], not hasattr(features, "toarray")
+    # Of many axes single precision is enough, in half the time: the axes are only those along which a solver steps.
+    kind: Any = np.float32 if min(features.shape) > FEW_AXES else np.float64
     if dense:
         features = np.asarray(features, dtype=np.float64)
         features = features - features.mean(axis=0)
     if dense and features.shape[1] <= num:
+        features = features.astype(kind)
         variances, axes = np.linalg.eigh(features.T @ features)
-        turned = features @ axes
+        turned = (features @ axes).astype(np.float64)
     else:
         products = features @ features.T
         products = np.asarray(products if dense else products.toarray(), dtype=np.float64)
         products -= products.mean(axis=0)
         products -= products.mean(axis=1, keepdims=True)
-        variances, vectors = np.linalg.eigh(products)
-        turned = vectors * np.sqrt(np.maximum(variances, 0))
+        variances, vectors = np.linalg.eigh(products.astype(kind))
+        turned = (vectors * np.sqrt(np.maximum(variances, 0))).astype(np.float64)
     needed = np.cumsum(variances) > LEFT_OUT * variances.sum()
     needed[-FEW_AXES:] = True
     return turned[:, needed]
