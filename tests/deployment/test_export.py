@@ -460,6 +460,24 @@ def test_a_student_without_a_run_has_a_card_without_results(made, tmp_path):
     assert small[0].shape == (NUM_ROWS, 3)
 
 
+@pytest.mark.parametrize(
+    ("name", "own"),
+    [
+        ("mlp", "Standardisation, one-hot encoding and the handling of missing values are part of the graph."),
+        ("mlp on images", "Pixels are passed as they are, 0 to 255: the scaling is part of the graph."),
+        ("ngram", "from score import Scorer"),
+    ],
+)
+def test_the_card_says_what_is_in_the_graph(made, tmp_path, name, own):
+    student, _, _ = made(name)
+    overproof.export(student, tmp_path / "a")
+    text = (tmp_path / "a/README.md").read_text()
+    said = ["Standardisation, one-hot", "Pixels are passed", "from score import"]
+    assert own in text
+    assert [each in text for each in said] == [own.startswith(each) for each in said]
+    assert ("session.run" in text) == (name in ("mlp", "mlp on images"))
+
+
 # --- users' own modules
 
 
@@ -535,6 +553,9 @@ def test_an_estimator_is_exported_as_a_graph(name, tmp_path):
     assert onnx_bytes(student) == graph
     model = onnx.load_from_string(graph)
     onnx.checker.check_model(model, full_check=True)
+    # What onnxruntime 1.18 and later read.
+    opsets = {each.domain: each.version for each in model.opset_import}
+    assert (model.ir_version, opsets[""], opsets.get("ai.onnx.ml", 3)) == (9, 20, 3)
     about = {each.key: json.loads(each.value) for each in model.metadata_props}
     assert about["class_names"] == list(CLASSES)
     listed = json.loads((tmp_path / "a/manifest.json").read_text())["files"]

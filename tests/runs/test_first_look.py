@@ -153,7 +153,15 @@ def test_a_table_is_read_without_what_is_no_feature(tmp_path):
     assert source["missing"] == "allow"
     assert "Missing values are kept as missing (missing: allow): 14 in 'z'." in " ".join(made.sentences())
     assert made.roles.fixed["train"].column_names == ["x", "z"]
-    assert "'count' numbers the rows and is left out" in " ".join(made.sentences())
+    assert "'count' numbers the rows and is left out; write --id count if it is" in " ".join(made.sentences())
+
+
+def test_a_number_in_the_order_of_the_rows_is_spoken_of_once(tmp_path):
+    """It is no consecutive count, and was first said to be read, then to be left out."""
+    rows = [[1000 + 3 * row, f"{row * 0.37 % 1:.4f}", "pq"[row % 2] if row % 3 else ""] for row in range(120)]
+    made = propose([write(tmp_path / "table.csv", ["num", "x", "kind"], *rows)], Choices(label="kind"))
+    said = [each for each in made.sentences() if "'num'" in each and each.startswith("Unsure")]
+    assert said == ["Unsure: 'num' numbers the rows and is left out; write --id num if it is the id."]
 
 
 def test_every_column_is_said_and_codes_are_no_quantities(tmp_path):
@@ -165,9 +173,9 @@ def test_every_column_is_said_and_codes_are_no_quantities(tmp_path):
     path = write(tmp_path / "table.csv", ["ref", "order", "zip", "x", "city", "kind"], *rows)
     made = propose([path], Choices())
     said = " ".join(made.sentences())
-    assert "Columns: 'ref' left out; 'order', 'x' numbers; 'zip', 'city' categories; 'kind' label." in said
+    assert "Columns: 'ref', 'order' left out; 'zip', 'city' categories; 'x' numbers; 'kind' label." in said
     assert "'zip': a code by its name, and read as categories" in said
-    assert "'order' is a whole number of its own in every row and read as a number; write --id order" in said
+    assert "'order' numbers the rows and is left out; write --id order if it is the id." in said
     assert made.content["data"]["files"]["all"]["categories"] == ["zip"]
     assert made.comments["methods"] == "the labels choose how it is corrected"
 

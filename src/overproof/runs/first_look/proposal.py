@@ -1,6 +1,7 @@
 """The experiment that files suggest: roles, columns, rows and teacher, with what was understood in sentences."""
 
 import math
+import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -126,8 +127,7 @@ def propose(data: Sequence[str], choices: Choices) -> Proposal:
         "name": Path(files[0].path.rstrip("/")).name.partition(".")[0] or "data",
         "data": {"files": sources},
     }
-    if families == {"columns"}:
-        made.understood.insert(len(files), uses(files, {**options, **told}))
+    place = min(len(files), len(made.understood))
     if choices.answers:
         _add_teacher(files, choices, options, made)
     else:
@@ -137,6 +137,9 @@ def propose(data: Sequence[str], choices: Choices) -> Proposal:
     made.content = changed(made.content, choices.changes)
     _with_rows(made)
     rows = made.content["data"].get("rows", {})
+    if families == {"columns"}:
+        ignored = [name for source in made.content["data"]["files"].values() for name in source.get("ignore", ())]
+        made.understood.insert(place, uses(files, {**options, **told, "ignore": ignored}))
     made.understood[before:before] = [
         _described(role, each, roles, rows) for role, each_file in roles.items() for each in each_file
     ]
@@ -204,7 +207,12 @@ def _with_rows(made: Proposal) -> None:
     known = examples.take(np.flatnonzero(np.asarray(examples.label >= 0)))
     if numbering := [name for name in row_numbers(examples) if name not in source.ignore]:
         options["ignore"] = [*options.get("ignore", ()), *numbering]
-        made.unsure.append(f"{listed(numbering)} numbers the rows and is left out.")
+        told = tuple(f"{name!r} is a whole number of its own" for name in numbering)
+        made.unsure = [each for each in made.unsure if not each.startswith(told)]
+        made.unsure.append(
+            f"{listed(numbering)} numbers the rows and is left out; write --id {shlex.quote(numbering[0])} if it is "
+            f"the id."
+        )
     if in_order := [name for name in rising(examples) if name not in (*source.ignore, *numbering)]:
         made.unsure.append(
             f"The rows are in the order of {listed(in_order)}: leave it out (`ignore: {in_order}`) unless new rows are "
