@@ -258,6 +258,13 @@ def test_a_plan_by_hand(folder):
     assert planned.disk_bytes == 10_000 * (100 + 32 + 40) + 11_000 * 36 + 10_000 * 36 + 3 * 40 + 4 * 40
     assert planned.on_disk == ("pool",)
     assert ("steps", "228 a training") in planned.lines()
+    assert planned.sentence().endswith("(estimates; the time may be half or twice that).")
+    # With other work on the machine the clock is told too: 7 minutes of the processor are 20.
+    busy = plan.plan(experiment, found, replace(rates, slowed=3.0)).sentence()
+    assert busy.startswith("About 7 min to train 3 students")
+    assert busy.endswith(
+        "(estimates; the machine has other work: by the clock 20 min as it is now, or half or twice that)."
+    )
     whole = plan.plan(experiment, found, replace(rates, fitted=True))
     assert whole.steps == {"labelled_only": 2, "soft": 2, "hard": 2}
     assert whole.train_seconds == planned.train_seconds

@@ -1,5 +1,6 @@
 """Counts the examples of a run and measures speed and sizes on a few of them, before the run begins."""
 
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -132,6 +133,8 @@ class Rates:
         num_parameters: Of the student.
         answer_seconds: For one answer of the teacher, all its scorers together; None where the teacher would have to
             be trained to measure it.
+        slowed: How many times as long a step took by the clock as the processor worked on it: above 1 where the machine
+            has other work.
     """
 
     raw_bytes: float
@@ -141,6 +144,7 @@ class Rates:
     fitted: bool
     num_parameters: int
     answer_seconds: float | None
+    slowed: float = 1.0
 
 
 def measure(experiment: Experiment, found: Sizes) -> Rates:
@@ -165,12 +169,14 @@ def measure(experiment: Experiment, found: Sizes) -> Rates:
     began = _now()
     inputs = student.encode(sample)
     encode_seconds = _since(began) / len(sample)
+    step_seconds, slowed = _step_seconds(student, inputs, experiment.train, found.counts)
     held = [inputs.values] if isinstance(inputs, Dense) else [inputs.values, inputs.offsets]
     return Rates(
         raw_bytes=_num_bytes(sample.inputs) / len(sample),
         encoded_bytes=sum(each.numel() * each.element_size() for each in held) / len(sample),
         encode_seconds=encode_seconds,
-        step_seconds=_step_seconds(student, inputs, experiment.train, found.counts),
+        step_seconds=step_seconds,
+        slowed=slowed,
         fitted=body_of(student.module) is not None,
         num_parameters=student.num_parameters,
         answer_seconds=_answer_seconds(experiment, sample, sum(found.counts.values())),
@@ -191,7 +197,10 @@ def _since(began: tuple[float, float]) -> float:
     return passed if torch.cuda.is_available() else min(passed, worked)
 
 
-def _step_seconds(student: Student, inputs: Any, options: TrainOptions, counts: Mapping[str, int]) -> float:
+def _step_seconds(
+    student: Student, inputs: Any, options: TrainOptions, counts: Mapping[str, int]
+) -> tuple[float, float]:
+    """Seconds of a step, and how many times as long it took by the clock."""
     num, num_classes = len(inputs), len(student.class_names)
     probs = torch.full((num, num_classes), 1 / num_classes)
     few = max(num // 8, 1)
@@ -199,7 +208,7 @@ def _step_seconds(student: Student, inputs: Any, options: TrainOptions, counts: 
     def part(rows: Tensor) -> AnsweredExamples:
         return AnsweredExamples(place=rows, label=rows % num_classes, answers=compress(probs[rows]))
 
-    def trained(num_steps: int) -> float:
+    def trained(num_steps: int) -> tuple[float, float]:
         _, pool_size = batch_sizes(options, few, num - few)
         began = _now()
         distilled(
@@ -210,17 +219,21 @@ def _step_seconds(student: Student, inputs: Any, options: TrainOptions, counts: 
             seed=0,
             examples_per_epoch=num_steps * pool_size,
         )
-        return _since(began) / num_steps
+        seconds, passed = _since(began), time.perf_counter() - began[0]
+        # A short wait is no load: not more than so many processes for each processor.
+        share = (os.getloadavg()[0] + 1) / (os.cpu_count() or 1)
+        return seconds / num_steps, max(1.0, min(passed / max(seconds, 1e-9), share))
 
     if body_of(student.module) is not None:
         # An estimator is fitted without steps: a batch of examples takes its share of the fit.
-        return trained(1) * options.batch_size / num
+        seconds, slowed = trained(1)
+        return seconds * options.batch_size / num, slowed
     # The first training includes imports and set-up.
     trained(1)
     first = trained(1)
     # Whatever else the machine does makes a step longer, never shorter.
-    first = min(first, trained(1)) if first > MEASURED_SECONDS else first
-    return first if first > MEASURED_SECONDS else trained(max(3, min(200, round(MEASURED_SECONDS / first))))
+    first = min(first, trained(1)) if first[0] > MEASURED_SECONDS else first
+    return first if first[0] > MEASURED_SECONDS else trained(max(3, min(200, round(MEASURED_SECONDS / first[0]))))
 
 
 def _answer_seconds(experiment: Experiment, sample: Examples, num_asked: int) -> float | None:

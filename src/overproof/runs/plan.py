@@ -18,6 +18,9 @@ from overproof.training.options import TrainOptions, batch_sizes
 ROWS_PER_SHARD = 4096
 """Answers in one file of a store."""
 
+BUSY = 1.3
+"""From so many times the processor's time on, that of the clock is told."""
+
 BASE_BYTES = 450 * 2**20
 """Memory of Python, torch and the libraries without any example."""
 
@@ -42,6 +45,7 @@ class Plan:
         disk_bytes: What the run leaves in its folder.
         train_seconds: For all students.
         teacher_seconds: For all answers; None where the teacher would have to be trained to measure it.
+        slowed: How many times as long the clock runs as the processor works, as it was measured.
     """
 
     counts: Mapping[str, int]
@@ -59,6 +63,7 @@ class Plan:
     disk_bytes: int
     train_seconds: float
     teacher_seconds: float | None
+    slowed: float = 1.0
 
     def sentence(self) -> str:
         """The plan in one line.
@@ -91,8 +96,16 @@ class Plan:
         folds = f", {of_folds} of them for the cross-validation" if self.num_folds else ""
         return (
             f"About {_time(self.train_seconds)} to train {self.num_students} students{folds}{peers} ({teacher}), "
-            f"{_size(self.memory_bytes)} of memory and {_size(self.disk_bytes)} of disk (estimates; the time may "
-            f"be half or twice that)."
+            f"{_size(self.memory_bytes)} of memory and {_size(self.disk_bytes)} of disk (estimates; {self._within()})."
+        )
+
+    def _within(self) -> str:
+        """How far the time may be from the estimate."""
+        if self.slowed < BUSY:
+            return "the time may be half or twice that"
+        return (
+            f"the machine has other work: by the clock {_time(self.slowed * self.train_seconds)} as it is now, or half "
+            f"or twice that"
         )
 
     def _folds(self) -> str:
@@ -121,7 +134,7 @@ class Plan:
             ("encoded", _size(self.encoded_bytes)),
             ("memory", f"{_size(self.memory_bytes)} (estimate)"),
             ("disk", f"{_size(self.disk_bytes)} (estimate)"),
-            ("time", f"{_time(self.train_seconds)} for all students (measured shortly; half or twice that may be)"),
+            ("time", f"{_time(self.train_seconds)} for all students (measured shortly; {self._within()})"),
             (
                 "",
                 "the teacher's time is not estimated"
@@ -158,6 +171,7 @@ def plan(experiment: Experiment, found: Sizes, rates: Rates) -> Plan:
         disk_bytes=int(estimate.disk_bytes()),
         train_seconds=float(estimate.train_seconds()),
         teacher_seconds=None if rates.answer_seconds is None else float(answered * rates.answer_seconds),
+        slowed=rates.slowed,
     )
 
 
