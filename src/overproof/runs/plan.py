@@ -21,6 +21,9 @@ ROWS_PER_SHARD = 4096
 BUSY = 1.3
 """From so many times the processor's time on, that of the clock is told."""
 
+SHORT = 10
+"""Seconds by the clock that need no such word."""
+
 BASE_BYTES = 450 * 2**20
 """Memory of Python, torch and the libraries without any example."""
 
@@ -101,7 +104,7 @@ class Plan:
 
     def _within(self) -> str:
         """How far the time may be from the estimate."""
-        if self.slowed < BUSY:
+        if self.slowed < BUSY or self.slowed * self.train_seconds < SHORT:
             return "the time may be half or twice that"
         return (
             f"the machine has other work: by the clock {_time(self.slowed * self.train_seconds)} as it is now, or half "
