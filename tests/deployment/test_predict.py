@@ -473,7 +473,7 @@ def test_the_guarantee_is_printed(finished, tmp_path, capsys):
         ("hard", ["--risk", "0.1", "--calibrate", "calibrate.csv"], "needs --label"),
         ("hard", ["--risk", "0.1", "--calibrate", "seen.csv", "--label", "colour"], "holds only examples that the"),
         ("hard", ["--risk", "0.1", "--calibrate", "odd.csv", "--label", "colour"], "'pink'"),
-        ("hard", ["--risk", "0.1", "--calibrate", "gap.csv", "--label", "colour"], "has no label in row 1"),
+        ("hard", ["--risk", "0.1", "--calibrate", "gap.csv", "--label", "colour"], "has no label in 1 of "),
     ],
 )
 def test_calibration_without_a_guarantee_is_rejected(finished, tmp_path, capsys, row, words, message):

@@ -316,6 +316,10 @@ def test_the_command_writes_a_file_that_runs_and_never_over_another(tmp_path, mo
     assert "to train 36 students, 30 of them" in found["cost"]
 
 
+def test_an_entry_of_a_mapping_is_explained_by_the_mapping():
+    assert explained("rows.labelled") == explained("data.rows.pool") == explained("data.rows")
+
+
 def test_every_key_is_explained():
     found = [explained(key) for key in all_keys()]
     assert len(found) > 100

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 
 import pytest
-import safetensors.torch
 import torch
 
 from overproof.answers.predictions import compress
@@ -20,6 +19,7 @@ from overproof.training.examples import AnsweredExamples
 from overproof.training.options import TrainOptions
 from overproof.training.peer_rounds import peers
 from overproof.training.search import cross_validation
+from overproof.training.stored_scores import store_scores, stored_scores
 
 EXAMPLES = AnsweredExamples(
     place=torch.arange(6), label=torch.arange(6) % 3, answers=compress(torch.full((6, 3), 1 / 3))
@@ -89,28 +89,30 @@ def test_a_peer_is_looked_for_before_it_is_written(events, tmp_path):
         seed=0,
         answered={"labelled": EXAMPLES, "pool": EXAMPLES},
         predicted=lambda number, fold: torch.arange(3),
+        _whose=lambda number, fold: f"{number} {fold}",
     )
     path = tmp_path / "peer.safetensors"
     peers.Peers._peer(made, 0, 0, {"labelled": EXAMPLES}, path)
     assert events.order == expected(events, "look", "wait", "train", "write", "wait")
-    checked.write_bytes(path, safetensors.torch.save({"pool": torch.zeros(3, 3)}))
+    store_scores(path, {"pool": torch.zeros(3, 3)}, "0 0")
     events.order.clear()
     peers.Peers._peer(made, 0, 0, {"labelled": EXAMPLES}, path)
     assert events.order == ["look", "wait"]
 
 
 def test_peers_are_read_when_all_are_written(events, tmp_path):
-    scores = safetensors.torch.save({"pool": torch.zeros(3, 3), "labelled": torch.zeros(3, 3)})
+    scores = {"pool": torch.zeros(3, 3), "labelled": torch.zeros(3, 3)}
     made = SimpleNamespace(
         num_folds=2,
         options=SimpleNamespace(workers=1),
         fold=torch.arange(6) % 2,
         untrained=SimpleNamespace(class_names="abc"),
         answered={},
-        _peer=lambda number, fold, chain, path: checked.write_bytes(path, scores),
+        _peer=lambda number, fold, chain, path: store_scores(path, scores, f"{number} {fold}"),
+        _stored=lambda number, fold, path: stored_scores(path, f"{number} {fold}"),
     )
     values = peers.Peers._trained(made, 0, [{}, {}], tmp_path)
-    assert events.order == ["jobs", "write", "write", "wait", "read", "read"]
+    assert events.order == ["jobs", "write", "write", "wait", "look", "look"]
     assert set(values) == {"pool-by-0", "pool-by-1", "labelled"}
 
 
@@ -151,7 +153,7 @@ def test_the_student_of_a_fold_is_looked_for_before_it_is_written(events, tmp_pa
     trial, path = cross_validation.Trial(method=method("hard"), train=TrainOptions()), tmp_path / "a.safetensors"
     cross_validation.CrossValidation._student(made, trial, 0, path)
     assert events.order == expected(events, "look", "wait", "train", "write", "wait")
-    checked.write_bytes(path, b"")
+    store_scores(path, {"labelled": torch.zeros(6, 3)}, path.stem)
     events.order.clear()
     cross_validation.CrossValidation._student(made, trial, 0, path)
     assert events.order == ["look", "wait"]

@@ -226,7 +226,7 @@ def _shares(size: NDArray[np.int64], count: int, *, at_least_one: bool) -> NDArr
 def _nothing_left(examples: Examples, role: str) -> InputError:
     return InputError(
         f"{examples.origin} has no rows left for {role!r}: rows of one group are in one role, and every group has a "
-        f"row in another one. Draw fewer rows for the others, or give {role!r} a file of its own."
+        f"row in another one. Draw fewer rows for the others, give {role!r} a file of its own, or name no group."
     )
 
 

@@ -186,8 +186,8 @@ def _own_file(student: Student, source: Source) -> Examples:
     unknown = (found.label < 0).nonzero()[:, 0]
     if len(unknown):
         raise InputError(
-            f"{found.origin} has no label in {at_row(int(unknown[0]))} ({len(unknown)} have none); without them the "
-            f"rest would not be distributed like new data, so every row needs one."
+            f"{found.origin} has no label in {len(unknown)} of {len(found)} rows, the first {at_row(int(unknown[0]))}; "
+            f"without them the rest would not be distributed like new data, so every row needs one."
         )
     return found
 

@@ -21,7 +21,7 @@ from overproof.data import (
 )
 from overproof.data.options import DataOptions, FileRole
 from overproof.data.remarks import check_numbers, remarks_on
-from overproof.data.wording import listed
+from overproof.data.wording import at_row, listed
 from overproof.errors import InputError
 from overproof.runs.people.added_labels import with_added_labels
 from overproof.runs.roles import Roles, numbers_of, remark_beyond, shared_rows
@@ -202,6 +202,6 @@ def _need_labels(sets: Mapping[str, Examples], role: str) -> None:
     unknown = (sets[role].label < 0).nonzero()
     if len(unknown):
         raise InputError(
-            f"{sets[role].origin}, row {int(unknown[0])}: the label is unknown; every {role} example needs one "
-            f"({len(unknown)} have none)."
+            f"{sets[role].origin} has no label in {len(unknown)} of {len(sets[role])} rows, the first "
+            f"{at_row(int(unknown[0]))}; every {role} example needs one."
         )

@@ -76,6 +76,10 @@ def explained(key: str) -> Explained:
         if len(ends) != 1:
             if ends:
                 raise InputError(f"Several keys are called {key!r}: {', '.join(ends)}; name one of them.")
+            above = f".{plain.rpartition('.')[0]}"
+            whole = [each for each in everything if f".{each}".endswith(above) and above != "."]
+            if len(whole) == 1 and explained(whole[0]).allowed.startswith("a mapping of"):
+                return explained(whole[0])
             near = nearest_word(plain, everything)
             near = near or nearest_word(plain.rpartition(".")[2], {each.rpartition(".")[2] for each in everything})
             hint = f"did you mean {near!r}" if near else f"its groups are {', '.join(Experiment.model_fields)}"
