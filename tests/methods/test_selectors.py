@@ -271,3 +271,9 @@ def test_rows_are_counted_over_all_blocks():
     classes[-3:] = [1, 1, 3]
     assert counted(classes).tolist() == [2**18 + 2, 2, 0, 1]
     assert counted(classes, 5).tolist() == [2**18 + 2, 2, 0, 1, 0]
+
+
+@pytest.mark.parametrize(("classes", "num", "allowed"), [([0, 2], 2, r"0\.\.1"), ([0, -1], None, "0 or more")])
+def test_a_class_that_is_none_is_named_with_those_that_are(classes, num, allowed):
+    with pytest.raises(InputError, match=rf"^pseudo_label, row 1 .* is {classes[1]}; a class must be {allowed}\.$"):
+        counted(np.array(classes), num)
