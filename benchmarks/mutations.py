@@ -288,6 +288,9 @@ def reached(seen: dict[str, Any], copy: Path, mutant: Mutant) -> list[str]:
     """
     by_line = seen["lines"].get(str(copy / mutant.file), {})
     statement = lines_of_statement(mutant.original, mutant.line_number)
+    if mutant.original.splitlines()[mutant.line_number - 1].lstrip().startswith("@"):
+        # What a decorator does at the import, such as to register a part, is seen from anywhere.
+        return sorted(seen["seconds"], key=lambda each: seen["seconds"][each])
     contexts = {each for line in statement or by_line for each in by_line.get(str(line), [])}
     near = {each for each in seen["seconds"] if each in contexts or each.partition("::")[0] in contexts}
     return sorted(near or (set() if statement else seen["seconds"]), key=lambda each: seen["seconds"][each])

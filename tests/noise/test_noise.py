@@ -743,3 +743,15 @@ def test_malformed_fits_are_refused_in_words():
         Isotonic(coverage=0.0)
     with pytest.raises(InputError, match=r"lower is 1\.5"):
         isotonic_accuracy([0.5], [1], lower=1.5)
+
+
+def test_classes_without_an_order_are_all_candidates():
+    """Of hard labels nothing says which other class is right; of equal margins with an order the second one is."""
+    label = torch.arange(3).repeat(40)
+    named = torch.where(torch.arange(120) % 4 == 0, (label + 1) % 3, label)
+    hard = torch.nn.functional.one_hot(named, 3).float()
+    ordered = 0.7 * hard + 0.2 * hard.roll(-1, dims=1) + 0.1 * hard.roll(1, dims=1)
+    for probs, expected in ((hard, 3), (ordered, 2)):
+        # Where the answer is wrong, the right class is the one before it, the second of the ordered ones.
+        truth = torch.where(named == label, label, (named + 2) % 3)
+        assert Isotonic().fit(probs, truth).candidates(torch.tensor([0.5])).tolist() == [expected]
