@@ -651,6 +651,29 @@ def test_a_folder_that_is_not_of_a_seed_is_in_no_run(finished, tmp_path):
         shutil.rmtree(other.parent)
 
 
+def test_the_card_of_a_student_trained_on_labels_alone_names_no_teacher_answers(finished):
+    """Nor does that of a search which chose it, or of the oracle."""
+    of_method = provenance_of(finished / "students/seed-0/slam")
+    own = provenance_of(finished / "students/seed-0/labelled_only")
+    student = load_student(finished / "students/seed-0/labelled_only")
+    searched = replace(of_method, facts={**own.facts, "search": {"row": {"method": "labelled_only"}}})
+    for source in (own, searched, provenance_of(finished / "students/seed-0/oracle")):
+        text = card(CardFacts(student=student, inputs=(), provenance=source, sizes={}, int8=False, cost=None))
+        for words in (
+            "knowledge-distillation",
+            "Its errors are systematic",
+            "an imperfect teacher",
+            "with teacher answers",
+        ):
+            assert words not in text, (source.row, words)
+        assert "not trained on the answers of its run's teacher" in text
+        if source.row != "oracle":
+            assert "Trained on 60 labelled examples alone, without teacher answers." in text
+    text = card(CardFacts(student=student, inputs=(), provenance=of_method, sizes={}, int8=False, cost=None))
+    assert "knowledge-distillation" in text
+    assert "Relative paths in `experiment.yaml` start at the folder in which the run was made" in text
+
+
 def test_limitations_are_facts_of_the_run(finished):
     """The card names classes lost by a selection, and repeated errors."""
     source = provenance_of(finished / "students/seed-0/slam")

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from overproof.data import Kind
+from overproof.deployment.card_text import cell, gain, mean_text, percent, plain, points
 from overproof.deployment.graph import GraphInput
 from overproof.deployment.int8 import Int8Cost
 from overproof.deployment.provenance import Provenance
@@ -84,7 +85,7 @@ def _header(about: CardFacts) -> str:
     header: dict[str, Any] = {
         "library_name": "onnx",
         "pipeline_tag": task,
-        "tags": ["overproof", "knowledge-distillation", kind, about.student.spec.name],
+        "tags": ["overproof", *(["knowledge-distillation"] if _learned(about) else []), kind, about.student.spec.name],
         "metrics": ["accuracy"],
     }
     if source is not None and source.metrics:
@@ -106,7 +107,7 @@ def _name(about: CardFacts) -> str:
 
 
 def _title(about: CardFacts) -> str:
-    return f"# {_plain(_name(about))}"
+    return f"# {plain(_name(about))}"
 
 
 def _summary(about: CardFacts) -> Iterator[str]:
@@ -153,7 +154,7 @@ def _use(about: CardFacts) -> Iterator[str]:
     yield "\nInputs of the graph; the batch may have any size:\n\n| input | type | shape | meaning |\n|---|---|---|---|"
     for each in about.inputs:
         shape = ", ".join(map(str, each.shape))
-        yield f"| `{_cell(each.name)}` | {each.type} | [{shape}] | {_cell(each.meaning)} |"
+        yield f"| `{cell(each.name)}` | {each.type} | [{shape}] | {cell(each.meaning)} |"
     yield "\nOutputs: `logits` and `probs`, float32 [batch, K], classes in this order (`class_names` in the graph)."
     if about.student.kind == "image":
         yield "Pixels are passed as they are, 0 to 255: the scaling is part of the graph."
@@ -179,7 +180,7 @@ def _data(about: CardFacts) -> Iterator[str]:
         yield "Unknown: the student was exported without the folder of its run."
         return
     facts, data = source.facts, source.experiment.data
-    yield f"Data set: {_plain(source.experiment.name)}.\n"
+    yield f"Data set: {plain(source.experiment.name)}.\n"
     for role, file in data.files.items():
         chosen = f", rows where {dict(file.where)}" if file.where else ""
         yield f"- `{role}`: `{file.path}`{chosen}"
@@ -189,10 +190,9 @@ def _data(about: CardFacts) -> Iterator[str]:
         yield f"\nDrawn from them: {drawn}."
     held = facts["num_held_out"]
     held_out = f"; {held:,} more labels were held out for model selection" if held else ""
-    yield (
-        f"\nTrained on {facts['num_labelled']:,} labelled examples and {facts['num_pool']:,} unlabelled ones with "
-        f"teacher answers{held_out}."
-    )
+    num, answers = facts["num_pool"], "teacher answers" if _learned(about) else "their true labels"
+    pool = f"and {num:,} unlabelled ones with {answers}" if num or _learned(about) else "alone, without teacher answers"
+    yield f"\nTrained on {facts['num_labelled']:,} labelled examples {pool}{held_out}."
     if data.label_noise.kind != "none":
         yield f"Given labels were corrupted on purpose: {data.label_noise.kind}, {data.label_noise.share:.0%}."
     repeated = {role: count for role, count in source.result.get("repeated_in_test", {}).items() if count}
@@ -206,21 +206,23 @@ def _teacher(about: CardFacts) -> Iterator[str]:
     if source is None:
         return
     first, *others = (_scorer(each, about.student.kind) for each in source.experiment.scorers)
+    if not _learned(about):
+        yield "This student was not trained on the answers of its run's teacher:\n"
     yield f"{first[0].upper()}{first[1:]}{', stacked with ' if others else ''}{', '.join(others)}."
-    yield from dict.fromkeys(_plain(each.licence_said) for each in source.experiment.scorers if each.licence_said)
+    yield from dict.fromkeys(plain(each.licence_said) for each in source.experiment.scorers if each.licence_said)
     if known := source.facts.get("teacher_accuracy"):
         yield (
-            f"Out-of-sample accuracy on labelled examples: {_percent(known['mean'])} (95 % interval "
-            f"{_percent(known['low'])} to {_percent(known['high'])})."
+            f"Out-of-sample accuracy on labelled examples: {percent(known['mean'])} (95 % interval "
+            f"{percent(known['low'])} to {percent(known['high'])})."
         )
-    if tested := _mean_text(source.summary("teacher")):
+    if tested := mean_text(source.summary("teacher")):
         test = source.judged_on.kind == "test"
         yield f"{'Test accuracy' if test else f'Accuracy, {source.judged_on.words()}'}: {tested}."
 
 
 def _scorer(scorer: ScorerOptions, kind: Kind) -> str:
     if scorer.asks:
-        return f"the language model `{_cell(str(scorer.options['model']))}` at `{_cell(str(scorer.options['url']))}`"
+        return f"the language model `{cell(str(scorer.options['model']))}` at `{cell(str(scorer.options['url']))}`"
     if scorer.answers:
         return f"answers from {', '.join(f'`{path}`' for path in scorer.answers)}"
     return spoken(scorer.model, scorer.folds, kind) if scorer.trained_here else f"the model `{scorer.model}`, as it is"
@@ -230,13 +232,14 @@ def _method(about: CardFacts) -> Iterator[str]:
     source = about.provenance
     if source is None:
         return
-    each = source.options
-    if each is None:
+    each, used = source.options, source.used
+    if each is None or used is None:
         yield "Trained on the pool's true labels: an upper bound for comparison, not a method."
         return
     options = f" with {json.dumps(each.options, ensure_ascii=False)}" if each.options else ""
-    rounds = f" after up to {each.rounds.most} peer rounds" if each.rounds.most else ""
-    yield f"`{each.method}`{options}{rounds}. Papers are cited below."
+    rounds = f" after up to {each.rounds.most} peer rounds" if each.rounds.most and _learned(about) else ""
+    chosen = f", which chose `{used.method}` by the labels" if used != each else ""
+    yield f"`{each.method}`{options}{rounds}{chosen}.{' Papers are cited below.' if source.papers() else ''}"
 
 
 def _results(about: CardFacts) -> Iterator[str]:
@@ -263,8 +266,7 @@ def _results(about: CardFacts) -> Iterator[str]:
     for row in dict.fromkeys(("teacher", "labelled_only", own.get("baseline"), source.row, "oracle")):
         summary = source.summary(row) if row else {}
         if summary:
-            gain = _gain(summary)
-            yield f"| {row} | {_mean_text(summary)} | {gain} | {summary.get('verdict') or ''} |"
+            yield f"| {row} | {mean_text(summary)} | {gain(summary)} | {summary.get('verdict') or ''} |"
     yield (
         f"\nIntervals of 95 % ({own['interval']}); differences from {own.get('baseline') or 'no row'}, the best "
         f"conventional row, paired by seed."
@@ -282,25 +284,27 @@ def _int8_weights(about: CardFacts) -> Iterator[str]:
     if cost is None:
         yield "The change in accuracy is unknown: no examples with a label that it was not trained on were available."
         return
-    ends = f"[{_percent(cost.accuracy_int8_low)}, {_percent(cost.accuracy_int8_high)}]"
+    ends = f"[{percent(cost.accuracy_int8_low)}, {percent(cost.accuracy_int8_high)}]"
     yield (
-        f"On {cost.num_examples:,} test examples its accuracy is {_percent(cost.accuracy_int8)} {ends}, that of the "
-        f"float32 graph {_percent(cost.accuracy)}: a difference of {_points(cost.difference)} points "
-        f"[{_points(cost.low)}, {_points(cost.high)}], paired by example; the predicted class differs "
+        f"On {cost.num_examples:,} test examples its accuracy is {percent(cost.accuracy_int8)} {ends}, that of the "
+        f"float32 graph {percent(cost.accuracy)}: a difference of {points(cost.difference)} points "
+        f"[{points(cost.low)}, {points(cost.high)}], paired by example; the predicted class differs "
         f"on {cost.num_changed:,} of them."
     )
 
 
 def _limitations(about: CardFacts) -> Iterator[str]:
     source, names = about.provenance, about.student.class_names
-    yield (
-        "- **Its errors are systematic.** It was trained on the answers of an imperfect teacher and repeats errors "
-        "that the teacher makes consistently on similar examples; averaging over many predictions does not remove them."
-    )
+    if _learned(about):
+        yield (
+            "- **Its errors are systematic.** It was trained on the answers of an imperfect teacher and repeats errors "
+            "that the teacher makes consistently on similar examples; averaging over many predictions does not remove "
+            "them."
+        )
     if source is not None:
         facts = source.facts
-        if facts.get("mistakes_learned") is not None:
-            yield f"- On the pool it repeats {_percent(facts['mistakes_learned'])} of its teacher's errors."
+        if _learned(about) and facts.get("mistakes_learned") is not None:
+            yield f"- On the pool it repeats {percent(facts['mistakes_learned'])} of its teacher's errors."
         kept = facts.get("pool_classes", {}).get("kept", {})
         if missing := [name for name, count in kept.items() if not count]:
             classes = ", ".join(f"`{name}`" for name in missing)
@@ -326,7 +330,7 @@ def _limitations(about: CardFacts) -> Iterator[str]:
 def _findings(about: CardFacts) -> Iterator[str]:
     source = about.provenance
     for finding in () if source is None else source.result.get("findings", ()):
-        yield f"- {_plain(finding)}"
+        yield f"- {plain(finding)}"
 
 
 def _reproduction(about: CardFacts) -> Iterator[str]:
@@ -336,7 +340,9 @@ def _reproduction(about: CardFacts) -> Iterator[str]:
     small = " --int8" if about.int8 else ""
     yield (
         f"With overproof {__version__} and the data listed above:\n\n```\noverproof run experiment.yaml --out run\n"
-        f"overproof export run/students/seed-{source.seed}/{source.row} --out export{small}\n```"
+        f"overproof export run/students/seed-{source.seed}/{source.row} --out export{small}\n```\n\n"
+        "Relative paths in `experiment.yaml` start at the folder in which the run was made: give the commands there, "
+        "with the path of this `experiment.yaml`."
     )
 
 
@@ -344,6 +350,11 @@ def _citation(about: CardFacts) -> Iterator[str]:
     papers = [] if about.provenance is None else about.provenance.papers()
     if papers:
         yield "```bibtex\n" + "\n".join(paper.bibtex().strip() for paper in papers) + "\n```"
+
+
+def _learned(about: CardFacts) -> bool:
+    """Whether the student learned from a teacher's answers; so it is said of one without a run."""
+    return about.provenance is None or about.provenance.learned_answers
 
 
 def _accuracy(source: Provenance) -> str:
@@ -357,41 +368,9 @@ def _accuracy(source: Provenance) -> str:
         independent /= CROSS_VALIDATED
     right = round(metrics["accuracy"] * num) / num * independent
     low, high = accuracy_interval(right, independent)
-    return f"{_percent(metrics['accuracy'])} (95 % interval {_percent(low)} to {_percent(high)}, {num:,} examples)"
-
-
-def _mean_text(summary: Mapping[str, Any]) -> str:
-    if not summary:
-        return ""
-    known = summary["low"] is not None
-    return _percent(summary["mean"]) + (f" [{_percent(summary['low'])}, {_percent(summary['high'])}]" if known else "")
-
-
-def _gain(summary: Mapping[str, Any]) -> str:
-    if summary["difference"] is None or summary["method"] == summary["baseline"]:
-        return ""
-    ends = summary["difference_low"], summary["difference_high"]
-    interval = f" [{_points(ends[0])}, {_points(ends[1])}]" if None not in ends else ""
-    return _points(summary["difference"]) + interval
+    return f"{percent(metrics['accuracy'])} (95 % interval {percent(low)} to {percent(high)}, {num:,} examples)"
 
 
 def _names(inputs: Sequence[GraphInput]) -> str:
     shown = ", ".join(each.name for each in inputs[:5])
     return shown + (", …" if len(inputs) > 5 else "")
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"
-
-
-def _points(share: float) -> str:
-    return f"{100 * share:+z.1f}"
-
-
-def _plain(text: str) -> str:
-    """One line, with HTML markup escaped."""
-    return " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-
-
-def _cell(text: str) -> str:
-    return " ".join(text.split()).replace("|", "\\|").replace("`", "'")

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -57,11 +57,33 @@ class Provenance:
         """The summary of a row over all seeds, with intervals; empty where there is none."""
         return next((each for each in self.result.get("summary", ()) if each["method"] == row), {})
 
+    @property
+    def used(self) -> MethodOptions | None:
+        """The same, of a search the row that was chosen."""
+        row = self.facts.get("search", {}).get("row")
+        if self.options is None or row is None:
+            return self.options
+        return MethodOptions(method=row["method"], options=row.get("options", {}))
+
+    @property
+    def learned_answers(self) -> bool:
+        """Whether the student learned from a teacher's answers, and not from labels alone."""
+        if self.used is None:
+            return False
+        built = self.used.build()
+        return self.facts["num_pool"] > 0 or built.reads_labelled_answers or built.initial == "teacher"
+
     def papers(self) -> list[Paper]:
         """The papers to cite for this row and its teacher."""
-        each = self.options
-        found = [] if each is None else papers_of([(each.method, each.build())])
-        rounds = each is not None and bool(each.rounds.most)
+        each, used = self.options, self.used
+        if each is None or used is None:
+            return []
+        if not self.learned_answers:
+            built = used.build()
+            # The objective of the pool is not used.
+            return papers_of([(used.method, replace(built, pool=built.labelled))])
+        found = papers_of([(each.method, each.build()), (used.method, used.build())])
+        rounds = bool(each.rounds.most)
         found += [CO_TRAINING_1998] if rounds else []
         return found + ([STACKING_1992] if rounds or self.experiment.teacher.others else [])
 
