@@ -17,7 +17,7 @@ from overproof.data import Examples, Kind
 from overproof.data.wording import listed, reason
 from overproof.errors import InputError
 from overproof.models.frozen.texts import quiet
-from overproof.teachers.brought.cut_texts import cut_texts
+from overproof.teachers.brought.cut_texts import texts_cut_by
 from overproof.teachers.brought.decision import which
 from overproof.teachers.brought.hugging_face_config import (
     ADAPTER,
@@ -109,15 +109,7 @@ class HuggingFaceTeacher:
                 f"The {self.who} has weights in {self.stored_as}; they are computed with in float32, and transformers "
                 f"itself computes in {self.stored_as}, whose probabilities differ in the second or third digit."
             )
-        if isinstance(self.front, Texts):
-            front = self.front
-
-            def whole_lengths(some: Examples) -> Tensor:
-                assert isinstance(some.inputs, pa.Array)
-                return front.whole_lengths(some.inputs.to_pylist())
-
-            sentences += cut_texts(self.who, whole_lengths, front.max_tokens, examples)
-        return sentences
+        return [*sentences, *texts_cut_by(self.front, self.who, examples)]
 
     def _batches(self, examples: Examples) -> Iterator[tuple[Tensor, Mapping[str, Tensor]]]:
         if isinstance(self.front, Texts):
