@@ -34,7 +34,9 @@ printed on standard error, and `--quiet` omits them:
   `key`, `allowed`, `default`, `about`, `keys`, `names` (of students, teachers, methods).
 * `answers`: `format`, `tool` and `why`, `columns`, `ids`, `kind`, `classes`, `num_rows`, the first five `rows` (`id`,
   `label`, `probs`), `left_out` (counts by reason), `notes`, and what to `write` under `teacher`.
-* `run`, `demo`, `evaluate`: the run's `result.json` with rows, summary with intervals and verdicts, findings
+* `run`, `demo`, `evaluate`: the run's `result.json` with rows, summary with intervals and verdicts, findings, and the
+  `decision`: the student to deploy by `row` and `seed`, its own `accuracy` with `low` and `high`, the `mean` of the
+  row's `num_seeds` seeds, and the sentences on the terminal (null without students)
   (`evaluate --labels`: the counts and accuracies by model; with `--between` the counts, the difference, its interval
   and the verdict). `next`, `disagreements`: the counts and the file. `annotate`: the guarantee, its counts and both
   files. With `--dry-run` (`label` too) the plan: examples by role, steps or fits, memory, disk, seconds. `compare`:

@@ -80,7 +80,15 @@ def test_a_run_step_by_step_says_what_is_new_and_what_was_there(home, capsys):
     assert {key for key, when in finished.items() if when == "now"} == {(1, "hard")}
     assert len(finished) == 8
 
-    told(capsys, "evaluate", home / "run")
+    result = told(capsys, "evaluate", home / "run")
+    decision = result.pop("decision")
+    assert result == json.loads((home / "run/result.json").read_text())
+    own = {(row["method"], row["seed"]): row["metrics"]["accuracy"] for row in result["rows"]}
+    assert decision["accuracy"] == own[decision["row"], 0]
+    assert decision["low"] < decision["accuracy"] < decision["high"]
+    assert decision["mean"] == pytest.approx((own[decision["row"], 0] + own[decision["row"], 1]) / 2)
+    assert (decision["seed"], decision["num_seeds"]) == (0, 2)
+    assert decision["deploy"].startswith(f"Deploy {decision['row']} (seed 0, the first of 2). It is right ")
     page = told(capsys, "report", home / "run", "--out", home / "page.html")
     assert page == {"file": str(home / "page.html"), "num_bytes": (home / "page.html").stat().st_size}
 

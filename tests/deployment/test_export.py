@@ -385,7 +385,18 @@ def test_without_a_method_the_student_to_deploy_is_chosen_and_why_is_said(finish
     summary = {each["method"]: each for each in json.loads((finished / "result.json").read_text())["summary"]}
     better = [row for row in ("labelled_only", "slam") if summary[row]["verdict"] == "BEATS"]
     wanted = max(better, key=lambda row: summary[row]["mean"]) if better else summary["slam"]["baseline"]
-    assert f"Chosen: {wanted!r} is right {100 * summary[wanted]['mean']:.1f} %" in said
+    rows = json.loads((finished / "result.json").read_text())["rows"]
+    first, second = (row["metrics"]["accuracy"] for row in rows if row["method"] == wanted)
+    assert first != second
+    # Its own accuracy first, as in its card; then that of its row.
+    assert f"Chosen: {wanted!r} (seed 0) is right {100 * first:.1f} % [" in said
+    assert f"of the time on the test; mean of 2 seeds {100 * summary[wanted]['mean']:.1f} % [" in said
+    card = " ".join((tmp_path / "a/README.md").read_text().split())
+    assert f"Test accuracy: {100 * first:.1f} % (95 % interval" in card
+    assert f". Mean of the 2 seeds of its run: {100 * summary[wanted]['mean']:.1f} % [" in card
+    assert "; this student is of seed 0." in card
+    other = overproof.export(finished, tmp_path / "c", seed=1).why
+    assert other.startswith(f"{wanted!r} (seed 1) is right {100 * second:.1f} % [")
     assert json.loads((tmp_path / "a/manifest.json").read_text())["run"] == {"method": wanted, "seed": 0}
     # A run that is not evaluated cannot tell.
     unfinished = shutil.copytree(finished, tmp_path / "run")

@@ -16,7 +16,7 @@ from overproof.runs.folder.result_file import RunResult
 
 def result(folder: Path, accuracies: dict[str, tuple[str, list[float]]], tallies=()) -> RunResult:
     rows = [
-        Row(method=name, seed=seed, role=role, metrics={"accuracy": value, "macro_f1": value / 2})
+        Row(method=name, seed=seed, role=role, metrics={"accuracy": value, "macro_f1": value / 2, "num_examples": 1000})
         for name, (role, values) in accuracies.items()
         for seed, value in enumerate(values)
     ]
@@ -49,10 +49,14 @@ def test_a_method_that_beats_is_deployed_with_its_worth_in_words(tmp_path):
             },
         )
     )
-    assert found.deploy.startswith("Deploy auto (seed 0). It is right 75.5 % [")
-    assert "15.0 points above training on your labels alone" in found.deploy
+    assert found.deploy.startswith(
+        "Deploy auto (seed 0, the first of 2). It is right 75.0 % [72.2, 77.6] of the time on "
+    )
+    assert "on the test; mean of 2 seeds 75.5 % [" in found.deploy
+    assert "that mean is 15.0 points above training on your labels alone" in found.deploy
     assert "'hard'" in found.deploy
-    assert found.deploy.endswith("Macro F1 37.8 %, 2.3 MB.")
+    assert found.deploy.endswith("Macro F1 37.5 %, 2.3 MB.")
+    assert (found.row, found.seed, found.accuracy, found.mean, found.num_seeds) == ("auto", 0, 0.75, 0.755, 2)
     assert found.beware == ()
     assert found.steps == (("deploy it", f"overproof export {tmp_path} --out x-student"),)
 
@@ -83,7 +87,11 @@ def test_where_nothing_is_certain_the_next_labels_are_named(tmp_path):
     assert found.deploy.startswith("Deploy labelled_only")
     assert any("--purpose verdict --between slam,labelled_only" in command for _, command in found.steps)
     assert all(f"'{tmp_path}/a folder'" in command for _, command in found.steps)
-    assert found.beware == ("The teacher itself is right 90.0 % of the time; the student is smaller, not better.",)
+    assert found.beware == (
+        "The teacher itself is right 90.0 % of the time (mean of 2 seeds); the student is smaller, not better.",
+        "The 1000 examples that judge cannot tell slam from hard (+0.5 points [-18.6, +19.6]); even 100 times as many "
+        "would not, if that difference is the true one.",
+    )
 
 
 def test_examples_too_few_to_tell_say_how_many_would():
@@ -104,9 +112,29 @@ def test_examples_too_few_to_tell_say_how_many_would():
         "difference is the true one."
     ]
     assert said(100, 2, times=2) == []
-    assert "about 200 would with as many times the seeds, if" in said(100, 2, seeds=2)[0]
+    # Twice the examples, and a little more than 1.9 times the two seeds.
+    assert "; about 200 with 4 seeds would, if" in said(100, 2, seeds=2)[0]
     # What is decided, and what does not differ at all, needs none.
     assert said(100, 20) == said(100, 0) == []
+
+
+@pytest.mark.parametrize("seeds", [[0.62, 0.70, 0.72], [0.72, 0.62, 0.70]])
+def test_what_is_said_of_the_student_is_of_its_seed_and_no_seed_is_chosen_by_the_test(tmp_path, seeds):
+    label = torch.tensor([0] * 30 + [1] * 20)
+    tallies = [
+        tally("hard", seed, torch.nn.functional.one_hot(named, 2).float(), label, None)
+        for seed, named in enumerate([torch.zeros(50, dtype=torch.long), label, label])
+    ]
+    found = decision_of(result(tmp_path, {"hard": ("conventional", seeds)}, tallies))
+    assert found.deploy.startswith(f"Deploy hard (seed 0, the first of 3). It is right {100 * seeds[0]:.1f} % [")
+    assert "; mean of 3 seeds 68.0 % [" in found.deploy
+    assert found.beware[:2] == ("Recall: a 100 %, b 0 %.", "It hardly ever names 'b'.")
+    # One seed is its own mean.
+    alone = decision_of(result(tmp_path, {"hard": ("conventional", [0.62])}))
+    assert alone.deploy.startswith(
+        "Deploy hard (seed 0). It is right 62.0 % [59.0, 65.0] of the time on the test, and no"
+    )
+    assert "mean" not in alone.deploy
 
 
 def test_a_gain_over_the_labels_that_may_be_chance_is_called_that(tmp_path):
@@ -114,7 +142,7 @@ def test_a_gain_over_the_labels_that_may_be_chance_is_called_that(tmp_path):
         accuracies = {"labelled_only": ("reference", [0.70, 0.71]), "hard": ("conventional", [*hard])}
         return decision_of(result(tmp_path, accuracies)).deploy
 
-    assert "2.0 points above training on your labels alone, which may be chance" in said(0.69, 0.76)
+    assert "that mean is 2.0 points above training on your labels alone, which may be chance" in said(0.69, 0.76)
     assert "2.0 points above training on your labels alone." in said(0.72, 0.73)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from overproof.commands.main import main
 from overproof.data.ids import text_ids
-from overproof.deployment.provenance import chosen_row
+from overproof.deployment.provenance import chosen_student
 from overproof.errors import InputError
 from overproof.evaluation.staged_draws import Stage, draw_weights
 from overproof.models import load_student
@@ -313,7 +313,7 @@ def test_the_least_sure_rows_are_no_draw(world, tmp_path, capsys):
     everything = asked(folder / "run", tmp_path / "all.csv", "--rule", "least_sure", num=5000)
     assert rows == everything[:30]
     run = open_run(folder / "run")
-    student = load_student(folder / "run" / "students" / "seed-0" / chosen_row(folder / "run").row)
+    student = load_student(folder / "run" / "students" / "seed-0" / chosen_student(folder / "run").row)
     examples, _ = without_answers(run.experiment, None, Caches())
     margins = student.probs(student.encode(examples)).topk(2, dim=1).values.diff(dim=1).abs()[:, 0]
     by_id = dict(zip(examples.keys.to_pylist(), margins.tolist(), strict=True))

@@ -182,10 +182,10 @@ def chosen(folder: Path, calibrated: bool) -> Path:
 
     if not holds_run(folder):
         return folder
-    from overproof.deployment.provenance import chosen_row, student_folder
+    from overproof.deployment.provenance import chosen_student, student_folder
     from overproof.runs.experiment import load
 
-    found = chosen_row(folder)
+    found = chosen_student(folder)
     if calibrated and load(folder / "experiment.yaml").data.has_test:
         raise InputError(
             f"{folder} is a run, whose student is chosen on the test, and --calibrate may hold rows of it: export it "

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from overproof.data import Examples, repeats_in
-from overproof.deployment.provenance import chosen_row
+from overproof.deployment.provenance import chosen_student
 from overproof.errors import InputError
 from overproof.evaluation.annotation import accepted_by_rank, certified_cutoff, num_before
 from overproof.models.importing import allowing
@@ -182,7 +182,7 @@ def annotate(
         if not 0 < confidence < 1:
             raise InputError(f"Option --confidence is {confidence:g}; it must be strictly between 0 and 1.")
     seed = seed_of(run, seed)
-    row = row or chosen_row(run.folder).row
+    row = row or chosen_student(run.folder).row
     folder = trained(run, seed, row)
     run.begin()
     pool = run.seed_roles(seed).pool

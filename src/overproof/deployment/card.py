@@ -13,8 +13,7 @@ from overproof.deployment.graph import GraphInput
 from overproof.deployment.int8 import Int8Cost
 from overproof.deployment.provenance import Provenance
 from overproof.errors import visible
-from overproof.evaluation.paired import CROSS_VALIDATED
-from overproof.functional.intervals import accuracy_interval
+from overproof.evaluation.deployable import own_accuracy
 from overproof.models import EmbeddingEncoder, NgramEncoder, Student, TableEncoder
 from overproof.teachers import spoken
 from overproof.teachers.options import ScorerOptions
@@ -126,6 +125,12 @@ def _summary(about: CardFacts) -> Iterator[str]:
         yield f"\n{'Test accuracy' if judged.kind == 'test' else 'Accuracy'}: {interval}."
     else:
         yield "\nIts run is not evaluated yet: its accuracy is unknown."
+    over_seeds = source.summary(source.row)
+    if over_seeds and over_seeds["num_seeds"] > 1:
+        yield (
+            f"Mean of the {over_seeds['num_seeds']} seeds of its run: {mean_text(over_seeds)}; this student is of seed "
+            f"{source.seed}."
+        )
     if judged.kind == "cross-validation":
         yield judged.sentence()
     verdict = source.summary(source.row).get("verdict")
@@ -362,13 +367,11 @@ def _accuracy(source: Provenance) -> str:
     if not metrics:
         return ""
     num = int(metrics["num_examples"])
-    # Test examples of one group are not independent, nor are cross-validated rows.
-    independent = metrics.get("num_independent", num)
-    if source.judged_on.kind == "cross-validation":
-        independent /= CROSS_VALIDATED
-    right = round(metrics["accuracy"] * num) / num * independent
-    low, high = accuracy_interval(right, independent)
-    return f"{percent(metrics['accuracy'])} (95 % interval {percent(low)} to {percent(high)}, {num:,} examples)"
+    accuracy, low, high = own_accuracy(metrics, cross_validated=source.judged_on.kind == "cross-validation")
+    assert accuracy is not None
+    assert low is not None
+    assert high is not None
+    return f"{percent(accuracy)} (95 % interval {percent(low)} to {percent(high)}, {num:,} examples)"
 
 
 def _names(inputs: Sequence[GraphInput]) -> str:

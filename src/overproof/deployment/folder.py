@@ -14,7 +14,7 @@ from overproof.data.examples import build as examples_of
 from overproof.deployment.card import CardFacts, card
 from overproof.deployment.graph import GraphInput, graph_inputs, graph_logits, onnx_bytes
 from overproof.deployment.int8 import Int8Cost, int8_cost, quantised
-from overproof.deployment.provenance import Provenance, chosen_row, provenance_of, student_folder
+from overproof.deployment.provenance import Provenance, chosen_student, provenance_of, student_folder
 from overproof.deployment.web import WEB, WEB_FILES, check_web, runtime_files, web_files
 from overproof.errors import InputError
 from overproof.models import NgramEncoder, Student, TableEncoder, TokenEncoder, body_of, load_student
@@ -23,7 +23,7 @@ from overproof.models.saved.data_columns import DataColumns, columns_of, with_co
 from overproof.models.saved.seen_rows import SEEN, SeenRows, listed_examples, seen_rows
 from overproof.models.tables import EmptyColumn, NumberColumn, TableColumn
 from overproof.runs.experiment import dump
-from overproof.runs.folder.resume import experiment_in, holds_run
+from overproof.runs.folder.resume import holds_run
 from overproof.storage import atomic
 from overproof.storage.manifest import MANIFEST, manifest_of, write_folder
 from overproof.storage.one_writer import LOCK, writing
@@ -50,7 +50,7 @@ class Exported:
         files: Their names; of a page with its folder, as `web/index.html`.
         inputs: The inputs of the graph.
         cost: The change in accuracy by int8 weights; None without `int8` or without labelled examples.
-        why: Why this row of a run was chosen; empty where it was named.
+        why: Which student of a run was chosen, its accuracy, and why; empty where its row was named.
     """
 
     folder: Path
@@ -82,7 +82,7 @@ def export(
         folder: Output folder, created if missing; an earlier export in it is replaced, other files raise an error.
         method: For a run, the row of the table; by default the best one that beats plain distillation on the test, or
             without any the best plain row.
-        seed: For a run, the seed; by default its first.
+        seed: For a run, the seed; by default its first, so that none is chosen by the test.
         int8: Also write a graph with int8 weights; the card reports the change in accuracy on the run's test set.
         web: Also write the folder `web`, a static page that classifies a typed text in the browser; for `ngram`.
         runtime: The folder of the npm package onnxruntime-web, three of whose files go into `web`; without it they are
@@ -128,8 +128,8 @@ def _exported(
     else:
         run = Path(source)
         if not method and holds_run(run):
-            chosen = chosen_row(run)
-            method, why = chosen.row, f"{chosen.why}; seed {experiment_in(run).seeds[0] if seed is None else seed}"
+            chosen = chosen_student(run, seed)
+            method, why = chosen.row, chosen.why
         place = student_folder(source, method, seed)
         student, provenance = load_student(place, allow_import=allow_import), provenance_of(place)
         columns = columns_of(place)

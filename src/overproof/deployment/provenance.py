@@ -143,11 +143,12 @@ def student_folder(source: Path | str, method: str = "", seed: int | None = None
     raise InputError(f"Run {str(source)!r} has, of seed {seeds[0]}, {found}; there are {listed(trained) or 'none'}.")
 
 
-def chosen_row(run: Path) -> Deployable:
-    """The row of a finished run that is to be deployed, and why.
+def chosen_student(run: Path, seed: int | None = None) -> Deployable:
+    """The student of a finished run that is to be deployed, and why.
 
     Args:
         run: The run's folder.
+        seed: Of the student; None for the run's first.
 
     Raises:
         InputError: The run is not evaluated yet, so nothing tells its rows apart.
@@ -159,7 +160,7 @@ def chosen_row(run: Path) -> Deployable:
             f"with --method; there are {listed(dict.fromkeys(trained)) or 'none'}."
         )
     result = read_result(run)
-    found = deployable(result.summary)
+    found = deployable(result.summary, result.rows, seed=seed)
     if found is None:
         raise InputError(
             f"{str(run)!r} is {result.judged_on.words()}, so nothing tells its rows apart: name one with --method; "

@@ -49,7 +49,7 @@ def accuracy_interval(num_right: float | int, num: float | int, *, level: float 
 
     Args:
         num_right: In 0..num, perhaps not whole.
-        num: Number of independent test examples, at least 1.
+        num: Number of independent test examples, above 0; below 1 where few groups of unequal size are cross-validated.
         level: In (0, 1).
 
     Returns:
@@ -67,8 +67,8 @@ def accuracy_interval(num_right: float | int, num: float | int, *, level: float 
 
     Source: Wilson (1927), Probable inference, the law of succession, and statistical inference, JASA 22.
     """
-    if not 0 <= num_right <= num or num < 1:
-        raise InputError(f"{num_right} right of {num} is not an accuracy: 0 <= right <= number and number >= 1.")
+    if not 0 <= num_right <= num or num <= 0:
+        raise InputError(f"{num_right} right of {num} is not an accuracy: 0 <= right <= number and number > 0.")
     z2 = _normal_quantile((1 + level) / 2) ** 2
     middle = (num_right + z2 / 2) / (num + z2)
     half = (z2 * (num_right * (num - num_right) / num + z2 / 4)) ** 0.5 / (num + z2)

@@ -5,7 +5,6 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import fmean
 
 from overproof.data.wording import listed
 from overproof.evaluation.confusions import Tally
@@ -21,7 +20,9 @@ from overproof.runs.folder.resume import experiment_in, holds_run, student_folde
 HARDLY = 0.2
 """A class is hardly named where it is predicted for fewer than this share of as many examples as it has."""
 ENOUGH = 10
-"""Fewest examples of a class, over all seeds, of which that is said."""
+"""Fewest examples of a class of which that is said."""
+HOPELESS = 100
+"""Of more than so many times the examples no number is named."""
 SHOWN = 8
 """So many classes have their recall; of more of them the lowest."""
 
@@ -31,11 +32,25 @@ class Decision:
     """What to do after a run.
 
     Args:
+        row: The row of the student to deploy.
+        seed: Its seed.
+        accuracy: Of this student, with its 95 % interval; None where it is unknown.
+        low: Lower end of the interval.
+        high: Its upper end.
+        mean: Accuracy of the row, the mean over its seeds.
+        num_seeds: Number of these seeds.
         deploy: Which student to deploy, and what it is worth.
         beware: How much of each class it finds and what is not well with it, in sentences.
         steps: Commands that come next: what for, and the command.
     """
 
+    row: str
+    seed: int
+    accuracy: float | None
+    low: float | None
+    high: float | None
+    mean: float
+    num_seeds: int
     deploy: str
     beware: tuple[str, ...]
     steps: tuple[tuple[str, str], ...]
@@ -47,24 +62,24 @@ def decision_of(found: RunResult) -> Decision | None:
     Args:
         found: The run's result.
     """
-    chosen = deployable(found.summary)
+    chosen = deployable(found.summary, found.rows)
     if chosen is None:
         return None
     row = next(each for each in found.summary if each.method == chosen.row)
-    seed = next(facts["seed"] for facts in found.students if facts["method"] == chosen.row)
-    worth = [f"It {chosen.why.removeprefix(repr(chosen.row)).strip()}"]
+    seed = chosen.seed
+    worth = [f"It {chosen.worth}"]
     labels = next((each for each in found.summary if each.method == LABELLED_ONLY), None)
     if labels is not None and labels is not row:
         points = 100 * (row.mean - labels.mean)
         low, high = labels.difference_low, labels.difference_high
         unsure = labels.baseline == row.method and low is not None and high is not None and low <= 0 <= high
+        of = "that mean is " if row.num_seeds > 1 else ""
         worth.append(
-            f"{abs(points):.1f} points {'above' if points >= 0 else 'below'} training on your labels alone"
+            f"{of}{abs(points):.1f} points {'above' if points >= 0 else 'below'} training on your labels alone"
             f"{', which may be chance' if unsure else ''}"
         )
-    own = [each.metrics for each in found.rows if each.method == row.method]
-    macro = [metrics["macro_f1"] for metrics in own if "macro_f1" in metrics]
-    about = [f"macro F1 {100 * fmean(macro):.1f} %"] if macro else []
+    own = next(each.metrics for each in found.rows if (each.method, each.seed) == (row.method, seed))
+    about = [f"macro F1 {100 * own['macro_f1']:.1f} %"] if "macro_f1" in own else []
     about += _costs(found, chosen.row, seed)
     folder = shlex.quote(str(found.folder))
     allow = _code_option(found.folder)
@@ -77,13 +92,23 @@ def decision_of(found: RunResult) -> Decision | None:
             f"overproof next {folder} --purpose verdict --between {shlex.quote(between)} --out to_label.csv{allow}"
         )
         steps.append((what, command))
+    # What is said of classes is said of this student.
+    tallies = [each for each in found.tallies if each.seed == seed]
     beware = [
-        *filter(None, [recalls(found.tallies, row.method, found.class_names)]),
-        *_beware(found, row),
+        *filter(None, [recalls(tallies, row.method, found.class_names)]),
+        *_beware(found, row, tallies),
         *([] if rival is None else rows_that_would_tell(rival)),
     ]
+    first = f", the first of {row.num_seeds}" if row.num_seeds > 1 else ""
     return Decision(
-        deploy=f"Deploy {chosen.row} (seed {seed}). {'; '.join(worth)}.{_sentence(about)}",
+        row=chosen.row,
+        seed=seed,
+        accuracy=chosen.accuracy,
+        low=chosen.low,
+        high=chosen.high,
+        mean=row.mean,
+        num_seeds=row.num_seeds,
+        deploy=f"Deploy {chosen.row} (seed {seed}{first}). {'; '.join(worth)}.{_sentence(about)}",
         beware=tuple(beware),
         steps=tuple(steps),
     )
@@ -100,14 +125,18 @@ def rows_that_would_tell(row: Summary) -> list[str]:
     low, high, points = row.difference_low, row.difference_high, row.difference
     if row.verdict != "INCONCLUSIVE" or low is None or high is None or not points or not row.num_judged:
         return []
-    exact = row.num_judged * ((high - low) / 2 / points) ** 2
+    times = ((high - low) / 2 / points) ** 2
+    exact = row.num_judged * times
     step = 10 ** max(0, math.floor(math.log10(exact)) - 1)
     needed = math.ceil(exact / step) * step
-    seeds = " with as many times the seeds" if row.num_pairs > 1 else ""
+    if times > HOPELESS:
+        would = f"even {HOPELESS} times as many would not"
+    else:
+        seeds = f" with {math.ceil(row.num_pairs * times):,} seeds" if row.num_pairs > 1 else ""
+        would = f"about {needed:,}{seeds} would"
     return [
         f"The {row.num_judged} examples that judge cannot tell {row.method} from {row.baseline} ({100 * points:+.1f} "
-        f"points [{100 * low:+.1f}, {100 * high:+.1f}]); about {needed:,} would{seeds}, if that difference "
-        f"is the true one."
+        f"points [{100 * low:+.1f}, {100 * high:+.1f}]); {would}, if that difference is the true one."
     ]
 
 
@@ -160,14 +189,16 @@ def _true(matrices: Sequence[Sequence[Sequence[int]]]) -> list[int]:
     return [sum(map(sum, lines)) for lines in zip(*matrices, strict=True)]
 
 
-def _beware(found: RunResult, row: Summary) -> list[str]:
+def _beware(found: RunResult, row: Summary, tallies: Sequence[Tally]) -> list[str]:
     sentences = []
-    if lost := hardly_named(found.tallies, row.method, found.class_names):
+    if lost := hardly_named(tallies, row.method, found.class_names):
         sentences.append(f"It hardly ever names {listed(lost)}.")
     teacher = next((each for each in found.summary if each.method == "teacher"), None)
     if teacher is not None and teacher.low is not None and row.high is not None and teacher.low > row.high:
+        mean = f" (mean of {teacher.num_seeds} seeds)" if teacher.num_seeds > 1 else ""
         sentences.append(
-            f"The teacher itself is right {100 * teacher.mean:.1f} % of the time; the student is smaller, not better."
+            f"The teacher itself is right {100 * teacher.mean:.1f} % of the time{mean}; the student is smaller, not "
+            f"better."
         )
     return sentences
 

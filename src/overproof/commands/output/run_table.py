@@ -1,6 +1,7 @@
 """The result and the plan of a run on a terminal."""
 
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -20,7 +21,7 @@ def show_result(result: "RunResult", as_json: bool, noted: "Collection[str]" = (
 
     Args:
         result: The run's.
-        as_json: Print result.json instead.
+        as_json: Print result.json instead, with the decision.
         noted: Findings that stand among the messages of this command already; they are not printed again where messages
             and results go to the same place.
     """
@@ -30,11 +31,12 @@ def show_result(result: "RunResult", as_json: bool, noted: "Collection[str]" = (
 
     if not leads():
         return
+    decision = decision_of(result)
     if as_json:
-        print_json(json.loads((result.folder / "result.json").read_text()))
+        content = json.loads((result.folder / "result.json").read_text())
+        print_json({**content, "decision": None if decision is None else asdict(decision)})
         return
     console = results()
-    decision = decision_of(result)
     if decision is not None:
         console.print(decision.deploy, style="bold", soft_wrap=True)
         for sentence in decision.beware:
@@ -67,8 +69,6 @@ def show_plan(experiment: "Experiment", folder: "Path", as_json: bool, allow_imp
     Raises:
         InputError: The disk has too little room for it.
     """
-    from dataclasses import asdict
-
     from overproof.runs.plan import check_room, dry_run
 
     found = dry_run(experiment, allow_import=allow_import)

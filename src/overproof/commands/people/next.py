@@ -133,14 +133,14 @@ def _for_teacher(
     allow_import: list[str],
     as_json: bool,
 ) -> None:
-    from overproof.deployment.provenance import chosen_row
+    from overproof.deployment.provenance import chosen_student
     from overproof.runs.asking.next_rows import draw_next, write_next
     from overproof.runs.people.to_label import check_to_label
     from overproof.runs.pipeline import open_run
 
     check_to_label(file)
     run = open_run(folder, allow_import=allow_import)
-    found = draw_next(run, budget=budget, rule=rule.value, row=row or chosen_row(folder).row, seed=seed)
+    found = draw_next(run, budget=budget, rule=rule.value, row=row or chosen_student(folder).row, seed=seed)
     write_next(found, file)
     stage = found.stage
     if as_json:
