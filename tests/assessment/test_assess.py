@@ -213,7 +213,7 @@ def test_peer_rounds_are_recommended_exactly_where_the_features_add_information(
         assert set(found.log_losses) == {"teacher", "labels alone", "both"}
     other, same, noise = assessments
     assert other.recommendation == "slam, rounds: 3"
-    assert other.yaml == "methods: [{method: slam, rounds: 3}]"
+    assert other.yaml == "methods: [{method: slam, name: slam_rounds, rounds: 3}]"
     assert other.log_losses["both"] < min(other.log_losses["teacher"], other.log_losses["labels alone"])
     assert same.recommendation == "hard"
     sure = Estimate(mean=1.0, low=0.96, high=1.0)
@@ -363,6 +363,8 @@ def test_an_assessment_is_a_page(tmp_path):
     made = assessment_page(replace(found, share_by_class={"<b>": 1.0, "green": 0.0, "blue": 0.0}), "who & what")
     assert f"Recommendation: {found.recommendation}" in made
     assert f"In the experiment: {found.yaml}" in made
+    # What no student can read is not called what a student reaches.
+    assert "reads the teacher&#39;s answer to the row itself, which a student does not: expect less" in made
     assert "who &amp; what" in made
     assert "<b>" not in made
     assert "<script" not in made

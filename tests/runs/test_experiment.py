@@ -126,8 +126,14 @@ BAD = {
         [],
         "'pool' is a group of parts",
     ),
-    "one row twice": (content(methods=["slam", "slam"]), [], "holds slam twice"),
-    "one seed twice": (content(seeds=[1, 1]), [], "holds 1 twice"),
+    "one row twice": (content(methods=["slam", "slam"]), [], "holds slam twice, with the same options; leave one"),
+    "two rows of a name": (
+        content(methods=["slam", {"method": "slam", "rounds": 3}, {"method": "hard", "name": "slam_2"}]),
+        [],
+        "holds slam twice, and every row needs a name of its own; write one of them as "
+        "`{method: slam, name: slam_3, rounds: {most: 3}}`.",
+    ),
+    "one seed twice": (content(seeds=[1, 1, 2]), [], "holds 1 twice; write each once: `seeds: [1, 2]`."),
     "no seeds": (content(seeds=[]), [], "'seeds'"),
     "no data": ({}, [], "'data' is missing"),
     "no file for a role": (

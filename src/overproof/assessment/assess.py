@@ -35,6 +35,10 @@ ACCURACY_STEPS = (0.5, 0.7, 0.8, 0.9, 0.95)
 """Edges of the bins in which pool examples are counted by expected accuracy."""
 DRIFT_LEVEL = 0.01
 """Level of the test that labelled and pool margins have the same distribution."""
+TOGETHER = (
+    "stacked, out of fold; it reads the teacher's answer to the row itself, which a student does not: expect less"
+)
+"""What the accuracy of teacher and labels together is."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,7 +66,8 @@ class Assessment:
         alone_where_wrong: The same, where the teacher is wrong.
         log_losses: Of the teacher, the probe, and both stacked, out of fold, in nats.
         both_gain: Log-loss of the better of the two less that of both stacked, in nats, with its interval.
-        ceiling: Accuracy of teacher and probe stacked, out of fold: an estimate of what a student can reach.
+        ceiling: Accuracy of teacher and probe stacked, out of fold. It reads the teacher's answer to the row itself,
+            which no student has: expect less of a student.
         errors: Whether the errors are predictable from the inputs; None without features, and with too few errors or
             too few right answers.
         labels_needed: Number of labelled examples needed to tell teacher and probe apart; None where these suffice.
@@ -104,7 +109,9 @@ class Assessment:
     def yaml(self) -> str:
         """The line of an experiment that has the recommended method."""
         name, comma, more = self.recommendation.partition(",")
-        return f"methods: [{f'{{method: {name},{more}}}' if comma else name}]"
+        # A name of its own, so that the row can stand beside one of the plain method.
+        more = f"{{method: {name}, name: {name}_{more.partition(':')[0].strip()},{more}}}"
+        return f"methods: [{more if comma else name}]"
 
 
 def assess(

@@ -1,6 +1,6 @@
 """Write the HTML page of an assessment: the recommendation first, then its facts and charts."""
 
-from overproof.assessment.assess import ACCURACY_STEPS, DRIFT_LEVEL, Assessment
+from overproof.assessment.assess import ACCURACY_STEPS, DRIFT_LEVEL, TOGETHER, Assessment
 from overproof.assessment.estimates import Estimate
 from overproof.evaluation.confusions import MAX_MATRIX
 from overproof.report import charts
@@ -45,13 +45,7 @@ def _facts(assessment: Assessment) -> list[tuple[str, str, str]]:
     if assessment.alone_where_wrong is not None:
         facts.append(("where it errs", _written(assessment.alone_where_wrong), "the same, on the teacher's errors"))
     if assessment.ceiling is not None:
-        facts.append(
-            (
-                "both together",
-                _written(assessment.ceiling),
-                "stacked, out of fold: an estimate of what a student can reach",
-            )
-        )
+        facts.append(("both together", _written(assessment.ceiling), TOGETHER))
     if assessment.labels_needed is not None:
         facts.append(
             ("more labels", str(assessment.labels_needed), "in total would tell teacher and labels alone apart")

@@ -61,7 +61,7 @@ class CompareOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
         for option, names in (("labels", self.labels), ("students", [each.name for each in self.students])):
             twice = sorted({str(name) for name in names if list(names).count(name) > 1})
             if twice:
-                raise InputError(f"Option 'compare.{option}' holds {', '.join(twice)} twice; every cell needs its own.")
+                raise InputError(f"Option 'compare.{option}' holds {', '.join(twice)} twice; write each once.")
         return self
 
 

@@ -25,7 +25,7 @@ from overproof.options import InnerShare, Options, SeedList, check_file_name, va
 from overproof.papers import CO_TRAINING_1998, STACKING_1992, Paper
 from overproof.runs.changes import changed, read_yaml
 from overproof.runs.method_options import MethodOptions as MethodOptions
-from overproof.runs.method_options import spelt_out
+from overproof.runs.method_options import check_different_rows, spelt_out
 from overproof.teachers.options import ScorerOptions as ScorerOptions
 from overproof.teachers.options import TeacherOptions as TeacherOptions
 from overproof.training.options import TrainOptions
@@ -112,11 +112,10 @@ class Experiment(Options):
             object.__setattr__(self, "methods", tuple(each for each in self.methods if each.method not in left_out))
         if "seeds" not in self.model_fields_set and self.data.cross_validated:
             object.__setattr__(self, "seeds", SEEDS_OF_FOLDS)
-        rows = [each.row for each in self.rows()]
-        for names, what in ((rows, "methods"), ([str(seed) for seed in self.seeds], "seeds")):
-            twice = sorted({name for name in names if names.count(name) > 1})
-            if twice:
-                raise InputError(f"Option '{what}' holds {', '.join(twice)} twice; every row needs a name of its own.")
+        check_different_rows(self.rows())
+        if len(once := dict.fromkeys(self.seeds)) < len(self.seeds):
+            twice = next(seed for seed in once if self.seeds.count(seed) > 1)
+            raise InputError(f"Option 'seeds' holds {twice} twice; write each once: `seeds: {list(once)}`.")
         if self.data.without("labelled") and any(each.method == "labelled_only" for each in self.methods):
             raise InputError("Option 'methods' names 'labelled_only', but 'data.rows.labelled' is 0.")
         if self.data.without("labelled") and self.teacher.trained_here:

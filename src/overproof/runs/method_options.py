@@ -1,9 +1,13 @@
 """A row of the table, as an experiment names it: a method with its options."""
 
+from collections.abc import Sequence
+from itertools import count
 from typing import Annotated, Any, Literal
 
 import pydantic
+import yaml
 
+from overproof.errors import InputError
 from overproof.methods.composition import Method, override
 from overproof.methods.published import method
 from overproof.options import Options
@@ -46,6 +50,32 @@ class MethodOptions(Options):
         for path, value in self.options.items():
             built = override(built, path, value)
         return built
+
+
+def check_different_rows(rows: Sequence[MethodOptions]) -> None:
+    """Check that no two rows of a table have one name.
+
+    Args:
+        rows: Of the table.
+
+    Raises:
+        InputError: Two have.
+    """
+    first: dict[str, MethodOptions] = {}
+    for each in rows:
+        other = first.setdefault(each.row, each)
+        if other is each:
+            continue
+        if other.model_copy(update={"name": ""}) == each.model_copy(update={"name": ""}):
+            raise InputError(f"Option 'methods' holds {each.row} twice, with the same options; leave one of them out.")
+        names = {row.row for row in rows}
+        free = next(name for number in count(2) if (name := f"{each.row}_{number}") not in names)
+        own = each.model_dump(mode="json", exclude_defaults=True, exclude={"method", "name"})
+        line = {"method": each.method, "name": free, **own}
+        raise InputError(
+            f"Option 'methods' holds {each.row} twice, and every row needs a name of its own; write one of them as "
+            f"`{yaml.safe_dump(line, default_flow_style=True, width=2**30, sort_keys=False).strip()}`."
+        )
 
 
 def spelt_out(value: Any) -> Any:

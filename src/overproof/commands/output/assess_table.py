@@ -4,7 +4,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from overproof.assessment.assess import ACCURACY_STEPS, DRIFT_LEVEL, Assessment
+from overproof.assessment.assess import ACCURACY_STEPS, DRIFT_LEVEL, TOGETHER, Assessment
 
 BAR_WIDTH = 24
 """Width of a full bar in characters."""
@@ -28,7 +28,7 @@ def page(assessment: Assessment) -> RenderableType:
     if assessment.alone_where_wrong is not None:
         facts.add_row("where it errs", str(assessment.alone_where_wrong), "the same, on the teacher's errors")
     if assessment.ceiling is not None:
-        facts.add_row("both together", str(assessment.ceiling), "stacked, out of fold: what a student can reach")
+        facts.add_row("both together", str(assessment.ceiling), TOGETHER)
     if assessment.labels_needed is not None:
         facts.add_row(
             "more labels", str(assessment.labels_needed), "in total would tell teacher and labels alone apart"
