@@ -405,6 +405,27 @@ def test_without_a_method_the_student_to_deploy_is_chosen_and_why_is_said(finish
         overproof.export(unfinished, tmp_path / "b")
 
 
+def test_an_export_of_another_student_is_not_replaced(finished, tmp_path):
+    place = tmp_path / "a"
+    overproof.export(finished, place, method="slam", seed=1)
+    before = {each.name: each.read_bytes() for each in place.iterdir()}
+    for method, seed in (("slam", 0), ("hard", 1)):
+        with pytest.raises(InputError, match=r"holds the export of another student \(slam, seed 1\).* delete that one"):
+            overproof.export(finished, place, method=method, seed=seed)
+    # One that was cut short is of its student too.
+    (place / "manifest.json").unlink()
+    with pytest.raises(InputError, match="holds the export of another student, which"):
+        overproof.export(finished, place, method="slam", seed=0)
+    assert {each.name: each.read_bytes() for each in place.iterdir()} == {
+        name: data for name, data in before.items() if name != "manifest.json"
+    }
+    # The same student makes it whole again, also where its description is damaged.
+    for damaged in ("student.json", "manifest.json"):
+        (place / damaged).write_bytes(b"{")
+        overproof.export(finished, place, method="slam", seed=1)
+        assert {each.name: each.read_bytes() for each in place.iterdir()} == before
+
+
 def test_a_kill_leaves_no_manifest(finished, tmp_path, monkeypatch):
     student = finished / "students/seed-0/slam"
     overproof.export(student, tmp_path / "a")

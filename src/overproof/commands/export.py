@@ -10,7 +10,9 @@ from overproof.commands.output.terminal import AllowImport, AsJson, print_json, 
 
 def export(
     source: Annotated[Path, typer.Argument(metavar="STUDENT_OR_RUN", help="Folder of a student, or of a run.")],
-    folder: Annotated[Path, typer.Option("--out", help="Output folder; it must be empty or new.")],
+    folder: Annotated[
+        Path, typer.Option("--out", help="Output folder: empty, new, or with an export of the same student.")
+    ],
     method: Annotated[
         str,
         typer.Option(

@@ -1,9 +1,11 @@
 """Export a student to a folder that can be used without overproof: ONNX graph, weights, model card, text scorer."""
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,11 +23,12 @@ from overproof.models import NgramEncoder, Student, TableEncoder, TokenEncoder, 
 from overproof.models.date_column import DateColumn
 from overproof.models.saved.data_columns import DataColumns, columns_of, with_columns
 from overproof.models.saved.seen_rows import SEEN, SeenRows, listed_examples, seen_rows
+from overproof.models.student import ABOUT
 from overproof.models.tables import EmptyColumn, NumberColumn, TableColumn
 from overproof.runs.experiment import dump
 from overproof.runs.folder.resume import holds_run
 from overproof.storage import atomic
-from overproof.storage.manifest import MANIFEST, manifest_of, write_folder
+from overproof.storage.manifest import MANIFEST, described, manifest_of, write_folder
 from overproof.storage.one_writer import LOCK, writing
 from overproof.version import __version__
 
@@ -79,7 +82,8 @@ def export(
 
     Args:
         source: A student, its folder, or the folder of a run.
-        folder: Output folder, created if missing; an earlier export in it is replaced, other files raise an error.
+        folder: Output folder, created if missing; an export of the same student in it is replaced, that of
+            another student and other files raise an error.
         method: For a run, the row of the table; by default the best one that beats plain distillation on the test, or
             without any the best plain row.
         seed: For a run, the seed; by default its first, so that none is chosen by the test.
@@ -99,9 +103,9 @@ def export(
         ('model.onnx', 'student.safetensors', 'student.json', 'README.md', 'manifest.json')
 
     Raises:
-        InputError: No such student; the folder holds something else; the packages of the extra `onnx` are missing; the
-            student cannot be written as a graph, or the outputs of onnxruntime differ from those of torch; the student
-            has no page, or `runtime` is another folder.
+        InputError: No such student; the folder holds something else, or the export of another student; the packages of
+            the extra `onnx` are missing; the student cannot be written as a graph, or the outputs of onnxruntime differ
+            from those of torch; the student has no page, or `runtime` is another folder.
     """
     folder = Path(folder)
     if runtime is not None and not web:
@@ -143,6 +147,7 @@ def _exported(
     if runtime is not None:
         check_web(student)
     own = with_columns(student.files(), columns)
+    _check_same_student(folder, own)
     graph = onnx_bytes(student)
     _compare(graph, student, test)
     contents = {_GRAPH: graph}
@@ -216,6 +221,37 @@ def _check_folder(folder: Path) -> None:
         )
     if set(names) & set(_STUDENT) and _GRAPH not in names:
         raise InputError(f"{str(folder)!r} holds a student; choose another folder for the export.")
+
+
+def _check_same_student(folder: Path, own: Mapping[str, bytes]) -> None:
+    """Check that an export in the folder is of this student; one that is cut short or damaged beyond that is no matter.
+
+    Raises:
+        InputError: It is of another student.
+    """
+    manifest = _json(folder / MANIFEST)
+    listed = manifest.get("files")
+    if isinstance(listed, dict) and all(listed.get(name) == described(own[name]) for name in _STUDENT):
+        return
+    there, about = _json(folder / ABOUT), json.loads(own[ABOUT])
+    # Columns of the data and what else may be added to that file make no other student.
+    if not there or all(there.get(name) == about[name] for name in ("student", "encoder", "class_names", "weights")):
+        return
+    run = manifest.get("run")
+    which = f" ({run.get('method')}, seed {run.get('seed')})" if isinstance(run, dict) else ""
+    raise InputError(
+        f"{str(folder)!r} holds the export of another student{which}, which this one would replace; choose another "
+        f"folder, or delete that one first."
+    )
+
+
+def _json(path: Path) -> dict[str, Any]:
+    """The object in a file; empty where there is none that can be read."""
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _remove_page(page: Path, *, keep: set[str]) -> None:
