@@ -74,6 +74,37 @@ def test_whole_numbers_and_few_values_are_found_where_they_are_the_same():
         assert student.seen.unsure(student.encoder, from_arrays(table(rows[800:]))).num == 0
 
 
+def test_gaps_have_no_digits():
+    rng = np.random.default_rng(0)
+
+    def with_gaps(num, digits, share=0.3):
+        rows = np.round(rng.normal(size=(num, 3)), digits)
+        rows[rng.random(num) < share, 1] = np.nan
+        return pa.table({f"c{i}": pa.array(column, from_pandas=True) for i, column in enumerate(rows.T)})
+
+    parts = from_arrays(with_gaps(1000, 2), missing="allow")
+    student = build("linear", [parts], class_names=["a", "b"], seed=0).trained_on(parts)
+
+    def unsure(table):
+        return student.seen.unsure(student.encoder, from_arrays(table, missing="allow"))
+
+    assert student.seen.lists[0].grid.rounding[1][0] == 2
+    assert unsure(with_gaps(300, 2)).num == 0
+    # Other digits are told as before, in every row with a value.
+    rounded = with_gaps(300, 1)
+    assert unsure(rounded).num == 300
+    # Few values in many rows may have few digits by chance.
+    few = rounded.set_column(1, "c1", pa.array([0.5, 1.0] + [None] * 298))
+    assert (
+        list(
+            unsure(
+                few.set_column(0, "c0", with_gaps(300, 2)["c0"]).set_column(2, "c2", with_gaps(300, 2)["c2"])
+            ).columns
+        )
+        == []
+    )
+
+
 def test_the_edges_of_cells_do_not_hide_a_copy():
     """Every number is moved by as much as is promised, one way or the other: whatever its cell, it is found."""
     rng = np.random.default_rng(0)

@@ -11,7 +11,7 @@ from overproof.models.encoders import Encoder, PlainTable
 from overproof.models.tables import NumberColumn, TableEncoder, numbers_of
 
 FEWEST = 20
-"""In fewer rows digits may be few by chance."""
+"""In fewer rows, or values of a column, digits may be few by chance."""
 
 _HALF_STEPS = {pa.float16(): 2.0**-11, pa.float32(): 2.0**-24}
 """Relative error of these types."""
@@ -57,8 +57,10 @@ def roundings_of(encoder: Encoder, rows: Float64[np.ndarray, "n D"], error: floa
     for slot in names_of(encoder):
         column = columns.get(slot)
         scale, mean = (column.std, column.mean) if column else (1.0, 0.0)
-        if len(rows) >= FEWEST:
-            result[slot] = rounding_of(rows[:, slot] * scale + mean, np.abs(rows[:, slot]) * scale * error)
+        # A missing number is encoded as the mean, whose digits are nobody's; the next slot marks it.
+        own = rows[rows[:, slot + 1] == 0, slot] if column and column.gaps else rows[:, slot]
+        if len(rows) >= FEWEST and len(own):
+            result[slot] = rounding_of(own * scale + mean, np.abs(own) * scale * error)
     return tuple(result)
 
 
@@ -117,6 +119,8 @@ def unsure_rows(
         if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
             continue
         values = numbers_of(column)
+        if np.isfinite(values).sum() < FEWEST:
+            continue
         own, theirs = rounding_of(values, np.zeros(len(values)), most=12), rounding[slot]
         size, same = np.abs(np.nan_to_num(values)), _same(own, theirs)
         coarser = np.zeros(len(known)) if same else np.maximum(_error(own, size), _error(theirs, size))
