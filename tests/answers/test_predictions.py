@@ -112,3 +112,17 @@ def test_a_row_that_is_no_distribution_is_refused_by_number(bad_row: list[float]
 def test_a_number_of_classes_that_does_not_fit_is_refused(num_classes: int, num_kept: int | None):
     with pytest.raises(InputError, match=r"class"):
         compress(torch.full((2, num_classes), 1 / num_classes), num_kept=num_kept)
+
+
+@pytest.mark.parametrize("num_classes", [2, 3, 7, 32, 33, 100, 1000])
+def test_an_answer_names_a_class_unless_all_are_alike_or_there_is_none(num_classes):
+    even, likelier = torch.full((num_classes,), 1 / num_classes), torch.full((num_classes,), 1 / num_classes)
+    likelier[-1] *= 1.01
+    last = torch.nn.functional.one_hot(torch.tensor(num_classes - 1), num_classes).float()
+    stored = compress(torch.stack([even, likelier / likelier.sum(), last, last]))
+    stored = stored.without(torch.tensor([False, False, False, True]))
+    assert stored.names_class.tolist() == [False, True, True, False]
+    if num_classes > 10:
+        # The ten that are kept are as likely as each other, and likelier than the rest.
+        ten = torch.zeros(num_classes).index_fill(0, torch.arange(10), 0.1)
+        assert compress(ten[None]).names_class.tolist() == [True]

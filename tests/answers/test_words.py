@@ -51,7 +51,7 @@ def test_answers_with_warts_are_read_counted_or_refused(tmp_path):
     with pytest.raises(InputError) as refused:
         read_answers(path, IDS, ABC, parsed=files)
     assert "no answer for 3 of the 6 examples of pool (empty (1), 'unknown' (1), 1 have no row)" in str(refused.value)
-    read = read_answers(path, IDS, ABC, parsed=files, unanswered="uniform")
+    read = read_answers(path, IDS, ABC, parsed=files, unanswered="none")
     assert read.pseudo_label.tolist()[:2] == [0, 1]
     assert read.probs()[[2, 3, 5]].double().numpy() == pytest.approx(1 / 3, abs=1e-3)
     assert files.spelling(path, "id", ABC).sentences("answers.csv") == [
@@ -62,7 +62,7 @@ def test_answers_with_warts_are_read_counted_or_refused(tmp_path):
 
 def test_a_confidence_beside_a_word_that_is_no_class_is_not_read(tmp_path):
     path = answers(tmp_path, ("1", "apple", "0.8"), ("2", "none of them", ""), head="id,label,confidence")
-    read = read_answers(path, IDS[:2], ABC, unanswered="uniform")
+    read = read_answers(path, IDS[:2], ABC, unanswered="none")
     assert read.probs().double().flatten().tolist() == pytest.approx([0.8, 0.1, 0.1, *[1 / 3] * 3], abs=1e-3)
 
 
@@ -124,7 +124,7 @@ def test_lists_of_votes_are_spelled_and_may_be_empty_as_single_answers_are(tmp_p
     lacks = lacking([path], IDS, ABC, parsed=files)
     assert lacks.mask.tolist() == [False, False, True, True, True, False]
     assert lacks.words == Counter({"": 2, "?": 1})
-    read = read_answers(path, IDS, ABC, unanswered="uniform", parsed=files)
+    read = read_answers(path, IDS, ABC, unanswered="none", parsed=files)
     third, half = [1 / 3] * 3, 0.5
     wanted = [half, half, 0, half, 0, half, *third, *third, *third, 0, 0, 1]
     assert read.probs().double().flatten().tolist() == pytest.approx(wanted, abs=1e-3)

@@ -65,6 +65,42 @@ def test_the_teacher_is_evaluated_by_the_same_function():
     assert found["accuracy"] == correct(probs, label).double().mean().item()
 
 
+def test_a_teacher_that_names_no_class_guesses_whatever_the_order_of_the_classes():
+    # Two rows of three classes are answered, the second wrongly; of the other two nothing is known.
+    third = [1 / 3] * 3
+    probs = torch.tensor([[1.0, 0, 0], [0, 1.0, 0], third, third])
+    label = torch.tensor([0, 2, 0, 2])
+    student = torch.eye(3)[torch.tensor([0, 2, 1, 2])]
+    for order in ([0, 1, 2], [2, 1, 0], [1, 2, 0]):
+        turned = torch.tensor(order).argsort()[label]
+        found = metrics(probs[:, order], turned, probs[:, order], guesses=True)
+        assert found["accuracy"] == pytest.approx((1 + 2 / 3) / 4)
+        # Of class 0: 1 + 1/3 hits, 2 labels, 1 + 2/3 predictions; of class 2: 1/3, 2 and 2/3.
+        assert found["macro_f1"] == pytest.approx((2 * (4 / 3) / (2 + 5 / 3) + 2 * (1 / 3) / (2 + 2 / 3)) / 2)
+        assert (found["agreement"], found["accuracy_where_teacher_wrong"], found["num_no_class"]) == (1, 0, 2)
+        assert correct(probs[:, order], turned, guesses=True).tolist() == pytest.approx([1, 0, 1 / 3, 1 / 3])
+        beside = metrics(student[:, order], turned, probs[:, order])
+        # Of the two answered rows it agrees on one; the teacher is wrong on the other.
+        assert (beside["agreement"], beside["accuracy_where_teacher_wrong"], beside["num_no_class"]) == (0.5, 1, 2)
+    silent = metrics(student, label, torch.full((4, 3), 1 / 3))
+    assert "agreement" not in silent
+    assert "accuracy_where_teacher_wrong" not in silent
+
+
+def test_guesses_are_in_the_interval_of_an_accuracy_by_their_share():
+    half = torch.tensor([1.0, 1.0, 0.5, 0.5], dtype=torch.float64)
+    rows = [Row(method="teacher", seed=seed, metrics={"accuracy": 0.75}, role="reference", correct=half, test="one")
+            for seed in range(2)]  # fmt: skip
+    found = summarise(rows[:1])[0]
+    assert (found.low, found.high) == accuracy_interval(3, 4)
+    # Two seeds: the normal interval of the mean of 1, 1, .5 and .5.
+    found = summarise(rows)[0]
+    assert found.high is not None
+    assert found.low == pytest.approx(0.75 - norm.ppf(0.975) * half.std().item() / 2)
+    guesses = [replace(each, metrics={"accuracy": 0.5}, correct=torch.full((4,), 0.5).double()) for each in rows]
+    assert (summarise(guesses)[0].low, summarise(guesses)[0].high) == accuracy_interval(2, 4)
+
+
 def test_a_teacher_never_wrong_leaves_a_key_out_and_json_takes_the_rest():
     student, label = answers()
     found = metrics(student, label, torch.nn.functional.one_hot(label, 5).double())

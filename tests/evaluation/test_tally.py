@@ -70,3 +70,10 @@ def test_a_sum_that_rounding_left_off_a_whole_number_draws_that_number():
     assert np.cumsum(inclusion)[-1] != 4
     generator = np.random.default_rng(0)
     assert {len(set(drawn_rows(inclusion, generator).tolist())) for _ in range(50)} == {4}
+
+
+def test_a_row_without_a_class_of_the_teacher_is_no_disagreement():
+    student = torch.tensor([[0.9, 0.1], [0.1, 0.9], [0.1, 0.9]])
+    teacher = torch.tensor([[0.2, 0.8], [0.5, 0.5], [0.5, 0.5]])
+    found = tally("hard", 0, student, torch.tensor([0, 1, 0]), teacher)
+    assert [each["row"] for each in found.disagreements] == [0]

@@ -268,3 +268,14 @@ def test_labels_that_are_no_rows_are_refused(rows, answers, tmp_path):
         distillation.loss({"logits": torch.zeros(2, 4)}, mine, 2)
     plain = CodedRows(rows=rows, place=torch.arange(2), num_classes=0)
     assert [plain[row]["label"] for row in range(2)] == [0, 1]
+
+
+def test_answers_that_give_all_classes_the_same_probability_are_no_class_to_learn(world, rows):
+    named = {f"r{row}": NAMES[world.teacher_probs[row].argmax()] for row in range(NUM)}
+    answers = {name: [float(each == word) for each in NAMES] for name, word in named.items()} | {"r50": [1 / 3] * 3}
+    for method, left_out in (("hard", 1), ("soft", 0)):
+        made = distillation_of(rows, answers, class_names=NAMES, method=method)
+        assert len(made.train_dataset) == NUM - left_out
+        assert (
+            any("1 rows without a label have an answer that gives every" in each for each in made.findings) == left_out
+        )

@@ -6,7 +6,16 @@ import torch
 from overproof.cross_fitting import folds
 from overproof.errors import InputError
 from overproof.functional.repeats import Repeats
-from overproof.noise import combine, combined_by_role, log_loss, named_posterior, stack
+from overproof.noise import (
+    combine,
+    combined_by_role,
+    global_accuracy,
+    log_loss,
+    named_posterior,
+    stack,
+    transition_matrix,
+)
+from overproof.noise.combination import hard_labels
 from overproof.synthetic import two_views
 
 
@@ -103,3 +112,26 @@ def test_nothing_to_combine_and_too_few_to_judge_are_refused():
         combine([], torch.tensor([0]), seed=0)
     with pytest.raises(InputError, match="2 are needed"):
         combined_by_role([{"labelled": torch.tensor([[0.5, 0.5]])}], {"labelled": torch.tensor([0])}, seed=0)
+
+
+def test_gaps_of_a_scorer_of_hard_labels_leave_the_others_to_decide():
+    world = two_views(400, 3, seed=0)
+    named = torch.nn.functional.one_hot(world.teacher_probs.argmax(dim=1), 3).double()
+    scores = {"labelled": named[:300], "pool": named[300:].clone()}
+    scores["pool"][:20] = 1 / 3
+    others = {"labelled": world.posterior[:300].double(), "pool": world.posterior[300:].double()}
+    labels = {"labelled": world.label[:300]}
+    found, combination = combined_by_role([scores, others], labels, seed=0)
+    assert hard_labels([torch.cat([*scores.values()])]) == (True,)
+    assert combination.posteriors[0] is not None
+    assert 1 not in combination.left_out
+    alone = combination.stacking([torch.full((20, 3), 1 / 3), others["pool"][:20]])
+    torch.testing.assert_close(found["pool"][:20], alone)
+    # Without the first scorer's weight in it, so that no class of it is in the answer.
+    assert (found["pool"][:20].argmax(dim=1) == others["pool"][:20].argmax(dim=1)).all()
+
+
+def test_an_answer_that_names_no_class_counts_evenly_in_a_transition_matrix():
+    answers = torch.tensor([[1.0, 0], [0.5, 0.5], [0, 1.0]])
+    assert transition_matrix(torch.tensor([0, 0, 1]), answers).tolist() == [[0.75, 0.25], [0.0, 1.0]]
+    assert global_accuracy(torch.tensor([0, 0, 1]), answers)[0] == pytest.approx(2.5 / 3)

@@ -147,8 +147,10 @@ def test_cross_validated_labels_without_an_answer(table, tmp_path):
     assert {row.method: row.metrics["num_examples"] for row in result.rows} == dict.fromkeys(
         ("teacher", "labelled_only", "hard", "soft"), 60
     )
-    # Two guesses of 60, of which the first class is the wrong one of one.
-    assert next(row for row in result.rows if row.method == "teacher").metrics["accuracy"] == pytest.approx(59 / 60)
+    # Two guesses of 60, each right half of the time.
+    teacher = next(row for row in result.rows if row.method == "teacher")
+    assert teacher.metrics["accuracy"] == pytest.approx(59 / 60)
+    assert teacher.metrics["num_no_class"] == 2
 
 
 def test_a_teacher_that_is_trained_on_the_labels_is_named(table):
@@ -178,13 +180,14 @@ def test_few_gaps_in_the_test_are_guesses(table):
     given = experiment(table, left_out=(190, 191, 200), unanswered="drop")
     roles = read_answered(given, None, Caches())
     sentence = (
-        "no answer to 3 of 40 test examples; each counts as a guess, all classes alike, where the teacher is judged"
+        "no answer to 3 of 40 test examples; each counts as a guess in the teacher's row, as 1/2 of a right answer, "
+        "and in no confusion, disagreement or agreement with it"
     )
     assert any(sentence in each for each in roles.remarks)
     files = {"test": roles.fixed["test"], "pool": roles.for_seed(0).pool}
     answers = from_files(given.teacher.answers, files, roles.class_names)
     assert sorted(answers) == ["pool", "test"]
-    assert int((answers["test"].margin == 0).sum()) == 3
+    assert int((~answers["test"].answered).sum()) == 3
     given = experiment(table, left_out=(190, 191, 200, 201), unanswered="drop")
     assert "test" in from_files(given.teacher.answers, files, roles.class_names), "90 % are enough"
     given = experiment(table, left_out=(190, 191, 200, 201, 202), unanswered="drop")
@@ -200,3 +203,46 @@ def test_the_test_needs_no_answers(table, tmp_path):
     assert json.loads((tmp_path / "run/result.json").read_text())["rows"]
     assert read_result(tmp_path / "run").summary
     assert "<html" in (tmp_path / "run/report.html").read_text()
+
+
+def test_a_guess_is_no_answer_of_the_first_class(table, tmp_path):
+    """Five gaps in the pool, three in the test and two among the labels; all of them are of the class `yes`."""
+    silent = (190, 192, 194)
+    given = experiment(table, left_out=(4, 6, *range(100, 110, 2), *silent), unanswered="uniform").model_copy(
+        update={"methods": tuple(MethodOptions(method=name) for name in ("hard", "soft", "slam"))}
+    )
+    result = overproof.run(given, tmp_path / "run", report=True)
+    names = list(result.class_names)
+    teacher = next(row for row in result.rows if row.method == "teacher")
+    # The true class of the three is the last one, so that the first is wrong for all of them.
+    truth = {row[0]: row[4] for row in table[1]}
+    assert [names.index(truth[f"r{i}"]) for i in silent] == [1, 1, 1]
+    assert teacher.metrics["accuracy"] == pytest.approx((37 + 3 / 2) / 40)
+    assert (teacher.metrics["num_no_class"], teacher.metrics["agreement"]) == (3, 1.0)
+    assert "accuracy_where_teacher_wrong" not in teacher.metrics
+    assert result.summary[0].method == "teacher"
+    low, high = result.summary[0].low, result.summary[0].high
+    assert low < 38.5 / 40 < high
+    tallies = {each.method: each for each in result.tallies}
+    # 17 of the class with the gaps, 20 of the other; no confusion, no disagreement about the gaps.
+    assert tallies["teacher"].confusion == [[20, 0], [0, 17]]
+    assert sum(sum(each) for each in tallies["hard"].confusion) == 40
+    assert not {each["row"] for each in tallies["hard"].disagreements} & {10, 12, 14}
+    trained = {each["method"]: each for each in result.students}
+    # The five of the pool and the five words that are no class are left out where a class is named.
+    left_out = {name: (each["num_pool"], each.get("num_classless", 0)) for name, each in trained.items()}
+    assert [left_out[name] for name in ("hard", "soft", "slam")] == [(110, 10), (120, 0), (110, 10)]
+    assert trained["hard"]["selection"] == {"num_pool": 110, "num_kept": 110}
+    assert any(
+        each.startswith("10 pool examples have no answer, or one that") and each.endswith("left out of hard, slam.")
+        for each in result.findings
+    )
+    # The teacher is right on all 58 labels with an answer: the two without one say nothing.
+    assert trained["slam"]["teacher_accuracy"]["mean"] == 1.0
+    assert trained["slam"]["noise"]["num_examples"] <= 58
+
+
+def test_a_pool_without_any_class_is_refused_where_a_class_is_learned(table, tmp_path):
+    given = experiment(table, left_out=[*range(60, 180)], unanswered="uniform")
+    with pytest.raises(InputError, match="None of the 120 pool examples has an answer that names a class"):
+        overproof.run(given, tmp_path / "run")

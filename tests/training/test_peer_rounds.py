@@ -730,3 +730,17 @@ def test_classes_that_drift_are_reported():
     facts["rounds"]["records"][0]["distance_after"] = 0.2
     said = peer_rounds.find(RunFacts(trainings={("slam_rounds", 0): facts}))
     assert "19.0% further from those of the labelled" in said[1]
+
+
+def test_gaps_in_hard_labels_are_no_answers_of_the_first_class(tmp_path):
+    world = two_views(600, 3, seed=0)
+    named = one_hot(world.teacher_probs)
+    peers = peers_of(replace(world, teacher_probs=named), tmp_path, name="hard")
+    pool, silent = peers.data.pool, torch.arange(400) < 40
+    answers = pool.answers.without(silent)
+    peers = replace(peers, data=replace(peers.data, pool=replace(pool, answers=answers)), without_fold=[answers] * 2)
+    assert peers.hard_labels_only
+    by_role, without = rounds_module._teacher_in_stack(rounds_module._Stack(peers=peers))
+    for probs in (by_role["pool"], *without):
+        assert torch.equal(probs[silent], torch.full((40, 3), 1 / 3))
+        assert (probs[~silent].amax(dim=1) > 0.4).all()

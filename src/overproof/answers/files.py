@@ -63,7 +63,7 @@ def read_answers(
     id_column: str = "id",
     source: str = "pool",
     answer_from: AnswerFrom = "",
-    unanswered: Literal["refuse", "uniform", "none"] = "refuse",
+    unanswered: Literal["refuse", "none"] = "refuse",
     parsed: ParsedFiles | None = None,
 ) -> Answers:
     """Read a file of answers (`.parquet`, `.csv`, `.jsonl`) for these examples, in their order.
@@ -82,8 +82,8 @@ def read_answers(
         id_column: The file's id column.
         source: What to call the examples in errors.
         answer_from: Which of a label and probabilities beside it is the answer, where they differ in some row.
-        unanswered: An example without an answer, or with a word that is no class, is an error (`refuse`), or has every
-            class with the same probability (`uniform`), or stays without an answer (`none`: `Answers.without`).
+        unanswered: An example without an answer, or with a word that is no class, is an error (`refuse`), or stays
+            without an answer (`none`: `Answers.without`).
         parsed: Cache of the files' content.
 
     Raises:
@@ -131,7 +131,7 @@ def read_answers(
         found[found < 0] = sum(map(len, parts))
         parts.append(compress(torch.full((1, len(class_names)), 1 / len(class_names))))
     answers = replace(_joined(parts).take(torch.from_numpy(found)), id_word=word_tensor(join))
-    return answers.without(silent) if unanswered == "none" else answers
+    return answers.without(silent) if silent.any() else answers
 
 
 def _shown(class_names: Sequence[str]) -> str:

@@ -70,6 +70,20 @@ class Answers:
         """[N], false where the teacher has no answer: no class has any mass."""
         return self.class_probs[:, 0] > 0
 
+    @property
+    def names_class(self) -> Bool[Tensor, "N"]:
+        """[N], false where no class is likelier than another: no answer, or one that gives all the same probability.
+
+        Example:
+            >>> compress(torch.tensor([[0.5, 0.5], [0.25, 0.75]])).names_class.tolist()
+            [False, True]
+        """
+        most, least = self.class_probs[:, 0].float(), self.class_probs[:, -1].float()
+        num_others = self.num_classes - self.class_probs.shape[1]
+        # The mass of the others is rounded apart from that of the kept ones, by these parts at most.
+        rounded = self.residual.float() / max(num_others, 1) + most / 2**10 + 2**-24
+        return (most > least) | (self.answered & (rounded < most) & (num_others > 0))
+
     def without(self, rows: Bool[Tensor, "N"]) -> "Answers":
         """The same, with no answer to some rows: `probs` gives every class the same probability there.
 

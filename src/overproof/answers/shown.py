@@ -98,7 +98,7 @@ def shown(path: Path, *, classes: tuple[str, ...] = (), wanted: str = AUTO, by_r
     votes = has_votes(canonical) and not set(names) <= set(canonical.column_names)
     ids = ids.unique() if votes else ids
     lacks = lacking([path], ids, names, parsed=files)
-    answers = read_answers(path, ids, names, source=str(path), unanswered="uniform", parsed=files)
+    answers = read_answers(path, ids, names, source=str(path), unanswered="none", parsed=files)
     reading = files.reading(path, "id", names)
     left_out = Counter(dict(reading.left_out))
     left_out.update({f"{word!r} is no class" if word else "the answer is empty": n for word, n in lacks.words.items()})

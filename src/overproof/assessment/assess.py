@@ -13,6 +13,7 @@ from overproof.assessment.probes import Coordinates, ErrorProbe, error_probe, pr
 from overproof.assessment.recommendation import OverCommonest, compare_with_probe, recommend
 from overproof.errors import InputError
 from overproof.evaluation.metrics import metrics
+from overproof.functional import names_none
 from overproof.functional.repeats import Repeats
 from overproof.methods.noise_models import Isotonic
 from overproof.noise import (
@@ -283,7 +284,7 @@ def _on_pool(
     # The test assumes independent examples: one of each group.
     one_each = margins[Repeats.of(repeats.group).once]
     return {
-        "share_by_class": dict(zip(names, _shares(pool_probs.argmax(dim=1), len(names)), strict=True)),
+        "share_by_class": dict(zip(names, _named_shares(pool_probs).tolist(), strict=True)),
         "reliability": {} if hard else dict(zip(SHOWN_MARGINS, curve, strict=True)),
         "pool_accuracy": pool_accuracy,
         "pool_by_accuracy": tuple(_shares(torch.bucketize(expected, edges, right=True), len(ACCURACY_STEPS) + 1)),
@@ -338,12 +339,19 @@ def _shares(index: Tensor, count: int) -> list[float]:
     return shares
 
 
+def _named_shares(teacher_probs: Tensor) -> Tensor:
+    """[K], the share of the answers that name each class; one that names none counts evenly."""
+    even = names_none(teacher_probs)
+    counts = teacher_probs[~even].argmax(dim=1).bincount(minlength=teacher_probs.shape[1]).double()
+    return (counts + even.sum() / teacher_probs.shape[1]) / len(teacher_probs)
+
+
 def _said_of_pool(teacher_probs: Tensor, class_names: Sequence[str] | None) -> str:
     """What answers to the pool say by themselves: which classes they name, and how sure they are."""
     if len(teacher_probs) == 0:
         return ""
     names = [str(name) for name in class_names or range(teacher_probs.shape[1])]
-    shares = teacher_probs.argmax(dim=1).bincount(minlength=len(names)).double() / len(teacher_probs)
+    shares = _named_shares(teacher_probs)
     order = shares.argsort(descending=True, stable=True)[:8].tolist()
     named = ", ".join(f"{names[index]} {100 * shares[index].item():.0f} %" for index in order)
     sure = margin(teacher_probs.double())

@@ -19,6 +19,7 @@ from overproof.data import Examples, repeats_in
 from overproof.deployment.provenance import chosen_student
 from overproof.errors import InputError
 from overproof.evaluation.annotation import accepted_by_rank, certified_cutoff, num_before
+from overproof.functional import names_none
 from overproof.models.importing import allowing
 from overproof.runs.people.of_run import probs_of, seed_of, trained
 from overproof.runs.people.sampling import random_order
@@ -208,11 +209,13 @@ def annotate(
         raise InputError("People have labelled the whole pool; there is nothing left to label.")
     probs = pool_probs(run, seed, folder, pool, by)
     label, sure = probs.argmax(dim=1), probs.amax(dim=1)
-    wrong = label[sample] != known.label
+    # A row that names no class is left to people, and none of them is right.
+    even = names_none(probs)
+    wrong = (label[sample] != known.label) | even[sample]
     accepted = _accepted(
         (1 - sure[others]).numpy(), (1 - sure[sample]).numpy(), wrong.numpy(), error=error, confidence=confidence
     )
-    left = others[~torch.from_numpy(accepted)]
+    left = others[~torch.from_numpy(accepted) | even[others]]
     label[left], label[sample] = -1, known.label
     by_people = torch.zeros(len(pool), dtype=torch.bool)
     by_people[sample] = True

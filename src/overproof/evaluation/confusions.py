@@ -8,6 +8,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from overproof.evaluation.metrics import NUM_BINS, confidence_bins
+from overproof.functional import names_none
 
 MAX_MATRIX = 30
 """Largest number of classes with a full confusion matrix; beyond it only the largest confusions are kept."""
@@ -32,7 +33,7 @@ class Tally:
             their mean confidence, and how many are right.
         disagreements: The 12 examples whose predicted class differs from the teacher's and whose probabilities are
             furthest from the teacher's (total variation): row of the test, true class, and the predicted classes and
-            their probabilities by teacher and student.
+            their probabilities by teacher and student. None of them is one where the teacher names no class.
     """
 
     method: str
@@ -105,7 +106,7 @@ def _disagreements(student_probs: Tensor, label: Tensor, teacher_probs: Tensor |
     student_probs, teacher_probs = student_probs.double(), teacher_probs.double()
     student, teacher = student_probs.argmax(dim=1), teacher_probs.argmax(dim=1)
     distance = (student_probs - teacher_probs).abs().sum(dim=1) / 2
-    distance[student == teacher] = -1
+    distance[(student == teacher) | names_none(teacher_probs)] = -1
     rows = distance.sort(descending=True, stable=True).indices[:NUM_DISAGREEMENTS]
     return [
         {

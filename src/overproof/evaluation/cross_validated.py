@@ -72,7 +72,10 @@ def cross_validated(
         low=ends[0],
         high=ends[1],
         metrics=found,
-        teacher_accuracy=correct(teacher_probs[answered], labelled.label[answered]).double().mean().item(),
+        teacher_accuracy=correct(teacher_probs[answered], labelled.label[answered], guesses=True)
+        .double()
+        .mean()
+        .item(),
         num_judged=len(once),
         num_folds=num_folds,
     )

@@ -1,18 +1,22 @@
 """Classification metrics of a student or teacher: accuracy, macro F1, log-loss, calibration error, agreement."""
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Float64, Int
 from torch import Tensor
 
 from overproof.errors import InputError
-from overproof.functional import SMALLEST_PROBABILITY
+from overproof.functional import SMALLEST_PROBABILITY, names_none
 
 NUM_BINS = 15
 """Number of bins of the calibration error, of equal width."""
 
 
 def metrics(
-    student_probs: Float[Tensor, "_ _"], label: Int[Tensor, "_"], teacher_probs: Float[Tensor, "_ _"] | None
+    student_probs: Float[Tensor, "_ _"],
+    label: Int[Tensor, "_"],
+    teacher_probs: Float[Tensor, "_ _"] | None,
+    *,
+    guesses: bool = False,
 ) -> dict[str, float]:
     """Metrics of a student on labelled examples; pass the teacher's probabilities twice for those of the teacher.
 
@@ -21,13 +25,19 @@ def metrics(
     probability first clamped to at least 1e-7, so that one row contributes 16.1 nats at most. `ece`: |confidence -
     accuracy| of the predicted class in 15 bins of equal width, each weighted by its share of the rows. `agreement`:
     share of rows where student and teacher predict the same class. `accuracy_where_teacher_wrong`: accuracy on the rows
-    where the teacher is wrong; the key is missing where it is never wrong. `num_examples`: number of rows.
+    where the teacher is wrong; the key is missing where it is never wrong. Both are about the rows where the teacher
+    names a class; `num_no_class` is the number of the others, where there are any. `num_examples`: number of rows.
+
+    A row of the teacher that gives all classes the same probability names none (`overproof.functional.names_none`). In
+    the metrics of the teacher it counts as a guess: 1/K of a right answer and of a prediction of each class.
 
     Args:
         student_probs: [N, K], rows sum to one.
         label: [N], the true classes, in 0..K-1.
         teacher_probs: [N, K], rows sum to one; None where the teacher has no answers here, which leaves out what
             compares with it.
+        guesses: Whether these are the metrics of a teacher. The first class is the prediction of a student whose
+            probabilities are all the same, as it is when it is deployed.
 
     Example:
         One of two is right, and the wrong one has confidence 1.
@@ -38,6 +48,11 @@ def metrics(
         >>> metrics(probs, torch.tensor([0, 1]), probs)["ece"]
         0.75
 
+        Of the teacher the first is a guess.
+
+        >>> metrics(probs, torch.tensor([0, 1]), probs, guesses=True)["accuracy"]
+        0.25
+
     Raises:
         InputError: No rows, sizes that differ, a label that is unknown (-1) or not a class, or student probabilities
             that are not finite.
@@ -47,30 +62,47 @@ def metrics(
     _check(student_probs, label, student_probs if teacher_probs is None else teacher_probs)
     probs = student_probs.double()
     confidence, predicted = probs.max(dim=1)
-    right = correct(student_probs, label)
+    right = correct(student_probs, label, guesses=guesses)
     result = {
         "accuracy": _mean(right),
-        "macro_f1": _macro_f1(predicted, label, probs.shape[1]),
+        "macro_f1": _macro_f1(predicted, label, names_none(probs) & guesses, probs.shape[1]),
         "log_loss": _mean(-probs.gather(1, label.long().unsqueeze(1)).clamp(min=SMALLEST_PROBABILITY).log()),
         "ece": _calibration_error(confidence, right),
     }
     if teacher_probs is not None:
-        result["agreement"] = _mean(predicted == teacher_probs.argmax(dim=1))
-        teacher_right = correct(teacher_probs, label)
-        if not teacher_right.all():
-            result["accuracy_where_teacher_wrong"] = _mean(right[~teacher_right])
+        named = ~names_none(teacher_probs)
+        if named.any():
+            result["agreement"] = _mean((predicted == teacher_probs.argmax(dim=1))[named])
+        teacher_wrong = named & ~correct(teacher_probs, label)
+        if teacher_wrong.any():
+            result["accuracy_where_teacher_wrong"] = _mean(right[teacher_wrong])
+        if not named.all():
+            result["num_no_class"] = int((~named).sum())
     result["num_examples"] = len(label)
     return result
 
 
-def correct(probs: Float[Tensor, "N K"], label: Int[Tensor, "N"]) -> Bool[Tensor, "N"]:
+def correct(
+    probs: Float[Tensor, "N K"], label: Int[Tensor, "N"], *, guesses: bool = False
+) -> Bool[Tensor, "N"] | Float64[Tensor, "N"]:
     """True where the likeliest class, of tied ones the first, is the label; used to pair rows of a table by example.
 
+    Args:
+        probs: [N, K].
+        label: [N].
+        guesses: Whether a row with all classes alike counts 1/K, as often as a guess is right. Where there is such a
+            row, numbers from 0 to 1 are returned.
+
     Example:
-        >>> correct(torch.tensor([[0.9, 0.1], [0.8, 0.2]]), torch.tensor([0, 1])).tolist()
+        >>> correct(torch.tensor([[0.9, 0.1], [0.5, 0.5]]), torch.tensor([0, 1])).tolist()
         [True, False]
+        >>> correct(torch.tensor([[0.9, 0.1], [0.5, 0.5]]), torch.tensor([0, 1]), guesses=True).tolist()
+        [1.0, 0.5]
     """
-    return probs.argmax(dim=1) == label
+    right = probs.argmax(dim=1) == label
+    if not guesses or not (none := names_none(probs)).any():
+        return right
+    return right.double().masked_fill(none, 1 / probs.shape[1])
 
 
 def confidence_bins(confidence: Float[Tensor, "N"]) -> Int[Tensor, "N"]:
@@ -113,10 +145,13 @@ def _mean(values: Tensor) -> float:
     return values.double().mean().item()
 
 
-def _macro_f1(predicted: Tensor, label: Tensor, num_classes: int) -> float:
+def _macro_f1(predicted: Tensor, label: Tensor, guessed: Tensor, num_classes: int) -> float:
     labels = torch.bincount(label, minlength=num_classes)
-    predictions = torch.bincount(predicted, minlength=num_classes)
-    hits = torch.bincount(label[predicted == label], minlength=num_classes)
+    predictions = torch.bincount(predicted[~guessed], minlength=num_classes)
+    hits = torch.bincount(label[(predicted == label) & ~guessed], minlength=num_classes)
+    if guessed.any():
+        predictions = predictions + guessed.sum() / num_classes
+        hits = hits + torch.bincount(label[guessed], minlength=num_classes) / num_classes
     return _mean((2 * hits / (labels + predictions).clamp(min=1).double())[labels > 0])
 
 

@@ -30,7 +30,7 @@ def findings_of_training(
             labelled.label,
             num_epochs=len(result.history),
             agreement=result.history[-1].pool_agreement,
-            answered=pool.answers.pseudo_label if len(pool) else None,
+            answered=pool.answers.pseudo_label[pool.answers.names_class] if len(pool) else None,
         )
     short = cut_short(result.history, len(result.student.class_names))
     training: dict[str, Any] = {"num_labelled": len(labelled), "noise": result.noise.summary()}
@@ -40,7 +40,9 @@ def findings_of_training(
         training["imitation"] = [asdict(choice) for choice in result.choices]
     if result.rounds:
         training["rounds"] = result.rounds
-    if 0 < result.num_pool < len(pool):
+    if result.num_classless:
+        training["num_classless"] = result.num_classless
+    if 0 < result.num_pool < len(pool) - result.num_classless:
         training["classes_vanish"] = result.pool_classes.warning()
     facts = RunFacts(trainings={(name, seed): training}, class_names=result.student.class_names)
     found = [sentence for each in (lost_classes, chosen, peer_rounds, hard_labels) for sentence in each.find(facts)]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float64
 from numpy.typing import NDArray
 from scipy.special import ndtri, stdtrit
 from torch import Tensor
@@ -37,8 +37,8 @@ class Row:
         seed: Rows of different methods are paired where seed and test set are the same.
         metrics: By `overproof.evaluation.metrics.metrics`.
         role: "reference" (labelled-only, teacher, oracle), "conventional" or "method".
-        correct: [N], True where it is right (`evaluation.metrics.correct`); None leaves the sampling error of the test
-            set out of the intervals, and one seed then has none.
+        correct: [N], True where it is right (`evaluation.metrics.correct`), or 1/K where a teacher names no class; None
+            leaves the sampling error of the test set out of the intervals, and one seed then has none.
         repeats: Which of these N examples, all of different content, are in one group: the intervals count groups. None
             where all are independent.
         test: Identifies the test set, for instance `Examples.digest()`: rows with the same value were evaluated on the
@@ -51,7 +51,7 @@ class Row:
     seed: int
     metrics: Mapping[str, float]
     role: Role
-    correct: Bool[Tensor, "N"] | None = None
+    correct: Bool[Tensor, "N"] | Float64[Tensor, "N"] | None = None
     repeats: Repeats | None = None
     test: str = ""
     num_folds: int = 0

@@ -11,6 +11,8 @@ from overproof.functional.intervals import binomial_bounds
 
 LEVEL = 0.95
 
+_Right = Bool[np.ndarray, "n"] | Float[np.ndarray, "n"]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PoolAccuracy:
@@ -106,11 +108,11 @@ def drawn_rows(inclusion: Float[np.ndarray, "N"], generator: np.random.Generator
     return generator.permutation(order[np.minimum(places, len(order) - 1)])
 
 
-def accuracy_of_sample(right: Bool[np.ndarray, "n"], num: int) -> PoolAccuracy:
+def accuracy_of_sample(right: _Right, num: int) -> PoolAccuracy:
     """The accuracy on N rows, from a simple random sample of n; the interval of Clopper and Pearson is exact.
 
     Args:
-        right: [n], whether the model names the class that people name, n at least 1.
+        right: [n], whether the model names the class that people name, or how often it would, n at least 1.
         num: N.
 
     Example:
@@ -121,7 +123,7 @@ def accuracy_of_sample(right: Bool[np.ndarray, "n"], num: int) -> PoolAccuracy:
         >>> everything.low, everything.high
         (0.5, 0.5)
     """
-    hits, found = int(right.sum()), len(right)
+    hits, found = float(right.sum()), len(right)
     accuracy = hits / found
     if found == num:
         low = high = accuracy
@@ -132,7 +134,7 @@ def accuracy_of_sample(right: Bool[np.ndarray, "n"], num: int) -> PoolAccuracy:
 
 
 def accuracy_by_inclusion(
-    right: Bool[np.ndarray, "n"],
+    right: _Right,
     expected: Float[np.ndarray, "n"],
     inclusion: Float[np.ndarray, "n"],
     *,
@@ -146,7 +148,7 @@ def accuracy_by_inclusion(
     independent and Student's t with n - 1 degrees of freedom.
 
     Args:
-        right: [n], whether the model names the class that people name, n at least 2.
+        right: [n], whether the model names the class that people name, or how often it would, n at least 2.
         expected: [n], the probability of it by a fit on other rows.
         inclusion: [n], the probabilities with which these rows were drawn, in (0, 1].
         expected_mean: Mean of the same fit on all N rows.

@@ -194,7 +194,7 @@ def markdown(summaries: Sequence[Summary]) -> str:
 def _range(runs: dict[Key, Row], own: Means, metric: str, level: float) -> tuple[float | None, float | None]:
     (row, *others) = runs.values()
     if (not others or _never_differ(list(runs.values()))) and row.correct is not None and metric == "accuracy":
-        right, num = int(row.correct.sum()), len(row.correct)
+        right, num = float(row.correct.sum()), len(row.correct)
         if row.repeats is None and not row.num_folds:
             return accuracy_interval(right, num, level=level)
         independent = (num if row.repeats is None else row.repeats.num_independent) / (
@@ -208,8 +208,9 @@ def _range(runs: dict[Key, Row], own: Means, metric: str, level: float) -> tuple
 
 
 def _never_differ(rows: Sequence[Row]) -> bool:
-    """Whether all seeds are right on all examples of one test, or on none: nothing varies that could be counted."""
-    found = {bool(each) for row in rows if row.correct is not None for each in row.correct.unique()}
+    """Whether all seeds are right on all examples of one test, or on none, or guess all: nothing varies that could be
+    counted."""
+    found = {float(each) for row in rows if row.correct is not None for each in row.correct.unique()}
     return len(found) == 1 and len({row.test for row in rows}) == 1 and all(row.correct is not None for row in rows)
 
 

@@ -18,7 +18,14 @@ from overproof.functional.losses import (
     student_label_mixing,
     tempered_divergence,
 )
-from overproof.functional.probabilities import SMALLEST_PROBABILITY, label_distribution, margin, one_hot
+from overproof.functional.probabilities import (
+    SMALLEST_PROBABILITY,
+    label_distribution,
+    likeliest,
+    margin,
+    names_none,
+    one_hot,
+)
 from overproof.functional.targets import calibrated_target, held_out_imitation, self_distilled_target
 from overproof.functional.transition import adaptation_nll, adaptation_nll_of_logs, log_adaptation_matrix
 from overproof.functional.weights import debiased_weight
@@ -35,9 +42,11 @@ __all__ = [
     "generalized_cross_entropy",
     "held_out_imitation",
     "label_distribution",
+    "likeliest",
     "log_adaptation_matrix",
     "margin",
     "mix_student_label",
+    "names_none",
     "one_hot",
     "self_distilled_target",
     "set_likelihood",

@@ -1,7 +1,7 @@
 """Basic functions of probability vectors that the losses, targets and weights use: one-hot, margin, precision."""
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from overproof.contract import PerExample
@@ -18,6 +18,26 @@ def one_hot(probs: Float[Tensor, "B K"]) -> Float[Tensor, "B K"]:
         [[0.0, 1.0]]
     """
     return torch.zeros_like(probs).scatter_(1, probs.argmax(dim=1, keepdim=True), 1.0)
+
+
+def names_none(probs: Float[Tensor, "B K"]) -> Bool[Tensor, "B"]:
+    """True where all classes are equally likely, [B]: such a row names no class, and its first one by accident only.
+
+    Example:
+        >>> names_none(torch.tensor([[0.5, 0.5], [0.2, 0.8]])).tolist()
+        [True, False]
+    """
+    return probs.amax(dim=1) == probs.amin(dim=1)
+
+
+def likeliest(probs: Float[Tensor, "B K"]) -> Int[Tensor, "B"]:
+    """The likeliest class of every row, [B], of equal ones the first; -1 where all are equally likely.
+
+    Example:
+        >>> likeliest(torch.tensor([[0.5, 0.5], [0.2, 0.8]])).tolist()
+        [-1, 1]
+    """
+    return probs.argmax(dim=1).masked_fill(names_none(probs), -1)
 
 
 def label_distribution(label: Int[Tensor, "B"], like: Float[Tensor, "B K"]) -> Float[Tensor, "B K"]:

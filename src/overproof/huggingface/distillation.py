@@ -25,6 +25,7 @@ from overproof.models import Dense
 from overproof.training.distillation import estimated_noise
 from overproof.training.examples import AnsweredExamples, TrainingData, TrainingRows
 from overproof.training.mixing import settled_mixing
+from overproof.training.trainable import learnable
 
 LOGGER = logging.getLogger("overproof.huggingface")
 
@@ -287,10 +288,11 @@ def distillation_of(
     compressed = compress(probs, source="answers").identified([str(each) for each in ids]).without(silent)
     every = AnsweredExamples(place=torch.arange(len(label)), label=label, answers=compressed)
     labelled, pool = every.take(known.nonzero()[:, 0]), every.take((~known & ~silent).nonzero()[:, 0])
-    if len(labelled.answered) == 0 or len(pool) == 0:
+    learned = learnable(built, pool.answers)
+    if len(labelled.answered) == 0 or not learned.any():
         raise InputError(
-            f"The data set has {len(labelled.answered)} labelled and {len(pool)} unlabelled rows with an answer; some "
-            f"of each are needed."
+            f"The data set has {len(labelled.answered)} labelled and {int(learned.sum())} unlabelled rows with an "
+            f"answer that names a class; some of each are needed."
         )
     findings = list(theirs.remarks)
     if silent.any():
@@ -298,6 +300,12 @@ def distillation_of(
             0,
             f"{theirs.lack('answers')}; {int((silent & ~known).sum())} without a label are left out, "
             f"{int((silent & known).sum())} are trained on by their label alone.",
+        )
+    if not learned.all():
+        pool = pool.take(learned.nonzero()[:, 0])
+        findings.append(
+            f"{int((~learned).sum())} rows without a label have an answer that gives every class the same probability, "
+            f"and so no class to learn: they are left out."
         )
     for finding in findings:
         LOGGER.warning(finding)

@@ -16,7 +16,7 @@ from overproof.noise.likelihood import (
     conditional_likelihood,
 )
 from overproof.noise.margins import margin
-from overproof.noise.named_posterior import named_posterior, named_posterior_by_role
+from overproof.noise.named_posterior import named_posterior, named_posterior_by_role, posterior_of
 from overproof.noise.neighbours import (
     NeighbourAccuracy,
     QuantileGrid,
@@ -69,6 +69,7 @@ __all__ = [
     "num_candidates",
     "num_cells",
     "num_neighbours",
+    "posterior_of",
     "same_margins",
     "set_likelihood",
     "stack",

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from overproof.cross_fitting import answers_by_role, folds, out_of_fold
 from overproof.errors import InputError
-from overproof.functional import margin
+from overproof.functional import margin, names_none
 from overproof.functional.repeats import Repeats
 from overproof.noise.class_accuracy import same_margins
-from overproof.noise.named_posterior import named_posterior, named_posterior_by_role
+from overproof.noise.named_posterior import named_posterior, named_posterior_by_role, posterior_of
 from overproof.noise.stacking import Scores, Stacking, folds_of_stack, log_loss, stack
 
 
@@ -40,7 +40,7 @@ class Combination:
         """
         return self.stacking(
             [
-                each if table is None else table[each.argmax(dim=1).cpu()]
+                each if table is None else posterior_of(table, each)
                 for each, table in zip(scores, self.posteriors, strict=True)
             ]
         )
@@ -166,13 +166,13 @@ def combined_by_role(
 
 
 def hard_labels(scores: Scores) -> tuple[bool, ...]:
-    """Whether each scorer gives hard labels: all its answers have the same margin, above 0.
+    """Whether each scorer gives hard labels: all its answers that name a class have the same margin, above 0.
 
     Example:
         >>> hard_labels([torch.eye(2), torch.tensor([[0.9, 0.1], [0.4, 0.6]]), torch.full((2, 2), 0.5)])
         (True, False, False)
     """
-    margins = [margin(each.double()) for each in scores]
+    margins = [margin(each[~names_none(each)].double()) for each in scores]
     return tuple(bool(same_margins(each) and (each > 0).any()) for each in margins)
 
 
@@ -180,7 +180,7 @@ def _posterior_out_of_fold(
     probs: Float[Tensor, "V K"], label: Int[Tensor, "V"], seed: int, repeats: Repeats
 ) -> Float64[Tensor, "V K"]:
     if repeats.num_groups < 2:
-        return named_posterior(label, probs)[probs.argmax(dim=1).cpu()]
+        return posterior_of(named_posterior(label, probs), probs)
     return named_posterior_by_role({"labelled": probs}, {"labelled": label}, seed=seed, repeats=repeats)["labelled"]
 
 

@@ -7,6 +7,7 @@ from jaxtyping import Float, Float64, Int
 from torch import Tensor
 
 from overproof.cross_fitting import answers_by_role, folds, out_of_fold
+from overproof.functional import names_none
 from overproof.functional.repeats import Repeats
 from overproof.noise.transition import transition_matrix
 
@@ -54,6 +55,22 @@ def named_posterior(
     return (joint / joint.sum(dim=0)).T
 
 
+def posterior_of(table: Float64[Tensor, "K K"], teacher_probs: Float[Tensor, "N K"]) -> Float64[Tensor, "N K"]:
+    """The posterior of every answer: the row of the class that it names, or all alike where it names none.
+
+    Args:
+        table: Of `named_posterior`.
+        teacher_probs: [N, K]; only the likeliest class counts.
+
+    Example:
+        >>> table = torch.tensor([[0.75, 0.25], [0.0, 1.0]]).double()
+        >>> posterior_of(table, torch.tensor([[1.0, 0.0], [0.5, 0.5]])).tolist()
+        [[0.75, 0.25], [0.5, 0.5]]
+    """
+    even = names_none(teacher_probs).cpu().unsqueeze(1)
+    return table[teacher_probs.argmax(dim=1).cpu()].masked_fill(even, 1 / len(table))
+
+
 def named_posterior_by_role(
     teacher_probs: Mapping[str, Float[Tensor, "_ _"]],
     label: Mapping[str, Int[Tensor, "_"]],
@@ -88,8 +105,8 @@ def named_posterior_by_role(
     def fit(rows: Tensor) -> Callable[[Tensor], Tensor]:
         once = repeats.counted(rows)
         table = named_posterior(truth[once], joined[once], prior)
-        return lambda held_out: table[joined[held_out].argmax(dim=1)]
+        return lambda held_out: posterior_of(table, joined[held_out])
 
     held_out = out_of_fold(fit, folds(truth, max(2, min(NUM_FOLDS, repeats.num_groups)), seed, repeats.group))
     table = named_posterior(truth[repeats.once], joined[repeats.once], prior)
-    return answers_by_role(held_out, label, teacher_probs, lambda role: table[teacher_probs[role].argmax(dim=1)])
+    return answers_by_role(held_out, label, teacher_probs, lambda role: posterior_of(table, teacher_probs[role]))

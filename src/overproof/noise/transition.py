@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from overproof.errors import InputError
+from overproof.functional import names_none
 from overproof.functional.intervals import binomial_bounds
 from overproof.functional.repeats import Repeats
 
@@ -30,7 +31,8 @@ def transition_matrix(
 
     Args:
         labels: [V], the true classes, in 0..K-1.
-        teacher_probs: [V, K], out of sample; rows sum to one. Of equal classes the first is the pseudo-label.
+        teacher_probs: [V, K], out of sample; rows sum to one. Of equal classes the first is the pseudo-label, and where
+            all are equal each counts 1/K.
         prior: Number of imaginary examples of every class, distributed as for a class without examples; 0 counts only.
 
     Returns:
@@ -149,11 +151,13 @@ def check_labelled(labels: Tensor, teacher_probs: Tensor) -> None:
 
 
 def _counts(labels: Tensor, teacher_probs: Tensor) -> Tensor:
-    """[K, K] float64 on the CPU: examples of true class i and pseudo-label j."""
+    """[K, K] float64 on the CPU: examples of true class i and pseudo-label j; a row that names none counts evenly."""
     check_labelled(labels, teacher_probs)
     num_classes = teacher_probs.shape[1]
-    pairs = labels.long() * num_classes + teacher_probs.argmax(dim=1)
-    return pairs.cpu().bincount(minlength=num_classes**2).double().reshape(num_classes, num_classes)
+    even, label = names_none(teacher_probs), labels.long()
+    pairs = (label * num_classes + teacher_probs.argmax(dim=1))[~even]
+    counts = pairs.cpu().bincount(minlength=num_classes**2).double().reshape(num_classes, num_classes)
+    return counts + label[even].cpu().bincount(minlength=num_classes).double().unsqueeze(1) / num_classes
 
 
 def _row_of_an_unseen_class(counts: Tensor) -> Tensor:

@@ -207,7 +207,7 @@ def answered_roles(roles: Roles, experiment: Experiment, caches: Caches) -> Role
                 if not roles.options.without("labelled"):
                     _need_labels_left(role, examples, lacks, scorer.answers)
             else:
-                remarks.append(_remark(role, examples, lacks, scorer))
+                remarks.append(_remark(role, examples, lacks, scorer, len(roles.class_names)))
     draws = [
         draws_of(experiment, each, caches.answers_of(each, experiment.data), roles.class_names) for each in scorers
     ]
@@ -323,15 +323,21 @@ def _remark_on_dropped(
     return f"{_no_answer(role, examples, lacks, scorer)}; {'; '.join(what)}."
 
 
-def _remark(role: str, examples: Examples, lacks: Lacking, scorer: ScorerOptions) -> str:
+def _remark(role: str, examples: Examples, lacks: Lacking, scorer: ScorerOptions, num_classes: int) -> str:
     if role == "test":
         what = (
-            "each counts as a guess, all classes alike, where the teacher is judged"
+            f"each counts as a guess in the teacher's row, as 1/{num_classes} of a right answer, and in no confusion, "
+            f"disagreement or agreement with it"
             if judged_on(lacks)
             else "the teacher is not judged on the test, and has no row in the table"
         )
     else:
-        what = "every class is given the same probability there (`teacher.unanswered: uniform`)"
+        what = (
+            "every class is given the same probability there (`teacher.unanswered: uniform`), in rows of soft targets; "
+            "rows that go by the likeliest class leave these pool examples out"
+        )
+        if known := int((np.asarray(examples.label >= 0) & lacks.mask).sum()) if role != "pool" else 0:
+            what += f"; {known} have a label, and say nothing of the teacher's errors"
     return f"{_no_answer(role, examples, lacks, scorer)}; {what}."
 
 

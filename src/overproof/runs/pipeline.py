@@ -184,7 +184,7 @@ class Run:
         found = assess(
             known.label,
             known.answers.probs(),
-            inputs.answered["pool"].answers.probs(),
+            inputs.answered["pool"].answered.answers.probs(),
             class_names=self._roles.class_names,
             features=as_matrix(inputs.inputs, known.place),
             repeated=self._roles.repeated,

@@ -16,6 +16,7 @@ from overproof.errors import InputError
 from overproof.evaluation.confusions import Tally, tally
 from overproof.evaluation.metrics import correct, metrics
 from overproof.evaluation.verdict import Role, Row
+from overproof.functional import names_none
 from overproof.models import Student, load_student
 from overproof.runs.costs import measured
 from overproof.runs.folder.result_file import check_facts
@@ -126,15 +127,18 @@ def score(whole: Students, seed: int, folds: Sequence[Students] = ()) -> SeedSco
     independent = {"num_independent": distinct.num_independent} if distinct.any else {}
     rows, tallies = [], []
 
-    def add(name: str, role: Role, probs: Tensor) -> None:
-        tallies.append(tally(name, seed, probs, label, teacher_probs, once))
+    def add(name: str, role: Role, probs: Tensor, *, guesses: bool = False) -> None:
+        # What a teacher does not answer is no confusion of two classes.
+        named = ~names_none(probs) if guesses else torch.ones(len(probs), dtype=torch.bool)
+        of_teacher = None if teacher_probs is None else teacher_probs[named]
+        tallies.append(tally(name, seed, probs[named], label[named], of_teacher, once[named]))
         rows.append(
             Row(
                 method=name,
                 seed=seed,
                 role=role,
-                metrics={**metrics(probs, label, teacher_probs), **independent},
-                correct=correct(probs, label),
+                metrics={**metrics(probs, label, teacher_probs, guesses=guesses), **independent},
+                correct=correct(probs, label, guesses=guesses),
                 repeats=distinct if distinct.any else None,
                 test=test_digest,
                 num_folds=len(folds),
@@ -142,9 +146,9 @@ def score(whole: Students, seed: int, folds: Sequence[Students] = ()) -> SeedSco
         )
 
     if teacher_probs is not None:
-        add("teacher", "reference", teacher_probs)
+        add("teacher", "reference", teacher_probs, guesses=True)
     for name, probs in judging.alone_probs(seed).items():
-        add(name, "reference", probs[once])
+        add(name, "reference", probs[once], guesses=True)
     for each in whole.rows(seed):
         add(each.row, whole.role(each), judging.student_probs(whole.folder, seed, each.row)[once])
     return _scores(whole, seed, rows, tallies)

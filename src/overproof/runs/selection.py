@@ -77,7 +77,8 @@ class Selection:
     def write(self, path: Path) -> None:
         """Write the chosen rows as Parquet, atomically; the same selection is always the same bytes.
 
-        Columns: `id`; `row`, its number in the source; `pseudo_label`, the name of the teacher's class; `score`, the
+        Columns: `id`; `row`, its number in the source; `pseudo_label`, the name of the teacher's class, empty where all
+        classes are equally likely; `score`, the
         logarithm of the teacher's probability of that class (minus DFND's noise value). The rule is in the file's
         metadata.
         """
@@ -87,7 +88,7 @@ class Selection:
             {
                 "id": self.pool.ids.take(pa.array(self.rows.numpy())),
                 "row": self.rows.numpy(),
-                "pseudo_label": names.take(pa.array(some.pseudo_label.numpy())),
+                "pseudo_label": names.take(pa.array(some.pseudo_label.numpy(), mask=~some.names_class.numpy())),
                 "score": log_confidence(some).numpy(),
             },
             metadata={"overproof": json.dumps(_rule_of(self.selector), sort_keys=True)},

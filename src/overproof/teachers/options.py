@@ -55,9 +55,10 @@ class ScorerOptions(Options):
             tuned threshold): `probabilities` or `label` says which is the answer. Without it such a file is an error.
         unanswered: What happens to labelled, pool and validation examples for which `answers` has no row, an empty one,
             or a word that is no class: `refuse` is an error that counts them, `drop` leaves them out but for labelled
-            ones, whose label is trained on and which say nothing of the teacher; `uniform` gives every class the same
-            probability (hard targets then take the first class). A finding counts them. Test examples need no answers:
-            if less than 90 % of them have one, the teacher is not judged on the test.
+            ones, whose label is trained on and which say nothing of the teacher; `uniform` keeps pool examples too, and
+            gives every class the same probability there for methods of soft targets, whereas those that go by the
+            likeliest class leave them out. A finding counts them. Test examples need no answers: each without one
+            counts as a guess of the teacher, and if less than 90 % of them have one, it is not judged on the test.
         aliases: Classes by the words that mean them in `answers`, such as `{bill: billing}`, in lists of classes too,
             and in files that people labelled (`data.labels`, `overproof evaluate --labels`, `overproof annotate`).
             Words that differ from a class in case, in blanks, and in quotes and full stops around them alone need none.

@@ -14,7 +14,7 @@ from torch import Tensor
 from overproof.data import Examples
 from overproof.errors import InputError
 from overproof.methods.composition import Memories, Method
-from overproof.methods.selectors import ClassCounts, ShortClasses, class_counts
+from overproof.methods.selectors import ClassCounts, Nothing, ShortClasses, class_counts
 from overproof.models import Batches, Inputs, Placed, Student, as_read, body_of, optimizer_for
 from overproof.models.saved.seen_rows import rows_of_roles
 from overproof.noise import NoiseEstimate
@@ -32,7 +32,7 @@ from overproof.training.options import TrainOptions, batch_sizes
 from overproof.training.search.record import SearchRecord
 from overproof.training.stored_scores import metadata_of
 from overproof.training.teacher_source import STORED, StoredAnswers, TeacherSource
-from overproof.training.trainable import check_trainable
+from overproof.training.trainable import check_trainable, learnable
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False, repr=False)
@@ -47,6 +47,8 @@ class Distilled:
         kept: [M], the pool examples that it was trained on.
         num_labelled: Number of labelled examples that it was trained on.
         num_held_out: Number of labelled examples held out of training for the method.
+        num_classless: Number of pool examples that were left out before any selection, because no class is the
+            teacher's likeliest (`Answers.names_class`) and the method goes by that.
         pool_classes: Number of answers per class, over the pool and over the part of it that was kept.
         choices: The ξ of every generation, if it was chosen on held-out labels.
         rounds: The results of peer rounds, if there were any.
@@ -71,6 +73,7 @@ class Distilled:
     mixing: Mixing | None = None
     method: Method | None = None
     search: SearchRecord | None = None
+    num_classless: int = 0
     estimate: Performance | None = None
 
     def __repr__(self) -> str:
@@ -135,10 +138,7 @@ def distilled(
     held_out = None if data.validation is None else data.validation.once
     if held_out is None and (method.needs_held_out or options.early_stop_epochs):
         labelled, held_out = data.parted(labelled, seed)
-    try:
-        chosen = method.select(data.pool.answers)
-    except ShortClasses as error:
-        raise error.named(student.class_names) from None
+    chosen, num_classless = _chosen(method, data.pool, student)
     method, mixing = settled_mixing(method, noise, data.pool.answers, chosen)
     trainings = _Trainings(
         inputs=data.inputs,
@@ -187,6 +187,7 @@ def distilled(
         pool_classes=class_counts(data.pool.answers, chosen, student.class_names),
         choices=tuple(choices),
         mixing=mixing,
+        num_classless=num_classless,
     )
 
 
@@ -340,6 +341,23 @@ def estimated_noise(method: Method, data: TrainingData) -> NoiseEstimate:
     probs, label = torch.cat([each.answers.probs() for each in known]), torch.cat([each.label for each in known])
     # A user's own noise model need not know of repeats where there are none.
     return method.noise.fit(probs, label, repeats) if repeats.any else method.noise.fit(probs, label)
+
+
+def _chosen(method: Method, pool: AnsweredExamples, student: Student) -> tuple[Tensor, int]:
+    """The rows of a pool that a method is trained on, and how many were left out because they name no class."""
+    named = learnable(method, pool.answers)
+    try:
+        if named.all() or isinstance(method.select, Nothing):
+            return method.select(pool.answers), 0
+        rows = named.nonzero()[:, 0]
+        if len(rows) == 0:
+            raise InputError(
+                f"None of the {len(pool)} pool examples has an answer that names a class, and this method goes by it; "
+                f"method soft takes all classes as equally likely there."
+            )
+        return rows[method.select(pool.answers.take(rows))], len(pool) - len(rows)
+    except ShortClasses as error:
+        raise error.named(student.class_names) from None
 
 
 def _folder(checkpoint: Path | None, method: Method) -> Path | None:

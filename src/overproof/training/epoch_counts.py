@@ -11,6 +11,7 @@ from jaxtyping import Int, Int64
 from torch import Tensor
 
 from overproof.contract import Batch, PerExample
+from overproof.functional import likeliest
 
 NUM_BINS = 21
 """Bins of the weights: below .05, .05 to .1, ..., .95 to 1, and 1 or more."""
@@ -26,7 +27,8 @@ class EpochCounts:
     Args:
         labelled_right: Share of labelled examples on which the student's top class, during training, was the label;
             None without any.
-        pool_agreement: Share of pool examples on which its top class was the teacher's; None without any.
+        pool_agreement: Share of pool examples on which its top class was the teacher's, of those where the teacher has
+            one; None without any.
         weight_counts: Number of examples with a weight below .05, of .05 to .1, ..., and of one or more.
     """
 
@@ -57,10 +59,11 @@ class PassCounts:
             batch: Labelled examples first.
             weight: [B], the weight of each example; those of the pool are counted, or all of them without a pool.
             num_labelled: Number of labelled examples in the batch.
-            expected: [B], the label of labelled examples and the teacher's top class of the others, where it is known.
+            expected: [B], the label of labelled examples and the teacher's top class of the others, -1 where it has
+                none; None where these are not known.
         """
         if expected is None:
-            expected = torch.cat([batch.label[:num_labelled], batch.teacher_probs[num_labelled:].argmax(dim=1)])
+            expected = torch.cat([batch.label[:num_labelled], likeliest(batch.teacher_probs[num_labelled:])])
         self.waiting.append((batch.student_logits.detach(), expected, weight, num_labelled))
         if len(self.waiting) * batch.student_logits.numel() >= MAX_WAITING:
             self.flush()
@@ -74,8 +77,8 @@ class PassCounts:
         sizes = [size for answer, num in zip(answers, nums, strict=True) for size in (num, len(answer) - num)]
         pooled = torch.from_numpy(np.repeat(np.tile([False, True], len(nums)), sizes)).to(device)
         predicted, expected = torch.cat(logits).argmax(dim=1), torch.cat(answers)
-        same = predicted == expected
-        whole = [(~pooled).sum(), pooled.sum(), (same & ~pooled).sum(), (same & pooled).sum()]
+        same, named = predicted == expected, pooled & (expected >= 0)
+        whole = [(~pooled).sum(), named.sum(), (same & ~pooled).sum(), (same & named).sum()]
         counted = weight[pooled] if sum(sizes[1::2]) else weight
         bins = (counted * (NUM_BINS - 1)).clamp(max=NUM_BINS - 1).long()
         self.total = self.total + torch.cat([torch.stack(whole), torch.bincount(bins, minlength=NUM_BINS)])

@@ -11,6 +11,7 @@ from torch import Tensor
 from overproof.answers.predictions import Answers
 from overproof.contract import Batch, DeferredBatch
 from overproof.cross_fitting import held_out_rows
+from overproof.functional import likeliest
 from overproof.functional.repeats import Repeats, joined
 from overproof.methods.composition import Method, Side
 from overproof.methods.settled import NOT_SETTLED, Settled
@@ -286,11 +287,11 @@ class TrainingRows:
     def expected(self, num_labelled: int) -> Int[Tensor, "N"] | None:
         """The label of labelled examples, which are first, and the teacher's likeliest class of the others.
 
-        None where the answers are expanded by batch.
+        It is -1 where all classes are equally likely. None where the answers are expanded by batch.
         """
         if not isinstance(self.teacher_probs, Dense):
             return None
-        return torch.cat([self.label[:num_labelled], self.teacher_probs.values[num_labelled:].argmax(dim=1)])
+        return torch.cat([self.label[:num_labelled], likeliest(self.teacher_probs.values[num_labelled:])])
 
     def settled(self, method: Method, num_labelled: int, transition: Tensor) -> Settled:
         """Of every row, the target and the weight where the method's depend on what is stored alone.

@@ -1,8 +1,17 @@
-"""Whether a method can be trained with given options and labels; checked before any work."""
+"""Whether a method can be trained with given options and labels, checked before any work; and on which answers."""
 
+import torch
+from jaxtyping import Bool
+from torch import Tensor
+
+from overproof.answers.predictions import Answers
 from overproof.errors import InputError
 from overproof.methods.composition import Method
-from overproof.methods.noise_models import Noiseless
+from overproof.methods.losses import CrossEntropy, GeneralizedCrossEntropy, TemperedDivergence
+from overproof.methods.noise_models import AnswerSets, Noiseless
+from overproof.methods.selectors import Everything
+from overproof.methods.targets import Soft
+from overproof.methods.weights import Uniform
 from overproof.training.options import TrainOptions
 
 
@@ -58,3 +67,30 @@ def check_trainable(method: Method, options: TrainOptions, *, unseen: bool, vali
             "The teacher was trained on the labelled examples, so a 'validation' role of other labelled examples "
             "is needed to estimate its errors; add one, or cross-fit the teacher."
         )
+
+
+def learnable(method: Method, answers: Answers) -> Bool[Tensor, "N"]:
+    """Which answers to pool examples say what a method learns from: a likeliest class, a set, or all probabilities.
+
+    Where all classes are equally likely, a target, weight, loss or selector that goes by the likeliest one would take
+    the first for it. Plain soft targets are then all classes alike; any other method leaves such an example out.
+
+    Args:
+        method: The method.
+        answers: [N], the teacher's.
+
+    Example:
+        >>> from overproof.answers.predictions import compress
+        >>> from overproof.methods.published import hard, soft
+        >>> answers = compress(torch.tensor([[0.5, 0.5], [0.2, 0.8]]))
+        >>> learnable(hard(), answers).tolist(), learnable(soft(), answers).tolist()
+        ([False, True], [True, True])
+    """
+    if isinstance(method.noise, AnswerSets):
+        # A set of all classes is an answer, and no answer is no set.
+        return answers.answered
+    soft = isinstance(method.pool.target, Soft) and isinstance(method.pool.weight, Uniform)
+    evenly = soft and isinstance(method.pool.loss, CrossEntropy | TemperedDivergence | GeneralizedCrossEntropy)
+    if evenly and isinstance(method.select, Everything):
+        return torch.ones(len(answers), dtype=torch.bool)
+    return answers.names_class

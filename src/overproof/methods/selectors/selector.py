@@ -171,13 +171,14 @@ class ClassCounts:
 
 
 def class_counts(answers: Answers, rows: Int[Tensor, "M"], names: tuple[str, ...]) -> ClassCounts:
-    """How many answers name each class, over all rows and over the chosen ones.
+    """How many answers name each class, over all rows and over the chosen ones; those that name none are not counted.
 
     Args:
         answers: N rows of K classes.
         rows: [M], the chosen ones.
         names: K class names.
     """
-    label = answers.class_indices[:, 0].numpy()
-    available, kept = counted(label, len(names)), counted(label[rows.numpy()], len(names))
+    label, named = answers.class_indices[:, 0].numpy(), answers.names_class.numpy()
+    chosen = rows.numpy()[named[rows.numpy()]]
+    available, kept = counted(label[named], len(names)), counted(label[chosen], len(names))
     return ClassCounts(names=names, available=tuple(available.tolist()), kept=tuple(kept.tolist()))

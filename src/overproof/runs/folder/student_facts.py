@@ -67,7 +67,9 @@ def _pool_facts(
 ) -> dict[str, Any]:
     """What was kept of the pool, which examples counted least, and which mistakes the student learned."""
     facts: dict[str, Any] = {}
-    if 0 < result.num_pool < len(pool):
+    if result.num_classless:
+        facts["num_classless"] = result.num_classless
+    if 0 < result.num_pool < len(pool) - result.num_classless:
         counts = result.pool_classes
         facts["pool_classes"] = {
             "available": dict(zip(counts.names, counts.available, strict=True)),
@@ -82,11 +84,13 @@ def _pool_facts(
         each["id"] = seed_inputs.id_at(int(kept.place[each.pop("row")]))
     if doubt:
         facts["doubt"] = doubt
-    given = pool.answers.pseudo_label
-    wrong = (pool.label >= 0) & (given != pool.label)
-    facts["pool_agreement"] = (own == given).double().mean().item()
-    if knows_truth(pool.label):
-        facts["pool_answers_right"] = 1 - wrong.sum().item() / (pool.label >= 0).sum().item()
+    named = pool.answers.names_class
+    given, truth, own = pool.answers.pseudo_label[named], pool.label[named], own[named]
+    wrong = (truth >= 0) & (given != truth)
+    if len(given):
+        facts["pool_agreement"] = (own == given).double().mean().item()
+    if knows_truth(truth):
+        facts["pool_answers_right"] = 1 - wrong.sum().item() / (truth >= 0).sum().item()
         facts["mistakes_learned"] = (own == given)[wrong].double().mean().item() if wrong.any() else 0.0
     return facts
 
@@ -97,7 +101,7 @@ def _selection(
     """What a method kept of a pool: how often the teacher is expected to be right there by its accuracy curve, and,
     where foreign examples are marked, how many are in-domain."""
     kept, accuracy = result.kept, result.noise.accuracy_of(pool.answers)
-    facts: dict[str, Any] = {"num_pool": len(pool), "num_kept": len(kept)}
+    facts: dict[str, Any] = {"num_pool": len(pool) - result.num_classless, "num_kept": len(kept)}
     if len(kept) == 0:
         return facts
     if unknown_is_foreign:
@@ -110,7 +114,9 @@ def _selection(
     # A method that takes the answers as they are expects nothing.
     if result.noise.is_constant:
         return facts
-    facts["expected_accuracy"] = {"pool": accuracy.mean().item(), "kept": accuracy[kept].mean().item()}
+    named = pool.answers.names_class
+    everyone = accuracy[named] if named.any() else accuracy
+    facts["expected_accuracy"] = {"pool": everyone.mean().item(), "kept": accuracy[kept].mean().item()}
     labelled = seed_inputs.answered.get("validation", seed_inputs.answered["labelled"]).answered.once
     if len(labelled):
         on_labelled = result.noise.accuracy_of(labelled.answers)

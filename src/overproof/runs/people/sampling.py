@@ -9,8 +9,10 @@ import numpy as np
 import pyarrow as pa
 import torch
 from jaxtyping import Float64, Int64
+from numpy.typing import NDArray
 from torch import Tensor
 
+from overproof.answers.predictions import Answers
 from overproof.data import Examples, repeats_in
 from overproof.errors import InputError
 from overproof.evaluation.pool_sample import (
@@ -82,7 +84,10 @@ class TeacherCurve:
         probs = answers[judges].probs()[some]
         curve = isotonic_accuracy(margin(probs), probs.argmax(dim=1) == known.label[some], prior=1.0)
         once = repeats_in(roles.pool).once
-        return cls(once=once, expected=curve(margin(answers["pool"].probs()[once])).double())
+        expected = curve(margin(answers["pool"].probs()[once])).double()
+        # Where it names no class it is right as often as a guess.
+        even = ~answers["pool"].names_class[once]
+        return cls(once=once, expected=expected.masked_fill(even, 1 / answers["pool"].num_classes))
 
 
 def draw(run: Run, purpose: Purpose, budget: int, seed: int) -> pa.Table:
@@ -153,7 +158,7 @@ def judged_by(
             contents = [each.hex() for each in pool.ids[rows.numpy()].tolist()]
             return {
                 "teacher": accuracy_by_inclusion(
-                    (answers.pseudo_label[rows] == known.label).numpy(),
+                    _right(answers, rows, known.label),
                     curve.expected[known.place].numpy(),
                     np.array([inclusion[each] for each in contents]),
                     expected_mean=float(curve.expected.mean()),
@@ -165,12 +170,18 @@ def judged_by(
         _refuse_left_out(known.num_left_out)
         rows = drawn[known.place]
         some = pool.take(rows.numpy())
-        found = {"teacher": accuracy_of_sample((answers.pseudo_label[rows] == known.label).numpy(), len(drawn))}
+        found = {"teacher": accuracy_of_sample(_right(answers, rows, known.label), len(drawn))}
         for folder in sorted((run.folder / "students" / f"seed-{seed}").glob("*")):
             if is_finished(folder):
                 named = probs_of(folder, some).argmax(dim=1)
                 found[folder.name] = accuracy_of_sample((named == known.label).numpy(), len(drawn))
         return found
+
+
+def _right(answers: Answers, rows: Tensor, label: Tensor) -> NDArray[np.float64]:
+    """[n], whether the teacher is right on some rows: as often as a guess where it names no class."""
+    right = (answers.pseudo_label[rows] == label).double()
+    return right.masked_fill(~answers.names_class[rows], 1 / answers.num_classes).numpy()
 
 
 def sentences_of(found: Mapping[str, PoolAccuracy]) -> list[str]:

@@ -34,7 +34,7 @@ def from_files(
     """Answers by role from files, joined by the id column of the data (or by content id).
 
     Each file may answer a part of the examples. The test needs no answers: it is left out if too few of its examples
-    have one (`judged_on`), and in the others every class has the same probability.
+    have one (`judged_on`), and the others have no answer (`Answers.without`).
 
     Args:
         paths: The files.
@@ -43,8 +43,8 @@ def from_files(
         classes: The order of the files' lists of probabilities, where it is another.
         vote: How several answers to one example are combined.
         answer_from: Which of a label and probabilities beside it is the answer.
-        unanswered: What happens to examples without an answer; of those to be dropped only labelled ones are left,
-            which keep their label and have no answer (`Answers.without`).
+        unanswered: What happens to examples without an answer: those that stay have none (`Answers.without`), and of
+            those to be dropped only labelled ones are left, which keep their label.
         any_test: Whether the test is answered however few of its examples have an answer.
         parsed: Cache of the files' content.
 
@@ -77,10 +77,10 @@ def from_files(
     return answers
 
 
-def _without_answer(role: str, unanswered: Unanswered) -> Literal["refuse", "uniform", "none"]:
-    if role == "test" or unanswered == "uniform":
-        return "uniform"
-    return "none" if role == "labelled" and unanswered == "drop" else "refuse"
+def _without_answer(role: str, unanswered: Unanswered) -> Literal["refuse", "none"]:
+    # Of examples to be dropped only labelled ones are left.
+    left = role == "test" or unanswered == "uniform" or (role == "labelled" and unanswered == "drop")
+    return "none" if left else "refuse"
 
 
 def judged_on(lacks: Lacking) -> bool:
@@ -127,7 +127,7 @@ def check_roles(
         InputError: They are in another order.
     """
     known = [role for role in ("labelled", "validation") if role in answers]
-    there = {role: answers[role].answered for role in known}
+    there = {role: answers[role].names_class for role in known}
     label = np.concatenate([np.empty(0, np.int64), *(parties[role].label[there[role]].numpy() for role in known)])
     named = np.concatenate(
         [np.empty(0, np.int64), *(answers[role].pseudo_label[there[role]].numpy() for role in known)]

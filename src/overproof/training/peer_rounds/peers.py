@@ -149,7 +149,7 @@ class Peers:
     @functools.cached_property
     def hard_labels_only(self) -> bool:
         """Whether all answers of the teacher have the same margin, as hard labels have; they enter as posteriors."""
-        return same_margins(torch.cat([each.answers.margin for each in self.answered.values()]))
+        return same_margins(torch.cat([each.answered.answers.margin for each in self.answered.values()]))
 
     @functools.cached_property
     def fingerprint(self) -> str:

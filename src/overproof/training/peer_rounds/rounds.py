@@ -13,7 +13,7 @@ from overproof.answers.predictions import Answers
 from overproof.cross_fitting import FoldModels
 from overproof.errors import InputError
 from overproof.functional.repeats import Repeats, standard_error
-from overproof.noise import Stacking, log_loss, named_posterior, named_posterior_by_role, stack_by_role
+from overproof.noise import Stacking, log_loss, named_posterior, named_posterior_by_role, posterior_of, stack_by_role
 from overproof.seeds import derived_seed
 from overproof.training.examples import AnsweredExamples, repeats_of
 from overproof.training.peer_rounds.peers import LABELLED_ROLES, Peers, Scores
@@ -288,7 +288,7 @@ def _teacher_in_stack(stack: _Stack) -> tuple[dict[str, Tensor], list[Tensor]]:
         return named_posterior(known, torch.cat([given[role][rows] for role, rows in once.items()]))
 
     posteriors = FoldModels(fold=peers.fold, fit=posterior_without)
-    without = [posteriors[fold][probs.argmax(dim=1)].float() for fold, probs in enumerate(stack.without_fold)]
+    without = [posterior_of(posteriors[fold], probs).float() for fold, probs in enumerate(stack.without_fold)]
     draw = derived_seed(peers.seed, "posterior")
     by_role = named_posterior_by_role(given, label, seed=draw, repeats=stack.repeats)
     return {role: probs.float() for role, probs in by_role.items()}, without
@@ -332,6 +332,9 @@ def _drift(before: Answers, after: Answers, label: Tensor) -> dict[str, float]:
     def distance(one: Tensor, other: Tensor) -> float:
         return (one - other).abs().sum().item() / 2
 
+    # A row without a likeliest class has none that could change.
+    rows = (before.names_class & after.names_class).nonzero()[:, 0]
+    before, after = before.take(rows), after.take(rows)
     old, new = shares(before.pseudo_label), shares(after.pseudo_label)
     return {
         "moved": (before.pseudo_label != after.pseudo_label).double().mean().item(),
