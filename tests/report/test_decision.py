@@ -1,5 +1,6 @@
 """The first lines of terminal and report: which student to deploy, what it is worth, what comes next."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -89,9 +90,41 @@ def test_where_nothing_is_certain_the_next_labels_are_named(tmp_path):
     assert all(f"'{tmp_path}/a folder'" in command for _, command in found.steps)
     assert found.beware == (
         "The teacher itself is right 90.0 % of the time (mean of 2 seeds); the student is smaller, not better.",
+    )
+
+
+def test_labels_that_cannot_tell_two_students_apart_are_not_proposed(tmp_path):
+    def steps(rival=None, own=None, *, labels=(0.70, 0.71), auto=(0.64, 0.68)):
+        accuracies = {
+            "labelled_only": ("reference", [*labels]),
+            "hard": ("conventional", [0.65, 0.66]),
+            "auto": ("method", [*auto]),
+        }
+        found = result(tmp_path, accuracies)
+        more = {"auto": rival or {}, "labelled_only": own or {}}
+        students = tuple({**each, **more.get(each["method"], {})} for each in found.students)
+        return [what for what, _ in decision_of(replace(found, students=students)).steps]
+
+    asks = "find out whether auto is better than labelled_only, by labels where they differ"
+    alone = {"num_pool": 0}
+    assert steps({"num_pool": 500}, alone) == ["deploy it", asks]
+    # Both are trained on the labels alone; one is what the other chose.
+    assert steps({"num_pool": 0, "search": {"row": {"method": "self_distilled"}}}, alone) == ["deploy it"]
+    assert steps({"num_pool": 500, "search": {"row": {"method": "labelled_only"}}}) == ["deploy it"]
+    # The table tells them apart.
+    assert steps({"num_pool": 500}, alone, labels=(0.9, 0.9), auto=(0.65, 0.652)) == ["deploy it"]
+
+
+def test_a_difference_that_no_number_of_examples_within_reach_tells_has_no_number(tmp_path):
+    found = decision_of(result(tmp_path, {"hard": ("conventional", [0.65, 0.66]), "slam": ("method", [0.64, 0.68])}))
+    assert found.beware == (
         "The 1000 examples that judge cannot tell slam from hard (+0.5 points [-18.6, +19.6]); even 100 times as many "
         "would not, if that difference is the true one.",
     )
+    # Where another row is deployed, that comparison decides nothing.
+    labels = {"labelled_only": ("reference", [0.70, 0.71])}
+    rows = {"hard": ("conventional", [0.65, 0.66]), "slam": ("method", [0.64, 0.68])}
+    assert decision_of(result(tmp_path, labels | rows)).beware == ()
 
 
 def test_examples_too_few_to_tell_say_how_many_would():

@@ -85,7 +85,7 @@ def decision_of(found: RunResult) -> Decision | None:
     allow = _code_option(found.folder)
     steps = [("deploy it", f"overproof export {folder} --out {shlex.quote(f'{found.name}-student')}{allow}")]
     rival = best_of(found.summary, ["method"])
-    if rival is not None and rival.verdict == "INCONCLUSIVE" and rival.method != chosen.row:
+    if rival is not None and _labels_may_tell(found, rival, row, seed):
         between = f"{rival.method},{chosen.row}"
         what = f"find out whether {rival.method} is better than {chosen.row}, by labels where they differ"
         command = (
@@ -97,7 +97,7 @@ def decision_of(found: RunResult) -> Decision | None:
     beware = [
         *filter(None, [recalls(tallies, row.method, found.class_names)]),
         *_beware(found, row, tallies),
-        *([] if rival is None else rows_that_would_tell(rival)),
+        *([] if rival is None or rival.baseline != chosen.row else rows_that_would_tell(rival)),
     ]
     first = f", the first of {row.num_seeds}" if row.num_seeds > 1 else ""
     return Decision(
@@ -112,6 +112,26 @@ def decision_of(found: RunResult) -> Decision | None:
         beware=tuple(beware),
         steps=tuple(steps),
     )
+
+
+def _labels_may_tell(found: RunResult, rival: Summary, chosen: Summary, seed: int) -> bool:
+    """Whether labels of pool rows on which two students differ may decide which is better.
+
+    Not where the table does, nor where both are trained on the labels alone or in one way: they hardly differ.
+    """
+    if rival.verdict != "INCONCLUSIVE" or rival.method == chosen.method:
+        return False
+    if rival.high is not None and chosen.low is not None and rival.high < chosen.low:
+        return False
+    if holds_run(found.folder) and experiment_in(found.folder).data.without("pool"):
+        return False
+    own = {each["method"]: each for each in found.students if each["seed"] == seed}
+    facts = [own.get(each.method, {}) for each in (rival, chosen)]
+    used = [
+        each.get("search", {}).get("row") or {"method": row.method}
+        for each, row in zip(facts, (rival, chosen), strict=True)
+    ]
+    return any(each.get("num_pool", 1) for each in facts) and used[0] != used[1]
 
 
 def rows_that_would_tell(row: Summary) -> list[str]:
