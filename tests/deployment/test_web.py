@@ -158,6 +158,42 @@ def test_a_browser_of_an_earlier_unicode_version_is_refused(page, tmp_path):
     assert "Error: This browser does not know Unicode" in done.stderr
 
 
+LOAD = """
+import { readFileSync } from "node:fs";
+import { Student } from "./classify.mjs";
+const ort = { env: { wasm: {} }, InferenceSession: { create: async graph => `${graph.length} bytes` } };
+if (process.argv[3] === "insecure") Object.defineProperty(globalThis, "crypto", { value: undefined });
+const student = await Student.load(ort, readFileSync(process.argv[2]));
+console.log(JSON.stringify([student.session, student.checked]));
+"""
+
+
+@in_node
+def test_another_graph_or_table_than_the_pages_own_is_refused(student, tmp_path):
+    for name, data in web_files(student, b"the graph", {}).items():
+        (tmp_path / name).write_bytes(data)
+    (tmp_path / "load.mjs").write_text(LOAD)
+
+    def loaded(graph: bytes, *words: str) -> str:
+        (tmp_path / "model.onnx").write_bytes(graph)
+        command = [NODE, "load.mjs", "model.onnx", *words]
+        done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+        assert done.returncode == (1 if done.stderr else 0)
+        return done.stdout.strip() or re.search(r"^Error: (.*)$", done.stderr, re.MULTILINE)[1]
+
+    assert loaded(b"the graph") == '["9 bytes",true]'
+    again = "copy the whole folder web of the export again."
+    other = f"model.onnx is not the graph that about.mjs lists (its SHA-256 differs): {again}"
+    assert loaded(b"the grapH") == other
+    assert loaded(b"the grap") == f"model.onnx has 8 bytes, and about.mjs lists 9: {again}"
+    # A page on plain http has no SHA-256: the size alone is compared, and the page says so.
+    assert loaded(b"the graph", "insecure") == '["9 bytes",false]'
+    assert loaded(b"the graph!", "insecure") == f"model.onnx has 10 bytes, and about.mjs lists 9: {again}"
+    tables = (tmp_path / "unicode.mjs").read_text()
+    (tmp_path / "unicode.mjs").write_text(re.sub(r'"version":"[^"]+"', '"version":"1.1.0"', tables, count=1))
+    assert loaded(b"the graph") == f"unicode.mjs belongs to another page than about.mjs: {again}"
+
+
 # --- the folder
 
 
@@ -374,6 +410,12 @@ def test_a_browser_answers_as_predict_does(exported, served, tmp_path):
 def test_the_page_says_what_is_missing(served, tmp_path):
     folder, address = served
     assert "Everything is computed in this page" in browsed(f"{address}/index.html", tmp_path)
+    graph = (folder / "model.onnx").read_bytes()
+    changed = bytes([*graph[:-1], graph[-1] ^ 1])
+    (folder / "model.onnx").write_bytes(changed)
+    shown = browsed(f"{address}/index.html", tmp_path)
+    assert "The student cannot be loaded: model.onnx is not the graph that about.mjs lists" in shown
+    (folder / "model.onnx").write_bytes(graph)
     (folder / RUNTIME[0]).unlink()
     shown = browsed(f"{address}/index.html", tmp_path)
     assert "onnxruntime-web is missing here: copy ort.wasm.min.mjs" in shown

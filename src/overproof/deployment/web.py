@@ -21,7 +21,7 @@ import numpy as np
 from overproof.errors import InputError
 from overproof.models import NgramEncoder, Student, body_of
 from overproof.models.ngram_hashes import SPACE, UNSEEN, WORD, character_kinds
-from overproof.storage.manifest import MANIFEST, read_bytes
+from overproof.storage.manifest import MANIFEST, described, read_bytes
 
 WEB = "web"
 """The folder, in that of the export."""
@@ -70,6 +70,9 @@ def web_files(student: Student, graph: bytes, runtime: Mapping[str, bytes]) -> d
     about = {
         "class_names": list(student.class_names),
         "encoder": {name: encoder[name] for name in ("words", "characters", "buckets", "max_characters")},
+        # What the page compares the other files with, before it answers.
+        "graph": described(graph),
+        "unicode": unicodedata.unidata_version,
     }
     page = resources.files("overproof.deployment") / "page"
     return {

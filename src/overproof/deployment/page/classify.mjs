@@ -7,17 +7,44 @@
 
 import { about } from "./about.mjs";
 import { ngrams } from "./ngrams.mjs";
+import { tables } from "./unicode.mjs";
+
+const again = "copy the whole folder web of the export again";
+
+async function fetched(address) {
+  const answer = await fetch(address);
+  if (!answer.ok) throw new Error(`${address} cannot be read (HTTP ${answer.status}): ${again}.`);
+  return new Uint8Array(await answer.arrayBuffer());
+}
+
+/** Whether the SHA-256 was compared; browsers compute one on https and localhost alone. An error for other files. */
+async function isChecked(bytes) {
+  const wanted = about.graph;
+  if (tables.version !== about.unicode)
+    throw new Error(`unicode.mjs belongs to another page than about.mjs: ${again}.`);
+  if (bytes.byteLength !== wanted.num_bytes)
+    throw new Error(`model.onnx has ${bytes.byteLength} bytes, and about.mjs lists ${wanted.num_bytes}: ${again}.`);
+  const subtle = globalThis.crypto?.subtle;
+  if (!subtle) return false;
+  const digest = new Uint8Array(await subtle.digest("SHA-256", bytes));
+  const own = Array.from(digest, byte => byte.toString(16).padStart(2, "0"));
+  if (own.join("") !== wanted.sha256)
+    throw new Error(`model.onnx is not the graph that about.mjs lists (its SHA-256 differs): ${again}.`);
+  return true;
+}
 
 export class Student {
-  constructor(ort, session) {
-    Object.assign(this, { ort, session, classNames: about.class_names });
+  constructor(ort, session, checked) {
+    Object.assign(this, { ort, session, checked, classNames: about.class_names });
   }
 
   /** @param graph The address of model.onnx, or its bytes. */
   static async load(ort, graph) {
+    const bytes = typeof graph === "string" || graph instanceof URL ? await fetched(graph) : graph;
+    const checked = await isChecked(bytes);
     // More threads need a page that is isolated from others, by headers of its server.
     ort.env.wasm.numThreads = 1;
-    return new Student(ort, await ort.InferenceSession.create(graph, { executionProviders: ["wasm"] }));
+    return new Student(ort, await ort.InferenceSession.create(bytes, { executionProviders: ["wasm"] }), checked);
   }
 
   /** The probability of every class for each text. */

@@ -38,7 +38,8 @@ if (ort)
     };
     typed.addEventListener("input", show);
     typed.disabled = false;
-    state.textContent = "Everything is computed in this page; no text leaves it.";
+    state.textContent = "Everything is computed in this page; no text leaves it." + (student.checked ? "" :
+      " (model.onnx has the right size; its SHA-256 is compared on https and localhost alone.)");
     await show();
   } catch (error) {
     state.textContent = `The student cannot be loaded: ${error.message}`;
