@@ -176,11 +176,13 @@ def test_with_a_threshold_it_abstains_below(reader):
         (b'{"texts": []}', 400, r"^'texts' is not a list with at least one entry"),
         (b'{"texts": ["a", null]}', 400, r"^Entry 1 of 'texts' \(counting from 0\) is not a text\.$"),
         (b'{"rows": ["a"]}', 400, r"^Entry 0 of 'rows' \(counting from 0\) is not an object"),
-        (b'{"rows": [{"other": "a"}]}', 422, r"no column 'text'"),
-        (b'{"rows": [{"text": "a"}, {"text": 3}]}', 422, r"has a line that does not fit"),
-        (b'{"texts": ["a", ""]}', 422, r"has no text in column 'texts', row 1 \(counting from 0\)"),
+        (b'{"rows": [{"other": "a"}]}', 422, r"^No entry of 'rows' has the field 'text'; the student reads 'text': "),
+        (b'{"rows": [{"text": "a"}, {"text": 3}]}', 422, r"^Entry 1 of 'rows' \(.*\) has 3 in field 'text'; .* a text"),
+        (b'{"rows": [{"text": "a"}, {}]}', 422, r"^Entry 1 of 'rows' \(counting from 0\) has no value in field 'text'"),
+        (b'{"rows": [{"text": "a"}, {"text": " "}]}', 422, r"^The request has no text in field 'text', row 1 "),
+        (b'{"texts": ["a", ""]}', 422, r"^Entry 1 of 'texts' \(counting from 0\) is blank; every entry needs a"),
         (b'{"texts": ["a", "\\ud800"]}', 422, r"^Entry 1 of 'texts' \(counting from 0\) holds \\ud800, half of a pair"),
-        (b'{"rows": [{"text": "\\ud800"}]}', 422, r"request\.jsonl"),
+        (b'{"rows": [{"text": "\\ud800"}]}', 422, r"^Entry 0 of 'rows' \(.*\) has \\ud800 in field 'text', half"),
         (json.dumps({"texts": ["a"] * 6}).encode(), 413, r"^'texts' has 6 entries; at most 5 are allowed"),
         (json.dumps({"texts": ["a" * 200_000]}).encode(), 413, r"^The body has more than 150000 bytes"),
     ],
@@ -192,6 +194,7 @@ def test_what_is_no_request_is_refused_in_a_sentence(reader, body, code, sentenc
     assert list(found.json()) == ["error"]
     assert re.search(sentence, found.json()["error"])
     assert found.json()["error"].endswith(".")
+    assert not re.search(r"jsonl|column '|`missing`|--|/tmp", found.json()["error"])
     assert str(code) in served.get("/metrics").text
 
 
@@ -199,16 +202,85 @@ def test_a_table_refuses_texts_other_types_and_repeated_ids(tabular, reader):
     served = client(tabular, columns=DataColumns(id="key", gaps=True))
     for content, code, sentence in (
         ({"texts": ["a"]}, 400, "This student reads columns and no texts"),
-        ({"rows": [{"size": 1}]}, 422, "word"),
-        ({"rows": [ROWS[0] | {"size": "large"}]}, 422, "size"),
-        ({"rows": [ROWS[0], ROWS[0]]}, 422, "has the id 'a1' in column 'key' twice"),
+        (
+            {"rows": [{"size": 1}]},
+            422,
+            "No entry of 'rows' has the field 'word'; the student reads 'size', 'word', "
+            "'flag': send all of them, null where an entry has no value.",
+        ),
+        ({"rows": [{"Size": 1, "word": "red", "flag": True}]}, 422, "has the field 'size' (nearest: 'Size')"),
+        ({"rows": [{"other": 1}]}, 422, "No entry of 'rows' has the field 'size'"),
+        (
+            {"rows": [ROWS[0], ROWS[1] | {"size": "large"}]},
+            422,
+            "Entry 1 of 'rows' (counting from 0) has 'large' in field 'size'; the student reads a number there.",
+        ),
+        ({"rows": [ROWS[0] | {"flag": 1}]}, 422, "has 1 in field 'flag'; the student reads true or false there."),
+        ({"rows": [ROWS[0] | {"word": ["red"]}]}, 422, "has ['red'] in field 'word'; the student reads a text there."),
+        ({"rows": [ROWS[0], ROWS[0]]}, 422, "The request has the id 'a1' in field 'key' twice, in row 0 and row 1"),
+        ({"rows": [ROWS[0], {**ROWS[1], "key": None}]}, 422, "Entry 1 of 'rows' (counting from 0) has no id in field"),
+        ({"rows": [ROWS[0], {k: v for k, v in ROWS[1].items() if k != "key"}]}, 422, "which other entries have"),
     ):
         found = served.post("/predict", json=content)
         assert found.status_code == code, found.text
         assert sentence in found.json()["error"]
+        assert not re.search(r"jsonl|column '|`missing`|--|/tmp", found.json()["error"])
+    endless = json.dumps({"rows": [ROWS[0] | {"size": float("inf")}]})
+    assert "has inf in field 'size'; a number must be" in served.post("/predict", content=endless).json()["error"]
     images = build("linear", [from_arrays(np.zeros((2, 4, 4), np.uint8))], class_names=["a", "b"], seed=0)
     with pytest.raises(InputError, match="this one reads images"):
         Answerer(student=images)
+
+
+def test_a_field_without_values_is_missing_where_values_were_missing_in_training(tabular):
+    served = client(tabular, columns=DataColumns(gaps=True))
+    # No row has a size, which was missing in training; the others are there, and one is no date although it looks so.
+    rows = [{"word": "red", "flag": True}, {"word": "2020-01-01", "flag": None}]
+    found = served.post("/predict", json={"rows": rows}).json()
+    given = served.post("/predict", json={"rows": [{"size": None, **row} for row in rows]}).json()
+    assert found == given
+    assert "A value is missing in field 'size' in 2 of 2 rows; the student reads it as missing." in found["remarks"]
+    single = served.post("/predict", json={"rows": rows[1:]})
+    assert single.status_code == 200, single.text
+    assert single.json()["answers"][0]["probs"] == pytest.approx(found["answers"][1]["probs"], abs=1e-6)
+    # A field that the student does not read may hold anything.
+    noted = [{**rows[0], "size": 1, "note": [1]}, {**rows[1], "size": 2, "note": "x"}]
+    assert served.post("/predict", json={"rows": noted}).status_code == 200
+    # Without gaps in training every entry needs a value, and is named where it has none.
+    table = pa.table({"size": np.arange(20.0), "word": ["red", "blue"] * 10})
+    full = client(moved(build(ModelSpec(name="mlp"), [from_arrays(table)], class_names=["no", "yes"], seed=0)))
+    for rows, sentence in (
+        ([{"word": "red"}], "No entry of 'rows' has the field 'size'; the student reads 'size', 'word': send all of "
+         "them."),
+        ([{"size": 1, "word": "red"}, {"word": "red"}], "Entry 1 of 'rows' (counting from 0) has no value in field "
+         "'size'; the student reads one in every row."),
+        ([{"size": 1, "word": None}], "Entry 0 of 'rows' (counting from 0) has no value in field 'word'; the student "
+         "reads one in every row."),
+    ):  # fmt: skip
+        assert full.post("/predict", json={"rows": rows}).json() == {"error": sentence}
+    # Gaps elsewhere do not make this one allowed.
+    some = pa.table({"size": np.arange(20.0), "high": pa.array([None, 1.0] * 10), "word": ["red", "blue"] * 10})
+    mixed = client(
+        moved(build(ModelSpec(name="mlp"), [from_arrays(some, missing="allow")], class_names=["no", "yes"], seed=0)),
+        columns=DataColumns(gaps=True),
+    )
+    assert mixed.post("/predict", json={"rows": [{"size": 1, "word": "red"}]}).status_code == 200
+    refused = mixed.post("/predict", json={"rows": [{"high": 1, "word": "red"}, {"size": None, "word": "red"}]})
+    assert refused.json()["error"].startswith("Entry 0 of 'rows' (counting from 0) has no value in field 'size'")
+
+
+def test_a_text_of_several_fields_may_lack_one_that_is_null(reader):
+    served = client(reader, columns=DataColumns(input=("title", "body")))
+    assert served.post("/predict", json={"rows": [{"title": "a", "body": None}]}).status_code == 200
+    assert (
+        "No entry of 'rows' has the field 'body'; the student reads 'title', 'body': send all of them, null where"
+        in (served.post("/predict", json={"rows": [{"title": "a"}]}).json()["error"])
+    )
+    blank = served.post("/predict", json={"rows": [{"title": " ", "body": None}]}).json()["error"]
+    assert blank == "The request has no text in fields 'title', 'body', row 0 (counting from 0); every row needs one."
+    allowed = client(reader, columns=DataColumns(input=("title", "body"), gaps=True))
+    assert allowed.post("/predict", json={"rows": [{"title": "a"}]}).status_code == 200
+    assert allowed.post("/predict", json={"rows": [{"subject": "a"}]}).status_code == 422
 
 
 def test_other_addresses_and_methods(reader):
@@ -316,7 +388,7 @@ def test_a_request_too_many_is_told_to_come_again(reader, monkeypatch):
         with pytest.raises(urllib.error.HTTPError) as refused:
             asked(address, ["b"])
         assert (refused.value.code, refused.value.headers["retry-after"]) == (503, "1")
-        sentence = "1 requests are answered or wait, and no more may; ask again in a second."
+        sentence = "1 request is answered or waiting, and no more may be; ask again in a second."
         assert json.loads(refused.value.read()) == {"error": sentence}
         go_on.set()
         first.join()

@@ -6,9 +6,9 @@
     GET  /metrics   counts and times in the text format of Prometheus
 
 Rows are read as `predict` reads a file of JSON lines: they are written to one, in a temporary folder. So every rule on
-columns, types and missing values is the same, and every refusal is the sentence that `predict` prints. Texts alone need
-no file. Requests are answered one at a time, in a thread beside the event loop; the others wait, and if too many do,
-the next is refused at once (503).
+columns, types and missing values is the same; refusals speak of entries and fields of the request
+(`deployment/request_rows.py`). Texts alone need no file. Requests are answered one at a time, in a thread beside the
+event loop; the others wait, and if too many do, the next is refused at once (503).
 """
 
 import contextlib
@@ -30,6 +30,7 @@ from overproof.data.examples import build
 from overproof.data.inputs import texts
 from overproof.deployment.abstention import Abstention
 from overproof.deployment.predict import ABSTAINED, answers_in_memory, answers_to
+from overproof.deployment.request_rows import completed, fields_of, half_character, in_words, refusal
 from overproof.errors import InputError
 from overproof.models import Student, TableEncoder
 from overproof.models.saved.data_columns import DataColumns
@@ -166,22 +167,39 @@ class Answerer:
             rows: Values by column, or texts.
 
         Raises:
-            InputError: The rows do not fit the student.
+            InputError: The rows do not fit the student; the message speaks of entries and fields.
         """
         if isinstance(rows[0], str):
-            return self._answer_texts(pa.array(map(_characters, enumerate(rows)), pa.large_string())), ()
-        known = self.columns.id
+            return self._answer_texts(pa.array(map(self._text, range(len(rows)), rows), pa.large_string())), ()
+        known, fields = self.columns.id, fields_of(self.student, self.inputs, gaps=self.missing == "allow")
+        read = completed([each for each in rows if not isinstance(each, str)], fields, known)
         with tempfile.TemporaryDirectory(prefix="overproof-serve-") as folder:
             file = Path(folder, "request.jsonl")
-            file.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+            file.write_text("".join(f"{json.dumps(row)}\n" for row in read), encoding="utf-8")
             source = Source(
                 path=str(file),
                 kind=self.student.kind,
                 input=self.inputs or None,
-                id=known if any(known in row for row in rows) else None,
+                id=known if any(known in row for row in read) else None,
                 missing=self.missing,
+                categories=tuple(each.name for each in fields if not self.inputs and each.is_text_in(read)),
             )
-            return answers_in_memory(self.student, source, abstention=self.abstention, new_gaps=False)
+            try:
+                table, remarks = answers_in_memory(self.student, source, abstention=self.abstention, new_gaps=False)
+            except InputError as error:
+                raise refusal(error, read, fields, known, file.name) from None
+        return table, tuple(map(in_words, remarks))
+
+    def _text(self, place: int, text: Any) -> str:
+        if half := half_character(text):
+            raise InputError(
+                f"Entry {place} of {_TEXTS!r} (counting from 0) holds {half}, half of a pair of surrogates, which is "
+                f"no character; write both halves."
+            )
+        if self.missing == "refuse" and not text.strip():
+            raise InputError(f"Entry {place} of {_TEXTS!r} (counting from 0) is blank; every entry needs a text.")
+        found: str = text
+        return found
 
     def _answer_texts(self, words: pa.Array) -> pa.Table:
         frame = whole("the request", pa.table({_TEXTS: words}))
@@ -192,13 +210,12 @@ class Answerer:
 
     def about(self) -> dict[str, Any]:
         """What `/health` answers: the student, what it reads and what it answers."""
-        encoder = self.student.encoder
-        columns = [each.name for each in encoder.columns] if isinstance(encoder, TableEncoder) else list(self.inputs)
+        fields = fields_of(self.student, self.inputs, gaps=self.missing == "allow")
         return {
             "status": "ok",
             "student": self.student.spec.name,
             "reads": self.student.kind,
-            "columns": columns,
+            "columns": [each.name for each in fields],
             "class_names": list(self.student.class_names),
             "threshold": None if self.abstention is None else self.abstention.threshold,
             "max_rows": self.limits.rows,
@@ -212,20 +229,6 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         twice = next(name for place, (name, _) in enumerate(pairs) if name in dict(pairs[:place]))
         raise ValueError(f"an object has the key {twice!r} twice")
-    return found
-
-
-def _characters(entry: tuple[int, Any]) -> str:
-    place, text = entry
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        half = f"\\u{ord(text[error.start]):04x}"
-        raise InputError(
-            f"Entry {place} of {_TEXTS!r} (counting from 0) holds {half}, half of a pair of surrogates, which is no "
-            f"character; write both halves."
-        ) from None
-    found: str = text
     return found
 
 
@@ -285,7 +288,8 @@ def asgi_app(answerer: Answerer) -> "ASGIApp":
         body = await _body(request, limits.num_bytes)
         here = one_at_a_time.borrowed_tokens + one_at_a_time.statistics().tasks_waiting
         if here >= limits.waiting:
-            raise Refused(503, f"{here} requests are answered or wait, and no more may; ask again in a second.")
+            waiting = "1 request is" if here == 1 else f"{here} requests are"
+            raise Refused(503, f"{waiting} answered or waiting, and no more may be; ask again in a second.")
         answered = await anyio.to_thread.run_sync(work, body, limiter=one_at_a_time)
         return Response(answered, media_type="application/json")
 
