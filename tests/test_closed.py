@@ -191,7 +191,9 @@ PLACES: dict[str, dict[str, str]] = {
         "_loaded": "local files, safetensors, trust_remote_code=False",
     },
     "teachers/brought/mlflow_folder.py": {
-        "inside": "safe_load; the name is below the folder",
+        "_flavours": "safe_load",
+        "_below": "the name is below the folder",
+        "_of_transformers": "constants",
     },
     "teachers/brought/onnx_external.py": {
         "external_files": "names within the folder; only digests of them are computed",

@@ -19,7 +19,9 @@ from overproof.data import from_arrays
 from overproof.errors import InputError
 from overproof.runs.experiment import experiment_from
 from overproof.teachers import is_brought, opened, remarks_on
+from overproof.teachers.brought.mlflow_folder import MlflowFolder
 from overproof.teachers.kind import TeacherName
+from overproof.teachers.trained import sentence_folder
 from overproof.teachers.trained.sentence_folder import open_sentence_folder
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "good", "bad", "so", "fine", "movie", "a", "the", "plot"]
@@ -156,6 +158,46 @@ def test_the_head_of_a_setfit_folder_is_fitted_on_the_labels(tmp_path: Path, bod
         overproof.run(experiment_from(content), tmp_path / "run")
 
 
+def test_an_encoder_is_opened_once_for_all_folds_and_the_count_of_cut_texts(tmp_path: Path, body: str, monkeypatch):
+    encoder(tmp_path / "st", body)
+    rows = [f"{index},{'pos' if index % 2 else 'neg'},{text} {index}" for index, text in enumerate(TEXTS)]
+    (tmp_path / "all.csv").write_text("\n".join(["key,label,words", *rows]) + "\n")
+    content = {
+        "data": {
+            "files": {"all": {"path": str(tmp_path / "all.csv"), "id": "key", "label": "label", "input": "words"}},
+            "rows": {"labelled": 30, "pool": 30, "test": "cross-validate"},
+            "folds": 3,
+        },
+        "teacher": {"model": str(tmp_path / "st")},
+        "student": {"name": "ngram"},
+        "train": {"epochs": 1},
+        "methods": ["hard"],
+        "seeds": [0],
+    }
+    opened_here, load = [], sentence_folder._loaded
+    monkeypatch.setattr(sentence_folder, "_loaded", lambda *given: opened_here.append(given) or load(*given))
+    found = overproof.run(experiment_from(content), tmp_path / "run")
+    assert any("reads the first 32 tokens of a text" in each for each in found.findings)
+    assert len(opened_here) == 1
+    # A file that has changed is another encoder.
+    (tmp_path / "st" / "1_Pooling" / "config.json").write_text('{"pooling_mode": "cls", "embedding_dimension": 16}')
+    assert open_sentence_folder(tmp_path / "st", {}).pooling == "cls"
+    assert len(opened_here) == 2
+
+
+def test_texts_that_an_adapters_encoder_cuts_are_counted(tmp_path: Path, body: str):
+    encoder(tmp_path / "st", body)
+    named = TeacherName(
+        model="adapter", options={"encoder": str(tmp_path / "st"), "encoder_options": {"max_tokens": 9}}
+    )
+    longer = sum(len(text.split()) + 2 > 9 for text in TEXTS)
+    assert remarks_on(named, from_arrays(TEXTS, origin="pool")) == [
+        f"The adapter's encoder {tmp_path / 'st'} reads the first 9 tokens of a text, and {longer} of the {len(TEXTS)} "
+        f"texts of pool are longer (teacher.options.encoder_options.max_tokens)."
+    ]
+    assert remarks_on(TeacherName(model="adapter"), from_arrays(np.eye(3), origin="pool")) == []
+
+
 # --- MLflow
 
 X = np.random.default_rng(0).normal(size=(60, 2))
@@ -184,11 +226,89 @@ def test_a_folder_of_mlflow_is_the_model_inside(tmp_path: Path):
     ("flavours", "words"),
     [
         ({"sklearn": {"pickled_model": "m.pkl", "serialization_format": "cloudpickle"}}, "as cloudpickle, .*'skops'"),
-        ({"transformers": {"task": "text-classification"}}, "of the flavour 'transformers'; 'sklearn' .* and 'onnx'"),
+        ({"lightgbm": {"data": "model.lgb"}}, "of the flavour 'lightgbm'; 'transformers', .* mlflow.onnx.save_model"),
+        ({"sentence_transformers": {}}, "labels with 'teacher.model: .*/ml/model.sentence_transformer'"),
         ({"onnx": {"data": "../model.onnx"}}, "which is not below its folder"),
+        ({"transformers": {"model_binary": "/model"}}, "which is not below its folder"),
+        ({"transformers": {"source_model_name": "a/b"}}, "the model 'a/b' and does not hold it; .*pretrained=True"),
+        ({"transformers": {"model_binary": "model", "peft_adaptor": "peft"}}, "a PEFT adapter .*merge_and_unload"),
     ],
 )  # fmt: skip
 def test_other_folders_of_mlflow_say_what_to_do(tmp_path: Path, flavours: dict, words: str):
     folder = about(tmp_path / "ml", **flavours)
     with pytest.raises(InputError, match=words):
         opened(str(folder), {}, NAMES, examples=TABLE)
+
+
+SPACES = ("low", "mid", "top")
+
+
+@pytest.fixture
+def pipeline(tmp_path: Path, body: str):
+    """A pipeline of transformers, and a folder as MLflow 3.17 writes one of it."""
+    names = dict(enumerate(SPACES))
+    config = transformers.BertConfig.from_pretrained(body, id2label=names, label2id={v: k for k, v in names.items()})
+    torch.manual_seed(0)
+    model = transformers.BertForSequenceClassification(config)
+    for values in model.parameters():
+        if values.ndim > 1:
+            torch.nn.init.normal_(values, std=0.7)
+    made = transformers.pipeline("text-classification", model=model.eval(), tokenizer=body)
+    folder = about(
+        tmp_path / "ml",
+        transformers={
+            "components": ["tokenizer"],
+            "instance_type": "TextClassificationPipeline",
+            "model_binary": "model",
+            "task": "text-classification",
+            "torch_dtype": "torch.float32",
+        },
+    )
+    made.model.save_pretrained(folder / "model")
+    made.tokenizer.save_pretrained(folder / "components" / "tokenizer")
+    return made, folder
+
+
+def test_a_pipeline_of_transformers_that_mlflow_saved_answers_as_itself(pipeline):
+    made, folder = pipeline
+    texts = [text for text in TEXTS if len(text.split()) <= 30]
+    said = [{each["label"]: each["score"] for each in made(text, top_k=None)} for text in texts]
+    wanted = [[each[name] for name in ("top", "low", "mid")] for each in said]
+    assert is_brought(TeacherName(model=str(folder)))
+    examples = from_arrays(texts, origin="pool")
+    found = opened(str(folder), {}, ("top", "low", "mid"), examples=examples)
+    np.testing.assert_allclose(found.probs(examples), wanted, atol=1e-5)
+    files = MlflowFolder().files(TeacherName(model=str(folder)))
+    assert {str(each.relative_to(folder)) for each in files} == {
+        "MLmodel", "model/config.json", "model/model.safetensors", "components/tokenizer/tokenizer.json",
+        "components/tokenizer/tokenizer_config.json",
+    }  # fmt: skip
+    # Another tokenizer gives other answers: it is among what they follow from.
+    place = folder / "components" / "tokenizer" / "tokenizer_config.json"
+    place.write_text(json.dumps(json.loads(place.read_text()) | {"model_max_length": 20}))
+    other = opened(str(folder), {}, SPACES, examples=examples)
+    assert other.fingerprint != opened(str(folder), {"max_tokens": 32}, SPACES, examples=examples).fingerprint
+    assert other.front.max_tokens == 20
+
+
+@pytest.mark.parametrize(
+    ("change", "options", "words"),
+    [
+        ({"task": "zero-shot-classification"}, {}, "pipeline for the task 'zero-shot-classification'; 'text-class"),
+        ({"config": {"function_to_apply": "sigmoid"}}, {}, "repeat it as an option: 'teacher.options.scores: sigmoid'"),
+        ({"config": {"max_length": 9}}, {}, "repeat it as an option: 'teacher.options.max_tokens: 9'"),
+        ({"config": {"max_length": 9}}, {"max_tokens": 9}, ""),
+        ({"config": {"function_to_apply": "none", "top_k": 1}}, {}, ""),
+    ],
+)
+def test_a_pipeline_that_mlflow_saved_with_settings(pipeline, change: dict, options: dict, words: str):
+    folder, examples = pipeline[1], from_arrays(TEXTS, origin="pool")
+    written = json.loads((folder / "MLmodel").read_text())
+    written["flavors"]["transformers"] |= {name: each for name, each in change.items() if name == "task"}
+    written["flavors"]["python_function"] |= {name: each for name, each in change.items() if name == "config"}
+    (folder / "MLmodel").write_text(json.dumps(written))
+    if words:
+        with pytest.raises(InputError, match=words):
+            opened(str(folder), options, SPACES, examples=examples)
+    else:
+        assert opened(str(folder), options, SPACES, examples=examples).probs(examples).shape == (60, 3)

@@ -14,7 +14,8 @@ from overproof.data import Examples, Kind, check_classes
 from overproof.data.wording import listed, nearest
 from overproof.errors import InputError
 from overproof.options import validated
-from overproof.seeds import digest_of_file, hasher
+from overproof.seeds import hasher
+from overproof.storage.digests import content_digest
 
 Options = TypeVar("Options", bound=pydantic.BaseModel)
 
@@ -204,7 +205,7 @@ def hash_of_files(paths: Sequence[Path], called: str | None = None) -> str:
         name = path.name if number or called is None else called
         hashed.update(name.encode() + b"\0")
         try:
-            hashed.update(bytes.fromhex(digest_of_file(path)))
+            hashed.update(bytes.fromhex(content_digest(path)))
         except OSError as error:
             raise InputError(f"{path} cannot be read: {error.strerror}.") from None
     return hashed.hexdigest()

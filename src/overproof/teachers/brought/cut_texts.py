@@ -9,9 +9,15 @@ from torch import Tensor
 
 from overproof.data import Examples
 
+LIMIT = "teacher.options.max_tokens"
+
 
 def cut_texts(
-    who: str, length: Callable[[Examples], Int64[Tensor, "n"]], max_tokens: int, examples: Examples
+    who: str,
+    length: Callable[[Examples], Int64[Tensor, "n"]],
+    max_tokens: int,
+    examples: Examples,
+    option: str = LIMIT,
 ) -> list[str]:
     """A sentence, where texts are cut.
 
@@ -20,6 +26,7 @@ def cut_texts(
         length: Texts to their numbers of tokens, uncut.
         max_tokens: Where they are cut.
         examples: N texts.
+        option: What moves that limit.
     """
     cut = sum(int((length(part) > max_tokens).sum()) for part in examples.parts())
     if not cut:
@@ -27,7 +34,7 @@ def cut_texts(
     longer = "is longer" if cut == 1 else "are longer"
     return [
         f"The {who} reads the first {max_tokens} tokens of a text, and {cut} of the {len(examples)} texts of "
-        f"{examples.origin} {longer} (teacher.options.max_tokens)."
+        f"{examples.origin} {longer} ({option})."
     ]
 
 
@@ -45,13 +52,14 @@ class Cutting(Protocol):
         ...
 
 
-def texts_cut_by(encoder: object, who: str, examples: Examples) -> list[str]:
+def texts_cut_by(encoder: object, who: str, examples: Examples, option: str = LIMIT) -> list[str]:
     """A sentence, where an encoder cuts texts; nothing of one that does not say how it reads them.
 
     Args:
         encoder: Of texts or of something else.
         who: What to call it.
         examples: N examples.
+        option: What moves the limit.
     """
     if not isinstance(encoder, Cutting) or examples.kind != "text":
         return []
@@ -60,4 +68,4 @@ def texts_cut_by(encoder: object, who: str, examples: Examples) -> list[str]:
         assert isinstance(some.inputs, pa.Array)
         return encoder.whole_lengths(some.inputs.to_pylist())
 
-    return cut_texts(who, length, encoder.max_tokens, examples)
+    return cut_texts(who, length, encoder.max_tokens, examples, option)

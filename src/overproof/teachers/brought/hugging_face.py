@@ -133,6 +133,7 @@ def open_hugging_face(
     *,
     classes: Sequence[str],
     examples: Examples,
+    front: Path | None = None,
 ) -> HuggingFaceTeacher:
     """The classifier that `save_pretrained` wrote into a folder, with its tokenizer or image processor.
 
@@ -144,6 +145,7 @@ def open_hugging_face(
         class_names: The run's, in order.
         classes: The names of its outputs, in order, where its configuration calls them LABEL_0, LABEL_1 … or otherwise.
         examples: Some of the examples that it will answer.
+        front: The folder of its tokenizer or image processor, where that is another.
 
     Raises:
         InputError: transformers is not installed; the folder holds no such classifier; another kind of examples; class
@@ -164,15 +166,16 @@ def open_hugging_face(
     order = column_order(class_names, names, who)
     given = {**chosen.model_dump(mode="json", exclude_defaults=True), "reading": READING}
     made = json.dumps({"hugging face": given, "classes": list(names)}, sort_keys=True)
-    files = hash_of_files(sorted([*weights, *folder.glob("*.json"), *folder.glob("*.txt"), *folder.glob("*.model")]))
-    model, front, version = _loaded(folder, described.kind, chosen, who)
+    read = sorted([*weights, *_described_by(folder)])
+    files = hash_of_files([*read, *(sorted(_described_by(front)) if front else ())])
+    model, reader, version = _loaded(folder, front or folder, described.kind, chosen, who)
     check_named(max(model.config.num_labels, 2), names, who)
     return HuggingFaceTeacher(
         kind=described.kind,
         fingerprint=f"{made} transformers={version} files={files}",
         order=order,
         model=model,
-        front=front,
+        front=reader,
         activation=described.activation,
         batch_size=chosen.batch_size,
         who=who,
@@ -180,7 +183,11 @@ def open_hugging_face(
     )
 
 
-def _loaded(folder: Path, kind: Kind, chosen: HuggingFaceOptions, who: str) -> tuple[Any, Any, str]:
+def _described_by(folder: Path) -> list[Path]:
+    return [path for end in ("json", "txt", "model") for path in folder.glob(f"*.{end}")]
+
+
+def _loaded(folder: Path, beside: Path, kind: Kind, chosen: HuggingFaceOptions, who: str) -> tuple[Any, Any, str]:
     try:
         import transformers
     except ImportError:
@@ -200,10 +207,10 @@ def _loaded(folder: Path, kind: Kind, chosen: HuggingFaceOptions, who: str) -> t
             )
             model.eval()
             front: Any = (
-                transformers.AutoTokenizer.from_pretrained(folder, **local)
+                transformers.AutoTokenizer.from_pretrained(beside, **local)
                 if kind == "text"
                 # The one backend that needs no torchvision: the same numbers on every machine.
-                else transformers.AutoImageProcessor.from_pretrained(folder, backend="pil", **local)
+                else transformers.AutoImageProcessor.from_pretrained(beside, backend="pil", **local)
             )
     except Exception as error:
         raise InputError(f"{who} cannot be loaded: {reason(error)}.") from None

@@ -16,6 +16,7 @@ from overproof.errors import InputError
 from overproof.models import FROZEN, ImageEmbedder, TableEncoder, frozen_embedder
 from overproof.noise import adapt
 from overproof.noise.adapter import ADAPTER
+from overproof.teachers.brought.cut_texts import texts_cut_by
 from overproof.teachers.brought.hugging_face_config import is_sentence_folder
 from overproof.teachers.by_content import AnswersByContent
 from overproof.teachers.kind import Named, TrainedKind, TrainingSetting
@@ -106,6 +107,15 @@ class AdapterByName(TrainedKind):
                 f"out, and the encoder is {ENCODERS[kind]!r}."
             )
 
+    def remarks(self, named: Named, examples: Examples) -> list[str]:
+        """How many texts its encoder cuts."""
+        options = checked_options(AdapterOptions, named.options, "an adapter")
+        name = options.encoder_for(examples.kind)
+        if examples.kind != "text":
+            return []
+        limit = "teacher.options.encoder_options.max_tokens"
+        return texts_cut_by(_embedder(name, options), f"adapter's encoder {name}", examples, limit)
+
     def make(self, named: Named, setting: TrainingSetting) -> AdaptedAnswers:
         """The first teacher's answers and the encoder, to be fitted together."""
         assert setting.first is not None, "an adapter stands behind another teacher"
@@ -114,10 +124,7 @@ class AdapterByName(TrainedKind):
         if name == COLUMNS:
             table = _Columns(fitting=setting.fitting)
             return AdaptedAnswers(first=setting.first, features=table.of, encoder=table.fingerprint)
-        if is_sentence_folder(name):
-            embedder: Any = open_sentence_folder(Path(name).expanduser(), options.encoder_options)
-        else:
-            embedder = frozen_embedder(name, options.encoder_options)
+        embedder = _embedder(name, options)
         reads = "image" if isinstance(embedder, ImageEmbedder) else "text"
         if kind != reads:
             raise InputError(f"teacher.options.encoder {name!r} reads {reads}, but the data are of kind {kind!r}.")
@@ -125,6 +132,12 @@ class AdapterByName(TrainedKind):
             embedder=embedder, examples=setting.everyone, folder=setting.folder, progress=setting.progress
         )
         return AdaptedAnswers(first=setting.first, features=encoded.of, encoder=embedder.fingerprint)
+
+
+def _embedder(name: str, options: AdapterOptions) -> Any:
+    if is_sentence_folder(name):
+        return open_sentence_folder(Path(name).expanduser(), options.encoder_options)
+    return frozen_embedder(name, options.encoder_options)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -1,5 +1,6 @@
 """A frozen encoder of sentence-transformers or SetFit from a folder, and a logistic head trained on the labels."""
 
+import functools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -40,6 +41,9 @@ OTHER_POOLING = ("pooling_mode_mean_sqrt_len_tokens", "pooling_mode_weightedmean
 ACTIVATIONS = {"torch.nn.modules.activation.Tanh": nn.Tanh, "torch.nn.modules.linear.Identity": nn.Identity}
 
 SETFIT = "config_setfit.json"
+
+READ = (".json", ".txt", ".model", ".safetensors")
+"""The ends of the names of the files that an encoder is made from."""
 
 
 class SentenceOptions(pydantic.BaseModel, frozen=True, extra="forbid"):
@@ -131,6 +135,9 @@ def _pooled(tokens: Float[Tensor, "n L D"], pooling: str) -> Float[Tensor, "n D"
 def open_sentence_folder(folder: Path, options: Mapping[str, Any]) -> SentenceEncoder:
     """The encoder in a folder of sentence-transformers or SetFit; nothing of it is run, weights are safetensors alone.
 
+    Cross-validation asks for it fold by fold, and the count of cut texts at the end: while its files stay as they are,
+    it is opened once.
+
     Args:
         folder: With `modules.json`.
         options: `SentenceOptions`.
@@ -139,8 +146,13 @@ def open_sentence_folder(folder: Path, options: Mapping[str, Any]) -> SentenceEn
         InputError: transformers is not installed; parts that are not read, each named; the head of a SetFit model, of
             which no option says that it is fitted anew.
     """
+    chosen = checked_options(SentenceOptions, options, f"teacher ({folder})")
+    return _opened(folder, chosen, hash_of_files(sorted(each for each in folder.rglob("*") if _is_read(each))))
+
+
+@functools.lru_cache(maxsize=1)
+def _opened(folder: Path, chosen: SentenceOptions, content: str) -> SentenceEncoder:
     who = f"teacher ({folder})"
-    chosen = checked_options(SentenceOptions, options, who)
     setfit = _json(folder / SETFIT, who) if (folder / SETFIT).is_file() else None
     if setfit is not None and chosen.head != "refit":
         raise InputError(
@@ -188,10 +200,12 @@ def _json(path: Path, who: str, missing: Any = None) -> Any:
 
 
 def _files(place: Path) -> list[Path]:
-    wanted = (".json", ".txt", ".model", ".safetensors")
     # A Normalize of earlier versions has no folder.
-    inside = place.iterdir() if place.is_dir() else ()
-    return [each for each in inside if each.is_file() and each.suffix in wanted]
+    return [each for each in place.iterdir() if _is_read(each)] if place.is_dir() else []
+
+
+def _is_read(path: Path) -> bool:
+    return path.suffix in READ and path.is_file()
 
 
 def _parts(folder: Path, who: str) -> list[tuple[str, Path]]:
