@@ -87,6 +87,27 @@ def test_converted_classifiers_answer_as_they_do_in_scikit_learn(tmp_path: Path,
     np.testing.assert_allclose(found, model.predict_proba(X), atol=1e-5)
 
 
+def test_probabilities_that_rounding_takes_below_0_are_probabilities(tmp_path: Path):
+    # The trees' shares are added up in float32: 1 minus the share of the second class is -1.2e-7, and was a logit.
+    model = RandomForestClassifier(20, random_state=0)
+    path = converted(tmp_path / "a.onnx", model, TWO)
+    (written,) = onnxruntime.InferenceSession(str(path)).run(["probabilities"], {"X": X})
+    assert written.min() < 0 < written.max() - 1
+    found = probs_of(path, classes=("no", "yes"))
+    np.testing.assert_allclose(found, model.predict_proba(X), atol=1e-6)
+    assert found.min() == 0
+    assert found.max() == 1
+
+
+def test_votes_and_per_cent_are_no_logits(tmp_path: Path):
+    whole = onnx.helper.make_node
+    nodes = [whole("MatMul", ["x", "w"], ["z"]), whole("Softmax", ["z"], ["p"]), whole("Mul", ["p", "hundred"], ["y"])]
+    path = save(tmp_path / "a.onnx", nodes, 3, {"w": WEIGHT, "hundred": 100.0})
+    with pytest.raises(InputError, match=r"rows that sum to 100 .*divide its output by 100 in the graph, or give"):
+        probs_of(path)
+    assert probs_of(path, scores="logits").shape == (80, 3)
+
+
 def test_raw_scores_of_two_classes_are_a_decision_function(tmp_path: Path):
     for model in (LogisticRegression(), GradientBoostingClassifier(n_estimators=5, random_state=0)):
         path = converted(tmp_path / "a.onnx", model, TWO, raw_scores=True)

@@ -125,7 +125,7 @@ def _of_transformers(folder: Path, flavours: Flavours, named: Named) -> tuple[Pa
         if given not in (None, "none", "default") and option not in named.options:
             raise InputError(
                 f"{who} was saved with {setting} {given!r}; repeat it as an option: "
-                f"'teacher.options.{option}: {kept[setting]}'."
+                f"'teacher.options.{option}: {given}'."
             )
     inside = _below(folder, model, who)
     fronts = [folder / "components" / name for name in FRONTS]

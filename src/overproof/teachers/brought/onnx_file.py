@@ -30,7 +30,7 @@ from overproof.teachers.scorers import check_named, checked_options, column_orde
 FIRST = 64
 """So many examples are run to see what the scores are."""
 
-READING = 2
+READING = 3
 """The number of the rules by which files are read: raised where the same options give other answers."""
 
 METADATA = ("class_names", "classes")

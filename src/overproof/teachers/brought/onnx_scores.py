@@ -26,6 +26,13 @@ LOGITS = "'scores: logits' (a softmax follows)"
 SUMS_TO_ONE = 5e-3
 """So far from 1 may a row of probabilities sum: half precision, over a thousand classes."""
 
+ROUNDING = 1e-3
+"""So far below 0 or above 1 the first rows may be where they are taken for probabilities: the trees of a forest are
+added up in float32, and 1 minus their sum may be -1e-7."""
+
+ENOUGH = 8
+"""Rows from which equal sums are no chance."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScoreReading:
@@ -78,6 +85,7 @@ class ScoreReading:
                 f"{self.who} gives {which(examples, row)} the scores {shown(scores[row])}, which are no "
                 f"probabilities, and {self.why}{say}."
             )
+        values = values.clamp(0, 1)
         return values / values.sum(dim=1, keepdim=True) if self.meaning == "sigmoid" else values
 
 
@@ -91,7 +99,8 @@ def reading(scores: Scores, rows: np.ndarray, ending: Ending, who: str) -> Score
         who: What to call the teacher in errors.
 
     Raises:
-        InputError: It could be either; one column out of a softmax; scores that are z and -z.
+        InputError: It could be either; one column out of a softmax; scores that are z and -z; shares of another whole
+            than 1, such as per cent.
     """
     single, two = rows.shape[1] == 1, rows.shape[1] == 2
     # A decision function of two classes, written as z of the second and -z of the first.
@@ -112,7 +121,9 @@ def reading(scores: Scores, rows: np.ndarray, ending: Ending, who: str) -> Score
             f"and no probabilities; convert the model without raw_scores, or give 'teacher.options.scores: margins', "
             f"which takes 1 / (1 + exp(-z)) of each."
         )
-    inside = bool((rows >= 0).all() and (rows <= 1 + 1e-3).all())
+    inside = bool((rows >= -ROUNDING).all() and (rows <= 1 + ROUNDING).all())
+    if not single and not inside and ending != "raw":
+        _check_shares(rows, who)
     meaning: Meaning | None = "logits" if ending == "raw" or not inside else None
     if single:
         if ending == "softmax":
@@ -120,7 +131,7 @@ def reading(scores: Scores, rows: np.ndarray, ending: Ending, who: str) -> Score
                 f"{who} ends in a softmax over one column, which is always 1; a sigmoid, or two columns, are needed."
             )
         meaning = meaning or ("probabilities" if ending == "sigmoid" else None)
-    elif inside and bool((np.abs(rows.sum(axis=1) - 1) <= 1e-3).all()):
+    elif inside and bool((np.abs(rows.sum(axis=1) - 1) <= (SUMS_TO_ONE if ending == "softmax" else ROUNDING)).all()):
         meaning = "probabilities"
     if meaning is None:
         said = (
@@ -136,3 +147,19 @@ def reading(scores: Scores, rows: np.ndarray, ending: Ending, who: str) -> Score
         )
         raise InputError(f"{who} gives {what} ({shown(rows[0])}), {said}; say what they are: {allowed}.")
     return ScoreReading(meaning=meaning, why="its first rows were probabilities", who=who)
+
+
+def _check_shares(rows: np.ndarray, who: str) -> None:
+    """Refuse scores of at least 0 that have the same sum in every row: votes, or per cent.
+
+    Raises:
+        InputError: They are no logits, of which a softmax could be taken.
+    """
+    sums = rows.sum(axis=1)
+    whole = sums.mean()
+    if len(rows) >= ENOUGH and (rows >= 0).all() and np.abs(sums - whole).max() <= ROUNDING * whole:
+        raise InputError(
+            f"{who} gives rows that sum to {whole:.6g} ({shown(rows[0])}), such as votes or per cent, and no "
+            f"probabilities; divide its output by {whole:.6g} in the graph, or give "
+            f"'teacher.options.{LOGITS[1:]}."
+        )

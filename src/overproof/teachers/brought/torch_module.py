@@ -18,6 +18,7 @@ from overproof.models.zoo import GIVEN, fit_encoder
 from overproof.teachers.brought.constant_answers import ENOUGH, check_range
 from overproof.teachers.brought.decision import shown
 from overproof.teachers.brought.onnx_inputs import Pixels
+from overproof.teachers.brought.onnx_scores import ROUNDING
 from overproof.teachers.brought.saved_student import SavedTeacher
 from overproof.teachers.kind import BroughtKind, Named
 from overproof.teachers.scorers import checked_options, column_order, hash_of_files
@@ -106,8 +107,8 @@ def open_module(
 
 def _check_logits(scores: Tensor, who: str) -> None:
     """Refuse outputs that may be probabilities already, of which a softmax would make others."""
-    inside = len(scores) > 0 and bool(((scores >= 0) & (scores <= 1)).all())
-    sums = bool(((scores.sum(dim=1) - 1).abs() <= 1e-3).all())
+    inside = len(scores) > 0 and bool(((scores >= -ROUNDING) & (scores <= 1 + ROUNDING)).all())
+    sums = bool(((scores.sum(dim=1) - 1).abs() <= ROUNDING).all())
     if inside and (sums or len(scores) >= ENOUGH):
         what = "sum to 1, as probabilities do" if sums else "are between 0 and 1, as of a sigmoid for each class"
         word = "probabilities" if sums else "sigmoid"
