@@ -81,7 +81,7 @@ def written(file):
 @pytest.fixture
 def small_pieces(monkeypatch):
     """Blocks of a few rows and pieces of fewer."""
-    monkeypatch.setattr("overproof.deployment.predict.MAX_ROWS", 7)
+    monkeypatch.setattr("overproof.deployment.input_pieces.MAX_ROWS", 7)
     monkeypatch.setattr("overproof.data.readers.csv_stream.BLOCK_BYTES", 300)
 
 
@@ -162,7 +162,7 @@ def test_rows_without_an_input_may_be_dropped_even_all_of_a_piece(tmp_path, smal
     assert predict(student, source, tmp_path / "answers.parquet").num_rows == 11
     assert written(tmp_path / "answers.parquet")["id"].to_pylist() == [*map(str, range(10)), "40"]
     pq.write_table(table.slice(10, 30), tmp_path / "a.parquet")
-    with pytest.raises(InputError, match="has no rows to predict"):
+    with pytest.raises(InputError, match="has no rows that have an input: all 30 lack one and are left out"):
         predict(student, source, tmp_path / "none.parquet")
     assert not (tmp_path / "none.parquet").exists()
 
@@ -215,6 +215,38 @@ def test_categories_that_training_did_not_have_are_counted_over_all_pieces(tabul
     (tmp_path / "a.csv").write_text(GOOD)
     source = Source(path=str(tmp_path / "a.csv"), kind="table", id="key")
     assert predict(tabular[0], source, tmp_path / "b.csv").remarks == ()
+
+
+def test_rows_that_are_left_out_and_columns_that_are_not_read_are_said(tabular, tmp_path, small_pieces, capsys):
+    # The first piece of seven has no row left; the last column is none of the student's.
+    rows = [f"{'' if i < 7 or i % 10 == 3 else i},red,true,1970-01-01,x,k{i},no\n" for i in range(50)]
+    (tmp_path / "a.csv").write_text(HEADER.replace("\n", ",late\n") + "".join(rows))
+    dropped = sum(row.startswith(",") for row in rows)
+    assert dropped == 11
+    pq.write_table(pyarrow.csv.read_csv(tmp_path / "a.csv"), tmp_path / "a.parquet")
+    for name in ("a.csv", "a.parquet"):
+        source = Source(path=str(tmp_path / name), kind="table", id="key", missing="drop")
+        done = predict(tabular[0], source, tmp_path / "b.csv")
+        assert (done.num_rows, done.num_dropped) == (39, 11)
+        assert done.remarks == (
+            "11 of 50 rows lack an input and are left out (`missing: drop`); they have no prediction.",
+            "1 column is not read, as the student does not use it: 'late'.",
+        )
+    tabular[0].save(tmp_path / "student")
+    given = ["predict", str(tmp_path / "student"), str(tmp_path / "a.csv"), "--out", str(tmp_path / "c.csv")]
+    main([*given, "--id", "key", "--missing", "drop"])
+    said = capsys.readouterr()
+    assert "11 of 50 rows lack an input and are left out (--missing drop)" in said.err
+    assert "1 column is not read, as the student does not use it: 'late'" in said.err
+    main([*given, "--missing", "drop"])
+    assert "2 columns are not read, as the student does not use them: 'key', 'late'" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        main([*given, "--missing", "refuse"])
+    assert "or write --missing drop or --missing allow." in capsys.readouterr().err
+    (tmp_path / "a.csv").write_text(HEADER + "".join(rows[:7]).replace(",no", ""))
+    with pytest.raises(SystemExit, match="2"):
+        main([*given, "--missing", "drop"])
+    assert "has no rows that have an input: all 7 lack one" in capsys.readouterr().err
 
 
 def test_errors_in_a_later_piece_name_the_row_of_the_file(tabular, tmp_path, small_pieces):

@@ -221,7 +221,7 @@ def test_two_nodes_give_the_bytes_of_the_plain_loop(given, tmp_path, monkeypatch
         with subtests.test("refusals"):
             check_refusals(engine, monkeypatch)
         with subtests.test("predict"):
-            monkeypatch.setattr(predicting, "MAX_ROWS", 2000)
+            monkeypatch.setattr("overproof.deployment.input_pieces.MAX_ROWS", 2000)
             saved = given / "compared/labels-40/students/seed-0/wd"
             source = Source(path=str(given / "blobs.csv"), kind="table", id="key")
             for name, each in (("here", HERE), ("there", engine)):
@@ -328,7 +328,7 @@ def test_what_is_killed_is_computed_elsewhere(what, given, rounds, tmp_path, mon
             check_same(tmp_path / "here", tmp_path / "there")
             check_killed()
         with subtests.test("predict"):
-            monkeypatch.setattr(predicting, "MAX_ROWS", 1000)
+            monkeypatch.setattr("overproof.deployment.input_pieces.MAX_ROWS", 1000)
             saved = given / "compared/labels-40/students/seed-0/wd"
             source = Source(path=str(given / "blobs.csv"), kind="table", id="key")
             for name, each in (("here", HERE), ("there", engine)):

@@ -1,5 +1,7 @@
 """`overproof predict`: classes and probabilities for new examples."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -104,10 +106,11 @@ def predict(
         from overproof.deployment.calibration_examples import choose_abstention
 
         withheld = None if calibrate is None else replace(source, path=calibrate, id=None, label=label, group=group)
-        abstention, left_out = choose_abstention(
-            loaded, student, withheld, risk=risk, confidence=confidence, new_gaps=asked
-        )
-    with OnTerminal(remarks()) as progress, engine_on(on, progress) as engine:
+        with _named_by_flag():
+            abstention, left_out = choose_abstention(
+                loaded, student, withheld, risk=risk, confidence=confidence, new_gaps=asked
+            )
+    with _named_by_flag(), OnTerminal(remarks()) as progress, engine_on(on, progress) as engine:
         done = write_predictions(
             loaded,
             source,
@@ -120,6 +123,7 @@ def predict(
             saved=student,
             allow_import=allow_import,
         )
+    done = replace(done, remarks=tuple(map(_with_flag, done.remarks)))
     beside = None
     if abstention is not None and left_out is not None:
         from overproof.deployment.calibration_examples import write_guarantee
@@ -138,6 +142,22 @@ def predict(
         for sentence in left_out.sentences() if left_out is not None else ():
             remarks().print(sentence, soft_wrap=True)
         remarks().print(f"{done.num_answered} of {done.num_rows} rows have a class.", soft_wrap=True)
+
+
+@contextmanager
+def _named_by_flag() -> Iterator[None]:
+    """Refusals of missing inputs name the flag of this command; they are written for the options of a file."""
+    try:
+        yield
+    except InputError as error:
+        if (sentence := _with_flag(str(error))) == str(error):
+            raise
+        raise InputError(sentence) from error.__cause__
+
+
+def _with_flag(sentence: str) -> str:
+    both = sentence.replace("set `missing` to 'drop' or 'allow'", "write --missing drop or --missing allow")
+    return both.replace("set `missing` to 'drop'", "write --missing drop").replace("`missing: drop`", "--missing drop")
 
 
 def _columns(

@@ -13,7 +13,8 @@ from overproof.data.labelled.near_copies import near_copies
 from overproof.data.options import DataOptions
 from overproof.data.wording import at_row, listed
 from overproof.deployment.abstention import Abstention, choose_threshold, fewest_examples
-from overproof.deployment.predict import Predicted, only_read, refuse_new_gap
+from overproof.deployment.input_pieces import only_read, refuse_new_gap
+from overproof.deployment.predict import Predicted
 from overproof.errors import InputError
 from overproof.evaluation.metrics import correct
 from overproof.functional.repeats import Repeats

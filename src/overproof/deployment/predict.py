@@ -2,7 +2,7 @@
 
 import socket
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -10,42 +10,24 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import torch
 from torch import Tensor
 
-from overproof.data import Examples, Source, read
+from overproof.data import Examples, Source
 from overproof.data.classes import check_class_names
-from overproof.data.columns import Frame, check_names
-from overproof.data.find_files import Place, find_files
-from overproof.data.inputs import NothingLeft
-from overproof.data.open_source import OpenedSource
-from overproof.data.read import open_pieces
-from overproof.data.readers.csv_stream import open_csv_stream
-from overproof.data.source import check_format
-from overproof.data.wording import at_row, listed
+from overproof.data.find_files import find_files
+from overproof.data.wording import listed
 from overproof.deployment.abstention import Abstention
+from overproof.deployment.input_pieces import pieces_of
 from overproof.deployment.predictions_file import table_writer
 from overproof.errors import InputError
-from overproof.models import PlainTable, Student, TableEncoder, load_student
+from overproof.models import Student, TableEncoder, load_student
 from overproof.models.importing import as_paths
 from overproof.processes import HERE, Engine, Work
 from overproof.progress import Progress, Silent
 from overproof.storage.digests import content_digest
 
-MAX_ROWS = 2**16
-"""Most rows in memory at a time, of files that are read in pieces: CSV, Parquet and Arrow."""
-
 ABSTAINED = "abstained"
 """The column that is true where the student abstains; the class is empty there."""
-
-_TYPES = {
-    "numbers": pa.float64(),
-    "booleans": pa.bool_(),
-    "strings": pa.string(),
-    "dates": pa.timestamp("us"),
-    # A column without values in the training data is ignored.
-    None: pa.string(),
-}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,8 +40,9 @@ class Predicted:
         num_answered: Number of rows with a class.
         seconds: Time from the first to the last row.
         columns: Its columns, in order.
-        remarks: What is to be known of the rows of a table, in sentences: categories that training did not have, and
-            missing values.
+        remarks: What is to be known of the rows, in sentences: how many were left out because an input is missing,
+            columns of a table that the student does not use, categories that training did not have, and missing values.
+        num_dropped: Number of rows that were left out because an input is missing (`missing: drop`).
     """
 
     file: Path
@@ -68,6 +51,7 @@ class Predicted:
     seconds: float
     columns: tuple[str, ...]
     remarks: tuple[str, ...] = ()
+    num_dropped: int = 0
 
 
 def predict(
@@ -170,9 +154,15 @@ def _answered(
     began, seen, num_rows, num_answered = time.perf_counter(), list[np.ndarray](), 0, 0
     unknown: dict[str, tuple[int, str]] = {}
     missing: dict[str, tuple[int, str]] = {}
+    num_dropped, unread = 0, list[str]()
 
     def pieces() -> Iterator[Examples]:
-        for examples in _pieces(student, source, new_gaps):
+        nonlocal num_dropped
+        for examples, dropped, columns in pieces_of(student, source, new_gaps):
+            num_dropped += dropped
+            unread[:] = columns
+            if examples is None:
+                continue
             if examples.keys is not None:
                 # Of strings, which have other hashes in another process.
                 seen.append(np.fromiter(map(hash, examples.keys.to_pylist()), np.int64, len(examples)))
@@ -188,7 +178,8 @@ def _answered(
         num_answered += piece.num_answered
         advance(num_rows)
     if num_rows == 0:
-        raise InputError(f"{listed(source.paths)} has no rows to predict; at least one is needed.")
+        lacking = f" that have an input: all {num_dropped} lack one and are left out" if num_dropped else " to predict"
+        raise InputError(f"{listed(source.paths)} has no rows{lacking}; at least one is needed.")
     if twice := _repeated(seen):
         raise InputError(
             f"{listed(source.paths)} has {twice} repeated ids in column {source.id!r}; the id of every row must be "
@@ -200,16 +191,39 @@ def _answered(
         num_answered=num_answered,
         seconds=time.perf_counter() - began,
         columns=(),
-        remarks=tuple(
-            f"Column {name!r} holds a category that the student does not know in {num} of {num_rows} rows, such as "
-            f"{word!r}; it reads all of these alike."
-            for name, (num, word) in unknown.items()
-        )
-        + tuple(
-            f"A value is missing in column {name!r} in {num} of {num_rows} rows; the student reads it as {reading}."
-            for name, (num, reading) in missing.items()
+        num_dropped=num_dropped,
+        remarks=(
+            *_of_dropped(num_dropped, num_rows),
+            *_of_unread(unread),
+            *(
+                f"Column {name!r} holds a category that the student does not know in {num} of {num_rows} rows, such as "
+                f"{word!r}; it reads all of these alike."
+                for name, (num, word) in unknown.items()
+            ),
+            *(
+                f"A value is missing in column {name!r} in {num} of {num_rows} rows; the student reads it as {reading}."
+                for name, (num, reading) in missing.items()
+            ),
         ),
     )
+
+
+def _of_dropped(num: int, num_rows: int) -> list[str]:
+    if not num:
+        return []
+    return [
+        f"{num} of {num + num_rows} rows lack an input and are left out (`missing: drop`); they have no prediction."
+    ]
+
+
+def _of_unread(names: Sequence[str]) -> list[str]:
+    if not names:
+        return []
+    several = len(names) > 1
+    return [
+        f"{len(names)} column{'s are' if several else ' is'} not read, as the student does not use "
+        f"{'them' if several else 'it'}: {listed(names)}."
+    ]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -268,101 +282,6 @@ def _repeated(seen: list[np.ndarray]) -> int:
     seen.clear()
     hashes.sort()
     return int(np.count_nonzero(hashes[1:] == hashes[:-1]))
-
-
-def only_read(examples: Examples, student: Student) -> Examples:
-    """Tables without the columns that the student does not use, such as a label."""
-    names = _column_names(student)
-    if not names or examples.kind != "table":
-        return examples
-    return examples.only([name for name in names if name in examples.column_names])
-
-
-def _column_names(student: Student) -> list[str]:
-    encoder = student.encoder
-    if isinstance(encoder, TableEncoder):
-        return [column.name for column in encoder.columns]
-    return list(encoder.columns) if isinstance(encoder, PlainTable) else []
-
-
-def _pieces(student: Student, source: Source, new_gaps: bool) -> Iterator[Examples]:
-    place = find_files(source.paths, "input")
-    if place.family == "arrays":
-        whole = only_read(read(source, role="input"), student)
-        if not new_gaps:
-            refuse_new_gap(student, whole)
-        for rows in torch.arange(len(whole)).split(MAX_ROWS):
-            yield whole.take(rows)
-        return
-    opened = _opened(student, source, place)
-    for frame in opened.frames(MAX_ROWS):
-        if not len(frame.rows):
-            continue
-        try:
-            examples = opened.examples(frame)
-        except NothingLeft:
-            continue
-        if not new_gaps:
-            refuse_new_gap(student, examples, frame)
-        yield examples
-
-
-def refuse_new_gap(student: Student, examples: Examples, frame: Frame | None = None) -> None:
-    """Raise where a value is missing in a column in which none was missing in training.
-
-    Args:
-        student: The student.
-        examples: Rows of the file.
-        frame: Where they stand in it; None for those that are all of it.
-
-    Raises:
-        InputError: There is one.
-    """
-    gap = student.encoder.new_gap(examples) if isinstance(student.encoder, TableEncoder) else None
-    if gap is not None:
-        column, row = gap
-        raise InputError(
-            f"{examples.origin} has a missing value in column {column!r}, "
-            f"{at_row(row) if frame is None else frame.at(row)}, where none was missing in training: fill it, or write "
-            f"--missing allow, which reads it as the column's mean, or --missing drop, which leaves the row out."
-        )
-
-
-def _opened(student: Student, source: Source, place: Place) -> OpenedSource:
-    """Open the files with the student's columns; of CSV only the first block is read: the student has the types."""
-    names = _column_names(student)
-    formats = {check_format(path, place.name) for path in place.files}
-    if formats != {"csv"} or not source.header or student.kind == "image":
-        opened = open_pieces(source, role="input")
-        if opened.kind == "table" and names and source.input is None:
-            inputs = [name for name in names if name in opened.inputs]
-            types = {name: kind for name, kind in opened.types.items() if name in inputs or name == source.id}
-            opened = replace(opened, inputs=inputs, types=types)
-        return opened
-    encoder = student.encoder
-    wanted: dict[str, pa.DataType] = dict.fromkeys(names, pa.float64()) or dict.fromkeys(source.inputs, pa.string())
-    if isinstance(encoder, TableEncoder):
-        wanted = {column.name: _TYPES[column.family] for column in encoder.columns}
-    if source.id is not None:
-        wanted[source.id] = pa.string()
-    rows = [open_csv_stream(path, place.named(index), wanted) for index, path in enumerate(place.files)]
-    for index, each in enumerate(rows):
-        check_names(place.named(index), each.columns, source)
-        if lacking := [name for name in names if name not in each.columns]:
-            raise InputError(
-                f"{place.named(index)} lacks the columns {listed(lacking)}; the student reads {listed(names)}."
-            )
-    first = dict(zip(rows[0].columns, rows[0].types, strict=True))
-    return OpenedSource(
-        source=source,
-        place=place,
-        rows=tuple(rows),
-        kind=student.kind,
-        inputs=names or list(source.inputs),
-        types={name: first[name] for name in wanted},
-        class_names=(),
-        folder=None,
-    )
 
 
 def _schema(student: Student, abstention: Abstention | None) -> pa.Schema:
