@@ -185,6 +185,14 @@ def test_an_encoder_is_opened_once_for_all_folds_and_the_count_of_cut_texts(tmp_
     assert len(opened_here) == 2
 
 
+def test_weights_of_half_precision_are_said(tmp_path: Path, body: str):
+    transformers.BertModel.from_pretrained(body).to(torch.bfloat16).save_pretrained(tmp_path / "half")
+    transformers.AutoTokenizer.from_pretrained(body).save_pretrained(tmp_path / "half")
+    encoder(tmp_path / "st", str(tmp_path / "half"))
+    (said,) = remarks_on(TeacherName(model=str(tmp_path / "st")), from_arrays(["good"], origin="pool"))
+    assert "has weights in bfloat16; they are computed with in float32, and sentence-transformers itself" in said
+
+
 def test_texts_that_an_adapters_encoder_cuts_are_counted(tmp_path: Path, body: str):
     encoder(tmp_path / "st", body)
     named = TeacherName(

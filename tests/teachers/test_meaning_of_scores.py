@@ -20,7 +20,7 @@ from torch import nn
 from overproof.data import from_arrays
 from overproof.errors import InputError
 from overproof.models.importing import allowing
-from overproof.teachers import opened
+from overproof.teachers import opened, remarks_of
 
 DRAW = np.random.default_rng(0)
 X = DRAW.normal(size=(80, 3))
@@ -150,6 +150,20 @@ def test_a_module_that_ends_in_a_softmax_is_asked_about(module):
     found, each = module(TABLE, last="sigmoid", scores="sigmoid")[0], logits.sigmoid()
     torch.testing.assert_close(found, each / each.sum(dim=1, keepdim=True))
     torch.testing.assert_close(module(TABLE, last="sigmoid", scores="logits")[0], each.softmax(dim=1))
+
+
+def test_weights_of_half_precision_are_said(module, tmp_path: Path):
+    _, layer = module(TABLE)
+    half = {name: value.to(torch.bfloat16) for name, value in layer.state_dict().items()}
+    for values, said in ((half, 1), (layer.state_dict(), 0)):
+        safetensors.torch.save_file(values, tmp_path / "w.safetensors")
+        names = ("a", "b", "c")
+        with allowing("ends_of:ends"):
+            weights = str(tmp_path / "w.safetensors")
+            teacher = opened("ends_of:ends", {}, names, examples=TABLE, classes=names, weights=weights)
+        found = remarks_of(teacher, TABLE)
+        assert len(found) == said
+        assert all("has weights in bfloat16; they are computed with in float32" in each for each in found)
 
 
 def test_a_module_that_scales_its_pixels_is_asked_about(module):

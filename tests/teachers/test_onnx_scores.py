@@ -18,7 +18,7 @@ from sklearn.svm import SVC
 
 from overproof.data import from_arrays
 from overproof.errors import InputError
-from overproof.teachers import opened
+from overproof.teachers import opened, remarks_of
 from overproof.teachers.brought.onnx_graph import read_graph
 
 DRAW = np.random.default_rng(0)
@@ -97,6 +97,23 @@ def test_probabilities_that_rounding_takes_below_0_are_probabilities(tmp_path: P
     np.testing.assert_allclose(found, model.predict_proba(X), atol=1e-6)
     assert found.min() == 0
     assert found.max() == 1
+
+
+def test_a_graph_of_half_precision_is_said(tmp_path: Path):
+    net = torch.nn.Linear(3, 3).half()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        path = tmp_path / "a.onnx"
+        torch.onnx.export(
+            net, (torch.zeros(2, 3).half(),), path, dynamic_axes={"x": {0: "n"}}, input_names=["x"], dynamo=False
+        )
+    teacher = opened(str(path), {}, NAMES, examples=TABLE, classes=NAMES)
+    with torch.no_grad():
+        wanted = net(torch.from_numpy(X).half()).float().softmax(dim=1)
+    np.testing.assert_allclose(teacher.probs(TABLE), wanted, atol=1e-3)
+    (said,) = remarks_of(teacher, TABLE)
+    assert "has weights in float16; with those of float32" in said
+    assert remarks_of(opened(str(ends(tmp_path / "b.onnx")), {}, NAMES, examples=TABLE, classes=NAMES), TABLE) == []
 
 
 def test_votes_and_per_cent_are_no_logits(tmp_path: Path):

@@ -67,6 +67,31 @@ def remarks_of(teacher: Brought, examples: Examples) -> list[str]:
     return [] if said is None else said(examples)
 
 
+FULL = ("", "float32", "float64", "auto", "torch.float32", "torch.float64")
+"""Types of weights of which nothing is said; "" where a file does not name one."""
+
+
+def said_of_weights(who: str, stored_as: str, tool: str) -> list[str]:
+    """A sentence, where weights have less precision than the computation; nothing of others.
+
+    Args:
+        who: What to call the teacher.
+        stored_as: The type of its weights, such as `bfloat16`.
+        tool: What else computes with them, and does so in that type.
+
+    Example:
+        >>> said_of_weights("teacher (a)", "float32", "torch")
+        []
+    """
+    if stored_as in FULL:
+        return []
+    name = stored_as.removeprefix("torch.")
+    return [
+        f"The {who} has weights in {name}; they are computed with in float32, and {tool} itself computes in {name}, "
+        f"whose probabilities differ in the second or third digit."
+    ]
+
+
 def check_named(width: int, names: Sequence[str], who: str) -> None:
     """A teacher has a name for each of the classes that it answers for.
 

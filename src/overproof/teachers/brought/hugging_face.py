@@ -29,7 +29,7 @@ from overproof.teachers.brought.hugging_face_config import (
 )
 from overproof.teachers.brought.hugging_face_texts import Texts, texts_for
 from overproof.teachers.kind import BroughtKind, Named
-from overproof.teachers.scorers import check_named, checked_options, column_order, hash_of_files
+from overproof.teachers.scorers import check_named, checked_options, column_order, hash_of_files, said_of_weights
 
 READING = 2
 """The number of the rules by which folders are read: raised where the same options give other answers."""
@@ -103,13 +103,8 @@ class HuggingFaceTeacher:
 
     def remarks(self, examples: Examples) -> list[str]:
         """How many texts are cut, and weights of less precision than the computation."""
-        sentences = []
-        if self.stored_as:
-            sentences.append(
-                f"The {self.who} has weights in {self.stored_as}; they are computed with in float32, and transformers "
-                f"itself computes in {self.stored_as}, whose probabilities differ in the second or third digit."
-            )
-        return [*sentences, *texts_cut_by(self.front, self.who, examples)]
+        said = said_of_weights(self.who, self.stored_as, "transformers")
+        return [*said, *texts_cut_by(self.front, self.who, examples)]
 
     def _batches(self, examples: Examples) -> Iterator[tuple[Tensor, Mapping[str, Tensor]]]:
         if isinstance(self.front, Texts):

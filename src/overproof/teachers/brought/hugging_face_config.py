@@ -81,7 +81,7 @@ def describe(folder: Path, scores: str, who: str) -> Described:
         kind=kinds[0],
         names=tuple(labels[index] for index in range(len(labels))),
         activation=_activation(folder, config, len(labels), scores, who),
-        stored_as=stored_as if stored_as not in ("float32", "auto") else "",
+        stored_as=stored_as,
     )
 
 

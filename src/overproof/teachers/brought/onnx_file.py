@@ -82,6 +82,7 @@ class OnnxTeacher:
         reading: What these are.
         decision: As in `OnnxOptions`.
         batch_size: Examples at a time.
+        half: The type of its weights, where it is of two bytes.
     """
 
     kind: Kind
@@ -93,6 +94,7 @@ class OnnxTeacher:
     reading: ScoreReading
     decision: Decision
     batch_size: int
+    half: str = ""
 
     def probs(self, examples: Examples) -> Float[Tensor, "N K"]:
         """Its probabilities for some examples, one column for each of the run's classes."""
@@ -109,11 +111,16 @@ class OnnxTeacher:
         return probs[:, self.order]
 
     def remarks(self, examples: Examples) -> list[str]:
-        """How many texts are cut."""
-        feed = self.scorer.feed
+        """How many texts are cut, and a graph of less precision than float32."""
+        feed, said = self.scorer.feed, list[str]()
+        if self.half:
+            said.append(
+                f"The {self.reading.who} has weights in {self.half}; with those of float32, from which it was made, "
+                f"probabilities differ in the third digit."
+            )
         if feed.whole_length is None:
-            return []
-        return cut_texts(self.reading.who, feed.whole_length, feed.max_tokens, examples)
+            return said
+        return said + cut_texts(self.reading.who, feed.whole_length, feed.max_tokens, examples)
 
 
 def open_onnx(
@@ -198,6 +205,7 @@ def open_onnx(
         reading=meaning,
         decision=chosen.decision,
         batch_size=scorer.fixed or chosen.batch_size,
+        half=graph.half,
     )
 
 

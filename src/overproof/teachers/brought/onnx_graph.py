@@ -48,6 +48,14 @@ class Graph:
 
     model: Any
 
+    @property
+    def half(self) -> str:
+        """`float16` or `bfloat16`, where stored weights are of this type; else ""."""
+        from onnx import TensorProto
+
+        names = {TensorProto.FLOAT16: "float16", TensorProto.BFLOAT16: "bfloat16"}
+        return next((names[each.data_type] for each in self.model.graph.initializer if each.data_type in names), "")
+
     def ending(self, output: str) -> Ending:
         """What the numbers of an output are, by the last operator that changes them.
 

@@ -13,7 +13,7 @@ from overproof.data.wording import at_row
 from overproof.errors import InputError
 from overproof.models import Student, TableEncoder, load_student
 from overproof.teachers.kind import BroughtKind, Named
-from overproof.teachers.scorers import column_order
+from overproof.teachers.scorers import column_order, said_of_weights
 
 READS: Mapping[str, Kind] = {
     "image": "image",
@@ -34,12 +34,14 @@ class SavedTeacher:
         order: [K], which of its columns each of the run's classes is.
         fingerprint: Everything its answers follow from: how it is made and reads examples, and the hash of its weights.
         former: Of weights from a file: the same with the file's name, as earlier versions had it.
+        stored_as: The type of the weights in the file, where it is not that of the computation.
     """
 
     student: Student
     order: Int[Tensor, "K"]
     fingerprint: str
     former: str = ""
+    stored_as: str = ""
 
     @property
     def kind(self) -> Kind:
@@ -60,6 +62,10 @@ class SavedTeacher:
                 f"the training of the saved student that is the teacher: fill it, or write `missing: drop`."
             )
         return self.student.probs(examples)[:, self.order]
+
+    def remarks(self, examples: Examples) -> list[str]:
+        """Weights of less precision than the computation."""
+        return said_of_weights(f"teacher ({self.student.spec.name})", self.stored_as, "a module of that type")
 
 
 def open_teacher(folder: Path | str, class_names: Sequence[str]) -> SavedTeacher:

@@ -26,6 +26,9 @@ from overproof.teachers.scorers import checked_options, column_order, hash_of_fi
 OWN = ("scores", "pixels")
 """Options that are not passed to the factory."""
 
+HALF = (torch.float16, torch.bfloat16)
+"""Types of weights that are computed with in float32."""
+
 FIRST = 64
 """So many examples are run to see what the outputs are."""
 
@@ -84,7 +87,8 @@ def open_module(
     else:
         encoder = (ImageEncoder if examples.kind == "image" else PlainTable).fit([examples])
     module = module_of(ModelSpec(name=path, options=own), encoder.input_shape, len(classes), seed=0)
-    put_tensors(module, read_tensors(weights, "teacher.weights"), f"teacher.weights {weights!r}")
+    stored = read_tensors(weights, "teacher.weights")
+    put_tensors(module, stored, f"teacher.weights {weights!r}")
     made = json.dumps({"module": path, "options": dict(options), "classes": list(classes)}, sort_keys=True)
     first = examples.take(torch.arange(min(FIRST, len(examples))))
 
@@ -102,6 +106,7 @@ def open_module(
         order=column_order(class_names, classes, who),
         fingerprint=f"{made} weights={hash_of_files([Path(weights)], 'model.safetensors')}",
         former=f"{made} weights={hash_of_files([Path(weights)])}",
+        stored_as=next((str(each.dtype) for each in stored.values() if each.dtype in HALF), ""),
     )
 
 

@@ -22,7 +22,7 @@ from overproof.teachers.brought.cut_texts import texts_cut_by
 from overproof.teachers.brought.hugging_face_config import is_sentence_folder
 from overproof.teachers.brought.hugging_face_texts import Texts, texts_for
 from overproof.teachers.kind import Named, TrainedKind, TrainingSetting
-from overproof.teachers.scorers import checked_options, hash_of_files
+from overproof.teachers.scorers import checked_options, hash_of_files, said_of_weights
 from overproof.teachers.trained.frozen_encoder import FrozenEncoder
 
 AT_ONCE = 8
@@ -71,6 +71,7 @@ class SentenceEncoder:
         prompt: Stands before every text.
         lower: Whether texts are lowered first.
         normalised: Whether vectors have length 1.
+        stored_as: The type of its weights, such as `bfloat16`; "" where its configuration does not say.
     """
 
     fingerprint: str
@@ -81,6 +82,7 @@ class SentenceEncoder:
     prompt: str
     lower: bool
     normalised: bool
+    stored_as: str = ""
 
     def embed(self, texts: Sequence[str]) -> Float32[Tensor, "N D"]:
         """One vector per text, in order.
@@ -172,6 +174,7 @@ def _opened(folder: Path, chosen: SentenceOptions, content: str) -> SentenceEnco
             normalised = True
         else:
             last.append(_dense(place, who))
+    config = _json(parts[0][1] / "config.json", who)
     model, tokenizer, version = _loaded(parts[0][1], who)
     longest = chosen.max_tokens or first.get("max_seq_length")
     texts = texts_for(model, tokenizer, longest if isinstance(longest, int) else None, who)
@@ -187,6 +190,7 @@ def _opened(folder: Path, chosen: SentenceOptions, content: str) -> SentenceEnco
         prompt=str(prompts.get(default) or "") if default else "",
         lower=bool(first.get("do_lower_case")),
         normalised=normalised,
+        stored_as=str(config.get("dtype") or config.get("torch_dtype") or ""),
     )
 
 
@@ -330,9 +334,11 @@ class SentenceFolder(TrainedKind):
             )
 
     def remarks(self, named: Named, examples: Examples) -> list[str]:
-        """How many texts are cut."""
+        """How many texts are cut, and weights of less precision than the computation."""
         embedder = open_sentence_folder(Path(named.model).expanduser(), named.options)
-        return texts_cut_by(embedder, f"sentence encoder {named.model}", examples)
+        who = f"sentence encoder {named.model}"
+        said = said_of_weights(who, embedder.stored_as, "sentence-transformers")
+        return [*said, *texts_cut_by(embedder, who, examples)]
 
     def make(self, named: Named, setting: TrainingSetting) -> FrozenEncoder:
         """The encoder, and a head to be fitted."""
