@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import io
 import itertools
+import json
 import struct
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -365,6 +367,26 @@ def test_labels_are_named_and_gaps_are_unknown(tmp_path, column, class_names, wo
     found = read(Source(path=file, label="y", unlabelled=-1), role="labelled")
     assert found.class_names == class_names
     assert names(found) == words
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_a_blank_label_or_group_is_none(tmp_path, ending):
+    rows = {"x": [1.0, 2.0, 3.0, 4.0], "kind": ["yes", " ", "no", "\t\u00a0"], "who": ["a", "  ", "a", " "]}
+    path, table = tmp_path / f"a.{ending}", pa.table(rows)
+    if ending == "parquet":
+        pq.write_table(table, path)
+    elif ending == "csv":
+        pyarrow.csv.write_csv(table, path)
+    else:
+        path.write_text("".join(json.dumps(row) + "\n" for row in table.to_pylist()))
+    found = read(Source(path=str(path), label="kind", group="who"), role="all")
+    assert (found.class_names, found.label.tolist()) == (("no", "yes"), [1, -1, 0, -1])
+    assert found.group is not None
+    assert found.group.to_pylist() == ["a", None, "a", None]
+    given = from_arrays(np.eye(4), rows["kind"])
+    assert (given.class_names, given.label.tolist()) == (("no", "yes"), [1, -1, 0, -1])
+    with pytest.raises(InputError, match="has the label ' NA ' in row 1"):
+        from_arrays(np.eye(2), ["yes", " NA "])
 
 
 def test_fixed_classes_keep_their_order(tmp_path):

@@ -197,7 +197,7 @@ def groups_of(column: pa.Array, frame: Frame, name: str) -> pa.Array:
             f"{frame.name} has groups of type {column.type} in column {name!r}; strings or whole numbers are allowed."
         )
     words = column.cast(pa.large_string())
-    return pc.if_else(pc.equal(words, ""), None, words)
+    return pc.if_else(pc.equal(pc.utf8_trim_whitespace(words), ""), None, words)
 
 
 def unique_keys(column: pa.Array, frame: Frame, name: str) -> pa.Array:

@@ -68,7 +68,8 @@ def labels(frame: Frame, source: Source) -> tuple[Int64[Tensor, "N"], tuple[str,
 def label_words(frame: Frame, source: Source) -> pa.Array:
     """The labels of a column: strings, booleans or integers, null where unknown.
 
-    A null, an empty cell and NaN are unknown labels, and so is each value that `source.unlabelled` lists.
+    A null, a cell that is empty or holds blanks alone, and NaN are unknown labels, and so is each value that
+    `source.unlabelled` lists.
 
     Raises:
         InputError: If the column holds anything else or a fraction, or a value that may be a class or "unlabelled".
@@ -80,7 +81,7 @@ def label_words(frame: Frame, source: Source) -> pa.Array:
     allowed = "labels are strings, whole numbers or booleans"
     if is_string(column.type):
         words = column.cast(pa.large_string())
-        words = pc.if_else(pc.equal(words, ""), None, words)
+        words = pc.if_else(pc.equal(pc.utf8_trim_whitespace(words), ""), None, words)
     elif pa.types.is_boolean(column.type) or pa.types.is_integer(column.type):
         words = column
     elif pa.types.is_floating(column.type):
@@ -108,7 +109,9 @@ def _without_unlabelled(words: pa.Array, frame: Frame, source: Source) -> pa.Arr
         absent = [present[word] for word in sorted(named) if word in present]
         return pc.if_else(pc.is_in(words, pa.array(absent, words.type)), None, words) if absent else words
     doubtful = sorted(
-        word for word in present if word.removesuffix(".0") in NUMBERS_FOR_NO_LABEL or word.lower() in OFTEN_UNLABELLED
+        word
+        for word in present
+        if word.removesuffix(".0") in NUMBERS_FOR_NO_LABEL or word.strip().lower() in OFTEN_UNLABELLED
     )
     doubtful = [word for word in doubtful if word not in source.classes]
     if doubtful and not pa.types.is_boolean(words.type):
@@ -126,7 +129,7 @@ def _without_unlabelled(words: pa.Array, frame: Frame, source: Source) -> pa.Arr
 
 
 def given_words(values: Sequence[Any], names: Sequence[str], origin: str) -> list[Any]:
-    """Labels given in Python: None for an empty string; a word that may mean "unlabelled" raises.
+    """Labels given in Python: None for an empty or blank string; a word that may mean "unlabelled" raises.
 
     Args:
         values: One label a row.
@@ -137,12 +140,16 @@ def given_words(values: Sequence[Any], names: Sequence[str], origin: str) -> lis
         InputError: A label is such a word.
     """
     for row, value in enumerate(values):
-        if isinstance(value, str) and value not in names and (value == "-1" or value.lower() in OFTEN_UNLABELLED):
+        if (
+            isinstance(value, str)
+            and value not in names
+            and (value == "-1" or value.strip().lower() in OFTEN_UNLABELLED)
+        ):
             raise InputError(
                 f"{origin} has the label {value!r} in {at_row(row)}: if it means that there is no label, give None; if "
                 f"it is a class, list it in class_names."
             )
-    return [None if isinstance(value, str) and value == "" else value for value in values]
+    return [None if isinstance(value, str) and not value.strip() else value for value in values]
 
 
 def with_class_names(source: Source, frame: Frame, words: Sequence[str]) -> tuple[Source, Frame]:
