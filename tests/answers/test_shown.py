@@ -69,3 +69,34 @@ def test_its_columns_are_shown_and_rows_are_aligned_only_without_ids(tmp_path):
     assert shown(path).columns == ("label", "confidence")
     assert [row["label"] for row in shown(path, by_rows=True).rows] == ["neg", "pos"]
     assert shown(written(tmp_path / "numbers.txt", "0.25 0.75\n0.5 0.5\n"), by_rows=True).columns == ()
+
+
+def test_spellings_of_a_class_are_one_class(tmp_path):
+    lines = ["1,Cats", "2,cats ", "3,CATS", "4,Cats", "5,dog", "6,", "7,unknown", "8,Dog.", "9,cats; dog"]
+    found = shown(written(tmp_path / "a.csv", "\n".join(["id,label", *lines])))
+    assert found.classes == ("Cats", "dog")
+    assert [row["label"] for row in found.rows] == ["Cats"] * 4 + ["dog"]
+    assert found.reading.left_out == {"the answer is empty": 1, "'unknown' is no class": 1}
+    said = "\n".join(found.reading.notes)
+    assert "3 answers spell a class otherwise and are read as it: 'CATS' as 'Cats' (1), 'Dog.' as 'dog' (1)" in said
+    assert "'unknown' may mean no class, and is taken for none; --classes names it if it is one." in said
+    # Whoever has classes that differ so says it; and so do columns.
+    apart = shown(tmp_path / "a.csv", classes=("Cats", "CATS", "dog", "unknown"))
+    assert apart.reading.left_out == {
+        "the answer is empty": 1, "'cats ' is no class": 1, "'cats; dog' is no class": 1
+    }  # fmt: skip
+    assert shown(written(tmp_path / "b.csv", "id,Cats,cats\n1,.25,.75\n")).classes == ("Cats", "cats")
+    one = shown(written(tmp_path / "c.csv", "id,label\n1,Cats\n2,cats\n3,CATS\n"))
+    assert (one.classes, ONE in one.reading.notes) == (("CATS",), True)
+    votes = [{"id": "a", "labels": ["Yes", "yes", "no"]}, {"id": "b", "labels": ["No"]}]
+    assert shown(written(tmp_path / "d.jsonl", votes)).classes == ("No", "Yes")
+    assert shown(tmp_path / "d.jsonl").rows[0]["probs"] == pytest.approx({"No": 1 / 3, "Yes": 2 / 3}, abs=1e-3)
+
+
+def test_a_column_of_other_values_in_every_row_may_be_the_ids(tmp_path):
+    path = written(tmp_path / "a.csv", "sum,my case,answer\n0.5,a,yes\n1.5,b,no\n2.5,c,no\n")
+    assert shown(path).write == ('columns: {id: "my case"}',)
+    assert "The values of 'my case' all differ" in shown(path).reading.notes[-1]
+    assert shown(path, by_rows=True).write == ("align: rows",)
+    path = written(tmp_path / "b.csv", "case,answer\na,yes\na,no\n")
+    assert shown(path).write == ("align: rows",)

@@ -1,5 +1,6 @@
 """How a file of answers is read, to be looked at before it is used: format, classes, first rows, what is left out."""
 
+import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,15 +8,21 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from overproof.answers.cells import without_lists
 from overproof.answers.files import names_in, read_answers
 from overproof.answers.names import is_answer
 from overproof.answers.opened import HowRead, text_of
 from overproof.answers.parsed import ParsedFiles
+from overproof.answers.shapes import canonical
 from overproof.answers.tables import as_text, is_binary
 from overproof.answers.tools import AUTO, check_format
 from overproof.answers.unanswered import lacking
 from overproof.answers.votes import has_votes
+from overproof.answers.words import folded, plain_word
+from overproof.data.columns import is_string
+from overproof.data.labels import OFTEN_UNLABELLED
 from overproof.data.wording import listed
 from overproof.errors import InputError
 
@@ -113,10 +120,18 @@ def shown(path: Path, *, classes: tuple[str, ...] = (), wanted: str = AUTO, by_r
     ]
     if files.in_order(path, "id", names) and not given:
         notes.append("The file does not name its classes; --classes gives their names in order.")
+    if not given and (odd := [word for word in lacks.words if word.lower() in OFTEN_UNLABELLED]):
+        notes.append(f"{listed(odd)} may mean no class, and is taken for none; --classes names it if it is one.")
     if _ANOTHER in names:
         notes.append("The file names one class; --classes gives all.")
     write = [f"format: {wanted}"] if wanted != AUTO else []
-    write += ["align: rows"] if numbered else []
+    likely = _likely_ids(path, files) if numbered and not by_rows else None
+    if likely is not None:
+        notes.append(f"The values of {likely!r} all differ: if they are ids of the data, name the column as below.")
+        named = likely if likely.isidentifier() else json.dumps(likely, ensure_ascii=False)
+        write += [f"columns: {{id: {named}}}"]
+    elif numbered:
+        write += ["align: rows"]
     return Shown(
         path=path,
         reading=HowRead(seen=seen, left_out=dict(left_out), notes=tuple(notes)),
@@ -134,13 +149,29 @@ def _named(path: Path, files: ParsedFiles, table: pa.Table) -> tuple[str, ...]:
     parsed = files.seen(path, "id", ()).parsed
     if parsed is not None and parsed.classes:
         return tuple(sorted(parsed.classes))
-    if parsed is not None and "top_classes" not in table.column_names and "label" in table.column_names:
-        found = tuple(sorted({word for word in table.column("label").cast(pa.string()).to_pylist() if word}))
-        return found if len(found) > 1 else (*found, _ANOTHER)
-    if parsed is not None and "top_classes" in table.column_names:
-        named = {word for words in table.column("top_classes").to_pylist() for word in words}
-        return tuple(sorted(named)) if len(named) > 1 else (*named, _ANOTHER)
-    return names_in(path, table, "id")
+    whole = table if parsed is not None else canonical(path, table, "id", ())
+    counts = _words(whole)
+    # Columns of that name are the classes, each by itself.
+    if not counts or (parsed is None and set(names_in(path, table, "id")) <= set(whole.column_names)):
+        return names_in(path, table, "id")
+    # Whoever reads the file with the classes of the data reads the spellings of one as one.
+    named = {plain_word(word): word for word in folded(counts)}
+    found = tuple(named[each] for each in without_lists(tuple(named)))
+    known = tuple(word for word in found if word.lower() not in OFTEN_UNLABELLED)
+    found = known or found
+    return found if len(found) > 1 else (*found, _ANOTHER)
+
+
+def _words(table: pa.Table) -> Counter[str]:
+    """The words that name classes in the rows of a table, counted; empty where its columns or places do."""
+    name = next((each for each in ("top_classes", "labels", "label") if each in table.column_names), None)
+    if name is None or {"probs", "logprobs"} & set(table.column_names):
+        return Counter()
+    column = table.column(name)
+    if pa.types.is_nested(column.type):
+        column = pc.list_flatten(column)
+    counted = pc.value_counts(as_text(column).drop_null())
+    return Counter({each["values"]: each["counts"] for each in counted.to_pylist()})
 
 
 def _row(key: str, probs: np.ndarray, names: tuple[str, ...]) -> dict[str, Any]:
@@ -162,6 +193,18 @@ def _ids(path: Path, files: ParsedFiles, classes: tuple[str, ...]) -> tuple[str,
     if seen.parsed is not None and seen.parsed.rows is not None:
         return "none; the rows are numbered in the file", True
     return "none; rows are numbered here from 0", True
+
+
+def _likely_ids(path: Path, files: ParsedFiles) -> str | None:
+    """The first column of texts or whole numbers that is no answer and has another value in every row."""
+    if is_binary(path) or text_of(path, 2**20).header:
+        table = ParsedFiles(format=files.format).table(path, "id", ())
+        for name in table.column_names:
+            column, kind = table.column(name), table.schema.field(name).type
+            named = pa.types.is_integer(kind) or is_string(kind)
+            if named and not is_answer(name) and len(table) > 1 and len(column.drop_null().unique()) == len(table):
+                return name
+    return None
 
 
 def _columns(path: Path) -> tuple[str, ...]:

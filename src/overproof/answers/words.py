@@ -68,6 +68,24 @@ def readings(
     return found, none
 
 
+def folded(counts: Mapping[str, int]) -> tuple[str, ...]:
+    """The classes that words mean by themselves, sorted; blank words are none.
+
+    Of several spellings the most frequent is the class; of equals one without marks around it, and then the first.
+
+    Args:
+        counts: How often each word occurs.
+
+    Example:
+        >>> folded({"Cats": 3, "cats ": 1, "dog": 2, "Dog.": 2, " ": 1})
+        ('Cats', 'dog')
+    """
+    spellings: dict[str, list[str]] = {}
+    for word in sorted(counts, key=lambda each: (-counts[each], each != each.strip(_AROUND), each)):
+        spellings.setdefault(plain_word(word), []).append(word)
+    return tuple(sorted(words[0] for plain, words in spellings.items() if plain))
+
+
 def ranked(counts: Counter[Any]) -> list[tuple[Any, int]]:
     """Counts, the largest first, and of equal ones by name."""
     return sorted(counts.items(), key=lambda each: (-each[1], each[0]))
