@@ -37,7 +37,15 @@ ORDER: dict[str, list[str]] = {
         "export.md",
         "howto/deploy.md",
     ],
-    "Reference": ["notation.md", "methods.md", "experiment.md", "commands.md", "architecture.md", "reliability.md"],
+    "Reference": [
+        "notation.md",
+        "methods.md",
+        "fidelity.md",
+        "experiment.md",
+        "commands.md",
+        "architecture.md",
+        "reliability.md",
+    ],
     "Python": ["reference.md"],
     "Results": [
         "results.md",

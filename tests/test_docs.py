@@ -157,3 +157,14 @@ def test_files_for_other_tools_are_yaml(name):
     assert len(blocks) == 2
     for block in blocks:
         assert all(isinstance(each, dict) for each in yaml.safe_load_all(block))
+
+
+def test_the_page_of_fidelity_names_every_registered_part_and_tests_that_exist():
+    page = (ROOT / "docs/fidelity.md").read_text()
+    words = set(re.findall(r"`([\w*]+)`", page))
+    missing = {entry.name for entry in loaded("methods").entries()} - words
+    assert not missing, f"docs/fidelity.md does not say how these stand to their papers: {sorted(missing)}"
+    named = re.findall(r"`(tests/[\w/.]+\.py)::(\w+)`", page)
+    assert len(named) > 40
+    gone = [(file, test) for file, test in named if f"def {test}(" not in (ROOT / file).read_text()]
+    assert not gone, "docs/fidelity.md names tests that are not there"

@@ -762,7 +762,7 @@ def test_a_factory_by_import_path_gets_shape_classes_and_options(toy):
     student = build("toy:scorer", [table()], class_names=NAMES, seed=0)
     assert student.probs(table()).shape == (3, 3)
     assert isinstance(student.encoder, TableEncoder)
-    assert optimizer_for(student.spec) == ("adamw", 1e-3)
+    assert optimizer_for(student.spec, student.kind) == ("adamw", 1e-3)
 
 
 @pytest.mark.parametrize(
@@ -822,10 +822,10 @@ def test_options_are_spelt_out_in_the_spec():
 
 
 def test_a_bag_of_ngrams_is_not_left_to_adam():
-    assert optimizer_for(ModelSpec(name="ngram"))[0] == "sgd"
+    assert optimizer_for(ModelSpec(name="ngram"), "text")[0] == "sgd"
     # The residual networks of the papers learn with SGD by the papers' own schedules.
     others = set(ZOO) - {"ngram", "resnet18", "resnet34"}
-    assert {optimizer_for(ModelSpec(name=name))[0] for name in others} == {"adamw"}
+    assert {optimizer_for(ModelSpec(name=name), "table")[0] for name in others} == {"adamw"}
 
 
 # --- files

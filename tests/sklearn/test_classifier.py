@@ -242,3 +242,16 @@ def test_what_is_refused(world, y):
             quick(teacher).fit(inputs, target, answers=answers)
     with pytest.raises(InputError, match="student is 3; a str or Module or ModelSpec is allowed"):
         quick(student=3).fit(inputs, y, answers=probs)
+
+
+@pytest.mark.parametrize("student", ["linear", "mlp"])
+def test_a_small_table_is_enough_with_the_default_options(student):
+    # An epoch is one step here: fifteen of them left `linear` at .64 and `mlp` at .80 of such rows.
+    world = blobs(num_examples=400, num_classes=3, seed=1)
+    X, y = world.inputs.numpy(), world.label.numpy().copy()
+    best = LogisticRegression().fit(X[:100], y[:100]).score(X[100:], y[100:])
+    partly = y[:100].copy()
+    partly[30:] = -1
+    distilled = DistilledClassifier(student, LogisticRegression(), method="hard").fit(X[:100], partly)
+    assert len(distilled.distilled_.history) == 200
+    assert distilled.score(X[100:], y[100:]) > best - 0.02

@@ -13,7 +13,7 @@ from overproof.runs.experiment import Experiment, MethodOptions
 from overproof.runs.measuring import Rates, Sizes, measure, sizes, sizes_of
 from overproof.runs.preflight import preflight
 from overproof.runs.roles import Roles
-from overproof.training.options import TrainOptions, batch_sizes
+from overproof.training.options import LEAST_STEPS, TrainOptions, num_steps
 
 ROWS_PER_SHARD = 4096
 """Answers in one file of a store."""
@@ -167,7 +167,11 @@ def plan(experiment: Experiment, found: Sizes, rates: Rates) -> Plan:
         num_students=parts * seeds * len(estimate.rows),
         num_folds=parts - 1,
         num_peers=parts * seeds * sum(estimate.peers.values()),
-        steps={each.row: experiment.train_options(each).epochs for each in estimate.rows} if rates.fitted else steps,
+        steps=(
+            {each.row: experiment.train_options(each).num_epochs(LEAST_STEPS) for each in estimate.rows}
+            if rates.fitted
+            else steps
+        ),
         fitted=rates.fitted,
         encoded_bytes=int(estimate.trained_on * rates.encoded_bytes),
         memory_bytes=int(estimate.memory_bytes()),
@@ -362,9 +366,8 @@ def check_room(folder: Path, num_bytes: int, what: str) -> None:
 
 
 def _num_steps(options: TrainOptions, num_labelled: int, num_pool: int) -> int:
-    labelled_size, pool_size = batch_sizes(options, num_labelled, num_pool)
-    passed, size = (num_pool, pool_size) if num_pool else (num_labelled, labelled_size)
-    return options.epochs * max(1, round(passed / size))
+    steps = num_steps(options, num_labelled, num_pool)
+    return options.num_epochs(steps) * steps
 
 
 def _num_folds(experiment: Experiment, each: MethodOptions) -> int:

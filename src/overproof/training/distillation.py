@@ -28,7 +28,7 @@ from overproof.training.examples import AnsweredExamples, LoopData, TrainingData
 from overproof.training.imitation_search import Choice, HeldOutScore, StoredResults, choose, held_out_score
 from overproof.training.loop import train
 from overproof.training.mixing import Mixing, settled_mixing
-from overproof.training.options import TrainOptions, batch_sizes
+from overproof.training.options import TrainOptions, num_steps
 from overproof.training.search.record import SearchRecord
 from overproof.training.stored_scores import metadata_of
 from overproof.training.teacher_source import STORED, StoredAnswers, TeacherSource
@@ -147,7 +147,7 @@ def distilled(
         pool=data.pool if len(chosen) == len(data.pool) else data.pool.take(chosen),
         num_pool=len(data.pool),
         noise=noise,
-        options=options.resolved(*optimizer_for(student.spec)),
+        options=options.resolved(*optimizer_for(student.spec, student.kind)),
         teacher=teacher,
         examples_per_epoch=examples_per_epoch or len(data.pool),
         folder=_folder(resume.checkpoint, method),
@@ -231,8 +231,7 @@ class _Trainings:
         """Train a learner in place."""
         # The number of steps follows the whole pool, so that a method which selects less of it is trained on as many
         # examples in all; without a pool, an epoch is a pass over the labelled examples.
-        labelled_size, pool_size = batch_sizes(self.options, len(labelled), self.num_pool)
-        passed, size = (self.examples_per_epoch, pool_size) if self.num_pool else (len(labelled), labelled_size)
+        num_pool = self.examples_per_epoch if self.num_pool else 0
         trainer = train if body_of(learner.module) is None else fit_weighted
         return trainer(
             learner.module,
@@ -245,7 +244,7 @@ class _Trainings:
             ),
             method=method,
             options=self.options,
-            steps_per_epoch=max(1, round(passed / size)),
+            steps_per_epoch=num_steps(self.options, len(labelled), num_pool),
             seed=seed,
             teacher=self.teacher,
             resume=resume,

@@ -20,7 +20,7 @@ from overproof.models import Ragged
 from overproof.models.estimator import body_of, stacked
 from overproof.training.checkpoint import NOT_RESUMED, EpochRecord, Resume
 from overproof.training.examples import LoopData, TrainingRows
-from overproof.training.options import TrainOptions, batch_sizes
+from overproof.training.options import LEAST_STEPS, TrainOptions, batch_sizes
 from overproof.training.teacher_source import STORED, TeacherSource
 
 BATCH_ROWS = 4096
@@ -80,7 +80,7 @@ def fit_weighted(
     evaluated = _evaluated(student, data, method, memories)
     matrix = stacked([body.matrix(_estimator_inputs(student, rows.take(part))) for part in _parts(0, len(rows))])
     history, best, best_fit, best_loss = list[EpochRecord](), body.archive, 0, float("inf")
-    for number in range(1, options.epochs + 1):
+    for number in range(1, options.num_epochs(LEAST_STEPS) + 1):
         example, label = torch.nonzero(evaluated.target, as_tuple=True)
         weight = (evaluated.target[example, label] * (evaluated.weight * draw_rate)[example]).double().numpy()
         body.fit(matrix[example.numpy()], label.numpy(), weight, seed)

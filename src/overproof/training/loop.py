@@ -90,7 +90,7 @@ def train(
     labelled_size, pool_size = batch_sizes(options, num_labelled, num_pool)
     labelled_stream = Shuffled(num_labelled, derived_seed(seed, "labelled"))
     pool_stream = Shuffled(num_pool, derived_seed(seed, "pool"))
-    total_steps = options.epochs * steps_per_epoch
+    total_steps = options.num_epochs(steps_per_epoch) * steps_per_epoch
 
     # --- what is optimized
     memories = {

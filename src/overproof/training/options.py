@@ -11,6 +11,12 @@ from overproof.errors import InputError
 from overproof.options import Options, Share
 from overproof.training.augmentation import Augmentation
 
+EPOCHS = 15
+"""Passes over the data by default, ..."""
+
+LEAST_STEPS = 200
+"""... and the least number of steps: a hundred examples are one step an epoch, and fifteen steps train nothing."""
+
 
 def _device(value: str) -> str:
     try:
@@ -26,7 +32,8 @@ class TrainOptions(Options):
     """How a student is trained.
 
     Args:
-        epochs: Passes over the pool; over the labelled examples where there is no pool.
+        epochs: Passes over the pool; over the labelled examples where there is no pool. `auto` is 15, and more where
+            those are fewer than 200 steps.
         batch_size: Examples a step, labelled and pool ones together.
         labelled_share: Share of every batch drawn from the labelled examples; `auto` is their share of all examples,
             but at least an eighth, so that few labels still have an effect.
@@ -51,7 +58,7 @@ class TrainOptions(Options):
         checkpoint_seconds: Seconds between two checkpoints, which is the most work that a kill loses.
     """
 
-    epochs: pydantic.PositiveInt = 15
+    epochs: pydantic.PositiveInt | Literal["auto"] = "auto"
     batch_size: int = pydantic.Field(128, ge=2)
     labelled_share: Share | Literal["auto"] = "auto"
     optimizer: Literal["auto", "adamw", "sgd"] = "auto"
@@ -76,6 +83,20 @@ class TrainOptions(Options):
             optimizer, learning_rate = self.optimizer, {"sgd": 0.05, "adamw": 1e-3}[self.optimizer]
         rate = learning_rate if self.learning_rate == "auto" else self.learning_rate
         return self.model_copy(update={"optimizer": optimizer, "learning_rate": rate})
+
+    def num_epochs(self, steps_per_epoch: int) -> int:
+        """The number of epochs.
+
+        Args:
+            steps_per_epoch: Optimizer steps in one.
+
+        Example:
+            >>> TrainOptions().num_epochs(40), TrainOptions().num_epochs(2), TrainOptions(epochs=3).num_epochs(2)
+            (15, 100, 3)
+        """
+        if isinstance(self.epochs, int):
+            return self.epochs
+        return max(EPOCHS, -(-LEAST_STEPS // steps_per_epoch))
 
     def resolved_device(self) -> torch.device:
         """The device that `auto` means on this machine, or the given one.
@@ -105,6 +126,23 @@ def batch_sizes(options: TrainOptions, num_labelled: int, num_pool: int) -> tupl
     share = max(natural, 1 / 8) if isinstance(options.labelled_share, str) else options.labelled_share
     labelled_size = min(max(round(share * options.batch_size), 1), options.batch_size - 1)
     return labelled_size, options.batch_size - labelled_size
+
+
+def num_steps(options: TrainOptions, num_labelled: int, num_pool: int) -> int:
+    """The optimizer steps of an epoch.
+
+    Args:
+        options: For the sizes of batches.
+        num_labelled: Number of labelled examples.
+        num_pool: Number of pool examples in an epoch.
+
+    Example:
+        >>> num_steps(TrainOptions(batch_size=128), num_labelled=300, num_pool=5000)
+        45
+    """
+    labelled_size, pool_size = batch_sizes(options, num_labelled, num_pool)
+    passed, size = (num_pool, pool_size) if num_pool else (num_labelled, labelled_size)
+    return max(1, round(passed / size))
 
 
 def train_options(train: TrainOptions | Mapping[str, Any] | None) -> TrainOptions:

@@ -97,7 +97,7 @@ class Candidate:
             options: As given.
             student: For its default learning rate.
         """
-        rate = options.resolved(*optimizer_for(student.spec)).learning_rate
+        rate = options.resolved(*optimizer_for(student.spec, student.kind)).learning_rate
         assert not isinstance(rate, str), "it is resolved"
         changed: dict[str, Any] = {}
         if self.learning_rate != 1:

@@ -14,7 +14,7 @@ from overproof.methods.search import Search
 from overproof.noise import log_loss, members, same_margins, stacked_out_of_fold
 from overproof.seeds import derived_seed
 from overproof.training.examples import TrainingData
-from overproof.training.options import TrainOptions
+from overproof.training.options import TrainOptions, num_steps
 from overproof.training.search.candidates import (
     ANSWER_SETS,
     LABELLED_ONLY,
@@ -110,6 +110,9 @@ def choose(validation: CrossValidation, search: Search, options: TrainOptions, *
         (the one-standard-error rule).
     """
     student, data = validation.fresh(), validation.data
+    # Parts of the pool take a part of the steps, so the number of epochs is that of the whole.
+    epochs = options.num_epochs(num_steps(options, len(data.labelled), len(data.pool)))
+    options = options.model_copy(update={"epochs": epochs})
     hard_labels = has_hard_labels(data)
     sets = not hard_labels and has_sets(data)
     found = regime(hard_labels=hard_labels, sets=sets, num_classes=data.pool.answers.num_classes)
