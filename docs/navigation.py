@@ -53,6 +53,7 @@ ORDER: dict[str, list[str]] = {
         "results_images.md",
         "results_tables.md",
         "results_auto.md",
+        "results_peers.md",
         "results_peer_rounds.md",
         "results_next.md",
         "results_self_distillation.md",
