@@ -159,6 +159,14 @@ GCE_2018 = Paper(
     year=2018,
     arxiv="1805.07836",
 )
+MSE_TEACHER_2024 = Paper(
+    key="hamidi2024train",
+    title="How to Train the Teacher Model for Effective Knowledge Distillation",
+    authors="Hamidi, Shayan Mohajer and Deng, Xizhen and Tan, Renhao and Ye, Linfeng and Salamah, Ahmed Hussein",
+    venue="ECCV 2024",
+    year=2024,
+    arxiv="2407.18041",
+)
 CO_TRAINING_1998 = Paper(
     key="blum1998combining",
     title="Combining Labeled and Unlabeled Data with Co-Training",

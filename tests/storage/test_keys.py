@@ -21,7 +21,7 @@ from overproof.registry import described, entries
 from overproof.storage.keys import canonical_json
 from overproof.teachers.keys import network_fingerprint
 from overproof.training.checkpoint import fingerprint_of
-from overproof.training.options import TrainOptions
+from overproof.training.options import TeacherTraining, TrainOptions
 from overproof.training.peer_rounds.peers import PeerOptions
 
 GOLDEN = {
@@ -101,6 +101,12 @@ def test_how_often_a_checkpoint_is_written_changes_no_key():
     rare = TrainOptions(checkpoint_seconds=3600)
     assert fingerprint_of(method("wd"), rare, 1, 2, 0) == fingerprint_of(method("wd"), TrainOptions(), 1, 2, 0)
     assert network_fingerprint({"name": "mlp"}, rare) == '{"student":{"name":"mlp"},"train":{}}'
+
+
+def test_the_loss_of_a_teacher_is_in_its_key_where_it_is_not_the_usual_one():
+    usual, squared = TeacherTraining(), TeacherTraining(loss="mse")
+    assert network_fingerprint({"name": "mlp"}, usual) == network_fingerprint({"name": "mlp"}, TrainOptions())
+    assert network_fingerprint({"name": "mlp"}, squared) == '{"student":{"name":"mlp"},"train":{"loss":"mse"}}'
 
 
 def changed_class(part, **added):

@@ -11,6 +11,7 @@ from overproof.runs.experiment import experiment_from
 from overproof.training import loop
 from overproof.training.examples import AnsweredExamples, TrainingData
 from overproof.training.one_student import train_on_labels
+from overproof.training.options import TeacherTraining
 
 NAMES = ("bad", "fine", "good")
 SIZES = {"labelled": 60, "validation": 40, "pool": 200, "test": 50}
@@ -131,6 +132,32 @@ def test_a_training_leaves_the_global_random_state_as_it_was(parts):
     before = torch.get_rng_state()
     train_on_labels(student, student.encode(examples), label, options=TrainOptions(**TRAIN), seed=0, checkpoint=None)
     assert torch.equal(torch.get_rng_state(), before)
+
+
+@pytest.mark.parametrize("loss", ["cross_entropy", "mse"])
+def test_a_teacher_is_trained_with_the_loss_that_is_asked_for(loss):
+    from overproof.data import from_arrays
+    from overproof.functional import soft_cross_entropy, squared_error
+    from overproof.models import ModelSpec, build
+
+    examples = from_arrays(torch.eye(3).repeat(4, 1).numpy(), torch.arange(12) % 3, class_names=NAMES)
+    student = build(ModelSpec(name="linear"), [examples], class_names=NAMES, seed=0)
+    truth, formula = torch.eye(3).repeat(4, 1), {"cross_entropy": soft_cross_entropy, "mse": squared_error}[loss]
+    expected = formula(student.probs(examples).log(), truth).mean().item()
+    # One step with all examples in its batch: its loss is that of the student as it was built.
+    options = TeacherTraining(epochs=1, batch_size=12, loss=loss)
+    result = train_on_labels(
+        student, student.encode(examples), examples.label, options=options, seed=0, checkpoint=None
+    )
+    assert result.history[0].loss == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_papers_of_a_teacher_with_squared_error_are_cited():
+    files = {"labelled": {"path": "a.csv", "input": "x", "label": "y"}, "pool": {"path": "b.csv", "input": "x"}}
+    given = {"data": {"files": files}, "methods": ["hard"]}
+    plain = experiment_from({**given, "teacher": {"model": "mlp"}})
+    squared = experiment_from({**given, "teacher": {"model": "mlp", "train": {"loss": "mse"}}})
+    assert [each.arxiv for each in squared.papers() if each not in plain.papers()] == ["2407.18041"]
 
 
 def two_students_and_data():

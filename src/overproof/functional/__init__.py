@@ -15,6 +15,7 @@ from overproof.functional.losses import (
     generalized_cross_entropy,
     mix_student_label,
     soft_cross_entropy,
+    squared_error,
     student_label_mixing,
     tempered_divergence,
 )
@@ -51,6 +52,7 @@ __all__ = [
     "self_distilled_target",
     "set_likelihood",
     "soft_cross_entropy",
+    "squared_error",
     "student_label_mixing",
     "tempered_divergence",
     "transition_likelihood",

@@ -217,3 +217,22 @@ def generalized_cross_entropy(
     """
     raised = (power * at_least_float32(student_logits).log_softmax(dim=1)).exp()
     return (target_probs * (1 - raised)).sum(dim=1) / power
+
+
+def squared_error(student_logits: Float[Tensor, "B K"], target_probs: Float[Tensor, "B K"]) -> PerExample:
+    """The sum over classes of the squared difference between student's probability and target: the Brier score.
+
+    Args:
+        student_logits: [B, K].
+        target_probs: [B, K].
+
+    Returns:
+        [B]; from 0 to 2 for a distribution.
+
+    Example:
+        >>> squared_error(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]])).item()
+        0.5
+
+    Source: Brier (1950); for teachers, Hamidi et al. (2024), arXiv 2407.18041.
+    """
+    return (at_least_float32(student_logits).softmax(dim=1) - target_probs).square().sum(dim=1)

@@ -22,7 +22,7 @@ from overproof.methods.search import Search
 from overproof.methods.selectors import Nothing
 from overproof.models import ModelSpec
 from overproof.options import InnerShare, Options, SeedList, check_file_name, validated
-from overproof.papers import CO_TRAINING_1998, STACKING_1992, Paper
+from overproof.papers import CO_TRAINING_1998, MSE_TEACHER_2024, STACKING_1992, Paper
 from overproof.runs.changes import changed, read_yaml
 from overproof.runs.method_options import MethodOptions as MethodOptions
 from overproof.runs.method_options import check_different_rows, spelt_out
@@ -265,12 +265,14 @@ class Experiment(Options):
         return plain_row(each.build(), pooled=not self.data.without("pool"))
 
     def papers(self) -> list[Paper]:
-        """The papers behind its methods, peer rounds and stack of teachers, each once."""
+        """The papers behind its methods, peer rounds, stack of teachers and their losses, each once."""
         found = papers_of((each.method, each.build()) for each in self.rows())
         chosen = [each.build().search for each in self.rows()]
         rounds = self.has_rounds or any(search.rounds for search in chosen if search is not None)
         found += [CO_TRAINING_1998] if rounds else []
-        return found + ([STACKING_1992] if rounds or self.teacher.others else [])
+        found += [STACKING_1992] if rounds or self.teacher.others else []
+        squared = any(each.trained_here and each.train.loss == "mse" for each in self.scorers)
+        return found + ([MSE_TEACHER_2024] if squared else [])
 
     @property
     def has_rounds(self) -> bool:

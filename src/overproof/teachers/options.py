@@ -13,7 +13,7 @@ from overproof.options import Options
 from overproof.synthetic.answer_options import AnswerNoise
 from overproof.teachers.endpoint.options import ENDPOINT, LICENCE_NOT_STATED, endpoint_options
 from overproof.teachers.kinds import brought_kind_of, is_brought
-from overproof.training.options import TrainOptions
+from overproof.training.options import TeacherTraining
 
 
 class ScorerOptions(Options):
@@ -89,7 +89,7 @@ class ScorerOptions(Options):
     folds: int = pydantic.Field(5, ge=1)
     features: str = ""
     licence: str = ""
-    train: TrainOptions = TrainOptions(epochs=30)
+    train: TeacherTraining = TeacherTraining(epochs=30)
 
     @property
     def asks(self) -> bool:

@@ -10,17 +10,19 @@ from torch import Tensor
 from overproof.answers.predictions import Answers, compress
 from overproof.cross_fitting import folds
 from overproof.errors import InputError
-from overproof.methods.composition import Method
+from overproof.methods.composition import Method, Objective
+from overproof.methods.losses import CrossEntropy, SquaredError
 from overproof.methods.published import labelled_only
 from overproof.methods.search import Search
 from overproof.methods.selectors import Nothing
+from overproof.methods.targets import Given
 from overproof.models import Inputs, Student
 from overproof.seeds import derived_seed, hasher
 from overproof.storage.shard import Ids
 from overproof.training.checkpoint import NOT_RESUMED, Resume
 from overproof.training.distillation import Distilled, content_of, distilled
 from overproof.training.examples import AnsweredExamples, TrainingData
-from overproof.training.options import TrainOptions
+from overproof.training.options import TeacherTraining, TrainOptions
 from overproof.training.peer_rounds.peers import PeerOptions, Peers
 from overproof.training.peer_rounds.rounds import CorrectedAnswers, run_rounds
 from overproof.training.search.choose import NUM_FOLDS, Chosen, choose, has_hard_labels
@@ -189,18 +191,20 @@ def train_on_labels(
         student: Freshly built.
         inputs: Encoded examples.
         label: [N], the labels of the first N of them.
-        options: How to train.
+        options: How to train; of a teacher with its loss.
         seed: Seeds everything random.
         checkpoint: File to resume from; None writes none.
         content: As in `Resume`.
     """
     num_classes = len(student.class_names)
+    squared = isinstance(options, TeacherTraining) and options.loss == "mse"
+    objective = Objective(target=Given(), loss=SquaredError() if squared else CrossEntropy())
     uniform = compress(torch.full((len(label), num_classes), 1 / num_classes))
     labelled = AnsweredExamples(place=torch.arange(len(label)), label=label, answers=uniform)
     return distilled(
         student,
         TrainingData(inputs=inputs, labelled=labelled, pool=labelled.take(torch.arange(0))),
-        method=labelled_only(),
+        method=replace(labelled_only(), labelled=objective),
         options=options,
         seed=seed,
         resume=Resume(checkpoint=checkpoint, content=content),

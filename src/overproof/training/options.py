@@ -113,6 +113,17 @@ class TrainOptions(Options):
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
+class TeacherTraining(TrainOptions):
+    """How a teacher is trained on the labels: `TrainOptions`, and its loss.
+
+    Args:
+        loss: `cross_entropy`, or `mse`: the squared difference between probabilities and label (arXiv 2407.18041),
+            under which probabilities come closer to the posterior.
+    """
+
+    loss: Literal["cross_entropy", "mse"] = "cross_entropy"
+
+
 def batch_sizes(options: TrainOptions, num_labelled: int, num_pool: int) -> tuple[int, int]:
     """The numbers of labelled and of pool examples in a batch.
 

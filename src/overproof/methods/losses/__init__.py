@@ -5,5 +5,6 @@ from overproof.methods.losses.answer_likelihood import AnswerLikelihood as Answe
 from overproof.methods.losses.cross_entropy import CrossEntropy as CrossEntropy
 from overproof.methods.losses.forward_correction import ForwardCorrection as ForwardCorrection
 from overproof.methods.losses.generalized_cross_entropy import GeneralizedCrossEntropy as GeneralizedCrossEntropy
+from overproof.methods.losses.squared_error import SquaredError as SquaredError
 from overproof.methods.losses.student_label_mixing import StudentLabelMixing as StudentLabelMixing
 from overproof.methods.losses.tempered_divergence import TemperedDivergence as TemperedDivergence
