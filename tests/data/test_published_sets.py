@@ -98,6 +98,20 @@ def test_ten_is_the_digit_zero_in_svhn(tmp_path):
     assert labels(rows(tmp_path / "b.mat", label="kind")) == [str(value) for value in range(5, 11)]
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_a_matlab_file_of_version_7_3_is_told_how_to_be_saved(tmp_path, order):
+    h5py = pytest.importorskip("h5py")
+    # As MATLAB writes it: 512 bytes before the HDF5 file, of which the first 128 are its own.
+    with h5py.File(tmp_path / "a.mat", "w", userblock_size=512) as file:
+        file["X"] = np.zeros((5, 2))
+    words = b"MATLAB 7.3 MAT-file, Platform: GLNXA64, Created on: Mon Nov 30 2026 HDF5 schema 1.00 .".ljust(116)
+    version = np.array([0x0200, 0x4D49], f"{order}u2").tobytes()
+    with (tmp_path / "a.mat").open("r+b") as file:
+        file.write(words + b" " * 8 + version)
+    with pytest.raises(InputError, match=r"of version 7\.3 \(HDF5\); save it with save\('a\.mat', '-v7'\)"):
+        rows(tmp_path / "a.mat")
+
+
 def test_matrices_of_matlab_with_floats_characters_and_cells_as_labels(tmp_path):
     numbers = RNG.normal(size=(4, 3))
     cells = np.empty((4, 1), object)
@@ -156,22 +170,32 @@ def cells(path, x, names=("g0", "g1", "g2"), **changes):
         for part, index in (("obs", [f"c{row}" for row in range(x.shape[0])]), ("var", list(names))):
             group = file.create_group(part)
             group.attrs["_index"] = "_index"
-            group["_index"] = index
-            group["_index"].attrs["encoding-type"] = "string-array"
+            if changes.get("nullable"):
+                group["_index/values"], group["_index/mask"] = index, np.zeros(len(index), bool)
+            else:
+                group["_index"] = index
+            group["_index"].attrs["encoding-type"] = f"{'nullable-' * bool(changes.get('nullable'))}string-array"
         kind = file["obs"].create_group("kind")
         kind.attrs["encoding-type"] = "categorical"
-        kind["categories"], kind["codes"] = ["B", "T", "unused"], changes.get("codes", np.array([1, 0, -1, 1], np.int8))
+        kind["codes"] = changes.get("codes", np.array([1, 0, -1, 1], np.int8))
+        words = ["B", "T", "unused"]
+        if changes.get("nullable"):
+            kind["categories/values"], kind["categories/mask"] = words, np.zeros(3, bool)
+            kind["categories"].attrs["encoding-type"] = "nullable-string-array"
+        else:
+            kind["categories"] = words
         file["obs/n"] = np.arange(x.shape[0])
         if "link" in changes:
             file["obs/far"] = changes["link"](h5py)
     return path
 
 
-@pytest.mark.parametrize("form", ["dense", "csr", "csc"])
+@pytest.mark.parametrize("form", ["dense", "csr", "csc", "nullable"])
 def test_cells_of_anndata_with_genes_as_columns_and_categories_as_labels(tmp_path, form):
+    # Nullable strings are what anndata 0.12 makes of the names of a frame of pandas 3.
     numbers = np.array([[0, 1, 0], [2, 0, 0], [0, 0, 3], [0, 4, 5]], np.float32)
-    made = numbers if form == "dense" else scipy.sparse.csr_matrix(numbers).asformat(form)
-    path = cells(tmp_path / "a.h5ad", made)
+    made = scipy.sparse.csr_matrix(numbers).asformat(form) if form.startswith("cs") else numbers
+    path = cells(tmp_path / "a.h5ad", made, nullable=form == "nullable")
     found = rows(path, label="kind", id="obs_names")
     assert found.inputs.column_names == ["g0", "g1", "g2"]
     np.testing.assert_array_equal(np.column_stack(found.inputs.columns), numbers)

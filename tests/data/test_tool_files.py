@@ -8,11 +8,13 @@ import sqlite3
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import scipy.io.arff
 from sklearn.datasets import dump_svmlight_file
 
-from overproof.data import Source, read
+from overproof.data import Source, concatenate, read
 from overproof.data.preview import preview
 from overproof.data.readers.arff import read_arff
 from overproof.errors import InputError
@@ -168,6 +170,45 @@ def test_one_count_of_features_for_all_files(tmp_path: Path):
         rows(tmp_path / "a.svm", **{**options, "num_features": 2})
     with pytest.raises(InputError, match="num_features is 0; it must be 1 or more"):
         Source(path="a.svm", num_features=0)
+
+
+def test_roles_that_reach_different_features_are_told_what_to_write(tmp_path: Path):
+    values = np.eye(6)
+    for name, some in (("a", values[:5]), ("b", values)):
+        dump_svmlight_file(some, np.arange(len(some)) % 2, str(tmp_path / f"{name}.svm"), zero_based=False)
+    with pytest.raises(InputError, match=r"'f6' are in only one of them .*, write `num_features: 6` for every file\.$"):
+        rows(tmp_path / "*.svm", label="label")
+    found = rows(tmp_path / "*.svm", label="label", num_features=6)
+    assert found.inputs.column_names == [f"f{index}" for index in range(1, 7)]
+    parts = [rows(tmp_path / f"{name}.svm", label="label") for name in "ab"]
+    with pytest.raises(InputError, match=r"'f6' are in only one of them .*, write `num_features: 6` for every file\.$"):
+        concatenate(parts)
+
+
+def test_an_object_of_columns_is_no_row(tmp_path: Path):
+    # As pandas writes a frame of two rows by `orient`: columns, index, split.
+    columns = {"text": {"0": "so good", "1": "bad"}, "kind": {"0": "y", "1": "n"}}
+    index = {"0": {"text": "so good", "kind": "y"}, "1": {"text": "bad", "kind": "n"}}
+    split = {"columns": ["text", "kind"], "index": [0, 1], "data": [["so good", "y"], ["bad", "n"]]}
+    for written in (columns, index, split):
+        (tmp_path / "a.json").write_text(json.dumps(written))
+        with pytest.raises(
+            InputError, match=r"is one object, .*to_json\('a.json', orient='records', lines=True\)"
+        ) as error:
+            rows(tmp_path / "a.json", input="text", label="kind")
+        assert len(str(error.value)) < 250
+    (tmp_path / "a.json").write_text("\n".join(map(json.dumps, index.values())))
+    assert rows(tmp_path / "a.json", input="text", label="kind").inputs.to_pylist() == ["so good", "bad"]
+
+
+def test_a_type_with_many_fields_is_cut_in_a_message(tmp_path: Path):
+    wide = pa.table({"a": pa.array([{f"field {index}": 1 for index in range(200)}] * 2)})
+    pq.write_table(wide, tmp_path / "a.parquet")
+    with pytest.raises(
+        InputError, match=r"values of type struct<field 0: int64, field 1: int64.*… in column 'a'"
+    ) as error:
+        rows(tmp_path / "a.parquet")
+    assert len(str(error.value)) < 400
 
 
 def test_queries_several_labels_and_many_features(tmp_path: Path):

@@ -18,7 +18,7 @@ from overproof.data.inputs import Missing, features, image_tensor
 from overproof.data.labels import array_labels
 from overproof.data.mapped import ChainedInputs, InMemory, MappedInputs
 from overproof.data.source import AS_THEY_ARE, ImageOptions, Kind
-from overproof.data.wording import at_row, listed
+from overproof.data.wording import at_row, features_said, listed
 from overproof.errors import InputError
 
 Array = np.ndarray | Tensor | Sequence[Any]
@@ -370,7 +370,7 @@ def _joined(parts: Sequence[Examples]) -> Tensor | pa.Array | pa.Table | Chained
         if odd := sorted(set(columns) ^ set(table.column_names)):
             raise InputError(
                 f"{part.origin} and {first.origin} do not have the same columns; {listed(odd)} are in only one of "
-                f"them and must be in both."
+                f"them and must be in both{features_said([part.origin, first.origin], odd)}."
             )
     joined: dict[str, pa.ChunkedArray] = {}
     for name in columns:

@@ -12,7 +12,7 @@ from jaxtyping import Bool, UInt8
 from torch import Tensor
 
 from overproof.data.columns import Frame, is_string
-from overproof.data.wording import listed
+from overproof.data.wording import listed, short_type
 from overproof.errors import InputError
 
 Missing = Literal["refuse", "drop", "allow"]
@@ -70,7 +70,8 @@ def texts(frame: Frame, names: Sequence[str], missing: Missing) -> tuple[Frame, 
         column = frame.column(name)
         if not is_string(column.type) and not pa.types.is_null(column.type):
             raise InputError(
-                f"{frame.name} has values of type {column.type} in the text column {name!r}; strings are allowed."
+                f"{frame.name} has values of type {short_type(column.type)} in the text column {name!r}; strings are "
+                f"allowed."
             )
         parts.append(pc.fill_null(column.cast(pa.large_string()), ""))
     words = parts[0]
@@ -150,8 +151,8 @@ def _feature(frame: Frame, name: str, *, as_words: bool) -> pa.Array:
     )
     if not any(check(kind) for check in known):
         raise InputError(
-            f"{frame.name} has values of type {kind} in column {name!r}; a table holds numbers, booleans, strings and "
-            f"dates (name others under `ignore`)."
+            f"{frame.name} has values of type {short_type(kind)} in column {name!r}; a table holds numbers, booleans, "
+            f"strings and dates (name others under `ignore`)."
         )
     if pa.types.is_floating(kind):
         infinite = pc.fill_null(pc.is_inf(column), False).to_numpy(zero_copy_only=False)

@@ -18,7 +18,7 @@ from overproof.data.readers.arrow_files import ArrowRows, ParquetRows, class_nam
 from overproof.data.readers.data_set import class_names_of
 from overproof.data.readers.row_files import RowFile, RowsInMemory, open_rows
 from overproof.data.source import Kind, Source, format_of
-from overproof.data.wording import listed
+from overproof.data.wording import features_said, listed, short_type
 from overproof.errors import InputError
 
 FILE, FOLDER = "file", "folder"
@@ -204,7 +204,8 @@ def _check_same_columns(rows: Sequence[RowFile], place: Place) -> None:
         if odd := sorted(set(first) ^ set(each.columns)):
             raise InputError(
                 f"{place.named(index)} and {place.files[0].name} do not have the same columns; {listed(odd)} are in "
-                f"only one of them and must be in both."
+                f"only one of them and must be in both"
+                f"{features_said([place.named(index), place.files[0].name], odd)}."
             )
 
 
@@ -238,8 +239,8 @@ def _common(types: Sequence[pa.DataType], name: str, place: Place, label: str | 
     except pa.ArrowException:
         odd = next(index for index, each in enumerate(types) if each != types[0])
         raise InputError(
-            f"{place.named(odd)} has values of type {types[odd]} in column {name!r}, where {place.files[0].name} has "
-            f"{types[0]}; all files must have the same type."
+            f"{place.named(odd)} has values of type {short_type(types[odd])} in column {name!r}, where "
+            f"{place.files[0].name} has {short_type(types[0])}; all files must have the same type."
         ) from None
 
 
@@ -282,8 +283,8 @@ def _plan(types: dict[str, pa.DataType], existing: list[str], source: Source, na
         column = source.only_input or encoded[0]
         if not images.is_encoded(values[column]) and not columns.is_string(values[column]):
             raise InputError(
-                f"{name} has values of type {values[column]} in the image column {column!r}; bytes of images (such as "
-                f"PNG or JPEG), or the names of image files, are allowed."
+                f"{name} has values of type {short_type(values[column])} in the image column {column!r}; bytes of "
+                f"images (such as PNG or JPEG), or the names of image files, are allowed."
             )
         return kind, [column]
     if source.input is None:

@@ -1,5 +1,6 @@
 """Parts of error messages that the whole package shares: lists of values, nearest name, row number, short reason."""
 
+import re
 from collections.abc import Iterable, Sequence
 
 from overproof.errors import nearest_word
@@ -44,6 +45,34 @@ def told_apart(names: Sequence[str]) -> tuple[str, ...]:
 def at_row(row: int) -> str:
     """Row number for a message, counted from 0 as in Arrow and NumPy."""
     return f"row {row} (counting from 0)"
+
+
+def features_said(files: Sequence[str], odd: Sequence[str]) -> str:
+    """What to write where files of LIBSVM reach different features: a feature that a file leaves out is 0 in it.
+
+    Args:
+        files: Names of the files.
+        odd: The columns that are not in all of them.
+
+    Example:
+        >>> features_said(["pool (a.svm)", "test (b.svm)"], ["f8", "f9"])
+        '; where features are left out because they are 0, write `num_features: 9` for every file'
+    """
+    numbers = [int(each[1:]) for each in odd if re.fullmatch(r"f\d+", each)]
+    if not numbers or 0 in numbers or not any(".svm" in each or ".libsvm" in each for each in files):
+        return ""
+    return f"; where features are left out because they are 0, write `num_features: {max(numbers)}` for every file"
+
+
+def short_type(kind: object) -> str:
+    """A type of Arrow for a message, cut where it lists many fields.
+
+    Example:
+        >>> short_type("struct<a: int64, b: int64, c: int64, d: int64, e: int64>")
+        'struct<a: int64, b: int64, c: int64, d:…'
+    """
+    words = str(kind)
+    return words if len(words) <= 40 else f"{words[:39]}…"
 
 
 def reason(error: BaseException) -> str:

@@ -53,7 +53,7 @@ def read_h5ad(path: Path, source: Source, name: str) -> tuple[Frame, pa.Table]:
         values = _matrix(file, matrices[chosen], source, name)
         names = [f"{chosen}{index}" for index in range(values.shape[1])]
         if chosen == MATRIX or matrices[chosen].startswith("layers/"):
-            names = _strings(_dataset(file, f"var/{_index(file, 'var')}", name))
+            names = _texts(file, f"var/{_index(file, 'var')}", name)
         if len(set(names)) < len(names):
             twice = next(each for each in names if names.count(each) > 1)
             raise InputError(
@@ -81,7 +81,7 @@ def columns_of(path: Path, name: str) -> tuple[tuple[str, ...], tuple[str, ...],
     """
     with _opened(path, name) as file:
         matrices, columns = _content(file, name)
-        return tuple(matrices), tuple(columns), len(_dataset(file, f"obs/{_index(file, 'obs')}", name))
+        return tuple(matrices), tuple(columns), len(_column(file, f"obs/{_index(file, 'obs')}", name))
 
 
 @contextmanager
@@ -166,20 +166,24 @@ def _column(file: Any, place: str, name: str) -> pa.Array:
     kind = str(found.attrs.get("encoding-type", ""))
     if kind == "categorical":
         codes = np.asarray(_dataset(file, f"{place}/codes", name)[:]).astype(np.int64)
-        values: Any = _dataset(file, f"{place}/categories", name)
-        words = pa.array(_strings(values), pa.large_string()) if values.dtype.kind == "O" else pa.array(values[:])
+        words = _column(file, f"{place}/categories", name)
         if len(codes) and (codes.min() < -1 or codes.max() >= len(words)):
             raise InputError(f"{name} has a code in {place!r} beyond its {len(words)} categories.")
         return words.take(pa.array(codes, mask=codes < 0))
     if kind.startswith("nullable-"):
         mask = np.asarray(_dataset(file, f"{place}/mask", name)[:]).astype(bool)
-        values = _dataset(file, f"{place}/values", name)
+        values: Any = _dataset(file, f"{place}/values", name)
         return pa.array(_strings(values) if values.dtype.kind == "O" else values[:], mask=mask)
     if kind == "string-array" or (kind in ("", "array") and found.dtype.kind == "O"):
         return pa.array(_strings(found), pa.large_string())
     if kind in ("", "array") and found.dtype.kind in "fiub" and len(found.shape) == 1:
         return pa.array(found[:])
     raise InputError(f"{name} has {place!r} in the encoding {kind or found.dtype!r}, which is not read here.")
+
+
+def _texts(file: Any, place: str, name: str) -> list[str]:
+    """Names, as strings of one kind or the other: anndata writes pandas' nullable strings as a group of two arrays."""
+    return [str(value) for value in _column(file, place, name).to_pylist()]
 
 
 def _strings(found: Any) -> list[str]:

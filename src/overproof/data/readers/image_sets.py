@@ -6,7 +6,7 @@ docs.scipy.org/doc/scipy/reference/io.html.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -184,9 +184,7 @@ def mat_shapes(path: Path, name: str) -> dict[str, tuple[tuple[int, ...], str]]:
     try:
         return {key: (tuple(shape), kind) for key, shape, kind in scipy.io.whosmat(path)}
     except NotImplementedError:
-        raise InputError(
-            f"{name} is a MATLAB file of version 7.3 (HDF5); save it with save('{path.name}', '-v7') in MATLAB."
-        ) from None
+        raise _of_version_7_3(path, name) from None
     except Exception as error:
         raise InputError(f"{name} is no MATLAB file, or damaged ({reason(error)}); a whole one is needed.") from None
 
@@ -196,19 +194,29 @@ def _check_whole(path: Path, name: str) -> None:
     size = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(128)
-        order = {b"IM": "little", b"MI": "big"}.get(head[126:128])
+        orders: Mapping[bytes, Literal["little", "big"]] = {b"IM": "little", b"MI": "big"}
+        order = orders.get(head[126:128])
         if len(head) < 128 or order is None:
             if size < 20:
                 raise InputError(f"{name} has {size} bytes, and is no MATLAB file.")
             return
+        # Two bytes of version stand before the order of bytes: 1 for 5 to 7, 2 for 7.3, in which HDF5 follows.
+        if int.from_bytes(head[124:126], order) >> 8 == 2:
+            raise _of_version_7_3(path, name)
         place = 128
         while place < size:
             file.seek(place)
             tag = file.read(8)
-            length = int.from_bytes(tag[4:], order)  # type: ignore[arg-type]
+            length = int.from_bytes(tag[4:], order)
             place += 8 + length
             if len(tag) < 8 or place > size:
                 raise InputError(f"{name} is cut: it has {size} bytes, and {place} or more are needed.")
+
+
+def _of_version_7_3(path: Path, name: str) -> InputError:
+    return InputError(
+        f"{name} is a MATLAB file of version 7.3 (HDF5); save it with save('{path.name}', '-v7') in MATLAB."
+    )
 
 
 def mat_input(shapes: Mapping[str, tuple[tuple[int, ...], str]], source: Source, name: str) -> str:

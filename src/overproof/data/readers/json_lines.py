@@ -15,7 +15,7 @@ from overproof.data.readers.json_lists import lines_of_list, starts_as_list
 from overproof.data.readers.number_columns import NUMBER, numbers
 from overproof.data.readers.text_files import LARGEST_BLOCK_BYTES, check_utf8, file_bytes
 from overproof.data.source import Source
-from overproof.data.wording import at_row, reason
+from overproof.data.wording import at_row, listed, reason
 from overproof.errors import InputError
 
 _ALLOWED = "one JSON object a line, with values of one type under each key, is allowed"
@@ -65,7 +65,22 @@ def read_json_lines(path: Path, source: Source, name: str, data: bytes | None = 
     # Arrow reads a line `null` or `{}` as a row of nulls.
     if table.num_columns == 0:
         raise InputError(f"{name} has no keys in any of its lines; {_ALLOWED}.")
+    if table.num_rows == 1 and _is_a_frame(table.schema):
+        raise InputError(
+            f"{name} is one object, of {listed(table.column_names, limit=3)}, and no row a line; where pandas wrote "
+            f"it, write it with to_json({path.name!r}, orient='records', lines=True)."
+        )
     return _with_numbers(table, source, name, mixed)
+
+
+def _is_a_frame(schema: pa.Schema) -> bool:
+    """Whether an object is all of a pandas frame: by column, by row, or with its columns apart from its rows."""
+    if not all(map(pa.types.is_nested, schema.types)):
+        return False
+    inner = [{field.name for field in kind} if pa.types.is_struct(kind) else set() for kind in schema.types]
+    by_column = "0" in inner[0] and all(each == inner[0] for each in inner)
+    by_row = "0" in schema.names and all(inner)
+    return by_column or by_row or {"columns", "data"} <= set(schema.names)
 
 
 def _parsed(data: bytes, source: Source) -> pa.Table:
