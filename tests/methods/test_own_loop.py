@@ -53,6 +53,7 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(InputError, match=r"labels, row 2: 4 is no class; allowed are 0 to 3\."):
         overproof.Weights(torch.tensor([0, 3, 4]), torch.full((3, 4), 0.25))
     weights = overproof.Weights(torch.tensor([0, 1]), probs, estimate=Debiased(cap=2.0))
+    assert repr(weights) == f"Weights(2 held-out examples, {probs.shape[1]} classes, hard labels)"
     with pytest.raises(InputError, match=r"shape \(3, 2\); \(2, 2\), one row for each held-out example"):
         weights.refresh(torch.zeros(3, 2))
 

@@ -2,6 +2,7 @@
 
 import csv
 import re
+import shlex
 import sqlite3
 from pathlib import Path
 
@@ -308,12 +309,38 @@ def test_the_command_writes_a_file_that_runs_and_never_over_another(tmp_path, mo
     with pytest.raises(SystemExit) as stopped:
         main(["init", "tickets.csv"])
     assert stopped.value.code == 2
-    assert "exists already and is not overwritten" in capsys.readouterr().err
+    assert "exists already and is not overwritten: add --out experiment-2.yaml, or remove it." in " ".join(
+        capsys.readouterr().err.split()
+    )
+    with pytest.raises(SystemExit):
+        main(["init", "tickets.csv", "--out", "mine"])
+    assert "an experiment file ends in .yaml: write --out mine.yaml." in " ".join(capsys.readouterr().err.split())
+    assert not (tmp_path / "mine").exists()
     assert (tmp_path / "experiment.yaml").read_text() == text
     main(["init", "tickets.csv", "--answers", "llm.csv", "--out", "b.yaml", "--json"])
     found = yaml.safe_load(capsys.readouterr().out)
     assert found["experiment"]["teacher"]["columns"]["id"] == "ticket"
     assert "to train 36 students, 30 of them" in found["cost"]
+
+
+def test_the_line_that_it_proposes_for_an_option_runs(tmp_path, monkeypatch, capsys):
+    names = {"a": "billing", "b": "login", "c": "other"}
+    told = [[key, body, names[queue]] for key, body, queue in TEXTS]
+    write(tmp_path / "tickets.csv", HEAD, *([*row[:2], row[2] if i % 2 else ""] for i, row in enumerate(told)))
+    words = ["biling" if i % 30 == 0 else row[2] for i, row in enumerate(told)]
+    write(tmp_path / "llm.csv", ["key", "label"], *([row[0], word] for row, word in zip(told, words, strict=True)))
+    monkeypatch.chdir(tmp_path)
+    main(["init", "tickets.csv", "--answers", "llm.csv"])
+    shown = capsys.readouterr().out
+    option = re.search(r"'biling' \(5\) is nearly a class: write (.*) if it means that one", shown)
+    line = re.search(r"With such an option, or several: (overproof init .* )OPTION", shown)
+    assert option is not None
+    assert line is not None
+    main(shlex.split(line[1] + option[1])[1:])
+    assert load("experiment-2.yaml").teacher.aliases == {"biling": "billing"}
+    again = capsys.readouterr().out
+    assert "experiment-2.yaml is written" in again
+    assert "is nearly a class" not in again
 
 
 def test_an_entry_of_a_mapping_is_explained_by_the_mapping():
@@ -324,7 +351,7 @@ def test_every_key_is_explained():
     found = [explained(key) for key in all_keys()]
     assert len(found) > 100
     assert not [each.key for each in found if not each.about or not each.allowed]
-    assert explained("train.epochs").default == "15"
+    assert explained("train.epochs").default == "auto"
     assert explained("data.files.all.label").about.startswith("The column or array of the labels")
     assert explained("augmentation").key == "train.augmentation"
     assert set(explained("methods.rounds").keys) >= {"most", "folds"}

@@ -1,5 +1,6 @@
 """`overproof init`: from files to an experiment."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -60,9 +61,15 @@ def init(
     from overproof.runs.plan import plan_of_roles
     from overproof.storage import atomic
 
+    if file.suffix not in (".yaml", ".yml"):
+        raise InputError(
+            f"--out is {str(file)!r}, and an experiment file ends in .yaml: write --out {shlex.quote(f'{file}.yaml')}."
+        )
     atomic.check_output(file, folder=False)
     if file.exists():
-        raise InputError(f"{file} exists already and is not overwritten; give another --out, or remove it.")
+        raise InputError(
+            f"{file} exists already and is not overwritten: add --out {shlex.quote(str(_free(file)))}, or remove it."
+        )
     with allowing(typed_paths(choices.changes)):
         made = propose(data, choices)
         assert made.experiment is not None, "it is checked"
@@ -91,7 +98,19 @@ def init(
     console = results()
     for sentence in made.sentences():
         console.print(sentence, soft_wrap=True)
+    if any("--" in each for each in made.unsure):
+        # The file is there now, and is not overwritten.
+        again = f"{typed('init', data, choices)} --out {shlex.quote(str(_free(file)))}"
+        console.print(f"With such an option, or several: {again} OPTION", soft_wrap=True)
     console.print(f"\n{file} is written. Next:", soft_wrap=True)
     for step, why in zip(steps, ("is the teacher good enough?", "train and compare", "deploy"), strict=True):
         console.print(f"  {step}    # {why}", soft_wrap=True)
     console.print(f"The run: {cost.sentence()[:1].lower()}{cost.sentence()[1:]}", soft_wrap=True)
+
+
+def _free(file: Path) -> Path:
+    """The first of `experiment-2.yaml`, `experiment-3.yaml` and so on that does not exist."""
+    number = 2
+    while (other := file.with_stem(f"{file.stem}-{number}")).exists():
+        number += 1
+    return other

@@ -68,6 +68,10 @@ class Weights:
         self.estimate = estimate or Debiased()
         self.memory: Memory = self.estimate.start(torch.eye(num_classes))
 
+    def __repr__(self) -> str:
+        kind = "soft" if self.soft else "hard"
+        return f"Weights({len(self.labels)} held-out examples, {self.teacher_probs.shape[1]} classes, {kind} labels)"
+
     def refresh(self, student_logits: Tensor) -> None:
         """Estimate the weights anew under the current student.
 

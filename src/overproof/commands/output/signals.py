@@ -79,7 +79,9 @@ def ending(number: int) -> tuple[str, int]:
         number: The signal.
     """
     word, code = ("terminated", TERMINATED) if number == signal.SIGTERM else ("interrupted", INTERRUPTED)
-    return f"overproof: {word}; run the same command again to resume.", code
+    # A server has nothing to go on with.
+    what = "stopped" if sys.argv[1:2] == ["serve"] else f"{word}; run the same command again to resume"
+    return f"overproof: {what}.", code
 
 
 def first_signal() -> int:
