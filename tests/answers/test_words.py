@@ -102,7 +102,7 @@ def test_a_cell_that_lists_classes_is_read_as_their_list(tmp_path, cell):
     assert lacks.words == Counter({"dunno": 1, "[]": 1, "Apple, dunno": 1})
     assert vote_counts(path, ABC, parsed=files) == (1.5, 0.5)
     sentence = files.spelling(path, "id", ABC).sentences("a.csv")[0]
-    assert sentence.startswith("a.csv: 1 answers list several classes in one cell")
+    assert sentence.startswith("a.csv: 1 answer lists several classes in one cell")
     assert "write `vote: set`" in sentence
 
 
@@ -130,4 +130,4 @@ def test_lists_of_votes_are_spelled_and_may_be_empty_as_single_answers_are(tmp_p
     assert read.probs().double().flatten().tolist() == pytest.approx(wanted, abs=1e-3)
     # The second of a list stays the second annotator's where the first names no class.
     assert votes_in(path, files.votes(path, "id", ABC), IDS[:3], ABC).annotator.tolist() == [0, 1, 1, 2, 0, 1]
-    assert "1 votes name no class and are left out: 'dunno' (1)" in files.spelling(path, "id", ABC).sentences("a")[1]
+    assert "1 vote names no class and is left out: 'dunno' (1)" in files.spelling(path, "id", ABC).sentences("a")[1]

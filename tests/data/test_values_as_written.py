@@ -177,7 +177,7 @@ def test_gaps_are_counted_by_column(tmp_path):
     )
     assert remarks_on(allowed, "pool", examples) == [sentence]
     dropping = Source(path=str(tmp_path / "a.csv"), missing="drop")
-    sentence = "pool (a.csv): 8 rows lack an input and are left out (`missing: drop`); 1 are read."
+    sentence = "pool (a.csv): 8 rows lack an input and are left out (`missing: drop`); 1 is read."
     assert remarks_on(dropping, "pool", read(dropping, role="pool")) == [sentence]
     known = from_arrays(pa.table({"x": [1.0, 2.0], "z": [1.0, 2.0], "city": ["a", "b"]}))
     (said,) = remarks_on_new_gaps({"labelled": known, "pool": known, "test": examples})

@@ -252,7 +252,7 @@ def test_rows_that_are_left_out_and_columns_that_are_not_read_are_said(tabular, 
 def test_errors_in_a_later_piece_name_the_row_of_the_file(tabular, tmp_path, small_pieces):
     rows = "".join(f"{i},red,true,1970-01-01,x,k{i}\n" for i in range(50))
     for data, message in (
-        (rows.replace("k44", "k2"), "1 repeated ids in column 'key'"),
+        (rows.replace("k44", "k2"), "1 repeated id in column 'key'"),
         (rows.replace("45,red", ",red"), "row 45"),
         (rows.replace("\n46,", "\nforty,"), "'forty' in row 46"),
         (rows.replace("x,k47", "k47"), "has 5 cells row 47"),

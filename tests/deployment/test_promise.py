@@ -278,7 +278,7 @@ def test_rows_in_another_precision_are_left_out(tmp_path, capsys):
     ]
     main([*words, "--risk", "0.99", "--calibrate", str(tmp_path / "rounded.parquet"), "--label", "colour"])
     shown = " ".join(capsys.readouterr().err.split())
-    assert "have other digits than the rows that the student was made from ('x0' with 1 decimals" in shown
+    assert "have other digits than the rows that the student was made from ('x0' with 1 decimal" in shown
     assert "the promise holds only if none of them is one of these rows" in shown
 
 

@@ -190,10 +190,10 @@ def test_a_student_saved_before_there_was_a_choice_reads_as_it_did():
 def test_long_and_empty_texts_are_told():
     encoder = NgramEncoder(words=(1, 1), characters=None, buckets=100, max_characters=5)
     assert encoder.remarks(texts(["five.", "six..."])) == [
-        "1 of the 2 texts of pool are truncated to their first 5 characters (student.options.max_characters)."
+        "1 of the 2 texts of pool is truncated to the first 5 characters (student.options.max_characters)."
     ]
     assert encoder.remarks(texts(["", " ", "a"])) == [
-        "2 of the 3 texts of pool are empty; the student predicts the same for all of them."
+        "2 of the 3 texts of pool are empty; the student predicts the same for all empty texts."
     ]
     assert encoder.remarks(texts(["a"])) == []
 

@@ -15,7 +15,7 @@ from overproof.answers.words import counted_words, first_of, ranked, readings
 from overproof.data import check_classes
 from overproof.data.frames import column_names, is_frame, label_array, table_of_frame
 from overproof.data.labels import array_labels, given_words, sorted_classes
-from overproof.data.wording import listed, reason
+from overproof.data.wording import counted, listed, reason
 from overproof.errors import InputError
 
 
@@ -213,9 +213,13 @@ def _in_words(answers: Sequence[Any], option: str, names: Sequence[str]) -> Give
     taken = Counter({(word, name): counts[word] for word, name in known.items() if word != name})
     said = first_of(f"{word!r} as {each!r} ({num})" for (word, each), num in ranked(taken))
     listing = Counter({word: counts[word] for word in several})
-    remarks = [f"{option}: {taken.total()} answers spell a class otherwise and are read as it: {said}."] * bool(taken)
+    remarks = [
+        f"{option}: {counted(taken.total(), 'answer spells', 'answers spell')} a class otherwise and "
+        f"{'is' if taken.total() == 1 else 'are'} read as it: {said}."
+    ] * bool(taken)
     remarks += [
-        f"{option}: {listing.total()} answers list several classes, each of which is taken for equally likely: "
+        f"{option}: {counted(listing.total(), 'answer lists', 'answers list')} several classes, each of which is taken "
+        f"for equally likely: "
         f"{counted_words(listing)}."
     ] * bool(listing)
     return GivenAnswers(probs=probs, silent=silent, instead=", ".join(parts), remarks=tuple(remarks))

@@ -15,7 +15,7 @@ from overproof.answers.tools import AUTO, TABLE, lines, numbers, recognised
 from overproof.answers.words import readings
 from overproof.data.readers.text_files import check_utf8, file_bytes, first_lines
 from overproof.data.source import MAX_UNPACKED_GB
-from overproof.data.wording import listed, reason
+from overproof.data.wording import counted, listed, reason
 from overproof.errors import InputError
 
 HEAD_BYTES = 2**20
@@ -188,7 +188,10 @@ def with_ids(path: Path, table: pa.Table, seen: Seen, id_column: str, ids: pa.Ar
         known = as_text(own)
         odd = pc.and_kleene(pc.is_in(known, value_set=ids), pc.not_equal(known, ids))
         if (num := pc.sum(odd).as_py()) and parsed is not None and parsed.rows is None:
-            raise InputError(f"{path}: {num} rows have the id of another row of the data; they are in another order.")
+            raise InputError(
+                f"{path}: {counted(num, 'row has', 'rows have')} the id of another row of the data; they "
+                f"are in another order."
+            )
         table = table.drop_columns([id_column])
     rows = np.arange(len(table)) if parsed is None or parsed.rows is None else np.asarray(parsed.rows, np.int64)
     if len(rows) and rows.max() >= len(ids):

@@ -12,6 +12,7 @@ from overproof.answers.cells import classes_in_cells
 from overproof.answers.formats import LIST_KINDS
 from overproof.answers.votes import Vote
 from overproof.answers.words import counted_words, first_of, ranked, readings
+from overproof.data.wording import counted
 
 _LISTED: Mapping[Vote, str] = {
     "set": "as the set of classes that may hold (`teacher.vote: set`)",
@@ -51,15 +52,21 @@ class Spelling:
         found = []
         if self.cells:
             found.append(
-                f"{name}: {self.cells.total()} answers list several classes in one cell and are read "
-                f"{_LISTED[vote]}: {counted_words(self.cells)}."
+                f"{name}: {counted(self.cells.total(), 'answer lists', 'answers list')} several classes in one cell "
+                f"and {'is' if self.cells.total() == 1 else 'are'} read {_LISTED[vote]}: {counted_words(self.cells)}."
             )
         if self.taken:
             listed = first_of(f"{word!r} as {each!r} ({num})" for (word, each), num in ranked(self.taken))
-            found.append(f"{name}: {self.taken.total()} answers spell a class otherwise and are read as it: {listed}.")
+            found.append(
+                f"{name}: {counted(self.taken.total(), 'answer spells', 'answers spell')} a class otherwise "
+                f"and {'is' if self.taken.total() == 1 else 'are'} read as it: {listed}."
+            )
         if self.cast_out:
             listed = counted_words(self.cast_out)
-            found.append(f"{name}: {self.cast_out.total()} votes name no class and are left out: {listed}.")
+            found.append(
+                f"{name}: {counted(self.cast_out.total(), 'vote names', 'votes name')} no class and "
+                f"{'is' if self.cast_out.total() == 1 else 'are'} left out: {listed}."
+            )
         return found
 
 

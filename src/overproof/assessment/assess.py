@@ -11,6 +11,7 @@ from overproof.assessment.estimates import PRIOR, Estimate, accuracy_by_margin, 
 from overproof.assessment.given import checked_arrays
 from overproof.assessment.probes import Coordinates, ErrorProbe, error_probe, probe
 from overproof.assessment.recommendation import OverCommonest, compare_with_probe, recommend
+from overproof.data.wording import counted
 from overproof.errors import InputError
 from overproof.evaluation.metrics import metrics
 from overproof.functional import names_none
@@ -319,7 +320,7 @@ def _findings(
     names: Sequence[str],
 ) -> tuple[str, ...]:
     found = [
-        f"{count} {role} examples are also in the test set, character for character."
+        f"{counted(count, f'{role} example is', f'{role} examples are')} also in the test set, character for character."
         for role, count in repeated.items()
         if count
     ]

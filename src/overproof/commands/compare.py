@@ -17,6 +17,7 @@ from overproof.commands.output.terminal import (
     remarks,
     results,
 )
+from overproof.data.wording import counted
 from overproof.errors import InputError
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def _show_plans(comparison: "Comparison", folder: Path, as_json: bool, named: se
         console = results()
         for name, each in plans.items():
             console.print(f"{name}: {dict(each.lines())['examples']}. {each.sentence()}", soft_wrap=True)
-        console.print(f"All {len(plans)} runs: {whole.sentence()}", soft_wrap=True)
+        console.print(f"All {counted(len(plans), 'run')}: {whole.sentence()}", soft_wrap=True)
     check_room(folder, whole.disk_bytes, "This comparison")
 
 

@@ -13,7 +13,7 @@ from overproof.data.readers.arrow_files import named_index, schema_of
 from overproof.data.readers.number_columns import CODE, MOSTLY, NUMBER
 from overproof.data.row_order import FEWEST_ROWS, rising, row_numbers
 from overproof.data.source import Source, format_of
-from overproof.data.wording import at_row, listed
+from overproof.data.wording import at_row, counted, listed
 from overproof.errors import InputError
 
 _WRITTEN_DATE = r"^\s*(\d{1,2}[./-]\s?\d{1,2}[./-]\s?(\d{4}|\d{2})|\d{4}[./]\d{1,2}[./]\d{1,2})([ T].*)?$"
@@ -45,8 +45,9 @@ def remarks_on(source: Source, role: str, examples: Examples) -> list[str]:
         )
     if examples.dropped:
         remarks.append(
-            f"{examples.origin}: {examples.dropped} rows lack an input and are left out (`missing: drop`); "
-            f"{len(examples)} are read."
+            f"{examples.origin}: {counted(examples.dropped, 'row lacks', 'rows lack')} an input and "
+            f"{'is' if examples.dropped == 1 else 'are'} left out (`missing: drop`); "
+            f"{counted(len(examples), 'is', 'are')} read."
         )
     remarks += remarks_on_gaps([examples])
     for name in row_numbers(examples):

@@ -31,6 +31,22 @@ def nearest(word: str, allowed: Iterable[str]) -> str:
     return "" if found is None else f" (nearest: {found!r})"
 
 
+def counted(num: int, one: str, many: str = "", *, thousands: str = "") -> str:
+    """A number with the words for so many.
+
+    Args:
+        num: At least 0.
+        one: The words for 1.
+        many: The words for all other numbers; by default those for 1 with an s.
+        thousands: What separates thousands, as ",".
+
+    Example:
+        >>> counted(1, "row"), counted(1200, "row", thousands=","), counted(0, "row has", "rows have")
+        ('1 row', '1,200 rows', '0 rows have')
+    """
+    return f"{num:{thousands}} {one if num == 1 else many or f'{one}s'}"
+
+
 def told_apart(names: Sequence[str]) -> tuple[str, ...]:
     """The same names, where one that occurs again has its number.
 

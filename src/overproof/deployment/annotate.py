@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from overproof.data import Examples, repeats_in
+from overproof.data.wording import counted
 from overproof.deployment.provenance import chosen_student
 from overproof.errors import InputError
 from overproof.evaluation.annotation import accepted_by_rank, certified_cutoff, num_before
@@ -79,10 +80,10 @@ class Guarantee:
     def sentence(self) -> str:
         """The guarantee in words, with the counts it is based on."""
         who = {"both": f"the teacher and {self.row!r}", "student": repr(self.row), "teacher": "the teacher"}[self.by]
-        left = f"{self.num_left} wait for people" if self.num_left else "none is missing"
+        left = f"{counted(self.num_left, 'waits', 'wait')} for people" if self.num_left else "none is missing"
         by_people = f"{self.num_by_people} by people"
         counts = f"{self.num_by_model} of {self.num} pool examples are labelled by {who}, {by_people}; {left}"
-        based = f"chosen on {self.num_calibration} labels of people, of which {who} missed {self.num_wrong}"
+        based = f"chosen on {counted(self.num_calibration, 'label')} of people, of which {who} missed {self.num_wrong}"
         if self.of == "accepted":
             return (
                 f"{counts}. Of the labels by {who} at most {self.error:.1%} are wrong in expectation ({based}); what "
@@ -201,7 +202,9 @@ def annotate(
     )
     if known.num_left_out:
         raise InputError(
-            f"{known.num_left_out} rows without a label stand before labelled ones; the guarantee holds for a random "
+            f"{counted(known.num_left_out, 'row without a label stands', 'rows without a label stand')} before "
+            "labelled "
+            f"ones; the guarantee holds for a random "
             f"sample only, and what was left out may be what is hard: label these too."
         )
     sample, others = drawn[known.place], drawn[len(known.place) :]

@@ -11,7 +11,7 @@ import torch
 from overproof.data import Examples, Source, aligned, read, repeats_as_read
 from overproof.data.labelled.near_copies import near_copies
 from overproof.data.options import DataOptions
-from overproof.data.wording import at_row, listed
+from overproof.data.wording import at_row, counted, listed
 from overproof.deployment.abstention import Abstention, choose_threshold, fewest_examples
 from overproof.deployment.input_pieces import only_read, refuse_new_gap
 from overproof.deployment.predict import Predicted
@@ -62,12 +62,14 @@ class LeftOut:
             if self.num_by_group:
                 roles += f", and {self.num_by_group} of the groups of these, or nearly equal to one of these"
             found.append(
-                f"{self.num_left_out} labelled examples were left out, because the student was made from them "
+                f"{counted(self.num_left_out, 'labelled example was', 'labelled examples were')} left out, "
+                "because the student was made from them "
                 f"({roles}); the promise is for rows that it was not made from."
             )
         if self.num_near:
             found.append(
-                f"{self.num_near} labelled examples are near copies of others and do not count, because the promise "
+                f"{counted(self.num_near, 'labelled example is a near copy', 'labelled examples are near copies')} of "
+                f"others and {'does' if self.num_near == 1 else 'do'} not count, because the promise "
                 f"needs independent ones; if several rows come from one source, name its column with --group."
             )
         if self.unknown:
@@ -78,9 +80,11 @@ class LeftOut:
         if self.unsure.num:
             digits = "; ".join(f"{name!r} {_written(each)}" for name, each in list(self.unsure.columns.items())[:8])
             found.append(
-                f"{self.unsure.num} of the labelled examples have other digits than the rows that the student was made "
-                f"from ({digits}), so that these would not be recognised among them: the promise holds only if none of "
-                f"them is one of these rows; give the examples with all their digits."
+                f"{self.unsure.num} of the labelled examples {'has' if self.unsure.num == 1 else 'have'} other "
+                "digits than the "
+                f"rows that the student was made from ({digits}), so that such a row would not be recognised among "
+                f"them: the promise holds only if none of them is one of these rows; give the examples with all their "
+                f"digits."
             )
         if self.unsure.exact_only:
             found.append(
@@ -94,7 +98,9 @@ def _written(rounding: Rounding) -> str:
     decimals, digits = rounding
     if decimals is None and digits is None:
         return "with more than six digits"
-    return f"with {decimals} decimals" if decimals is not None and decimals >= 0 else f"with {digits} digits"
+    if decimals is not None and decimals >= 0:
+        return f"with {counted(decimals, 'decimal')}"
+    return f"with {counted(digits or 0, 'significant digit')}"
 
 
 def choose_abstention(

@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from overproof.data import Kind
+from overproof.data.wording import counted
 from overproof.deployment.card_text import cell, gain, mean_text, percent, plain, points
 from overproof.deployment.graph import GraphInput
 from overproof.deployment.int8 import Int8Cost
@@ -194,16 +195,21 @@ def _data(about: CardFacts) -> Iterator[str]:
     if drawn:
         yield f"\nDrawn from them: {drawn}."
     held = facts["num_held_out"]
-    held_out = f"; {held:,} more labels were held out for model selection" if held else ""
+    held_out = (
+        f"; {counted(held, 'more label was', 'more labels were', thousands=',')} held out for model selection"
+        if held
+        else ""
+    )
     num, answers = facts["num_pool"], "teacher answers" if _learned(about) else "their true labels"
     pool = f"and {num:,} unlabelled ones with {answers}" if num or _learned(about) else "alone, without teacher answers"
-    yield f"\nTrained on {facts['num_labelled']:,} labelled examples {pool}{held_out}."
+    yield f"\nTrained on {counted(facts['num_labelled'], 'labelled example', thousands=',')} {pool}{held_out}."
     if data.label_noise.kind != "none":
         yield f"Given labels were corrupted on purpose: {data.label_noise.kind}, {data.label_noise.share:.0%}."
     repeated = {role: count for role, count in source.result.get("repeated_in_test", {}).items() if count}
     for role, count in repeated.items():
         what = "left out" if data.duplicates == "drop" else "not left out"
-        yield f"{count:,} examples of `{role}` are also in the test set; they were {what}."
+        also, they = ("is", "it was") if count == 1 else ("are", "they were")
+        yield f"{counted(count, 'example', thousands=',')} of `{role}` {also} also in the test set; {they} {what}."
 
 
 def _teacher(about: CardFacts) -> Iterator[str]:

@@ -15,7 +15,7 @@ from torch import Tensor
 from overproof.data import Examples, Source
 from overproof.data.classes import check_class_names
 from overproof.data.find_files import find_files
-from overproof.data.wording import listed
+from overproof.data.wording import counted, listed
 from overproof.deployment.abstention import Abstention
 from overproof.deployment.input_pieces import pieces_of
 from overproof.deployment.predictions_file import table_writer
@@ -182,8 +182,8 @@ def _answered(
         raise InputError(f"{listed(source.paths)} has no rows{lacking}; at least one is needed.")
     if twice := _repeated(seen):
         raise InputError(
-            f"{listed(source.paths)} has {twice} repeated ids in column {source.id!r}; the id of every row must be "
-            f"unique."
+            f"{listed(source.paths)} has {counted(twice, 'repeated id')} in column {source.id!r}; the id of every row "
+            f"must be unique."
         )
     return Predicted(
         file=Path(),

@@ -170,13 +170,13 @@ class NgramEncoder:
         sentences = []
         if num_long:
             sentences.append(
-                f"{num_long} of the {len(examples)} texts of {examples.origin} are truncated to their first "
-                f"{self.max_characters} characters (student.options.max_characters)."
+                f"{num_long} of the {len(examples)} texts of {examples.origin} {'is' if num_long == 1 else 'are'} "
+                f"truncated to the first {self.max_characters} characters (student.options.max_characters)."
             )
         if num_empty:
             sentences.append(
-                f"{num_empty} of the {len(examples)} texts of {examples.origin} are empty; the student predicts the "
-                f"same for all of them."
+                f"{num_empty} of the {len(examples)} texts of {examples.origin} {'is' if num_empty == 1 else 'are'} "
+                f"empty; the student predicts the same for all empty texts."
             )
         return sentences
 

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from overproof.data.wording import reason
+from overproof.data.wording import counted, reason
 from overproof.errors import InputError
 from overproof.evaluation.judged import JudgedOn
 from overproof.evaluation.paired import Role
@@ -143,7 +143,7 @@ def comparison_page(content: Mapping[str, Any]) -> str:
         kind="Comparison",
         verdict=_verdict(content) if content["rows"] else JudgedOn(kind="nothing").sentence(),
         sections=[section for section in sections if section is not None],
-        facts=[f"{len(content['cells'])} runs", f"{len(content['seeds'])} seeds", *map(str, students)],
+        facts=[counted(len(content["cells"]), "run"), counted(len(content["seeds"]), "seed"), *map(str, students)],
     )
 
 

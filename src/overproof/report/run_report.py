@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from overproof.data import Examples
+from overproof.data.wording import counted
 from overproof.evaluation.verdict import LABELLED_ONLY
 from overproof.processes import leads
 from overproof.report.decision import decision_of
@@ -101,7 +102,7 @@ def _write(run: Run, file: Path) -> None:
         f"{pool:,} in the pool".replace(",", " "),
         found.judged_on.words().replace(",", " "),
         f"{len(found.class_names)} classes",
-        "1 seed" if len(experiment.seeds) == 1 else f"{len(experiment.seeds)} seeds",
+        counted(len(experiment.seeds), "seed"),
         f"student {experiment.student.name}",
     ]
     decision = decision_of(found)

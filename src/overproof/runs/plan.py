@@ -7,6 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from overproof.answers.predictions import MAX_ALL_KEPT, NUM_KEPT
+from overproof.data.wording import counted
 from overproof.errors import InputError
 from overproof.models.importing import allowing
 from overproof.runs.experiment import Experiment, MethodOptions
@@ -94,11 +95,12 @@ class Plan:
         teacher = (
             "the teacher besides" if self.teacher_seconds is None else f"the teacher {_time(self.teacher_seconds)}"
         )
-        peers = f" and at most {self.num_peers} peers" if self.num_peers else ""
+        peers = f" and at most {counted(self.num_peers, 'peer')}" if self.num_peers else ""
         of_folds = self.num_students * self.num_folds // (self.num_folds + 1)
         folds = f", {of_folds} of them for the cross-validation" if self.num_folds else ""
         return (
-            f"About {_time(self.train_seconds)} to train {self.num_students} students{folds}{peers} ({teacher}), "
+            f"About {_time(self.train_seconds)} to train {counted(self.num_students, 'student')}{folds}{peers} "
+            f"({teacher}), "
             f"{_size(self.memory_bytes)} of memory and {_size(self.disk_bytes)} of disk (estimates; {self._within()})."
         )
 
@@ -119,17 +121,17 @@ class Plan:
 
     def lines(self) -> list[tuple[str, str]]:
         """The plan as names and values."""
-        counted = "counted" if self.exact else "about, from the files' first lines and schemas"
+        known = "counted" if self.exact else "about, from the files' first lines and schemas"
         steps = " or ".join(f"{each:,}" for each in sorted(set(self.steps.values())))
         whole = "the student is fitted whole, without steps; again where weights or targets move with it"
         return [
-            ("examples", f"{', '.join(f'{role} {count:,}' for role, count in self.counts.items())} ({counted})"),
+            ("examples", f"{', '.join(f'{role} {count:,}' for role, count in self.counts.items())} ({known})"),
             ("inputs", f"on disk: {', '.join(self.on_disk)}" if self.on_disk else "in memory"),
             (
                 "classes",
                 f"{len(self.class_names)}: {', '.join(self.class_names[:10])}{' …' * (len(self.class_names) > 10)}",
             ),
-            ("answers", f"{self.num_shards:,} shards of at most {ROWS_PER_SHARD:,} rows"),
+            ("answers", f"{counted(self.num_shards, 'shard', thousands=',')} of at most {ROWS_PER_SHARD:,} rows"),
             ("students", f"{self.num_students}: {', '.join(self.steps)}"),
             *([("cross-validation", self._folds())] if self.num_folds else []),
             *([("peers", f"at most {self.num_peers}, each on half of the pool")] if self.num_peers else []),

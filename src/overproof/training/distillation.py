@@ -12,6 +12,7 @@ from jaxtyping import Int
 from torch import Tensor
 
 from overproof.data import Examples
+from overproof.data.wording import counted
 from overproof.errors import InputError
 from overproof.methods.composition import Memories, Method
 from overproof.methods.selectors import ClassCounts, Nothing, ShortClasses, class_counts
@@ -81,7 +82,7 @@ class Distilled:
         held = f", {self.num_held_out:,} held out" if self.num_held_out else ""
         how = f", by {self.search.chosen!r}, which the labels chose" if self.search is not None else ""
         judged = "not judged (estimate=5 judges it)" if self.estimate is None else self.estimate.words()
-        return f"Distilled({self.student!r}, {rows}{held}, {len(self.history)} epochs{how}; {judged})"
+        return f"Distilled({self.student!r}, {rows}{held}, {counted(len(self.history), 'epoch')}{how}; {judged})"
 
     @property
     def num_pool(self) -> int:

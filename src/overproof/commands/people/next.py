@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from overproof.commands.output.terminal import AllowImport, AsJson, Between, Folder, OfSeed, print_json, remarks
+from overproof.data.wording import counted
 from overproof.errors import InputError
 
 
@@ -118,7 +119,8 @@ def _for_people(
         then += f", or overproof annotate {folder}{more} --labels {file} --out annotated.csv, or train with them: "
         then += f"overproof label {folder}/experiment.yaml --people {file} --out NEW_RUN"
     remarks().print(
-        f"{num} rows in {file}. Write the classes into its column `label`, from the first row on, then: {then}",
+        f"{counted(num, 'row')} in {file}. Write the classes into its column `label`, from the first row on, "
+        f"then: {then}",
         soft_wrap=True,
     )
 
@@ -155,7 +157,8 @@ def _for_teacher(
         keep = " with the columns `inclusion_probability` and `drawn` as they are"
         where = f" Where a tool drops these columns, add {file} to `draws` under `teacher`."
     remarks().print(
-        f"{stage.num} of {stage.num_left} rows without an answer are in {file}. Have them answered (overproof label "
+        f"{stage.num} of {counted(stage.num_left, 'row')} without an answer {'is' if stage.num == 1 else 'are'} in "
+        f"{file}. Have them answered (overproof label "
         f"{file} --endpoint URL --model M --prompt FILE --classes {named} --out NEW_ANSWERS, or by your own tool)"
         f"{keep}, add the answers to `answers` under `teacher`, and run again in another folder.{where}",
         soft_wrap=True,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from overproof.data.wording import counted
 from overproof.errors import InputError
 from overproof.progress import Progress
 from overproof.seeds import digest_of_file
@@ -133,13 +134,16 @@ def sentences(summary: dict[str, Any], asked: AskedJob, folder: Path) -> list[st
     )
     if reasons := summary["unanswered"]:
         listed = "; ".join(f"{why} ({number})" for why, number in sorted(reasons.items(), key=lambda each: -each[1]))
-        said.append(f"{summary['num_unanswered']} have none, listed in {folder / 'refusals.csv'}: {listed}.")
+        said.append(
+            f"{counted(summary['num_unanswered'], 'has', 'have')} none, listed in {folder / 'refusals.csv'}: {listed}."
+        )
     cost = "" if summary["cost"] is None else f", cost {summary['cost']:.4g}"
-    counted = summary["requests_with_estimated_tokens"]
-    note = f" ({counted} requests estimated from characters)" if counted else ""
+    estimated = summary["requests_with_estimated_tokens"]
+    note = f" ({counted(estimated, 'request')} estimated from characters)" if estimated else ""
     said.append(
-        f"Used in all: {summary['requests']} requests, {summary['prompt_tokens']:,} + {summary['answer_tokens']:,} "
-        f"tokens{note}{cost}; now: {summary['requests_now']} requests."
+        f"Used in all: {counted(summary['requests'], 'request')}, {summary['prompt_tokens']:,} + "
+        f"{summary['answer_tokens']:,} "
+        f"tokens{note}{cost}; now: {counted(summary['requests_now'], 'request')}."
     )
     said.append(f"Licence of the teacher's answers: {summary['licence'] or LICENCE_NOT_STATED}.")
     return said
@@ -154,4 +158,7 @@ def left_over(summary: dict[str, Any]) -> str:
     if not summary["num_left"]:
         return ""
     why = f": {summary['stopped']}" if summary["stopped"] else ""
-    return f"{summary['num_left']} rows are still to be asked{why}. Run the same command again to go on."
+    return (
+        f"{counted(summary['num_left'], 'row is', 'rows are')} still to be asked{why}. Run the same command "
+        "again to go on."
+    )

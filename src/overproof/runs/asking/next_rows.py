@@ -17,6 +17,7 @@ from torch import Tensor
 
 from overproof.answers.names import DRAWN, INCLUSION
 from overproof.data import Examples, repeats_in
+from overproof.data.wording import counted
 from overproof.errors import InputError
 from overproof.evaluation.pool_sample import drawn_rows, inclusion_probabilities
 from overproof.evaluation.staged_draws import Stage, gains_of, mixed_with_uniform, robust_probabilities
@@ -112,7 +113,7 @@ def draw_next(run: Run, *, budget: int, rule: Rule, row: str, seed: int | None =
             "it, and students are trained on a pool of another kind."
         )
     if num < budget:
-        remarks.append(f"Only {num} rows have no answer; all of them are listed.")
+        remarks.append(f"Only {counted(num, 'row has', 'rows have')} no answer; all are listed.")
     return NextRows(table=table, stage=stage, remarks=tuple(remarks))
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from overproof.data.source import LABELS_APART, format_of
-from overproof.data.wording import listed, nearest
+from overproof.data.wording import counted, listed, nearest
 from overproof.errors import InputError
 from overproof.runs.changes import changed
 from overproof.runs.first_look import columns as guesses
@@ -135,7 +135,8 @@ def _inputs(
     num = num_without(files, names)
     if num:
         said.understood.append(
-            f"{num} rows have no {' and no '.join(map(repr, names))} and are left out (missing: drop)."
+            f"{counted(num, 'row has', 'rows have')} no {' and no '.join(map(repr, names))} and "
+            f"{'is' if num == 1 else 'are'} left out (missing: drop)."
         )
     return {"input": names[0] if len(names) == 1 else list(names), **({"missing": "drop"} if num else {})}
 

@@ -8,6 +8,7 @@ from typing import Any
 from overproof.answers.spelling import Spelling
 from overproof.answers.unanswered import Lacking, lacking
 from overproof.answers.words import first_of, plain_word, ranked
+from overproof.data.wording import counted
 from overproof.errors import nearest_word
 from overproof.runs.answered import answered_roles, check_answers
 from overproof.runs.caches import Caches
@@ -47,10 +48,12 @@ def with_answers(
     spellings = [files.spelling(Path(path), "id", roles.class_names) for path in teacher.answers]
     if (cells := _of_all(spellings)) and "vote" not in told and isinstance(content.get("teacher"), dict):
         content["teacher"]["vote"] = "set"
-        comments["teacher.vote"] = f"{cells.total()} answers list several classes"
+        comments["teacher.vote"] = f"{counted(cells.total(), 'answer lists', 'answers list')} several classes"
         said.unsure.append(
-            f"{cells.total()} answers list several classes, such as {ranked(cells)[0][0]!r}: they are taken for all "
-            f"classes that may hold; if they are votes, write {typed_option('teacher.vote', 'soft')}."
+            f"{counted(cells.total(), 'answer lists', 'answers list')} several classes, such as "
+            f"{ranked(cells)[0][0]!r}: "
+            "all of them are taken for classes that may hold; if they are votes, write "
+            f"{typed_option('teacher.vote', 'soft')}."
         )
     lacks = [
         lacking(teacher.answers, joined_by(each), roles.class_names, parsed=files)
@@ -59,7 +62,7 @@ def with_answers(
     ]
     if (num := sum(each.num for each in lacks)) and "unanswered" not in told:
         content["teacher"]["unanswered"] = "drop"
-        comments["teacher.unanswered"] = f"{num} examples have no answer"
+        comments["teacher.unanswered"] = f"{counted(num, 'example has', 'examples have')} no answer"
     said.unsure += advice(_words(lacks), roles.class_names, teacher.aliases)
     experiment = experiment_from(content)
     roles = answered_roles(roles, experiment, caches)

@@ -10,7 +10,7 @@ import numpy as np
 from overproof.data import Examples, concatenate
 from overproof.data.columns import UNKNOWN
 from overproof.data.labels import renamed
-from overproof.data.wording import at_row, listed
+from overproof.data.wording import at_row, counted, listed
 from overproof.errors import InputError
 from overproof.runs.people.to_label import RANDOM, as_classes, ids_of, purposes_of, read_labels
 from overproof.storage.id_index import IdIndex
@@ -81,7 +81,8 @@ def with_added_labels(
             found[role] = _labelled(sets[role], places[role], [given_names[each] for each in number.tolist()])
     if not met.all():
         raise InputError(
-            f"{listed(paths)}: {int((~met).sum())} of {len(labels)} rows are in none of the files of examples, the "
+            f"{listed(paths)}: {int((~met).sum())} of {counted(len(labels), 'row')} "
+            f"{'is' if (~met).sum() == 1 else 'are'} in none of the files of examples, the "
             f"first of them {list(labels)[int(met.argmin())]!r}; was the sample drawn from a run on other data?"
         )
     if "pool" in sets:
@@ -90,8 +91,10 @@ def with_added_labels(
         parts = [_renamed(each, names) for each in (found[target], moved)]
         found[target] = replace(concatenate(parts), origin=f"{sets[target].origin} and {listed(paths)}")
         found["pool"] = sets["pool"].take(np.setdiff1d(np.arange(len(sets["pool"])), places["pool"]))
-    left_out = f"; {num_empty} rows have none, and were left out" if num_empty else ""
-    added = f"labels of people for {len(labels)} examples, added to the labelled ones"
+    left_out = (
+        f"; {counted(num_empty, 'row has none, and was', 'rows have none, and were')} left out" if num_empty else ""
+    )
+    added = f"labels of people for {counted(len(labels), 'example')}, added to the labelled ones"
     return found, [f"{listed(paths)}: {added}{left_out}.", *said]
 
 

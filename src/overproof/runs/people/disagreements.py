@@ -11,6 +11,7 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from overproof.data import Examples, repeats_in
+from overproof.data.wording import counted
 from overproof.errors import InputError
 from overproof.evaluation.disagreements import DisagreementVerdict, verdict_of_disagreements
 from overproof.models.importing import allowing
@@ -79,7 +80,9 @@ class Disagreements:
         rows, truth, remarks = drawn[known.place], known.label, [known.reading] if known.reading else []
         if known.num_left_out:
             remarks.append(
-                f"{known.num_left_out} rows without a label stand before labelled ones. The interval holds "
+                f"{counted(known.num_left_out, 'row without a label stands', 'rows without a label stand')} "
+                "before labelled "
+                f"ones. The interval holds "
                 f"for a random sample only: label the rows in their order, and leave none out because it is hard."
             )
         return (
@@ -167,7 +170,7 @@ def sentence(names: tuple[str, str], found: DisagreementVerdict) -> str:
     wanted = math.ceil(found.num_labelled * ((half / found.difference) ** 2 - 1)) if found.difference else left + 1
     if wanted > left:
         return f"{words} Even all {left} others would hardly decide, if this difference is the true one."
-    return f"{words} About {max(wanted, 1)} more labels would decide, if this difference is the true one."
+    return f"{words} About {counted(max(wanted, 1), 'more label')} would decide, if this difference is the true one."
 
 
 def write_disagreements(found: Disagreements, budget: int, file: Path) -> int:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from overproof.answers.predictions import Answers
 from overproof.data import Examples, repeats_in
+from overproof.data.wording import counted
 from overproof.errors import InputError
 from overproof.evaluation.pool_sample import (
     PoolAccuracy,
@@ -188,7 +189,7 @@ def sentences_of(found: Mapping[str, PoolAccuracy]) -> list[str]:
     """The accuracies in words, one sentence a model."""
     return [
         f"{name}: right on {100 * each.accuracy:.1f} % [{100 * each.low:.1f}, {100 * each.high:.1f}] of the {each.num} "
-        f"pool examples, by {each.num_labelled} labels."
+        f"pool examples, by {counted(each.num_labelled, 'label')}."
         for name, each in found.items()
     ]
 
@@ -203,6 +204,7 @@ def _pool(run: Run, seed: int) -> Examples:
 def _refuse_left_out(num: int) -> None:
     if num:
         raise InputError(
-            f"{num} rows of the sample have no label; what was left out may be what is hard, and the estimate would be "
+            f"{counted(num, 'row')} of the sample {'has' if num == 1 else 'have'} no label; what was left out "
+            "may be what is hard, and the estimate would be "
             f"wrong: label these too."
         )

@@ -18,7 +18,7 @@ from overproof.answers import names
 from overproof.answers.tables import read_table
 from overproof.answers.words import counted_words, readings
 from overproof.data import Examples
-from overproof.data.wording import listed
+from overproof.data.wording import counted, listed
 from overproof.errors import InputError
 from overproof.seeds import derived_seed
 from overproof.storage.atomic import check_output, write_bytes
@@ -278,11 +278,15 @@ def labels_of(
     row, there = IdIndex(pool.ids[drawn.numpy()]).find(ids_of(labels))
     if not there.all():
         unknown = list(labels)[int(there.argmin())]
-        raise InputError(f"{int((~there).sum())} of {len(labels)} rows {what}, the first of them {unknown!r}.")
+        raise InputError(
+            f"{int((~there).sum())} of {counted(len(labels), 'row')} {what}, the first of them {unknown!r}."
+        )
     named, reading = as_classes(labels, pool.class_names, f"column `{LABEL}`", aliases)
     known = {place: name for place, name in zip(row.tolist(), named.values(), strict=True) if name}
     if not known:
-        raise InputError(f"None of {len(labels)} rows has a label yet; write the class into the column `{LABEL}`.")
+        raise InputError(
+            f"None of {counted(len(labels), 'row')} has a label yet; write the class into the column `{LABEL}`."
+        )
     places = np.array(sorted(known))
     return Labelled(
         place=torch.from_numpy(places),
