@@ -693,6 +693,7 @@ def test_the_card_of_a_student_trained_on_labels_alone_names_no_teacher_answers(
         text = card(CardFacts(student=student, inputs=(), provenance=source, sizes={}, int8=False, cost=None))
         for words in (
             "knowledge-distillation",
+            "hinton2015distilling",
             "Its errors are systematic",
             "an imperfect teacher",
             "with teacher answers",

@@ -11,6 +11,7 @@ from overproof.evaluation.judged import JudgedOn
 from overproof.evaluation.verdict import Row, summarise
 from overproof.report.decision import decision_of, hardly_named, recalls, rows_that_would_tell
 from overproof.report.drawing import colours_of
+from overproof.report.run_report import rows_in_detail
 from overproof.runs.experiment import dump, experiment_from
 from overproof.runs.folder.result_file import RunResult
 
@@ -196,6 +197,13 @@ def test_classes_that_are_hardly_named_are_named():
     # Of a class with few examples nothing is said.
     few = tally("auto", 0, torch.eye(2)[torch.zeros(12, dtype=torch.long)], torch.tensor([0] * 3 + [1] * 9), None)
     assert hardly_named([few], "auto", ["a", "b"]) == []
+
+
+def test_the_errors_of_the_student_to_deploy_are_shown_first(tmp_path):
+    rows = {"hard": ("conventional", [0.65, 0.66]), "auto": ("method", [0.64, 0.68]), "slam": ("method", [0.6, 0.61])}
+    labels = {"labelled_only": ("reference", [0.70, 0.71])}
+    assert rows_in_detail(result(tmp_path, labels | rows)) == ["labelled_only", "auto", "hard"]
+    assert rows_in_detail(result(tmp_path, rows)) == ["hard", "auto"]
 
 
 def test_a_table_without_students_has_no_decision(tmp_path):

@@ -13,7 +13,7 @@ from overproof.errors import InputError
 from overproof.evaluation.deployable import Deployable, deployable
 from overproof.evaluation.judged import JudgedOn
 from overproof.methods.published import papers_of
-from overproof.papers import CO_TRAINING_1998, STACKING_1992
+from overproof.papers import CO_TRAINING_1998, HINTON_2015, STACKING_1992
 from overproof.registry import Paper
 from overproof.runs.experiment import Experiment, MethodOptions
 from overproof.runs.folder.result_file import RESULT, read_result, result_files
@@ -81,7 +81,9 @@ class Provenance:
         if not self.learned_answers:
             built = used.build()
             # The objective of the pool is not used.
-            return papers_of([(used.method, replace(built, pool=built.labelled))])
+            found = papers_of([(used.method, replace(built, pool=built.labelled))])
+            # With a true label the loss of distillation is cross-entropy.
+            return [paper for paper in found if paper is not HINTON_2015]
         found = papers_of([(each.method, each.build()), (used.method, used.build())])
         rounds = bool(each.rounds.most)
         found += [CO_TRAINING_1998] if rounds else []

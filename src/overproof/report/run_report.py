@@ -12,6 +12,7 @@ import torch
 
 from overproof.data import Examples
 from overproof.data.wording import counted
+from overproof.evaluation.deployable import deployable
 from overproof.evaluation.verdict import LABELLED_ONLY
 from overproof.processes import leads
 from overproof.report.decision import decision_of
@@ -133,12 +134,12 @@ def _macro_f1(found: RunResult) -> dict[str, str]:
 
 
 def rows_in_detail(found: RunResult) -> list[str]:
-    """The rows whose errors are shown beside the teacher's: the best method (or, without methods, the labels alone) and
-    the best conventional row."""
-    best = best_of(found.summary, ["method"])
+    """The rows whose errors are shown beside the teacher's: the one to deploy, the best method (or, without methods,
+    the labels alone) and the best conventional row."""
+    best, deployed = best_of(found.summary, ["method"]), deployable(found.summary, found.rows)
     baseline = next((row.baseline for row in found.summary if row.baseline), None)
     trained = {facts["method"] for facts in found.students}
-    chosen = [best.method if best else LABELLED_ONLY, baseline or ""]
+    chosen = [deployed.row if deployed else "", best.method if best else LABELLED_ONLY, baseline or ""]
     return list(dict.fromkeys(row for row in chosen if row in trained)) or sorted(trained)[:1]
 
 

@@ -288,12 +288,16 @@ def search_section(students: Sequence[Facts]) -> Section | None:
                 "row": facts["method"],
                 "seed": facts["seed"],
                 "line": json.dumps(found["row"]),
-                "each_cost": f"{found['cost'] / len(found['tried']):.3g}" if found["tried"] else "0",
+                "each_cost": _trainings(found["cost"] / max(len(found["tried"]), 1)),
             }
     if not searches:
         return None
     body = rendered("search.html", searches=list(searches.values()))
     return Section(name="search", title="How the method was chosen", body=body)
+
+
+def _trainings(number: float) -> str:
+    return f"{number:.3g} {'training' if number == 1 else 'trainings'}"
 
 
 def costs_section(teacher: Sequence[tuple[str, str]], rows: Sequence[RowCosts]) -> Section:

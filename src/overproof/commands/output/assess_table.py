@@ -79,7 +79,7 @@ def _pool(assessment: Assessment) -> Table:
 
 
 def _classes(assessment: Assessment) -> Table:
-    drawn = _table("class", "teacher accuracy", "share of the pool")
+    drawn = _table("class", "teacher right where it is true", "share of its pool answers")
     for name, share in assessment.share_by_class.items():
         estimate = assessment.accuracy_by_class.get(name)
         drawn.add_row(name, "no labelled example" if estimate is None else str(estimate), f"{share:.1%}")
