@@ -108,7 +108,7 @@ def test_rows_of_one_group_count_once_and_those_of_a_training_row_are_left_out(t
     # Without the column, visits are near copies of each other.
     promise = json.loads((tmp_path / "p.risk.json").read_text())
     assert (promise["num_calibration"], promise["num_left_out"], promise["num_near_copies"]) == (30, 1, 570)
-    assert "1 labelled examples were left out" in shown
+    assert "1 labelled example was left out" in shown
     assert "570 labelled examples are near copies of others and do not count" in shown
     with pytest.raises(SystemExit) as stopped:
         predict("--out", str(tmp_path / "q.parquet"), "--risk", "0.6", "--group", "patient")

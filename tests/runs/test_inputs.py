@@ -432,8 +432,8 @@ def test_an_image_that_no_row_names_may_be_added(home):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda rows: rows[:-1], "0 rows are new and 1 are gone"),
-        (lambda rows: [*rows, "new,1,2,3,no"], "1 rows are new and 0 are gone, first id 'new'"),
+        (lambda rows: rows[:-1], "0 rows are new and 1 is gone"),
+        (lambda rows: [*rows, "new,1,2,3,no"], "1 row is new and 0 are gone, first id 'new'"),
         (
             lambda rows: [rows[0].replace("r0,", "r0,9", 1), *rows[1:]],
             "the input of 1 of 260 rows differs, first id 'r0'",

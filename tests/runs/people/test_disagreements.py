@@ -70,14 +70,14 @@ def test_rows_that_were_left_out_are_a_warning_and_what_does_not_fit_is_refused(
     found = disagreements(open_run(run), ("labelled_only", "hard"))
     contents = [found.pool.ids[row].tobytes().hex() for row in found.drawn[:3].tolist()]
     labels = {contents[0]: "", contents[1]: "green", contents[2]: ""}
-    assert "1 rows without a label stand before" in found.judged(labels)[1][0]
+    assert "1 row without a label stands before" in found.judged(labels)[1][0]
     # Case, blanks, and quotes and full stops around a class do not matter.
     other, remarks = found.judged({**labels, contents[1]: ' "Green".'})
     assert other == found.judged(labels)[0]
     assert remarks[0] == "1 label spells a class otherwise and is read as it: ' \"Green\".' (1)."
     for wrong, words in (
         ({contents[0]: "gren"}, "'gren' is no class"),
-        ({contents[0]: ""}, "None of 1 rows has a label yet"),
+        ({contents[0]: ""}, "None of 1 row has a label yet"),
         ({"00" * 16: "green"}, "no disagreements of 'labelled_only' and 'hard'"),
     ):
         with pytest.raises(InputError, match=words):

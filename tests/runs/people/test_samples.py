@@ -165,7 +165,7 @@ def test_what_is_no_random_sample_or_too_few_labels_is_refused(world, tmp_path):
     assert num_needed(len(drawn), num_allowed=len(drawn) // 20, failure=0.05) == needed
     gap = {**first, **dict.fromkeys(list(first)[:1], "")}
     for some, words in (
-        (gap, "1 rows without a label stand before"),
+        (gap, "1 row without a label stands before"),
         ({"00" * 16: "green"}, "are not in the random sample"),
         (dict.fromkeys(first, "gren"), "'gren' is no class"),
         (labels, "whole pool"),
@@ -223,7 +223,7 @@ def test_accuracies_on_the_pool_by_labels_of_people(world, tmp_path, capsys, fil
         read_labels(tmp_path / "teacher_accuracy.csv"),
         read_inclusion(tmp_path / "teacher_accuracy.csv"),
     )
-    with pytest.raises(InputError, match="1 rows of the sample have no label"):
+    with pytest.raises(InputError, match="1 row of the sample has no label"):
         judged_by(opened, {**labels, next(iter(labels)): ""}, inclusion)
     text = (tmp_path / "teacher_accuracy.csv").read_text().splitlines()
     (tmp_path / "teacher_accuracy.csv").write_text("\n".join([text[0], text[1].rpartition(",")[0] + ",1.5"]) + "\n")

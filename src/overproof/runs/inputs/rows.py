@@ -13,6 +13,7 @@ import numpy as np
 
 from overproof.answers.files import ParsedFiles
 from overproof.data import Examples
+from overproof.data.wording import counted
 from overproof.seeds import hasher
 
 MOST_ROWS = 50_000
@@ -111,7 +112,7 @@ def difference(before: InputRows, now: InputRows) -> str:
         parts.append(f"the input of {len(edited)} of {total} rows {verb}, first {now.name(min(edited))}")
     if new or gone:
         first = f", first {now.name(min(new))}" if new else ""
-        parts.append(f"{len(new)} rows are new and {gone} are gone{first}")
+        parts.append(f"{counted(len(new), 'row is', 'rows are')} new and {counted(gone, 'is', 'are')} gone{first}")
     if not parts and before.rows.tobytes() != now.rows.tobytes():
         parts.append("its rows are in another order")
     return "; ".join(parts)
