@@ -117,9 +117,12 @@ def decision_of(found: RunResult) -> Decision | None:
 def _labels_may_tell(found: RunResult, rival: Summary, chosen: Summary, seed: int) -> bool:
     """Whether labels of pool rows on which two students differ may decide which is better.
 
-    Not where the table does, nor where both are trained on the labels alone or in one way: they hardly differ.
+    Not where the table does, nor where the difference is too small for it, nor where both are trained on the labels
+    alone or in one way: they hardly differ.
     """
     if rival.verdict != "INCONCLUSIVE" or rival.method == chosen.method:
+        return False
+    if rival.baseline == chosen.method and (_times(rival) or 0) > HOPELESS:
         return False
     if rival.high is not None and chosen.low is not None and rival.high < chosen.low:
         return False
@@ -134,6 +137,12 @@ def _labels_may_tell(found: RunResult, rival: Summary, chosen: Summary, seed: in
     return any(each.get("num_pool", 1) for each in facts) and used[0] != used[1]
 
 
+def _times(row: Summary) -> float | None:
+    """How many times as many examples and seeds would tell a row from the baseline; None where that is unknown."""
+    low, high, points = row.difference_low, row.difference_high, row.difference
+    return None if low is None or high is None or not points else ((high - low) / 2 / points) ** 2
+
+
 def rows_that_would_tell(row: Summary) -> list[str]:
     """How many examples would tell a row from the baseline, where those that judged could not, in a sentence.
 
@@ -143,9 +152,12 @@ def rows_that_would_tell(row: Summary) -> list[str]:
         row: With its difference from the baseline.
     """
     low, high, points = row.difference_low, row.difference_high, row.difference
-    if row.verdict != "INCONCLUSIVE" or low is None or high is None or not points or not row.num_judged:
+    times = _times(row)
+    if row.verdict != "INCONCLUSIVE" or times is None or not row.num_judged:
         return []
-    times = ((high - low) / 2 / points) ** 2
+    assert points is not None
+    assert low is not None
+    assert high is not None
     exact = row.num_judged * times
     step = 10 ** max(0, math.floor(math.log10(exact)) - 1)
     needed = math.ceil(exact / step) * step
