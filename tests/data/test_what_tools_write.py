@@ -95,6 +95,9 @@ def test_a_folder_of_mds_shards_is_refused_by_its_name(tmp_path):
     words = r"'shard\.00000\.mds\.zstd', a shard of MosaicML Streaming .*: `pq\.write_table\(.*LocalDataset\(local='"
     with pytest.raises(InputError, match=words):
         read(Source(path=str(tmp_path), label="y"), role="pool")
+    for path in ("*.zstd", "shard.00000.mds.zstd"):
+        with pytest.raises(InputError, match=r"is a shard of MosaicML Streaming .*LocalDataset\(local='"):
+            read(Source(path=str(tmp_path / path), label="y"), role="pool")
 
 
 # --- columns that number the rows

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from overproof.data.source import LABELS_APART, Format, check_format, format_of
+from overproof.data.source import LABELS_APART, Format, check_format, check_mds, format_of
 from overproof.data.wording import listed, nearest
 from overproof.errors import InputError
 
@@ -168,13 +168,8 @@ def _in_folder(folder: Path, name: str) -> list[Path]:
 
         return files_of(folder, name)
     below = list(_below(folder, name, ()))
-    if shard := next((file for file in below if file.suffix == ".mds" or ".mds." in file.name), None):
-        raise InputError(
-            f"{name} holds {shard.name!r}, a shard of MosaicML Streaming (MDS), which is not read here; write its rows "
-            f"as Parquet first, with `import pyarrow as pa, pyarrow.parquet as pq` and `from streaming import "
-            f"LocalDataset`: `pq.write_table(pa.Table.from_pylist(list(LocalDataset(local={str(folder)!r}))), "
-            f"'rows.parquet')`."
-        )
+    for file in below:
+        check_mds(file, name)
     files = [file for file in below if format_of(file) is not None]
     shards = {str(file.with_suffix("")) for file in files if file.suffix == ".tar"}
     # Beside a shard, img2dataset writes what it did: a table that also has what could not be downloaded.

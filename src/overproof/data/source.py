@@ -296,6 +296,26 @@ def format_of(path: Path) -> Format | None:
     return None if plain != name and found not in _MAY_BE_COMPRESSED else found
 
 
+def check_mds(path: Path, name: str, start: str = "") -> None:
+    """Refuse a shard of MosaicML Streaming, whose rows its own package writes as Parquet.
+
+    Args:
+        path: A file.
+        name: Of the data in error messages.
+        start: Of the sentence; by default that of a folder, which holds the shard.
+
+    Raises:
+        InputError: It is one, with the line that writes its folder.
+    """
+    if path.suffix == ".mds" or ".mds." in path.name:
+        raise InputError(
+            f"{start or f'{name} holds {path.name!r},'} a shard of MosaicML Streaming (MDS), which is not read here; "
+            f"write its rows as Parquet first, with `import pyarrow as pa, pyarrow.parquet as pq` and `from streaming "
+            f"import LocalDataset`: `pq.write_table(pa.Table.from_pylist(list(LocalDataset("
+            f"local={str(path.parent)!r}))), 'rows.parquet')`."
+        )
+
+
 def check_format(path: Path, name: str) -> Format:
     """The format of a file that must have one.
 
@@ -304,5 +324,6 @@ def check_format(path: Path, name: str) -> Format:
     """
     found = format_of(path)
     if found is None:
+        check_mds(path, name, f"{name} is")
         raise InputError(f"{name} has an unknown extension {path.suffix!r}; allowed is {_FORMATS}.")
     return found
