@@ -258,7 +258,7 @@ def test_a_page_takes_any_sections():
 def test_control_characters_are_shown_and_not_passed_on(tmp_path):
     """A page that is printed in a terminal must not steer it; the log must not either."""
     odd = "red\x1b[31m\x9b\u202e"
-    chart = confusion("m", [[8, 2], [0, 10]], [odd, "blue"], odd)
+    chart = confusion([[8, 2], [0, 10]], [odd, "blue"], odd)
     section = Section(name="one", title=odd, body=chart)
     made = page(title=odd, kind="Run", verdict=odd, sections=[section], facts=[odd])
     assert not CONTROL.search(made)
@@ -283,15 +283,15 @@ def test_charts_have_text_alternatives():
     rows = [HARD, summary("slam", "method", 0.75, 0.05, (0.02, 0.08), "BEATS")]
     assert "slam +5.0 (+2.0 to +8.0)" in differences(rows)
     assert differences([HARD]) is None
-    drawn = curves("c", {"slam": [[0.5, 0.25], [0.7, 0.35, 0.3]], "hard": [[None]]}, "loss")
+    drawn = curves({"slam": [[0.5, 0.25], [0.7, 0.35, 0.3]], "hard": [[None]]}, "loss")
     assert "slam from 0.6 to 0.3" in drawn
     assert "hard" not in drawn
-    assert curves("c", {"hard": [[None]]}, "loss") is None
-    assert curves("c", {"hard": [[0.5, 0.25]]}, "loss", names=[]) is not None, "without an estimate there is no table"
-    matrix = confusion("m", [[8, 2], [0, 10]], ["cat", "dog"], "teacher")
+    assert curves({"hard": [[None]]}, "loss") is None
+    assert curves({"hard": [[0.5, 0.25]]}, "loss", names=[]) is not None, "without an estimate there is no table"
+    matrix = confusion([[8, 2], [0, 10]], ["cat", "dog"], "teacher")
     assert "accuracy 90.0 %; its largest confusion is cat as dog (20 %)" in matrix
     assert ">80<" in matrix
-    assert confusion("m", [[8, 2], [0, 10]], ["cat", "dog"], "teacher") == matrix
+    assert confusion([[8, 2], [0, 10]], ["cat", "dog"], "teacher") == matrix
 
 
 # --- a comparison

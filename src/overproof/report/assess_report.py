@@ -79,7 +79,7 @@ def _curve(assessment: Assessment) -> Section:
     }
     points = {at: (each.mean, each.low, each.high) for at, each in assessment.reliability.items()}
     drawn = [
-        ("The pool by expected accuracy", charts.shares("pool-accuracy", pool, "share of the pool"),
+        ("The pool by expected accuracy", charts.shares(pool, "share of the pool"),
          "Share of the pool by expected accuracy."),
     ]  # fmt: skip
     if points:
@@ -98,7 +98,7 @@ def _classes(assessment: Assessment, names: list[str]) -> Section:
     matrix = []
     if len(names) <= MAX_MATRIX:
         shares = [[round(10_000 * value) for value in row] for row in assessment.transition]
-        chart = charts.confusion("transition", shares, names, "the teacher")
+        chart = charts.confusion(shares, names, "the teacher")
         matrix = [("Transition matrix", chart, "P(predicted class | true class), in %.")]
     return Section(
         name="classes",

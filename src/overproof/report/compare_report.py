@@ -158,10 +158,10 @@ def _budget(labels: int | None) -> str:
 def _curves(content: Mapping[str, Any], students: list[str]) -> Section | None:
     """A metric against the number of labels, one chart per student; None with one number of labels only."""
     drawn = []
-    for number, student in enumerate(students):
+    for student in students:
         lines = [line for line in content["curves"] if line["student"] == student and None not in line["labels"]]
         if lines and max(len(line["labels"]) for line in lines) > 1:
-            drawn.append((student, charts.budgets(f"budgets-{number}", lines), "Bars are the intervals of the table."))
+            drawn.append((student, charts.budgets(lines), "Bars are the intervals of the table."))
     if not drawn:
         return None
     return Section(

@@ -95,8 +95,8 @@ def results_section(
             }
         )
     pictures = (
-        ("Difference from the baseline", charts.differences(summary, f"{name}-differences"), DIFFERENCES_NOTE),
-        ("Recovered share", charts.recovered(summary, f"{name}-recovered"), RECOVERED_NOTE),
+        ("Difference from the baseline", charts.differences(summary), DIFFERENCES_NOTE),
+        ("Recovered share", charts.recovered(summary), RECOVERED_NOTE),
     )
     return Section(
         name=name,
@@ -132,7 +132,7 @@ def curves_section(students: Sequence[Facts], names: Sequence[str]) -> Section |
     taught = [facts for facts in students if facts["method"] != ORACLE]
     answered = dict.fromkeys(("labelled_right", "loss", "held_out_loss"), students) | {"pool_agreement": taught}
     pictures = [
-        (title, charts.curves(f"curve-{key}", _history(answered[key], key), label, shares=shares, names=names), note)
+        (title, charts.curves(_history(answered[key], key), label, shares=shares, names=names), note)
         for key, title, label, shares, note in (
             ("pool_agreement", "Agreement with the teacher", "agreement", True,
              "On pool examples during training: near 100 % the student has learned the teacher's errors too."),
@@ -174,20 +174,20 @@ def weights_section(students: Sequence[Facts], refreshed: Collection[str]) -> Se
             else:
                 shown = {"every epoch": counted[max(counted)]}
                 note = "Weights of the pool examples: fixed before training, the same at every epoch."
-            chart = charts.ridges(f"weights-{method}", shown, "weight of a pool example", ("0", "1 or more"))
+            chart = charts.ridges(shown, "weight of a pool example", ("0", "1 or more"))
             drawn.append((f"{method}: weights", chart, note))
     alike: dict[tuple[int, ...], list[str]] = {}
     for method, facts in first_seed.items():
         counts = facts.get("doubt", {}).get("accuracy_counts")
         if counts:
             alike.setdefault(tuple(counts), []).append(method)
-    for number, (counts, methods) in enumerate(alike.items()):
+    for counts, methods in alike.items():
         curve = first_seed[methods[0]].get("noise", {}).get("accuracy_at_margin", {})
         if len(set(curve.values())) > 1:
-            by, chart = "by its margin", charts.estimated_accuracy(f"accuracy-{number}", counts, curve)
+            by, chart = "by its margin", charts.estimated_accuracy(counts, curve)
         else:
             by, label = "by its pseudo-label", "estimated accuracy of the teacher"
-            chart = charts.ridges(f"accuracy-{number}", {"pool": counts}, label, ("0", "1"))
+            chart = charts.ridges({"pool": counts}, label, ("0", "1"))
         note = (
             f"Estimated accuracy of the teacher {by}, and its distribution over the pool examples of "
             f"{', '.join(methods)}. Estimated once, before training, from labels that the teacher was not trained on: "
@@ -225,7 +225,7 @@ def errors_section(tallies: Sequence[Tally], class_names: Sequence[str], rows: S
                 [sum(each.confusion[i][j] for each in own) for j in range(len(class_names))]
                 for i in range(len(class_names))
             ]
-            matrices.append((row, charts.confusion(f"confusion-{row}", summed, class_names, row), ""))
+            matrices.append((row, charts.confusion(summed, class_names, row), ""))
         counts: dict[tuple[int, int], int] = {}
         for each in own:
             for i, j, number in each.pairs:
@@ -256,7 +256,7 @@ def reliability_section(tallies: Sequence[Tally], rows: Sequence[str], names: Se
                 summed = bins.setdefault(number, [0, 0.0, 0])
                 summed[0], summed[1], summed[2] = summed[0] + count, summed[1] + count * confidence, summed[2] + right
         points = [(number, int(n), total / n, int(right)) for number, (n, total, right) in sorted(bins.items())]
-        drawn.append((row, charts.reliability(f"reliability-{row}", points, row, names), ""))
+        drawn.append((row, charts.reliability(points, row, names), ""))
     intro = (
         "On the dashed line confidence is equal to accuracy; below it the predictions are overconfident. The bars "
         "count the examples that judge, of all seeds."
