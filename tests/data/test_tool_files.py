@@ -14,10 +14,13 @@ import pytest
 import scipy.io.arff
 from sklearn.datasets import dump_svmlight_file
 
+import overproof
+from overproof.commands.main import main
 from overproof.data import Source, concatenate, read
 from overproof.data.preview import preview
 from overproof.data.readers.arff import read_arff
 from overproof.errors import InputError
+from overproof.runs.experiment import experiment_from
 
 
 def rows(path: Path, **options):
@@ -183,6 +186,49 @@ def test_roles_that_reach_different_features_are_told_what_to_write(tmp_path: Pa
     parts = [rows(tmp_path / f"{name}.svm", label="label") for name in "ab"]
     with pytest.raises(InputError, match=r"'f6' are in only one of them .*, write `num_features: 6` for every file\.$"):
         concatenate(parts)
+
+
+def test_a_run_and_predict_on_files_that_reach_different_features(tmp_path: Path, capsys):
+    values = np.random.default_rng(0).normal(size=(90, 6))
+    values[30:, 5] = 0
+    label = (values[:, 0] > 0).astype(int)
+    content = {
+        "data": {"files": {}},
+        "teacher": {"model": "sklearn.linear_model:LogisticRegression", "folds": 2},
+        "student": {"name": "linear"},
+        "train": {"epochs": 1},
+        "methods": ["hard"],
+        "seeds": [0],
+    }
+    for name, part in (("labelled", slice(0, 30)), ("pool", slice(30, 60)), ("test", slice(60, 90))):
+        dump_svmlight_file(values[part], label[part], str(tmp_path / f"{name}.svm"), zero_based=False)
+        use = {"ignore": ["label"]} if name == "pool" else {"label": "label"}
+        content["data"]["files"][name] = {"path": str(tmp_path / f"{name}.svm"), **use}
+    with pytest.raises(InputError, match=r"'f6' are in only one of them .*, write `num_features: 6` for every file\.$"):
+        overproof.run(experiment_from(content), tmp_path / "run")
+    for source in content["data"]["files"].values():
+        source["num_features"] = 6
+    overproof.run(experiment_from(content), tmp_path / "run")
+    # A new file need not reach the last feature.
+    main(["predict", str(tmp_path / "run"), str(tmp_path / "test.svm"), "--out", str(tmp_path / "p.csv"), "--quiet"])
+    assert len((tmp_path / "p.csv").read_text().splitlines()) == 31
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize("short", ["pool", "test"])
+def test_roles_of_different_columns_are_refused_before_anything_is_made(tmp_path: Path, short: str):
+    files = {}
+    for name in ("labelled", "pool", "test"):
+        head, row = ("a,kind", "1,{}") if name == short else ("a,b,kind", "1,2,{}")
+        lines = [row.format("yn"[index % 2]).replace("1,", f"{index},", 1) for index in range(30)]
+        (tmp_path / f"{name}.csv").write_text("\n".join([head, *lines]) + "\n")
+        files[name] = {"path": str(tmp_path / f"{name}.csv"), "label": "kind"}
+    content = {
+        "data": {"files": files}, "teacher": {"model": "sklearn.linear_model:LogisticRegression", "folds": 2},
+        "student": {"name": "linear"}, "train": {"epochs": 1}, "methods": ["hard"], "seeds": [0],
+    }  # fmt: skip
+    with pytest.raises(InputError, match=r"do not have the same columns; 'b' are in only one of them .* both\.$"):
+        overproof.run(experiment_from(content), tmp_path / "run")
 
 
 def test_an_object_of_columns_is_no_row(tmp_path: Path):

@@ -251,6 +251,21 @@ def from_arrays(
     )
 
 
+def check_same_columns(parts: Sequence[Examples]) -> None:
+    """Refuse tables of different columns.
+
+    Raises:
+        InputError: One has a column that the first has not, or lacks one.
+    """
+    first = parts[0]
+    for part in parts:
+        if odd := sorted(set(first.column_names) ^ set(part.column_names)):
+            raise InputError(
+                f"{part.origin} and {first.origin} do not have the same columns; {listed(odd)} are in only one of "
+                f"them and must be in both{features_said([part.origin, first.origin], odd)}."
+            )
+
+
 def concatenate(parts: Sequence[Examples]) -> Examples:
     """All examples of the parts, in order.
 
@@ -364,14 +379,9 @@ def _joined(parts: Sequence[Examples]) -> Tensor | pa.Array | pa.Table | Chained
                     f"{tuple(first.inputs.shape[1:])}; channels, height and width must agree."
                 )
         return torch.cat([part.inputs for part in parts])
+    check_same_columns(parts)
     tables: list[pa.Table] = [part.inputs for part in parts]
     columns = tables[0].column_names
-    for part, table in zip(parts, tables, strict=True):
-        if odd := sorted(set(columns) ^ set(table.column_names)):
-            raise InputError(
-                f"{part.origin} and {first.origin} do not have the same columns; {listed(odd)} are in only one of "
-                f"them and must be in both{features_said([part.origin, first.origin], odd)}."
-            )
     joined: dict[str, pa.ChunkedArray] = {}
     for name in columns:
         try:

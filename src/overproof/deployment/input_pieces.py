@@ -1,5 +1,6 @@
 """The rows of files as a trained student reads them, in pieces of limited size, and what of them is not read."""
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -116,12 +117,21 @@ def refuse_new_gap(student: Student, examples: Examples, frame: Frame | None = N
         )
 
 
+def _last_feature(names: Sequence[str]) -> int | None:
+    """The largest number of the features f1, f2, … of a file of LIBSVM; None where other columns are among them."""
+    numbers = [int(name[1:]) for name in names if re.fullmatch(r"f\d+", name)]
+    return max(numbers) if numbers and len(numbers) == len(names) else None
+
+
 def _opened(student: Student, source: Source, place: Place) -> OpenedSource:
     """Open the files with the student's columns; of CSV only the first block is read: the student has the types."""
     names = _column_names(student)
     formats = {check_format(path, place.name) for path in place.files}
     if formats != {"csv"} or not source.header or student.kind == "image":
         opened = open_pieces(source, role="input")
+        if formats == {"svmlight"} and (number := _last_feature(names)) and not set(names) <= set(opened.inputs):
+            # What a file of LIBSVM does not reach is 0.
+            opened = open_pieces(replace(source, num_features=number), role="input")
         if opened.kind == "table" and names and source.input is None:
             inputs = [name for name in names if name in opened.inputs]
             types = {name: kind for name, kind in opened.types.items() if name in inputs or name == source.id}

@@ -19,6 +19,7 @@ from overproof.data import (
     split,
     with_joined_groups,
 )
+from overproof.data.examples import check_same_columns
 from overproof.data.options import DataOptions, FileRole
 from overproof.data.remarks import check_numbers, remarks_on
 from overproof.data.wording import at_row, listed
@@ -51,6 +52,8 @@ def read_roles(
     rows: dict[str, int] = {role: count for role, count in numbers_of(options).items() if count}
     absent = [role for role in options.rows if options.without(role)] + ["test"] * options.cross_validated
     sets: dict[str, Examples] = {role: _read(options, role, folder, reading) for role in options.files}
+    if tables := [each for each in sets.values() if each.kind == "table"]:
+        check_same_columns(tables)
     remarks: list[str] = []
     for file, source in options.files.items():
         check_numbers(source, sets[file])
