@@ -35,7 +35,7 @@ def serve() -> list[str] | None:
 
 
 LIBRARIES = (
-    "jinja2", "matplotlib.figure", "pyarrow.csv", "pyarrow.parquet", "rich.progress", "rich.table", "safetensors.torch",
+    "jinja2", "pyarrow.csv", "pyarrow.parquet", "rich.progress", "rich.table", "safetensors.torch",
     "scipy.optimize", "scipy.special", "scipy.stats", "sklearn.linear_model", "yaml", "overproof.commands.main",
     "overproof.deployment", "overproof.report", "overproof.runs.comparison", "overproof.runs.pipeline",
 )  # fmt: skip

@@ -115,5 +115,7 @@ def _axes(axes: Any) -> Any:
         # Not pyplot, which needs a display and keeps references to all figures.
         from matplotlib.figure import Figure
     except ImportError:
-        raise InputError("Plots need matplotlib; install it with: pip install matplotlib.") from None
+        raise InputError(
+            "Plots need matplotlib; install it with: pip install matplotlib, or pip install overproof[plot]."
+        ) from None
     return Figure(layout="constrained").add_subplot()
