@@ -56,8 +56,8 @@ def points(value: float | None, low: float | None, high: float | None) -> str:
 
 
 def size_of(num_bytes: float) -> str:
-    """Megabytes, with a digit where they are few."""
-    return f"{num_bytes / 1e6:.1f}" if num_bytes < 1e7 else f"{num_bytes / 1e6:.0f}"
+    """Megabytes, with more digits where they are few."""
+    return f"{num_bytes / 1e6:.{2 if num_bytes < 1e6 else 1 if num_bytes < 1e7 else 0}f}"
 
 
 def table_of(cells: Sequence[Mapping], label: np.ndarray) -> str:

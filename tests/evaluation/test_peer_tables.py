@@ -85,4 +85,4 @@ def test_the_table_names_missing_seeds_and_marks_who_beats_auto(results):
     assert lines[4].startswith("| worse (1 seed) | 50.0 | -20.0 [")
     assert "DOES NOT BEAT" in lines[4]
     assert len(lines) == 5
-    assert lines[2].endswith("| 3 | 200 | 0.5 | 1,000 | 7 |")
+    assert lines[2].endswith("| 3 | 200 | 0.50 | 1,000 | 7 |")
