@@ -14,7 +14,7 @@ from sklearn.metrics import f1_score, log_loss
 
 from overproof.errors import InputError
 from overproof.evaluation.confusions import tally
-from overproof.evaluation.metrics import correct, metrics
+from overproof.evaluation.metrics import correct, deviation_slope, metrics
 from overproof.evaluation.verdict import Row, markdown, summarise, table
 from overproof.functional.intervals import accuracy_interval
 
@@ -529,3 +529,26 @@ def test_summaries_survive_json():
     found = summarise([*hard, *oracle, *ours])
     again = [type(summary)(**json.loads(json.dumps(asdict(summary), allow_nan=False))) for summary in found]
     assert again == found
+
+
+# --- confidence
+
+
+def test_the_slope_of_deviation_by_hand():
+    # Three classes: the student's log-odds are 1.5 times the teacher's plus 1, whatever the other classes share.
+    confidence = torch.linspace(0.35, 0.97, 50, dtype=torch.float64)
+    odds = 1.5 * confidence.logit() + 1
+    others = torch.tensor([0.3, 0.7], dtype=torch.float64).log()
+    logits = torch.stack([others[0].expand(50), odds, others[1].expand(50)], dim=1)
+    named = torch.ones(50, dtype=torch.int64)
+    assert deviation_slope(logits, named, confidence) == pytest.approx(1.5, rel=1e-9)
+    sure = torch.cat([confidence, torch.ones(20, dtype=torch.float64)])
+    more = torch.cat([logits, torch.full((20, 3), 50.0, dtype=torch.float64)])
+    assert deviation_slope(more, torch.ones(70, dtype=torch.int64), sure) == pytest.approx(1.5, rel=1e-9)
+
+
+def test_without_margins_there_is_no_slope():
+    logits, named = torch.randn(50, 3, generator=torch.Generator().manual_seed(0)), torch.zeros(50, dtype=torch.int64)
+    assert deviation_slope(logits, named, torch.ones(50)) is None
+    assert deviation_slope(logits, named, torch.full((50,), 0.7)) is None
+    assert deviation_slope(logits[:29], named[:29], torch.linspace(0.4, 0.9, 29)) is None

@@ -11,6 +11,7 @@ from overproof.evaluation.findings import (
     VoteFacts,
     findings_of,
     lost_classes,
+    passed_teacher,
     peer_rounds,
     stack,
     teacher_accuracy,
@@ -148,3 +149,14 @@ def test_a_row_with_rounds_says_what_they_gained_and_how_far_classes_moved():
     assert "taken by 0 of 1 seeds" in left
     assert left.endswith("No round was taken: the student adds no information that the teacher lacks, and the row "
                          "equals the one without rounds.")  # fmt: skip
+
+
+def test_a_student_that_exaggerates_its_teachers_confidence_is_told_from_one_that_evens_it_out():
+    def said(*slopes):
+        trainings = {("soft", seed): {"deviation_slope": slope} for seed, slope in enumerate(slopes)}
+        return passed_teacher.find(RunFacts(trainings=trainings))
+
+    assert "exaggerates its teacher's confidence" in said(1.25, 1.35)[0]
+    assert "rise by 1.30" in said(1.25, 1.35)[0]
+    assert "evens out its teacher's confidence" in said(0.6)[0]
+    assert passed_teacher.find(RunFacts(trainings={("soft", 0): {}})) == []

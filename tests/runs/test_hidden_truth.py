@@ -12,8 +12,10 @@ import torch
 from overproof import registry
 from overproof.api import run
 from overproof.data.options import DataOptions
+from overproof.evaluation.metrics import deviation_slope
 from overproof.methods.losses import CrossEntropy
 from overproof.methods.noise_models import Isotonic
+from overproof.models import load_student
 from overproof.progress import Silent
 from overproof.runs.experiment import MethodOptions, experiment_from
 from overproof.runs.pipeline import Run
@@ -103,6 +105,9 @@ def test_a_pool_example_without_a_label_is_no_mistake_of_the_teacher(tmp_path):
     right = answers.pseudo_label == examples.label
     assert found["pool_answers_right"] == pytest.approx(right[known].double().mean().item())
     assert found["pool_answers_right"] > right.double().mean().item() + 0.02
+    logits = load_student(tmp_path / "run/students/seed-0/hard").logits(examples)
+    slope = deviation_slope(logits, answers.pseudo_label, answers.class_probs[:, 0].float())
+    assert found["deviation_slope"] == pytest.approx(slope, rel=1e-4)
     # The student repeats nearly every answer, so that mistakes and unknown labels differ in number alone.
     assert found["mistakes_learned"] * int((~right & known).sum()) == pytest.approx(
         round(found["mistakes_learned"] * int((~right & known).sum()))

@@ -159,3 +159,41 @@ def _calibration_error(confidence: Tensor, right: Tensor) -> float:
     bins = confidence_bins(confidence)
     gap = torch.zeros(NUM_BINS, dtype=torch.float64).index_add_(0, bins.cpu(), (confidence - right.double()).cpu())
     return gap.abs().sum().item() / len(right)
+
+
+def deviation_slope(
+    student_logits: Float[Tensor, "N K"], named: Int[Tensor, "N"], confidence: Float[Tensor, "N"]
+) -> float | None:
+    """How the student's log-odds of the teacher's class rise with the teacher's own: the slope of least squares.
+
+    Above 1 the student exaggerates the teacher's confidence, below 1 it evens it out; 1 is a copy.
+
+    Args:
+        student_logits: [N, K].
+        named: [N], the teacher's likeliest class.
+        confidence: [N], its probability of that class. Examples where it is 0 or 1 have no log-odds and do not count.
+
+    Returns:
+        None with fewer than 30 examples that count, or where all of them have the same confidence.
+
+    Example:
+        A student with twice the log-odds of its teacher.
+
+        >>> confidence = torch.linspace(0.5, 0.9, 40)
+        >>> odds = confidence.logit()
+        >>> logits = torch.stack([2 * odds, torch.zeros(40)], dim=1)
+        >>> round(deviation_slope(logits, torch.zeros(40, dtype=torch.int64), confidence), 4)
+        2.0
+
+    Source: Nagarajan et al. (2023), arXiv 2301.12923.
+    """
+    known = (confidence > 0) & (confidence < 1)
+    if int(known.sum()) < 30:
+        return None
+    logits, own = student_logits[known].double(), named[known].unsqueeze(1)
+    rest = logits.scatter(1, own, -torch.inf).logsumexp(dim=1)
+    student, teacher = logits.gather(1, own).squeeze(1) - rest, confidence[known].double().logit()
+    spread = teacher - teacher.mean()
+    if spread.square().mean().sqrt().item() < 1e-3:
+        return None
+    return ((spread * student).sum() / spread.square().sum()).item()

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from overproof.contract import Learning
+from overproof.evaluation.metrics import deviation_slope
 from overproof.methods.composition import Method
 from overproof.models import Placed, Student
 from overproof.runs.roles import knows_truth
@@ -89,6 +90,9 @@ def _pool_facts(
     wrong = (truth >= 0) & (given != truth)
     if len(given):
         facts["pool_agreement"] = (own == given).double().mean().item()
+        slope = deviation_slope(logits[named], given, pool.answers.class_probs[named, 0].float())
+        if slope is not None:
+            facts["deviation_slope"] = slope
     if knows_truth(truth):
         facts["pool_answers_right"] = 1 - wrong.sum().item() / (truth >= 0).sum().item()
         facts["mistakes_learned"] = (own == given)[wrong].double().mean().item() if wrong.any() else 0.0
