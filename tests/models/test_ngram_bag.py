@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from overproof.models import Dense, Ragged, Unpadded, as_read
+from overproof.models import Dense, OnDisk, Placed, Ragged, Unpadded, as_read, join, ngram_bag
 from overproof.models.ngram_bag import NgramBag, bags
 
 
@@ -52,6 +52,20 @@ def test_what_a_bag_says_of_a_text_is_the_same_in_any_company():
     whole, module = ragged((30, 2, 7, 0, 300)), bag(dtype=torch.float32)
     together = module(whole.part(torch.arange(5)))
     assert all(torch.equal(module(whole.part(torch.tensor([row])))[0], together[row]) for row in range(5))
+
+
+def test_texts_that_are_read_many_times_are_scaled_once_to_the_same_bits(monkeypatch):
+    monkeypatch.setattr(ngram_bag, "BLOCK", 2)
+    module, rows = bag(dtype=torch.float32), torch.tensor([3, 0, 6, 6, 2])
+    whole = join([ragged((30, 2, 7, 0)), Placed(inputs=ragged((5, 300, 4)), place=torch.tensor([2, 0, 1]))])
+    once = as_read(module, whole, many_times=True)
+    assert torch.equal(module(once.take(rows)), module(as_read(module, whole).take(rows)))
+    calls = list[int]()
+    monkeypatch.setattr(ngram_bag, "_scale", lambda *given: calls.append(1))
+    module(once.take(rows))
+    assert not calls
+    on_disk = join([ragged((3,)), Placed(inputs=OnDisk(inputs=ragged((5, 4))), place=torch.tensor([0]))])
+    assert as_read(module, on_disk, many_times=True).scale is None, "a pass over a disk for a tenth of a step"
 
 
 def test_only_bags_read_texts_without_padding():

@@ -7,7 +7,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
-from jaxtyping import Int, Int32, Int64, Shaped
+from jaxtyping import Float32, Int, Int32, Int64, Shaped
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -76,6 +76,7 @@ class Ragged:
     Args:
         values: [T], features of all examples, in 1..2**31 - 1; 0 is reserved for padding.
         offsets: [N + 1], the start of each example; the last is T.
+        scale: [N], by what the weights of each example's features are multiplied, where that is known.
 
     Example:
         >>> values = torch.tensor([7, 8, 9], dtype=torch.int32)
@@ -85,6 +86,7 @@ class Ragged:
 
     values: Int32[Tensor, "T"]
     offsets: Int64[Tensor, "N_plus_1"]
+    scale: Float32[Tensor, "N"] | None = None
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -279,20 +281,31 @@ class Unpadded:
 
     Args:
         inputs: Sets of features, in memory or on disk.
+        scale: [N], as of `Ragged`; None where it is not known.
     """
 
     inputs: Inputs
+    scale: Float32[Tensor, "N"] | None = None
 
     def __len__(self) -> int:
         return len(self.inputs)
 
     def take(self, rows: Int[Tensor, "B"]) -> Ragged:
         """The batch of these rows."""
-        return part_of(self.inputs, rows)
+        part = part_of(self.inputs, rows)
+        return part if self.scale is None else replace(part, scale=self.scale.index_select(0, rows))
 
     def to(self, device: torch.device) -> "Unpadded":
         """The same inputs on another device."""
-        return Unpadded(inputs=self.inputs.to(device))
+        scale = None if self.scale is None else self.scale.to(device)
+        return Unpadded(inputs=self.inputs.to(device), scale=scale)
+
+
+def is_on_disk(inputs: Inputs) -> bool:
+    """Whether a part of some inputs is read from disk with each batch."""
+    if isinstance(inputs, Joined):
+        return any(is_on_disk(part) for part in inputs.parts)
+    return is_on_disk(inputs.inputs) if isinstance(inputs, Placed) else isinstance(inputs, OnDisk)
 
 
 def part_of(inputs: Inputs, rows: Int[Tensor, "B"]) -> Ragged:

@@ -8,12 +8,15 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from overproof.models.inputs import Batches, Inputs, Ragged, Unpadded
+from overproof.models.inputs import Batches, Inputs, Ragged, Unpadded, is_on_disk, part_of
 from overproof.models.matrices import num_with_feature
 
 SCALE = 30.0
 """Norm of the weight vector of every text. It sets the unit of the table, so that usual learning rates and weight
 decays fit: a rate of 0.05 has the effect of 45 at norm 1."""
+
+BLOCK = 4096
+"""Texts whose weights are scaled at a time."""
 
 LEAST_SQUARE = 1e-12
 """Minimum of the squared norm of a text's weights, so that a text without known n-grams gets the bias alone."""
@@ -63,9 +66,18 @@ class NgramBag(nn.Module):
         return logits
 
 
-def as_read(module: nn.Module, inputs: Inputs) -> Batches:
-    """Inputs in the form that a module reads: without padding for a bag of n-grams, otherwise unchanged."""
-    return Unpadded(inputs=inputs) if isinstance(module, NgramBag) else inputs
+def as_read(module: nn.Module, inputs: Inputs, *, many_times: bool = False) -> Batches:
+    """Inputs in the form that a module reads: without padding for a bag of n-grams, otherwise unchanged.
+
+    Args:
+        module: Of a student.
+        inputs: Encoded examples.
+        many_times: Whether each is read several times, as in training: what does not change is then computed once.
+    """
+    if not isinstance(module, NgramBag):
+        return inputs
+    scale = _scales(module.idf, inputs) if many_times and not is_on_disk(inputs) else None
+    return Unpadded(inputs=inputs, scale=scale)
 
 
 def weights(idf: Float[Tensor, "V"], texts: Ragged) -> Float[Tensor, "T"]:
@@ -75,9 +87,20 @@ def weights(idf: Float[Tensor, "V"], texts: Ragged) -> Float[Tensor, "T"]:
         idf: [V], of each bucket.
         texts: B texts with T n-grams in total.
     """
-    rareness = idf.index_select(0, texts.values)
-    square = _sums(idf.square().unsqueeze(1), texts, None)[:, 0]
-    return rareness * texts.per_feature(SCALE / square.clamp_min_(LEAST_SQUARE).sqrt_())
+    scale = _scale(idf.square().unsqueeze(1), texts) if texts.scale is None else texts.scale
+    return idf.index_select(0, texts.values) * texts.per_feature(scale)
+
+
+def _scale(square: Tensor, texts: Ragged) -> Tensor:
+    """[B], by what the idf of each text's n-grams is multiplied, from the squares of the idf [V, 1]."""
+    return SCALE / _sums(square, texts, None)[:, 0].clamp_min_(LEAST_SQUARE).sqrt_()
+
+
+def _scales(idf: Tensor, inputs: Inputs) -> Tensor:
+    """The same of many texts, block by block."""
+    square, rows = idf.detach().cpu().square().unsqueeze(1), torch.arange(len(inputs))
+    blocks = [_scale(square, part_of(inputs, part)) for part in rows.split(BLOCK)]
+    return torch.cat(blocks) if blocks else square.new_zeros(0)
 
 
 def bags(table: Float[Tensor, "V C"], texts: Ragged, weight: Float[Tensor, "T"]) -> Float[Tensor, "B C"]:

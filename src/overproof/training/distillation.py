@@ -143,7 +143,7 @@ def distilled(
     method, mixing = settled_mixing(method, noise, data.pool.answers, chosen)
     trainings = _Trainings(
         inputs=data.inputs,
-        read=as_read(student.module, data.inputs),
+        read=as_read(student.module, data.inputs, many_times=True),
         # Chosen rows ascend, so equally many rows are the same rows: a large pool need not be copied.
         pool=data.pool if len(chosen) == len(data.pool) else data.pool.take(chosen),
         num_pool=len(data.pool),
