@@ -387,3 +387,39 @@ def test_rows_without_an_answer_are_left_out_and_counted():
     said = "labelled_teacher_probs: 2 of 100 rows have no answer (None (1), 'unknown' (1)); they are left out."
     assert said in found.findings
     assert "pool_teacher_probs: 1 of 300 rows has no answer (None (1)); it is left out." in found.findings
+
+
+def test_hard_labels_are_judged_on_the_pool_by_the_classes_they_name():
+    """Right in half where the teacher names red, else always; the pool has other shares of answers than the labels."""
+    names, eye = ("blue", "green", "red"), torch.eye(3)
+    named = torch.tensor([0, 1, 2]).repeat_interleave(100)
+    labels = torch.where((named == 2) & (torch.arange(300) % 2 == 0), 0, named)
+    pool = eye[torch.tensor([0] * 100 + [1] * 100 + [2] * 800)]
+    found = overproof.assess(labels, eye[named], pool, class_names=names)
+    assert found.accuracy.mean == pytest.approx(250 / 300)
+    # Of 100 answers that name red 50 are right; four imaginary ones are as right as all are.
+    prior = 4 * 251 / 302
+    expected = 0.2 * (100 + prior) / 104 + 0.8 * (50 + prior) / 104
+    assert found.pool_accuracy.mean == pytest.approx(expected)
+    assert found.pool_accuracy.low < 0.6 < found.pool_accuracy.high < 0.72
+    assert found.drift < 0.001
+    (finding,) = [text for text in found.findings if "not distributed" in text]
+    assert "the teacher's answers name the classes in other shares (p = 0.0002)" in finding
+    # A hard label says nothing of the second likeliest class, nor how sure it is.
+    assert found.coverage == {1: found.accuracy.mean}
+    alike = overproof.assess(labels, eye[named], eye[named], class_names=names)
+    assert alike.drift == 1.0
+    assert alike.pool_accuracy.mean == pytest.approx(alike.accuracy.mean, abs=0.01)
+    shown = Console(file=io.StringIO(), width=120)
+    shown.print(page(found))
+    for text in (shown.file.getvalue(), assessment_page(found, title="tickets")):
+        assert not {said for said in ("truth among", "temperature", "by margin") if said in text}
+        assert "by the named classes" in text
+        assert "by the teacher's named classes, p = " in text.replace("&#39;", "'")
+
+
+def test_equally_likely_classes_count_by_the_orders_that_have_the_truth():
+    """Of [.6, .2, .2] the second is either of two, of [.2, .4, .4] the first is."""
+    probs = torch.tensor([[0.6, 0.2, 0.2], [0.2, 0.4, 0.4]]).repeat(20, 1)
+    found = overproof.assess(torch.tensor([1, 1]).repeat(20), probs, probs, class_names=NAMES)
+    assert found.coverage == {1: 0.25, 2: 0.75, 3: 1.0}

@@ -7,7 +7,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from overproof.assessment.estimates import PRIOR, Estimate, accuracy_by_margin, same_distribution, share_of
+from overproof.assessment.estimates import (
+    PRIOR,
+    Estimate,
+    accuracy_by_margin,
+    accuracy_by_named_class,
+    same_distribution,
+    same_shares,
+    share_of,
+)
 from overproof.assessment.given import checked_arrays
 from overproof.assessment.probes import Coordinates, ErrorProbe, error_probe, probe
 from overproof.assessment.recommendation import OverCommonest, compare_with_probe, recommend
@@ -56,14 +64,17 @@ class Assessment:
         reliability: Accuracy at `SHOWN_MARGINS`, with a pointwise bootstrap band; empty where all margins are equal.
         ece: Calibration error of its confidence.
         temperature: The temperature that calibrates it; above one it is overconfident.
-        coverage: By k, how often the true class is among its k likeliest.
+        coverage: By k, how often the true class is among its k likeliest; where classes are equally likely, the share
+            of their orders in which it is. Of hard labels only k = 1, since they say nothing of the second.
         confusions: (true class, predicted class, share with interval), the ten largest.
         transition: [K][K], P(predicted class | true class); rows sum to one.
         transition_low: [K][K], the lower ends of the entries' intervals.
         transition_high: [K][K], the upper ends.
-        pool_accuracy: Its expected accuracy on the pool, by the reliability curve.
+        pool_accuracy: Its expected accuracy on the pool, by the reliability curve; where all margins are equal, by the
+            classes that it names there.
         pool_by_accuracy: Share of the pool below an expected accuracy of .5, between the steps, and above the last.
-        drift: p-value of the test that labelled and pool margins have one distribution (Kolmogorov and Smirnov).
+        drift: p-value of the test that labelled and pool margins have one distribution (Kolmogorov and Smirnov); where
+            all margins are equal, that the named classes have (permutations).
         labels_alone: Accuracy of a linear probe on the student's features, cross-validated; None without features.
         alone_where_wrong: The same, where the teacher is wrong.
         log_losses: Of the teacher, the probe, and both stacked, out of fold, in nats.
@@ -106,6 +117,11 @@ class Assessment:
     recommendation: str
     reason: str
     findings: tuple[str, ...]
+
+    @property
+    def goes_by(self) -> str:
+        """What of its answers shows where the teacher errs."""
+        return "margins" if self.reliability else "named classes"
 
     @property
     def yaml(self) -> str:
@@ -210,7 +226,7 @@ def assess(
         recommendation=recommendation,
         reason=reason,
         findings=(
-            *_findings(accuracy, pool["pool_accuracy"], pool["drift"], repeated or {}, labels, names),
+            *_findings(accuracy, pool, repeated or {}, labels, names),
             *remarks,
             *([SAME_MARGINS] if same_margins(margins) else []),
             *([errors.sentence()] if errors is not None else []),
@@ -246,7 +262,8 @@ def _on_labelled(labels: Tensor, probs: Tensor, names: Sequence[str], repeats: R
     """The fields of `Assessment` that are computed from the answers on the labelled examples."""
     right = probs.argmax(dim=1) == labels
     matrix, (low, high) = transition_matrix(labels, probs), transition_interval(labels, probs, repeats=repeats)
-    rank = 1 + (probs > probs.gather(1, labels.unsqueeze(1))).sum(dim=1)
+    own, hard = probs.gather(1, labels.unsqueeze(1)), same_margins(margin(probs))
+    above, equal = (probs > own).sum(dim=1).double(), (probs == own).sum(dim=1).double()
     return {
         "accuracy_by_class": {
             name: share_of(right[labels == index], repeats.take(labels == index))
@@ -255,7 +272,11 @@ def _on_labelled(labels: Tensor, probs: Tensor, names: Sequence[str], repeats: R
         },
         "ece": metrics(probs, labels, probs)["ece"],
         "temperature": fit_temperature(probs, labels),
-        "coverage": {k: (rank <= k).double().mean().item() for k in (1, 2, 3, 5, 10) if k <= len(names)},
+        "coverage": {
+            k: ((k - above) / equal).clamp(0, 1).mean().item()
+            for k in (1, 2, 3, 5, 10)
+            if k == 1 or (k <= len(names) and not hard)
+        },
         "confusions": _confusions(labels, matrix, low, high, names),
         "transition": _rows(matrix),
         "transition_low": _rows(low),
@@ -277,19 +298,29 @@ def _on_pool(
     curve, pool_accuracy = accuracy_by_margin(
         margins, right, torch.tensor(SHOWN_MARGINS, dtype=torch.float64), pool_margins, seed, repeats
     )
-    expected = isotonic_accuracy(margins, right, prior=PRIOR)(pool_margins)
-    if hard:
-        by_class = class_accuracy(labelled_probs.argmax(dim=1), right, len(names), lower=0.0, prior=PRIOR)
-        expected = by_class(pool_probs.argmax(dim=1))
-    edges = torch.tensor(ACCURACY_STEPS)
+    shares = _named_shares(pool_probs)
     # The test assumes independent examples: one of each group.
-    one_each = margins[Repeats.of(repeats.group).once]
+    once = Repeats.of(repeats.group).once
+    if hard:
+        named = labelled_probs.argmax(dim=1)
+        by_class = class_accuracy(named, right, len(names), lower=0.0, prior=PRIOR)
+        expected = by_class(pool_probs.argmax(dim=1))
+        pool_accuracy = accuracy_by_named_class(named, right, shares, seed, repeats)
+        counts = [
+            each.bincount(minlength=len(names)).numpy()
+            for each in (named[once], pool_probs[~names_none(pool_probs)].argmax(dim=1))
+        ]
+        drift = same_shares(counts[0], counts[1], seed)
+    else:
+        expected = isotonic_accuracy(margins, right, prior=PRIOR)(pool_margins)
+        drift = same_distribution(margins[once].numpy(), pool_margins.numpy())
+    edges = torch.tensor(ACCURACY_STEPS)
     return {
-        "share_by_class": dict(zip(names, _named_shares(pool_probs).tolist(), strict=True)),
+        "share_by_class": dict(zip(names, shares.tolist(), strict=True)),
         "reliability": {} if hard else dict(zip(SHOWN_MARGINS, curve, strict=True)),
         "pool_accuracy": pool_accuracy,
         "pool_by_accuracy": tuple(_shares(torch.bucketize(expected, edges, right=True), len(ACCURACY_STEPS) + 1)),
-        "drift": same_distribution(one_each.numpy(), pool_margins.numpy()),
+        "drift": drift,
     }
 
 
@@ -313,8 +344,7 @@ def _confusions(
 
 def _findings(
     accuracy: Estimate,
-    on_pool: Estimate,
-    drift: float,
+    pool: Mapping[str, Any],
     repeated: Mapping[str, int],
     labels: Tensor,
     names: Sequence[str],
@@ -327,10 +357,11 @@ def _findings(
     few = [name for index, name in enumerate(names) if int((labels == index).sum()) < 5]
     if few:
         found.append(f"Fewer than five labelled examples of {', '.join(few)}: the teacher's accuracy there is unknown.")
-    if drift < DRIFT_LEVEL:
+    if pool["drift"] < DRIFT_LEVEL:
+        how = "margins differ" if pool["reliability"] else "answers name the classes in other shares"
         found.append(
-            f"The pool is not distributed like the labelled examples: the teacher's margins differ (p = {drift:.1g}). "
-            f"Its expected accuracy is {on_pool} on the pool and {accuracy} on the labelled examples."
+            f"The pool is not distributed like the labelled examples: the teacher's {how} (p = {pool['drift']:.1g}). "
+            f"Its expected accuracy is {pool['pool_accuracy']} on the pool and {accuracy} on the labelled examples."
         )
     return tuple(found)
 

@@ -11,13 +11,15 @@ from torch import Tensor
 
 from overproof.functional.intervals import accuracy_interval
 from overproof.functional.repeats import Repeats, standard_error
-from overproof.noise import isotonic_accuracy
+from overproof.noise import class_accuracy, isotonic_accuracy
 from overproof.seeds import derived_seed
 
 NUM_RESAMPLES = 200
 """Bootstrap resamples of the labelled examples for a confidence band."""
 PRIOR = 4.0
 """Pseudo-examples at either end of the curve, as in `Isotonic`."""
+NUM_REDRAWN = 4000
+"""Tables of counts drawn for a p-value, which can therefore not be below .00025."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,6 +108,66 @@ def accuracy_by_margin(
     ]
     pool_low, pool_high = np.quantile(means[1:], (0.025, 0.975))
     return estimates, Estimate(mean=means[0], low=float(pool_low), high=float(pool_high))
+
+
+def accuracy_by_named_class(
+    named: Tensor, right: Tensor, pool_shares: Tensor, seed: int, repeats: Repeats | None = None
+) -> Estimate:
+    """Accuracy of a teacher of hard labels, averaged over the classes that it names on the pool, by bootstrap.
+
+    Args:
+        named: [V], the classes that it names on labelled examples.
+        right: [V], whether they are the labels.
+        pool_shares: [K], the shares of the classes among its answers on the pool.
+        seed: Seed of the resamples.
+        repeats: Of the labelled examples, all of different content; a resample draws groups.
+
+    Example:
+        Right in half where it names class 0, always where it names class 1, which it names more often on the pool.
+
+        >>> named = torch.arange(400) // 200
+        >>> right = (named == 1) | (torch.arange(400) % 2 == 0)
+        >>> round(accuracy_by_named_class(named, right, torch.tensor([0.1, 0.9]), seed=0).mean, 2)
+        0.95
+    """
+    generator = np.random.Generator(np.random.PCG64(derived_seed(seed, "bootstrap")))
+    means = []
+    for number in range(NUM_RESAMPLES + 1):
+        rows = torch.arange(len(named))
+        if number:
+            rows = torch.from_numpy((repeats or Repeats.none(len(named))).resampled(generator))
+        by_class = class_accuracy(named[rows], right[rows], len(pool_shares), lower=0.0, prior=PRIOR).values
+        means.append(float(by_class @ pool_shares.double()))
+    low, high = np.quantile(means[1:], (0.025, 0.975))
+    return Estimate(mean=means[0], low=float(low), high=float(high))
+
+
+def same_shares(first: NDArray[Any], second: NDArray[Any], seed: int) -> float:
+    """The p-value of the test that two samples of classes are of one distribution, by their chi-square statistic.
+
+    Args:
+        first: [K], how many of the first sample are of each class.
+        second: [K], the same of the second.
+        seed: Of the tables that are drawn with the same sums, since classes may be too few for a limit to hold.
+
+    Example:
+        >>> same_shares(np.array([10, 10]), np.array([40, 40]), seed=0)
+        1.0
+        >>> same_shares(np.array([40, 0]), np.array([40, 40]), seed=0) < 0.001
+        True
+    """
+    both = first + second
+    num_first, num = first.sum(), both.sum()
+    seen = both > 0
+
+    def distance(counts: NDArray[Any]) -> NDArray[Any]:
+        # With fixed sums the statistic is this times a constant.
+        return np.asarray((((counts - both * num_first / num) ** 2)[..., seen] / both[seen]).sum(axis=-1))
+
+    generator = np.random.Generator(np.random.PCG64(derived_seed(seed, "same_shares")))
+    drawn = generator.multivariate_hypergeometric(both, num_first, size=NUM_REDRAWN, method="marginals")
+    # Equal tables may differ by rounding.
+    return float((1 + (distance(drawn) >= distance(first) - 1e-9).sum()) / (1 + NUM_REDRAWN))
 
 
 def same_distribution(first: NDArray[Any], second: NDArray[Any]) -> float:

@@ -36,7 +36,7 @@ def _facts(assessment: Assessment) -> list[tuple[str, str, str]]:
     """Name, value and meaning of each fact."""
     facts = [
         ("teacher accuracy", _written(assessment.accuracy), "out of sample, on the labelled examples"),
-        ("on the pool", _written(assessment.pool_accuracy), "expected, by the margins there"),
+        ("on the pool", _written(assessment.pool_accuracy), f"expected, by the {assessment.goes_by} there"),
     ]
     if assessment.labels_alone is not None:
         facts.append(
@@ -56,16 +56,20 @@ def _facts(assessment: Assessment) -> list[tuple[str, str, str]]:
             ("predictable errors", f"{mean:.2f} [{low:.2f}, {high:.2f}]",
              f"area under the curve of a probe on the inputs; by the margin alone {assessment.errors.by_margin[0]:.2f}")
         )  # fmt: skip
-    side = "overconfident" if assessment.temperature > 1 else "underconfident"
-    facts.append(("calibration error", f"{assessment.ece:.1%}", f"{side}: temperature {assessment.temperature:.2f}"))
-    facts += [
-        (f"truth among {k}", f"{share:.1%}", "likeliest class" if k == 1 else "likeliest classes")
-        for k, share in assessment.coverage.items()
-    ]
+    if assessment.reliability:
+        side = "overconfident" if assessment.temperature > 1 else "underconfident"
+        facts.append(
+            ("calibration error", f"{assessment.ece:.1%}", f"{side}: temperature {assessment.temperature:.2f}")
+        )
+    if len(assessment.coverage) > 1:
+        facts += [
+            (f"truth among {k}", f"{share:.1%}", "likeliest class" if k == 1 else "likeliest classes")
+            for k, share in assessment.coverage.items()
+        ]
     losses = ", ".join(f"{name} {loss:.3f}" for name, loss in assessment.log_losses.items())
     facts.append(("log-loss", losses, "nats, out of fold" if len(assessment.log_losses) > 1 else "nats"))
     alike = "differ" if assessment.drift < DRIFT_LEVEL else "look alike"
-    facts.append(("pool and labels", alike, f"by the teacher's margins, p = {assessment.drift:.2g}"))
+    facts.append(("pool and labels", alike, f"by the teacher's {assessment.goes_by}, p = {assessment.drift:.2g}"))
     repeated = ", ".join(f"{count} {role}" for role, count in assessment.repeated.items() if count)
     facts.append(("also in the test set", repeated or "none", "identical examples, character for character"))
     return facts

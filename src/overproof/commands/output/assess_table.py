@@ -20,7 +20,11 @@ def page(assessment: Assessment) -> RenderableType:
         str(assessment.accuracy),
         f"out of sample, on {assessment.num_labelled} labelled examples (a run's table: on the test, if it has one)",
     )
-    facts.add_row("on the pool", str(assessment.pool_accuracy), f"expected by margin, {assessment.num_pool} examples")
+    facts.add_row(
+        "on the pool",
+        str(assessment.pool_accuracy),
+        f"expected by the {assessment.goes_by}, {assessment.num_pool} examples",
+    )
     if assessment.labels_alone is not None:
         facts.add_row(
             "labels alone", str(assessment.labels_alone), "linear probe on the student's features, cross-validated"
@@ -33,14 +37,16 @@ def page(assessment: Assessment) -> RenderableType:
         facts.add_row(
             "more labels", str(assessment.labels_needed), "in total would tell teacher and labels alone apart"
         )
-    side = "overconfident" if assessment.temperature > 1 else "underconfident"
-    facts.add_row("calibration", f"error {assessment.ece:.1%}", f"{side}: temperature {assessment.temperature:.2f}")
+    if assessment.reliability:
+        side = "overconfident" if assessment.temperature > 1 else "underconfident"
+        facts.add_row("calibration", f"error {assessment.ece:.1%}", f"{side}: temperature {assessment.temperature:.2f}")
     losses = ", ".join(f"{name} {loss:.3f}" for name, loss in assessment.log_losses.items())
     facts.add_row("log-loss", losses, "nats, out of fold" if len(assessment.log_losses) > 1 else "nats")
-    coverage = ", ".join(f"{share:.1%} in {k}" for k, share in assessment.coverage.items())
-    facts.add_row("truth among", coverage, "likeliest classes")
+    if len(assessment.coverage) > 1:
+        coverage = ", ".join(f"{share:.1%} in {k}" for k, share in assessment.coverage.items())
+        facts.add_row("truth among", coverage, "likeliest classes")
     unlike = "differ" if assessment.drift < DRIFT_LEVEL else "look alike"
-    facts.add_row("pool and labels", unlike, f"by the teacher's margins, p = {assessment.drift:.2g}")
+    facts.add_row("pool and labels", unlike, f"by the teacher's {assessment.goes_by}, p = {assessment.drift:.2g}")
     repeated = ", ".join(f"{count} {role}" for role, count in assessment.repeated.items() if count)
     facts.add_row("also in the test", repeated or "none", "identical examples, character for character")
     curve: list[RenderableType] = [_reliability(assessment), Text()] if assessment.reliability else []
