@@ -9,6 +9,7 @@ from sklearn.linear_model import LogisticRegression
 import overproof
 from overproof import TrainOptions
 from overproof.errors import InputError
+from overproof.methods.published import method_given
 from overproof.models import load_student
 from overproof.synthetic import blobs
 
@@ -236,3 +237,25 @@ def test_frames_of_their_libraries(library, table, probs, few):
     one = distil(frame, answers, module.Series(few))
     assert torch.equal(one.student.logits(table), distil(table, probs, few).student.logits(table))
     assert (one.student.predict(frame) == one.student.predict(table)).all()
+
+
+WORDS = ["yes", "no"] * 30
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"teacher_probs": "llm"}, r"teacher_probs is the text 'llm'; .*give teacher_probs=frame\['llm'\]"),
+        ({"labels": ["yes"] * 20 + [None] * 40}, r"labels: all are 'yes', so nothing says what the other classes are"),
+        ({"labels": [None] * 60}, r"labels: none is known; some examples need a label"),
+    ],
+)
+def test_what_is_no_answers_and_no_classes_is_refused_in_its_own_words(changed, said):
+    given = {"pool": torch.randn(60, 2), "teacher_probs": WORDS, "labels": [*WORDS[:20], *[None] * 40]}
+    with pytest.raises(InputError, match=said):
+        overproof.distill("mlp", **{**given, **changed})
+
+
+def test_a_list_is_no_method():
+    with pytest.raises(InputError, match="method is of type list; give one name, such as method='auto'"):
+        method_given(["slam"])

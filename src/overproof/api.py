@@ -21,8 +21,7 @@ from overproof.errors import InputError
 from overproof.evaluation.cross_validated import cross_validated
 from overproof.evaluation.of_training import findings_of_training
 from overproof.methods.composition import Method
-from overproof.methods.published import method as method_by_name
-from overproof.methods.published import reads_labelled_answers
+from overproof.methods.published import method_given, reads_labelled_answers
 from overproof.models import Inputs, ModelSpec, Placed, build, join
 from overproof.models.importing import as_paths
 from overproof.processes import HERE, Engine
@@ -171,7 +170,7 @@ def distill(
         >>> result.student.probs(world.inputs[:5]).shape
         torch.Size([5, 3])
     """
-    built_method = method_by_name(method) if isinstance(method, str) else method
+    built_method = method_given(method)
     options = train_options(train)
     if isinstance(rounds, int) and not 0 <= rounds <= MAX_ROUNDS:
         raise InputError(f"rounds is {rounds}; 0 to {MAX_ROUNDS} are allowed.")
@@ -287,7 +286,7 @@ def self_distill(
 
     Source: Das and Sanghavi (2023), arXiv 2301.13304, section 2.
     """
-    built_method = method_by_name(method) if isinstance(method, str) else method
+    built_method = method_given(method)
     options = train_options(train)
     if (held_out is None) != (held_out_labels is None):
         raise InputError("held_out and held_out_labels go together; give both or neither.")

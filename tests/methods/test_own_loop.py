@@ -75,3 +75,9 @@ def test_what_is_no_probability_or_does_not_fit_is_a_sentence():
     ):
         with pytest.raises(InputError, match=message):
             call()
+
+
+def test_scores_that_are_not_finite_are_refused_by_row():
+    weights = overproof.Weights(torch.tensor([0, 1, 1]), torch.eye(2)[[0, 1, 0]])
+    with pytest.raises(InputError, match="student_logits, row 1: a score is not finite; the student has diverged"):
+        weights.refresh(torch.tensor([[0.0, 1.0], [float("nan"), 0.0], [0.0, 1.0]]))

@@ -49,6 +49,13 @@ def class_names_of(teacher_probs: Any, labels: Any, class_names: Sequence[str] |
         found = sorted_classes(
             sorted({word for word in given_words(values.tolist(), (), "labels") if word is not None})
         )
+        if len(found) < 2 and teacher_probs is None:
+            raise InputError(
+                f"labels: all are {found[0]!r}, so nothing says what the other classes are; give labels of these too, "
+                f"or all classes as class_names=[…]."
+                if found
+                else "labels: none is known; some examples need a label, the others have None, NaN or -1."
+            )
         if teacher_probs is not None:
             raise InputError(
                 f"labels are names, and nothing shows which column of teacher_probs is which class; give class_names, "

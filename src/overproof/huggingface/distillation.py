@@ -20,7 +20,7 @@ from overproof.evaluation.learning import not_learned
 from overproof.huggingface.join_answers import answers_by_id
 from overproof.huggingface.rows import LABELS, CodedRows, column_of
 from overproof.methods.composition import Memories, Method
-from overproof.methods.published import method as method_by_name
+from overproof.methods.published import method_given
 from overproof.models import Dense
 from overproof.training.distillation import estimated_noise
 from overproof.training.examples import AnsweredExamples, TrainingData, TrainingRows
@@ -260,7 +260,7 @@ def distillation_of(
         >>> distillation_of(rows, answers, class_names=["even", "odd"], method="wd")
         Distillation(5 labelled and 12 pool rows, 3 held out, 2 classes)
     """
-    built = method_by_name(method) if isinstance(method, str) else method
+    built = method_given(method)
     _check_method(built)
     names = tuple(class_names)
     try:

@@ -7,7 +7,7 @@ from typing import Any
 
 from overproof.answers.arrays import GivenAnswers, given_answers
 from overproof.data.frames import is_frame, table_of_frame
-from overproof.data.wording import listed
+from overproof.data.wording import counted, listed
 from overproof.errors import InputError
 
 
@@ -69,5 +69,5 @@ def _check_once(ids: Sequence[str], who: str) -> None:
     twice = [each for each, count in Counter(ids).items() if count > 1]
     if twice:
         raise InputError(
-            f"{who} has {len(twice)} ids more than once, such as {listed(twice[:3])}; each may occur once."
+            f"{who} has {counted(len(twice), 'id')} more than once, such as {listed(twice[:3])}; each may occur once."
         )

@@ -79,7 +79,7 @@ class Weights:
             student_logits: [n, K], on the held-out examples, in evaluation mode and without gradient.
 
         Raises:
-            InputError: They are not one row for each held-out example.
+            InputError: They are not one row for each held-out example, or not finite.
         """
         _check("student_logits", student_logits)
         if student_logits.shape != self.teacher_probs.shape:
@@ -87,6 +87,9 @@ class Weights:
                 f"student_logits has shape {tuple(student_logits.shape)}; {tuple(self.teacher_probs.shape)}, one row "
                 f"for each held-out example, is needed."
             )
+        if not student_logits.isfinite().all():
+            row = int((~student_logits.isfinite()).any(dim=1).nonzero()[0])
+            raise InputError(f"student_logits, row {row}: a score is not finite; the student has diverged.")
         device = student_logits.device
         held_out = self._batch(self.teacher_probs.to(device), student_logits.detach(), self.labels.to(device))
         self.memory = self.estimate.refresh(self.memory, held_out)

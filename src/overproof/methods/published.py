@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
+from overproof.errors import InputError
 from overproof.methods.composition import Method, Objective
 from overproof.methods.losses import (
     AdaptationMatrix,
@@ -246,6 +248,27 @@ def method(name: str) -> Method:
     made = lookup("method", name).make()
     assert isinstance(made, Method)
     return made
+
+
+def method_given(given: Any) -> Method:
+    """The method that was given, by its name or as one.
+
+    Args:
+        given: What the argument `method` is.
+
+    Raises:
+        InputError: It is neither, or there is none of that name.
+
+    Example:
+        >>> method_given("slam") == method_given(method("slam")) == method("slam")
+        True
+    """
+    if not isinstance(given, str | Method):
+        raise InputError(
+            f"method is of type {type(given).__name__}; give one name, such as "
+            f"method='auto', or a method composed of parts."
+        )
+    return method(given) if isinstance(given, str) else given
 
 
 def reads_labelled_answers(built: Method) -> bool:

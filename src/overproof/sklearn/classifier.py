@@ -22,7 +22,7 @@ from overproof.data.remarks import remarks_on_frames
 from overproof.errors import InputError
 from overproof.evaluation.learning import cut_short, has_steps, not_learned
 from overproof.methods.composition import Method
-from overproof.methods.published import method as method_by_name
+from overproof.methods.published import method_given
 from overproof.models import ModelSpec, Student, build
 from overproof.sklearn.labels import FOLDS, KnownLabels, target_of
 from overproof.sklearn.teacher import teacher_answers
@@ -170,7 +170,7 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
         train: TrainOptions,
         seed: int,
     ) -> Distilled:
-        method = method_by_name(self.method) if isinstance(self.method, str) else self.method
+        method = method_given(self.method)
         if answers is None and self.teacher is None:
             raise InputError(
                 f"{type(self).__name__}: y has {int((~target.known).sum())} unlabelled rows, and nothing answers them; "

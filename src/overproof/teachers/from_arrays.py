@@ -110,6 +110,12 @@ def given_arrays(
     Raises:
         InputError: Arrays that do not fit together, named with their shapes.
     """
+    for given_as, option in ((teacher_probs, "teacher_probs"), (labelled_teacher_probs, "labelled_teacher_probs")):
+        if isinstance(given_as, str):
+            raise InputError(
+                f"{option} is the text {given_as!r}; give the answers themselves. If they are a column of a frame, "
+                f"give {option}=frame[{given_as!r}], and the frame without it, since all its other columns are inputs."
+            )
     crossed = teacher_probs if isinstance(teacher_probs, CrossFittedAnswers) else None
     teacher_probs = teacher_probs if crossed is None else crossed.probs
     remarks: tuple[str, ...] = ()
