@@ -5,6 +5,7 @@ import importlib.util
 import json
 import re
 import sqlite3
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +13,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import scipy.io.arff
-from sklearn.datasets import dump_svmlight_file
+from sklearn.datasets import dump_svmlight_file, load_svmlight_files
 
 import overproof
 from overproof.commands.main import main
 from overproof.data import Source, concatenate, read
+from overproof.data.options import DataOptions
 from overproof.data.preview import preview
 from overproof.data.readers.arff import read_arff
 from overproof.errors import InputError
 from overproof.runs.experiment import experiment_from
+from overproof.runs.read_roles import read_roles
 
 
 def rows(path: Path, **options):
@@ -163,8 +166,8 @@ def test_one_count_of_features_for_all_files(tmp_path: Path):
     (tmp_path / "b.svm").write_text("+1 2:1\n")
     with pytest.raises(InputError, match=r"'\+1', '-1'|-1"):
         rows(tmp_path / "a.svm", label="label")
-    with pytest.raises(InputError, match="do not have the same columns; 'f3'"):
-        read(Source(path=(str(tmp_path / "a.svm"), str(tmp_path / "b.svm")), label="label", unlabelled=()), role="pool")
+    both = Source(path=(str(tmp_path / "a.svm"), str(tmp_path / "b.svm")), label="label", unlabelled=())
+    assert read(both, role="pool").column_names == ["f1", "f2", "f3"]
     options = {"label": "label", "num_features": 4, "unlabelled": ()}
     found = [rows(tmp_path / name, **options) for name in ("a.svm", "b.svm")]
     assert found[0].inputs.to_pydict() == {"f1": [0.5, 0.0], "f2": [0.0, 1.0], "f3": [2.0, 0.0], "f4": [0.0, 0.0]}
@@ -175,14 +178,15 @@ def test_one_count_of_features_for_all_files(tmp_path: Path):
         Source(path="a.svm", num_features=0)
 
 
-def test_roles_that_reach_different_features_are_told_what_to_write(tmp_path: Path):
+def test_files_of_one_source_are_read_with_the_features_of_the_widest(tmp_path: Path):
     values = np.eye(6)
     for name, some in (("a", values[:5]), ("b", values)):
         dump_svmlight_file(some, np.arange(len(some)) % 2, str(tmp_path / f"{name}.svm"), zero_based=False)
-    with pytest.raises(InputError, match=r"'f6' are in only one of them .*, write `num_features: 6` for every file\.$"):
-        rows(tmp_path / "*.svm", label="label")
-    found = rows(tmp_path / "*.svm", label="label", num_features=6)
-    assert found.inputs.column_names == [f"f{index}" for index in range(1, 7)]
+    for given in ({}, {"num_features": 6}):
+        found = rows(tmp_path / "*.svm", label="label", **given)
+        assert found.inputs.column_names == [f"f{index}" for index in range(1, 7)]
+    with pytest.raises(InputError, match="has the feature 6, and `num_features` is 5"):
+        rows(tmp_path / "*.svm", label="label", num_features=5)
     parts = [rows(tmp_path / f"{name}.svm", label="label") for name in "ab"]
     with pytest.raises(InputError, match=r"'f6' are in only one of them .*, write `num_features: 6` for every file\.$"):
         concatenate(parts)
@@ -204,15 +208,43 @@ def test_a_run_and_predict_on_files_that_reach_different_features(tmp_path: Path
         dump_svmlight_file(values[part], label[part], str(tmp_path / f"{name}.svm"), zero_based=False)
         use = {"ignore": ["label"]} if name == "pool" else {"label": "label"}
         content["data"]["files"][name] = {"path": str(tmp_path / f"{name}.svm"), **use}
-    with pytest.raises(InputError, match=r"'f6' are in only one of them .*, write `num_features: 6` for every file\.$"):
+    content["data"]["files"]["test"]["num_features"] = 5
+    with pytest.raises(InputError, match=r"^labelled .* has the feature 6, and `num_features` is 5; write the largest"):
         overproof.run(experiment_from(content), tmp_path / "run")
-    for source in content["data"]["files"].values():
-        source["num_features"] = 6
+    del content["data"]["files"]["test"]["num_features"]
     overproof.run(experiment_from(content), tmp_path / "run")
     # A new file need not reach the last feature.
     main(["predict", str(tmp_path / "run"), str(tmp_path / "test.svm"), "--out", str(tmp_path / "p.csv"), "--quiet"])
     assert len((tmp_path / "p.csv").read_text().splitlines()) == 31
     capsys.readouterr()
+
+
+def test_roles_of_different_widths_have_the_columns_of_load_svmlight_files(tmp_path: Path):
+    draw, widths = np.random.default_rng(0), {"labelled": 4, "pool": 7, "test": 5}
+    paths = {name: str(tmp_path / f"{name}.svm") for name in widths}
+    for name, width in widths.items():
+        values = np.where(draw.random((20, width)) < 0.5, draw.normal(size=(20, width)), 0)
+        values[0] = 1
+        dump_svmlight_file(values, np.arange(20) % 2, paths[name], zero_based=False)
+    wanted = dict(zip(paths, load_svmlight_files([*paths.values()])[::2], strict=True))
+    ids = []
+    for order in (list(paths), list(paths)[::-1]):
+        files = {name: Source(path=paths[name], label="label") for name in order}
+        roles = read_roles(DataOptions(files=files))
+        for name, matrix in wanted.items():
+            table = roles.fixed[name].inputs
+            assert table.column_names == [f"f{index}" for index in range(1, 8)]
+            np.testing.assert_array_equal(np.stack([each.to_numpy() for each in table.columns], 1), matrix.toarray())
+        words = "reach different features (labelled 4, pool 7, test 5): all are read with 7, and a feature"
+        assert [words in each for each in roles.remarks].count(True) == 1
+        ids.append({name: roles.fixed[name].ids.tolist() for name in paths})
+    assert ids[0] == ids[1]
+    # One number of one role counts for all; two are refused.
+    files["test"] = replace(files["test"], num_features=9)
+    assert len(read_roles(DataOptions(files=files)).fixed["labelled"].column_names) == 9
+    files["pool"] = replace(files["pool"], num_features=8)
+    with pytest.raises(InputError, match=r"`num_features` is 8 for pool, 9 for test; all files .* write the largest"):
+        read_roles(DataOptions(files=files))
 
 
 @pytest.mark.parametrize("short", ["pool", "test"])

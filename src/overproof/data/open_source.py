@@ -1,6 +1,6 @@
 """Files of rows, opened: which columns are what, and the rows as frames, all at once or piece by piece."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,13 +10,14 @@ import torch
 
 from overproof.data import columns
 from overproof.data.examples import Examples, build
-from overproof.data.find_files import Place
+from overproof.data.find_files import Place, find_files
 from overproof.data.inputs import features, texts
 from overproof.data.labels import labels, with_class_names
 from overproof.data.readers import images
 from overproof.data.readers.arrow_files import ArrowRows, ParquetRows, class_names_in
 from overproof.data.readers.data_set import class_names_of
 from overproof.data.readers.row_files import RowFile, RowsInMemory, open_rows
+from overproof.data.readers.svmlight import largest_feature
 from overproof.data.source import Kind, Source, format_of
 from overproof.data.wording import features_said, listed, short_type
 from overproof.errors import InputError
@@ -100,6 +101,8 @@ def open_source(source: Source, place: Place, *, keep: bool = True, peek: bool =
     """
     if place.family == "pictures":
         return _open_pictures(source, place)
+    if len(place.files) > 1 and source.num_features is None and (widest := max(_reached(source, place), default=0)):
+        source = replace(source, num_features=widest)
     rows = [open_rows(path, source, place.named(index), keep=keep, peek=peek) for index, path in enumerate(place.files)]
     for index, each in enumerate(rows):
         columns.check_names(place.named(index), each.columns, source)
@@ -127,6 +130,47 @@ def open_source(source: Source, place: Place, *, keep: bool = True, peek: bool =
             named=source.folder is not None,
         ),
     )
+
+
+def in_one_width(sources: Mapping[str, Source]) -> tuple[dict[str, Source], list[str]]:
+    """The sources with one number of features for all files of LIBSVM: that of the options, else that of the widest.
+
+    Args:
+        sources: By role.
+
+    Returns:
+        The sources, and a sentence where the files of the roles reach different features.
+
+    Raises:
+        InputError: A file cannot be read, or the options give two numbers.
+
+    Source:
+        `sklearn.datasets.load_svmlight_files`, which counts the features of all files together.
+    """
+    places = {role: find_files(sources[role].paths, role) for role in sorted(sources)}
+    holding = [role for role, place in places.items() if any(format_of(path) == "svmlight" for path in place.files)]
+    given = {role: sources[role].num_features for role in holding if sources[role].num_features is not None}
+    if len(set(given.values())) > 1:
+        found = ", ".join(f"{number} for {role}" for role, number in given.items())
+        raise InputError(f"Option `num_features` is {found}; all files of LIBSVM are read with one: write the largest.")
+    reached = {role: max(_reached(sources[role], places[role]), default=0) for role in holding} if not given else {}
+    if not given and len(set(reached.values())) < 2:
+        return dict(sources), []
+    number = next(iter(given.values())) if given else max(max(reached.values()), 1)
+    wide = {role: replace(each, num_features=number) if role in holding else each for role, each in sources.items()}
+    return wide, [] if given else [
+        f"The files of LIBSVM reach different features ({', '.join(f'{role} {each}' for role, each in reached.items())}"
+        f"): all are read with {number}, and a feature that a file leaves out is 0."
+    ]
+
+
+def _reached(source: Source, place: Place) -> list[int]:
+    """The largest feature of each file of LIBSVM."""
+    return [
+        largest_feature(path, place.named(index), source.max_unpacked_gb)
+        for index, path in enumerate(place.files)
+        if format_of(path) == "svmlight"
+    ]
 
 
 def examples_of(source: Source, frame: columns.Frame, inputs: torch.Tensor | pa.Array | pa.Table) -> Examples:

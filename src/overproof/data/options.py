@@ -6,6 +6,7 @@ from typing import Any, Literal
 import pydantic
 
 from overproof.data import Source, num_bytes
+from overproof.data.open_source import in_one_width
 from overproof.errors import InputError
 from overproof.synthetic.label_options import LabelNoise
 
@@ -125,6 +126,15 @@ class DataOptions(pydantic.BaseModel, frozen=True, extra="forbid", ser_json_inf_
     def cross_validated(self) -> bool:
         """Whether students are judged on the labelled rows, fold by fold."""
         return self.rows.get("test") == CROSS_VALIDATE
+
+    def in_one_width(self) -> tuple["DataOptions", list[str]]:
+        """The same with one number of features for all files of LIBSVM, and what is to be said of it.
+
+        Raises:
+            InputError: As `overproof.data.open_source.in_one_width`.
+        """
+        files, remarks = in_one_width({str(role): each for role, each in self.files.items()})
+        return self.model_copy(update={"files": files}), remarks
 
     def is_on_disk(self, role: FileRole) -> bool:
         """Whether the inputs of a role with a file of its own are read into arrays on disk.

@@ -154,8 +154,8 @@ class Source:
         decimal: The decimal mark of the numbers of a CSV table, and of those that are text in JSON lines.
         thousands: The mark between groups of three digits in these.
         query: Of a SQLite or DuckDB file: the SELECT whose rows are read, in its order. It can do nothing but read.
-        num_features: Of files of LIBSVM: the largest number of a feature in all files of the data, which one file may
-            not reach.
+        num_features: Of files of LIBSVM: the largest number of a feature in all files of the data; by default that of
+            the widest of them, in a run of all roles. A file with a larger one is refused.
         header: Whether a CSV file starts with column names; without it they are c0, c1, ..., and leading lines that
             start with "@" are skipped.
         image: How images are resized and converted.

@@ -13,7 +13,7 @@ from overproof.data.labelled.near_copies import near_copies
 from overproof.data.options import DataOptions
 from overproof.data.wording import at_row, counted, listed
 from overproof.deployment.abstention import Abstention, choose_threshold, fewest_examples
-from overproof.deployment.input_pieces import only_read, refuse_new_gap
+from overproof.deployment.input_pieces import only_read, reaching, refuse_new_gap
 from overproof.deployment.predict import Predicted
 from overproof.errors import InputError
 from overproof.evaluation.metrics import correct
@@ -189,7 +189,9 @@ def _with_near_copies(repeats: Repeats, examples: Examples) -> Repeats:
 def _own_file(student: Student, source: Source) -> Examples:
     if source.label is None:
         raise InputError("--calibrate needs --label, the column of the true classes.")
-    found = aligned({"calibrate": read(source, role="calibrate")}, student.class_names)["calibrate"]
+    found = aligned({"calibrate": read(reaching(student, source, "calibrate"), role="calibrate")}, student.class_names)[
+        "calibrate"
+    ]
     unknown = (found.label < 0).nonzero()[:, 0]
     if len(unknown):
         raise InputError(

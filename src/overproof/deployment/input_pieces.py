@@ -14,7 +14,8 @@ from overproof.data.inputs import NothingLeft
 from overproof.data.open_source import OpenedSource
 from overproof.data.read import open_pieces
 from overproof.data.readers.csv_stream import open_csv_stream
-from overproof.data.source import check_format
+from overproof.data.readers.svmlight import largest_feature
+from overproof.data.source import check_format, format_of
 from overproof.data.wording import at_row, listed
 from overproof.errors import InputError
 from overproof.models import PlainTable, Student, TableEncoder
@@ -123,15 +124,32 @@ def _last_feature(names: Sequence[str]) -> int | None:
     return max(numbers) if numbers and len(numbers) == len(names) else None
 
 
+def reaching(student: Student, source: Source, role: str) -> Source:
+    """The source with the student's number of features, where its files of LIBSVM reach fewer: what is left out is 0.
+
+    Args:
+        student: The student.
+        source: Its files.
+        role: Their role, for error messages.
+
+    Raises:
+        InputError: There are no such files.
+    """
+    number = _last_feature(_column_names(student))
+    place = find_files(source.paths, role)
+    if number is None or source.num_features is not None or {format_of(path) for path in place.files} != {"svmlight"}:
+        return source
+    limit = source.max_unpacked_gb
+    reached = [largest_feature(path, place.named(index), limit) for index, path in enumerate(place.files)]
+    return replace(source, num_features=number) if max(reached) < number else source
+
+
 def _opened(student: Student, source: Source, place: Place) -> OpenedSource:
     """Open the files with the student's columns; of CSV only the first block is read: the student has the types."""
     names = _column_names(student)
     formats = {check_format(path, place.name) for path in place.files}
     if formats != {"csv"} or not source.header or student.kind == "image":
-        opened = open_pieces(source, role="input")
-        if formats == {"svmlight"} and (number := _last_feature(names)) and not set(names) <= set(opened.inputs):
-            # What a file of LIBSVM does not reach is 0.
-            opened = open_pieces(replace(source, num_features=number), role="input")
+        opened = open_pieces(reaching(student, source, "input"), role="input")
         if opened.kind == "table" and names and source.input is None:
             inputs = [name for name in names if name in opened.inputs]
             types = {name: kind for name, kind in opened.types.items() if name in inputs or name == source.id}

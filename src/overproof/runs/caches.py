@@ -126,6 +126,7 @@ class Caches:
                 f"Option 'teacher.align' is 'rows', and 'data.files.{short[0]}.missing' is 'drop', so that rows of the "
                 f"data may be left out and all later ones be answered wrongly; write the data's id column into both."
             )
+        data, _ = data.in_one_width()
         read = [self.read(data.files[role], role=role) for role in roles]
         return Aligned(
             paths=tuple(map(Path, scorer.answers)),

@@ -51,10 +51,10 @@ def read_roles(
     """
     rows: dict[str, int] = {role: count for role, count in numbers_of(options).items() if count}
     absent = [role for role in options.rows if options.without(role)] + ["test"] * options.cross_validated
-    sets: dict[str, Examples] = {role: _read(options, role, folder, reading) for role in options.files}
+    in_one_width, remarks = options.in_one_width()
+    sets: dict[str, Examples] = {role: _read(in_one_width, role, folder, reading) for role in options.files}
     if tables := [each for each in sets.values() if each.kind == "table"]:
         check_same_columns(tables)
-    remarks: list[str] = []
     for file, source in options.files.items():
         check_numbers(source, sets[file])
         remarks += remarks_on(source, file, sets[file])

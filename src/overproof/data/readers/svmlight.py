@@ -16,11 +16,28 @@ LABEL, QUERY = "label", "qid"
 """The columns beside the features, which are called f and the number that the file gives them."""
 
 
+def largest_feature(path: Path, name: str, max_unpacked_gb: float) -> int:
+    """The largest number of a feature in a file, whose rows have them in rising order; 0 where there is none.
+
+    Args:
+        path: The file, also compressed.
+        name: Name of the file in error messages.
+        max_unpacked_gb: The limit of its bytes.
+
+    Raises:
+        InputError: It has too many bytes.
+    """
+    lines = file_bytes(path, name, max_unpacked_gb).splitlines()
+    last = [words[-1].partition(b":") for line in lines if (words := line.split(b"#")[0].split())]
+    # What is no number is a label without features, or is refused where the file is read.
+    return max((int(number) for number, colon, _ in last if colon and number.isdigit()), default=0)
+
+
 def read_svmlight(path: Path, source: Source, name: str) -> pa.Table:
     """All rows of a file; a feature that a row leaves out is 0.
 
-    Features are called by the number that the file gives them, `f1` to `fD` in files of LIBSVM. D is the largest of the
-    file, which another file of the same data may not reach: `num_features` says it.
+    Features are called by the number that the file gives them, `f1` to `fD` in files of LIBSVM. D is `num_features`, by
+    default the largest of the file.
 
     Args:
         path: The file, also compressed.
