@@ -125,3 +125,18 @@ def test_a_run_that_stopped_while_it_grew_goes_on(content, finished, tmp_path):
     run(larger, tmp_path / "run")
     run(larger, tmp_path / "whole")
     assert (tmp_path / "run/result.json").read_bytes() == (tmp_path / "whole/result.json").read_bytes()
+
+
+def test_the_students_that_are_trained_already_are_told_apart(content, finished, tmp_path):
+    """The run has hard, labelled_only, slam and soft; one row more leaves one student to train."""
+    noted = []
+
+    class Noting(Silent):
+        def note(self, words):
+            noted.append(words())
+
+    shutil.copytree(finished, tmp_path / "grown")
+    larger = experiment_from({**content, "methods": ["slam", "wd"]})
+    Run(experiment=larger, folder=tmp_path / "grown", progress=Noting()).distill()
+    trained = len(list((finished / "students/seed-0").iterdir()))
+    assert noted[-1] == f"Of these students {trained} are trained already; 1 is left to train."

@@ -33,7 +33,7 @@ from pathlib import Path
 from overproof.assessment.assess import Assessment, assess
 from overproof.data import num_bytes
 from overproof.data.options import LARGE_BYTES
-from overproof.data.wording import told_apart
+from overproof.data.wording import counted, told_apart
 from overproof.errors import InputError
 from overproof.evaluation.findings import RunFacts, findings_of
 from overproof.evaluation.judged import JudgedOn
@@ -199,10 +199,15 @@ class Run:
         """Train one student for each method and seed; without a test, also one without each fold of the labels."""
         cells = self.cells()
         left = self.unfinished(cells)
+        done = len(cells) - len(left)
+        # The plan is of the whole run.
+        if done and left and self.caches.folder is None and place()[1] == 1:
+            trained, more = counted(done, "is", "are"), counted(len(left), "is", "are")
+            self.progress.note(lambda: f"Of these students {trained} trained already; {more} left to train.")
         work = Work(what="student", here=self.trains(), elsewhere=lambda: opening_of([self]))
         with self.progress.task("students", len(cells)) as advance:
             for number, cell in enumerate(self.caches.engine.map(work, left)):
-                advance(len(cells) - len(left) + number + 1, str(cell))
+                advance(done + number + 1, str(cell))
         wait_for_all()
 
     @step
