@@ -61,6 +61,11 @@ PLACES: dict[str, dict[str, str]] = {
         "_pixels": "six formats, the limit of Pillow on pixels is an error",
         "ImageFolder.file": "checked to be below the folder",
     },
+    "data/readers/mds.py": {
+        "shards_of": "the name has no folder in it",
+        "read_mds": "a constant beside the file that was found; encodings that run no code",
+        "_unpacked": "so many bytes at most as the index says, below the limit",
+    },
     "data/readers/npz.py": {
         "headers_of": "headers alone",
         "load_arrays": "allow_pickle=False, arrays that are asked for, below the limit",

@@ -1,12 +1,16 @@
 """Columns, types and metadata that data frame libraries and `datasets` write beside what the user meant."""
 
+import io
 import json
+import sys
+from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from overproof.data import Source, from_arrays, pieces, read
 from overproof.data.remarks import check_numbers, remarks_on, remarks_on_frames
@@ -88,16 +92,107 @@ def test_files_with_other_class_names_are_not_read_as_one(tmp_path):
         read(Source(path=hugging_face(tmp_path, ["neg", "pos"], [2, 0]), input="text", label="label"), role="pool")
 
 
-def test_a_folder_of_mds_shards_is_refused_by_its_name(tmp_path):
-    (tmp_path / "index.json").write_text(json.dumps({"version": 2, "shards": [{"format": "mds"}]}))
-    (tmp_path / "shard.00000.mds.zstd").write_bytes(b"\x01\0\0\0")
-    # `StreamingDataset` wants more options and refuses to be listed.
-    words = r"'shard\.00000\.mds\.zstd', a shard of MosaicML Streaming .*: `pq\.write_table\(.*LocalDataset\(local='"
-    with pytest.raises(InputError, match=words):
+# --- MDS
+
+
+def mds_index(folder, encoding="str", **changed):
+    shard = {
+        "version": 2, "format": "mds", "samples": 1, "compression": None, "hashes": [], "size_limit": 2**26,
+        "column_names": ["x"], "column_encodings": [encoding], "column_sizes": [None],
+        "raw_data": {"basename": "shard.00000.mds", "bytes": 4, "hashes": {}}, "zip_data": None,
+    }  # fmt: skip
+    (folder / "index.json").write_text(json.dumps({"version": 2, "shards": [{**shard, **changed}]}))
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"encoding": "pkl"}, "has pickles in column 'x' .* can run code .* not; write the shards again"),
+        ({"encoding": "ndarray:object"}, "has the encoding 'ndarray:object' in column 'x'"),
+        ({"encoding": "json"}, "has the encoding 'json' in column 'x'"),
+        ({"format": "xsv"}, "format 'xsv' of version 2 .*; 'mds' of version 2 is read"),
+        ({"samples": None}, r"index\.json is damaged \(a shard is not described whole\)"),
+        ({"raw_data": {"basename": "../a.mds", "bytes": 4}}, r"names the shard '\.\./a\.mds' .*; a file beside it"),
+        ({"raw_data": {"basename": "b.mds", "bytes": 4}}, r"has no file 'b\.mds', which its index\.json names"),
+    ],
+)
+def test_an_index_of_mds_is_checked_before_a_shard_is_read(tmp_path, monkeypatch, changed, words):
+    monkeypatch.setitem(sys.modules, "streaming", None)
+    mds_index(tmp_path, **changed)
+    shard = tmp_path / "shard.00000.mds"
+    shard.write_bytes(b"never")
+    for path in (tmp_path, shard) if "raw_data" not in changed else (tmp_path,):
+        with pytest.raises(InputError, match=words):
+            read(Source(path=str(path), label="y"), role="pool")
+
+
+def test_mds_shards_without_their_package_are_told_how_they_are_read(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "streaming", None)
+    mds_index(tmp_path)
+    (tmp_path / "shard.00000.mds").write_bytes(b"1234")
+    for path in (tmp_path, tmp_path / "*.mds", tmp_path / "shard.00000.mds"):
+        with pytest.raises(InputError, match=r"pip install mosaicml-streaming to .*LocalDataset\(local='") as refused:
+            read(Source(path=str(path), label="y"), role="pool")
+        assert len(str(refused.value).replace(str(tmp_path), "")) < 350
+    (tmp_path / "index.json").unlink()
+    with pytest.raises(InputError, match=r"has no index\.json beside"):
         read(Source(path=str(tmp_path), label="y"), role="pool")
-    for path in ("*.zstd", "shard.00000.mds.zstd"):
-        with pytest.raises(InputError, match=r"is a shard of MosaicML Streaming .*LocalDataset\(local='"):
-            read(Source(path=str(tmp_path / path), label="y"), role="pool")
+
+
+@pytest.mark.parametrize("compression", [None, "zstd", "gz", "bz2:3"])
+def test_mds_shards_are_read_in_the_order_of_the_index(tmp_path, compression):
+    pytest.importorskip("streaming")
+    from streaming import MDSWriter
+
+    columns = {"text": "str", "n": "int", "x": "float32", "y": "str", "z": "str_decimal"}
+    rows = [
+        {"text": f"Straße {k}" * 30, "n": k - 3, "x": np.float32(k / 4), "y": "ab"[k % 2], "z": Decimal(k) / 8}
+        for k in range(40)
+    ]
+    kept = {"out": str(tmp_path), "columns": columns, "compression": compression, "hashes": ["sha1", "xxh64"]}
+    with MDSWriter(**kept, size_limit=2000) as writer:
+        for row in rows:
+            writer.write(row)
+    assert len(list(tmp_path.glob("*.mds*"))) > 3
+    found = read(Source(path=str(tmp_path), label="y"), role="pool")
+    assert found.inputs.to_pydict() == {name: [row[name] for row in rows] for name in ("n", "text", "x", "z")}
+    assert [found.class_names[k] for k in found.label] == [row["y"] for row in rows]
+    # The shards say themselves what their columns are.
+    index = (tmp_path / "index.json").read_text()
+    (tmp_path / "index.json").write_text(index.replace('"n", "text"', '"text", "n"'))
+    with pytest.raises(InputError, match=r"column_names differ from those of index\.json"):
+        read(Source(path=str(tmp_path), label="y"), role="pool")
+    (tmp_path / "index.json").write_text(index)
+    # A byte of a value that is another one: the checksum tells.
+    shard = sorted(tmp_path.glob("*.mds*"))[1]
+    data = bytearray(shard.read_bytes())
+    data[-3] ^= 1
+    shard.write_bytes(data)
+    with pytest.raises(InputError, match=rf"{shard.name}\) (has another sha1 than|cannot be unpacked|has .* bytes)"):
+        read(Source(path=str(tmp_path), label="y"), role="pool")
+    shard.unlink()
+    with pytest.raises(InputError, match=r"which its index\.json names; copy all shards"):
+        read(Source(path=str(tmp_path), label="y"), role="pool")
+
+
+@pytest.mark.parametrize("encoding", ["png", "jpeg"])
+def test_images_of_mds_shards(tmp_path, encoding):
+    pytest.importorskip("streaming")
+    from streaming import MDSWriter
+
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 3), np.uint8)
+    files = []
+    for image in pixels:
+        file = io.BytesIO()
+        Image.fromarray(image).save(file, encoding)
+        files.append(file.getvalue())
+    with MDSWriter(out=str(tmp_path), columns={"image": encoding, "label": "int"}) as writer:
+        for k, file in enumerate(files):
+            writer.write({"image": file, "label": k % 2})
+    found = read(Source(path=str(tmp_path), label="label"), role="pool")
+    assert found.kind == "image"
+    wanted = np.stack([np.asarray(Image.open(io.BytesIO(file))) for file in files]).transpose(0, 3, 1, 2)
+    np.testing.assert_array_equal(np.asarray(found.inputs), wanted)
 
 
 # --- columns that number the rows

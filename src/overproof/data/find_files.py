@@ -2,12 +2,13 @@
 
 import glob
 import importlib.util
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from overproof.data.source import LABELS_APART, Format, check_format, check_mds, format_of
+from overproof.data.source import LABELS_APART, Format, check_format, format_of
 from overproof.data.wording import listed, nearest
 from overproof.errors import InputError
 
@@ -168,8 +169,13 @@ def _in_folder(folder: Path, name: str) -> list[Path]:
 
         return files_of(folder, name)
     below = list(_below(folder, name, ()))
-    for file in below:
-        check_mds(file, name)
+    shards_below = [file for file in below if format_of(file) == "mds"]
+    if shards_below or _is_mds(folder):
+        from overproof.data.readers.mds import INDEX, shards_of
+
+        if not (folder / INDEX).is_file():
+            raise InputError(f"{name} has no {INDEX} beside its MDS shards; name the folder that holds it.")
+        return shards_of(folder, name)
     files = [file for file in below if format_of(file) is not None]
     shards = {str(file.with_suffix("")) for file in files if file.suffix == ".tar"}
     # Beside a shard, img2dataset writes what it did: a table that also has what could not be downloaded.
@@ -178,6 +184,18 @@ def _in_folder(folder: Path, name: str) -> list[Path]:
     if not files:
         raise InputError(f"{name} is a folder without a readable file; at least one data file or image is needed.")
     return files
+
+
+def _is_mds(folder: Path) -> bool:
+    """Whether a folder has the index of MDS shards, of which none may be there."""
+    index = folder / "index.json"
+    if not index.is_file():
+        return False
+    try:
+        shards = json.loads(index.read_bytes())["shards"]
+        return any(each["format"] == "mds" for each in shards)
+    except (OSError, ValueError, RecursionError, LookupError, TypeError):
+        return False
 
 
 def _below(folder: Path, name: str, above: tuple[Path, ...]) -> Iterator[Path]:

@@ -20,6 +20,7 @@ Format = Literal[
     "svmlight",
     "database",
     "tar",
+    "mds",
     "npz",
     "npy",
     "idx",
@@ -64,8 +65,8 @@ _BY_ENDING: Mapping[str, Format] = {
 _MAY_BE_COMPRESSED = ("csv", "jsonl", "arff", "svmlight", "idx", "tar")
 _FORMATS = (
     "CSV (.csv, .tsv, .dat), JSON (.jsonl, .ndjson, .json), .arff, LIBSVM (.svm, .libsvm) or IDX (-idx3-ubyte), each "
-    "also .gz or .zst, .parquet, Arrow (.arrow, .feather), .sqlite, .duckdb, WebDataset (.tar), .npz, .npy, .mat, "
-    ".h5ad, CIFAR or STL-10 (.bin), or an image (.png, .jpg, .webp, .bmp, .gif, .tiff)"
+    "also .gz or .zst, .parquet, Arrow (.arrow, .feather), .sqlite, .duckdb, WebDataset (.tar), MDS (.mds), .npz, "
+    ".npy, .mat, .h5ad, CIFAR or STL-10 (.bin), or an image (.png, .jpg, .webp, .bmp, .gif, .tiff)"
 )
 
 
@@ -289,31 +290,13 @@ def format_of(path: Path) -> Format | None:
     name = path.name.lower()
     if ".parquet" in name:
         return "parquet"
+    if name.endswith(".mds") or ".mds." in name:
+        return "mds"
     plain = name
     for ending in COMPRESSED:
         plain = plain.removesuffix(ending)
     found = next((format for ending, format in _BY_ENDING.items() if plain.endswith(ending)), None)
     return None if plain != name and found not in _MAY_BE_COMPRESSED else found
-
-
-def check_mds(path: Path, name: str, start: str = "") -> None:
-    """Refuse a shard of MosaicML Streaming, whose rows its own package writes as Parquet.
-
-    Args:
-        path: A file.
-        name: Of the data in error messages.
-        start: Of the sentence; by default that of a folder, which holds the shard.
-
-    Raises:
-        InputError: It is one, with the line that writes its folder.
-    """
-    if path.suffix == ".mds" or ".mds." in path.name:
-        raise InputError(
-            f"{start or f'{name} holds {path.name!r},'} a shard of MosaicML Streaming (MDS), which is not read here; "
-            f"write its rows as Parquet first, with `import pyarrow as pa, pyarrow.parquet as pq` and `from streaming "
-            f"import LocalDataset`: `pq.write_table(pa.Table.from_pylist(list(LocalDataset("
-            f"local={str(path.parent)!r}))), 'rows.parquet')`."
-        )
 
 
 def check_format(path: Path, name: str) -> Format:
@@ -324,6 +307,5 @@ def check_format(path: Path, name: str) -> Format:
     """
     found = format_of(path)
     if found is None:
-        check_mds(path, name, f"{name} is")
         raise InputError(f"{name} has an unknown extension {path.suffix!r}; allowed is {_FORMATS}.")
     return found

@@ -12,6 +12,7 @@ from overproof.data.readers.arrow_files import open_arrow, open_parquet
 from overproof.data.readers.database import read_database
 from overproof.data.readers.json_lines import read_json_lines
 from overproof.data.readers.json_lists import is_json_list
+from overproof.data.readers.mds import read_mds
 from overproof.data.readers.svmlight import read_svmlight
 from overproof.data.readers.text_files import first_lines, read_csv
 from overproof.data.readers.web_dataset import open_tar
@@ -120,7 +121,7 @@ def open_rows(
     """Open a file of rows.
 
     Args:
-        path: CSV, JSON, ARFF, LIBSVM, Parquet, Arrow, SQLite, DuckDB or a shard of WebDataset.
+        path: CSV, JSON, ARFF, LIBSVM, Parquet, Arrow, SQLite, DuckDB or a shard of WebDataset or MDS.
         source: The use of each column.
         name: Name of the file in error messages.
         strings: Columns of a CSV file to read as strings, because another file of the same source has strings there.
@@ -146,6 +147,8 @@ def open_rows(
                 return read_arff(path, source, name)
             case "svmlight":
                 return read_svmlight(path, source, name)
+            case "mds":
+                return read_mds(path, source, name)
             case "database":
                 return read_database(path, source, name)
         return read_json_lines(path, source, name, data)
