@@ -83,7 +83,10 @@ PLACES: dict[str, dict[str, str]] = {
     "deployment/own_module.py": {"add_own_module": "a constant"},
     "deployment/predictions_file.py": {"table_writer": "a field of Arrow, not a path"},
     "deployment/provenance.py": {"student_folder": "a row that the user names, among those that are there"},
-    "deployment/score.py": {"Scorer.__init__": "the graph beside it, without custom operators"},
+    "deployment/score.py": {
+        "": "the file of texts that the user names",
+        "Scorer.__init__": "the graph beside it, without custom operators",
+    },
     "deployment/serving.py": {"need_server": "constants"},
     "deployment/web.py": {"runtime_files": "constants, in the folder that the user names; it is copied, not run"},
     "linear/plot.py": {"plot_imitation": "a quotient of numbers"},

@@ -287,6 +287,23 @@ def test_the_scorer_alone_predicts_as_the_student_does(made, name, tmp_path):
     wanted = student.probs(["so good!", "日本語"]).max(dim=1)
     shown = [f"{CLASSES[place]}\t{value:.4f}" for value, place in zip(*map(torch.Tensor.tolist, wanted), strict=True)]
     assert done.stdout.splitlines() == shown
+    # The same from a file; what is no such file is a sentence.
+    (tmp_path / "lines.txt").write_text(lines, encoding="utf-8")
+    (tmp_path / "latin.txt").write_bytes("déjà vu\n".encode("latin-1"))
+    for arguments, said in (
+        (["lines.txt"], ""),
+        (["gone.txt"], "gone.txt cannot be read (No such file or directory)"),
+        (["latin.txt"], "the texts are not UTF-8"),
+        (["lines.txt", "more.txt"], "2 arguments; give one file"),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-Es", str(tmp_path / "export/score.py"), *arguments], capture_output=True, text=True,
+            cwd=tmp_path, check=False,
+        )  # fmt: skip
+        assert done.stdout.splitlines() == ([] if said else shown)
+        assert said in done.stderr
+        assert "Traceback" not in done.stderr
+        assert done.returncode == (1 if said else 0)
 
 
 @given(

@@ -1,4 +1,4 @@
-"""Classify texts by the model.onnx beside this file: `python score.py < texts.txt`, or `Scorer().probs(["good"])`."""
+"""Classify texts by the model.onnx beside this file: `python score.py texts.txt`, or `Scorer().probs(["good"])`."""
 
 import json
 import sys
@@ -33,7 +33,17 @@ class Scorer:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) > 2:
+        sys.exit(f"score.py: {len(sys.argv) - 1} arguments; give one file with a text in every line, or none and pipe.")
     scorer = Scorer()
-    while lines := list(islice(sys.stdin, 1 if sys.stdin.isatty() else 256)):
-        for row in scorer.probs([line.rstrip("\n") for line in lines]):
-            print(scorer.class_names[row.argmax()], f"{row.max():.4f}", sep="\t")
+    try:
+        source = open(sys.argv[1], encoding="utf-8") if sys.argv[1:] else sys.stdin  # noqa: SIM115  # until the end
+        while lines := list(islice(source, 1 if source.isatty() else 256)):
+            for row in scorer.probs([line.rstrip("\n") for line in lines]):
+                print(scorer.class_names[row.argmax()], f"{row.max():.4f}", sep="\t")
+    except BrokenPipeError:
+        sys.stdout = None  # whoever reads the answers has enough
+    except OSError as error:
+        sys.exit(f"score.py: {sys.argv[-1]} cannot be read ({error.strerror}); give a file with a text in every line.")
+    except UnicodeDecodeError as error:
+        sys.exit(f"score.py: the texts are not UTF-8 ({error}); convert them first.")
