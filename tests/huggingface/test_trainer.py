@@ -200,7 +200,7 @@ def test_answers_are_matched_by_id_or_refused(world, rows, answers):
         r"answers lacks 16 of the 96 rows": (rows, pa.table({"id": range(80), "a": ["cat"] * 80})),
         "answers lacks 1 of the 96 rows, such as id 'r5'": (rows, {k: v for k, v in named.items() if k != "r5"}),
         "answers has 96 ids more than once": (rows, pa.concat_tables([answers[:96], answers[:96]])),
-        "The column 'id' of the data set has 1 ids more than once": ([*rows, rows[0]], answers),
+        "The column 'id' of the data set has 1 id more than once": ([*rows, rows[0]], answers),
         "answers has no column 'id'": (rows, answers.drop_columns(["id"])),
         "answers has the columns 'cat', 'dog' beside 'id'": (rows, answers.drop_columns(["eel"])),
         "answers is a list, which has no ids": (rows, list(named.values())),

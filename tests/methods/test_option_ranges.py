@@ -195,7 +195,7 @@ def test_an_experiment_with_a_number_out_of_range_is_refused(change, words):
     ("group", "options", "words"),
     [
         (TrainOptions, {"labelled_share": 7}, "'labelled_share' is 7; it must be a number in [0, 1] or 'auto'."),
-        (TrainOptions, {"epochs": 0}, "'epochs' is 0: input should be greater than 0."),
+        (TrainOptions, {"epochs": 0}, "'epochs' is 0; it must be a whole number above 0 or 'auto'."),
         (TrainOptions, {"ema": math.nan}, "'ema' is nan; it must be a finite number in [0, 1)."),
         (PeerOptions, {"folds": 1}, "'folds' is 1; it must be a whole number of at least 2 or 'auto'."),
     ],

@@ -37,7 +37,7 @@ def world(seed=0, num_labelled=300, num_pool=3000, num_test=2000):
 
 def accuracy_of(method, parts, **more):
     (inputs, label, probs), (pool, _, pool_probs), (test, truth, _) = parts
-    options = TrainOptions(epochs=6)
+    options = TrainOptions(epochs=6, learning_rate=3e-3)
     found = overproof.distill("linear", pool, pool_probs, inputs, label, probs, method=method, train=options, **more)
     return float((found.student.probs(test).argmax(dim=1).numpy() == truth).mean()), found
 

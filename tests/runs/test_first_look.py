@@ -286,7 +286,7 @@ def test_words_that_are_no_class_are_advised_on_and_lists_in_cells_are_read(tmp_
     rows = [[row[0], "a;b" if i % 5 else "c"] for i, row in enumerate(TEXTS)]
     made = propose([tickets(tmp_path)], Choices(answers=(write(tmp_path / "sets.csv", ["key", "label"], *rows),)))
     assert made.experiment.teacher.vote == "set"
-    assert "120 answers list several classes, such as 'a;b': they are taken for all" in " ".join(made.sentences())
+    assert "120 answers list several classes, such as 'a;b': all of them are taken for" in " ".join(made.sentences())
     assert len(made.roles.for_seed(0).labelled) == 75
 
 

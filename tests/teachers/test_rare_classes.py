@@ -14,6 +14,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC
 
 import overproof
+from overproof.answers.predictions import compress
 from overproof.cross_fitting import FoldModels, folds, held_out_rows
 from overproof.data import Examples, from_arrays
 from overproof.errors import InputError
@@ -96,6 +97,10 @@ def test_distill_with_a_rare_class_gives_a_student_or_a_sentence(estimator, labe
         torch.testing.assert_close(probs.sum(dim=1), torch.ones(len(probs), dtype=torch.float64))
     assert held_out[0, label[0]] == 0
     assert mean[:, label[0]].max() > 0
+    if not compress(mean.float()).names_class.any():
+        with pytest.raises(InputError, match="None of the 20 pool examples has an answer that names a class"):
+            overproof.distill("linear", pool.inputs, estimator, labelled.inputs, label, method="wd")
+        return
     found = overproof.distill(
         "linear", pool.inputs, estimator, labelled.inputs, label, method="wd", train=TrainOptions(epochs=1)
     )

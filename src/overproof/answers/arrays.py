@@ -177,7 +177,7 @@ def given_answers(values: Any, option: str, names: Sequence[str] = ()) -> GivenA
         >>> found.silent.tolist(), found.instead, found.probs[[0, 1, 4]].tolist()
         ([False, False, True, True, False], "None (1), 'unknown' (1)", [[1.0, 0.0], [0.0, 1.0], [0.5, 0.5]])
         >>> found.remarks[0]
-        "answers: 1 answers spell a class otherwise and are read as it: 'No.' as 'no' (1)."
+        "answers: 1 answer spells a class otherwise and is read as it: 'No.' as 'no' (1)."
     """
     answers = answer_array(values) if names else None
     if answers is None:

@@ -17,7 +17,6 @@ from overproof.commands.output.terminal import (
     remarks,
     results,
 )
-from overproof.data.wording import counted
 from overproof.errors import InputError
 
 if TYPE_CHECKING:
@@ -104,6 +103,8 @@ def _show_plans(comparison: "Comparison", folder: Path, as_json: bool, named: se
         console = results()
         for name, each in plans.items():
             console.print(f"{name}: {dict(each.lines())['examples']}. {each.sentence()}", soft_wrap=True)
+        from overproof.data.wording import counted
+
         console.print(f"All {counted(len(plans), 'run')}: {whole.sentence()}", soft_wrap=True)
     check_room(folder, whole.disk_bytes, "This comparison")
 

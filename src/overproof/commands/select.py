@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from overproof.commands.output.terminal import AsJson, Changes, print_json, remarks, results, selector_names
-from overproof.data.wording import counted
 
 
 def select(
@@ -53,4 +52,6 @@ def select(
         results().print(chosen.table())
     if chosen.classes.vanished:
         remarks().print(f"Warning: {chosen.classes.warning()}", soft_wrap=True)
+    from overproof.data.wording import counted
+
     remarks().print(f"{counted(len(chosen.rows), 'row')} in {file}.", soft_wrap=True)

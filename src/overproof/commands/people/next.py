@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from overproof.commands.output.terminal import AllowImport, AsJson, Between, Folder, OfSeed, print_json, remarks
-from overproof.data.wording import counted
 from overproof.errors import InputError
 
 
@@ -99,6 +98,7 @@ def _for_people(
     allow_import: list[str],
     as_json: bool,
 ) -> None:
+    from overproof.data.wording import counted
     from overproof.runs.people.disagreements import disagreements, pair, write_disagreements
     from overproof.runs.people.sampling import write_drawn
     from overproof.runs.pipeline import open_run
@@ -135,6 +135,7 @@ def _for_teacher(
     allow_import: list[str],
     as_json: bool,
 ) -> None:
+    from overproof.data.wording import counted
     from overproof.deployment.provenance import chosen_student
     from overproof.runs.asking.next_rows import draw_next, write_next
     from overproof.runs.people.to_label import check_to_label
