@@ -14,7 +14,7 @@ from sklearn.compose import make_column_transformer
 from sklearn.dummy import DummyClassifier
 from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GridSearchCV, KFold
+from sklearn.model_selection import GridSearchCV, KFold, StratifiedKFold
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
@@ -151,10 +151,23 @@ def test_only_labelled_rows_are_scored_and_each_content_in_one_fold(world, y):
         assert not set(patients[fitted]) & set(patients[scored]) - set(patients[y < 0])
 
 
-def test_a_plain_cross_validation_is_refused(world, y):
+def test_a_plain_cross_validation_scores_the_labelled_rows(world, y):
+    inputs = world[0]
     search = GridSearchCV(quick(LogisticRegression()), {"method": ["soft"]}, cv=3, error_score="raise")
-    with pytest.raises(InputError, match=r"unlabelled rows, which cannot be scored.*LabelledFolds"):
-        search.fit(world[0], y)
+    with pytest.warns(UserWarning, match=r"[0-9]+ of 80 rows in y have no label and are not scored.*LabelledFolds"):
+        search.fit(inputs, y)
+    scores = []
+    for fitted, scored in StratifiedKFold(3).split(inputs, y):
+        labelled = scored[y[scored] >= 0]
+        scores.append(quick(LogisticRegression()).fit(inputs[fitted], y[fitted]).score(inputs[labelled], y[labelled]))
+    assert search.cv_results_["mean_test_score"][0] == pytest.approx(np.mean(scores))
+    fitted, weight = quick(LogisticRegression()).fit(inputs, y), np.arange(240.0)
+    known = y >= 0
+    with pytest.warns(UserWarning, match="not scored"):
+        weighted = fitted.score(inputs, y, sample_weight=weight)
+    assert weighted == fitted.score(inputs[known], y[known], sample_weight=weight[known])
+    with pytest.raises(ValueError, match="score: y has no label"):
+        fitted.score(inputs, np.full(240, -1))
     # The labelled rows come first: the second training set of a plain KFold has none.
     search = GridSearchCV(quick(LogisticRegression()), {"method": ["soft"]}, cv=KFold(2), error_score="raise")
     for unknown in (-1, None, np.nan, ""):

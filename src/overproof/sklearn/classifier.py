@@ -11,6 +11,7 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.metrics import accuracy_score
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_consistent_length, check_is_fitted, validate_data
 from torch import nn
@@ -221,23 +222,31 @@ class DistilledClassifier(ClassifierMixin, BaseEstimator):
         return self.student_.predict_proba(inputs)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """The accuracy on labelled rows.
+        """The accuracy on the rows that have a label.
+
+        Rows without one are left out, and a warning says how many: plain folds, such as `cv=3`, hold some. Copies of a
+        row may then be in the training set and be scored too; `LabelledFolds` keeps them together.
 
         Args:
             X: N rows that it was not fitted on.
-            y: [N], their classes.
+            y: [N], their classes; -1, None or NaN where the label is unknown.
             sample_weight: [N], how much each row counts.
 
         Raises:
-            InputError: A row has no label: no error rate can be said of it.
+            ValueError: No row has a label.
         """
-        unknown = int((~target_of(y, "score").known).sum())
-        if unknown:
-            raise InputError(
-                f"y has {unknown} unlabelled rows, which cannot be scored; in a search or cross-validation give "
-                f"cv={FOLDS}, which leaves them in the training sets."
-            )
-        return float(super().score(X, y, sample_weight))
+        known = target_of(y, "score").known
+        if known.all():
+            return float(super().score(X, y, sample_weight))
+        warnings.warn(
+            f"{int((~known).sum())} of {len(known)} rows in y have no label and are not scored; in a search or "
+            f"cross-validation cv={FOLDS} puts labelled rows alone into the folds.",
+            UserWarning,
+            stacklevel=2,
+        )
+        check_consistent_length(X, y, sample_weight)
+        weight = None if sample_weight is None else np.asarray(sample_weight)[known]
+        return float(accuracy_score(label_array(y)[known], self.predict(X)[known], sample_weight=weight))
 
     def _reads_columns(self) -> bool:
         return bool(self.student_.kind == "table" and self._as_given)

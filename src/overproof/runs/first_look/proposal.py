@@ -1,10 +1,11 @@
 """The experiment that files suggest: roles, columns, rows and teacher, with what was understood in sentences."""
 
 import math
+import re
 import shlex
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from overproof.runs.first_look.files import FileFacts, folders_of, look_at, role
 from overproof.runs.first_look.sources import Choices, Said, options_of_others, options_of_rows
 from overproof.runs.first_look.uses import uses
 from overproof.runs.first_look.warts import with_answers
+from overproof.runs.first_look.written import quoted
 from overproof.runs.preflight import preflight
 from overproof.runs.read_roles import read_roles
 from overproof.runs.roles import Roles
@@ -36,7 +38,8 @@ NUM_TEST = 1000
 points, for one training instead of six. Fewer labelled rows are cross-validated."""
 
 
-_HERE = "(Here: --set data.files.all.OPTION=VALUE.)"
+_WRITTEN = re.compile(r"`([a-z_]+): ([^`]+)`")
+"""An option of a source, as the messages about files write it."""
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
@@ -190,8 +193,17 @@ def _known(file: FileFacts, options: Mapping[str, Any]) -> tuple[int, int]:
     try:
         index = read(_source(options), role="data").label
     except InputError as error:
-        raise InputError(f"{error} {_HERE}") from None
+        raise _typed_here(error, "all") from None
     return int((index >= 0).sum()), int((index < 0).sum())
+
+
+def _typed_here(error: InputError, role: str) -> InputError:
+    """The same with what is typed in this command, where there is no experiment file yet to write an option into."""
+    options = [
+        (key, value) for key, value in _WRITTEN.findall(str(error)) if key in {each.name for each in fields(Source)}
+    ]
+    typed = [f"--set {quoted(f'data.files.{role}.{key}={value}')}" for key, value in dict.fromkeys(options)]
+    return InputError(f"{error} (Here: {' or '.join(typed) or f'--set data.files.{role}.OPTION=VALUE'}.)")
 
 
 def _with_rows(made: Proposal) -> None:
@@ -203,7 +215,7 @@ def _with_rows(made: Proposal) -> None:
     try:
         examples = read(source, role=role)
     except InputError as error:
-        raise InputError(f"{error} {_HERE.replace('all', role)}") from None
+        raise _typed_here(error, role) from None
     known = examples.take(np.flatnonzero(np.asarray(examples.label >= 0)))
     if numbering := [name for name in row_numbers(examples) if name not in source.ignore]:
         options["ignore"] = [*options.get("ignore", ()), *numbering]

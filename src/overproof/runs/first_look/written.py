@@ -1,5 +1,6 @@
 """An experiment as a short YAML file with comments."""
 
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -49,6 +50,16 @@ def _flow(value: Any) -> str:
     return text.removesuffix("\n").removesuffix("\n...")
 
 
+def quoted(word: str) -> str:
+    """A word for a shell, in double quotes where these are enough: values in YAML often hold single ones.
+
+    Example:
+        >>> print(quoted("tickets.csv"), quoted("a b"), quoted("unlabelled=['NA']"))
+        tickets.csv 'a b' "unlabelled=['NA']"
+    """
+    return f'"{word}"' if "'" in word and not re.search(r'["$`\\!]', word) else shlex.quote(word)
+
+
 def typed(command: str, data: Sequence[str], choices: Choices) -> str:
     """The command line of these choices.
 
@@ -67,7 +78,7 @@ def typed(command: str, data: Sequence[str], choices: Choices) -> str:
     words += [] if choices.query is None else ["--query", choices.query]
     words += [word for path in choices.answers for word in ("--answers", path)]
     words += [word for change in choices.changes for word in ("--set", change)]
-    return shlex.join(words)
+    return " ".join(quoted(each) for each in words)
 
 
 def typed_option(path: str, value: Any) -> str:
@@ -81,4 +92,4 @@ def typed_option(path: str, value: Any) -> str:
         >>> typed_option("teacher.aliases", {"a; b": "bill"}), typed_option("teacher.vote", "set")
         ("--set 'teacher.aliases={a; b: bill}'", '--set teacher.vote=set')
     """
-    return shlex.join(["--set", f"{path}={_flow(value)}"])
+    return f"--set {quoted(f'{path}={_flow(value)}')}"
