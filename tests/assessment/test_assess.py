@@ -216,6 +216,11 @@ def test_peer_rounds_are_recommended_exactly_where_the_features_add_information(
     assert other.yaml == "methods: [{method: slam, name: slam_rounds, rounds: 3}]"
     assert other.log_losses["both"] < min(other.log_losses["teacher"], other.log_losses["labels alone"])
     assert same.recommendation == "hard"
+    # Class names are probabilities of 1: an error has an infinite log-loss, which no clipped number stands for.
+    named = torch.nn.functional.one_hot(teacher.argmax(dim=1), 2).to(teacher.dtype)
+    assert assess(label[few], named[few], named[300:], class_names=names).log_losses == {}
+    plain = assess(label[few], teacher[few], teacher[300:], class_names=names).log_losses["teacher"]
+    assert plain == pytest.approx(float(-teacher[few].gather(1, label[few, None]).log().mean()))
     sure = Estimate(mean=1.0, low=0.96, high=1.0)
     assert recommend(sure, sure, None, None, 0.5)[0] == "hard"
     assert "right on every labelled example" in recommend(sure, sure, None, None, 0.5)[1]

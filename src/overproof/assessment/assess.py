@@ -77,7 +77,8 @@ class Assessment:
             all margins are equal, that the named classes have (permutations).
         labels_alone: Accuracy of a linear probe on the student's features, cross-validated; None without features.
         alone_where_wrong: The same, where the teacher is wrong.
-        log_losses: Of the teacher, the probe, and both stacked, out of fold, in nats.
+        log_losses: Of the teacher, the probe, and both stacked, out of fold, in nats; without a probe of the teacher,
+            as it answered, unless it is infinite.
         both_gain: Log-loss of the better of the two less that of both stacked, in nats, with its interval.
         ceiling: Accuracy of teacher and probe stacked, out of fold. It reads the teacher's answer to the row itself,
             which no student has: expect less of a student.

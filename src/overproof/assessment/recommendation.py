@@ -23,7 +23,7 @@ class ProbeComparison:
     """The linear probe compared with the teacher on the labelled examples; without a probe only the teacher's loss.
 
     Args:
-        losses: Log-losses by name: `teacher`, and with a probe `labels alone` and `both` (stacked).
+        losses: Log-losses by name: `teacher` unless infinite, and with a probe `labels alone` and `both` (stacked).
         alone: Accuracy of the probe.
         where_wrong: Accuracy of the probe where the teacher is wrong.
         gain: Log-loss of the better of the two less that of both stacked, in nats.
@@ -52,7 +52,9 @@ def compare_with_probe(
         repeats: Of the examples, all of different content; groups are in one fold, and intervals count them.
     """
     if probe_probs is None:
-        return ProbeComparison(losses={"teacher": float(log_loss(teacher_probs, labels).mean())})
+        # Where a class that is true has probability 0, as with class names, the log-loss is infinite.
+        finite = bool((teacher_probs.gather(1, labels.long()[:, None]) > 0).all())
+        return ProbeComparison(losses={"teacher": float(log_loss(teacher_probs, labels).mean())} if finite else {})
     right, alone_right = teacher_probs.argmax(dim=1) == labels, probe_probs.argmax(dim=1) == labels
     repeats = Repeats.none(len(labels)) if repeats is None else repeats
     both = stacked_out_of_fold([teacher_probs, probe_probs], labels, seed=seed, repeats=repeats)

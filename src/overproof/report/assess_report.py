@@ -66,8 +66,9 @@ def _facts(assessment: Assessment) -> list[tuple[str, str, str]]:
             (f"truth among {k}", f"{share:.1%}", "likeliest class" if k == 1 else "likeliest classes")
             for k, share in assessment.coverage.items()
         ]
-    losses = ", ".join(f"{name} {loss:.3f}" for name, loss in assessment.log_losses.items())
-    facts.append(("log-loss", losses, "nats, out of fold" if len(assessment.log_losses) > 1 else "nats"))
+    if assessment.log_losses:
+        losses = ", ".join(f"{name} {loss:.3f}" for name, loss in assessment.log_losses.items())
+        facts.append(("log-loss", losses, "nats, out of fold" if len(assessment.log_losses) > 1 else "nats"))
     alike = "differ" if assessment.drift < DRIFT_LEVEL else "look alike"
     facts.append(("pool and labels", alike, f"by the teacher's {assessment.goes_by}, p = {assessment.drift:.2g}"))
     repeated = ", ".join(f"{count} {role}" for role, count in assessment.repeated.items() if count)

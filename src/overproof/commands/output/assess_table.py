@@ -40,8 +40,9 @@ def page(assessment: Assessment) -> RenderableType:
     if assessment.reliability:
         side = "overconfident" if assessment.temperature > 1 else "underconfident"
         facts.add_row("calibration", f"error {assessment.ece:.1%}", f"{side}: temperature {assessment.temperature:.2f}")
-    losses = ", ".join(f"{name} {loss:.3f}" for name, loss in assessment.log_losses.items())
-    facts.add_row("log-loss", losses, "nats, out of fold" if len(assessment.log_losses) > 1 else "nats")
+    if assessment.log_losses:
+        losses = ", ".join(f"{name} {loss:.3f}" for name, loss in assessment.log_losses.items())
+        facts.add_row("log-loss", losses, "nats, out of fold" if len(assessment.log_losses) > 1 else "nats")
     if len(assessment.coverage) > 1:
         coverage = ", ".join(f"{share:.1%} in {k}" for k, share in assessment.coverage.items())
         facts.add_row("truth among", coverage, "likeliest classes")
