@@ -44,8 +44,8 @@ def cluster_of(num_nodes: int) -> Iterator[dict[str, str]]:
         return
     from ray.cluster_utils import Cluster
 
-    # A node of a busy machine is slow to answer, and not dead.
-    patient = {"health_check_timeout_ms": 120_000}
+    # A node of a busy machine is slow to answer, and not dead. Ray gives workers the least of its processors else.
+    patient = {"health_check_timeout_ms": 120_000, "worker_niceness": 0}
     head = {"num_cpus": 1, "include_dashboard": False, "_system_config": patient}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     try:

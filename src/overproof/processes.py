@@ -68,11 +68,13 @@ class Work(Generic[Item, Result]):
         here: The function in this process.
         elsewhere: Called in this process, where others shall compute: gives what makes the same function in another
             process, once for all items there. That, the items and the results can be pickled.
+        device: What the function computes on, as `train.device`: "auto" is a GPU where there is one.
     """
 
     what: str
     here: Callable[[Item], Result]
     elsewhere: Callable[[], Callable[[], Callable[[Item], Result]]]
+    device: str = "auto"
 
 
 @runtime_checkable

@@ -213,6 +213,7 @@ def test_the_options_of_the_command_are_these():
         "--out",
         "--budget",
         "--quota",
+        "--on",
         "--teacher",
         "--set",
         "--json",

@@ -1,6 +1,6 @@
 """The same bytes from a Ray cluster of two nodes as from the plain loop, also where processes and nodes are killed.
 
-One cluster for all: it is started once, and a test of many parts shares it.
+The short tests share one cluster, which is started once; those of several clusters are slow.
 """
 
 import importlib
@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,51 +20,32 @@ import numpy as np
 import psutil
 import pyarrow as pa
 import pyarrow.csv
+import pyarrow.parquet as pq
 import pytest
 import torch
 
+from overproof.answers.ask import answer
 from overproof.api import run
 from overproof.commands.main import main
 from overproof.data import Source
+from overproof.deployment.annotate import pool_probs
 from overproof.errors import ClusterError, InputError
 from overproof.models import load_student
 from overproof.processes import HERE, Engine, Work
 from overproof.runs.comparison import compare, load_comparison
 from overproof.runs.experiment import load
+from overproof.runs.pipeline import open_run
+from overproof.runs.selection import selector_of, write_selection
 from overproof.scale import engine_on, on_ray
 from overproof.scale.worker import machine
+from overproof.storage.shard import StoreKey
 from overproof.synthetic import blobs
+from tests.scale.clusters import check_same, cluster_of, ends_within
 
 predicting = importlib.import_module("overproof.deployment.predict")
 NAMES = np.array(["red", "green", "blue"])
 NUM_ROWS = 9000
 """Of the file: three shards of answers."""
-
-
-@contextmanager
-def cluster_of(num_nodes: int) -> Iterator[Any]:
-    """A cluster of nodes with two processors each, at the address in RAY_ADDRESS."""
-    pytest.importorskip("ray", reason="ray is not installed: pip install -c constraints.txt 'overproof[ray]'")
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    from ray.cluster_utils import Cluster
-
-    former, handler = os.environ.get("RAY_ADDRESS"), signal.getsignal(signal.SIGTERM)
-    # A node of a busy machine is slow to answer, and not dead.
-    patient = {"health_check_timeout_ms": 120_000}
-    head = {"num_cpus": 2, "include_dashboard": False, "_system_config": patient}
-    started = Cluster(initialize_head=True, head_node_args=head)
-    try:
-        for _ in range(num_nodes - 1):
-            started.add_node(num_cpus=2)
-        # What starts a node in this process sets one of its own.
-        signal.signal(signal.SIGTERM, handler)
-        os.environ["RAY_ADDRESS"] = started.address
-        yield started
-    finally:
-        started.shutdown()
-        os.environ.pop("RAY_ADDRESS", None)
-        if former is not None:
-            os.environ["RAY_ADDRESS"] = former
 
 
 @pytest.fixture(scope="module")
@@ -92,21 +73,6 @@ def given(tmp_path_factory) -> Path:
     del several["compare"]
     (folder / "label.yaml").write_text(json.dumps(several))
     return folder
-
-
-def folder_bytes(folder: Path) -> dict[str, bytes]:
-    """All files of a folder but those that tell the time, and the locks."""
-    timed = ("log.txt", "costs.jsonl", "report.html", ".lock")
-    files = (path for path in folder.rglob("*") if path.is_file() and path.name not in timed)
-    return {str(path.relative_to(folder)): path.read_bytes() for path in files}
-
-
-def check_same(one: Path, other: Path) -> None:
-    """Check that two folders hold the same files, byte for byte."""
-    first, second = folder_bytes(one), folder_bytes(other)
-    assert first.keys() == second.keys()
-    assert [name for name in first if first[name] != second[name]] == []
-    assert len(first) > 5
 
 
 def work_of(function: Callable[[Any], Any], opened: Callable[[], object] = lambda: None) -> Work[Any, Any]:
@@ -187,39 +153,68 @@ def check_refusals(engine: Engine, monkeypatch) -> None:
         list(large.map(work, [1]))
 
 
-@contextmanager
-def ends_within(seconds: int) -> Iterator[None]:
-    """A cluster that nothing answers ends the test, and does not hold up the suite."""
-
-    def too_late(*_: object) -> None:
-        raise TimeoutError(f"the cluster has not answered for {seconds} seconds")
-
-    former = signal.signal(signal.SIGALRM, too_late)
-    signal.alarm(seconds)
-    try:
-        yield
-    finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, former)
+@pytest.fixture(scope="module")
+def two_nodes() -> Iterator[Engine]:
+    """An engine of two nodes with a processor each, so that few processes import everything."""
+    with ends_within(300), cluster_of(2, num_cpus=1), engine_on("ray") as engine:
+        yield engine
 
 
-@pytest.mark.parametrize("part", ["short", pytest.param("long", marks=pytest.mark.slow)])
-def test_two_nodes_give_the_bytes_of_the_plain_loop(given, tmp_path, monkeypatch, subtests, part):
+def test_two_nodes_give_the_bytes_of_the_plain_loop(given, two_nodes, tmp_path, subtests):
+    # Ray's own handler would end a command with exit code 15.
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    with subtests.test("order and errors"):
+        (tmp_path / "opened").mkdir()
+        check_order_and_errors(two_nodes, tmp_path / "opened")
+    with subtests.test("a killed process"):
+        check_a_killed_process(two_nodes, tmp_path)
+    with subtests.test("compare"):
+        compare(load_comparison(given / "compare.yaml"), tmp_path / "compared", engine=two_nodes)
+        check_same(given / "compared", tmp_path / "compared")
+    with subtests.test("select"):
+        check_select(given, two_nodes, tmp_path)
+    with subtests.test("annotate"):
+        check_annotate(given, two_nodes)
+
+
+def check_select(given: Path, engine: Engine, folder: Path) -> None:
+    """Check that the shards of a store that are read elsewhere give the same file."""
+    random = torch.Generator().manual_seed(0)
+    probs = torch.randn(700, 3, generator=random, dtype=torch.float64).softmax(1)
+    ids, key = (
+        np.frombuffer(np.random.default_rng(0).bytes(16 * 700), "V16"),
+        StoreKey(teacher="t", data="d", transform="none", code="1"),
+    )
+    answer(folder / "store", ids, key, tuple(NAMES), lambda rows: probs[rows], rows_per_shard=100)
+    for rule, options in (("confident", {"budget": 100}), ("per_class", {"quota": 0.25}), ("adaptive", {})):
+        rows = []
+        for name, each in (("here", HERE), ("there", engine)):
+            rule_of = selector_of(rule, {**options, **({"confidence": 0.5} if rule == "adaptive" else {})})
+            write_selection(folder / "store", rule_of, folder / f"{name}.parquet", engine=each)
+            rows.append((folder / f"{name}.parquet").read_bytes())
+        assert rows[0] == rows[1]
+
+
+def check_annotate(given: Path, engine: Engine) -> None:
+    """Check that the probabilities by which a pool is labelled are those of this process."""
+    folder = given / "compared/labels-40"
+    pools = []
+    for each in (HERE, engine):
+        work = open_run(folder, engine=each)
+        work.begin()
+        saved = folder / "students/seed-0/wd"
+        pools.append(pool_probs(work, 0, saved, work.seed_roles(0).pool, "both"))
+    assert torch.equal(*pools)
+
+
+@pytest.mark.slow
+def test_two_processors_a_node(given, tmp_path, monkeypatch, subtests):
     with ends_within(600), cluster_of(2), engine_on("ray") as engine:
-        # Ray's own handler would end a command with exit code 15.
-        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-        with subtests.test("order and errors"):
-            (tmp_path / "opened").mkdir()
-            check_order_and_errors(engine, tmp_path / "opened")
-        with subtests.test("a killed process"):
-            check_a_killed_process(engine, tmp_path)
+        with subtests.test("refusals"):
+            check_refusals(engine, monkeypatch)
         with subtests.test("compare"):
             compare(load_comparison(given / "compare.yaml"), tmp_path / "compared", engine=engine)
             check_same(given / "compared", tmp_path / "compared")
-        if part == "short":
-            return
-        with subtests.test("refusals"):
-            check_refusals(engine, monkeypatch)
         with subtests.test("predict"):
             monkeypatch.setattr("overproof.deployment.input_pieces.MAX_ROWS", 2000)
             saved = given / "compared/labels-40/students/seed-0/wd"
@@ -233,8 +228,9 @@ def test_two_nodes_give_the_bytes_of_the_plain_loop(given, tmp_path, monkeypatch
             assert (tmp_path / "here.parquet").read_bytes() == (tmp_path / "there.parquet").read_bytes()
         with subtests.test("run"):
             for name, each in (("here", HERE), ("there", engine)):
-                run(load(given / "label.yaml"), tmp_path / name, engine=each)
-            assert len(list((tmp_path / "here/labels/seed-0/pool").glob("*.parquet"))) == 3
+                # Not beside each other: a run finds there what its teacher has answered.
+                run(load(given / "label.yaml"), tmp_path / name / "run", engine=each)
+            assert len(list((tmp_path / "here/run/labels/seed-0/pool").glob("*.parquet"))) == 3
             check_same(tmp_path / "here", tmp_path / "there")
 
 
@@ -323,8 +319,8 @@ def test_what_is_killed_is_computed_elsewhere(what, given, rounds, tmp_path, mon
             check_same(given / "compared", tmp_path / "compared")
             check_killed()
         with subtests.test("label"):
-            run(load(given / "label.yaml"), tmp_path / "here")
-            run(load(given / "label.yaml"), tmp_path / "there", engine=engine)
+            run(load(given / "label.yaml"), tmp_path / "here/run")
+            run(load(given / "label.yaml"), tmp_path / "there/run", engine=engine)
             check_same(tmp_path / "here", tmp_path / "there")
             check_killed()
         with subtests.test("predict"):
@@ -358,3 +354,83 @@ def test_a_command_that_is_ended_goes_on(number, code, given, tmp_path):
             time.sleep(0.2)
         subprocess.run([*command, "--on", "ray", "--quiet"], check=True, stdout=subprocess.DEVNULL)
     check_same(given / "compared", tmp_path / "c")
+
+
+# --- a cluster that is killed whole, and another one
+
+
+def kill_whole(cluster: Any) -> None:
+    """kill -9 of every process of a cluster, the head's as well, without a word to any of them."""
+    found = []
+    for node in cluster.list_all_nodes():
+        for each in (info for group in node.all_processes.values() for info in group):
+            with suppress(psutil.Error):
+                process = psutil.Process(each.process.pid)
+                found += [process, *process.children(recursive=True)]
+    for each in found:
+        with suppress(psutil.Error):
+            each.kill()
+
+
+def many_shards(given: Path, folder: Path) -> Path:
+    """An experiment with so many shards that they are not all computed before the first one is stored."""
+    world = blobs(num_examples=60_000, num_classes=3, seed=1)
+    columns = {f"x{i}": pa.array(column) for i, column in enumerate(world.inputs.T.numpy())}
+    columns |= {"colour": pa.array(NAMES[world.label.numpy()]), "key": pa.array(np.arange(60_000).astype(str))}
+    pq.write_table(pa.table(columns), folder / "many.parquet")
+    content = json.loads((given / "label.yaml").read_text())
+    content["data"]["files"]["all"]["path"] = str(folder / "many.parquet")
+    content["data"]["rows"] = {"labelled": 40, "pool": 59_000, "test": 100}
+    (folder / "many.yaml").write_text(json.dumps(content))
+    return folder / "many.yaml"
+
+
+@pytest.mark.parametrize(
+    ("command", "part", "num_nodes"),
+    [
+        ("label", "*.parquet", 1),
+        pytest.param("compare", "row.json", 2, marks=pytest.mark.slow),
+    ],
+)
+def test_a_command_goes_on_with_another_cluster(command, part, num_nodes, given, tmp_path):
+    file = given / "compare.yaml" if command == "compare" else many_shards(given, tmp_path)
+    # A pause after every shard, so that the kill does not come too late; results that wait were computed before.
+    slowed = (
+        "import sys, time; from overproof.storage import store; from overproof.commands.main import main\n"
+        "write = store.write_bytes; store.write_bytes = lambda *a: (write(*a), time.sleep(0.1))\n"
+        "main(sys.argv[1:])"
+    )
+    line = [sys.executable, "-c", slowed, command, str(file), "--quiet", "--out"]
+    subprocess.run([*line, str(tmp_path / "here/run")], check=True, stdout=subprocess.DEVNULL)
+    line += [str(tmp_path / "there/run"), "--on", "ray"]
+    with ends_within(300):
+        with cluster_of(num_nodes, 1) as cluster:
+            begun = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            while not list((tmp_path / "there").rglob(part)):
+                assert begun.poll() is None
+                time.sleep(0.002)
+            # It must not finish while the processes are listed.
+            begun.send_signal(signal.SIGSTOP)
+            kill_whole(cluster)
+            begun.send_signal(signal.SIGCONT)
+            # Ray ends a process that has looked for its head in vain.
+            assert begun.wait(timeout=200) == 1
+        with cluster_of(num_nodes, 1):
+            subprocess.run(line, check=True, stdout=subprocess.DEVNULL)
+    check_same(tmp_path / "here/run", tmp_path / "there/run")
+
+
+# Ray leaves the files of the server's output open.
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_the_cluster_behind_a_client_server(given, tmp_path):
+    pytest.importorskip("grpc", reason="ray:// needs grpcio: pip install -c constraints.txt 'overproof[ray]'")
+    port = 10_000 + os.getpid() % 20_000
+    with ends_within(300), cluster_of(2, ray_client_server_port=port):
+        del os.environ["RAY_ADDRESS"]
+        with engine_on(f"ray://127.0.0.1:{port}") as engine:
+            (tmp_path / "opened").mkdir()
+            check_order_and_errors(engine, tmp_path / "opened")
+            check_a_killed_process(engine, tmp_path)
+            compare(load_comparison(given / "compare.yaml"), tmp_path / "compared", engine=engine)
+    check_same(given / "compared", tmp_path / "compared")

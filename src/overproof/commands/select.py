@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from overproof.commands.output.terminal import AsJson, Changes, print_json, remarks, results, selector_names
+from overproof.commands.output.terminal import AsJson, Changes, On, print_json, remarks, results, selector_names
 
 
 def select(
@@ -31,6 +31,7 @@ def select(
         str, typer.Option(help="Reject stored answers unless the key of their teacher contains this text.")
     ] = "",
     change: Changes = [],  # noqa: B006
+    on: On = None,
     as_json: AsJson = False,
 ) -> None:
     """Select examples from a pool by the teacher's answers alone; the output has id, row, class and score.
@@ -42,10 +43,13 @@ def select(
     """
     from overproof.runs.changes import changed
     from overproof.runs.selection import selector_of, write_selection
+    from overproof.scale import engine_on
 
     named = {"budget": budget, "quota": quota}
     options = {name: int(value) if value.is_integer() else value for name, value in named.items() if value is not None}
-    chosen = write_selection(source, selector_of(rule, changed(options, change)), file, teacher=teacher)
+    selector = selector_of(rule, changed(options, change))
+    with engine_on(on) as engine:
+        chosen = write_selection(source, selector, file, teacher=teacher, engine=engine)
     if as_json:
         print_json({**chosen.described(), "file": str(file)})
     else:
@@ -54,4 +58,4 @@ def select(
         remarks().print(f"Warning: {chosen.classes.warning()}", soft_wrap=True)
     from overproof.data.wording import counted
 
-    remarks().print(f"{counted(len(chosen.rows), 'row')} in {file}.", soft_wrap=True)
+    remarks().print(f"{counted(len(chosen.chosen), 'row')} in {file}.", soft_wrap=True)

@@ -263,7 +263,8 @@ def pool_probs(run: Run, seed: int, folder: Path, pool: Examples, by: By) -> Flo
     found = []
     with allowing(run.allow_import):
         if by != "teacher":
-            found.append(probs_of(folder, pool).double())
+            engine, named = run.caches.engine, run.allow_import
+            found.append(probs_of(folder, pool, engine=engine, allow_import=named).double())
         if by != "student":
             found.append(run.teacher.for_seed(seed)["pool"].probs().double())
     return torch.stack(found).mean(dim=0)

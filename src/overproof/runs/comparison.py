@@ -268,7 +268,8 @@ def _train_all(runs: Sequence[Run], progress: Progress) -> None:
             run = replace(each)
             run.label()
             left += run.unfinished(run.cells())
-        work = Work(what="student", here=lambda cell: cell, elsewhere=lambda: opening_of(runs))
+        device = runs[0].experiment.train.device
+        work = Work(what="student", here=lambda cell: cell, elsewhere=lambda: opening_of(runs), device=device)
         with progress.task("students", len(left)) as advance:
             for number, cell in enumerate(engine.map(work, left)):
                 advance(number + 1, f"{cell.run}: {cell}")

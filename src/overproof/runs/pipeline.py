@@ -204,7 +204,8 @@ class Run:
         if done and left and self.caches.folder is None and place()[1] == 1:
             trained, more = counted(done, "is", "are"), counted(len(left), "is", "are")
             self.progress.note(lambda: f"Of these students {trained} trained already; {more} left to train.")
-        work = Work(what="student", here=self.trains(), elsewhere=lambda: opening_of([self]))
+        device = self.experiment.train.device
+        work = Work(what="student", here=self.trains(), elsewhere=lambda: opening_of([self]), device=device)
         with self.progress.task("students", len(cells)) as advance:
             for number, cell in enumerate(self.caches.engine.map(work, left)):
                 advance(done + number + 1, str(cell))

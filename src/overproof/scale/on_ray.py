@@ -40,10 +40,12 @@ class OnRay:
     Args:
         ray: The module.
         threads: How many threads, and processors, a task has: as many as the same work would have in this process.
+        gpu: Whether this process has a GPU: then a task has one too, but where its work is for processors.
     """
 
     ray: Any
     threads: int
+    gpu: bool = False
     remote: bool = True
 
     def map(self, work: Work[Item, Result], items: Iterable[Item]) -> Iterator[Result]:
@@ -56,12 +58,15 @@ class OnRay:
         ray = self.ray
         # In a list, so that a worker gets the reference, and reads the opening where it has not opened it yet.
         number, opened = f"{os.getpid()}-{time.time_ns()}-{next(_numbers)}", list[Any]()
-        task = ray.remote(computed).options(num_cpus=self.threads, max_retries=RETRIES, name=f"overproof {work.what}")
+        gpus = int(self.gpu and work.device != "cpu")
+        task = ray.remote(computed).options(
+            num_cpus=self.threads, num_gpus=gpus, max_retries=RETRIES, name=f"overproof {work.what}"
+        )
         waiting, unfinished, stopped = deque[Any](), set[Any](), list[BaseException | None]()
         source = iter(items)
         try:
             while True:
-                room = self.room()
+                room = self.room(gpus)
                 while not stopped and len(unfinished) < UNFINISHED * room and len(waiting) < UNREAD * room:
                     try:
                         item = next(source)
@@ -93,16 +98,25 @@ class OnRay:
         make = work.elsewhere()
         return Opening(number=number, make=make, folder=os.getcwd(), threads=self.threads, machine=machine())
 
-    def room(self) -> int:
+    def room(self, gpus: int = 0) -> int:
         """How many tasks the cluster can do at once, as it is now.
 
+        Args:
+            gpus: How many a task has.
+
         Raises:
-            ClusterError: No node has as many processors as a task needs.
+            ClusterError: No node has as many processors, or GPUs, as a task needs.
         """
-        nodes = [each["Resources"].get("CPU", 0) for each in self.ray.nodes() if each["Alive"]]
-        room = sum(int(processors // self.threads) for processors in nodes)
+        nodes = [each["Resources"] for each in self.ray.nodes() if each["Alive"]]
+        wanted = {"CPU": self.threads, **({"GPU": gpus} if gpus else {})}
+        room = sum(min(int(node.get(name, 0) // num) for name, num in wanted.items()) for node in nodes)
         if room == 0:
-            most = int(max(nodes, default=0))
+            most = int(max((node.get("CPU", 0) for node in nodes), default=0))
+            if most >= self.threads:
+                raise ClusterError(
+                    "this process has a GPU, so that a task needs one too, and no node of the cluster has one with "
+                    f"{self.threads} CPUs; write --set train.device=cpu, and run the same command again."
+                )
             raise ClusterError(
                 f"a task has {self.threads} threads, as in this process, and the largest node of the cluster has "
                 f"{most} CPUs; set OMP_NUM_THREADS={max(most, 1)} or less, and run the same command again."
@@ -160,7 +174,7 @@ def connected(address: str | None, progress: Progress) -> Iterator[OnRay]:
             with contextlib.suppress(ValueError):  # not in the main thread: Ray has set none either
                 signal.signal(number, handler)
     try:
-        engine = OnRay(ray, torch.get_num_threads())
+        engine = OnRay(ray, torch.get_num_threads(), torch.cuda.is_available())
         room = engine.room()
         nodes = sum(bool(each["Alive"]) for each in ray.nodes())
         progress.note(
@@ -191,6 +205,8 @@ def _connect(ray: Any, address: str | None) -> None:
         return
     try:
         ray.init(address=address, **options)
+    except ImportError:
+        raise InputError(f"--on {address} needs Ray's client: pip install overproof[ray], here and there.") from None
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise InputError(f"--on {address}: no Ray cluster answers there: {_first(error)}.") from None
 

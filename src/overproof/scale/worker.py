@@ -52,6 +52,8 @@ def machine() -> dict[str, str]:
 
     found = {"overproof": __version__, "Python": platform.python_version()}
     found |= {name: version_of(name) for name in PACKAGES}
+    if torch.cuda.is_available():
+        found["GPU"] = torch.cuda.get_device_name()
     return {**found, "processor": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}"}
 
 
@@ -84,7 +86,8 @@ def _function(opening: Opening) -> Callable[[Any], Any]:
 
     node, here = socket.gethostname(), machine()
     for name, wanted in opening.machine.items():
-        if here[name] != wanted:
+        # A task that is for processors sees no GPU.
+        if here.get(name, wanted) != wanted:
             raise InputError(
                 f"The node {node} has {name} {here[name]}, and {wanted} is where the command was given, so that "
                 f"results could depend on the node: use nodes of one kind with the same packages."

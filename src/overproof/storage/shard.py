@@ -89,6 +89,30 @@ def digest_of_names(class_names: tuple[str, ...]) -> str:
     return digest(json.dumps(class_names, ensure_ascii=False).encode())
 
 
+def difference_of_names(stored: tuple[str, ...], asked: tuple[str, ...]) -> str:
+    """What is wrong between two different lists of class names: missing, extra or permuted.
+
+    Example:
+        >>> difference_of_names(("cat", "dog"), ("dog", "cat"))
+        "the same names in another order (class 0 is 'cat' there and 'dog' here)"
+        >>> difference_of_names(("cat", "dog"), ("cat", "cow"))
+        "missing there: 'cow'; extra there: 'dog'"
+    """
+    missing = [name for name in asked if name not in stored]
+    extra = [name for name in stored if name not in asked]
+    parts = [
+        f"{word} there: {', '.join(repr(name) for name in names[:5])}{' …' if len(names) > 5 else ''}"
+        for word, names in (("missing", missing), ("extra", extra))
+        if names
+    ]
+    if parts:
+        return "; ".join(parts)
+    if len(stored) != len(asked):
+        return f"a name occurs twice in one of them ({len(stored)} names there, {len(asked)} here)"
+    place = next(index for index in range(len(stored)) if stored[index] != asked[index])
+    return f"the same names in another order (class {place} is {stored[place]!r} there and {asked[place]!r} here)"
+
+
 def digest_of_ids(ids: Ids) -> str:
     """The digest of examples' ids in order."""
     return digest(np.ascontiguousarray(ids).tobytes())

@@ -30,6 +30,7 @@ from overproof.storage.shard import (
     Ids,
     StoreKey,
     decode_shard,
+    difference_of_names,
     digest_of_names,
     encode_shard,
 )
@@ -51,7 +52,9 @@ class StoredColumns:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Manifest:
+class Manifest:
+    """What a finished store says of itself."""
+
     header: Header
     class_names: tuple[str, ...]
     digests: tuple[str, ...]
@@ -90,7 +93,7 @@ def fill(
     with alone(folder):
         remove_leftovers(folder)
         finished = manifest_path.exists()
-        begun = _read_manifest(folder).header if finished else _header_of_unfinished(folder)
+        begun = read_manifest(folder).header if finished else _header_of_unfinished(folder)
         if begun is not None:
             _refuse_other_store(folder, begun, header)
             if (begun.classes, begun.ids) != (header.classes, header.ids):
@@ -154,7 +157,7 @@ def copy_from(others: Iterable[Path], folder: Path, fits: Callable[[StoreKey], b
         if not (other / MANIFEST).exists():
             continue
         with suppress(InputError, OSError):
-            header = _read_manifest(other).header
+            header = read_manifest(other).header
             if not fits(header.key):
                 continue
             for index in range(header.num_shards()):
@@ -175,7 +178,7 @@ def kept_under(folder: Path) -> StoreKey | None:
         InputError: It is damaged.
     """
     if (folder / MANIFEST).exists():
-        return _read_manifest(folder).header.key
+        return read_manifest(folder).header.key
     begun = _header_of_unfinished(folder)
     return None if begun is None else begun.key
 
@@ -192,7 +195,12 @@ def _header_of_unfinished(folder: Path) -> Header | None:
 # Reading ------------------------------------------------------------------------------------------------------------
 
 
-def _read_manifest(folder: Path) -> _Manifest:
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a finished store, checked.
+
+    Raises:
+        InputError: It is damaged, or the store is unfinished.
+    """
     path = folder / MANIFEST
     if not path.exists():
         unfinished = _header_of_unfinished(folder)
@@ -217,7 +225,7 @@ def _read_manifest(folder: Path) -> _Manifest:
             raise ValueError("its shards are not those of its key")
         if digest_of_names(tuple(manifest["class_names"])) != header.classes:
             raise ValueError("its class names do not match their digest")
-        return _Manifest(
+        return Manifest(
             header=header,
             class_names=tuple(manifest["class_names"]),
             digests=tuple(shard["blake2b"] for shard in manifest["shards"]),
@@ -258,10 +266,9 @@ def load(
     Raises:
         InputError: An unfinished, damaged or foreign store; other, edited or reordered examples; other class names.
     """
-    manifest = _read_manifest(folder)
+    manifest = read_manifest(folder)
     header = manifest.header
-    if header.kind != kind:
-        raise InputError(f"{folder} holds {header.kind}, not {kind}: give another folder.")
+    refuse_other_kind(folder, header, kind)
     if key is not None:
         _refuse_other_key(folder, header.key, key, ("teacher", "transform", "code"))
     if class_names is not None and class_names != manifest.class_names:
@@ -281,13 +288,35 @@ def _in_memory(name: str, shape: tuple[int, int]) -> NDArray[np.uint8]:
     return np.empty(shape, np.uint8)
 
 
+def some_shards(folder: Path, manifest: Manifest, shards: range) -> StoredColumns:
+    """The rows of some shards of a store, verified.
+
+    Args:
+        folder: The store.
+        manifest: Its own.
+        shards: The indices of shards that follow each other, at least one.
+
+    Raises:
+        InputError: One is missing or damaged.
+    """
+    columns = _read_columns(folder, manifest, _in_memory, shards)
+    ids = columns.pop("id").reshape(-1).view("V16")
+    return StoredColumns(key=manifest.header.key, class_names=manifest.class_names, ids=ids, columns=columns)
+
+
 def _read_columns(
-    folder: Path, manifest: _Manifest, allocate: Callable[[str, tuple[int, int]], NDArray[np.uint8]]
+    folder: Path,
+    manifest: Manifest,
+    allocate: Callable[[str, tuple[int, int]], NDArray[np.uint8]],
+    shards: range | None = None,
 ) -> dict[str, NDArray[np.uint8]]:
     header = manifest.header
     columns: dict[str, NDArray[np.uint8]] = {}
-    for index, written in enumerate(manifest.digests):
-        path, rows = folder / header.name(index), header.rows(index)
+    shards = range(header.num_shards()) if shards is None else shards
+    first = header.rows(shards[0]).start
+    num_rows = header.rows(shards[-1]).stop - first
+    for index in shards:
+        path, rows, written = folder / header.name(index), header.rows(index), manifest.digests[index]
         if not path.exists():
             raise InputError(f"{path} is missing: run the command that writes it again to have it made.")
         data = path.read_bytes()
@@ -297,23 +326,28 @@ def _read_columns(
         if (found, found_index) != (header, index):
             raise InputError(f"{path} and {folder / 'manifest.json'} do not agree: delete the latter and run again.")
         block = {"id": ids.view(np.uint8).reshape(-1, 16), **block}
-        if index == 0:
-            columns = {name: allocate(name, (header.num_rows, part.shape[1])) for name, part in block.items()}
+        if index == shards[0]:
+            columns = {name: allocate(name, (num_rows, part.shape[1])) for name, part in block.items()}
         for name, part in block.items():
-            columns[name][rows] = part
+            columns[name][rows.start - first : rows.stop - first] = part
     return columns
 
 
-def _map_columns(folder: Path, manifest: _Manifest) -> dict[str, NDArray[np.uint8]]:
+def _map_columns(folder: Path, manifest: Manifest) -> dict[str, NDArray[np.uint8]]:
     return column_cache.mapped(folder, manifest.digest, lambda allocate: _read_columns(folder, manifest, allocate))
 
 
 # Error messages -----------------------------------------------------------------------------------------------------
 
 
+def refuse_other_kind(folder: Path, stored: Header, kind: str) -> None:
+    """Refuse a store of another kind: "answers" or "embeddings"."""
+    if stored.kind != kind:
+        raise InputError(f"{folder} holds {stored.kind}, not {kind}: give another folder.")
+
+
 def _refuse_other_store(folder: Path, stored: Header, asked: Header) -> None:
-    if stored.kind != asked.kind:
-        raise InputError(f"{folder} holds {stored.kind}, not {asked.kind}: give another folder.")
+    refuse_other_kind(folder, stored, asked.kind)
     _refuse_other_key(folder, stored.key, asked.key, ("teacher", "transform", "code"))
 
 
@@ -329,30 +363,6 @@ def _refuse_other_key(folder: Path, stored: StoreKey, asked: StoreKey, parts: tu
                 f"The store {folder} has {part} {shown[0]!r}, but {shown[1]!r} is needed: give another folder, or the "
                 f"options and versions it was made with."
             )
-
-
-def difference_of_names(stored: tuple[str, ...], asked: tuple[str, ...]) -> str:
-    """What is wrong between two different lists of class names: missing, extra or permuted.
-
-    Example:
-        >>> difference_of_names(("cat", "dog"), ("dog", "cat"))
-        "the same names in another order (class 0 is 'cat' there and 'dog' here)"
-        >>> difference_of_names(("cat", "dog"), ("cat", "cow"))
-        "missing there: 'cow'; extra there: 'dog'"
-    """
-    missing = [name for name in asked if name not in stored]
-    extra = [name for name in stored if name not in asked]
-    parts = [
-        f"{word} there: {', '.join(repr(name) for name in names[:5])}{' …' if len(names) > 5 else ''}"
-        for word, names in (("missing", missing), ("extra", extra))
-        if names
-    ]
-    if parts:
-        return "; ".join(parts)
-    if len(stored) != len(asked):
-        return f"a name occurs twice in one of them ({len(stored)} names there, {len(asked)} here)"
-    place = next(index for index in range(len(stored)) if stored[index] != asked[index])
-    return f"the same names in another order (class {place} is {stored[place]!r} there and {asked[place]!r} here)"
 
 
 def _rows_of(folder: Path, stored: Ids, asked: Ids, source: str, align: bool) -> NDArray[np.int64] | None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from overproof.commands.output.terminal import AllowImport, AsJson, Folder, OfSeed, print_json, remarks, results
+from overproof.commands.output.terminal import AllowImport, AsJson, Folder, OfSeed, On, print_json, remarks, results
 
 
 class Of(StrEnum):
@@ -50,6 +50,7 @@ def annotate(
     ] = None,
     seed: OfSeed = None,
     allow_import: AllowImport = [],  # noqa: B006
+    on: On = None,
     as_json: AsJson = False,
 ) -> None:
     """Label the pool by teacher and student where few of the labels are wrong for sure; the rest is for people.
@@ -63,21 +64,23 @@ def annotate(
     from overproof.deployment.annotate import check_annotation, write_annotation
     from overproof.runs.people.to_label import LABEL, as_classes, read_labels
     from overproof.runs.pipeline import open_run
+    from overproof.scale import engine_on
 
     check_annotation(file, reads=[labels, *([] if rest is None else [rest])])
     known, more = read_labels(labels), None if rest is None else read_labels(rest)
-    run = open_run(folder, allow_import=allow_import)
-    found = label_pool(
-        run,
-        labels=known,
-        error=error,
-        confidence=confidence,
-        rest=more,
-        of=of.value,
-        by=by.value,
-        row=row,
-        seed=seed,
-    )
+    with engine_on(on) as engine:
+        run = open_run(folder, allow_import=allow_import, engine=engine)
+        found = label_pool(
+            run,
+            labels=known,
+            error=error,
+            confidence=confidence,
+            rest=more,
+            of=of.value,
+            by=by.value,
+            row=row,
+            seed=seed,
+        )
     for given in (known, more or {}):
         if said := as_classes(given, found.pool.class_names, f"column `{LABEL}`", run.experiment.aliases)[1]:
             remarks().print(said, soft_wrap=True)

@@ -78,7 +78,7 @@ def per_class(
 
 def _rows(score: NumericColumn, label: NumericColumn, quota: Any, ids: Any, num_classes: int | None) -> RowIndices:
     counts = counted(label, num_classes)
-    quotas = _quotas(quota, counts)
+    quotas = quotas_of(quota, counts)
     short = {index: (int(counts[index]), int(quotas[index])) for index in np.flatnonzero(quotas > counts).tolist()}
     if short:
         raise ShortClasses(short)
@@ -87,7 +87,16 @@ def _rows(score: NumericColumn, label: NumericColumn, quota: Any, ids: Any, num_
     return highest(score, quotas, Hashed(ids, len(score)), label)
 
 
-def _quotas(quota: Any, counts: NDArray[np.int64]) -> NDArray[np.int64]:
+def quotas_of(quota: Any, counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """[K], how many rows of each class are wanted.
+
+    Args:
+        quota: As in `per_class`.
+        counts: [K], how many there are.
+
+    Raises:
+        InputError: It does not fit the classes.
+    """
     if np.ndim(quota) == 1:
         quotas = np.asarray(quota, np.int64)
         if len(quotas) != len(counts):

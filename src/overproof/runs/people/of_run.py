@@ -1,7 +1,10 @@
 """What labels of people are asked for and judged by: a seed of a run, its trained students and what they predict."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
@@ -9,8 +12,12 @@ from overproof.data import Examples
 from overproof.data.wording import listed
 from overproof.errors import InputError
 from overproof.models import load_student
+from overproof.processes import HERE, Engine, Work
 from overproof.runs.folder.resume import is_finished, student_folder
 from overproof.runs.pipeline import Run
+
+ROWS_MAPPED = 2**14
+"""Rows of a piece that is predicted in another process: sixteen batches."""
 
 
 def seed_of(run: Run, seed: int | None) -> int:
@@ -41,12 +48,28 @@ def trained(run: Run, seed: int, row: str) -> Path:
     return folder
 
 
-def probs_of(folder: Path, examples: Examples) -> Float[Tensor, "N K"]:
+def probs_of(
+    folder: Path, examples: Examples, *, engine: Engine = HERE, allow_import: frozenset[str] = frozenset()
+) -> Float[Tensor, "N K"]:
     """The probabilities of a trained student for examples in memory or on disk.
 
     Args:
         folder: The student's; code that it names must be allowed (`overproof.models.importing.allowing`).
         examples: N of them.
+        engine: Where pieces of them are predicted.
+        allow_import: Import paths that the user named, for other processes.
     """
     student = load_student(folder)
-    return student.probs(examples if examples.mapped else student.encode(examples)).cpu()
+    if not engine.remote:
+        return student.probs(examples if examples.mapped else student.encode(examples)).cpu()
+    work: Work[Examples, Tensor] = Work(
+        what="piece", here=student.probs, elsewhere=lambda: partial(_loaded_elsewhere, folder, allow_import)
+    )
+    # Whole batches, so that they are the same as in this process.
+    parts = (examples.take(rows).in_memory() for rows in torch.arange(len(examples)).split(ROWS_MAPPED))
+    return torch.cat([torch.empty(0, len(student.class_names)), *engine.map(work, parts)])
+
+
+def _loaded_elsewhere(folder: Path, allow_import: frozenset[str]) -> Callable[[Examples], Tensor]:
+    """The probabilities of a student that another process loads: its files are checked with their manifest."""
+    return load_student(folder, allow_import=allow_import).probs
