@@ -208,7 +208,7 @@ def _of_store(folder: Path, selector: Selector, teacher: str, engine: Engine) ->
 def _passes(folder: Path, manifest: store.Manifest, selector: Selector) -> Callable[[tuple[range, Any]], Any]:
     """A function of some shards: the first pass, or with what follows from it the second one."""
 
-    def found(item: tuple[range, in_shards.Limits | None]) -> Any:
+    def found(item: tuple[range, in_shards.ShardLimits | None]) -> Any:
         part, limits = item
         stored, start = store.some_shards(folder, manifest, part), manifest.header.rows(part[0]).start
         answers = answers_of(stored)

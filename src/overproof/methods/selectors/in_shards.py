@@ -32,7 +32,7 @@ _KEY = np.dtype([("rank", "<u4"), ("hash", "<u8")])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Summary:
+class ShardSummary:
     """What the first pass finds in a shard of n rows and K classes.
 
     Args:
@@ -68,7 +68,7 @@ class Candidates:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
-class Limits:
+class ShardLimits:
     """What follows from the summaries of all shards.
 
     Args:
@@ -87,7 +87,7 @@ def knows(selector: Selector) -> bool:
     return isinstance(selector, Confident | PerClass | Random | Adaptive | Everything | Nothing)
 
 
-def summary(selector: Selector, answers: Answers, start: int) -> Summary:
+def summary(selector: Selector, answers: Answers, start: int) -> ShardSummary:
     """The first pass over a shard.
 
     Args:
@@ -115,7 +115,7 @@ def summary(selector: Selector, answers: Answers, start: int) -> Summary:
                 ends = np.append(ends, len(mine) - 1)
             keys.append(mine[ends])
             steps.append(np.diff(ends, prepend=-1))
-    return Summary(
+    return ShardSummary(
         num=len(answers),
         labels=labels,
         named=counted(label[answers.names_class.numpy()], answers.num_classes),
@@ -125,7 +125,7 @@ def summary(selector: Selector, answers: Answers, start: int) -> Summary:
     )
 
 
-def limits(selector: Selector, summaries: Sequence[Summary]) -> Limits:
+def limits(selector: Selector, summaries: Sequence[ShardSummary]) -> ShardLimits:
     """What the second pass needs to know of all shards.
 
     Args:
@@ -140,7 +140,7 @@ def limits(selector: Selector, summaries: Sequence[Summary]) -> Limits:
         confident = sum((each.confident for each in summaries), np.zeros(1, np.int64))
         if not confident.any():
             raise InputError(f"No row has a score above confidence {selector.confidence}; give a lower one.")
-        return Limits(quotas=None, keys=(), thresholds=class_thresholds(confident, selector.confidence))
+        return ShardLimits(quotas=None, keys=(), thresholds=class_thresholds(confident, selector.confidence))
     if isinstance(selector, PerClass):
         quotas = quotas_of(selector.quota, labels)
         short = {k: (int(labels[k]), int(quotas[k])) for k in np.flatnonzero(quotas > labels).tolist()}
@@ -149,15 +149,15 @@ def limits(selector: Selector, summaries: Sequence[Summary]) -> Limits:
     elif isinstance(selector, Confident | Random):
         quotas = np.array([num_rows(selector.budget, sum(each.num for each in summaries))])
     else:
-        return Limits(quotas=None, keys=(), thresholds=none)
-    return Limits(
+        return ShardLimits(quotas=None, keys=(), thresholds=none)
+    return ShardLimits(
         quotas=quotas,
         keys=tuple(_limit(summaries, group, int(quota)) for group, quota in enumerate(quotas.tolist())),
         thresholds=none,
     )
 
 
-def candidates(selector: Selector, answers: Answers, start: int, found: Limits) -> Candidates:
+def candidates(selector: Selector, answers: Answers, start: int, found: ShardLimits) -> Candidates:
     """The second pass over a shard.
 
     Args:
@@ -187,7 +187,7 @@ def cut(shards: Sequence[Candidates], quotas: NDArray[np.int64] | None) -> list[
 
     Args:
         shards: In their order, which is that of the rows.
-        quotas: Of `Limits`.
+        quotas: Of `ShardLimits`.
     """
     if quotas is None:
         return [np.arange(len(each.rows)) for each in shards]
@@ -235,7 +235,7 @@ def _confidences(answers: Answers, start: int) -> NDArray[np.float32]:
     return score
 
 
-def _limit(summaries: Sequence[Summary], group: int, quota: int) -> Any:
+def _limit(summaries: Sequence[ShardSummary], group: int, quota: int) -> Any:
     """The first key up to which there surely are as many rows of a group as are wanted; None where none is wanted."""
     if quota == 0:
         return None
