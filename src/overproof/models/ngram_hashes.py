@@ -177,18 +177,22 @@ def character_kinds(num: int) -> NDArray[np.uint8]:
 def _prefix_sums(stream: _Hashes) -> tuple[_Hashes, _Hashes]:
     """Sums of (code + 1) * BASE**position before each position, and BASE**-position, modulo 2**64."""
     # Powers are computed once for some size of streams.
-    powers, inverse = _powers(1 << len(stream).bit_length())
+    up, inverse = powers(1 << len(stream).bit_length())
     prefix = np.zeros(len(stream) + 1, np.uint64)
-    np.cumsum((stream + np.uint64(1)) * powers[: len(stream)], out=prefix[1:])
+    np.cumsum((stream + np.uint64(1)) * up[: len(stream)], out=prefix[1:])
     return prefix, inverse[: len(stream) + 1]
 
 
 @functools.lru_cache(maxsize=4)
-def _powers(num: int) -> tuple[_Hashes, _Hashes]:
-    """The first powers of BASE and of its inverse, modulo 2**64."""
-    powers, inverse = (np.full(num, base, np.uint64) for base in (BASE, _BASE_INVERSE))
-    powers[0] = inverse[0] = 1
-    return np.cumprod(powers), np.cumprod(inverse)
+def powers(num: int) -> tuple[_Hashes, _Hashes]:
+    """The first powers of BASE and of its inverse, modulo 2**64.
+
+    Args:
+        num: How many, at least 1.
+    """
+    up, inverse = (np.full(num, base, np.uint64) for base in (BASE, _BASE_INVERSE))
+    up[0] = inverse[0] = 1
+    return np.cumprod(up), np.cumprod(inverse)
 
 
 def _bucket(hashes: _Hashes, buckets: int) -> _Hashes:
