@@ -162,6 +162,29 @@ def encoding():
     return 1e3 * (processor_seconds() - start) / 20
 
 
+def prediction():
+    """Seconds of `overproof predict` for 300,000 texts of 60 words."""
+    import overproof
+
+    texts, label, probs = text_world(6, num_texts=1000)
+    with tempfile.TemporaryDirectory() as folder:
+        distilled = overproof.distill(
+            "ngram",
+            texts[400:],
+            probs[400:],
+            texts[:400],
+            label[:400],
+            probs[:400],
+            method="hard",
+            class_names=[str(each) for each in range(6)],
+            train=overproof.TrainOptions(epochs=1, device="cpu"),
+        )
+        distilled.student.save(f"{folder}/student")
+        lines = [json.dumps({"text": each}) for each in text_world(6, num_texts=300_000, words=60)[0]]
+        (Path(folder) / "new.jsonl").write_text("\n".join(lines))
+        return command(folder, "predict", "student", "new.jsonl", "--input", "text", "--out", "answers.parquet")
+
+
 def pool(num_rows):
     """Seconds of one student, `hard`, for one epoch over a pool of so many rows of 16 numbers in memory."""
     import numpy as np
@@ -283,6 +306,7 @@ MEASURED: dict[str, Callable[..., float]] = {
         table_step_bare,
         text_step,
         encoding,
+        prediction,
         assessment,
         first_step,
         demo,
@@ -313,6 +337,7 @@ TABLE = (
     ("text", "n-grams, 45 classes, a step", ("text_step", "45"), "ms", None, 1 / 2.2),
     ("text", "n-grams, 200 classes, a step", ("text_step", "200"), "ms", None, 1 / 3.4),
     ("encode", "n-grams of a thousand texts", ("encoding",), "ms", None, 1 / 4),
+    ("predict", "predict, 300,000 texts", ("prediction",), "s", None, 1 / 3),
     ("demo", "the demo of then", ("demo",), "s", None, 1 / 2.5),
     ("step", "first step of a process", ("first_step",), "s", None, 0.0),
     ("assess", "assess, 2,000 labels", ("assessment",), "s", None, 0.2),
