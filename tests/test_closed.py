@@ -115,6 +115,7 @@ PLACES: dict[str, dict[str, str]] = {
         "_find": "a module that the user allows, in the working folder or that of a file that was typed",
         "imported": "the one import by name: `KNOWN`, or named by the user",
     },
+    "models/ngrams.py": {"_compiled_or_numpy": "a constant"},
     "models/student.py": {
         "Student.encode": "the paths that the user allowed for this student",
         "Student.fresh": "the paths that the user allowed for this student",
