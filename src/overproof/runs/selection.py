@@ -21,8 +21,9 @@ from overproof.answers.ask import answers_of
 from overproof.answers.files import read_all_answers
 from overproof.answers.predictions import Answers
 from overproof.errors import InputError
+from overproof.methods import selection_in_shards as in_shards
 from overproof.methods.composition import override
-from overproof.methods.selectors import ClassCounts, Selector, ShortClasses, class_counts, in_shards, log_confidence
+from overproof.methods.selectors import ClassCounts, Selector, ShortClasses, class_counts, log_confidence
 from overproof.processes import HERE, Engine, Work
 from overproof.registry import entry_of, lookup
 from overproof.storage import store

@@ -6,8 +6,8 @@ import torch
 
 from overproof.answers.predictions import compress
 from overproof.errors import InputError
+from overproof.methods import selection_in_shards as in_shards
 from overproof.methods import selectors as select
-from overproof.methods.selectors import in_shards
 
 RULES = [
     select.Confident(budget=1),
