@@ -128,3 +128,26 @@ def test_a_module_of_ones_own_is_found_in_the_working_folder_and_beside_the_expe
         importing.imported("ones_own_third:net", what="student")
     with allowing("json:loads"):
         assert importing.imported("json:loads", what="student")("3") == 3
+
+
+def test_a_run_with_a_teacher_of_ones_own_ends_with_its_report(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(importing, "_folders", [])
+    monkeypatch.chdir(tmp_path)
+    made = "def net(input_shape, num_classes): return nn.Linear(*input_shape, num_classes)"
+    (tmp_path / "ones_own_both.py").write_text(f"from torch import nn\n{made}\n")
+    rows = [f"{i / 7:.3f},{i % 5},{('a' if i % 2 else 'b') if i < 40 else ''}" for i in range(80)]
+    (tmp_path / "t.csv").write_text("\n".join(["u,v,y", *rows]))
+    named = ["--allow-import", "ones_own_both:net"]
+    own = ["student=ones_own_both:net", "teacher.model=ones_own_both:net", "methods=[hard]", "data.folds=2"]
+    main(["run", "t.csv", "--label", "y", "--out", "r", *(word for each in own for word in ("--set", each))])
+    assert "report.html" in capsys.readouterr().out
+    assert {"report.html", "result.json"} <= {each.name for each in (tmp_path / "r").iterdir()}
+    for command in (["report", "r"], ["evaluate", "r"]):
+        with pytest.raises(SystemExit) as stopped:
+            main(command)
+        assert stopped.value.code == 2
+        assert "add --allow-import ones_own_both:net" in capsys.readouterr().err
+        main([*command, *named])
+    main(["assess", "r", *named])
+    main(["export", "r", "--out", "x", *named])
+    assert (tmp_path / "x/model.onnx").exists()

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from overproof.commands.output.terminal import AsJson, Folder, print_json, remarks
+from overproof.commands.output.terminal import AllowImport, AsJson, Folder, print_json, remarks
 
 
 def report(
@@ -13,6 +13,7 @@ def report(
     file: Annotated[
         Path | None, typer.Option("--out", help="Output file; by default report.html in the run's folder.")
     ] = None,
+    allow_import: AllowImport = [],  # noqa: B006
     as_json: AsJson = False,
 ) -> None:
     """Write a finished run as one HTML page: verdict, table, learning curves, errors, examples and costs.
@@ -27,9 +28,10 @@ def report(
     from overproof.runs.comparison import holds_comparison
     from overproof.runs.pipeline import open_run
 
-    written = (
-        write_comparison_report(folder, file) if holds_comparison(folder) else write_report(open_run(folder), file)
-    )
+    if holds_comparison(folder):
+        written = write_comparison_report(folder, file)
+    else:
+        written = write_report(open_run(folder, allow_import=allow_import), file)
     if as_json:
         print_json(file_as_json(written))
     remarks().print(f"The report is in {written}.", soft_wrap=True)

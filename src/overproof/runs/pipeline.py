@@ -344,7 +344,8 @@ class Run:
         Raises:
             InputError: One was replaced; the error names it, what changed and what to do.
         """
-        verify_run(self.folder, self.experiment, self.caches, only)
+        with allowing(self.allow_import):
+            verify_run(self.folder, self.experiment, self.caches, only)
 
     def _check_read_data(self) -> None:
         """Check the options that depend on the content of the data, before a model at an address is asked."""
