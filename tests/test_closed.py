@@ -155,6 +155,7 @@ PLACES: dict[str, dict[str, str]] = {
     "runs/inputs/files.py": {"_of_source": "constants"},
     "runs/pipeline.py": {
         "Run.seed_roles": "an argument of the call",
+        "Run.verify_inputs": "what the user named for the call",
     },
     "runs/plan.py": {"dry_run": "an argument of the call"},
     "runs/part.py": {"Part.folds": "a number"},

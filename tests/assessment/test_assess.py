@@ -22,7 +22,10 @@ from overproof.cross_fitting import folds
 from overproof.errors import InputError
 from overproof.functional.repeats import Repeats
 from overproof.noise import log_loss
+from overproof.progress import Silent
 from overproof.report import assessment_page
+from overproof.runs.experiment import experiment_from
+from overproof.runs.pipeline import Run
 from overproof.seeds import derived_seed
 from overproof.synthetic import blobs
 
@@ -305,11 +308,44 @@ def test_the_page_fits_80_columns_and_the_numbers_fit_json():
     console = Console(width=80, record=True, file=io.StringIO())
     console.print(page(found))
     shown = console.export_text()
-    assert shown.startswith("Recommendation: ")
+    assert shown.startswith("The teacher (92.0% [84.8%, 96.5%]) may be better than your labels alone (91.0%")
+    assert "\nRecommendation: " in shown
     assert max(len(line) for line in shown.splitlines()) <= 80
     assert "teacher accuracy" in shown
     output = json.loads(json.dumps(asdict(found)))
     assert output["accuracy"]["mean"] == found.accuracy.mean
+
+
+def test_a_mean_of_copies_is_not_compared_with_single_copies():
+    world = blobs(num_examples=3000, num_classes=3, seed=0)
+    generator = torch.Generator().manual_seed(1)
+    copies = [(2 * torch.randn(3000, 3, generator=generator) + world.teacher_probs.log()).softmax(1) for _ in range(5)]
+    single, mean = copies[0][:400], torch.stack(copies).mean(0)[400:]
+    # Rows drawn at random: the test sees the means.
+    assert assess(world.label[:400], single, mean, class_names=NAMES).drift < 1e-6
+    found = assess(world.label[:400], single, mean, class_names=NAMES, copies=True)
+    assert found.drift is None
+    assert not [each for each in found.findings if "not distributed" in each]
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(page(found))
+    assert "pool and labels" not in console.export_text()
+
+
+@pytest.mark.parametrize(("teacher", "compared"), [({"model": "linear"}, False), ({"answers": "given.csv"}, True)])
+def test_only_answers_of_one_teacher_to_all_are_compared(teacher, compared, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    world = blobs(num_examples=200, num_classes=2, seed=0)
+    rows = [f"{i},{x:.4f},{y:.4f}" for i, (x, y, *_) in enumerate(world.inputs.tolist())]
+    labels = ["ab"[each] if i < 60 else "" for i, each in enumerate(world.label.tolist())]
+    lines = [f"{row},{label}" for row, label in zip(rows, labels, strict=True)]
+    (tmp_path / "data.csv").write_text("\n".join(["id,u,v,y", *lines]))
+    answers = [f"{i},{a:.5f},{b:.5f}" for i, (a, b) in enumerate(world.teacher_probs.double().tolist())]
+    (tmp_path / "given.csv").write_text("\n".join(["id,a,b", *answers]))
+    files = {"all": {"path": "data.csv", "label": "y", "id": "id"}}
+    data = {"files": files, "rows": {"labelled": "all", "test": "cross-validate"}, "folds": 2}
+    content = {"data": data, "teacher": teacher, "student": "linear", "methods": ["hard"]}
+    run = Run(experiment=experiment_from(content), folder=tmp_path / "run", progress=Silent())
+    assert (run.assess().drift is not None) is compared
 
 
 # --- are the errors predictable from the inputs
@@ -367,7 +403,8 @@ def test_an_assessment_is_a_page(tmp_path):
     found = assessed(world, features=world.inputs.numpy(), repeated={"pool": 7})
     made = assessment_page(replace(found, share_by_class={"<b>": 1.0, "green": 0.0, "blue": 0.0}), "who & what")
     assert f"Recommendation: {found.recommendation}" in made
-    assert f"In the experiment: {found.yaml}" in made
+    assert found.opening in made
+    assert f">{found.yaml}<" in made
     # What no student can read is not called what a student reaches.
     assert "reads the teacher&#39;s answer to the row itself, which a student does not: expect less" in made
     assert "who &amp; what" in made

@@ -323,7 +323,7 @@ def test_assess_looks_before_any_student_is_trained(content, tmp_path, capsys):
     assert stopped.value.code == 2
     assert "--out" in capsys.readouterr().err
     main(["assess", str(tmp_path / "e.yaml"), "--out", str(tmp_path / "run")])
-    assert capsys.readouterr().out.startswith("Recommendation: ")
+    assert "\nRecommendation: " in capsys.readouterr().out
     assert not (tmp_path / "run/students").exists()
     main(["assess", str(tmp_path / "run"), "--json", "--html", str(tmp_path / "teacher.html")])
     assert "Recommendation: " in (tmp_path / "teacher.html").read_text()

@@ -11,7 +11,8 @@ import torch
 
 from overproof.answers.predictions import compress
 from overproof.api import run
-from overproof.assessment.assess import ACCURACY_STEPS, assess
+from overproof.assessment.assess import assess
+from overproof.assessment.on_pool import ACCURACY_STEPS
 from overproof.methods.noise_models import Isotonic
 from overproof.models import Dense
 from overproof.noise import ClassAccuracy, IsotonicAccuracy, class_accuracy

@@ -8,29 +8,22 @@ import torch
 from torch import Tensor
 
 from overproof.assessment.estimates import (
-    PRIOR,
     Estimate,
-    accuracy_by_margin,
-    accuracy_by_named_class,
-    same_distribution,
-    same_shares,
     share_of,
 )
 from overproof.assessment.given import checked_arrays
+from overproof.assessment.on_pool import on_pool, said_of_pool
 from overproof.assessment.probes import Coordinates, ErrorProbe, error_probe, probe
-from overproof.assessment.recommendation import OverCommonest, compare_with_probe, recommend
+from overproof.assessment.recommendation import OverCommonest, compare_with_probe, opening, recommend
 from overproof.data.wording import counted
 from overproof.errors import InputError
 from overproof.evaluation.metrics import metrics
-from overproof.functional import names_none
 from overproof.functional.repeats import Repeats
 from overproof.methods.noise_models import Isotonic
 from overproof.noise import (
-    class_accuracy,
     doubtful_classes,
     fit_temperature,
     global_accuracy,
-    isotonic_accuracy,
     margin,
     transition_interval,
     transition_matrix,
@@ -39,16 +32,19 @@ from overproof.noise.class_accuracy import SAME_MARGINS, same_margins
 
 FEWEST_LABELLED = 20
 """Labelled examples that an assessment needs."""
-SHOWN_MARGINS = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-"""Margins at which the reliability curve is evaluated."""
-ACCURACY_STEPS = (0.5, 0.7, 0.8, 0.9, 0.95)
-"""Edges of the bins in which pool examples are counted by expected accuracy."""
 DRIFT_LEVEL = 0.01
 """Level of the test that labelled and pool margins have the same distribution."""
 TOGETHER = (
     "stacked, out of fold; it reads the teacher's answer to the row itself, which a student does not: expect less"
 )
 """What the accuracy of teacher and labels together is."""
+
+
+OR_AUTO = (
+    "or leave `methods: [auto]`, which compares several methods on the labels, this one's parts among them, and takes "
+    "the best; this line costs one training a seed."
+)
+"""What is said beside a recommended method, because `init` writes `auto`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,7 +70,7 @@ class Assessment:
             classes that it names there.
         pool_by_accuracy: Share of the pool below an expected accuracy of .5, between the steps, and above the last.
         drift: p-value of the test that labelled and pool margins have one distribution (Kolmogorov and Smirnov); where
-            all margins are equal, that the named classes have (permutations).
+            all margins are equal, that the named classes have (permutations). None where `copies` is given.
         labels_alone: Accuracy of a linear probe on the student's features, cross-validated; None without features.
         alone_where_wrong: The same, where the teacher is wrong.
         log_losses: Of the teacher, the probe, and both stacked, out of fold, in nats; without a probe of the teacher,
@@ -86,6 +82,7 @@ class Assessment:
             too few right answers.
         labels_needed: Number of labelled examples needed to tell teacher and probe apart; None where these suffice.
         repeated: By role, how many examples are also in the test set.
+        opening: Whether the teacher is good enough, in one sentence.
         recommendation: The recommended method.
         reason: Why it is recommended.
         findings: Warnings and further findings.
@@ -106,7 +103,7 @@ class Assessment:
     transition_high: tuple[tuple[float, ...], ...]
     pool_accuracy: Estimate
     pool_by_accuracy: tuple[float, ...]
-    drift: float
+    drift: float | None
     labels_alone: Estimate | None
     alone_where_wrong: Estimate | None
     log_losses: dict[str, float]
@@ -115,6 +112,7 @@ class Assessment:
     errors: ErrorProbe | None
     labels_needed: int | None
     repeated: dict[str, int]
+    opening: str
     recommendation: str
     reason: str
     findings: tuple[str, ...]
@@ -144,6 +142,7 @@ def assess(
     repeats: Repeats | None = None,
     remarks: Sequence[str] = (),
     seed: int = 0,
+    copies: bool = False,
     checked: bool = False,
 ) -> Assessment:
     """Assess a teacher by its out-of-sample answers on labelled examples and its answers on the pool.
@@ -163,6 +162,9 @@ def assess(
             fold, and intervals count independent examples.
         remarks: More findings, such as those about the data.
         seed: Seed of folds and resamples.
+        copies: Whether each labelled example was answered by the one copy of the teacher that did not see it, and the
+            pool by the mean of all copies. A mean has other margins than one copy on the same examples, so pool and
+            labelled examples are not compared by the answers.
         checked: Leave out the check of arrays and of the order of their columns, because a run has made it.
 
     Example:
@@ -192,7 +194,7 @@ def assess(
         different = " of different content" if len(labels) < num_given else ""
         raise InputError(
             f"A teacher is assessed on at least {FEWEST_LABELLED} labelled examples; there are "
-            f"{len(labels)}{different}.{_said_of_pool(pool_teacher_probs, class_names)}"
+            f"{len(labels)}{different}.{said_of_pool(pool_teacher_probs, class_names)}"
         )
     if len(pool_teacher_probs) == 0:
         raise InputError("There is no pool, so there are no teacher answers to assess.")
@@ -202,7 +204,7 @@ def assess(
     accuracy = Estimate(
         **dict(zip(("mean", "low", "high"), global_accuracy(labels, probs, repeats=repeats), strict=True))
     )
-    pool = _on_pool(margins, right, labelled_teacher_probs, pool_teacher_probs, names, seed, repeats)
+    pool = on_pool(margins, right, labelled_teacher_probs, pool_teacher_probs, names, seed, repeats, copies)
     features = None if features is None else Coordinates.of(features)
     probe_probs = None if features is None else probe(features, labels, len(names), seed, repeats)
     compared = compare_with_probe(probs, probe_probs, labels, seed, repeats)
@@ -224,6 +226,7 @@ def assess(
         errors=errors,
         labels_needed=compared.needed,
         repeated=dict(repeated or {}),
+        opening=opening(accuracy, compared.alone, over),
         recommendation=recommendation,
         reason=reason,
         findings=(
@@ -285,46 +288,6 @@ def _on_labelled(labels: Tensor, probs: Tensor, names: Sequence[str], repeats: R
     }
 
 
-def _on_pool(
-    margins: Tensor,
-    right: Tensor,
-    labelled_probs: Tensor,
-    pool_probs: Tensor,
-    names: Sequence[str],
-    seed: int,
-    repeats: Repeats,
-) -> dict[str, Any]:
-    """The fields of `Assessment` that extend the accuracy on the labelled examples to the pool, by margin or class."""
-    pool_margins, hard = margin(pool_probs.double()), same_margins(margins)
-    curve, pool_accuracy = accuracy_by_margin(
-        margins, right, torch.tensor(SHOWN_MARGINS, dtype=torch.float64), pool_margins, seed, repeats
-    )
-    shares = _named_shares(pool_probs)
-    # The test assumes independent examples: one of each group.
-    once = Repeats.of(repeats.group).once
-    if hard:
-        named = labelled_probs.argmax(dim=1)
-        by_class = class_accuracy(named, right, len(names), lower=0.0, prior=PRIOR)
-        expected = by_class(pool_probs.argmax(dim=1))
-        pool_accuracy = accuracy_by_named_class(named, right, shares, seed, repeats)
-        counts = [
-            each.bincount(minlength=len(names)).numpy()
-            for each in (named[once], pool_probs[~names_none(pool_probs)].argmax(dim=1))
-        ]
-        drift = same_shares(counts[0], counts[1], seed)
-    else:
-        expected = isotonic_accuracy(margins, right, prior=PRIOR)(pool_margins)
-        drift = same_distribution(margins[once].numpy(), pool_margins.numpy())
-    edges = torch.tensor(ACCURACY_STEPS)
-    return {
-        "share_by_class": dict(zip(names, shares.tolist(), strict=True)),
-        "reliability": {} if hard else dict(zip(SHOWN_MARGINS, curve, strict=True)),
-        "pool_accuracy": pool_accuracy,
-        "pool_by_accuracy": tuple(_shares(torch.bucketize(expected, edges, right=True), len(ACCURACY_STEPS) + 1)),
-        "drift": drift,
-    }
-
-
 def _rows(matrix: Tensor) -> tuple[tuple[float, ...], ...]:
     return tuple(tuple(row) for row in matrix.tolist())
 
@@ -358,38 +321,10 @@ def _findings(
     few = [name for index, name in enumerate(names) if int((labels == index).sum()) < 5]
     if few:
         found.append(f"Fewer than five labelled examples of {', '.join(few)}: the teacher's accuracy there is unknown.")
-    if pool["drift"] < DRIFT_LEVEL:
+    if pool["drift"] is not None and pool["drift"] < DRIFT_LEVEL:
         how = "margins differ" if pool["reliability"] else "answers name the classes in other shares"
         found.append(
             f"The pool is not distributed like the labelled examples: the teacher's {how} (p = {pool['drift']:.1g}). "
             f"Its expected accuracy is {pool['pool_accuracy']} on the pool and {accuracy} on the labelled examples."
         )
     return tuple(found)
-
-
-def _shares(index: Tensor, count: int) -> list[float]:
-    shares: list[float] = (torch.bincount(index, minlength=count).double() / len(index)).tolist()
-    return shares
-
-
-def _named_shares(teacher_probs: Tensor) -> Tensor:
-    """[K], the share of the answers that name each class; one that names none counts evenly."""
-    even = names_none(teacher_probs)
-    counts = teacher_probs[~even].argmax(dim=1).bincount(minlength=teacher_probs.shape[1]).double()
-    return (counts + even.sum() / teacher_probs.shape[1]) / len(teacher_probs)
-
-
-def _said_of_pool(teacher_probs: Tensor, class_names: Sequence[str] | None) -> str:
-    """What answers to the pool say by themselves: which classes they name, and how sure they are."""
-    if len(teacher_probs) == 0:
-        return ""
-    names = [str(name) for name in class_names or range(teacher_probs.shape[1])]
-    shares = _named_shares(teacher_probs)
-    order = shares.argsort(descending=True, stable=True)[:8].tolist()
-    named = ", ".join(f"{names[index]} {100 * shares[index].item():.0f} %" for index in order)
-    sure = margin(teacher_probs.double())
-    doubt = "" if same_margins(sure) else f", half of them with a margin below {sure.median().item():.2f}"
-    return (
-        f" Without these nothing shows how often it is right. Of its {len(teacher_probs)} answers to the pool it names "
-        f"{named}{' …' if len(names) > 8 else ''}{doubt}."
-    )

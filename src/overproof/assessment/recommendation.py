@@ -133,6 +133,34 @@ class OverCommonest:
         return self.gain.low <= 0 and enough
 
 
+def opening(accuracy: Estimate, alone: Estimate | None, over: OverCommonest) -> str:
+    """Whether the teacher is good enough to learn from, in one sentence.
+
+    Args:
+        accuracy: The teacher's, out of sample.
+        alone: That of a linear probe trained on the labels; None without one.
+        over: The teacher compared with naming the most frequent class.
+
+    Example:
+        >>> gain = Estimate(mean=0.4, low=0.3, high=0.5)
+        >>> nothing = OverCommonest(name="no", share=0.4, gain=gain, num_independent=90.0)
+        >>> poor, good = Estimate(mean=0.6, low=0.55, high=0.65), Estimate(mean=0.8, low=0.75, high=0.85)
+        >>> opening(poor, good, nothing)
+        'The teacher (60.0% [55.0%, 65.0%]) is worse than your labels alone (80.0% [75.0%, 85.0%]).'
+    """
+    if over.is_level:
+        return f"The teacher ({accuracy}) is not good enough: it is no better than always naming {over.name!r}."
+    if alone is None:
+        return f"The teacher is right {accuracy} of the time, {over.gain.mean:+.1%} beside always naming {over.name!r}."
+    if alone.low > accuracy.high:
+        return f"The teacher ({accuracy}) is worse than your labels alone ({alone})."
+    if accuracy.low > alone.high:
+        return f"The teacher ({accuracy}) is good enough: it is better than your labels alone ({alone})."
+    if alone.mean > accuracy.mean:
+        return f"The teacher ({accuracy}) is not shown to be better than your labels alone ({alone})."
+    return f"The teacher ({accuracy}) may be better than your labels alone ({alone}); the intervals overlap."
+
+
 def recommend(
     accuracy: Estimate,
     alone: Estimate | None,

@@ -1,7 +1,8 @@
 """Write the HTML page of an assessment: the recommendation first, then its facts and charts."""
 
-from overproof.assessment.assess import ACCURACY_STEPS, DRIFT_LEVEL, TOGETHER, Assessment
+from overproof.assessment.assess import DRIFT_LEVEL, OR_AUTO, TOGETHER, Assessment
 from overproof.assessment.estimates import Estimate
+from overproof.assessment.on_pool import ACCURACY_STEPS
 from overproof.evaluation.confusions import MAX_MATRIX
 from overproof.report import charts
 from overproof.report.page import Section, page, rendered
@@ -25,8 +26,7 @@ def assessment_page(assessment: Assessment, title: str) -> str:
     return page(
         title=title,
         kind="Assessment of a teacher",
-        verdict=f"Recommendation: {assessment.recommendation}. {assessment.reason} In the experiment: "
-        f"{assessment.yaml}",
+        verdict=f"{assessment.opening} Recommendation: {assessment.recommendation}. {assessment.reason}",
         sections=[section for section in sections if section is not None],
         facts=[f"{assessment.num_labelled} labelled", f"{assessment.num_pool} in the pool", f"{len(names)} classes"],
     )
@@ -35,6 +35,7 @@ def assessment_page(assessment: Assessment, title: str) -> str:
 def _facts(assessment: Assessment) -> list[tuple[str, str, str]]:
     """Name, value and meaning of each fact."""
     facts = [
+        ("in the experiment", assessment.yaml, "" if assessment.recommendation == "auto" else OR_AUTO),
         ("teacher accuracy", _written(assessment.accuracy), "out of sample, on the labelled examples"),
         ("on the pool", _written(assessment.pool_accuracy), f"expected, by the {assessment.goes_by} there"),
     ]
@@ -69,8 +70,9 @@ def _facts(assessment: Assessment) -> list[tuple[str, str, str]]:
     if assessment.log_losses:
         losses = ", ".join(f"{name} {loss:.3f}" for name, loss in assessment.log_losses.items())
         facts.append(("log-loss", losses, "nats, out of fold" if len(assessment.log_losses) > 1 else "nats"))
-    alike = "differ" if assessment.drift < DRIFT_LEVEL else "look alike"
-    facts.append(("pool and labels", alike, f"by the teacher's {assessment.goes_by}, p = {assessment.drift:.2g}"))
+    if assessment.drift is not None:
+        alike = "differ" if assessment.drift < DRIFT_LEVEL else "look alike"
+        facts.append(("pool and labels", alike, f"by the teacher's {assessment.goes_by}, p = {assessment.drift:.2g}"))
     repeated = ", ".join(f"{count} {role}" for role, count in assessment.repeated.items() if count)
     facts.append(("also in the test set", repeated or "none", "identical examples, character for character"))
     return facts

@@ -190,6 +190,8 @@ class Run:
             repeated=self._roles.repeated,
             repeats=known.repeats,
             seed=inputs.seed,
+            copies=known is inputs.answered["labelled"].answered
+            and any(each.trained_here and each.folds > 1 for each in self.experiment.scorers),
             checked=True,
         )
         return replace(found, findings=(*self.teacher.remarks(self.experiment.seeds[0]), *found.findings))

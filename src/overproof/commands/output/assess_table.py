@@ -4,7 +4,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from overproof.assessment.assess import ACCURACY_STEPS, DRIFT_LEVEL, TOGETHER, Assessment
+from overproof.assessment.assess import DRIFT_LEVEL, OR_AUTO, TOGETHER, Assessment
+from overproof.assessment.on_pool import ACCURACY_STEPS
 
 BAR_WIDTH = 24
 """Width of a full bar in characters."""
@@ -12,8 +13,11 @@ BAR_WIDTH = 24
 
 def page(assessment: Assessment) -> RenderableType:
     """The recommendation first, then the facts it is based on."""
-    top = Text.assemble(("Recommendation: ", "bold"), (assessment.recommendation, "bold"), "\n", assessment.reason)
+    top = Text.assemble((assessment.opening, "bold"), "\n")
+    top.append_text(Text.assemble("Recommendation: ", (assessment.recommendation, "bold"), "\n", assessment.reason))
     top.append(f"\nIn the experiment:\n  {assessment.yaml}")
+    if assessment.recommendation != "auto":
+        top.append(f"\n{OR_AUTO}")
     facts = _table("", "", "")
     facts.add_row(
         "teacher accuracy",
@@ -46,8 +50,9 @@ def page(assessment: Assessment) -> RenderableType:
     if len(assessment.coverage) > 1:
         coverage = ", ".join(f"{share:.1%} in {k}" for k, share in assessment.coverage.items())
         facts.add_row("truth among", coverage, "likeliest classes")
-    unlike = "differ" if assessment.drift < DRIFT_LEVEL else "look alike"
-    facts.add_row("pool and labels", unlike, f"by the teacher's {assessment.goes_by}, p = {assessment.drift:.2g}")
+    if assessment.drift is not None:
+        unlike = "differ" if assessment.drift < DRIFT_LEVEL else "look alike"
+        facts.add_row("pool and labels", unlike, f"by the teacher's {assessment.goes_by}, p = {assessment.drift:.2g}")
     repeated = ", ".join(f"{count} {role}" for role, count in assessment.repeated.items() if count)
     facts.add_row("also in the test", repeated or "none", "identical examples, character for character")
     curve: list[RenderableType] = [_reliability(assessment), Text()] if assessment.reliability else []
