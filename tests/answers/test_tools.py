@@ -738,6 +738,7 @@ def test_answers_in_another_encoding_are_refused_with_the_line(name, tmp_path):
     content = (WRITTEN / name).read_bytes().rstrip(b"\r\n")
     line = content.count(b"\n") + 2
     path = text(tmp_path, content + "\ncafé".encode("latin-1"), name)
-    assert f"is not UTF-8 in line {line}; save the file as UTF-8." in refused(path, ("a", "b"), ["1"])
+    found = refused(path, ("a", "b"), ["1"])
+    assert f"is not UTF-8 in line {line}; save the file as UTF-8 (of WINDOWS-1252: iconv" in found
     path = text(tmp_path, content.decode().encode("utf-16") + b"\x00\xd8", name)
     assert re.search(r"is not UTF-16 at byte|not UTF-8 \(|is not a file of answers", refused(path, ("a", "b"), ["1"]))

@@ -147,7 +147,7 @@ FILES = {
     "a damaged parquet page": ("a.parquet", damaged_page(), {}, ["damaged Parquet", "whole"]),
     "a parquet file called csv": ("a.csv", GOOD_PARQUET, {}, ["not a text file", "UTF-8"]),
     "a csv in latin-1": ("a.csv", "text,y\na,0\né,1\n".encode("latin-1"), {}, ["UTF-8", "line 3"]),
-    "a csv in utf-16": ("a.csv", GOOD_CSV.decode().encode("utf-16"), {}, ["not a text file", "UTF-8"]),
+    "a csv in utf-16": ("a.csv", GOOD_CSV.decode().encode("utf-16"), {}, ["in UTF-16", "iconv -f UTF-16 -t UTF-8"]),
     "a truncated gzip": ("a.csv.gz", gzip.compress(GOOD_CSV * 50, mtime=0)[:-20], {}, ["cannot be read", "whole"]),
     "a plain csv called gz": ("a.csv.gz", GOOD_CSV, {}, ["cannot be read", "gzip"]),
     "a csv row with a cell too many": ("a.csv", b"a,b\n1,2\n3,4,5\n", {}, ["3 cells", "row 1", "have 2"]),

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.feather
+import pyarrow.parquet as pq
 import pytest
 import yaml
 from PIL import Image
@@ -15,6 +17,7 @@ from PIL import Image
 from overproof.answers.tools import check_format
 from overproof.commands.main import main
 from overproof.commands.run import experiment_of
+from overproof.data.readers.csv_stream import open_csv_stream
 from overproof.errors import InputError
 from overproof.methods.published import method_names
 from overproof.models import ZOO
@@ -123,14 +126,73 @@ def test_what_cannot_be_known_is_asked_for(tmp_path):
     assert made.content["data"]["rows"] == {"labelled": 30, "test": 50}
 
 
-def test_a_file_with_other_separators_is_refused_with_what_to_do(tmp_path):
-    for rows in (["T1;short;a", "T2;other;b"], ["T1;one, and two;a"]):
-        path = tmp_path / "semicolons.csv"
-        path.write_text("\n".join(["id;text;label", *rows]))
-        with pytest.raises(
-            InputError, match="its first line is separated by ';': save the file with commas, or with tabs"
-        ):
-            propose([str(path)], Choices())
+@pytest.mark.parametrize("mark", [";", "|", "\t"])
+def test_a_file_with_another_separator_is_read_as_one_with_commas(mark, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    commas = Path(tickets(tmp_path)).read_text()
+    Path("others.csv").write_text(commas.replace(",", mark).replace("word1 of", "word1, of"))
+    made = propose(["others.csv"], Choices())
+    assert (made.num_labelled, len(made.roles.fixed["train"])) == (75, 150)
+    assert {each for each in pa.array(made.roles.fixed["train"].inputs).to_pylist() if "word1" in each} == {
+        body.replace("word1 of", "word1, of") for _, body, _ in TEXTS if "word1" in body
+    }
+    # So do new rows.
+    stream = open_csv_stream(Path("others.csv"), "others.csv", {})
+    assert stream.columns == ("key", "body", "queue")
+    assert next(stream.tables(["body"])).column("body")[1].as_py() == "the word1, of a ticket about number 1"
+    # A mark that is part of one text only does not fit the first line.
+    Path("one.csv").write_text(f"body{mark}queue\na text{mark}with a mark{mark}a\nb{mark}b\n")
+    with pytest.raises(InputError, match=r"has 3 cells in row 0 .*; every row must have 2 like the first"):
+        propose(["one.csv"], Choices())
+
+
+@pytest.mark.parametrize("coding", ["cp1252", "utf-16"])
+def test_a_file_that_is_not_utf_8_names_the_line_that_makes_it_so(coding, tmp_path):
+    path = tmp_path / "german.csv"
+    path.write_bytes("text,queue\ngr\u00fc\u00dfe,a\n".encode(coding))
+    name = {"cp1252": "WINDOWS-1252", "utf-16": "UTF-16"}[coding]
+    with pytest.raises(InputError, match=f"iconv -f {name} -t UTF-8 FILE > NEW"):
+        propose([str(path)], Choices())
+
+
+@pytest.mark.parametrize("ending", ["csv", "tsv", "jsonl", "json", "parquet", "feather", "arff"])
+def test_a_file_without_rows_is_refused(ending, tmp_path):
+    path, none = (
+        tmp_path / f"none.{ending}",
+        pa.table({"body": pa.array([], pa.string()), "queue": pa.array([], pa.string())}),
+    )
+    match ending:
+        case "parquet":
+            pq.write_table(none, path)
+        case "feather":
+            pa.feather.write_feather(none, path)
+        case _:
+            arff = "@relation r\n@attribute body string\n@attribute queue {a,b}\n@data\n"
+            path.write_text({"csv": "body,queue\n", "tsv": "body\tqueue\n", "json": "[]", "arff": arff}.get(ending, ""))
+    with pytest.raises(InputError, match=r"(has no rows|is empty); at least one is needed|at least one row is needed"):
+        propose([str(path)], Choices())
+
+
+def test_labels_that_differ_in_case_are_one_class_with_the_option_that_is_printed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    odd = {4: "A", 8: " a", 12: "B "}
+    rows = [[key, body, odd.get(i, queue) if i % 2 == 0 else ""] for i, (key, body, queue) in enumerate(TEXTS)]
+    write(tmp_path / "odd.csv", HEAD, *rows)
+    made = propose(["odd.csv"], Choices())
+    (unsure,) = [each for each in made.unsure if "case or spaces" in each]
+    option = shlex.split(unsure.partition("write --set ")[2].removesuffix("."))[0]
+    assert sorted(made.roles.class_names) == [" a", "A", "B ", "a", "b", "c"]
+    again = propose(["odd.csv"], Choices(changes=(option,)))
+    assert again.roles.class_names == ("a", "b", "c")
+    assert not [each for each in again.sentences() if "case or spaces" in each]
+    labels = {i: queue for i, (_, _, queue) in enumerate(TEXTS) if i % 2 == 0}
+    wanted = {i: queue if i not in odd else odd[i].strip().lower() for i, queue in labels.items()}
+    train = again.roles.fixed["train"]
+    number = {key.as_py(): row for row, key in enumerate(train.keys)} if train.keys is not None else None
+    found = {i: train.label[number[f"t{i}"] if number else i].item() for i in wanted}
+    assert found == {i: "abc".index(queue) for i, queue in wanted.items()}
+    with pytest.raises(InputError, match="aliases has 'a' both as a spelling and as what one is read as"):
+        propose(["odd.csv"], Choices(changes=("data.files.all.aliases={A: a, a: b}",)))
 
 
 def test_marks_for_no_label_are_asked_for_and_taken(tmp_path):
@@ -242,6 +304,17 @@ def test_answers_join_by_the_values_of_their_columns(tmp_path):
     other = write(tmp_path / "other.csv", ["row", "label"], *([i + 9000, "a"] for i in range(150)))
     with pytest.raises(InputError, match=r"other\.csv has no column of ids: none of 'row', 'label' has the values"):
         propose([tickets(tmp_path)], Choices(answers=(other,)))
+    alone = write(tmp_path / "alone.csv", ["llm"], *([queue] for _, _, queue in TEXTS))
+    with pytest.raises(InputError, match=r"its 150 rows are as many as the data's: .* same order, write --align rows"):
+        propose([tickets(tmp_path)], Choices(answers=(alone,)))
+    of_labelled = write(tmp_path / "few.csv", ["key", "label"], *([key, queue] for key, _, queue in TEXTS[::2]))
+    with pytest.raises(InputError, match=r"few\.csv answers none of the 75 pool examples \(and 75 with a label\): ask"):
+        propose([tickets(tmp_path)], Choices(answers=(of_labelled,)))
+    twice = [[key if key != "t5" else "t4", body, queue if i % 2 else ""] for i, (key, body, queue) in enumerate(TEXTS)]
+    repeated = write(tmp_path / "twice.csv", HEAD, *twice)
+    named = write(tmp_path / "named.csv", ["key", "label"], *([key, queue] for key, _, queue in TEXTS))
+    with pytest.raises(InputError, match=r"\('key' would be it, but 2 rows of the data have 't4'\); write the answers"):
+        propose([repeated], Choices(answers=(named,)))
 
 
 def test_the_column_of_the_answers_is_found_or_asked_for(tmp_path):

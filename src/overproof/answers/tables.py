@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from overproof.answers.cell_values import csv_rows, opened_cells
 from overproof.answers.form import Text, many_objects, records_table
 from overproof.answers.names import CROWD_KIT, DRAWN, INCLUSION, LABELS, plain
-from overproof.data.readers.text_files import check_utf8, file_bytes
+from overproof.data.readers.text_files import UTF_16, check_utf8, file_bytes, separator
 from overproof.data.source import COMPRESSED, MAX_UNPACKED_GB
 from overproof.data.wording import nearest
 from overproof.errors import InputError
@@ -94,7 +94,7 @@ def _read(path: Path, text: Mapping[str, pa.DataType]) -> pa.Table:
         return _with_class_names(path, _arrow(path))
     suffix = _suffix(path)
     if suffix in (".csv", ".tsv"):
-        return _csv(path, text, "\t" if suffix == ".tsv" else ",")
+        return _csv(path, text)
     if suffix in (".jsonl", ".ndjson", ".json"):
         return _json(path, text)
     raise InputError(
@@ -128,16 +128,11 @@ def _again(source: Path | bytes) -> Path | pa.BufferReader:
     return pa.BufferReader(source) if isinstance(source, bytes) else source
 
 
-UTF_16 = (b"\xff\xfe", b"\xfe\xff")
-"""How text in UTF-16 begins, as the shell of Windows writes it."""
-
-
-def _csv(path: Path, text: Mapping[str, pa.DataType], mark: str) -> pa.Table:
+def _csv(path: Path, text: Mapping[str, pa.DataType]) -> pa.Table:
     source, begin = _source(path)
     lines = list(io.StringIO(begin.decode("utf-8-sig", errors="replace"), newline=""))
-    if lines and "," not in lines[0] and mark == ",":
-        # As spreadsheets write it where the comma is the decimal sign.
-        mark = next((other for other in (";", "\t") if other in lines[0]), mark)
+    # Semicolons as spreadsheets write them where the comma is the decimal sign.
+    mark = separator(lines[0] if lines else "", path)
     header = next(iter(csv_rows(lines, mark=mark, most=1)), [])
     # Without types, the id 007 would be read as 7.
     votes = set(header) == CROWD_KIT

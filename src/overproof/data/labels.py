@@ -95,7 +95,17 @@ def label_words(frame: Frame, source: Source) -> pa.Array:
         words = column.cast(pa.large_string())
     else:
         raise InputError(f"{where} values of type {column.type}; {allowed}.")
-    return _without_unlabelled(words, frame, source)
+    return _without_unlabelled(_one_spelling(words, source), frame, source)
+
+
+def _one_spelling(words: pa.Array, source: Source) -> pa.Array:
+    """The labels with the spellings that the source's `aliases` name replaced by those that are kept."""
+    if not source.aliases or not (is_string(words.type) or pa.types.is_integer(words.type)):
+        return words
+    spelled = words.cast(pa.large_string())
+    others = pa.array([str(each) for each in source.aliases], pa.large_string())
+    kept = pa.array([str(each) for each in source.aliases.values()], pa.large_string())
+    return pc.coalesce(kept.take(pc.index_in(spelled, value_set=others)), spelled)
 
 
 def _without_unlabelled(words: pa.Array, frame: Frame, source: Source) -> pa.Array:

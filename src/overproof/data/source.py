@@ -151,6 +151,8 @@ class Source:
             row, "allow" keeps it (a table keeps the missing value, a null text is read as an empty one).
         unlabelled: Values of the label column that mean "no label", such as -1 or ["?", "NA"]; [] says that none does.
             Without it, a value that often means that (-1, ?, NA, null, None, ...) is an error that shows both readings.
+        aliases: Other spellings of a class in the label column, each with the one that is kept, such as
+            {"Billing": "billing"}.
         missing_words: Cells of a table in CSV or JSON lines that mean a missing value: ["?", "NA"].
         decimal: The decimal mark of the numbers of a CSV table, and of those that are text in JSON lines.
         thousands: The mark between groups of three digits in these.
@@ -187,6 +189,7 @@ class Source:
     classes: tuple[str, ...] = ()
     missing: Literal["refuse", "drop", "allow"] = "refuse"
     unlabelled: str | int | tuple[str | int, ...] | None = None
+    aliases: Mapping[str, str] = field(default_factory=dict)
     missing_words: tuple[str, ...] = ()
     decimal: Literal[".", ","] = "."
     thousands: Literal["", ",", ".", " ", "'", "_"] = ""
@@ -224,6 +227,11 @@ class Source:
                 raise InputError(f"{self.called}: {option} is the string {names!r}; it must be a list of names.")
             if repeated := sorted({name for name in names if names.count(name) > 1}):
                 raise InputError(f"{self.called}: {option} names {listed(repeated)} twice; once each is allowed.")
+        if chained := sorted(set(self.aliases) & set(self.aliases.values())):
+            raise InputError(
+                f"{self.called}: aliases has {chained[0]!r} both as a spelling and as what one is read as; write the "
+                f"class that is kept."
+            )
         if not isinstance(self.input, str | None):
             # A list of one is that one, so that both have the same keys.
             object.__setattr__(self, "input", self.input[0] if len(self.input) == 1 else tuple(self.input))

@@ -204,6 +204,8 @@ def answered_roles(roles: Roles, experiment: Experiment, caches: Caches) -> Role
                         f"{' and '.join(scorer.answers)} answers none of the {len(examples)} {_CALLED.get(role, role)} "
                         f"examples{lacks.reasons()}; {hint}"
                     )
+                if role == "train":
+                    _need_pool_left(int(kept.sum()), examples, lacks, scorer.answers, roles)
                 if not roles.options.without("labelled"):
                     _need_labels_left(role, examples, lacks, scorer.answers)
             else:
@@ -252,6 +254,18 @@ def check_answers(roles: Roles, experiment: Experiment, caches: Caches) -> None:
                 unanswered=scorer.unanswered,
                 parsed=caches.answers_of(scorer, experiment.data),
             )
+
+
+def _need_pool_left(kept: int, examples: Examples, lacks: Lacking, answers: Sequence[str], roles: Roles) -> None:
+    labelled = roles.options.number_of("labelled") or 0
+    if kept > labelled or not labelled:
+        return
+    with_label = int((~np.asarray(lacks.mask) & np.asarray(examples.label >= 0)).sum())
+    raise InputError(
+        f"{' and '.join(answers)} answers none of the {len(examples) - labelled} pool examples (and {with_label} with "
+        f"a label): ask the teacher for those without a label too, or leave the answers out, and a teacher is trained "
+        f"on the labels."
+    )
 
 
 def _need_labels_left(role: str, examples: Examples, lacks: Lacking, answers: Sequence[str]) -> None:

@@ -33,17 +33,42 @@ def remarks_on_labels(examples: Examples) -> list[str]:
 
 def _alike(examples: Examples) -> list[str]:
     """Class names that are one name in another spelling, as `Billing` and `billing` are."""
-    spelled: dict[str, list[str]] = {}
-    for name in examples.class_names:
-        spelled.setdefault(" ".join(name.split()).casefold(), []).append(name)
-    alike = [" and ".join(map(repr, names)) for names in spelled.values() if len(names) > 1]
+    alike = [" and ".join(map(repr, names)) for names in _spelled_alike(examples)]
     if not alike:
         return []
     shown = ", ".join(alike[:5]) + (f" and {len(alike) - 5} more" if len(alike) > 5 else "")
     return [
         f"{examples.origin}: the labels {shown} differ in case or spaces alone, and are classes of their own; if they "
-        f"mean the same, write them alike."
+        f"mean the same, write the option `aliases` of the file, which names the spelling to keep."
     ]
+
+
+def other_spellings(examples: Examples) -> dict[str, str]:
+    """Labels that differ from a more frequent one in case or spaces alone, each with that one.
+
+    Args:
+        examples: As read.
+
+    Example:
+        >>> from overproof.data import from_arrays
+        >>> other_spellings(from_arrays(["x", "y", "z", "u"], ["Bill", "bill", "bill", "login"]))
+        {'Bill': 'bill'}
+    """
+    counts = np.bincount(examples.label[examples.label >= 0].numpy(), minlength=len(examples.class_names))
+    number = dict(zip(examples.class_names, counts.tolist(), strict=True))
+    found: dict[str, str] = {}
+    for names in _spelled_alike(examples):
+        # Of equally frequent ones the plainest: without blanks around it, in lower case.
+        kept = max(names, key=lambda name: (number[name], name == name.strip(), name.islower(), name))
+        found |= {name: kept for name in names if name != kept}
+    return found
+
+
+def _spelled_alike(examples: Examples) -> list[list[str]]:
+    spelled: dict[str, list[str]] = {}
+    for name in examples.class_names:
+        spelled.setdefault(" ".join(name.split()).casefold(), []).append(name)
+    return [names for names in spelled.values() if len(names) > 1]
 
 
 def _contradictions(examples: Examples) -> list[str]:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.csv
 from pyarrow.lib import ArrowException
 
-from overproof.data.readers.text_files import has_one_column, without_blanks
+from overproof.data.readers.text_files import has_one_column, separator, table_head, without_blanks
 from overproof.data.wording import at_row, reason
 from overproof.errors import InputError
 
@@ -140,7 +140,7 @@ def _opened(
         pa.PythonFile(watched, mode="r"),
         read_options=pa.csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
         parse_options=pa.csv.ParseOptions(
-            delimiter="\t" if ".tsv" in path.name.lower() else ",",
+            delimiter=separator(table_head(watched.first_bytes), path),
             newlines_in_values=True,
             invalid_row_handler=refuse,
             ignore_empty_lines=not has_one_column(watched.first_bytes, path),

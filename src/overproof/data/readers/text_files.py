@@ -20,10 +20,12 @@ from overproof.errors import InputError
 
 LARGEST_BLOCK_BYTES = 2**30
 """Of one piece of a file that Arrow parses at a time."""
+UTF_16 = (b"\xff\xfe", b"\xfe\xff")
+"""How text in UTF-16 begins, as the shell of Windows writes it."""
 PIECE_BYTES = 2**24
 """Compressed files are unpacked in pieces of this size."""
 
-_MAYBE_CODE = re.compile(rb"(?:^|[,\t\n\"]) *0[0-9][0-9]")
+_MAYBE_CODE = re.compile(rb"(?:^|[,;|\t\n\"]) *0[0-9][0-9]")
 _FROM_FLOATS = re.compile(r"-?(0|[1-9][0-9]*)[.]0")
 
 
@@ -49,7 +51,8 @@ def read_csv(
     """
     data = file_bytes(path, name, source.max_unpacked_gb) if data is None else data
     if b"\0" in data[:4096]:
-        raise InputError(f"{name} is not a text file; a CSV file in UTF-8 is allowed.")
+        how = f"; save it as UTF-8{_recoded(data)}" if data[:2] in UTF_16 else "; a CSV file in UTF-8 is allowed"
+        raise InputError(f"{name} is {'in UTF-16' if data[:2] in UTF_16 else 'not a text file'}{how}.")
     if not source.header:
         while data.startswith(b"@"):
             data = data.partition(b"\n")[2]
@@ -78,7 +81,7 @@ def read_csv(
                 autogenerate_column_names=not source.header,
             ),
             parse_options=pa.csv.ParseOptions(
-                delimiter="\t" if ".tsv" in path.name.lower() else ",",
+                delimiter=separator(table_head(data), path),
                 newlines_in_values=True,
                 invalid_row_handler=refuse,
                 # In a file of one column an empty line is a row with an empty cell, as databases write it.
@@ -100,7 +103,7 @@ def read_csv(
             odd = odd_rows[0]
             raise InputError(
                 f"{name} has {odd.actual_columns} cells in {at_row(odd.number - 1 - source.header)}; every row must "
-                f"have {odd.expected_columns} like the first{other_separator(table_head(data))}."
+                f"have {odd.expected_columns} like the first."
             ) from None
         raise InputError(f"{name} cannot be read as CSV ({reason(error)}); CSV in UTF-8 is allowed.") from None
     if not source.header:
@@ -207,7 +210,13 @@ def check_utf8(data: bytes, name: str) -> None:
             data.decode()
         except UnicodeDecodeError as error:
             line = data.count(b"\n", 0, error.start) + 1
-            raise InputError(f"{name} is not UTF-8 in line {line}; save the file as UTF-8.") from None
+            raise InputError(f"{name} is not UTF-8 in line {line}; save the file as UTF-8{_recoded(data)}.") from None
+
+
+def _recoded(data: bytes) -> str:
+    """The line that writes a file of text again as UTF-8."""
+    coding = "UTF-16" if data[:2] in UTF_16 else "WINDOWS-1252"
+    return f" (of {coding}: iconv -f {coding} -t UTF-8 FILE > NEW)"
 
 
 def _check_quotes(table: pa.Table, data: bytes, name: str) -> None:
@@ -226,28 +235,26 @@ def table_head(data: bytes) -> str:
     return data[: data.find(b"\n") if b"\n" in data else len(data)].decode(errors="replace").strip("\ufeff\r")
 
 
-def other_separator(head: str) -> str:
-    """What to do with a file whose cells are separated by something else than commas; empty where they are not.
+def separator(head: str, path: Path) -> str:
+    """What separates the cells of a CSV file: commas, unless its first line has none and another mark.
 
     Args:
-        head: Its first line.
+        head: Its first line. Every row must have as many cells, so that a mark which is part of a text is noticed.
+        path: The file; .tsv has tabs.
 
     Example:
-        >>> other_separator("id;text;label"), other_separator("id,text;note")
-        ("; its first line is separated by ';': save the file with commas, or with tabs as .tsv", '')
+        >>> separator("id;text;label", Path("a.csv")), separator("id,text;note", Path("a.csv"))
+        (';', ',')
     """
-    found = [mark for mark in (";", "|", "\t") if mark in head] if "," not in head else []
-    return (
-        f"; its first line is separated by {found[0]!r}: save the file with commas, or with tabs as .tsv"
-        if found
-        else ""
-    )
+    if ".tsv" in path.name.lower():
+        return "\t"
+    return next((mark for mark in (",", ";", "\t", "|") if mark in head), ",")
 
 
 def has_one_column(data: bytes, path: Path) -> bool:
-    """Whether the first line of a CSV file, decompressed, holds no delimiter."""
-    first = data[: data.find(b"\n") if b"\n" in data else len(data)]
-    return (b"\t" if ".tsv" in path.name.lower() else b",") not in first
+    """Whether the first line of a CSV file, decompressed, holds no separator."""
+    head = table_head(data)
+    return separator(head, path) not in head
 
 
 def _coded(table: pa.Table, parsed: Callable[[Collection[str | None]], pa.Table], data: bytes) -> set[str | None]:

@@ -21,6 +21,7 @@ from overproof.errors import InputError
 from overproof.runs.first_look.columns import ColumnFacts, facts_of
 from overproof.runs.first_look.files import FileFacts
 
+_NEARLY = 0.95
 _ENOUGH = 0.05
 """A column of which less than this share is found among the data's ids is not their id."""
 
@@ -179,11 +180,39 @@ def _joined(
         have = listed(table.column_names)
         columns = listed(dict.fromkeys(name for each in files for name in (part.name for part in each.columns)))
         named = "" if data_id is None else f" for the data's {data_id!r}"
+        rows = sum(map(len, tables))
+        how = (
+            f"its {rows} rows are as many as the data's: if they are in the same order, write --align rows"
+            if rows == len(table) and not any(_repeated_in(each.name, files) for each in keys)
+            else "write the answers with the data's id, and name that with --id"
+        )
         raise InputError(
             f"{path} has no column of ids{named}: none of {have} has the values of a column of the data ({columns}) "
-            f"that is different in every row; write the answers with the data's id, and name that with --id."
+            f"that is different in every row{_almost(keys, files)}; {how}."
         )
     return best[2], best[3], best[0]
+
+
+def _repeated_in(name: str, files: Sequence[FileFacts]) -> tuple[str, int] | None:
+    """A value that several rows have in a column of the data which is different in nearly all; None without one."""
+    found = [file.table.column(name) for file in files if file.table is not None and name in file.table.column_names]
+    if not found or len(found) < len(files):
+        return None
+    column = pa.chunked_array([chunk for each in found for chunk in _text(each).chunks]).drop_null()
+    counts = pc.value_counts(column)
+    if not len(column) or len(counts) == len(column) or len(counts) < _NEARLY * len(column):
+        return None
+    numbers = counts.field("counts")
+    place = pc.index(numbers, pc.max(numbers)).as_py()
+    return counts.field("values")[place].as_py(), numbers[place].as_py()
+
+
+def _almost(keys: Sequence[ColumnFacts], files: Sequence[FileFacts]) -> str:
+    """That a column of the data would be the id, if it were different in every row."""
+    for each in keys:
+        if (found := _repeated_in(each.name, files)) is not None:
+            return f" ({each.name!r} would be it, but {found[1]} rows of the data have {found[0]!r})"
+    return ""
 
 
 def _text(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -18,7 +18,6 @@ from overproof.data.readers.database import tables_in
 from overproof.data.readers.h5ad import columns_of
 from overproof.data.readers.image_sets import cifar_labels, mat_shapes
 from overproof.data.readers.npz import headers_of
-from overproof.data.readers.text_files import other_separator
 from overproof.data.source import format_of
 from overproof.data.wording import listed
 from overproof.errors import InputError
@@ -99,8 +98,6 @@ def look_at(typed: str, query: str | None = None) -> FileFacts:
     peek = num_bytes(source, role="data") > LARGE_BYTES
     opened = open_source(source, place, peek=peek)
     names = list(opened.rows[0].columns)
-    if len(names) == 1 and (hint := other_separator(names[0])):
-        raise InputError(f"{place.name} has one column{hint}.")
     tables, held, complete = [], 0, True
     for rows in opened.rows:
         for piece in rows.tables(names, 65_536 if peek else None):
@@ -109,9 +106,9 @@ def look_at(typed: str, query: str | None = None) -> FileFacts:
             if peek:
                 break
         complete = complete and not peek
-    table = pa.concat_tables(tables, promote_options="permissive")
-    if len(table) == 0:
+    if sum(map(len, tables)) == 0:
         raise InputError(f"{place.name} has no rows; at least one is needed.")
+    table = pa.concat_tables(tables, promote_options="permissive")
     return replace(
         facts,
         columns=tuple(facts_of(name, table.column(name)) for name in names),

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from overproof.data import Source, num_distinct, read
+from overproof.data.labelled.remarks import other_spellings
 from overproof.data.options import CROSS_VALIDATE, DataOptions, FileRole
 from overproof.data.row_order import rising, row_numbers
 from overproof.data.wording import listed
@@ -25,7 +26,7 @@ from overproof.runs.first_look.files import FileFacts, folders_of, look_at, role
 from overproof.runs.first_look.sources import Choices, Said, options_of_others, options_of_rows
 from overproof.runs.first_look.uses import uses
 from overproof.runs.first_look.warts import with_answers
-from overproof.runs.first_look.written import quoted
+from overproof.runs.first_look.written import quoted, typed_option
 from overproof.runs.preflight import preflight
 from overproof.runs.read_roles import read_roles
 from overproof.runs.roles import Roles
@@ -239,6 +240,9 @@ def _with_rows(made: Proposal) -> None:
     made.comments[f"data.files.{role}.label"] = f"{len(counts)} classes, in {len(known)} of {len(examples)} rows"
     if few := [name for name, num in counts.items() if num < 5]:
         made.unsure.append(f"Fewer than five rows are labelled {listed(sorted(few))}; label more of these first.")
+    if others := other_spellings(known):
+        typed_here = typed_option(f"data.files.{role}.aliases", {**source.aliases, **others})
+        made.unsure.append(f"Labels that differ in case or spaces alone: if they mean the same, write {typed_here}.")
     if role == "labelled":
         return
     rows: dict[str, Any] = data.setdefault("rows", {})
