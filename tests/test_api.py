@@ -221,8 +221,6 @@ def test_what_does_not_fit_is_said_of_the_argument(world, table, probs, few):
         with pytest.raises(InputError, match=sentence):
             overproof.distill(**{"student": "linear", "pool": table, "teacher_probs": probs, "labels": few,
                                  "class_names": list(NAMES), **options})  # fmt: skip
-    with pytest.raises(InputError, match="give held_out and held_out_labels, or a method with a ξ of its own"):
-        overproof.self_distill("linear", world.inputs, world.label)
     with pytest.raises(InputError, match="has no text in row 1"):
         distil(["a", None, "b"], ["cat", "dog", "cat"], ["cat", "dog", None])
     with pytest.raises(InputError, match="labelled_teacher_probs goes with labelled"):

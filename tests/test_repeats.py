@@ -204,6 +204,9 @@ def test_a_group_of_another_length_is_refused():
     inputs, labels = noise()
     with pytest.raises(InputError, match="labelled_group has 3 values for 30 examples"):
         accuracy_of(inputs[:NUM], labels, labelled_group=[1, 2, 3])
+    for odd in ("customer", 5):
+        with pytest.raises(InputError, match=r"labelled_group is .*; a value for each of the 30 examples is needed"):
+            accuracy_of(inputs[:NUM], labels, labelled_group=odd)
     with pytest.raises(InputError, match=r"labelled_group has groups of type double"):
         accuracy_of(inputs[:NUM], labels, labelled_group=np.linspace(0, 1, NUM))
 

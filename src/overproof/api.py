@@ -10,11 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from overproof.answers.predictions import compress
-from overproof.data import remarks_on_copies, remarks_on_labels
+from overproof.cross_fitting import held_out_rows
+from overproof.data import Examples, remarks_on_copies, remarks_on_labels, repeats_in
 from overproof.data.ids import digest_of_sets
 from overproof.data.remarks import remarks_on_frames
 from overproof.errors import InputError
@@ -30,6 +32,7 @@ from overproof.report import write_report
 from overproof.runs.experiment import Experiment
 from overproof.runs.folder.neighbours import caches_beside
 from overproof.runs.folder.result_file import RunResult
+from overproof.runs.folder.resume import grown
 from overproof.runs.folder.run_log import LOGGER
 from overproof.runs.pipeline import Run
 from overproof.seeds import derived_seed
@@ -58,7 +61,8 @@ def run(
 
     Args:
         experiment: All of the run.
-        folder: Output folder. If it already holds this run, the run resumes.
+        folder: Output folder. If it already holds this run, the run resumes; so it does with the methods and seeds that
+            were added to it since.
         report: Whether to write report.html too, as the command line does.
         progress: Shows how far it is.
         allow_import: Import paths `package.module:name` in the experiment whose code may be run.
@@ -69,11 +73,15 @@ def run(
     Raises:
         InputError: A file, an option or the folder's content does not fit; nothing half-written is left.
     """
+    experiment, more = grown(Path(folder), experiment)
+    progress = progress or Silent()
+    if more:
+        progress.note(lambda: more)
     work = Run(
         experiment=experiment,
         folder=Path(folder),
         caches=caches_beside(Path(folder), None if cache is None else Path(cache), engine),
-        progress=progress or Silent(),
+        progress=progress,
         allow_import=as_paths(allow_import),
     )
     result = work.all_steps()
@@ -241,6 +249,7 @@ def self_distill(
     *,
     held_out: Any = None,
     held_out_labels: Any = None,
+    held_out_share: float = 1 / 3,
     method: str | Method = "self_distilled",
     class_names: Sequence[str] | None = None,
     train: TrainOptions | Mapping[str, Any] | None = None,
@@ -255,9 +264,10 @@ def self_distill(
         student: As for `overproof.distill`; a module of your own is copied for the teacher and trained in place.
         inputs: N examples: images (uint8), numbers [N, D], a list of texts, or a data frame; `Examples` too.
         labels: [N], class indices 0..K-1 or class names, some of them wrong; or the name of the frame's column.
-        held_out: More examples, which neither teacher nor student is trained on: they choose ξ. Needed where the method
-            leaves it to them, as the default does.
+        held_out: More examples, which neither teacher nor student is trained on: they choose ξ. Without any, a method
+            that leaves it to them, as the default does, holds out `held_out_share` of the inputs.
         held_out_labels: Theirs; as noisy as the others will do.
+        held_out_share: Of the inputs, by content and class.
         method: By name (`self_distilled`, `born_again`, `retrained`, `consensus`, `partial_label`) or composed.
         class_names: K names; by default 0 to the largest label.
         train: Training options, or a mapping with some of them, the same for teacher and student.
@@ -270,8 +280,7 @@ def self_distill(
         The trained student, its history, and the ξ chosen with all that were tried (`.choices`).
 
     Raises:
-        InputError: Arrays that do not fit together; a method that needs held-out labels and gets none; an imitation
-            beyond [0, 1] without weight decay.
+        InputError: Arrays that do not fit together; an imitation beyond [0, 1] without weight decay.
 
     Example:
         >>> from overproof.methods.published import method
@@ -290,15 +299,13 @@ def self_distill(
     options = train_options(train)
     if (held_out is None) != (held_out_labels is None):
         raise InputError("held_out and held_out_labels go together; give both or neither.")
-    if built_method.sought is not None and held_out is None:
-        raise InputError(
-            "This method's ξ is chosen on labels that the teacher was not trained on; give held_out and "
-            "held_out_labels, or a method with a ξ of its own, such as method='born_again'."
-        )
-    check_trainable(built_method, options, unseen=False, validation=held_out is not None)
+    drawn = built_method.sought is not None and held_out is None
+    check_trainable(built_method, options, unseen=False, validation=drawn or held_out is not None)
     given = [known_examples(inputs, labels, class_names, "inputs", "labels")]
     names = given[0].class_names
-    if held_out is not None:
+    if drawn:
+        given = _parted(given[0], held_out_share, seed)
+    elif held_out is not None:
         given.append(known_examples(held_out, held_out_labels, names, "held_out", "held_out_labels"))
     built = build(student, given[:1], class_names=names, seed=seed, allow_import=allow_import)
     encoded = join([built.encode(examples) for examples in given])
@@ -329,7 +336,7 @@ def self_distill(
             inputs=encoded,
             labelled=parts[0],
             pool=parts[0].take(torch.arange(0)),
-            validation=parts[1] if held_out is not None else None,
+            validation=parts[1] if len(parts) > 1 else None,
             trust_labelled_answers=False,
         ),
         method=built_method,
@@ -342,6 +349,14 @@ def self_distill(
     name = method if isinstance(method, str) else "the method"
     found = _found_in(result, name, seed, encoded, parts[0], parts[0].take(torch.arange(0)))
     return replace(result, findings=(*findings, *found)).made_from(encoded, roles)
+
+
+def _parted(examples: Examples, share: float, seed: int) -> list[Examples]:
+    """Those to train on, and a share held out; all of one content and group are on one side."""
+    if not 0 < share < 1:
+        raise InputError(f"held_out_share is {share:g}; a share above 0 and below 1 is allowed.")
+    chosen = held_out_rows(examples.label, share, derived_seed(seed, "held out"), repeats_in(examples).group).numpy()
+    return [examples.take(np.flatnonzero(each)) for each in (~chosen, chosen)]
 
 
 def _found_in(

@@ -95,6 +95,36 @@ def test_more_rows_and_seeds_give_the_bytes_of_one_run(content, finished, tmp_pa
     assert (tmp_path / "grown/students/seed-0/slam/student.safetensors").stat().st_mtime_ns == kept
 
 
+def without_times(folder):
+    """The files of a run but the report, which shows seconds."""
+    return {name: content for name, content in files_of(folder).items() if name != "report.html"}
+
+
+def test_the_first_command_goes_on_with_what_was_added(content, finished, tmp_path, capsys):
+    larger = experiment_from({**content, "methods": ["slam", "wd"], "seeds": [0, 1]})
+    shutil.copytree(finished, tmp_path / "run")
+    run(larger, tmp_path / "run", report=True)
+    before = without_times(tmp_path / "run")
+    shutil.rmtree(tmp_path / "run/students/seed-1/wd")
+    (tmp_path / "first.yaml").write_text(yaml.safe_dump(content))
+    main(["run", str(tmp_path / "first.yaml"), "--out", str(tmp_path / "run")])
+    said = capsys.readouterr()
+    assert "holds this experiment with more (methods wd and seeds 1), and goes on with them." in said.err
+    assert "1 is left to train." in said.err
+    assert without_times(tmp_path / "run") == before
+    main(["run", str(tmp_path / "first.yaml"), "--out", str(tmp_path / "run")])
+    assert "All students are trained already; nothing is left to train." in capsys.readouterr().err
+    assert without_times(tmp_path / "run") == before
+    # A plan is refused where the run would be, and writes nothing.
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign/notes.txt").write_text("mine")
+    for folder in ("foreign", "foreign/notes.txt"):
+        with pytest.raises(SystemExit) as stopped:
+            main(["run", str(tmp_path / "first.yaml"), "--out", str(tmp_path / folder), "--dry-run"])
+        assert stopped.value.code == 2
+    assert [each.name for each in (tmp_path / "foreign").iterdir()] == ["notes.txt"]
+
+
 @pytest.mark.parametrize(
     ("other", "words"),
     [

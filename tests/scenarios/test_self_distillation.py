@@ -9,6 +9,7 @@ from torch import nn
 
 from overproof import TrainOptions, distill, self_distill
 from overproof.claims import noisy_batch
+from overproof.cross_fitting import held_out_rows
 from overproof.data import from_arrays
 from overproof.errors import InputError
 from overproof.functional import (
@@ -25,6 +26,7 @@ from overproof.methods.targets import SelfDistilled, Soft, TopCandidates
 from overproof.methods.targets.self_distilled import ImitationSearch
 from overproof.methods.weights import Consensus
 from overproof.models import build
+from overproof.seeds import derived_seed
 from overproof.synthetic import blobs, symmetric_noise
 from overproof.training.imitation_search import Choice, HeldOutScore, StoredResults, choose, held_out_score
 
@@ -459,6 +461,13 @@ def test_arrays_with_noisy_labels_teach_themselves(noisy, tmp_path, monkeypatch)
     found = learned(few, tmp_path / "a.pt", **others)
     assert torch.equal(weights_of(found), weights_of(learned(few, **others)))
     assert (found.num_labelled, found.num_held_out, len(found.choices)) == (200, 100, 1)
+    # Without held-out examples a third of the inputs is held out, the same that anybody could give.
+    drawn = learned(few)
+    chosen = held_out_rows(label[:200], 1 / 3, derived_seed(0, "held out"))
+    assert (drawn.num_labelled, drawn.num_held_out) == (int((~chosen).sum()), int(chosen.sum())) == (133, 67)
+    given = {"held_out": world.inputs[:200][chosen], "held_out_labels": label[:200][chosen], "train": TRAIN}
+    by_hand = self_distill("mlp", world.inputs[:200][~chosen], label[:200][~chosen], method=few, **given)
+    assert torch.equal(weights_of(drawn), weights_of(by_hand))
     # ξ = 0 is the fit to the labels; a start from the teacher begins where that fit, from other first weights, ended.
     fitted = learned(by_path("self_distilled", labelled__target__imitation=0.0))
     assert torch.equal(weights_of(fitted), weights_of(learned("labelled_only")))
@@ -469,7 +478,7 @@ def test_arrays_with_noisy_labels_teach_themselves(noisy, tmp_path, monkeypatch)
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({}, "chosen on labels that the teacher was not trained on"),
+        ({"held_out_share": 1.0}, "held_out_share is 1; a share above 0 and below 1"),
         ({"held_out": torch.zeros(2, 2)}, "go together"),
         ({"method": "slam"}, "The teacher was trained on the labelled examples"),
         ({"method": "born_again", "labels": torch.zeros(300, dtype=torch.long)}, "one class only"),

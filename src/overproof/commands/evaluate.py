@@ -51,9 +51,10 @@ def evaluate(
 
     from overproof.runs.people.disagreements import disagreements, pair, sentence
     from overproof.runs.people.sampling import judged_by, sentences_of
-    from overproof.runs.people.to_label import as_classes, read_inclusion, read_labels
+    from overproof.runs.people.to_label import as_classes, check_pair, read_inclusion, read_labels
 
     known, run = read_labels(labels), open_run(folder, allow_import=allow_import)
+    check_pair(labels, pair(between) if between else None)
     if not between:
         models = judged_by(run, known, read_inclusion(labels), seed)
         class_names = run.seed_roles(run.experiment.seeds[0]).pool.class_names

@@ -83,6 +83,11 @@ def grouped(examples: Examples, group: Any, option: str) -> Examples:
     Raises:
         InputError: It has another length, or holds other values.
     """
+    if isinstance(group, str | bytes) or not hasattr(group, "__len__"):
+        raise InputError(
+            f"{option} is {group!r}; a value for each of the {len(examples)} examples is needed, as a list or a column "
+            f"of a data frame."
+        )
     values = group.tolist() if hasattr(group, "tolist") else list(group)
     if len(values) != len(examples):
         raise InputError(f"{option} has {len(values)} values for {len(examples)} examples; each needs one.")

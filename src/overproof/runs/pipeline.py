@@ -203,9 +203,15 @@ class Run:
         left = self.unfinished(cells)
         done = len(cells) - len(left)
         # The plan is of the whole run.
-        if done and left and self.caches.folder is None and place()[1] == 1:
+        if done and self.caches.folder is None and place()[1] == 1:
             trained, more = counted(done, "is", "are"), counted(len(left), "is", "are")
-            self.progress.note(lambda: f"Of these students {trained} trained already; {more} left to train.")
+            self.progress.note(
+                lambda: (
+                    f"Of these students {trained} trained already; {more} left to train."
+                    if left
+                    else "All students are trained already; nothing is left to train."
+                )
+            )
         device = self.experiment.train.device
         work = Work(what="student", here=self.trains(), elsewhere=lambda: opening_of([self]), device=device)
         with self.progress.task("students", len(cells)) as advance:

@@ -59,6 +59,11 @@ def test_all_labels_give_the_difference_on_the_pool_and_a_part_of_them_an_interv
     main([*command[:-2], str(filled_part)])
     captured = capsys.readouterr()
     assert "of 8 labelled ones" in captured.out
+    for between in (["--between", "labelled_only,soft"], []):
+        with pytest.raises(SystemExit) as stopped:
+            main(["evaluate", str(run), *between, "--labels", str(filled_part)])
+        assert stopped.value.code == 2
+        assert "disagree, drawn for the verdict on them, and no sample for" in capsys.readouterr().err
     assert "Warning" not in captured.err
     part, remarks = found.judged(read_labels(filled_part))
     assert remarks == []

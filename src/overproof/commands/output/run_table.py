@@ -53,8 +53,8 @@ def show_result(result: "RunResult", as_json: bool, noted: "Collection[str]" = (
         console.print("The teacher has no row: its files answer too few of the examples that judge.")
     for finding in not_repeated(result.findings, noted):
         console.print(f"\n{finding}")
-    page = "report.html, " if (result.folder / "report.html").exists() else ""
-    console.print(f"\nOutput in {result.folder}: {page}result.json, students, labels.", soft_wrap=True)
+    there = [each for each in ("report.html", "result.json", "students", "labels") if (result.folder / each).exists()]
+    console.print(f"\nOutput in {result.folder}: {', '.join(there)}.", soft_wrap=True)
 
 
 def show_plan(experiment: "Experiment", folder: "Path", as_json: bool, allow_import: "Iterable[str]") -> None:
@@ -67,10 +67,14 @@ def show_plan(experiment: "Experiment", folder: "Path", as_json: bool, allow_imp
         allow_import: Import paths in the experiment whose code may be run.
 
     Raises:
-        InputError: The disk has too little room for it.
+        InputError: The folder cannot take this run, or the disk has too little room for it.
     """
+    from overproof.runs.folder.resume import check_belongs, grown
     from overproof.runs.plan import check_room, dry_run
+    from overproof.storage.atomic import check_output
 
+    check_output(folder, folder=True)
+    check_belongs(folder, grown(folder, experiment)[0])
     found = dry_run(experiment, allow_import=allow_import)
     if as_json:
         print_json(asdict(found))

@@ -73,6 +73,22 @@ def check_folder(folder: Path, experiment: Experiment) -> bool:
     if leads():
         atomic.remove_leftovers(folder)
     wait_for_all()
+    return check_belongs(folder, experiment)
+
+
+def check_belongs(folder: Path, experiment: Experiment) -> bool:
+    """As `check_folder`, but for what a kill left, which stays: for a plan.
+
+    Args:
+        folder: The run's.
+        experiment: All of the run.
+
+    Returns:
+        Whether a step of this very run has left something there.
+
+    Raises:
+        InputError: It holds something else.
+    """
     if holds_run(folder):
         # Compared as options, not as text: a file written before an option was added means its default.
         earlier = experiment_in(folder)
@@ -155,6 +171,32 @@ def extends(earlier: Experiment, experiment: Experiment) -> bool:
         and all(each in rows for each in earlier.rows())
         and without_paths(experiment.model_copy(update=same)) == without_paths(earlier)
     )
+
+
+def grown(folder: Path, experiment: Experiment) -> tuple[Experiment, str]:
+    """The experiment that a folder goes on with, where methods or seeds were added since its first command.
+
+    Args:
+        folder: Of a run, begun or not.
+        experiment: That of the command.
+
+    Returns:
+        The experiment with the rows and seeds that the folder's has more, and a sentence on them; the experiment of
+        the command and no words where it has none.
+    """
+    if not holds_run(folder):
+        return experiment, ""
+    earlier = experiment_in(folder)
+    if earlier == experiment or not extends(experiment, earlier):
+        return experiment, ""
+    known = {each.row for each in experiment.rows()}
+    rows = [each.row for each in earlier.rows() if each.row not in known]
+    seeds = [str(each) for each in earlier.seeds[len(experiment.seeds) :]]
+    added = [*([f"methods {', '.join(rows)}"] if rows else []), *([f"seeds {', '.join(seeds)}"] if seeds else [])]
+    if not added:
+        return experiment, ""
+    more = experiment.model_copy(update={"methods": earlier.methods, "seeds": earlier.seeds})
+    return more, f"{str(folder)!r} holds this experiment with more ({' and '.join(added)}), and goes on with them."
 
 
 def same_teacher(earlier: Experiment, experiment: Experiment) -> bool:

@@ -16,7 +16,7 @@ from overproof.errors import InputError
 from overproof.evaluation.disagreements import DisagreementVerdict, verdict_of_disagreements
 from overproof.models.importing import allowing
 from overproof.runs.people.of_run import probs_of, seed_of, trained
-from overproof.runs.people.to_label import check_to_label, labels_of, shuffled, table_to_label, write_to_label
+from overproof.runs.people.to_label import VERDICT, check_to_label, labels_of, shuffled, table_to_label, write_to_label
 from overproof.runs.pipeline import Run
 
 
@@ -57,7 +57,7 @@ class Disagreements:
         Raises:
             InputError: Images without ids, which nobody could find again.
         """
-        return table_to_label(self.pool.take(self.drawn[:budget].numpy()), f"verdict {','.join(self.names)}")
+        return table_to_label(self.pool.take(self.drawn[:budget].numpy()), f"{VERDICT}{','.join(self.names)}")
 
     def judged(self, labels: Mapping[str, str]) -> tuple[DisagreementVerdict, list[str]]:
         """The verdict by people's labels, and remarks on them.
@@ -74,7 +74,7 @@ class Disagreements:
             self.pool,
             labels,
             what=f"are no disagreements of {self.names[0]!r} and {self.names[1]!r} in this run at seed {self.seed}: "
-            f"label a file that `overproof disagreements` wrote for these two and this seed",
+            f"label a file of `overproof next --purpose verdict` for these two and this seed",
             aliases=self.aliases,
         )
         rows, truth, remarks = drawn[known.place], known.label, [known.reading] if known.reading else []

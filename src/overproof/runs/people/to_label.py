@@ -29,6 +29,8 @@ from overproof.storage.shard import Ids
 CONTENT, LABEL, PURPOSE, INCLUSION = "content", "label", "purpose", "inclusion"
 """The columns by which rows are found again, for the labels of people, for what the rows were chosen for, and for the
 probability with which they were drawn."""
+VERDICT = "verdict "
+"""How the purpose of rows begins on which two students disagree; their names follow, with a comma between."""
 RANDOM = "random"
 """The purpose of a simple random sample of the pool."""
 
@@ -152,6 +154,24 @@ def purposes_of(file: Path) -> set[str]:
     table = read_table(file, CONTENT)
     words = table.column(PURPOSE).to_pylist() if PURPOSE in table.column_names else []
     return {str(each) for each in words if each is not None}
+
+
+def check_pair(file: Path, names: tuple[str, str] | None) -> None:
+    """Check that rows that were drawn for the verdict between two rows of the table are used for these.
+
+    Args:
+        file: As of `read_labels`.
+        names: The two that are compared; None where accuracies are estimated.
+
+    Raises:
+        InputError: They were drawn for two others.
+    """
+    drawn = [each.removeprefix(VERDICT) for each in sorted(purposes_of(file)) if each.startswith(VERDICT)]
+    if other := [each for each in drawn if names is None or set(each.split(",")) != set(names)]:
+        raise InputError(
+            f"{file} holds rows on which {other[0].replace(',', ' and ')} disagree, drawn for the verdict on them, "
+            f"and no sample for {'accuracies' if names is None else ' and '.join(names)}; write --between {other[0]}."
+        )
 
 
 def read_inclusion(file: Path) -> dict[str, float]:
