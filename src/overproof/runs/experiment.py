@@ -236,6 +236,11 @@ class Experiment(Options):
                 f"{' and '.join(map(str, sorted(wanted)))}."
             )
 
+    @property
+    def answered_by_copies(self) -> bool:
+        """Whether a teacher answers each labelled example by one copy and the pool by the mean of all."""
+        return any(each.trained_here and each.folds > 1 for each in self.scorers)
+
     def rows(self) -> tuple[MethodOptions, ...]:
         """The methods of the table; those that verdicts need and the options leave out come first.
 

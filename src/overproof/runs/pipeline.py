@@ -33,7 +33,7 @@ from pathlib import Path
 from overproof.assessment.assess import Assessment, assess
 from overproof.data import num_bytes
 from overproof.data.options import LARGE_BYTES
-from overproof.data.wording import counted, told_apart
+from overproof.data.wording import told_apart
 from overproof.errors import InputError
 from overproof.evaluation.findings import RunFacts, findings_of
 from overproof.evaluation.judged import JudgedOn
@@ -56,6 +56,7 @@ from overproof.runs.folder.resume import (
     groups_in_use,
     holds_run,
     no_run,
+    trained_already,
 )
 from overproof.runs.folder.run_log import RunLog
 from overproof.runs.folder.steps import step
@@ -190,8 +191,7 @@ class Run:
             repeated=self._roles.repeated,
             repeats=known.repeats,
             seed=inputs.seed,
-            copies=known is inputs.answered["labelled"].answered
-            and any(each.trained_here and each.folds > 1 for each in self.experiment.scorers),
+            copies=known is inputs.answered["labelled"].answered and self.experiment.answered_by_copies,
             checked=True,
         )
         return replace(found, findings=(*self.teacher.remarks(self.experiment.seeds[0]), *found.findings))
@@ -204,14 +204,7 @@ class Run:
         done = len(cells) - len(left)
         # The plan is of the whole run.
         if done and self.caches.folder is None and place()[1] == 1:
-            trained, more = counted(done, "is", "are"), counted(len(left), "is", "are")
-            self.progress.note(
-                lambda: (
-                    f"Of these students {trained} trained already; {more} left to train."
-                    if left
-                    else "All students are trained already; nothing is left to train."
-                )
-            )
+            self.progress.note(lambda: trained_already(done, len(left)))
         device = self.experiment.train.device
         work = Work(what="student", here=self.trains(), elsewhere=lambda: opening_of([self]), device=device)
         with self.progress.task("students", len(cells)) as advance:

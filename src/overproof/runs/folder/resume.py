@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from overproof.data.wording import listed
+from overproof.data.wording import counted, listed
 from overproof.errors import InputError
 from overproof.models.student import ABOUT
 from overproof.processes import leads, wait_for_all
@@ -197,6 +197,24 @@ def grown(folder: Path, experiment: Experiment) -> tuple[Experiment, str]:
         return experiment, ""
     more = experiment.model_copy(update={"methods": earlier.methods, "seeds": earlier.seeds})
     return more, f"{str(folder)!r} holds this experiment with more ({' and '.join(added)}), and goes on with them."
+
+
+def trained_already(done: int, left: int) -> str:
+    """How many students of a run there are, as a sentence.
+
+    Args:
+        done: Trained before; at least one.
+        left: To be trained.
+
+    Example:
+        >>> trained_already(2, 1)
+        'Of these students 2 are trained already; 1 is left to train.'
+    """
+    if not left:
+        return "All students are trained already; nothing is left to train."
+    return (
+        f"Of these students {counted(done, 'is', 'are')} trained already; {counted(left, 'is', 'are')} left to train."
+    )
 
 
 def same_teacher(earlier: Experiment, experiment: Experiment) -> bool:
