@@ -53,7 +53,8 @@ def show_result(result: "RunResult", as_json: bool, noted: "Collection[str]" = (
         console.print("The teacher has no row: its files answer too few of the examples that judge.")
     for finding in not_repeated(result.findings, noted):
         console.print(f"\n{finding}")
-    there = [each for each in ("report.html", "result.json", "students", "labels") if (result.folder / each).exists()]
+    made = {each.name for each in result.folder.iterdir()}
+    there = [each for each in ("report.html", "result.json", "students", "labels") if each in made]
     console.print(f"\nOutput in {result.folder}: {', '.join(there)}.", soft_wrap=True)
 
 

@@ -26,5 +26,5 @@ def find(facts: RunFacts) -> list[str]:
         f"The teacher gives hard labels only: all its answers have the same margin, which does not show where it errs. "
         f"Its accuracy is estimated for each predicted class instead ({shown}{which}), any class may be the true one "
         f"where it is wrong, weights on held-out labels depend on the student's margin alone, and a selection by "
-        f"confidence is a random one."
+        f"confidence is a random one. `soft` and `hard` are the same student then."
     ]
