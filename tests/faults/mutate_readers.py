@@ -139,6 +139,20 @@ def _idx(folder: Path) -> list[str]:
     return ["a-idx3-ubyte", "labels-idx1-ubyte"]
 
 
+def _mat(packed: bool) -> Callable[[Path], list[str]]:
+    def write(folder: Path) -> list[str]:
+        import scipy.io
+
+        columns, cells = _columns(), np.empty((NUM, 1), object)
+        cells[:, 0] = columns["label"]
+        numbers = np.array([columns["size"], columns["count"]]).T
+        content = {"X": numbers, "label": np.array(columns["label"]) if packed else cells, "count": columns["count"]}
+        scipy.io.savemat(folder / "a.mat", content, do_compression=packed)
+        return ["a.mat"]
+
+    return write
+
+
 def _pictures(folder: Path) -> list[str]:
     from PIL import Image
 
@@ -307,6 +321,11 @@ def _pixels(name: str, **options: Any) -> Read:
     return read
 
 
+def _read_mat(folder: Path) -> list[Any]:
+    labels, table = _labels_and_inputs(folder, "a.mat", {"input": "X", "label": "label"})
+    return [labels, [list(map(repr, map(float, column.to_pylist()))) for column in table.columns]]
+
+
 def _read_answers(name: str) -> Read:
     def read(folder: Path) -> Any:
         from overproof.answers.files import read_all_answers
@@ -379,6 +398,8 @@ READERS = {
     "npz": Reader(_npz, _pixels("a.npz", input="images", label="labels"), second_readers.npz),
     "npy": Reader(_npy, _pixels("a.npy", label="@labels.npy"), second_readers.npy),
     "idx": Reader(_idx, _pixels("a-idx3-ubyte", label="@labels-idx1-ubyte"), second_readers.idx),
+    "mat": Reader(_mat(False), _read_mat, second_readers.mat),
+    "mat, compressed": Reader(_mat(True), _read_mat, second_readers.mat),
     "pictures": Reader(_pictures, _pixels(".", label="folder"), second_readers.pictures),
     "data set": Reader(_data_set, _examples(".", input="text", label="label"), second_readers.data_set),
     "answers.csv": Reader(_bytes("a.csv", _answers_csv), _read_answers("a.csv"), second_readers.answers_csv),

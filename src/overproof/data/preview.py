@@ -13,7 +13,8 @@ from overproof.data.open_source import open_source
 from overproof.data.read import read
 from overproof.data.readers.arrays import DAMAGE, only_input
 from overproof.data.readers.h5ad import columns_of
-from overproof.data.readers.image_sets import CIFAR_PIXELS, STL_PIXELS, cifar_labels, mat_input, mat_shapes
+from overproof.data.readers.image_sets import CIFAR_PIXELS, STL_PIXELS, cifar_labels, mat_input
+from overproof.data.readers.mat_file import mat_variables
 from overproof.data.readers.npz import headers_of
 from overproof.data.readers.row_files import RowsInMemory
 from overproof.data.source import Kind, Source, format_of
@@ -102,9 +103,9 @@ def _shape(path: Path, source: Source, name: str) -> tuple[Kind | None, int | No
         case "stl":
             return "image", path.stat().st_size // STL_PIXELS
         case "mat":
-            shapes = mat_shapes(path, name)
-            check_names(name, shapes, source, what="variable")
-            rank = len(shapes[mat_input(shapes, source, name)][0])
+            variables = mat_variables(path, name)
+            check_names(name, variables, source, what="variable")
+            rank = len(variables[mat_input(variables, source, name)].shape)
             return ("image" if rank == 4 else "table"), None
         case "h5ad":
             matrices, columns, num_cells = columns_of(path, name)

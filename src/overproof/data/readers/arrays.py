@@ -252,7 +252,8 @@ def column_of(array: np.ndarray, key: str, name: str) -> pa.Array:
         raise InputError(f"{name} has the array {key!r} of type {array.dtype}; numbers and strings are allowed.")
     if array.dtype.kind == "S":
         return pa.array([word.decode(errors="backslashreplace") for word in array])
-    return pa.array(array.astype(array.dtype.newbyteorder("=")))
+    # Arrow would end a string of NumPy at the first zero within it.
+    return pa.array(array.tolist() if array.dtype.kind == "U" else array.astype(array.dtype.newbyteorder("=")))
 
 
 def _words(class_names: np.ndarray) -> list[str]:

@@ -6,7 +6,7 @@ docs.scipy.org/doc/scipy/reference/io.html.
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,8 +16,9 @@ from torch import Tensor
 from overproof.data.columns import Frame, check_names, whole
 from overproof.data.inputs import image_tensor
 from overproof.data.readers.arrays import Held, column_of, inputs_of
-from overproof.data.source import FLAG, Source
-from overproof.data.wording import listed, reason
+from overproof.data.readers.mat_file import NUMERIC, MatVariable, mat_values, mat_variables
+from overproof.data.source import Source
+from overproof.data.wording import listed
 from overproof.errors import InputError
 
 CIFAR_PIXELS = 3 * 32 * 32
@@ -131,28 +132,16 @@ def read_mat(path: Path, source: Source, name: str) -> tuple[Frame, Held]:
     Raises:
         InputError: It is damaged, of version 7.3, or has other variables.
     """
-    shapes = mat_shapes(path, name)
-    check_names(name, shapes, source, what="variable")
-    chosen = mat_input(shapes, source, name)
+    variables = mat_variables(path, name)
+    check_names(name, variables, source, what="variable")
+    chosen = mat_input(variables, source, name)
     beside = [key for key in (source.label, source.id, source.group, *source.where) if key is not None]
-    size = sum(int(np.prod(shapes[key][0], dtype=object)) for key in {chosen, *beside})
-    if size > source.max_unpacked_gb * 1e9:
-        raise InputError(
-            f"{name} has {size / 1e9:.3g} billion values, and {source.max_unpacked_gb:g} are allowed; set "
-            f"`max_unpacked_gb` to more ({FLAG})."
-        )
-    import scipy.io
-    import scipy.sparse
-
-    try:
-        values: Mapping[str, Any] = scipy.io.loadmat(path, variable_names=[chosen, *beside])
-    except Exception as error:
-        # Of damaged files SciPy raises exceptions of many types.
-        raise InputError(f"{name} is damaged ({reason(error)}); a whole MATLAB file is needed.") from None
-    array = values[chosen].toarray() if scipy.sparse.issparse(values[chosen]) else values[chosen]
+    wanted = {key: variables[key] for key in dict.fromkeys((chosen, *beside))}
+    values = mat_values(path, name, wanted, source.max_unpacked_gb)
+    array = values[chosen]
     if array.ndim == 4:
         array = _images_first(array, chosen, name)
-    elif array.ndim == 2 and array.dtype.kind == "u" and source.kind != "image":
+    elif array.ndim == 2 and array.dtype == np.uint8 and source.kind != "image":
         array = array.astype(np.float32)
     inputs = inputs_of(np.ascontiguousarray(array), name, source.kind)
     columns: dict[str, pa.Array] = {"": pa.array(np.arange(len(array)))}
@@ -168,62 +157,11 @@ def read_mat(path: Path, source: Source, name: str) -> tuple[Frame, Held]:
     return whole(name, pa.table(columns)), inputs
 
 
-def mat_shapes(path: Path, name: str) -> dict[str, tuple[tuple[int, ...], str]]:
-    """The shape and MATLAB class of each variable of a MATLAB file; values are not read.
-
-    Args:
-        path: The file.
-        name: Its name in error messages.
-
-    Raises:
-        InputError: It is damaged, or of version 7.3.
-    """
-    import scipy.io
-
-    _check_whole(path, name)
-    try:
-        return {key: (tuple(shape), kind) for key, shape, kind in scipy.io.whosmat(path)}
-    except NotImplementedError:
-        raise _of_version_7_3(path, name) from None
-    except Exception as error:
-        raise InputError(f"{name} is no MATLAB file, or damaged ({reason(error)}); a whole one is needed.") from None
-
-
-def _check_whole(path: Path, name: str) -> None:
-    """Check that a file of version 5 ends where its last variable does; those of other versions are left to SciPy."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        head = file.read(128)
-        orders: Mapping[bytes, Literal["little", "big"]] = {b"IM": "little", b"MI": "big"}
-        order = orders.get(head[126:128])
-        if len(head) < 128 or order is None:
-            if size < 20:
-                raise InputError(f"{name} has {size} bytes, and is no MATLAB file.")
-            return
-        # Two bytes of version stand before the order of bytes: 1 for 5 to 7, 2 for 7.3, in which HDF5 follows.
-        if int.from_bytes(head[124:126], order) >> 8 == 2:
-            raise _of_version_7_3(path, name)
-        place = 128
-        while place < size:
-            file.seek(place)
-            tag = file.read(8)
-            length = int.from_bytes(tag[4:], order)
-            place += 8 + length
-            if len(tag) < 8 or place > size:
-                raise InputError(f"{name} is cut: it has {size} bytes, and {place} or more are needed.")
-
-
-def _of_version_7_3(path: Path, name: str) -> InputError:
-    return InputError(
-        f"{name} is a MATLAB file of version 7.3 (HDF5); save it with save('{path.name}', '-v7') in MATLAB."
-    )
-
-
-def mat_input(shapes: Mapping[str, tuple[tuple[int, ...], str]], source: Source, name: str) -> str:
+def mat_input(variables: Mapping[str, MatVariable], source: Source, name: str) -> str:
     """The variable of the inputs: the one that the source names, or the only one that can be.
 
     Args:
-        shapes: From `mat_shapes`.
+        variables: From `mat_variables`.
         source: Names it, or the others.
         name: Name of the file in error messages.
 
@@ -233,16 +171,16 @@ def mat_input(shapes: Mapping[str, tuple[tuple[int, ...], str]], source: Source,
     if source.only_input is not None:
         return source.only_input
     others = (source.label, source.id, source.group, *source.where)
-    images = [key for key, (shape, _) in shapes.items() if len(shape) == 4]
+    images = [key for key, each in variables.items() if len(each.shape) == 4]
     matrices = [
         key
-        for key, (shape, kind) in shapes.items()
-        if len(shape) == 2 and 1 not in shape and key not in others and kind not in ("char", "cell", "struct")
+        for key, each in variables.items()
+        if len(each.shape) == 2 and 1 not in each.shape and key not in others and each.kind in (*NUMERIC, "sparse")
     ]
     found = images or matrices
     if len(found) != 1:
         what = "variables of rank 4" if images or not matrices else "matrices"
-        raise InputError(f"{name} has {len(found)} {what} among {listed(shapes)}; name one with `input`.")
+        raise InputError(f"{name} has {len(found)} {what} among {listed(variables)}; name one with `input`.")
     return found[0]
 
 
@@ -264,7 +202,7 @@ def _is_svhn(images: Any, key: str, vector: np.ndarray) -> bool:
 
 def _plain(vector: np.ndarray) -> np.ndarray:
     """Whole numbers, which MATLAB keeps as floats, as integers; rows of characters and cells of text as strings."""
-    if vector.dtype.kind == "f" and np.isfinite(vector).all() and (vector == np.round(vector)).all():
+    if vector.dtype.kind == "f" and (np.abs(vector) <= 2.0**53).all() and (vector == np.round(vector)).all():
         return vector.astype(np.int64)
     if vector.dtype.kind == "U":
         # All rows of a matrix of characters have one length.

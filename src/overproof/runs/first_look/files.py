@@ -16,7 +16,8 @@ from overproof.data.open_source import open_source
 from overproof.data.options import LARGE_BYTES, FileRole
 from overproof.data.readers.database import tables_in
 from overproof.data.readers.h5ad import columns_of
-from overproof.data.readers.image_sets import cifar_labels, mat_shapes
+from overproof.data.readers.image_sets import cifar_labels
+from overproof.data.readers.mat_file import mat_variables
 from overproof.data.readers.npz import headers_of
 from overproof.data.source import format_of
 from overproof.data.wording import listed
@@ -176,7 +177,7 @@ def names_in(facts: FileFacts) -> list[str]:
         case "cifar":
             return list(cifar_labels(path, name))
         case "mat":
-            return list(mat_shapes(path, name))
+            return list(mat_variables(path, name))
         case "h5ad":
             return list(columns_of(path, name)[1])
     return list(headers_of(path, name, "numbers and images are allowed"))
