@@ -116,6 +116,45 @@ def test_rows_of_one_group_count_once_and_those_of_a_training_row_are_left_out(t
     assert "--group names a column of --calibrate, which is not given" in capsys.readouterr().err
 
 
+HIDDEN = {
+    "nothing": {},
+    "a column that it was not given": {"visit": np.arange(1200)},
+    "one that was constant at fitting": {"constant": np.arange(1200) / 7},
+    "one that was empty": {"empty": [f"note {row}" for row in range(1200)]},
+    "categories that it does not know": {"colour": [f"blue {row}" for row in range(1200)]},
+}
+
+
+@pytest.mark.parametrize("hidden", HIDDEN)
+def test_what_the_student_does_not_read_hides_no_copy_of_a_calibration_row(tmp_path, hidden):
+    """Twelve rows a hundred times each are twelve; thirty rows in two near copies twenty times each are thirty."""
+    inputs, _ = coins(0, 300)
+    words = np.array(["red", "green"])[np.arange(300) % 2]
+
+    def table(inputs, **columns):
+        start = {"constant": np.ones(len(inputs)), "empty": pa.nulls(len(inputs)), "colour": ["blue"] * len(inputs)}
+        return pa.table({**{f"f{i}": column for i, column in enumerate(inputs.T)}, **start, **columns})
+
+    training = from_arrays(table(inputs, colour=words), missing="allow")
+    student = build(ModelSpec(name="linear"), [training], class_names=["no", "yes"], seed=0)
+    student.trained_on(training).save(tmp_path / "student")
+
+    def counted(inputs, label, times):
+        rows = table(np.repeat(inputs, times, axis=0), **HIDDEN[hidden])
+        rows = rows.append_column("class", pa.array(np.array(["no", "yes"])[np.repeat(label, times)]))
+        pq.write_table(rows, tmp_path / "c.parquet")
+        source = Source(path=str(tmp_path / "c.parquet"), label="class", missing="allow")
+        loaded = load_student(tmp_path / "student")
+        found, left_out = choose_abstention(loaded, tmp_path / "student", source, risk=0.95, confidence=0.9)
+        return found.num_calibration, left_out.num_near
+
+    assert counted(*coins(1, 12), 100) == (12, 0)
+    more, more_label = coins(2, 30)
+    near = np.repeat(more, 2, axis=0)
+    near[1::2] += np.random.default_rng(3).normal(0, 0.001, (30, 8)).astype(np.float32)
+    assert counted(near, np.repeat(more_label, 2), 20) == (30, 30)
+
+
 def test_nothing_is_promised_on_training_rows_alone_or_without_a_list(tmp_path):
     student, inputs, label = memoriser(0)
     student.save(tmp_path / "student")

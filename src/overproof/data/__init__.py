@@ -23,7 +23,6 @@ from overproof.data.read import pieces as pieces
 from overproof.data.read import read as read
 from overproof.data.repeats import group_words as group_words
 from overproof.data.repeats import grouped as grouped
-from overproof.data.repeats import repeats_as_read as repeats_as_read
 from overproof.data.repeats import repeats_in as repeats_in
 from overproof.data.repeats import with_joined_groups as with_joined_groups
 from overproof.data.source import ImageOptions as ImageOptions

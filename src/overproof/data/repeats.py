@@ -12,7 +12,6 @@ from torch import Tensor
 
 from overproof.data.columns import Frame, groups_of
 from overproof.data.examples import Examples
-from overproof.data.ids import table_ids
 from overproof.errors import InputError
 from overproof.functional.repeats import Repeats
 from overproof.functional.top_k import words_of
@@ -27,12 +26,6 @@ def repeats_in(examples: Examples) -> Repeats:
         [0, 1, 0]
     """
     return Repeats.of(examples.ids, group_words(examples))
-
-
-def repeats_as_read(examples: Examples) -> Repeats:
-    """`repeats_in` by the inputs alone, where ids were computed before columns of a table were left out (`only`)."""
-    ids = table_ids(examples.inputs) if isinstance(examples.inputs, pa.Table) else examples.ids
-    return Repeats.of(ids, group_words(examples))
 
 
 def group_words(examples: Examples) -> Int64[Tensor, "N"] | None:

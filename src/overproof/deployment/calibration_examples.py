@@ -1,15 +1,17 @@
 """Collect labelled examples that a student was not trained on, and choose its abstention threshold on them."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import torch
 
-from overproof.data import Examples, Source, aligned, read, repeats_as_read
-from overproof.data.labelled.near_copies import near_copies
+from overproof.data import Examples, Source, aligned, read, repeats_in
+from overproof.data.ids import ID
+from overproof.data.labelled.near_copies import MOST, near_copies
 from overproof.data.options import DataOptions
 from overproof.data.wording import at_row, counted, listed
 from overproof.deployment.abstention import Abstention, choose_threshold, fewest_examples
@@ -20,6 +22,8 @@ from overproof.evaluation.metrics import correct
 from overproof.functional.repeats import Repeats
 from overproof.models import Student
 from overproof.models.saved.digits import Rounding
+from overproof.models.saved.near_rows import is_numeric
+from overproof.models.saved.row_hashes import hashes, key_of, numbers_in
 from overproof.models.saved.seen_rows import Unsure
 from overproof.runs.folder.resume import experiment_in
 from overproof.runs.folder.seen import use_of_validation
@@ -145,8 +149,9 @@ def choose_abstention(
         refuse_new_gap(student, read_by_it)
     roles = student.seen.roles(student.encoder, read_by_it)
     seen = np.any([np.zeros(len(given), bool), *roles.values()], axis=0)
-    by_name = repeats_as_read(read_by_it)
-    repeats = _with_near_copies(by_name, read_by_it)
+    as_read = _as_read(student, read_by_it)
+    by_name = repeats_in(as_read)
+    repeats = _with_near_copies(student, by_name, as_read)
     group = repeats.group.numpy()
     known, seen = seen, np.isin(group, group[seen])
     left = torch.from_numpy(~seen)
@@ -178,11 +183,25 @@ def choose_abstention(
     return chosen, left_out
 
 
-def _with_near_copies(repeats: Repeats, examples: Examples) -> Repeats:
-    """The same repeats, with the examples of each set of near copies in one group."""
-    group = np.arange(len(examples))
-    for rows in near_copies(examples):
-        group[rows] = int(rows[0])
+def _as_read(student: Student, examples: Examples) -> Examples:
+    """The same examples with ids of what the student's module is given of each: equal where it cannot tell them apart.
+
+    So neither a column that it does not read, nor a value that it ignores (of a column that was constant or empty when
+    it was fitted, a category that it does not know), makes another example of a copy.
+    """
+    exact = hashes(key_of([examples.ids]), student.encoder, examples).exact
+    return replace(examples, ids=np.stack([exact, np.zeros_like(exact)], axis=1).view(ID)[:, 0])
+
+
+def _with_near_copies(student: Student, repeats: Repeats, examples: Examples) -> Repeats:
+    """The same repeats, with the examples of each set of near copies, as the student reads them, in one group."""
+    group, rows = np.arange(len(examples)), repeats.once[:MOST]
+    some = examples.take(rows)
+    if is_numeric(student.encoder):
+        numbers = numbers_in(student.encoder.encode(some), torch.arange(len(some)))
+        some = replace(some, held=pa.table({f"f{place}": column for place, column in enumerate(numbers.T.copy())}))
+    for each in near_copies(some):
+        group[rows[each]] = int(rows[each[0]])
     return Repeats(content=repeats.content, group=Repeats.of(repeats.group, group).group)
 
 
