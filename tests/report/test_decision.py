@@ -1,5 +1,6 @@
 """The first lines of terminal and report: which student to deploy, what it is worth, what comes next."""
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from overproof.evaluation.verdict import Row, summarise
 from overproof.report.decision import decision_of, hardly_named, recalls, rows_that_would_tell
 from overproof.report.drawing import colours_of
 from overproof.report.run_report import rows_in_detail
+from overproof.report.sections import results_section
 from overproof.runs.experiment import dump, experiment_from
 from overproof.runs.folder.result_file import RunResult
 
@@ -61,6 +63,31 @@ def test_a_method_that_beats_is_deployed_with_its_worth_in_words(tmp_path):
     assert (found.row, found.seed, found.accuracy, found.mean, found.num_seeds) == ("auto", 0, 0.75, 0.755, 2)
     assert found.beware == ()
     assert found.steps == (("deploy it", f"overproof export {tmp_path} --out x-student"),)
+
+
+def test_a_row_that_finds_rare_classes_more_often_is_named(tmp_path):
+    accuracies = {"labelled_only": ("reference", [0.6, 0.61]), "hard": ("conventional", [0.65, 0.66])}
+    found = result(tmp_path, {**accuracies, "auto": ("method", [0.75, 0.76])})
+
+    def with_f1(of_hard):
+        values = {"labelled_only": 0.3, "hard": of_hard, "auto": 0.41}
+        rows = [replace(row, metrics={**row.metrics, "macro_f1": values[row.method]}) for row in found.rows]
+        return decision_of(replace(found, rows=tuple(rows))).beware
+
+    assert with_f1(0.45) == ()
+    assert with_f1(0.54) == (
+        "hard has a macro F1 of 54.0 %, 13.0 points more (means over the seeds): it finds rare classes more often; "
+        "deploy it where these matter as much as the others.",
+    )
+
+
+@pytest.mark.parametrize(("gain", "deployed"), [(0.1, "auto"), (-0.1, "hard")])
+def test_the_bold_row_is_the_one_to_deploy(tmp_path, gain, deployed):
+    accuracies = {"labelled_only": ("reference", [0.6, 0.61]), "hard": ("conventional", [0.65, 0.66])}
+    found = result(tmp_path, {**accuracies, "auto": ("method", [0.65 + gain, 0.66 + gain])})
+    table = results_section(found.summary).body
+    assert re.findall(r'<tr class="deployed">\s*<th scope="row">(\w+)', table) == [deployed]
+    assert decision_of(found).row == deployed
 
 
 def test_commands_for_a_student_of_ones_own_code_can_be_typed_as_they_stand(tmp_path):

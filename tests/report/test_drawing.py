@@ -15,6 +15,16 @@ def panel(**options):
     return Chart(width=120, height=100).panel((0, 10), (0, 5), left=20, top=0, right=120, bottom=50, **options)
 
 
+def test_equal_curves_are_one_line_with_both_names():
+    made = curves({"hard": [[0.1, 0.5]], "soft": [[0.1, 0.5]], "slam": [[0.1, 0.4]]}, "loss")
+    assert re.findall(r">([a-z= ]+)</text>", made)[-2:] == ["hard = soft", "slam"]
+    assert "hard and soft from 0.1 to 0.5" in made
+    # Three names of that length have no room beside each other.
+    tall = curves({f"a_long_name_of_row_{n}": [[0.1 * n, 0.2]] for n in range(3)}, "loss")
+    heights = [float(re.search(r'viewBox="0 0 [\d.]+ ([\d.]+)"', each)[1]) for each in (made, tall)]
+    assert heights[1] - heights[0] == 15
+
+
 def test_values_are_where_the_axes_say():
     made = panel()
     assert (made.across(0), made.across(10), made.across(2.5)) == (20, 120, 45)

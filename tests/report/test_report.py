@@ -22,6 +22,7 @@ from overproof.errors import CONTROL, InputError
 from overproof.evaluation.verdict import Summary
 from overproof.report import Section, comparison_page, page, verdict_sentence, write_report
 from overproof.report.charts import confusion, curves, differences
+from overproof.report.compare_decision import decisions_of
 from overproof.report.decision import decision_of
 from overproof.report.example_html import example_html
 from overproof.runs.costs import costs_of
@@ -313,11 +314,25 @@ def comparison(*verdicts: str) -> dict:
     return {"format": 1, "name": "by labels", "seeds": [0, 1], **more}
 
 
+def test_a_verdict_that_the_correction_takes_back_deploys_nothing():
+    content = comparison("BEATS", "BEATS")
+    assert [run for _, run in decisions_of(content)] == ["labels-200"]
+    assert decisions_of(content)[0][0].startswith("With 200 labels deploy <b>slam</b>: accuracy 77.0 %")
+    assert "+5.0 points beside hard, the best conventional row" in decisions_of(content)[0][0]
+    content["rows"][-1]["verdict_holm"] = "INCONCLUSIVE"
+    assert decisions_of(content)[0][0].startswith("With 200 labels deploy hard: accuracy 72.0 %")
+
+
 def test_a_comparison_is_a_page_of_the_same_sections():
     made = comparison_page(comparison("BEATS", "BEATS", "INCONCLUSIVE"))
     assert re.findall(r'<section id="([^"]+)"', made) == ["budgets", "findings", "run-0", "run-1", "run-2"]
     verdict = re.search(r'<p class="verdict">(.*?)</p>', made)[1]
-    assert verdict.startswith("&lt;b&gt;slam&lt;/b&gt;: BEATS the best conventional row with 100 and 200 labels; ")
+    assert verdict.replace("\N{NO-BREAK SPACE}", " ").startswith(
+        "With 300 labels deploy hard: accuracy 74.0 % on the test, mean of 3 seeds, and no method is better beyond "
+        "doubt. With 200 labels it would be &lt;b&gt;slam&lt;/b&gt;, accuracy 77.0 % (+3.0 points). With 100 labels it "
+        "would be &lt;b&gt;slam&lt;/b&gt;, accuracy 75.0 % (+1.0 points). "
+    )
+    assert "&lt;b&gt;slam&lt;/b&gt;: BEATS the best conventional row with 100 and 200 labels; " in verdict
     assert verdict.endswith("; INCONCLUSIVE with 300 labels.")
     assert made.count("0.012") == 3
     assert "accuracy by labelled examples, 100 to 300" in made

@@ -298,7 +298,7 @@ def test_a_comparison_cross_validates_each_number_of_labels(source, tmp_path):
     content = json.loads((tmp_path / "many/compare.json").read_text())
     console = Console(width=100)
     with console.capture() as shown:
-        console.print(page(content))
+        console.print(page(content, tmp_path))
     assert "Cross-validated over the labelled rows of each run (2 folds)." in shown.get()
     write_comparison_report(tmp_path / "many")
     assert "ross-validated over 30 labelled rows (2 folds)" in (tmp_path / "many/report.html").read_text()

@@ -85,7 +85,7 @@ def compare(
     if as_json:
         print_json(content)
         return
-    results().print(page(content))
+    results().print(page(content, folder))
     remarks().print(f"\nOutput in {folder}: compare.json and one run per number of labels.", soft_wrap=True)
 
 

@@ -60,19 +60,16 @@ def deployable(summary: Sequence[Summary], rows: Sequence[Row], *, seed: int | N
         >>> found.row, found.seed, found.accuracy, deployable(summarise(hard), hard).row
         ('ours', 0, 0.625, 'hard')
     """
-    students = [each for each in summary if each.role != "reference" or each.method == LABELLED_ONLY]
-    if not students:
+    best = row_to_deploy(summary)
+    if best is None:
         return None
-    better = [each for each in students if each.verdict == "BEATS"]
-    baseline = students[0].baseline
-    plain = [each for each in students if each.method in (baseline, LABELLED_ONLY)]
-    best = max(better or plain or students, key=lambda each: each.mean)
-    if better:
+    if best.verdict == "BEATS":
         gain = f"{100 * (best.difference or 0):+.1f} points"
         if best.difference_low is not None and best.difference_high is not None:
             gain += f" [{100 * best.difference_low:+.1f}, {100 * best.difference_high:+.1f}]"
         why = f", {gain} above {best.baseline!r}, the best conventional row"
     else:
+        plain = best.method in (best.baseline, LABELLED_ONLY)
         why = ", and no other row is better beyond doubt" if plain else ", the most of all rows"
     own = [row for row in rows if row.method == best.method]
     seed = (own[0].seed if own else 0) if seed is None else seed
@@ -93,6 +90,20 @@ def deployable(summary: Sequence[Summary], rows: Sequence[Row], *, seed: int | N
         high=high,
         worth=f"{worth}{why}",
     )
+
+
+def row_to_deploy(summary: Sequence[Summary]) -> Summary | None:
+    """The row whose student `deployable` takes; None for a table without students.
+
+    Args:
+        summary: Of a finished run, or of one budget of a comparison.
+    """
+    students = [each for each in summary if each.role != "reference" or each.method == LABELLED_ONLY]
+    if not students:
+        return None
+    better = [each for each in students if each.verdict == "BEATS"]
+    plain = [each for each in students if each.method in (students[0].baseline, LABELLED_ONLY)]
+    return max(better or plain or students, key=lambda each: each.mean)
 
 
 def own_accuracy(

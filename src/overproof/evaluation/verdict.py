@@ -176,18 +176,19 @@ def table(summaries: Sequence[Summary]) -> Table:
     """The summaries for a terminal 80 columns wide: references first, then the conventional rows, then the methods."""
     colours = {"BEATS": "green", "DOES NOT BEAT": "red", "INCONCLUSIVE": "yellow"}
     drawn = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, caption=caption(summaries), caption_justify="left")
+    shares = has_shares(summaries)
     for name in header(summaries):
         drawn.add_column(name, no_wrap=name in ("method", "verdict"))
     for row in in_order(summaries):
-        *numbers, verdict = cells(row)
+        *numbers, verdict = cells(row, shares=shares)
         drawn.add_row(*map(Text, numbers), Text(verdict, style=colours.get(verdict, "")))
     return drawn
 
 
 def markdown(summaries: Sequence[Summary]) -> str:
     """The summaries as a Markdown table with a caption below it; rows as in `table`."""
-    titles = header(summaries)
-    lines = [titles, ["---"] * len(titles), *(cells(row) for row in in_order(summaries))]
+    titles, shares = header(summaries), has_shares(summaries)
+    lines = [titles, ["---"] * len(titles), *(cells(row, shares=shares) for row in in_order(summaries))]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines) + f"\n\n{caption(summaries)}\n"
 
 
@@ -269,11 +270,17 @@ def header(summaries: Sequence[Summary]) -> list[str]:
     metric = summaries[0].metric if summaries else "accuracy"
     baseline = summaries[0].baseline if summaries else None
     unit = "" if metric == "log_loss" else " %"
-    return ["method", metric + unit, f"vs {baseline or 'conventional'}", "recovered %", "verdict"]
+    shares = ["recovered %"] if has_shares(summaries) else []
+    return ["method", metric + unit, f"vs {baseline or 'conventional'}", *shares, "verdict"]
 
 
-def cells(row: Summary) -> list[str]:
-    """The cells of a row as text: name, mean, difference, recovered share, verdict."""
+def has_shares(summaries: Sequence[Summary]) -> bool:
+    """Whether a table has the column of recovered shares: only with an oracle that is better beyond doubt."""
+    return any(row.recovered is not None for row in summaries)
+
+
+def cells(row: Summary, *, shares: bool = True) -> list[str]:
+    """The cells of a row as text: name, mean, difference, recovered share where the table has these, verdict."""
 
     def points(value: float, sign: str = "") -> str:
         return f"{value:{sign}.3f}" if row.metric == "log_loss" else f"{100 * value:{sign}.1f}"
@@ -296,7 +303,7 @@ def cells(row: Summary) -> list[str]:
         difference = gain(row.difference) + ends(row.difference_low, row.difference_high, gain)
     if row.recovered is not None:
         recovered = share(row.recovered) + ends(row.recovered_low, row.recovered_high, share)
-    return [row.method, mean, difference, recovered, row.verdict or ""]
+    return [row.method, mean, difference, *([recovered] if shares else []), row.verdict or ""]
 
 
 def caption(summaries: Sequence[Summary]) -> str:
@@ -309,6 +316,4 @@ def caption(summaries: Sequence[Summary]) -> str:
     text = f"{judged} Intervals: {100 * first.level:g} % ({counted}).".lstrip()
     if first.baseline is not None:
         text += f" {first.baseline} is the best conventional row; a positive difference is better."
-        if all(row.recovered is None for row in summaries):
-            text += " recovered: unknown without an oracle significantly better than that row."
     return text

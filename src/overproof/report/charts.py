@@ -24,6 +24,7 @@ from overproof.report.drawing import (
     Point,
     colour,
     colours_of,
+    legend_height,
     padded,
     room,
     shortened,
@@ -41,12 +42,12 @@ def differences(summary: Sequence[Summary]) -> Markup | None:
         return None
     scale, unit = (1.0, "") if rows[0].metric == "log_loss" else (100.0, " points")
     shades = colours_of([row.method for row in summary])
-    chart = Chart(height=46 + 22 * len(rows))
+    chart = Chart(height=54 + 24 * len(rows))
     names = [shortened(row.method, 22) for row in rows]
     ends = [scale * end for row in rows for end in (row.difference, row.difference_low, row.difference_high) if end]
     panel = chart.panel(padded([0.0, *ends]), (-0.6, len(rows) - 0.4), left=room(names, TICK) + 8)
     baseline = shortened(rows[0].baseline or "")
-    panel.x_axis(ticks(*panel.x, most=6), f"difference from {baseline}{', points' if unit else ''} (right is better)")
+    panel.x_axis(ticks(*panel.x, most=6), f"{'points above' if unit else 'log-loss below'} {baseline}")
     panel.line([(0, panel.y[0]), (0, panel.y[1])], SOFT, width=1)
     panel.y_axis(list(enumerate(reversed(names))), grid=False, shade=INK)
     for place, row in enumerate(reversed(rows)):
@@ -70,7 +71,7 @@ def recovered(summary: Sequence[Summary]) -> Markup | None:
     if not rows:
         return None
     shades = colours_of([row.method for row in summary])
-    chart = Chart(height=50 + 26 * len(rows))
+    chart = Chart(height=58 + 26 * len(rows))
     names = [shortened(row.method, 22) for row in rows]
     found = [end for row in rows for end in (row.recovered, row.recovered_low, row.recovered_high) if end is not None]
     low, high = max(min(0.0, *found), -2.0), min(max(1.0, *found), 2.0)
@@ -114,13 +115,15 @@ def curves(
     known = {row: seeds for row, seeds in known.items() if seeds}
     if not known:
         return None
-    tables = {row: _by_epoch(seeds, 100.0 if shares else 1.0) for row, seeds in known.items()}
+    tables, equal = _different({row: _by_epoch(seeds, 100.0 if shares else 1.0) for row, seeds in known.items()})
     longest = max(each.shape[1] for each in tables.values())
-    chart = Chart(height=240 + 13 * ((len(known) + 2) // 3))
+    called = {row: shortened(" = ".join([row, *equal[row]]), 26) for row in tables}
+    below = legend_height(list(called.values()))
+    chart = Chart(height=240 + below)
     across = (1.0, float(longest)) if longest > 1 else (0.5, 1.5)
     up = padded([value for each in tables.values() for value in each.ravel().tolist()])
     numbers = ticks(*up, most=7)
-    bottom = chart.height - FOOT - 13 * ((len(known) + 2) // 3)
+    bottom = chart.height - FOOT - below
     panel = chart.panel(across, up, left=room([words for _, words in numbers], TICK) + BESIDE, bottom=bottom)
     panel.x_axis(ticks(*across, most=8, whole=True), "epoch")
     panel.y_axis(numbers, label + (", %" if shares else ""))
@@ -136,11 +139,24 @@ def curves(
         if len(mean) == 1:
             panel.dots([(1, mean[0])], shades[row])
         ends = [value for value in mean if not np.isnan(value)]
-        texts.append(f"{row} from {ends[0]:.3g} to {ends[-1]:.3g}")
-        entries.append((shortened(row, 22), shades[row], dashes))
+        texts.append(f"{' and '.join([row, *equal[row]])} from {ends[0]:.3g} to {ends[-1]:.3g}")
+        entries.append((called[row], shades[row], dashes))
     panel.frame()
     chart.legend(entries)
     return chart.svg(f"{label} by epoch: {'; '.join(texts)}{' %' if shares else ''}.")
+
+
+def _different(tables: dict[str, Any]) -> tuple[dict[str, Any], dict[str, list[str]]]:
+    """The tables without those that are equal to an earlier one, and for each the names of those that are."""
+    kept: dict[str, Any] = {}
+    equal: dict[str, list[str]] = {}
+    for row, table in tables.items():
+        same = next((name for name, each in kept.items() if np.array_equal(each, table, equal_nan=True)), None)
+        if same is None:
+            kept[row], equal[row] = table, []
+        else:
+            equal[same].append(row)
+    return kept, equal
 
 
 def _by_epoch(seeds: Sequence[Curve], scale: float) -> Any:
@@ -160,8 +176,8 @@ def budgets(lines: Sequence[Mapping[str, Any]]) -> Markup:
     scale = 1.0 if metric == "log_loss" else 100.0
     shades = colours_of([line["method"] for line in lines])
     known = sorted({at for line in lines for at in line["labels"]})
-    num_rows = (len(lines) + 2) // 3
-    chart = Chart(height=274 + 13 * num_rows)
+    called = [shortened(line["method"], 22) for line in lines]
+    chart = Chart(height=274 + legend_height(called))
     values = [value for line in lines for key in ("mean", "low", "high") for value in line[key] if value is not None]
     up = padded([scale * value for value in values])
     numbers = ticks(*up, most=8)
@@ -170,7 +186,7 @@ def budgets(lines: Sequence[Mapping[str, Any]]) -> Markup:
         up,
         left=room([words for _, words in numbers], TICK) + BESIDE,
         right=chart.width - 2 * SIDE,
-        bottom=chart.height - FOOT - 13 * num_rows,
+        bottom=chart.height - FOOT - legend_height(called),
         logarithmic=True,
     )
     panel.x_axis([(at, f"{at:,}".replace(",", "\N{NO-BREAK SPACE}")) for at in known], "labelled examples")
@@ -185,7 +201,7 @@ def budgets(lines: Sequence[Mapping[str, Any]]) -> Markup:
         panel.line(points, shade, dashes=dashes)
         panel.dots(points, shade)
         texts.append(f"{line['method']} from {points[0][1]:.1f} to {points[-1][1]:.1f}")
-        entries.append((shortened(line["method"], 22), shade, dashes))
+        entries.append((called[number], shade, dashes))
     panel.frame()
     chart.legend(entries)
     return chart.svg(f"{metric} by labelled examples, {known[0]} to {known[-1]}: {'; '.join(texts)}.")
@@ -351,7 +367,7 @@ def shares(values: Mapping[str, float], label: str) -> Markup:
         values: Shares by the label of the bar.
         label: Label of the shares.
     """
-    chart = Chart(height=60 + 22 * len(values))
+    chart = Chart(height=68 + 24 * len(values))
     names = [shortened(bar, 22) for bar in values]
     longest = max(100 * max(values.values(), default=0.0), 1e-9)
     panel = chart.panel((0, 1.05 * longest), (len(values) - 0.4, -0.6), left=room(names, TICK) + 8)

@@ -13,6 +13,7 @@ from overproof.evaluation.paired import Role
 from overproof.evaluation.verdict import Summary, Verdict
 from overproof.models.saved.checked_fields import checked_fields
 from overproof.report import charts
+from overproof.report.compare_decision import decisions_of
 from overproof.report.page import Section, page, rendered
 from overproof.report.sections import findings_section, results_section
 from overproof.runs.comparison import FORMAT, RESULT
@@ -141,7 +142,11 @@ def comparison_page(content: Mapping[str, Any]) -> str:
     return page(
         title=content["name"],
         kind="Comparison",
-        verdict=_verdict(content) if content["rows"] else JudgedOn(kind="nothing").sentence(),
+        verdict=" ".join(
+            [*(words for words, _ in decisions_of(content)), _verdict(content)]
+            if content["rows"]
+            else [JudgedOn(kind="nothing").sentence()]
+        ),
         sections=[section for section in sections if section is not None],
         facts=[counted(len(content["cells"]), "run"), counted(len(content["seeds"]), "seed"), *map(str, students)],
     )

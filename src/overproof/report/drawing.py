@@ -16,14 +16,17 @@ NUM_COLOURS = 8
 WIDTH = 350
 """Width of a chart in SVG units, about one CSS pixel on a phone."""
 
-LABEL, TICK = 10.0, 9.5
+LABEL, TICK = 12.0, 11.5
 """Sizes of letters: the label of an axis, its numbers."""
 
-FOOT, SIDE, BESIDE = 34.0, 8.0, 26.0
+FOOT, SIDE, BESIDE = 40.0, 9.0, 30.0
 """Room below a panel for the numbers and the label of its axis, right of it for half a number, and left of its numbers
 for a label along the axis."""
 
 DASHES = "5 3"
+
+LEGEND_ROW = 15.0
+"""Height of a row of a legend."""
 
 Number = float | int
 Point = tuple[Number, Number]
@@ -140,7 +143,7 @@ class Panel:
                 self._stretch((at, self.top), (at, self.bottom), 0.6)
             self.parts.append(text(at, self.bottom + 4 + size, words, SOFT, size=size))
         if label:
-            self.parts.append(text((self.left + self.right) / 2, self.bottom + 28, label, SOFT, size=LABEL))
+            self.parts.append(text((self.left + self.right) / 2, self.bottom + 32, label, SOFT, size=LABEL))
 
     def y_axis(
         self, ticks: Sequence[Tick], label: str = "", *, grid: bool = True, shade: str = SOFT, size: Number = TICK
@@ -210,20 +213,18 @@ class Chart:
             logarithmic=logarithmic,
         )
 
-    def legend(self, entries: Sequence[tuple[str, str, str]], *, columns: int = 3) -> None:
-        """Names with the lines that they stand for, at the bottom.
+    def legend(self, entries: Sequence[tuple[str, str, str]]) -> None:
+        """Names with the lines that they stand for, at the bottom; they take `legend_height`.
 
         Args:
             entries: (name, colour, dashes) of each.
-            columns: Names in a row.
         """
-        columns = min(columns, len(entries))
-        num_rows = -(-len(entries) // columns)
-        wide = [room([name for name, *_ in entries[each::columns]], TICK) + 28 for each in range(columns)]
+        wide = _columns([name for name, *_ in entries])
+        columns, num_rows = len(wide), -(-len(entries) // len(wide))
         start = max((self.width - sum(wide)) / 2, 0)
         for place, (name, shade, dashes) in enumerate(entries):
             row, column = divmod(place, columns)
-            x, y = start + sum(wide[:column]), self.height - 13 * (num_rows - row) + 6
+            x, y = start + sum(wide[:column]), self.height - LEGEND_ROW * (num_rows - row) + 6
             dashed = f";stroke-dasharray:{dashes}" if dashes else ""
             path = f"M{_number(x)} {_number(y)}L{_number(x + 15)} {_number(y)}"
             self.parts.append(f'<path d="{path}" style="{_stroke(shade, 1.8)}{dashed}"/>')
@@ -297,6 +298,24 @@ def padded(values: Iterable[Number], share: Number = 0.05) -> Point:
     low, high = min(known), max(known)
     beside = share * (high - low) or max(abs(high), 1.0) * share
     return low - beside, high + beside
+
+
+def legend_height(names: Sequence[str]) -> float:
+    """The height of a legend.
+
+    Args:
+        names: Of its entries, as they are written.
+    """
+    return LEGEND_ROW * -(-len(names) // len(_columns(names)))
+
+
+def _columns(names: Sequence[str]) -> list[float]:
+    """The widths of the columns of a legend: three, or as many as have room."""
+    for columns in range(min(3, len(names)), 0, -1):
+        wide = [room(names[each::columns], TICK) + 28 for each in range(columns)]
+        if sum(wide) <= WIDTH:
+            break
+    return wide
 
 
 def shortened(name: str, most: int = 18) -> str:

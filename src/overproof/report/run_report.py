@@ -15,7 +15,7 @@ from overproof.data.wording import counted
 from overproof.evaluation.deployable import deployable
 from overproof.evaluation.verdict import LABELLED_ONLY
 from overproof.processes import leads
-from overproof.report.decision import decision_of
+from overproof.report.decision import decision_of, macro_f1
 from overproof.report.example_html import example_html
 from overproof.report.page import Section, page
 from overproof.report.sections import (
@@ -126,11 +126,7 @@ def _write(run: Run, file: Path) -> None:
 
 def _macro_f1(found: RunResult) -> dict[str, str]:
     """Its mean over the seeds, by row of the table."""
-    by_row: dict[str, list[float]] = {}
-    for row in found.rows:
-        if "macro_f1" in row.metrics:
-            by_row.setdefault(row.method, []).append(row.metrics["macro_f1"])
-    return {row: f"{100 * fmean(values):.1f}" for row, values in by_row.items()}
+    return {row: f"{100 * value:.1f}" for row, value in macro_f1(found).items()}
 
 
 def rows_in_detail(found: RunResult) -> list[str]:

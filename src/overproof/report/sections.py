@@ -8,7 +8,8 @@ from typing import Any
 from markupsafe import Markup
 
 from overproof.evaluation.confusions import MAX_MATRIX, Tally
-from overproof.evaluation.verdict import ORACLE, Role, Summary, caption, cells, header, in_order
+from overproof.evaluation.deployable import row_to_deploy
+from overproof.evaluation.verdict import ORACLE, Role, Summary, caption, cells, has_shares, header, in_order
 from overproof.registry import Paper
 from overproof.report import charts
 from overproof.report.page import Section, rendered
@@ -81,17 +82,18 @@ def results_section(
         title: Its heading.
         more: An additional column, if any: its title, and its cells by method.
     """
-    rows, best = [], max((row.mean for row in summary if row.role == "method"), default=None)
+    rows, deployed = [], row_to_deploy(summary)
+    shares = has_shares(summary)
     for row in in_order(summary):
-        method, mean, difference, share, verdict = cells(row)
+        method, *numbers, verdict = cells(row, shares=shares)
         rows.append(
             {
                 "group": GROUPS[row.role],
                 "name": method,
-                "cells": [_split(each) for each in (mean, difference, share)],
+                "cells": [_split(each) for each in numbers],
                 "more": more[1].get(method, ""),
                 "verdict": verdict,
-                "best": row.role == "method" and row.mean == best,
+                "deployed": deployed is not None and row.method == deployed.method,
             }
         )
     pictures = (
@@ -297,7 +299,8 @@ def search_section(students: Sequence[Facts]) -> Section | None:
 
 
 def _trainings(number: float) -> str:
-    return f"{number:.3g} {'training' if number == 1 else 'trainings'}"
+    words = f"{number:.3g}"
+    return f"{words} {'training' if words == '1' else 'trainings'}"
 
 
 def costs_section(teacher: Sequence[tuple[str, str]], rows: Sequence[RowCosts]) -> Section:

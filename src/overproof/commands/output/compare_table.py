@@ -1,7 +1,9 @@
 """A comparison on a terminal: one table of all budgets, 80 columns wide."""
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -10,17 +12,22 @@ from rich.text import Text
 
 from overproof.evaluation.judged import JudgedOn
 from overproof.evaluation.verdict import Summary, cells
+from overproof.report.compare_decision import decisions_of
 
 COLOURS = {"BEATS": "green", "DOES NOT BEAT": "red", "INCONCLUSIVE": "yellow"}
 
 
-def page(content: Mapping[str, Any]) -> Group:
-    """A table a student, and in sentences what it says.
+def page(content: Mapping[str, Any], folder: Path) -> Group:
+    """What to deploy, a table a student, and in sentences what it says.
 
     Args:
         content: Of a compare.json.
+        folder: Of the comparison.
     """
     shown: list[RenderableType] = []
+    for words, run in decisions_of(content):
+        shown.append(Text(words, style="bold"))
+        shown.append(Text(f"To deploy it:\n    overproof export {shlex.quote(str(folder / run))} --out student\n"))
     students = list(dict.fromkeys(cell["student"] for cell in content["cells"]))
     if not content["rows"]:
         shown.append(Text(JudgedOn(kind="nothing").sentence()))
