@@ -27,7 +27,7 @@ def page(content: Mapping[str, Any], folder: Path) -> Group:
     shown: list[RenderableType] = []
     for words, run in decisions_of(content):
         shown.append(Text(words, style="bold"))
-        shown.append(Text(f"To deploy it:\n    overproof export {shlex.quote(f"{folder}/{run}")} --out student\n"))
+        shown.append(Text(f"To deploy it:\n    overproof export {shlex.quote(f'{folder}/{run}')} --out student\n"))
     students = list(dict.fromkeys(cell["student"] for cell in content["cells"]))
     if not content["rows"]:
         shown.append(Text(JudgedOn(kind="nothing").sentence()))
