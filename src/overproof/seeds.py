@@ -3,6 +3,10 @@
 import hashlib
 from pathlib import Path
 
+import numpy as np
+
+_ROWS_HASHED = 2**16
+
 
 def hasher(data: bytes = b"", *, num_bytes: int = 16) -> "hashlib.blake2b":
     """BLAKE2b hash object, for content that comes in pieces.
@@ -26,6 +30,23 @@ def digest(data: bytes | memoryview, *, num_bytes: int = 16) -> str:
         'f006e36b'
     """
     return hashlib.blake2b(data, digest_size=num_bytes).hexdigest()
+
+
+def add_rows(found: "hashlib.blake2b", rows: np.ndarray) -> None:
+    """Add the bytes of an array to a hash, a few rows at a time: without a copy of them all.
+
+    Args:
+        found: The hash so far.
+        rows: [N, ...].
+
+    Example:
+        >>> found = hasher()
+        >>> add_rows(found, np.array([1, 2, 3]))
+        >>> found.hexdigest() == digest(np.array([1, 2, 3]).tobytes())
+        True
+    """
+    for start in range(0, len(rows), _ROWS_HASHED):
+        found.update(rows[start : start + _ROWS_HASHED].tobytes())
 
 
 def digest_of_file(path: Path) -> str:

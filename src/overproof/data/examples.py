@@ -98,7 +98,7 @@ class Examples:
 
     def column(self, name: str) -> pa.ChunkedArray:
         """One column of a table."""
-        return self._table.column(name)
+        return (self.only([name]) if self.mapped else self)._table.column(name)
 
     @property
     def _table(self) -> pa.Table:

@@ -80,7 +80,9 @@ def digest(kind: str, ids: np.ndarray) -> str:
         kind: "image", "text" or "table".
         ids: [N], dtype V16.
     """
-    return seeds.digest(kind.encode() + b"\0" + ids.tobytes())
+    found = seeds.hasher(kind.encode() + b"\0")
+    seeds.add_rows(found, ids)
+    return found.hexdigest()
 
 
 def digest_of_sets(*ids: np.ndarray) -> str:

@@ -86,6 +86,8 @@ class MappedInputs:
 
     def settled(self) -> "MappedInputs":
         """The same rows, which become all that the run uses of the file."""
+        if np.array_equal(self.rows, np.arange(len(self.used))):
+            return self
         used, rows = np.unique(self.used[self.rows], return_inverse=True)
         return replace(self, used=used, rows=rows)
 
@@ -98,8 +100,8 @@ class MappedInputs:
             return self._strings(_TEXT, rows)
         return pa.table({name: self._column(str(place), rows) for place, name in enumerate(self.types)})
 
-    def used_ids(self, rows: slice = slice(None)) -> NDArray[Any]:
-        """The content ids of rows that the run uses, by default all [M]."""
+    def used_ids(self, rows: slice) -> NDArray[Any]:
+        """The content ids of some of the M rows that the run uses."""
         return self.arrays[IDS][self.used[rows]].view("V16").reshape(-1)
 
     def release(self) -> None:
@@ -173,7 +175,7 @@ def mapped(arrays: Arrays, types: Mapping[str, pa.DataType]) -> MappedInputs:
         types: The columns of a table by name.
     """
     offsets = {
-        name.replace("lengths", "offsets"): np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
+        name.replace("lengths", "offsets"): offsets_of(lengths)
         for name, lengths in arrays.items()
         if name.endswith("lengths")
     }
@@ -193,8 +195,14 @@ def strings_of(place: str, words: pa.Array) -> dict[str, NDArray[Any]]:
 def strings_in(arrays: Arrays, place: str) -> pa.Array:
     """The inverse of `strings_of`, without a copy."""
     lengths, data = arrays[f"{place}.lengths"], arrays[f"{place}.bytes"]
-    offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
-    return pa.LargeStringArray.from_buffers(len(lengths), pa.py_buffer(offsets), pa.py_buffer(data))
+    return pa.LargeStringArray.from_buffers(len(lengths), pa.py_buffer(offsets_of(lengths)), pa.py_buffer(data))
+
+
+def offsets_of(lengths: NDArray[Any]) -> NDArray[np.int64]:
+    """[N + 1], the start of each of N pieces of these lengths, the last one being their sum."""
+    offsets = np.zeros(len(lengths) + 1, np.int64)
+    np.cumsum(lengths, dtype=np.int64, out=offsets[1:])
+    return offsets
 
 
 def _raw(kind: pa.DataType) -> pa.DataType:

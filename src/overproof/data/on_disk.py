@@ -86,7 +86,7 @@ def read_on_disk(source: Source, *, role: str, folder: Path) -> Examples:
         class_names=class_names,
         keys=_keys(arrays, source, place),
         origin=place.name,
-        ids=np.array(arrays[IDS]).view("V16").reshape(-1),
+        ids=np.asarray(arrays[IDS]).view("V16").reshape(-1),
         image=source.image,
         group=None if source.group is None else _groups(strings_in(arrays, _GROUP)),
     )

@@ -15,6 +15,8 @@ from overproof.storage.id_index import IdIndex
 LABELLED_ROLES = ("labelled", "validation", "test")
 """Roles whose every example needs a known label, in the order in which they are drawn."""
 
+_IDS_AT_A_TIME = 2**16
+
 _BY_GROUP = ", since rows of one group are in one role"
 
 
@@ -145,7 +147,10 @@ def duplicates(a: Examples, b: Examples) -> Int64[np.ndarray, "M"]:
     """
     if a.kind != b.kind:
         return np.empty(0, np.int64)
-    return np.flatnonzero(IdIndex(b.ids).find(a.ids)[1])
+    index, starts = IdIndex(b.ids), range(0, max(len(a), 1), _IDS_AT_A_TIME)
+    return np.flatnonzero(
+        np.concatenate([index.find(a.ids[start : start + _IDS_AT_A_TIME])[1] for start in starts])
+    )
 
 
 def by_content(examples: Examples) -> Examples:

@@ -10,6 +10,9 @@ from overproof.functional import SMALLEST_PROBABILITY, names_none
 NUM_BINS = 15
 """Number of bins of the calibration error, of equal width."""
 
+_AT_A_TIME = 2**16
+"""Rows whose log-odds are computed at once."""
+
 
 def metrics(
     student_probs: Float[Tensor, "_ _"],
@@ -190,10 +193,15 @@ def deviation_slope(
     known = (confidence > 0) & (confidence < 1)
     if int(known.sum()) < 30:
         return None
-    logits, own = student_logits[known].double(), named[known].unsqueeze(1)
-    rest = logits.scatter(1, own, -torch.inf).logsumexp(dim=1)
-    student, teacher = logits.gather(1, own).squeeze(1) - rest, confidence[known].double().logit()
+    parts = zip(*(each.split(_AT_A_TIME) for each in (student_logits, named, known)), strict=True)
+    student = torch.cat([_log_odds(logits[some].double(), own[some].unsqueeze(1)) for logits, own, some in parts])
+    teacher = confidence[known].double().logit()
     spread = teacher - teacher.mean()
     if spread.square().mean().sqrt().item() < 1e-3:
         return None
     return ((spread * student).sum() / spread.square().sum()).item()
+
+
+def _log_odds(logits: Float[Tensor, "N K"], own: Int[Tensor, "N 1"]) -> Float[Tensor, "N"]:
+    """Of one class against all others."""
+    return logits.gather(1, own).squeeze(1) - logits.scatter(1, own, -torch.inf).logsumexp(dim=1)

@@ -1,23 +1,26 @@
 """Cache of encoded examples on disk: encoded once, block by block, and memory-mapped by every student of a run."""
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from overproof.data import Examples
+from overproof.data.mapped import MappedInputs, offsets_of
 from overproof.models import Dense, Encoder, Inputs, OnDisk, Placed, Ragged
-from overproof.seeds import digest
+from overproof.seeds import hasher
 from overproof.storage import arrays as array_files
 from overproof.storage.arrays import Arrays
 from overproof.storage.keys import ENCODING_FORMAT, canonical_json
 
 ROWS_PER_BLOCK = 2**12
 """Examples encoded at a time."""
+
+_IDS_AT_A_TIME = 2**16
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,23 +54,31 @@ class EncodingCache:
             encoder.encode(examples.used(slice(0, 0)))
             pixels = OnDisk(inputs=Dense(values=torch.from_numpy(held.pixels)))
             return Placed(inputs=pixels, place=torch.from_numpy(held.used).index_select(0, used))
-        name = self._name(encoder.config(), examples.kind, held.used_ids().tobytes())
+        name = self._name(encoder.config(), examples.kind, held)
         arrays = array_files.fill(self.folder / name, name, lambda done: _blocks(encoder, examples, done))
         held.release()
         values = torch.from_numpy(arrays["values"])
         if "lengths" not in arrays:
             return Placed(inputs=OnDisk(inputs=Dense(values=values)), place=used)
-        offsets = torch.from_numpy(np.concatenate([[0], np.cumsum(arrays["lengths"], dtype=np.int64)]))
+        offsets = torch.from_numpy(offsets_of(arrays["lengths"]))
         return Placed(inputs=OnDisk(inputs=Ragged(values=values, offsets=offsets)), place=used)
 
-    def _name(self, config: Mapping[str, Any], kind: str, ids: bytes) -> str:
+    def _name(self, config: Mapping[str, Any], kind: str, held: MappedInputs) -> str:
         """The folder of an encoding: from what it follows, or where version 0.1.0 has put the very same."""
         if ENCODING_FORMAT == 1:
-            former = digest(f"0.1.0 {json.dumps(config, sort_keys=True)} {kind}".encode() + ids, num_bytes=64)[:32]
+            words = f"0.1.0 {json.dumps(config, sort_keys=True)} {kind}"
+            former = _with_ids(hasher(words.encode(), num_bytes=64), held)[:32]
             if (self.folder / former).is_dir():
                 return former
         words = canonical_json({"format": ENCODING_FORMAT, "encoder": config, "kind": kind})
-        return digest(words.encode() + b"\0" + ids)
+        return _with_ids(hasher(words.encode() + b"\0"), held)
+
+
+def _with_ids(found: "hashlib.blake2b", held: MappedInputs) -> str:
+    """The digest of what was hashed and of the ids of all rows that a run uses."""
+    for start in range(0, len(held.used), _IDS_AT_A_TIME):
+        found.update(held.used_ids(slice(start, start + _IDS_AT_A_TIME)).tobytes())
+    return found.hexdigest()
 
 
 def _blocks(encoder: Encoder, examples: Examples, done: int) -> Iterator[Arrays]:

@@ -1,6 +1,6 @@
 """The n-gram student: a bag of hashed n-grams, weighted by inverse document frequency."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -150,11 +150,11 @@ def _sums(table: Tensor, texts: Ragged, weight: Tensor | None) -> Tensor:
     )
 
 
-def inverse_document_frequency(parts: Sequence[Inputs], buckets: int) -> Float[Tensor, "V"]:
+def inverse_document_frequency(parts: Iterable[Inputs], buckets: int) -> Float[Tensor, "V"]:
     """log((1 + N) / (1 + texts with it)) + 1 for every bucket; 0 for one in no text, and for padding.
 
     Args:
-        parts: N texts in total, each a set of buckets.
+        parts: N texts in total, each a set of buckets; one part is held at a time.
         buckets: V.
 
     Example:
@@ -167,6 +167,10 @@ def inverse_document_frequency(parts: Sequence[Inputs], buckets: int) -> Float[T
 
     Source: Spärck Jones (1972), smoothed as in scikit-learn.
     """
-    num_texts = torch.stack([num_with_feature(part, buckets) for part in parts]).sum(dim=0).double()
-    idf = torch.log((1 + sum(len(part) for part in parts)) / (1 + num_texts)) + 1
+    counts, total = torch.zeros(buckets, dtype=torch.int64), 0
+    for part in parts:
+        counts += num_with_feature(part, buckets)
+        total += len(part)
+    num_texts = counts.double()
+    idf = torch.log((1 + total) / (1 + num_texts)) + 1
     return torch.where(num_texts > 0, idf, 0.0).float()

@@ -123,24 +123,24 @@ class Student:
         device = next((each.device for each in self.module.parameters()), torch.device("cpu"))
         num_classes = len(self.class_names)
         modes = [(module, module.training) for module in self.module.modules()]
-        parts = [torch.empty(0, num_classes)]
+        scores = torch.empty(len(inputs), num_classes)
         self.module.eval()
         try:
             with torch.no_grad():
-                for rows in torch.arange(len(inputs)).split(batch_size):
-                    part = self.module(inputs.take(rows).to(device)) if len(rows) else parts[0]
+                for start in range(0, len(inputs), batch_size):
+                    rows = torch.arange(start, min(start + batch_size, len(inputs)))
+                    part = self.module(inputs.take(rows).to(device))
                     if part.shape != (len(rows), num_classes):
                         raise InputError(
                             f"Student {self.spec.name!r} has output of shape {tuple(part.shape)} for {len(rows)} "
                             f"examples of {num_classes} classes; {(len(rows), num_classes)} is needed."
                         )
-                    parts.append(part.float().cpu())
-                    if len(rows):
-                        self._check_scores(parts[-1], rows)
+                    scores[rows[0] : rows[-1] + 1] = part
+                    self._check_scores(scores[rows[0] : rows[-1] + 1], rows)
         finally:
             for module, mode in modes:
                 module.training = mode
-        return torch.cat(parts)
+        return scores
 
     def _check_scores(self, scores: Float32[Tensor, "B K"], rows: Tensor) -> None:
         """Raise where a softmax would be NaN, or certain beyond what any finite loss leads to."""

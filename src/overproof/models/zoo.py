@@ -316,7 +316,9 @@ def fitted_buffers(
         Buffers by their names in the module.
     """
     if isinstance(module, NgramBag | EstimatorBody) and encoder.kind == "text":
-        return {"idf": inverse_document_frequency([encode(encoder, part) for part in parts], len(module.idf))}
+        # Texts on disk may not fit into memory together: without a cache they are encoded and counted part by part.
+        some = (each for part in parts for each in part.parts()) if encode is in_memory else parts
+        return {"idf": inverse_document_frequency((encode(encoder, each) for each in some), len(module.idf))}
     if encoder.kind != "image":
         return {}
     counts = torch.stack([_value_counts(each.inputs) for part in parts for each in part.parts()]).sum(dim=0)

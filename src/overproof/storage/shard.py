@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from overproof.errors import InputError
-from overproof.seeds import digest, hasher
+from overproof.seeds import add_rows, digest, hasher
 
 FORMAT = 1
 """The version of the layout on disk; a store of another version is refused."""
@@ -115,7 +115,9 @@ def difference_of_names(stored: tuple[str, ...], asked: tuple[str, ...]) -> str:
 
 def digest_of_ids(ids: Ids) -> str:
     """The digest of examples' ids in order."""
-    return digest(np.ascontiguousarray(ids).tobytes())
+    found = hasher()
+    add_rows(found, ids)
+    return found.hexdigest()
 
 
 def _content_digest(facts: Mapping[str, Any], columns: Block) -> str:

@@ -79,8 +79,11 @@ def _pool_facts(
         facts["classes_vanish"] = counts.warning()
     facts["selection"] = _selection(seed_inputs, pool, result, unknown_is_foreign)
     logits = result.student.logits(Placed(inputs=seed_inputs.inputs, place=pool.place))
-    own, kept = logits.argmax(dim=1), pool.take(result.kept)
-    doubt = least_trusted(method, seed_inputs.inputs, kept, logits[result.kept], result.noise, result.memories)
+    own = logits.argmax(dim=1)
+    # Ascending rows, so that as many as there are are all of them; a copy of a large pool takes memory.
+    everything = len(result.kept) == len(pool)
+    kept, kept_logits = (pool, logits) if everything else (pool.take(result.kept), logits[result.kept])
+    doubt = least_trusted(method, seed_inputs.inputs, kept, kept_logits, result.noise, result.memories)
     for each in doubt.get("least", ()):
         each["id"] = seed_inputs.id_at(int(kept.place[each.pop("row")]))
     if doubt:
@@ -90,7 +93,8 @@ def _pool_facts(
     wrong = (truth >= 0) & (given != truth)
     if len(given):
         facts["pool_agreement"] = (own == given).double().mean().item()
-        slope = deviation_slope(logits[named], given, pool.answers.class_probs[named, 0].float())
+        logits = logits if named.all() else logits[named]
+        slope = deviation_slope(logits, given, pool.answers.class_probs[named, 0].float())
         if slope is not None:
             facts["deviation_slope"] = slope
     if knows_truth(truth):

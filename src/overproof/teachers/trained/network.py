@@ -1,14 +1,14 @@
 """A student by name as teacher, trained on the labels alone."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from overproof.data import Examples, Kind
 from overproof.data.wording import nearest
 from overproof.errors import InputError, NotFiniteError
-from overproof.models import FROZEN, ZOO, ModelSpec, build, described_student, load_student, resolved_for
+from overproof.models import FROZEN, ZOO, ModelSpec, Student, build, described_student, load_student, resolved_for
 from overproof.teachers.keys import network_fingerprint
 from overproof.teachers.kind import Named, TrainedKind, TrainingSetting
 from overproof.teachers.scorers import Predictor
@@ -32,6 +32,7 @@ class Network:
     train: Callable[[Any, Examples, int, Path], None]
     recipe: TrainOptions
     option: str = "teacher.train"
+    _built: dict[tuple[str, ...], Student] = field(default_factory=dict, init=False)
 
     @property
     def fingerprint(self) -> str:
@@ -43,7 +44,7 @@ class Network:
         if (folder / "student.json").exists():
             student = load_student(folder)
         else:
-            student = build(self.spec, self.examples, class_names=labelled.class_names, seed=seed)
+            student = self._first(labelled.class_names).fresh(seed=seed)
             try:
                 self.train(student, labelled, seed, folder / "checkpoint.pt")
                 student.probs(labelled)
@@ -54,6 +55,12 @@ class Network:
             student.save(folder)
             (folder / "checkpoint.pt").unlink(missing_ok=True)
         return student.probs
+
+    def _first(self, class_names: tuple[str, ...]) -> Student:
+        """An untrained one, whose encoder and buffers are fitted once for all folds: that reads the whole pool."""
+        if class_names not in self._built:
+            self._built[class_names] = build(self.spec, self.examples, class_names=class_names, seed=0)
+        return self._built[class_names]
 
 
 class OwnStudent(TrainedKind):
