@@ -23,6 +23,7 @@ NUM_KEPT = 10
 """Beyond that, so many of the likeliest."""
 
 _ROWS_COMPRESSED = 2**16
+"""Rows at a time."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -78,11 +79,16 @@ class Answers:
             >>> compress(torch.tensor([[0.5, 0.5], [0.25, 0.75]])).names_class.tolist()
             [False, True]
         """
-        most, least = self.class_probs[:, 0].float(), self.class_probs[:, -1].float()
         num_others = self.num_classes - self.class_probs.shape[1]
-        # The mass of the others is rounded apart from that of the kept ones, by these parts at most.
-        rounded = self.residual.float() / max(num_others, 1) + most / 2**10 + 2**-24
-        return (most > least) | (self.answered & (rounded < most) & (num_others > 0))
+
+        def names(probs: Tensor, residual: Tensor) -> Tensor:
+            most, least = probs[:, 0].float(), probs[:, -1].float()
+            # The mass of the others is rounded apart from that of the kept ones, by these parts at most.
+            rounded = residual.float() / max(num_others, 1) + most / 2**10 + 2**-24
+            return (most > least) | ((most > 0) & (rounded < most) & (num_others > 0))
+
+        blocks = zip(self.class_probs.split(_ROWS_COMPRESSED), self.residual.split(_ROWS_COMPRESSED), strict=True)
+        return torch.cat([names(probs, residual) for probs, residual in blocks])
 
     def without(self, rows: Bool[Tensor, "N"]) -> "Answers":
         """The same, with no answer to some rows: `probs` gives every class the same probability there.

@@ -19,6 +19,9 @@ from overproof.noise.margins import MARGIN_OF_BITS, bits_of_margin, check_margin
 Numbers = Tensor | NDArray[Any] | Sequence[float] | Sequence[int] | Sequence[bool]
 """A vector as a tensor, an array or a sequence."""
 
+_AT_A_TIME = 2**16
+"""Margins that are looked up at once."""
+
 LOWER_BOUNDS = (0.55, 0.6, 0.7, 0.8, 0.9)
 """The lower bounds tried. The paper's grid starts at .5, where the un-normalised mix has no gradient on the candidates:
 all rows clipped there would have no effect on the student. .55 is the nearest bound with a gradient."""
@@ -60,7 +63,8 @@ class IsotonicAccuracy:
             InputError: A margin outside [0, 1].
         """
         try:
-            return self.table().to(margin.device).index_select(0, bits_of_margin(margin))
+            table = self.table().to(margin.device)
+            return torch.cat([table.index_select(0, bits_of_margin(some)) for some in margin.split(_AT_A_TIME)])
         except IndexError:
             check_margin("margin", margin)
             raise

@@ -116,7 +116,7 @@ class Students:
                 inputs=seed_inputs.inputs,
                 labelled=answered["labelled"],
                 # The method must not see the pool's truth.
-                pool=replace(pool, label=torch.full_like(pool.label, -1)),
+                pool=replace(pool, label=pool.label.new_full((1,), -1).expand(len(pool))),
                 validation=answered.get("validation"),
                 trust_labelled_answers=seed_inputs.trust_labelled_answers,
                 held_out_share=self.experiment.held_out_share,

@@ -277,8 +277,10 @@ def load(
     stored_ids = columns.pop("id").reshape(-1).view("V16")
     if ids is not None:
         rows = _rows_of(folder, stored_ids, ids, source, align)
+        # The same ids; those of the caller are in memory, or mapped, anyhow.
+        stored_ids = ids
         if rows is not None:
-            stored_ids, columns = ids, {name: column[rows] for name, column in columns.items()}
+            columns = {name: column[rows] for name, column in columns.items()}
     if key is not None and (ids is None or not align):
         _refuse_other_key(folder, header.key, key, ("data",))
     return StoredColumns(key=header.key, class_names=manifest.class_names, ids=stored_ids, columns=columns)

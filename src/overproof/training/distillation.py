@@ -25,7 +25,7 @@ from overproof.storage import checked
 from overproof.training.checkpoint import NOT_RESUMED, EpochRecord, Resume, fingerprint_of
 from overproof.training.estimated import Performance
 from overproof.training.estimators import check_fittable, fit_weighted
-from overproof.training.examples import AnsweredExamples, LoopData, TrainingData, repeats_of
+from overproof.training.examples import SETTLED_ROWS, AnsweredExamples, LoopData, TrainingData, repeats_of
 from overproof.training.imitation_search import Choice, HeldOutScore, StoredResults, choose, held_out_score
 from overproof.training.loop import train
 from overproof.training.mixing import Mixing, settled_mixing
@@ -321,7 +321,8 @@ def content_of(student: Student, data: TrainingData, resume: Resume) -> str:
         content.update(role.encode())
         answers = each.answers
         for part in (each.label, answers.class_indices, answers.class_probs, answers.residual, answers.id_word):
-            content.update(part.contiguous().numpy().data)
+            for some in part.split(SETTLED_ROWS):
+                content.update(some.contiguous().numpy().data)
         if each.group is not None:
             content.update(each.group.contiguous().numpy().data)
         if each.draw_weight is not None:

@@ -27,7 +27,7 @@ MAX_SETTLED = 2**24
 """Up to this many probabilities, targets are computed once per training (64 MiB); more are computed by batch."""
 
 SETTLED_ROWS = 2**16
-"""Rows whose targets are computed at once."""
+"""Rows whose targets and candidates are computed at once."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -97,10 +97,10 @@ class AnsweredExamples:
                 else Dense(values=self.answers.probs())
             ),
             teacher_accuracy=noise.accuracy_of(self.answers),
-            num_candidates=noise.candidates(margin),
+            num_candidates=torch.cat([noise.candidates(some).short() for some in margin.split(SETTLED_ROWS)]),
             likelihood=noise.likelihood,
             class_share=self._class_share(),
-            draw_weight=torch.ones(len(self)) if self.draw_weight is None else self.draw_weight.float(),
+            draw_weight=torch.ones(1).expand(len(self)) if self.draw_weight is None else self.draw_weight.float(),
         )
 
     def _class_share(self) -> Float[Tensor, "N"]:
@@ -113,7 +113,7 @@ class AnsweredExamples:
             sums = torch.bincount(named, self.draw_weight.double(), minlength=self.answers.num_classes)
             return (sums / sums.sum())[named].float()
         counts = torch.bincount(named, minlength=self.answers.num_classes)
-        return counts[named].float() / max(len(self), 1)
+        return (counts.float() / max(len(self), 1))[named]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -212,7 +212,7 @@ class TrainingRows:
         label: [N], the given label or -1.
         teacher_probs: N rows of [K], out of sample on labelled examples.
         teacher_accuracy: [N], in [0, 1].
-        num_candidates: [N], in 1..K.
+        num_candidates: [N], in 1..K, as 16-bit integers.
         likelihood: P(answer | class) of the teacher's answers.
         class_share: [N], the share of rows of the same side with the same given label, or else pseudo-label.
         draw_weight: [N], by what the weight of each row is multiplied; 1 where all were drawn alike.
@@ -280,6 +280,8 @@ class TrainingRows:
                 return self.teacher_probs.take(rows) if teacher_probs is None else teacher_probs
             if name == "answer_likelihood":
                 return self.likelihood(batch.teacher_probs)
+            if name == "num_candidates":
+                return self.num_candidates.index_select(0, rows).long()
             return getattr(self, name).index_select(0, rows)
 
         return DeferredBatch.of(make, student_logits=student_logits, transition=transition, side_share=1.0, memory={})

@@ -10,7 +10,7 @@ from torch import Tensor
 from overproof.methods.composition import Memories, Method
 from overproof.models import Inputs
 from overproof.noise import NoiseEstimate
-from overproof.training.examples import AnsweredExamples
+from overproof.training.examples import SETTLED_ROWS, AnsweredExamples
 
 NUM_LEAST = 12
 """Number of examples that are listed."""
@@ -46,12 +46,12 @@ def least_trusted(
     if len(pool) == 0:
         return {}
     rows, weights, agreements = pool.rows(inputs, noise), [], []
-    for part in torch.arange(len(pool)).split(65536):
+    for part in torch.arange(len(pool)).split(SETTLED_ROWS):
         batch = rows.batch(part, student_logits[part], rows.teacher_probs.take(part), noise.transition)
         memory = {path: {name: value.detach().cpu() for name, value in each.items()} for path, each in memories.items()}
         _, weight = method.pool.terms(batch, memory, "pool")
         weights.append(weight)
-        chosen = pool.answers.pseudo_label[part].unsqueeze(1)
+        chosen = pool.answers.class_indices[part, :1].long()
         agreements.append(student_logits[part].softmax(dim=1).gather(1, chosen)[:, 0])
     weight, accuracy, agreement = torch.cat(weights), rows.teacher_accuracy, torch.cat(agreements)
     found: dict[str, Any] = {}
@@ -62,12 +62,14 @@ def least_trusted(
         bins = (accuracy.double() * NUM_BINS).long().clamp(0, NUM_BINS - 1)
         found["accuracy_counts"] = torch.bincount(bins, minlength=NUM_BINS).tolist()
     if value.min() < value.max():
-        order = np.lexsort((agreement.numpy(), value.numpy()))[:NUM_LEAST].tolist()
+        last = value.kthvalue(min(NUM_LEAST, len(value))).values
+        few = (value <= last).nonzero()[:, 0]
+        order = few[np.lexsort((agreement[few].numpy(), value[few].numpy()))[:NUM_LEAST]].tolist()
         found["by"] = by
         found["least"] = [
             {
                 "row": row,
-                "teacher": int(pool.answers.pseudo_label[row]),
+                "teacher": int(pool.answers.class_indices[row, 0]),
                 "value": round(float(value[row]), 4),
                 "student_prob": round(float(agreement[row]), 4),
             }

@@ -89,12 +89,14 @@ def _pool_facts(
     if doubt:
         facts["doubt"] = doubt
     named = pool.answers.names_class
-    given, truth, own = pool.answers.pseudo_label[named], pool.label[named], own[named]
+    given, truth, confidence = pool.answers.pseudo_label, pool.label, pool.answers.class_probs[:, 0]
+    if not named.all():
+        given, truth, confidence = given[named], truth[named], confidence[named]
+        own, logits = own[named], logits[named]
     wrong = (truth >= 0) & (given != truth)
     if len(given):
         facts["pool_agreement"] = (own == given).double().mean().item()
-        logits = logits if named.all() else logits[named]
-        slope = deviation_slope(logits, given, pool.answers.class_probs[named, 0].float())
+        slope = deviation_slope(logits, given, confidence.float())
         if slope is not None:
             facts["deviation_slope"] = slope
     if knows_truth(truth):
