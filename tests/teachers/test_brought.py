@@ -464,7 +464,7 @@ def test_a_frozen_encoder_by_import_path_teaches(tmp_path: Path):
     examples = from_arrays(images, label, class_names=["dark", "light"])
     options = {**made, "weights": str(tmp_path / "w.safetensors")}
     words = {
-        "everyone": examples,
+        "everyone": lambda: examples,
         "fitting": (examples,),
         "folder": tmp_path / "f",
         "train": lambda *words: None,
@@ -478,7 +478,7 @@ def test_a_frozen_encoder_by_import_path_teaches(tmp_path: Path):
     with pytest.raises(InputError, match=r"has no option 'sise' \(nearest: 'size'\)"):
         frozen_embedder("efficientnet_lite0", {"sise": 32})
     with pytest.raises(InputError, match="reads image, but the data are of kind 'text'"):
-        trainable("efficientnet_lite0", {}, **{**words, "everyone": from_arrays(["a"])})
+        trainable("efficientnet_lite0", {}, **{**words, "fitting": (from_arrays(["a"]),)})
     assert "minilm" in FROZEN
 
 

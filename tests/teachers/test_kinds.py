@@ -158,7 +158,13 @@ def test_boosted_trees_split_the_few_rows_that_a_copy_is_trained_on(tmp_path):
     examples = from_arrays(inputs[order].astype(np.float32), label[order])
     labelled, pool = examples.take(np.arange(60)), examples.take(np.arange(60, 460))
     made = kinds.trainable(
-        "auto", {}, everyone=pool, fitting=(labelled, pool), folder=tmp_path, train=trained, recipe=TrainOptions()
+        "auto",
+        {},
+        everyone=lambda: pool,
+        fitting=(labelled, pool),
+        folder=tmp_path,
+        train=trained,
+        recipe=TrainOptions(),
     )
     answers = made.fit(labelled.take(np.arange(38)), num_classes=2, seed=0, folder=tmp_path)(pool)
     assert (answers.argmax(dim=1) == pool.label).float().mean() > 0.85
@@ -167,7 +173,13 @@ def test_boosted_trees_split_the_few_rows_that_a_copy_is_trained_on(tmp_path):
         parts = (examples.take(np.arange(num)), pool)
         assert (
             kinds.trainable(
-                "auto", given, everyone=pool, fitting=parts, folder=tmp_path, train=trained, recipe=TrainOptions()
+                "auto",
+                given,
+                everyone=lambda: pool,
+                fitting=parts,
+                folder=tmp_path,
+                train=trained,
+                recipe=TrainOptions(),
             ).options
             == wanted
         )

@@ -115,9 +115,11 @@ class Examples:
         if not isinstance(self.held, MappedInputs):
             yield self
             return
-        for start in range(0, len(self), num_rows):
+        for number, start in enumerate(range(0, len(self), num_rows)):
             part = self.take(np.arange(start, min(start + num_rows, len(self))))
             yield replace(part, held=part.inputs)
+            if number % 16 == 15:
+                self.held.release()
         self.held.release()
 
     def in_memory(self) -> "Examples":

@@ -148,9 +148,7 @@ def duplicates(a: Examples, b: Examples) -> Int64[np.ndarray, "M"]:
     if a.kind != b.kind:
         return np.empty(0, np.int64)
     index, starts = IdIndex(b.ids), range(0, max(len(a), 1), _IDS_AT_A_TIME)
-    return np.flatnonzero(
-        np.concatenate([index.find(a.ids[start : start + _IDS_AT_A_TIME])[1] for start in starts])
-    )
+    return np.flatnonzero(np.concatenate([index.find(a.ids[start : start + _IDS_AT_A_TIME])[1] for start in starts]))
 
 
 def by_content(examples: Examples) -> Examples:

@@ -86,6 +86,8 @@ def _blocks(encoder: Encoder, examples: Examples, done: int) -> Iterator[Arrays]
     num_used = len(examples.mapped.used)
     for start in range(done * ROWS_PER_BLOCK, num_used, ROWS_PER_BLOCK):
         inputs = encoder.encode(examples.used(slice(start, min(start + ROWS_PER_BLOCK, num_used))))
+        if start // ROWS_PER_BLOCK % 64 == 63:
+            examples.mapped.release()
         if isinstance(inputs, Ragged):
             yield {"values": inputs.values.numpy(), "lengths": inputs.offsets.diff().numpy()}
         else:

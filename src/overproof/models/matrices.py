@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Int, Int64
 from torch import Tensor
 
-from overproof.models.inputs import Inputs, Ragged
+from overproof.models.inputs import Inputs, Ragged, part_of
 
 
 def num_with_feature(inputs: Inputs, num_features: int) -> Int64[Tensor, "V"]:
@@ -25,9 +25,9 @@ def num_with_feature(inputs: Inputs, num_features: int) -> Int64[Tensor, "V"]:
     if isinstance(inputs, Ragged):
         return torch.bincount(inputs.values, minlength=num_features)
     counts = torch.zeros(num_features, dtype=torch.int64)
-    for rows in torch.arange(len(inputs)).split(4096):
-        counts += torch.bincount(inputs.take(rows).flatten(), minlength=num_features)
-    counts[0] = 0
+    for start in range(0, len(inputs), 4096):
+        rows = torch.arange(start, min(start + 4096, len(inputs)))
+        counts += torch.bincount(part_of(inputs, rows).values, minlength=num_features)
     return counts
 
 

@@ -193,7 +193,7 @@ class ScorerAnswers:
         return trainable(
             scorer.model,
             scorer.options,
-            everyone=self._all_examples,
+            everyone=lambda: self._all_examples,
             fitting=(roles.labelled, roles.pool),
             folder=Path(scorer.features) if scorer.features else (self.caches.folder or self.folder) / "features",
             train=_training_on_labels(train),

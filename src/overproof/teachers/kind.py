@@ -132,7 +132,7 @@ class TrainingSetting:
     """What a teacher that is trained on the labels is made from.
 
     Args:
-        everyone: All examples that it will answer.
+        everyone: Gives all examples that it will answer; of a large pool they take memory, and few teachers need them.
         fitting: Labelled examples and pool, never test: what encodings are fitted on.
         folder: Where features are stored.
         train: Trains a student on labelled examples in place: (student, labelled, seed, checkpoint).
@@ -142,7 +142,7 @@ class TrainingSetting:
         progress: Called with (rows done, rows in all) while features are computed.
     """
 
-    everyone: Examples
+    everyone: Callable[[], Examples]
     fitting: tuple[Examples, ...]
     folder: Path
     train: Callable[[Any, Examples, int, Path], None]

@@ -185,7 +185,7 @@ def trainable(
     model: str,
     options: Mapping[str, Any],
     *,
-    everyone: Examples,
+    everyone: Callable[[], Examples],
     fitting: tuple[Examples, ...],
     folder: Path,
     train: Callable[[Any, Examples, int, Path], None],
@@ -201,7 +201,7 @@ def trainable(
             classifier or of a factory of a torch module; `student` for one like the run's; `adapter`; `auto` by kind
             of data.
         options: Its own options. `auto` of a table has leaves of a fifth of the labels where there are fewer than 100.
-        everyone: All examples that it will answer.
+        everyone: Gives all examples that it will answer.
         fitting: Labelled examples and pool, never test: what encodings are fitted on.
         folder: Where features are stored.
         train: Trains a student on labelled examples in place: (student, labelled, seed, checkpoint).
@@ -214,8 +214,8 @@ def trainable(
         InputError: A model that does not fit the data.
     """
     if model == "auto":
-        model = AUTO[everyone.kind]
-        options = {**_few_labels(everyone.kind, len(fitting[0])), **options}
+        model = AUTO[fitting[0].kind]
+        options = {**_few_labels(fitting[0].kind, len(fitting[0])), **options}
     named = TeacherName(model=model, options=options)
     setting = TrainingSetting(
         everyone=everyone,

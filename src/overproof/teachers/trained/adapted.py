@@ -119,7 +119,7 @@ class AdapterByName(TrainedKind):
     def make(self, named: Named, setting: TrainingSetting) -> AdaptedAnswers:
         """The first teacher's answers and the encoder, to be fitted together."""
         assert setting.first is not None, "an adapter stands behind another teacher"
-        options, kind = checked_options(AdapterOptions, named.options, "an adapter"), setting.everyone.kind
+        options, kind = checked_options(AdapterOptions, named.options, "an adapter"), setting.fitting[0].kind
         name = options.encoder_for(kind)
         if name == COLUMNS:
             table = _Columns(fitting=setting.fitting)
@@ -129,7 +129,7 @@ class AdapterByName(TrainedKind):
         if kind != reads:
             raise InputError(f"teacher.options.encoder {name!r} reads {reads}, but the data are of kind {kind!r}.")
         encoded = EncodedOnce(
-            embedder=embedder, examples=setting.everyone, folder=setting.folder, progress=setting.progress
+            embedder=embedder, examples=setting.everyone(), folder=setting.folder, progress=setting.progress
         )
         return AdaptedAnswers(first=setting.first, features=encoded.of, encoder=embedder.fingerprint)
 

@@ -168,14 +168,14 @@ class FrozenEncoderByName(TrainedKind):
 
     def make(self, named: Named, setting: TrainingSetting) -> FrozenEncoder:
         """The encoder, and a head to be fitted."""
-        embedder, kind = frozen_embedder(named.model, named.options), setting.everyone.kind
+        embedder, kind = frozen_embedder(named.model, named.options), setting.fitting[0].kind
         reads = "image" if isinstance(embedder, ImageEmbedder) else "text"
         if kind != reads:
             raise InputError(f"teacher.model {named.model!r} reads {reads}, but the data are of kind {kind!r}.")
         return FrozenEncoder(
             embedder=embedder,
             scaled=reads == "image",
-            examples=setting.everyone,
+            examples=setting.everyone(),
             folder=setting.folder,
             progress=setting.progress,
         )

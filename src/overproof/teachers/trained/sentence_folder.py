@@ -343,12 +343,12 @@ class SentenceFolder(TrainedKind):
     def make(self, named: Named, setting: TrainingSetting) -> FrozenEncoder:
         """The encoder, and a head to be fitted."""
         embedder = open_sentence_folder(Path(named.model).expanduser(), named.options)
-        if setting.everyone.kind != "text":
-            raise InputError(f"teacher.model {named.model!r} reads text; the data are {setting.everyone.kind!r}.")
+        if setting.fitting[0].kind != "text":
+            raise InputError(f"teacher.model {named.model!r} reads text; the data are {setting.fitting[0].kind!r}.")
         return FrozenEncoder(
             embedder=embedder,
             scaled=not embedder.normalised,
-            examples=setting.everyone,
+            examples=setting.everyone(),
             folder=setting.folder,
             progress=setting.progress,
         )
