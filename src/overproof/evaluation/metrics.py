@@ -193,10 +193,17 @@ def deviation_slope(
     known = (confidence > 0) & (confidence < 1)
     if int(known.sum()) < 30:
         return None
-    parts = zip(*(each.split(_AT_A_TIME) for each in (student_logits, named, known)), strict=True)
-    student = torch.cat([_log_odds(logits[some].double(), own[some].unsqueeze(1)) for logits, own, some in parts])
-    teacher = confidence[known].double().logit()
-    spread = teacher - teacher.mean()
+    student, spread = torch.empty(2, int(known.sum()), dtype=torch.float64)
+    # Of very many rows their probabilities and logits would take several times the memory of these two numbers.
+    start = 0
+    for logits, own, prob, some in zip(
+        *(each.split(_AT_A_TIME) for each in (student_logits, named, confidence, known)), strict=True
+    ):
+        stop = start + int(some.sum())
+        student[start:stop] = _log_odds(logits[some].double(), own[some].long().unsqueeze(1))
+        spread[start:stop] = prob[some].double().logit()
+        start = stop
+    spread -= spread.mean()
     if spread.square().mean().sqrt().item() < 1e-3:
         return None
     return ((spread * student).sum() / spread.square().sum()).item()

@@ -18,6 +18,7 @@ from overproof.data.ids import text_ids
 from overproof.models.encoders import EmbeddingEncoder, Encoder
 from overproof.models.inputs import Inputs, Joined, OnDisk, Placed, Ragged, part_of
 from overproof.models.saved.near_rows import Grid, fitted_grid, is_numeric, near_words, sample_of
+from overproof.seeds import add_rows
 
 _BITS, _AT_A_TIME, _NUMBERS_AT_A_TIME = 40, 2**14, 2**22
 
@@ -48,7 +49,7 @@ def key_of(ids: Iterable[NDArray[Any]]) -> bytes:
     """
     state = hashlib.blake2b(b"seen rows", digest_size=16)
     for each in ids:
-        state.update(np.ascontiguousarray(each).tobytes())
+        add_rows(state, each)
     return state.digest()
 
 
@@ -97,9 +98,9 @@ def hashes_of(
         grid: As for `hashes`.
     """
     state = hashlib.blake2b(digest_size=8, key=key)
-    found, near = bytearray(), [np.empty(0, np.int64)]
+    exact, near = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
     if isinstance(encoder, EmbeddingEncoder):
-        _add(found, state, np.ascontiguousarray(ids).view(np.uint8).reshape(-1, 16))
+        exact.append(_hashed(state, np.ascontiguousarray(ids).view(np.uint8).reshape(-1, 16)))
     else:
         assert inputs is not None
         rows = torch.arange(len(inputs)) if place is None else place
@@ -110,15 +111,13 @@ def hashes_of(
             if _is_ragged(inputs):
                 part = part_of(inputs, some)
                 features, ends = part.values.numpy(), part.offsets.tolist()
-                _add(found, state, [features[start:stop] for start, stop in pairwise(ends)])
+                exact.append(_hashed(state, [features[start:stop] for start, stop in pairwise(ends)]))
             else:
                 batch = inputs.take(some)
                 # So that -0.0 is 0.0.
                 batch = batch + 0.0 if batch.is_floating_point() else batch
-                _add(found, state, batch.contiguous().numpy().view(np.uint8).reshape(len(some), -1))
-    whole = np.frombuffer(bytes(found), "<u8")
-    exact: Words = (whole >> np.uint64(64 - _BITS)).astype(np.int64)
-    return RowHashes(exact=exact, near=np.concatenate(near), grid=grid)
+                exact.append(_hashed(state, batch.contiguous().numpy().view(np.uint8).reshape(len(some), -1)))
+    return RowHashes(exact=np.concatenate(exact), near=np.concatenate(near), grid=grid)
 
 
 def grid_of(encoder: Encoder, inputs: Inputs) -> Grid | None:
@@ -147,11 +146,13 @@ def numbers_in(inputs: Inputs, rows: Int64[Tensor, "n"]) -> Float64[np.ndarray, 
     return found
 
 
-def _add(found: bytearray, state: "hashlib.blake2b", rows: Iterable[Any]) -> None:
+def _hashed(state: "hashlib.blake2b", rows: Iterable[Any]) -> Words:
+    found = bytearray()
     for row in rows:
         own = state.copy()
         own.update(row)
         found += own.digest()
+    return (np.frombuffer(found, "<u8") >> np.uint64(64 - _BITS)).astype(np.int64)
 
 
 def _is_ragged(inputs: Inputs) -> bool:

@@ -79,7 +79,7 @@ def _pool_facts(
         facts["classes_vanish"] = counts.warning()
     facts["selection"] = _selection(seed_inputs, pool, result, unknown_is_foreign)
     logits = result.student.logits(Placed(inputs=seed_inputs.inputs, place=pool.place))
-    own = logits.argmax(dim=1)
+    own = logits.argmax(dim=1).short()
     # Ascending rows, so that as many as there are are all of them; a copy of a large pool takes memory.
     everything = len(result.kept) == len(pool)
     kept, kept_logits = (pool, logits) if everything else (pool.take(result.kept), logits[result.kept])
@@ -89,14 +89,14 @@ def _pool_facts(
     if doubt:
         facts["doubt"] = doubt
     named = pool.answers.names_class
-    given, truth, confidence = pool.answers.pseudo_label, pool.label, pool.answers.class_probs[:, 0]
+    given, truth, confidence = pool.answers.class_indices[:, 0], pool.label, pool.answers.class_probs[:, 0]
     if not named.all():
         given, truth, confidence = given[named], truth[named], confidence[named]
         own, logits = own[named], logits[named]
     wrong = (truth >= 0) & (given != truth)
     if len(given):
-        facts["pool_agreement"] = (own == given).double().mean().item()
-        slope = deviation_slope(logits, given, confidence.float())
+        facts["pool_agreement"] = (own == given).sum().item() / len(given)
+        slope = deviation_slope(logits, given, confidence)
         if slope is not None:
             facts["deviation_slope"] = slope
     if knows_truth(truth):
