@@ -3,6 +3,7 @@
 import datetime
 import io
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,13 +27,15 @@ from overproof.data import (
     split,
 )
 from overproof.errors import InputError
-from overproof.models import OnDisk, Placed, TableEncoder
+from overproof.models import ModelSpec, OnDisk, Placed, TableEncoder
 from overproof.models import encoding_cache as encoded
 from overproof.models.encoders import NgramEncoder
 from overproof.models.encoding_cache import EncodingCache
 from overproof.runs.experiment import experiment_from
 from overproof.runs.pipeline import open_run
 from overproof.synthetic import blobs
+from overproof.teachers.trained.network import Network
+from overproof.training.options import TrainOptions
 
 WORDS = ["so good", "bad", "a fine one", "", "good and bad", "never again", "é", "日本"]
 
@@ -212,6 +215,32 @@ def test_encodings_on_disk_are_those_in_memory(tmp_path):
             rows = torch.tensor([99, 0, 50, 50])
             assert torch.equal(found.take(rows), expected.take(rows))
     assert len(list((tmp_path / "encoded").glob("[!.]*"))) == 2
+
+
+def test_a_teacher_counts_the_n_grams_of_a_pool_on_disk_part_by_part_and_once(tmp_path, monkeypatch):
+    source, parts, encode = source_of("text", tmp_path), [], NgramEncoder.encode
+
+    def counting(encoder, examples):
+        parts.append(len(examples))
+        return encode(encoder, examples)
+
+    there, here = read_on_disk(source, role="pool", folder=tmp_path / "staged"), read(source, role="pool")
+    spec, label = ModelSpec(name="ngram", options={"buckets": 512}), torch.arange(len(here)) % 2
+    pieces = Examples.parts
+    monkeypatch.setattr(Examples, "parts", lambda examples, num_rows=64: pieces(examples, num_rows))
+    monkeypatch.setattr(NgramEncoder, "encode", counting)
+    fitted, recipe = [], TrainOptions(epochs=1, batch_size=8)
+    for pool in (there, here):
+        made = Network(spec=spec, examples=(pool,), train=lambda student, *_: fitted.append(student), recipe=recipe)
+        parts.clear()
+        for fold in range(2):
+            few = replace(here.take(torch.arange(4)), label=label[:4], class_names=("a", "b"))
+            made.fit(few, num_classes=2, seed=fold, folder=tmp_path / f"{len(fitted)}")
+        # Of the pool once; four rows whose scores are looked at, for each fit.
+        assert sum(parts) == len(here) + 2 * 4
+        assert max(parts) <= (64 if pool is there else len(here))
+    assert all(torch.equal(each.module.idf, fitted[0].module.idf) for each in fitted)
+    assert fitted[0].module.idf.any()
 
 
 # --- draws

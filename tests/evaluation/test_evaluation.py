@@ -13,6 +13,7 @@ from scipy.stats import norm, t
 from sklearn.metrics import f1_score, log_loss
 
 from overproof.errors import InputError
+from overproof.evaluation import metrics as measured_module
 from overproof.evaluation.confusions import tally
 from overproof.evaluation.metrics import correct, deviation_slope, metrics
 from overproof.evaluation.verdict import Row, markdown, summarise, table
@@ -546,6 +547,16 @@ def test_the_slope_of_deviation_by_hand():
     sure = torch.cat([confidence, torch.ones(20, dtype=torch.float64)])
     more = torch.cat([logits, torch.full((20, 3), 50.0, dtype=torch.float64)])
     assert deviation_slope(more, torch.ones(70, dtype=torch.int64), sure) == pytest.approx(1.5, rel=1e-9)
+
+
+def test_a_slope_is_the_same_in_blocks(monkeypatch):
+    generator = torch.Generator().manual_seed(0)
+    logits, named = torch.randn(100, 3, generator=generator), torch.randint(3, (100,), generator=generator)
+    confidence = (1 + torch.rand(100, generator=generator).half()) / 2
+    confidence[::9] = 1
+    whole = deviation_slope(logits, named, confidence)
+    monkeypatch.setattr(measured_module, "_AT_A_TIME", 7)
+    assert deviation_slope(logits, named.short(), confidence) == pytest.approx(whole, rel=1e-12)
 
 
 def test_without_margins_there_is_no_slope():

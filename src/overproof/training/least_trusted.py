@@ -62,9 +62,7 @@ def least_trusted(
         bins = (accuracy.double() * NUM_BINS).long().clamp(0, NUM_BINS - 1)
         found["accuracy_counts"] = torch.bincount(bins, minlength=NUM_BINS).tolist()
     if value.min() < value.max():
-        last = value.kthvalue(min(NUM_LEAST, len(value))).values
-        few = (value <= last).nonzero()[:, 0]
-        order = few[np.lexsort((agreement[few].numpy(), value[few].numpy()))[:NUM_LEAST]].tolist()
+        order = lowest(value, agreement, NUM_LEAST)
         found["by"] = by
         found["least"] = [
             {
@@ -76,3 +74,21 @@ def least_trusted(
             for row in order
         ]
     return found
+
+
+def lowest(value: Float[Tensor, "N"], among_equal: Float[Tensor, "N"], num: int) -> list[int]:
+    """The rows with the lowest values, of equal ones those with the lowest second number, then the first.
+
+    Args:
+        value: [N], at least one.
+        among_equal: [N].
+        num: How many rows.
+
+    Example:
+        >>> lowest(torch.tensor([1.0, 0.0, 1.0, 2.0]), torch.tensor([0.5, 0.9, 0.1, 0.0]), 2)
+        [1, 2]
+    """
+    # Few rows are sorted, whatever the number of all.
+    few = (value <= value.kthvalue(min(num, len(value))).values).nonzero()[:, 0]
+    order = np.lexsort((among_equal[few].numpy(), value[few].numpy()))[:num]
+    return few[torch.from_numpy(order)].tolist()
