@@ -212,7 +212,10 @@ def copied(target: Path) -> None:
         cwd=ROOT, capture_output=True, text=True, check=True,
     ).stdout.splitlines()  # fmt: skip
     for name in listed:
-        if name.startswith(("src/", "tests/", "docs/", "pyproject", "README")) and (ROOT / name).is_file():
+        if (
+            name.startswith(("src/", "tests/", "docs/", "benchmarks/", "pyproject", "README"))
+            and (ROOT / name).is_file()
+        ):
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / name, target / name)
 

@@ -1,8 +1,13 @@
 """Findings: one file each, one signature, listed in order."""
 
+import importlib.util
 import inspect
 import pkgutil
 from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
 
 from overproof.evaluation import findings
 from overproof.evaluation.findings import (
@@ -18,6 +23,9 @@ from overproof.evaluation.findings import (
     votes,
 )
 from overproof.evaluation.verdict import Row
+from overproof.functional.repeats import Repeats
+
+WORLDS = Path(__file__).parents[2] / "benchmarks" / "contradictions.py"
 
 
 def modules():
@@ -80,6 +88,59 @@ def test_a_teacher_at_the_level_of_the_most_frequent_class_is_called_that():
     (level,), (better,) = (teacher_accuracy.find(facts(low)) for low in (0.6, 0.63))
     assert "is no better than naming the most frequent class of the labels (62.0%) for every example" in level
     assert "most frequent" not in better
+
+
+def contradiction(known, correct, by_fold=False, num=100, seeds=1, repeats=None):
+    """What is said beside the teacher's accuracy, of `num` labelled examples and a test."""
+    accuracy = {"mean": known, "low": known - 0.05, "high": known + 0.05, "num": num}
+    training = {"num_labelled": 100, "noise": {}, "teacher_accuracy": accuracy}
+    correct = torch.tensor(correct, dtype=torch.bool if set(correct) <= {True, False} else torch.float64)
+    row = {"method": "teacher", "role": "reference", "metrics": {"accuracy": correct.double().mean().item()}}
+    rows = [Row(**row, seed=seed, correct=correct, repeats=repeats) for seed in range(seeds)]
+    trainings = {("hard", seed): training for seed in range(seeds)}
+    return teacher_accuracy.find(RunFacts(trainings=trainings, rows=rows, labelled_by_fold=by_fold))[1:]
+
+
+def test_a_test_that_contradicts_the_labels_is_named_with_both_numbers():
+    (found,) = contradiction(0.9, [True] * 700 + [False] * 300)
+    # By scipy.stats.binomtest(700, 1000), and at 99 % with that of 90 of 100.
+    assert found.startswith(
+        "The test contradicts that: the teacher is right on 70.0% of it (95 % interval: 67.1% to 72.8%)"
+    )
+    assert "20.0 points below the labelled examples (99% interval of the difference: -27.3 to -9.2)" in found
+    assert "another distribution or mix of classes, its labels are another labeller's, the teacher had seen" in found
+    # Several seeds share their test and vary as one.
+    assert contradiction(0.9, [True] * 700 + [False] * 300, seeds=3) == [found]
+    # A fold's teacher has not seen the examples that it answers, and each counts for less.
+    (by_fold,) = contradiction(0.9, [True] * 700 + [False] * 300, by_fold=True)
+    assert "had seen" not in by_fold
+    assert "difference: -28.1 to -6.3" in by_fold
+    assert contradiction(0.9, [True] * 820 + [False] * 180) == []
+    assert contradiction(0.9, [True] * 700 + [False] * 300, num=None) == []
+    # Ten times as many rows of the same groups are no more examples.
+    same = Repeats.of(torch.arange(1000), torch.arange(1000) // 50)
+    assert contradiction(0.9, [True] * 700 + [False] * 300, repeats=same) == []
+
+
+def test_a_mean_of_teachers_may_be_better_and_what_is_not_answered_is_not_compared():
+    better = [True] * 900 + [False] * 100
+    (found,) = contradiction(0.7, better)
+    assert "20.0 points above the labelled examples" in found
+    assert "had seen" not in found
+    assert contradiction(0.7, better, by_fold=True) == []
+    # A third for each of the answers that are missing would be a contradiction.
+    assert contradiction(0.9, [1.0] * 90 + [0.0] * 10 + [1 / 3] * 900) == []
+
+
+@pytest.mark.parametrize(("kind", "power"), [("a file", 0.4), ("trained here", 0.35)])
+def test_worlds_without_a_contradiction_are_told_of_one_at_most_as_often_as_the_level_says(kind, power):
+    """300 labelled examples and 1,000 of a test; at 1 % more than 12 of 500 worlds are one draw in a hundred."""
+    spec = importlib.util.spec_from_file_location("contradictions", WORLDS)
+    worlds = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(worlds)
+    none, some, more = worlds.shares(kind, 300, 1000, num_worlds=500, seed=1)
+    assert none * 500 <= 12
+    assert more > some > power
 
 
 def test_only_a_row_of_the_teacher_with_another_number_is_explained():

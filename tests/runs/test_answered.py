@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -122,8 +123,40 @@ def test_their_labels_train_students_and_say_nothing_of_the_teacher(table, tmp_p
     assert (wd["num_labelled"], wd["num_held_out"]) == (40, 20)
     assert (slam["num_labelled"], born_again["num_labelled"]) == (60, 58)
     assert any("'born_again' learns from the teacher's answers to labelled" in each for each in result.findings)
-    # The teacher is right on all 58.
+    # The teacher is right on all 58, and on the test.
     assert born_again["teacher_accuracy"]["mean"] == pytest.approx(1.0)
+    assert born_again["teacher_accuracy"]["num"] == 58
+    assert not any("contradicts" in each for each in result.findings)
+
+
+def test_a_test_of_another_labeller_contradicts_the_labels(table, tmp_path):
+    given, (_, rows) = experiment(table, unanswered="drop"), table
+    with (tmp_path / "test.csv").open("w", newline="") as file:
+        flipped = [
+            [*row[:3], row[3] if i % 4 else {"no": "yes", "yes": "no"}[row[3]]] for i, row in enumerate(rows[180:])
+        ]
+        csv.writer(file).writerows([["key", "x", "z", "kind"], *flipped])
+    test = replace(given.data.files["test"], path=str(tmp_path / "test.csv"))
+    files = {**given.data.files, "test": test}
+    other = given.model_copy(update={"data": given.data.model_copy(update={"files": files})})
+    found = overproof.run(other, tmp_path / "run").findings
+    (said,) = [each for each in found if each.startswith("The test contradicts that")]
+    assert "the teacher is right on 75.0% of it" in said
+    assert "25.0 points below the labelled examples" in said
+    # A teacher that is trained here answers them out of fold, unless others than its training data are there.
+    assert not given.labelled_by_fold
+    trained = {
+        "teacher": {"model": "linear", "folds": 3},
+        "student": {"name": "linear"},
+        "methods": ["hard"],
+        "seeds": [0],
+    }
+    for more, by_fold in (({}, True), ({"validation": 20}, False)):
+        data = {
+            "files": {"all": {"path": "a.csv", "label": "kind"}},
+            "rows": {"labelled": 20, "pool": 50, "test": 20, **more},
+        }
+        assert experiment_from({"data": data, **trained}).labelled_by_fold == by_fold
 
 
 def test_several_teachers_are_weighed_where_all_of_them_answer(table, tmp_path):

@@ -167,6 +167,12 @@ class Experiment(Options):
         unseen = all(not each.trained_here or each.folds > 1 for each in self.scorers)
         return unseen and not self.teacher.trained_on_labelled
 
+    @property
+    def labelled_by_fold(self) -> bool:
+        """Whether its accuracy is estimated on rows that are answered without their fold, others by all folds."""
+        fitted = any(each.trained_here for each in self.scorers) or len(self.scorers) > 1
+        return fitted and not self.data.has_validation
+
     def _check_method(self, each: MethodOptions) -> None:
         built, options = self.method_of(each), self.train_options(each)
         if options.early_stop_epochs and not self.has_labels:

@@ -247,6 +247,7 @@ class Run:
             votes=self.teacher.votes(),
             scorers=told_apart([scorer.called for scorer in self.experiment.scorers]),
             stacks=self.teacher.stacks(),
+            labelled_by_fold=self.experiment.labelled_by_fold,
             input_remarks=(
                 *self.teacher.remarks(self.experiment.seeds[0]),
                 *(

@@ -43,12 +43,13 @@ class SeedInputs:
 
     @cached_property
     def teacher_accuracy(self) -> dict[str, float]:
-        """Mean, low and high of the teacher's accuracy on labelled examples unseen by it; empty without any."""
+        """Mean, low and high of the teacher's accuracy on labelled examples unseen by it, and how many of them are
+        independent; empty without any."""
         label, teacher_probs, repeats = self._unseen
         if len(label) == 0:
             return {}
         accuracy = global_accuracy(label, teacher_probs, repeats=repeats)
-        return dict(zip(("mean", "low", "high"), accuracy, strict=True))
+        return {**dict(zip(("mean", "low", "high"), accuracy, strict=True)), "num": repeats.num_independent}
 
     @cached_property
     def accuracy_by_class(self) -> dict[str, list[float]]:

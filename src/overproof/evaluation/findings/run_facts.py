@@ -39,6 +39,8 @@ class RunFacts:
         scorers: The scorers by name.
         stacks: The weights of the scorers of a stack, seed by seed; empty with one scorer.
         input_remarks: Sentences about the parts of the examples that the student does not use.
+        labelled_by_fold: Whether the labelled examples that the teacher's accuracy is estimated on were answered
+            without their fold, and other examples by what was made of all folds.
     """
 
     trainings: Mapping[tuple[str, int], Mapping[str, Any]]
@@ -51,6 +53,7 @@ class RunFacts:
     scorers: Sequence[str] = ()
     stacks: Sequence[Mapping[str, Any]] = ()
     input_remarks: Sequence[str] = ()
+    labelled_by_fold: bool = False
 
     @property
     def cross_validated(self) -> bool:
