@@ -110,6 +110,7 @@ def probs_with(row: list[float | None]) -> list:
         ({"name": FILE_IDS, **LABELS}, "has no column 'id' for the ids; it has name, label"),
         ({"id": ["c", None, "007", "b"], **LABELS}, "row 1 .*has no id"),
         ({"id": ["c", "b", "007", "b"], **LABELS}, "rows 1 and 3 .*both have id 'b'"),
+        ({"id": ["p", "q", "r", "s"], **LABELS}, r"for 3 of the 3 .* The file's ids are like 'p'; is the data's id"),
         ({"id": ["c", "x", "y", "b"], **LABELS}, "no answer for 1 of the 3 examples of pool; .*row 0 .*id '007'"),
         (IDS, r"holds no answers: .*\(cat, cow, dog …\).*it has id"),
         ({**IDS, "cat": [1.0] * 4, "dog": [0.0] * 4}, "columns for 2 of the 3 classes and none for 'cow'"),
@@ -126,7 +127,7 @@ def probs_with(row: list[float | None]) -> list:
         ({**IDS, "probs": probs_with([0.5, 0.5])}, "row 3 .*probs has 2 numbers; it must have 3"),
         ({**IDS, "probs": probs_with(None)}, "row 3 .*probs has 0 numbers"),
         ({**IDS, "probs": [0.5] * 4}, "'probs' holds double; it must hold a list"),
-        ({**IDS, **class_columns(), "cow": ["much"] * 4}, "'cow' holds string; it must hold numbers"),
+        ({**IDS, **class_columns(), "cow": ["much"] * 4}, "string such as 'much'; it must hold numbers, such as 0.87"),
         ({**IDS, "top_classes": [["cow"]] * 4, "top_probs": [[1.0]] * 3 + [[0.5, 0.5]]}, "row 3 .*1 .*and 2 top_probs"),
         ({**IDS, "top_classes": [["cow"]] * 3 + [["owl"]], "top_probs": [[1.0]] * 4}, "row 3 .*no class 'owl'"),
         (

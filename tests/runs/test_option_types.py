@@ -122,6 +122,10 @@ def test_true_is_no_number_and_one_is_not_true(key, value):
         ({"seeds": [0, True]}, "Option 'seeds.1' is True; it must be a whole number"),
         ({"teacher": {"classes": [True, False]}}, "'teacher.classes.0' is True; it must be a text; YAML reads yes, no"),
         ({"teacher": {"classes": [1]}}, "Option 'teacher.classes.0' is 1; it must be a text, in quotes: \"1\"."),
+        (
+            {"teacher": {"aliases": {None: "a"}}},
+            r"has a key without a name, .*; write '\?' in quotes, a list as \['\?'\]",
+        ),
         ({"teacher": {"aliases": {True: "a"}}}, "Option 'teacher.aliases' has the key True; write keys in quotes"),
         ({"teacher": {"others": [{"folds": True}]}}, "Option 'teacher.others.0.folds' is True; it must be a whole"),
         ({"teacher": ["linear", {"folds": True}]}, "'teacher.1.folds' is True"),

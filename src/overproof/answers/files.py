@@ -41,7 +41,7 @@ from overproof.answers.parsed import ParsedFiles
 from overproof.answers.predictions import Answers, compress, word_tensor
 from overproof.answers.shapes import AnswerFrom, canonical, left_out
 from overproof.answers.tables import as_text, check_ids_differ, ids_of
-from overproof.answers.unanswered import lacking
+from overproof.answers.unanswered import lacking, other_ids
 from overproof.answers.votes import Vote, agreement, has_votes, votes_in
 from overproof.data import check_classes
 from overproof.errors import InputError
@@ -121,11 +121,13 @@ def read_answers(
     if (found < 0).any() and unanswered == "refuse":
         row, lacks = int(np.argmax(found < 0)), lacking(paths, join, class_names, id_column=id_column, parsed=files)
         words = "; aliases name the class that a word means" if any(lacks.words) else ""
+        how = f"Write `unanswered: drop` under `teacher` to leave such examples out{words}."
+        if lacks.num == len(wanted) and not words:
+            how = other_ids(files.canonical(paths[0], id_column, class_names), id_column, join)
         raise InputError(
             f"{called} {'has' if len(paths) == 1 else 'have'} no answer for {lacks.num} of the {len(wanted)} examples "
             f"of {source}{lacks.reasons()}; the first is row {row} (counted from 0), {id_column} "
-            f"{wanted[row].as_py()!r}{why}. The classes are {_shown(class_names)}. Write `unanswered: drop` under "
-            f"`teacher` to leave such examples out{words}."
+            f"{wanted[row].as_py()!r}{why}. The classes are {_shown(class_names)}. {how}"
         )
     if (silent := torch.from_numpy(found < 0)).any():
         found[found < 0] = sum(map(len, parts))

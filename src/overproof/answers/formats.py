@@ -191,7 +191,9 @@ def numbers(path: Path, name: str, column: pa.ChunkedArray | pa.Array) -> Probs:
         InputError: It holds something else.
     """
     if not (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
-        raise InputError(f"{path}: column {name!r} holds {column.type}; it must hold numbers.")
+        word = next((each for each in column.to_pylist() if each is not None), None)
+        such = f" such as {word!r}" if isinstance(word, str) else ""
+        raise InputError(f"{path}: column {name!r} holds {column.type}{such}; it must hold numbers, such as 0.87.")
     return np.asarray(column.cast(pa.float64()).to_numpy(zero_copy_only=False))  # an empty place becomes NaN
 
 

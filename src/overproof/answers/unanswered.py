@@ -83,3 +83,21 @@ def lacking(
     return Lacking(
         mask=missing, words=Counter(found.drop_null().to_pylist()), num_without_row=len(found) - len(found.drop_null())
     )
+
+
+def other_ids(table: pa.Table, id_column: str, join: object) -> str:
+    """What to do where no id of a file is one of the data's.
+
+    Args:
+        table: The file's.
+        id_column: Its column of ids.
+        join: Of the examples, as for `overproof.answers.files.read_answers`.
+    """
+    first = as_text(table.column(id_column).slice(0, 1)).to_pylist() if id_column in table.column_names else []
+    like = f"The file's ids are like {first[0]!r}; " if first else ""
+    by_content = not isinstance(join, pa.Array | pa.ChunkedArray)
+    return like + (
+        "the data name no id column, so that theirs are made of the content: write `id: COLUMN` beside the data's path."
+        if by_content
+        else "is the data's id column the one that they are from?"
+    )

@@ -133,7 +133,13 @@ def plain(content: Any, path: str) -> Any:
 
 
 def _key(key: Any, group: str) -> str:
-    if isinstance(key, bool | None) or not isinstance(key, str | int | float):
+    if key is None:
+        # `?` alone is YAML's sign of a key.
+        raise InputError(
+            f"{f'Option {group!r}' if group else 'The experiment'} has a key without a name, as YAML reads a `?` "
+            f"without quotes; write '?' in quotes, a list as ['?']."
+        )
+    if isinstance(key, bool) or not isinstance(key, str | int | float):
         raise InputError(
             f"{f'Option {group!r}' if group else 'The experiment'} has the key {shown(key)}; write keys in quotes "
             f"(YAML reads yes, no, on and off without them as true and false)."
