@@ -7,13 +7,15 @@ from functools import cached_property
 from pathlib import Path
 
 import pyarrow as pa
-from jaxtyping import Int64
+import torch
+from jaxtyping import Float, Int64
 from torch import Tensor
 
+from overproof.answers.predictions import Answers
 from overproof.data import Examples, repeats_in
 from overproof.data.wording import counted
 from overproof.errors import InputError
-from overproof.evaluation.disagreements import DisagreementVerdict, verdict_of_disagreements
+from overproof.evaluation.disagreements import DisagreementVerdict, verdict_by_regression
 from overproof.models.importing import allowing
 from overproof.runs.people.of_run import probs_of, seed_of, trained
 from overproof.runs.people.to_label import VERDICT, check_to_label, labels_of, shuffled, table_to_label, write_to_label
@@ -30,6 +32,7 @@ class Disagreements:
         seed: Of the run; it also decides the order in which disagreements are drawn.
         first: [N], the class that the first student predicts, of every pool example.
         second: [N], that of the second one.
+        described: [N, 3], what is known before people label them (`describe`).
         once: [M], the pool examples of which each content is counted, its first one.
         aliases: Classes by the words that mean them in people's labels.
     """
@@ -39,6 +42,7 @@ class Disagreements:
     seed: int
     first: Int64[Tensor, "N"]
     second: Int64[Tensor, "N"]
+    described: Float[Tensor, "N 3"]
     once: Int64[Tensor, "M"]
     aliases: Mapping[str, str]
 
@@ -86,12 +90,11 @@ class Disagreements:
                 f"for a random sample only: label the rows in their order, and leave none out because it is hard."
             )
         return (
-            verdict_of_disagreements(
+            verdict_by_regression(
+                ((self.first[rows] == truth).int() - (self.second[rows] == truth).int()).numpy(),
+                self.described[drawn].double().numpy(),
+                known.place.numpy(),
                 num=len(self.once),
-                num_different=len(drawn),
-                num_labelled=len(rows),
-                first_right=int((self.first[rows] == truth).sum()),
-                second_right=int((self.second[rows] == truth).sum()),
             ),
             remarks,
         )
@@ -117,7 +120,8 @@ def disagreements(run: Run, names: tuple[str, str], seed: int | None = None) -> 
     if not len(pool):
         raise InputError(f"{run.folder} has no pool; disagreements are looked for there.")
     with allowing(run.allow_import):
-        classes = [probs_of(folder, pool).argmax(dim=1) for folder in folders]
+        probs = [probs_of(folder, pool) for folder in folders]
+    classes = [each.argmax(dim=1) for each in probs]
     once = repeats_in(pool).once
     return Disagreements(
         pool=pool,
@@ -125,9 +129,39 @@ def disagreements(run: Run, names: tuple[str, str], seed: int | None = None) -> 
         seed=seed,
         first=classes[0],
         second=classes[1],
+        described=describe(probs[0], probs[1], run.teacher.for_seed(seed)["pool"]),
         once=once,
         aliases=run.experiment.aliases,
     )
+
+
+def describe(first: Float[Tensor, "N K"], second: Float[Tensor, "N K"], answers: Answers) -> Float[Tensor, "N 3"]:
+    """What speaks for the first of two students on each example, and with the other sign for the second one.
+
+    By how much more likely its class is than the other's, to the teacher; whether the teacher names its class (1) or
+    the other's (-1); and by how much surer it is of its class than the other student is of the other's.
+
+    Args:
+        first: [N, K], the probabilities of the first student.
+        second: [N, K], of the second one.
+        answers: The teacher's.
+
+    Example:
+        >>> from overproof.answers.predictions import compress
+        >>> first, second = torch.tensor([[0.75, 0.25]]), torch.tensor([[0.375, 0.625]])
+        >>> describe(first, second, compress(torch.tensor([[0.5, 0.5]]))).tolist()
+        [[0.0, 0.0, 0.25]]
+        >>> describe(first, second, compress(torch.tensor([[0.25, 0.75]]))).tolist()
+        [[-0.5, -1.0, 0.25]]
+    """
+    own, other = (each.argmax(dim=1, keepdim=True) for each in (first, second))
+
+    def apart(probs: Tensor) -> Tensor:
+        return (probs.gather(1, own) - probs.gather(1, other))[:, 0]
+
+    named = answers.pseudo_label.unsqueeze(1).where(answers.names_class.unsqueeze(1), -1)
+    names = (named == own).float() - (named == other).float()
+    return torch.stack([apart(answers.probs()), names[:, 0], apart(first) + apart(second)], dim=1)
 
 
 def pair(between: str) -> tuple[str, str]:
