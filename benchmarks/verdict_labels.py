@@ -4,7 +4,10 @@
 
 Takes finished runs whose pools have true labels. For every seed, pool examples are labelled in 200 random orders; the
 table holds the median number of labels after which the interval of the difference excludes zero on the right side
-(`none` where more than half of the orders never get there), and after which it is at most four points wide. "Least
+(`none` where more than half of the orders never get there), and after which it is at most four points wide: by
+labels on disagreements with what teacher and students say of them (`verdict_by_regression`), by the same labels alone
+(`exact`), and by random rows, whose interval gets the correction for the part of the pool that is labelled too. `held`
+is the share of all intervals of the first kind that hold the difference on the pool. "Least
 sure" labels the examples with the smallest largest probability of the first student, as active learning does: the mean
 difference found there is not the one on the pool, and the column says by how much it is off after 300 labels.
 """
@@ -16,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from overproof.evaluation.disagreements import verdict_of_disagreements
+from overproof.evaluation.disagreements import verdict_by_regression, verdict_of_disagreements
 from overproof.functional.intervals import paired_difference
 from overproof.models import load_student
 from overproof.runs.folder.resume import student_folder
@@ -37,20 +40,34 @@ def steps(num: int) -> list[int]:
     return sorted({min(num, round(20 * 1.1**power)) for power in range(80)})
 
 
-def of_disagreements(first: np.ndarray, second: np.ndarray, different: np.ndarray, sign: float) -> tuple[float, float]:
-    """For one order of the disagreements."""
-    found = []
-    for num in steps(len(different)):
-        some = different[:num]
-        verdict = verdict_of_disagreements(
-            num=len(first),
-            num_different=len(different),
+def of_disagreements(
+    first: np.ndarray, second: np.ndarray, described: np.ndarray, order: np.ndarray, true: tuple[int, float]
+) -> tuple[tuple[float, float], tuple[float, float], float]:
+    """For one order of the disagreements: with what describes them, alone, and how often the first holds the truth.
+
+    Args:
+        first: [D], whether the first student is right.
+        second: [D], whether the second one is.
+        described: [D, q].
+        order: [D].
+        true: N, and the difference on these N examples.
+    """
+    gain, found, exact = first.astype(int) - second.astype(int), [], []
+    num_examples, total = true
+    for num in steps(len(order)):
+        some = order[:num]
+        verdict = verdict_by_regression(gain[some], described, some, num=num_examples)
+        found.append((num, verdict.low, verdict.high))
+        alone = verdict_of_disagreements(
+            num=num_examples,
+            num_different=len(order),
             num_labelled=num,
             first_right=int(first[some].sum()),
             second_right=int(second[some].sum()),
         )
-        found.append((num, verdict.low, verdict.high))
-    return first_numbers(found, sign)
+        exact.append((num, alone.low, alone.high))
+    held = np.mean([low - 1e-9 <= total <= high + 1e-9 for _, low, high in found])
+    return first_numbers(found, total), first_numbers(exact, total), float(held)
 
 
 def of_random(first: np.ndarray, second: np.ndarray, order: np.ndarray, sign: float) -> tuple[float, float]:
@@ -58,14 +75,14 @@ def of_random(first: np.ndarray, second: np.ndarray, order: np.ndarray, sign: fl
     right = [torch.from_numpy(each[order]) for each in (second, first)]
     found = []
     for num in steps(len(order)):
-        _, low, high = paired_difference(right[0][:num], right[1][:num])
-        found.append((num, low, high))
+        middle, low, high = paired_difference(right[0][:num], right[1][:num])
+        seen = (1 - num / len(order)) ** 0.5
+        found.append((num, middle - seen * (middle - low), middle + seen * (high - middle)))
     return first_numbers(found, sign)
 
 
-def cell(numbers: list[float]) -> str:
-    """The median, or none."""
-    middle = statistics.median(numbers)
+def cell(middle: float) -> str:
+    """A median, or none."""
     return "none" if middle == np.inf else f"{middle:.0f}"
 
 
@@ -76,8 +93,8 @@ def main() -> None:
     parser.add_argument("--between", default="auto,hard")
     arguments = parser.parse_args()
     names = pair(arguments.between)
-    head = ["run", "seed", "difference", "disagree", "to decide: disagreements", "random"]
-    head += ["4 points: disagreements", "random", "ratio", "least sure: off by"]
+    head = ["run", "seed", "difference", "disagree", "to decide: disagreements", "exact", "random"]
+    head += ["4 points: disagreements", "exact", "random", "ratio", "held", "least sure: off by"]
     print(f"| {' | '.join(head)} |\n|{'---|' * len(head)}")
     for folder in arguments.folders:
         run = open_run(folder)
@@ -88,17 +105,28 @@ def main() -> None:
             first, second = ((each == truth).numpy() for each in named)
             different = np.flatnonzero((named[0] != named[1]).numpy())
             true, generator = first.mean() - second.mean(), np.random.default_rng(seed)
-            few = [of_disagreements(first, second, generator.permutation(different), true) for _ in range(NUM_ORDERS)]
+            said = found.described[found.once][torch.from_numpy(different)].double().numpy()
+            few = [
+                of_disagreements(
+                    first[different],
+                    second[different],
+                    said,
+                    generator.permutation(len(different)),
+                    (len(first), float(true)),
+                )
+                for _ in range(NUM_ORDERS)
+            ]
             many = [of_random(first, second, generator.permutation(len(first)), true) for _ in range(NUM_ORDERS)]
             student = load_student(student_folder(folder, seed, names[0]))
             sure = student.probs(student.encode(found.pool)).amax(dim=1)[found.once]
             least = torch.argsort(sure)[:300].numpy()
-            narrow = [statistics.median(each) for each in zip(*few, strict=True)][1]
-            wide = [statistics.median(each) for each in zip(*many, strict=True)][1]
+            by, alone, held = zip(*few, strict=True)
+            counts = [[statistics.median(each) for each in zip(*some, strict=True)] for some in (by, alone, many)]
+            decided, narrow = ([cell(each[place]) for each in counts] for place in (0, 1))
             print(
                 f"| {folder.name} | {seed} | {100 * true:+.1f} | {100 * len(different) / len(first):.0f} % "
-                f"| {cell([each[0] for each in few])} | {cell([each[0] for each in many])} "
-                f"| {cell([each[1] for each in few])} | {cell([each[1] for each in many])} | {wide / narrow:.1f} "
+                f"| {' | '.join(decided)} | {' | '.join(narrow)} | {counts[2][1] / counts[0][1]:.1f} "
+                f"| {100 * np.mean(held):.1f} % "
                 f"| {100 * (first[least].mean() - second[least].mean() - true):+.1f} |",
                 flush=True,
             )

@@ -14,6 +14,7 @@ from overproof.runs.experiment import Experiment, MethodOptions
 from overproof.runs.measuring import Rates, Sizes, measure, sizes, sizes_of
 from overproof.runs.preflight import preflight
 from overproof.runs.roles import Roles
+from overproof.training.examples import MAX_EXPANDED
 from overproof.training.options import LEAST_STEPS, TrainOptions, num_steps
 
 ROWS_PER_SHARD = 4096
@@ -27,6 +28,9 @@ SHORT = 10
 
 BASE_BYTES = 450 * 2**20
 """Memory of Python, torch and the libraries without any example."""
+
+MAPPED_BYTES = 88
+"""Of each row whose inputs are on disk, besides its encoding, answer, id and logits (docs/results_costs.md)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -267,9 +271,14 @@ class _Estimate:
 
     def memory_bytes(self) -> float:
         """Peak memory."""
-        rates, num_pool = self.rates, self.num_pool
+        rates, num_pool, num_classes = self.rates, self.num_pool, len(self.found.class_names)
         raw = (self.everyone - self.mapped) * rates.raw_bytes * 2
         encoded = max(self.trained_on - self.mapped, 0) * rates.encoded_bytes * 2
+        if rows := min(self.mapped, self.trained_on):
+            # Pages of encodings, answers and ids that training reads, and of every row some numbers and its logits.
+            kept = rows * (rates.encoded_bytes + self.answer_bytes + 16 + MAPPED_BYTES + 4 * num_classes)
+        else:
+            kept = self.everyone * 120 + num_pool * (2 * self.answer_bytes + 64)
         # Answers in memory are kept for all seeds, those on disk for one.
         other_seeds = 0 if self.mapped else len(self.experiment.seeds) - 1
         # Each fold keeps those of one seed.
@@ -277,11 +286,9 @@ class _Estimate:
         return (
             BASE_BYTES
             + (raw + encoded)
-            + self.everyone * 120
+            + kept
             + other_seeds * self.everyone * (self.answer_bytes + 8)
-            + num_pool * (2 * self.answer_bytes + 64)
-            + min(num_pool * len(self.found.class_names), 2**25) * 8
-            + min(self.mapped, self.trained_on) * (rates.encoded_bytes + self.answer_bytes)
+            + (num_pool * num_classes * 8 if num_pool * num_classes <= MAX_EXPANDED else 0)
             + 8 * 4 * rates.num_parameters
         )
 
