@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from overproof.evaluation.confusions import tally
+from overproof.evaluation.findings.not_learned import NOT_LEARNED
 from overproof.evaluation.judged import JudgedOn
 from overproof.evaluation.verdict import Row, summarise
 from overproof.report.decision import decision_of, hardly_named, recalls, rows_that_would_tell
@@ -79,6 +80,15 @@ def test_a_row_that_finds_rare_classes_more_often_is_named(tmp_path):
         "hard has a macro F1 of 54.0 %, 13.0 points more (means over the seeds): it finds rare classes more often; "
         "deploy it where these matter as much as the others.",
     )
+
+
+def test_students_that_have_not_learned_are_not_deployed(tmp_path):
+    found = result(tmp_path, {"labelled_only": ("reference", [0.3]), "hard": ("conventional", [0.3])})
+    unlearned = f"{NOT_LEARNED} after 4 epochs the training loss of hard is 1.7."
+    decision = decision_of(replace(found, findings=("Something else.", unlearned)))
+    assert decision.deploy == "Deploy none of these students: none has learned."
+    assert (decision.beware, decision.steps) == ((unlearned,), ())
+    assert decision_of(found).steps != ()
 
 
 @pytest.mark.parametrize(("gain", "deployed"), [(0.1, "auto"), (-0.1, "hard")])

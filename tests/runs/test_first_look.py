@@ -173,6 +173,33 @@ def test_a_file_without_rows_is_refused(ending, tmp_path):
         propose([str(path)], Choices())
 
 
+def test_the_column_with_a_word_for_no_label_is_named_first(tmp_path):
+    rows = [[i / 7, "xyz"[i % 3], "pq"[i % 2], "uvw"[i % 3], "ab"[i % 2] if i < 20 else "NA"] for i in range(200)]
+    path = write(tmp_path / "t.csv", ["n", "one", "two", "three", "last"], *rows)
+    with pytest.raises(InputError, match=r"Which column is the label\? 'last' .*: write --label last or another"):
+        propose([path], Choices())
+
+
+def test_options_for_labels_and_for_answers_that_are_proposed_together_fit(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    odd = {4: "Bill", 8: "bill "}
+    rows = [
+        [key, body, odd.get(i, ["bill", "login"][i // 2 % 2]) if i % 2 == 0 else ""]
+        for i, (key, body, _) in enumerate(TEXTS)
+    ]
+    write(tmp_path / "odd.csv", HEAD, *rows)
+    answer = [[key, "BILL." if i % 5 == 0 else ["bill", "login"][i // 2 % 2]] for i, (key, _, _) in enumerate(TEXTS)]
+    write(tmp_path / "llm.csv", ["key", "label"], *answer)
+    made = propose(["odd.csv"], Choices(answers=("llm.csv",)))
+    options = [
+        shlex.split(each.partition("write --set ")[2].rstrip("."))[0] for each in made.unsure if "aliases" in each
+    ]
+    assert any(each.startswith("data.files.all.aliases=") for each in options)
+    again = propose(["odd.csv"], Choices(answers=("llm.csv",), changes=tuple(options)))
+    assert again.roles.class_names == ("bill", "login")
+    assert not [each for each in again.unsure if "aliases" in each]
+
+
 def test_labels_that_differ_in_case_are_one_class_with_the_option_that_is_printed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     odd = {4: "A", 8: " a", 12: "B "}

@@ -21,6 +21,7 @@ from overproof.evaluation.metrics import metrics
 from overproof.functional.repeats import Repeats
 from overproof.methods.noise_models import Isotonic
 from overproof.noise import (
+    accuracy_in_words,
     doubtful_classes,
     fit_temperature,
     global_accuracy,
@@ -254,7 +255,9 @@ def _mixed(
     )
     if not found.num_rows:
         return recommendation, reason
-    classes = ", ".join(f"{names[index]} {value:.2f}" for index, value in list(found.accuracy.items())[:3])
+    classes = ", ".join(
+        f"{names[index]} {accuracy_in_words(value)}" for index, value in list(found.accuracy.items())[:3]
+    )
     return f"slam_normalized{comma}{more}", (
         f"{reason} Of the two forms of SLaM the normalised one, because {found.num_rows} of {found.num_answers} pool "
         f"answers are of classes with an estimated accuracy below {found.bound:g} ({classes}), which the other form "

@@ -7,7 +7,7 @@ from overproof.noise.calibration import calibrate, fit_temperature
 from overproof.noise.candidates import CandidateRule, fixed_candidates, num_candidates
 from overproof.noise.class_accuracy import ClassAccuracy, class_accuracy, same_margins
 from overproof.noise.combination import Combination, combine, combined_by_role
-from overproof.noise.doubtful import DoubtfulClasses, doubtful_classes
+from overproof.noise.doubtful import DoubtfulClasses, accuracy_in_words, doubtful_classes
 from overproof.noise.estimate import NoiseEstimate, NoiseModel
 from overproof.noise.likelihood import (
     ConditionalLikelihood,
@@ -46,6 +46,7 @@ __all__ = [
     "Stacking",
     "TransitionLikelihood",
     "TrustProbe",
+    "accuracy_in_words",
     "adapt",
     "adapted_by_role",
     "calibrate",

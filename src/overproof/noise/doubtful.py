@@ -6,6 +6,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from overproof.noise.accuracy import LOWER_BOUNDS
+
 HARD_BOUND = 0.75
 """Least accuracy of a predicted class for the un-normalised mix on hard labels. The slope of a class with accuracy .7
 is a seventieth of that of one with .99. Chosen on synthetic worlds (docs/log.md): from .55 to .72 the student
@@ -31,6 +33,20 @@ class DoubtfulClasses:
     num_answers: int
     accuracy: dict[int, float]
     bound: float
+
+
+def accuracy_in_words(value: float, *, digits: int = 2) -> str:
+    """An accuracy that a method uses; one at a lower bound that is chosen for it is not measured, but at most that.
+
+    Args:
+        value: The accuracy.
+        digits: Of it.
+
+    Example:
+        >>> accuracy_in_words(0.55), accuracy_in_words(0.7312)
+        ('at most 0.55', '0.73')
+    """
+    return f"{'at most ' if round(value, 4) in LOWER_BOUNDS else ''}{value:.{digits}f}"
 
 
 def doubtful_classes(

@@ -10,6 +10,7 @@ from statistics import fmean
 from overproof.data.wording import listed
 from overproof.evaluation.confusions import Tally
 from overproof.evaluation.deployable import deployable
+from overproof.evaluation.findings.not_learned import NOT_LEARNED
 from overproof.evaluation.verdict import LABELLED_ONLY, Summary
 from overproof.models.classifiers import KNOWN
 from overproof.models.importing import is_import_path
@@ -103,6 +104,19 @@ def decision_of(found: RunResult) -> Decision | None:
         *([] if rival is None or rival.baseline != chosen.row else rows_that_would_tell(rival)),
     ]
     first = f", the first of {row.num_seeds}" if row.num_seeds > 1 else ""
+    if unlearned := next((each for each in found.findings if each.startswith(NOT_LEARNED)), ""):
+        return Decision(
+            row=chosen.row,
+            seed=seed,
+            accuracy=chosen.accuracy,
+            low=chosen.low,
+            high=chosen.high,
+            mean=row.mean,
+            num_seeds=row.num_seeds,
+            deploy="Deploy none of these students: none has learned.",
+            beware=(unlearned,),
+            steps=(),
+        )
     return Decision(
         row=chosen.row,
         seed=seed,

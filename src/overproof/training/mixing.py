@@ -8,7 +8,7 @@ from torch import Tensor
 from overproof.answers.predictions import Answers
 from overproof.methods.composition import Method, override
 from overproof.methods.losses import StudentLabelMixing
-from overproof.noise import ClassAccuracy, DoubtfulClasses, NoiseEstimate, doubtful_classes
+from overproof.noise import ClassAccuracy, DoubtfulClasses, NoiseEstimate, accuracy_in_words, doubtful_classes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,7 +34,9 @@ class Mixing:
         if self.normalized or not self.doubtful.num_rows:
             return ""
         found = self.doubtful
-        classes = ", ".join(f"{class_names[index]} {value:.2f}" for index, value in found.accuracy.items())
+        classes = ", ".join(
+            f"{class_names[index]} {accuracy_in_words(value)}" for index, value in found.accuracy.items()
+        )
         return (
             f"{found.num_rows} of {found.num_answers} pool answers are of classes with an estimated accuracy below "
             f"{found.bound:g} ({classes}): the un-normalised mix hardly learns them from the pool, and may lose them; "

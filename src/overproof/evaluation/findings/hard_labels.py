@@ -3,6 +3,7 @@
 from statistics import fmean
 
 from overproof.evaluation.findings.run_facts import RunFacts
+from overproof.noise import accuracy_in_words
 
 NUM_SHOWN = 5
 """Number of classes listed if there are more: those where the teacher is worst."""
@@ -20,7 +21,9 @@ def find(facts: RunFacts) -> list[str]:
         name: fmean(noise["accuracy_by_answer"][index] for noise in known.values()) for index, name in enumerate(names)
     }
     worst = sorted(means, key=lambda name: means[name])[:NUM_SHOWN]
-    shown = ", ".join(f"{name} {means[name]:.3f}" for name in (names if len(names) <= NUM_SHOWN else worst))
+    shown = ", ".join(
+        f"{name} {accuracy_in_words(means[name], digits=3)}" for name in (names if len(names) <= NUM_SHOWN else worst)
+    )
     which = "" if len(names) <= NUM_SHOWN else f", the worst {NUM_SHOWN} of {len(names)} classes"
     return [
         f"The teacher gives hard labels only: all its answers have the same margin, which does not show where it errs. "

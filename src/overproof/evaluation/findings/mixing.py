@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from overproof.evaluation.findings.run_facts import RunFacts
+from overproof.noise import accuracy_in_words
 
 NUM_SHOWN = 5
 """Number of classes named if there are more: the most doubtful."""
@@ -26,7 +27,7 @@ def find(facts: RunFacts) -> list[str]:
 
 def _sentence(row: str, seed: int, found: Mapping[str, Any], names: Sequence[str]) -> str:
     doubtful = found["doubtful"]
-    classes = [f"{names[int(index)]} {value:.2f}" for index, value in doubtful["accuracy"].items()]
+    classes = [f"{names[int(index)]} {accuracy_in_words(value)}" for index, value in doubtful["accuracy"].items()]
     shown = ", ".join(classes[:NUM_SHOWN]) + (
         f" and {len(classes) - NUM_SHOWN} more" if len(classes) > NUM_SHOWN else ""
     )

@@ -32,6 +32,10 @@ class _Curve:
     accuracy: float
 
 
+NOT_LEARNED = "The student has not learned, in any row:"
+"""How the finding begins."""
+
+
 def find(facts: RunFacts) -> list[str]:
     """One sentence where every plain row, the oracle included, is near guessing or its loss still falls steeply.
 
@@ -54,7 +58,7 @@ def find(facts: RunFacts) -> list[str]:
         else f", {abs(shown.fell):.3f} {'below' if shown.fell >= 0 else 'above'} the epoch before"
     )
     return [
-        f"The student has not learned, in any row: after {shown.epochs} epoch{'s' if shown.epochs > 1 else ''} the "
+        f"{NOT_LEARNED} after {shown.epochs} epoch{'s' if shown.epochs > 1 else ''} the "
         f"training loss of {shown.row} is {shown.loss:.3f}{fell}; guessing has log {num_classes} = {guessing:.3f}. Its "
         f"{kind} accuracy is {shown.accuracy:.1%}. So neither the rows can be compared nor a regime be named: raise "
         f"'train.epochs' or 'train.learning_rate'{_or_inputs(shown, guessing)}."

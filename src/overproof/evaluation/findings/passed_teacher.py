@@ -10,11 +10,18 @@ def find(facts: RunFacts) -> list[str]:
     return [*_passed(facts), *_deviation(facts)]
 
 
+def _lacks_answers(facts: RunFacts) -> bool:
+    """Whether some example that judges has no answer of the teacher: it counts as a guess, right in a share."""
+    of_teacher = [each.correct for each in facts.rows if each.method == "teacher" and each.correct is not None]
+    return any(bool(((each > 0) & (each < 1)).any()) for each in of_teacher)
+
+
 def _passed(facts: RunFacts) -> list[str]:
     mean = {each.method: each.mean for each in facts.summary}
     if not {"hard", "teacher"} <= set(mean) or not facts.conventional("hard") or mean["hard"] <= mean["teacher"]:
         return []
-    numbers = f"{mean['hard']:.3f} against {mean['teacher']:.3f} {facts.where}"
+    guessed = " (an example without its answer counts as a guess)" if _lacks_answers(facts) else ""
+    numbers = f"{mean['hard']:.3f} against {mean['teacher']:.3f}{guessed} {facts.where}"
     teacher = next(each for each in facts.summary if each.method == "teacher")
     if teacher.difference_high is not None and teacher.difference_high >= 0:
         # Against the best conventional row, of which the student of hard labels is one or worse.

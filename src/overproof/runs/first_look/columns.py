@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from overproof.answers.names import plain
 from overproof.data.columns import is_string
+from overproof.data.labels import OFTEN_UNLABELLED
 from overproof.data.readers.images import is_encoded
 from overproof.data.source import format_of
 from overproof.data.wording import listed
@@ -206,6 +207,8 @@ def label_of(columns: Sequence[ColumnFacts], answered: Collection[str] = ()) -> 
         if len(found) == 1:
             return found[0].name, why
         if found:
+            # Those with a word for "no label" first, and of these the one with the fewest values.
+            found = sorted(found, key=lambda each: (not _marks(each), each.num_distinct if _marks(each) else 0))
             shown = "; ".join(_shown(each) for each in found[:5])
             raise InputError(f"Which column is the label? {shown}: write --label {_quoted(found[0].name)} or another.")
     names = listed(each.name for each in columns)
@@ -213,6 +216,11 @@ def label_of(columns: Sequence[ColumnFacts], answered: Collection[str] = ()) -> 
         f"No column looks like a label (2 to {MAX_CLASSES} different values, each in several rows) among {names}: name "
         f"it with --label; if no row has a label yet, label some 100 of them first."
     )
+
+
+def _marks(column: ColumnFacts) -> bool:
+    """Whether one of its values is a word that often means that a row has no label."""
+    return any(value.strip().lower() in OFTEN_UNLABELLED for value in column.values)
 
 
 def _shown(each: ColumnFacts) -> str:

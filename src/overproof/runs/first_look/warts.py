@@ -8,6 +8,7 @@ from typing import Any
 from overproof.answers.spelling import Spelling
 from overproof.answers.unanswered import Lacking, lacking
 from overproof.answers.words import first_of, plain_word, ranked
+from overproof.data.labelled.remarks import other_spellings
 from overproof.data.wording import counted
 from overproof.errors import nearest_word
 from overproof.runs.answered import answered_roles, check_answers
@@ -63,12 +64,19 @@ def with_answers(
     if (num := sum(each.num for each in lacks)) and "unanswered" not in told:
         content["teacher"]["unanswered"] = "drop"
         comments["teacher.unanswered"] = f"{counted(num, 'example has', 'examples have')} no answer"
-    said.unsure += advice(_words(lacks), roles.class_names, teacher.aliases)
+    kept = _kept_spellings(roles)
+    said.unsure += advice(_words(lacks), [each for each in roles.class_names if each not in kept], teacher.aliases)
     experiment = experiment_from(content)
     roles = answered_roles(roles, experiment, caches)
     # All that a run would refuse of the answers is refused here.
     check_answers(roles, experiment, caches)
     return experiment, roles
+
+
+def _kept_spellings(roles: Roles) -> dict[str, str]:
+    """Classes that are another spelling of one, with that one: an answer is never read as the rarer spelling."""
+    labelled = roles.fixed.get("train", roles.fixed.get("labelled"))
+    return {} if labelled is None else other_spellings(labelled)
 
 
 def _of_all(spellings: Iterable[Spelling]) -> Counter[str]:
