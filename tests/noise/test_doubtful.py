@@ -100,7 +100,7 @@ def test_who_names_the_unnormalised_form_is_warned_with_the_count():
         said = findings_of(
             RunFacts(trainings={("own", 0): {**facts, "mixing": mixing}}, class_names=("ape", "bee", "cow"))
         )
-        assert (word is None and not said) or (word in said[0] and "(bee at most 0.55, ape at most 0.60)" in said[0])
+        assert (word is None and not said) or (word in said[0] and "(bee at most 0.55, ape 0.60)" in said[0])
 
 
 def test_the_assessment_recommends_the_form_that_the_labels_allow():
