@@ -184,8 +184,7 @@ def distill(
         raise InputError(f"rounds is {rounds}; 0 to {MAX_ROUNDS} are allowed.")
     if estimate < 0 or estimate == 1:
         raise InputError(f"estimate is {estimate}; 0 or a number of folds of 2 or more is allowed.")
-    if not 0 < held_out_share < 1:
-        raise InputError(f"held_out_share is {held_out_share:g}; a share above 0 and below 1 is allowed.")
+    _check_share(held_out_share)
     given = given_arrays(
         pool,
         teacher_probs,
@@ -353,10 +352,14 @@ def self_distill(
 
 def _parted(examples: Examples, share: float, seed: int) -> list[Examples]:
     """Those to train on, and a share held out; all of one content and group are on one side."""
-    if not 0 < share < 1:
-        raise InputError(f"held_out_share is {share:g}; a share above 0 and below 1 is allowed.")
+    _check_share(share)
     chosen = held_out_rows(examples.label, share, derived_seed(seed, "held out"), repeats_in(examples).group).numpy()
     return [examples.take(np.flatnonzero(each)) for each in (~chosen, chosen)]
+
+
+def _check_share(held_out_share: float) -> None:
+    if not 0 < held_out_share < 1:
+        raise InputError(f"held_out_share is {held_out_share:g}; a share above 0 and below 1 is allowed.")
 
 
 def _found_in(

@@ -35,10 +35,18 @@ def decisions_of(content: Mapping[str, Any]) -> list[tuple[str, str]]:
     return found
 
 
+def summary_of(row: Mapping[str, Any]) -> Summary:
+    """The summary that a row of a compare.json is, without what only a comparison has.
+
+    Args:
+        row: One of its `rows`.
+    """
+    return Summary(**{field.name: row[field.name] for field in fields(Summary)})
+
+
 def _rows(rows: Sequence[Mapping[str, Any]], folder: str) -> list[Summary]:
-    own = [field.name for field in fields(Summary)]
     return [
-        replace(Summary(**{name: row[name] for name in own}), verdict=row["verdict_holm"] or row["verdict"])
+        replace(summary_of(row), verdict=row["verdict_holm"] or row["verdict"])
         for row in rows
         if row["folder"] == folder
     ]

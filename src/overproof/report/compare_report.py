@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from overproof.evaluation.paired import Role
 from overproof.evaluation.verdict import Summary, Verdict
 from overproof.models.saved.checked_fields import checked_fields
 from overproof.report import charts
-from overproof.report.compare_decision import decisions_of
+from overproof.report.compare_decision import decisions_of, summary_of
 from overproof.report.page import Section, page, rendered
 from overproof.report.sections import findings_section, results_section
 from overproof.runs.comparison import FORMAT, RESULT
@@ -137,7 +137,7 @@ def comparison_page(content: Mapping[str, Any]) -> str:
             continue
         title = _budget(cell["labels"]) + (f", {cell['student']}" if len(students) > 1 else "")
         sections.append(
-            results_section([_summary(row) for row in rows], name=f"run-{number}", title=title, more=(HOLM, holm))
+            results_section([summary_of(row) for row in rows], name=f"run-{number}", title=title, more=(HOLM, holm))
         )
     return page(
         title=content["name"],
@@ -150,10 +150,6 @@ def comparison_page(content: Mapping[str, Any]) -> str:
         sections=[section for section in sections if section is not None],
         facts=[counted(len(content["cells"]), "run"), counted(len(content["seeds"]), "seed"), *map(str, students)],
     )
-
-
-def _summary(row: Mapping[str, Any]) -> Summary:
-    return Summary(**{field.name: row[field.name] for field in fields(Summary)})
 
 
 def _budget(labels: int | None) -> str:

@@ -104,19 +104,9 @@ def decision_of(found: RunResult) -> Decision | None:
         *([] if rival is None or rival.baseline != chosen.row else rows_that_would_tell(rival)),
     ]
     first = f", the first of {row.num_seeds}" if row.num_seeds > 1 else ""
+    deploy = f"Deploy {chosen.row} (seed {seed}{first}). {'; '.join(worth)}.{_sentence(about)}"
     if unlearned := next((each for each in found.findings if each.startswith(NOT_LEARNED)), ""):
-        return Decision(
-            row=chosen.row,
-            seed=seed,
-            accuracy=chosen.accuracy,
-            low=chosen.low,
-            high=chosen.high,
-            mean=row.mean,
-            num_seeds=row.num_seeds,
-            deploy="Deploy none of these students: none has learned.",
-            beware=(unlearned,),
-            steps=(),
-        )
+        deploy, beware, steps = "Deploy none of these students: none has learned.", [unlearned], []
     return Decision(
         row=chosen.row,
         seed=seed,
@@ -125,7 +115,7 @@ def decision_of(found: RunResult) -> Decision | None:
         high=chosen.high,
         mean=row.mean,
         num_seeds=row.num_seeds,
-        deploy=f"Deploy {chosen.row} (seed {seed}{first}). {'; '.join(worth)}.{_sentence(about)}",
+        deploy=deploy,
         beware=tuple(beware),
         steps=tuple(steps),
     )

@@ -2,7 +2,6 @@
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +10,8 @@ from rich.table import Table
 from rich.text import Text
 
 from overproof.evaluation.judged import JudgedOn
-from overproof.evaluation.verdict import Summary, cells
-from overproof.report.compare_decision import decisions_of
+from overproof.evaluation.verdict import cells
+from overproof.report.compare_decision import decisions_of, summary_of
 
 COLOURS = {"BEATS": "green", "DOES NOT BEAT": "red", "INCONCLUSIVE": "yellow"}
 
@@ -40,8 +39,7 @@ def page(content: Mapping[str, Any], folder: Path) -> Group:
 
 
 def _table(rows: list[Mapping[str, Any]]) -> Table:
-    own = [field.name for field in fields(Summary)]
-    first = Summary(**{name: rows[0][name] for name in own})
+    first = summary_of(rows[0])
     unit = "" if first.metric == "log_loss" else " %"
     folds = max(row.get("num_folds", 0) for row in rows)
     caption = (f"Cross-validated over the labelled rows of each run ({folds} folds). " if folds else "") + (
@@ -56,7 +54,7 @@ def _table(rows: list[Mapping[str, Any]]) -> Table:
     for number, row in enumerate(rows):
         if begins := number == 0 or row["folder"] != folder:
             folder = row["folder"]
-        method, mean, difference, _, verdict = cells(Summary(**{name: row[name] for name in own}))
+        method, mean, difference, _, verdict = cells(summary_of(row))
         labels = "all" if row["labels"] is None else str(row["labels"])
         last = number + 1 == len(rows) or rows[number + 1]["folder"] != folder
         drawn.add_row(
